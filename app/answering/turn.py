@@ -1,0 +1,81 @@
+"""What a face asks of the assistant, and what it gets: a turn, its attempts and the answer that stands."""
+
+from dataclasses import dataclass
+from typing import Literal, cast, get_args
+
+from app.answering.citations import Citation
+from app.answering.escalation import Decision
+from app.answering.ledger import Metrics
+from app.errors import InputError
+from app.retrieval.packing import Evidence
+from app.retrieval.search import Found
+
+Mode = Literal["auto", "small", "large"]
+Role = Literal["small", "large", "extractive"]
+
+
+def mode(name: str | None) -> Mode:
+    """The mode of this name, "auto" if none was given; raises InputError for a name that is none."""
+    for known in get_args(Mode):
+        if name in (known, None):
+            return cast("Mode", known)
+    raise InputError(f"The mode is {name!r}; it must be one of {', '.join(get_args(Mode))}.")
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One earlier question of the conversation and the answer that stood."""
+
+    question: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A question, the exchanges before it (oldest first), and how it is to be answered."""
+
+    question: str
+    history: tuple[Exchange, ...] = ()
+    mode: Mode = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One model's answer as it ended; `finish` is "stop", "length" or "error"."""
+
+    id: int
+    role: Role
+    model: str
+    host: str
+    text: str
+    finish: str
+    metrics: Metrics
+    confidence: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Everything that is known of a turn when it is over; `attempt` is the one that stands, if any."""
+
+    turn: Turn
+    found: Found | None
+    evidence: tuple[Evidence, ...]
+    attempts: tuple[Attempt, ...]
+    attempt: Attempt | None
+    decision: Decision | None
+    text: str
+    rendered: str
+    citations: tuple[Citation, ...]
+    notices: tuple[str, ...]
+    metrics: Metrics
+
+    @property
+    def escalated(self) -> bool:
+        """Whether the answer that stands is the large model's because the draft was set aside."""
+        return self.decision is not None and self.attempt is not None and self.attempt.role == "large"
+
+    @property
+    def sources(self) -> list[Evidence]:
+        """The evidence that the answer rests on, by number; all of it where no sentence could be tied to any."""
+        numbers = {citation.number for citation in self.citations if citation.supported}
+        return [item for item in self.evidence if item.number in numbers] or list(self.evidence)

@@ -1,0 +1,126 @@
+"""What `escalator doctor` looks at: each check says what was found and, where something is missing, what to do."""
+
+import asyncio
+import importlib.metadata
+import os
+import platform
+import socket
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from app.documents.folder import Folder
+from app.errors import CorpusError, ModelError
+from app.models.foundry import Foundry
+from app.settings import Settings, origin
+
+PACKAGES = ("chainlit", "openai", "rank-bm25", "pypdf", "PyStemmer", "py3langid", "tiktoken", "foundry-local-sdk")
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line of the report; `ok` is None where it is neither good nor bad."""
+
+    name: str
+    ok: bool | None
+    found: str
+    remedy: str = ""
+
+
+async def checks(settings: Settings) -> dict[str, Any]:
+    """The whole report, without any document text."""
+    found = [_python(), *_packages(), _port()]
+    found += await asyncio.to_thread(lambda: list(_corpus(settings)))
+    found += [check async for check in _models(settings)]
+    found.append(Check("state", None, str(settings.state_dir), "Delete this folder to forget all state and caches."))
+    given = [{"name": origin(field)[0], "value": _shown(settings, field), "source": origin(field)[1]} for field in
+             type(settings).model_fields]  # fmt: skip
+    return {
+        "ok": all(check.ok is not False for check in found),
+        "checks": [asdict(c) for c in found],
+        "settings": given,
+    }
+
+
+def lines(report: dict[str, Any]) -> Iterator[str]:
+    """The report for a person."""
+    for check in report["checks"]:
+        mark = {True: "ok  ", False: "FAIL", None: "    "}[check["ok"]]
+        yield f"{mark}  {check['name']}: {check['found']}"
+        if check["remedy"] and check["ok"] is not True:
+            yield f"      {check['remedy']}"
+    yield "\nSettings that were given:"
+    given = [item for item in report["settings"] if item["source"] != "default"]
+    yield from (f"      {item['name']}={item['value']}  ({item['source']})" for item in given)
+    if not given:
+        yield "      none; all have their defaults"
+
+
+def _python() -> Check:
+    version = platform.python_version()
+    good = (3, 11) <= sys.version_info < (3, 14)
+    return Check(
+        "Python", good, f"{version} on {platform.platform()}", "" if good else "Use Python 3.11, 3.12 or 3.13."
+    )
+
+
+def _packages() -> Iterator[Check]:
+    for name in PACKAGES:
+        try:
+            yield Check(name, True, importlib.metadata.version(name))
+        except importlib.metadata.PackageNotFoundError:
+            if name in ("tiktoken", "foundry-local-sdk"):
+                without = {
+                    "tiktoken": "tokens are estimated",
+                    "foundry-local-sdk": "set FOUNDRY_LOCAL_ENDPOINT instead",
+                }
+                yield Check(name, None, f"not installed; {without[name]}")
+            else:
+                yield Check(name, False, "not installed", "Run: pip install -e .")
+
+
+def _port() -> Check:
+    port = int(os.environ.get("CHAINLIT_PORT", "8000"))
+    with socket.socket() as probe:
+        taken = probe.connect_ex(("127.0.0.1", port)) == 0
+    remedy = f"If that is not Escalator, start it on another port: chainlit run app/main.py --port {port + 1}"
+    return Check("port", None if taken else True, f"{port} is {'in use' if taken else 'free'}", remedy if taken else "")
+
+
+def _corpus(settings: Settings) -> Iterator[Check]:
+    try:
+        snapshot = Folder(settings.corpus_path, settings.max_file_bytes).sync()
+    except CorpusError as error:
+        yield Check("corpus", False, str(settings.corpus_path), str(error))
+        return
+    passages = sum(len(document.passages) for document in snapshot.documents)
+    languages = ", ".join(sorted({document.language for document in snapshot.documents}))
+    what = f"{settings.corpus_path}: {len(snapshot.documents)} documents, {passages} passages, languages: {languages}"
+    yield Check("corpus", bool(snapshot.documents), what, "Put Markdown, text or PDF files into this folder.")
+    for problem in snapshot.problems:
+        yield Check(problem.file, False, "not read", problem.reason)
+
+
+async def _models(settings: Settings) -> Any:
+    foundry = Foundry(settings)
+    try:
+        status = await foundry.status()
+        if status.service is None:
+            yield Check("model server", False, "none", status.problem or "")
+            return
+        yield Check("model server", True, f"{status.service.root}, found as: {status.service.how}")
+        yield Check("catalogue", None, ", ".join(status.catalogue) or "empty")
+        for role, alias in (("small model", settings.small), ("large model", settings.large)):
+            try:
+                model = await foundry.ready(alias)
+                yield Check(role, True, f"{alias} is {model.id}")
+            except ModelError as error:
+                yield Check(role, False, alias, str(error))
+    finally:
+        await foundry.close()
+
+
+def _shown(settings: Settings, field: str) -> str:
+    value = getattr(settings, field)
+    return "hidden" if field == "api_key" and value != "none" else str(value)

@@ -1,0 +1,174 @@
+"""The command line: `escalator ask`, `search`, `doctor`, `bench`. It prints what happens and decides nothing.
+
+What a program reads goes to stdout, what a person reads meanwhile to stderr. Exit codes: 0 done, 1 the work failed,
+2 the command line or a setting was wrong.
+"""
+
+import asyncio
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import aclosing, contextmanager
+from pathlib import Path
+from typing import Annotated, Any, get_args
+
+import typer
+
+from app.answering.turn import Answer, Mode, Turn
+from app.answering.turn import mode as mode_named
+from app.errors import EscalatorError, InputError, SettingsError
+
+cli = typer.Typer(
+    help="Ask a folder of documents, on your own machine.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Corpus = Annotated[Path | None, typer.Option("--corpus", help="The folder of documents (default: CORPUS_DIR).")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Log what happens; may show document text.")]
+
+
+def main() -> None:
+    """Run the command line; output that the terminal's encoding lacks is replaced, never fatal."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    cli()
+
+
+@cli.command()
+def ask(
+    question: Annotated[str, typer.Argument(help="The question, in quotation marks.")],
+    corpus: Corpus = None,
+    mode: Annotated[str, typer.Option("--mode", help=f"One of {', '.join(get_args(Mode))}.")] = "auto",
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Answer a question from the documents, with its sources."""
+    with _errors(verbose):
+        turn = Turn(question, (), mode_named(mode))
+        answer = asyncio.run(_ask(turn, corpus, None if as_json else sys.stdout.write))
+    if as_json:
+        from app import report
+
+        _print_json(report.answer(answer))
+    else:
+        _print_sources(answer)
+    if answer.attempt is None and answer.notices:
+        raise typer.Exit(1)
+
+
+@cli.command()
+def search(
+    query: Annotated[str, typer.Argument(help="The words to look for.")],
+    k: Annotated[int, typer.Option("-k", min=1, help="How many passages.")] = 10,
+    corpus: Corpus = None,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Show the passages that a question finds, and why."""
+    from app import report
+    from app.documents.folder import Folder
+    from app.retrieval.search import Retriever
+    from app.settings import load
+
+    with _errors(verbose):
+        settings = load(corpus=corpus)
+        result = Retriever(Folder(settings.corpus_path, settings.max_file_bytes)).search(query, k=k)
+    if as_json:
+        _print_json(report.found(result))
+        return
+    for hit in result.hits:
+        typer.echo(f"{hit.rank:2}. {hit.passage.file}, {hit.passage.place.label}  ({hit.score:.2f})")
+        typer.echo(f"    {', '.join(f'{word} {share:.0%}' for word, share in hit.terms.items())}")
+        typer.echo(f"    {' '.join(hit.passage.text.split())[:200]}\n")
+    if result.unknown_words:
+        typer.echo(f"In no document: {', '.join(result.unknown_words)}", err=True)
+    if not result.hits:
+        typer.echo("Nothing in the documents matches.", err=True)
+
+
+@cli.command()
+def doctor(
+    corpus: Corpus = None,
+    as_json: Json = False,
+    settings_table: Annotated[bool, typer.Option(help="Print the settings as a Markdown table.")] = False,
+    verbose: Verbose = False,
+) -> None:
+    """Check everything that an answer needs, and say what to do where something is missing."""
+    from app import settings
+    from app.checkup import checks, lines
+
+    if settings_table:
+        typer.echo(settings.table())
+        return
+    with _errors(verbose):
+        result = asyncio.run(checks(settings.load(corpus=corpus)))
+    if as_json:
+        _print_json(result)
+    else:
+        typer.echo("\n".join(lines(result)))
+
+
+async def _ask(turn: Turn, corpus: Path | None, write: Callable[[str], Any] | None) -> Answer:
+    from app.answering.events import Abstained, Escalated, Failed, Finished, Progress, Token
+    from app.answering.pipeline import Assistant
+    from app.settings import load
+
+    assistant = Assistant.from_settings(load(corpus=corpus), patience=None)
+    try:
+        async with aclosing(assistant.answer(turn)) as events:
+            async for event in events:
+                match event:
+                    case Progress(text) | Abstained(text):
+                        typer.echo(text, err=True)
+                    case Failed(InputError() as error, _):
+                        raise error
+                    case Failed(error, _):
+                        typer.echo(f"\n{error}" if write else error, err=True)
+                    case Token(_, text) if write is not None:
+                        write(text)
+                        sys.stdout.flush()
+                    case Escalated() if write is not None:
+                        write("\n")
+                        sys.stdout.flush()
+                        typer.echo(f"\nAsking {assistant.settings.large}: {event.why}\n", err=True)
+                    case Finished(answer):
+                        return answer
+                    case _:
+                        pass
+    finally:
+        await assistant.close()
+    raise AssertionError("a turn always finishes")
+
+
+def _print_sources(answer: Answer) -> None:
+    typer.echo("")
+    for item in answer.sources:
+        typer.echo(f"[{item.number}] {item.file}, {item.place.label}")
+    usage = answer.metrics
+    if answer.attempt is not None and usage.first_token_ms is not None and usage.total_ms is not None:
+        parts = [answer.attempt.model, f"first token {usage.first_token_ms / 1000:.2f} s"]
+        parts += [f"{usage.tokens_per_s:.0f} tokens/s"] if usage.tokens_per_s else []
+        typer.echo(" · ".join([*parts, f"all {usage.total_ms / 1000:.2f} s"]), err=True)
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    """JSON in ASCII unless stdout takes any letter: a pipe on Windows often does not."""
+    everything = (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf")
+    typer.echo(json.dumps(value, ensure_ascii=not everything, indent=2))
+
+
+@contextmanager
+def _errors(verbose: bool) -> Iterator[None]:
+    logging.basicConfig(level=logging.DEBUG if verbose else logging.WARNING, stream=sys.stderr)
+    try:
+        yield
+    except (InputError, SettingsError) as error:
+        typer.echo(error, err=True)
+        raise typer.Exit(2) from None
+    except EscalatorError as error:
+        typer.echo(error, err=True)
+        raise typer.Exit(1) from None

@@ -1,0 +1,111 @@
+"""Passages: the units that are indexed, about 150 words each, cut at the ends of sentences."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from app.documents.pages import SEPARATOR, Page, Place
+from app.documents.scripts import SPACELESS
+from app.documents.sentences import Span, sentences
+
+AIM_WORDS = 150
+MAX_WORDS = 200
+MAX_CHARS = 1500
+"""Bounds text without spaces, such as base64."""
+
+_SENTENCE_WORDS = MAX_WORDS // 2
+_SENTENCE_CHARS = MAX_CHARS // 2
+_OVERLAP_WORDS = AIM_WORDS // 3
+
+_WORD = re.compile(r"\S+")
+_SPACELESS = re.compile(f"[{SPACELESS}]")
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A stretch of one page; `start` and `end` count code points in the text of the whole document."""
+
+    file: str
+    start: int
+    end: int
+    text: str
+    place: Place
+    title: str
+    language: str
+
+
+def split(pages: Sequence[Page], file: str, title: str, language: str) -> list[Passage]:
+    """The passages of a document in their order; neighbours on a page share one or two sentences."""
+    passages = []
+    offset = 0
+    for page in pages:
+        place, counted = page.place, 0
+        for start, end in _spans(page.text):
+            if place.kind == "line":
+                number = place.number + page.text.count("\n", counted, start)
+                place, counted = Place("line", f"line {number}", number), start
+            passages.append(Passage(file, offset + start, offset + end, page.text[start:end], place, title, language))
+        offset += len(page.text) + len(SEPARATOR)
+    return passages
+
+
+def measure(text: str) -> int:
+    """The number of words; two characters of a script without spaces count as one."""
+    return len(text.split()) + len(_SPACELESS.findall(text)) // 2
+
+
+def _spans(text: str) -> Iterator[Span]:
+    parts = [part for sentence in sentences(text) for part in _parts(text, *sentence)]
+    words = [measure(text[start:end]) for start, end in parts]
+    remaining = sum(words)
+    first = 0
+    while first < len(parts):
+        last, total = first, words[first]
+        while last + 1 < len(parts):
+            more = total + words[last + 1]
+            fits = more <= MAX_WORDS and parts[last + 1][1] - parts[first][0] <= MAX_CHARS
+            if not fits or (total >= AIM_WORDS and remaining > MAX_WORDS):
+                break
+            last, total = last + 1, more
+        yield parts[first][0], parts[last][1]
+        if last + 1 == len(parts):
+            return
+        following = last + 1 - _overlap(parts, words, first, last)
+        remaining -= sum(words[first:following])
+        first = following
+
+
+def _overlap(parts: list[Span], words: list[int], first: int, last: int) -> int:
+    """How many sentences the next passage repeats: two short ones, else one if the next one still fits beside it."""
+    for count, limit in ((2, _OVERLAP_WORDS), (1, MAX_WORDS)):
+        start = last + 1 - count
+        if start <= first:
+            continue
+        fits = sum(words[start : last + 2]) <= MAX_WORDS and parts[last + 1][1] - parts[start][0] <= MAX_CHARS
+        if fits and sum(words[start : last + 1]) <= limit:
+            return count
+    return 0
+
+
+def _parts(text: str, start: int, end: int) -> Iterator[Span]:
+    """The sentence itself or, if two such would not fit into a passage, pieces of half its greatest size."""
+    if end - start <= _SENTENCE_CHARS and measure(text[start:end]) <= _SENTENCE_WORDS:
+        yield start, end
+        return
+    piece_start = piece_end = start
+    total = 0
+    for match in _WORD.finditer(text, start, end):
+        for word_start, word_end in _chunks(text, *match.span()):
+            words = measure(text[word_start:word_end])
+            too_long = word_end - piece_start > _SENTENCE_CHARS // 2 or total + words > _SENTENCE_WORDS // 2
+            if total and too_long:
+                yield piece_start, piece_end
+                piece_start, total = word_start, 0
+            piece_end, total = word_end, total + words
+    yield piece_start, piece_end
+
+
+def _chunks(text: str, start: int, end: int) -> Iterator[Span]:
+    """A run without blanks, cut where it is longer than any word: base64, or a script without spaces."""
+    size = _SENTENCE_WORDS // 4
+    return ((at, min(at + size, end)) for at in range(start, end, size))

@@ -1,0 +1,64 @@
+"""The formats: which reader reads which file. A new format is one module here and its line in FORMATS."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.documents.pages import Page
+from app.documents.readers import markdown, pdf, text
+from app.errors import UnreadableFile
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """How a kind of file becomes pages; `read` raises UnreadableFile, `title` may find a title in the pages."""
+
+    suffixes: tuple[str, ...]
+    read: Callable[[bytes], list[Page]]
+    title: Callable[[list[Page]], str | None] = lambda _: None
+
+
+FORMATS = (
+    Format((".md", ".markdown"), markdown.read, markdown.title),
+    Format((".txt", ".text", ".log", ".rst"), text.read),
+    Format((".pdf",), pdf.read),
+)
+
+SUFFIXES = {suffix: format_ for format_ in FORMATS for suffix in format_.suffixes}
+
+_MB = 1_000_000
+
+
+def read(path: Path, max_bytes: int) -> list[Page]:
+    """The pages of a file; raises UnreadableFile, caused by an OSError where another try may succeed."""
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise UnreadableFile(f"its format is not supported; supported are: {', '.join(sorted(SUFFIXES))}")
+    try:
+        size = path.stat().st_size
+        if size <= max_bytes:
+            with path.open("rb") as file:
+                data = file.read(max_bytes + 1)
+            size = max(size, len(data))
+    except PermissionError as error:
+        raise UnreadableFile(
+            "it cannot be opened; close it in other programs, or allow this program to read it"
+        ) from error
+    except OSError as error:
+        raise UnreadableFile(f"it cannot be read ({error.strerror or type(error).__name__}); try again") from error
+    if size > max_bytes:
+        raise UnreadableFile(
+            f"it is {size / _MB:.0f} MB; files over {max_bytes / _MB:.0f} MB are left out, see ESCALATOR_MAX_FILE_MB"
+        )
+    if not data:
+        raise UnreadableFile("it is empty")
+    try:
+        return SUFFIXES[suffix].read(data)
+    except text.NotText:
+        raise UnreadableFile(f"it is not text although its name ends in {suffix}") from None
+
+
+def title(path: Path, pages: list[Page]) -> str:
+    """The title of a document: the one its format knows, else the name of the file without its ending."""
+    known = SUFFIXES[path.suffix.lower()].title(pages)
+    return known or path.stem

@@ -1,0 +1,103 @@
+"""Markdown, one page for each section under a heading."""
+
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+
+from app.documents.pages import Page, Place
+from app.documents.readers.text import clean, decode
+from app.errors import UnreadableFile
+
+_ATX = re.compile(r" {0,3}(#{1,6})(?=[ \t]|$)")
+_UNDERLINE = re.compile(r" {0,3}(?:={2,}|-{2,})[ \t]*$")
+_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
+_NO_PARAGRAPH = re.compile(r"\s*(?:[-*+>|]|\d+[.)]\s|$)| {4}|\t")
+_LINK = re.compile(r"!?\[([^\[\]]*)\](?:\([^()]*\)|\[[^\[\]]*\])")
+_TRAILING = re.compile(r"(?<=[ \t])#+$")
+
+Heading = tuple[int, int, str]
+"""The index of a line, the level, and the text."""
+
+
+def read(data: bytes) -> list[Page]:
+    """The sections in their order; the line break before each heading is what parts the pages."""
+    text = clean(decode(data))
+    if not text.strip():
+        raise UnreadableFile("it is empty")
+    lines = text.split("\n")
+    headings = list(_with_their_text(lines, list(_headings(lines))))
+    starts = [first for first, _ in headings]
+    if not starts or starts[0] > 0:
+        starts.insert(0, 0)
+    places = {first: Place("heading", label, number + 1) for first, (number, _, label) in headings}
+    return [
+        Page("\n".join(lines[start:end]), places.get(start, Place("line", "line 1", 1)))
+        for start, end in pairwise([*starts, len(lines)])
+    ]
+
+
+def title(pages: list[Page]) -> str | None:
+    """The first heading of level 1."""
+    for page in pages:
+        for _, level, label in _headings(page.text.split("\n")):
+            if level == 1:
+                return label
+    return None
+
+
+def _with_their_text(lines: list[str], headings: list[Heading]) -> Iterator[tuple[int, Heading]]:
+    """Each section's first line and its heading; a heading above a deeper one, with nothing between, goes with it."""
+    first: int | None = None
+    for index, heading in enumerate(headings):
+        number, level, _ = heading
+        first = number if first is None else first
+        if index + 1 < len(headings):
+            following, deeper, _ = headings[index + 1]
+            own = 2 if _ATX.match(lines[number]) is None else 1
+            if deeper > level and not any(map(str.strip, lines[number + own : following])):
+                continue
+        yield first, heading
+        first = None
+
+
+def _headings(lines: list[str]) -> Iterator[Heading]:
+    fence = ""
+    index = _front_matter(lines)
+    for number in range(index, len(lines)):
+        line = lines[number]
+        mark = _FENCE.match(line)
+        if fence:
+            if mark and mark[1].startswith(fence) and not line.strip().strip(fence[0]):
+                fence = ""
+            continue
+        if mark:
+            fence = mark[1]
+            continue
+        atx = _ATX.match(line)
+        if atx:
+            level, label = len(atx[1]), _plain(_TRAILING.sub("", line[atx.end() :].rstrip()))
+        elif number + 1 < len(lines) and _UNDERLINE.match(lines[number + 1]) and _stands_alone(lines, number, index):
+            level, label = 1 if "=" in lines[number + 1] else 2, _plain(line)
+        else:
+            continue
+        if label:
+            yield number, level, label
+
+
+def _stands_alone(lines: list[str], number: int, first: int) -> bool:
+    """Whether a line is a paragraph by itself, so that a line below it makes it a heading."""
+    before = lines[number - 1] if number > first else ""
+    return not _NO_PARAGRAPH.match(lines[number]) and (not before.strip() or _ATX.match(before) is not None)
+
+
+def _front_matter(lines: list[str]) -> int:
+    """The index of the first line after a block of settings at the top of the file."""
+    if lines[0].rstrip() != "---":
+        return 0
+    return next((number + 1 for number, line in enumerate(lines) if number and line.rstrip() in ("---", "...")), 0)
+
+
+def _plain(text: str) -> str:
+    """A heading without its markup."""
+    text = _LINK.sub(r"\1", text)
+    return " ".join(text.replace("`", "").replace("**", "").replace("__", "").strip(" \t*").split())

@@ -1,0 +1,81 @@
+"""Plain text in any encoding, as one page."""
+
+import codecs
+import re
+
+from app.documents.pages import Page, Place
+from app.errors import UnreadableFile
+
+_BOMS = (  # the longer ones first: that of UTF-32 begins as that of UTF-16
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+_ENCODINGS = [
+    *("cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "koi8_r"),
+    *("cp932", "euc_jp", "gb18030", "big5", "cp949"),
+]
+"""What text without a mark is written in when it is not UTF-8; rarer guesses are mostly wrong ones."""
+
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
+_LINE_END = re.compile(r"\r\n|[\r\f]")
+_NEVER_TEXT = re.compile(r"[\x00\ud800-\udfff]")
+
+
+class NotText(UnreadableFile):
+    """The bytes are no text in any encoding."""
+
+    def __init__(self) -> None:
+        super().__init__("it is not text")
+
+
+def read(data: bytes) -> list[Page]:
+    """One page that begins at line 1."""
+    text = clean(decode(data))
+    if not text.strip():
+        raise UnreadableFile("it is empty")
+    return [Page(text, Place("line", "line 1", 1))]
+
+
+def clean(text: str) -> str:
+    """The text with `\\n` at the end of each line, also of a printed page, and without what no file can hold."""
+    return _NEVER_TEXT.sub("", _LINE_END.sub("\n", text))
+
+
+def decode(data: bytes) -> str:
+    """The characters that the bytes mean; raises NotText."""
+    for bom, encoding in _BOMS:
+        if data.startswith(bom):
+            try:
+                return _checked(data.decode(encoding))
+            except UnicodeDecodeError:
+                raise NotText from None
+    if b"\0" in data:
+        raise NotText
+    try:
+        return _checked(data.decode("utf-8"))
+    except UnicodeDecodeError:
+        return _checked(_guessed(data))
+
+
+def _guessed(data: bytes) -> str:
+    damaged = data.decode("utf-8", "replace")
+    bad = damaged.count("\ufffd")
+    other = len(damaged) - bad - sum(map(str.isascii, damaged))
+    if other > 4 * bad:  # other encodings hardly ever look like UTF-8 by accident: a few bytes of it were lost
+        return damaged
+    from charset_normalizer import from_bytes
+
+    best = from_bytes(data, cp_isolation=_ENCODINGS).best()
+    if best is None:
+        raise NotText
+    return str(best)
+
+
+def _checked(text: str) -> str:
+    if "\0" in text or len(_CONTROL.findall(text)) > len(text) / 50:
+        raise NotText
+    return text

@@ -1,0 +1,146 @@
+"""Where the sentences of a text begin and end; it knows no dictionary, only marks, spacing and common abbreviations."""
+
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+
+from app.documents.scripts import SPACELESS
+
+Span = tuple[int, int]
+
+_END = re.compile(r"([.!?…]+|[。！？｡।॥؟۔።]+)((?:[\"'”’»)\]*_`」』）】]|\[\d{1,3}\])*)")
+_LINE = re.compile(r"[^\n\f]+|\f")
+_ITEM = re.compile(r"\s*(?:[-*+•◦▪–]|\(?(?:\d{1,3}|[A-Za-z])[.)])\s")
+_HEADING = re.compile(r"\s{0,3}#{1,6}\s")
+_FENCE = re.compile(r"\s{0,3}(?:```|~~~)")
+_RULE = re.compile(r"\s*(?:[-=*_]\s*){3,}$")
+_NUMBER_OF_ITEM = re.compile(r"\s*\(?\d{1,3}$")
+_LAST_WORD = re.compile(r"[^\W\d_][^\W_]*(?:\.[^\W_]+)*$")
+_LAST_NUMBER = re.compile(r"(?<![\w.,])\d{1,2}$")
+_NEXT_WORD = re.compile(r"\w+")
+_SPACELESS = re.compile(f"[{SPACELESS}]")
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_ABBREVIATIONS = _words(
+    "mr mrs ms dr prof st sr jr rev gen capt sgt lt gov vs cf ca approx inc ltd corp bros "
+    "hr fr dipl bzw vgl evtl ggf inkl exkl zzgl sog insb geb "
+    "dhr mevr mw drs bijv incl excl frk jf iflg tlf dvs "
+    "mme mlle sra srta dra ud uds vd vds núm avda sig sigg dott avv exmo exma dna inż mgr tzn tzw ul"
+)
+"""Words before a capital whose full stop does not end a sentence."""
+
+_BEFORE_NUMBER = _words(
+    "no nos nr art abb fig figs eq eqs ch chap sec p pp s f vol ed bd kap abs tab par str blz bl pag pág pt cap "
+    "rys poz jan feb mar apr jun jul aug sep sept okt oct nov dec dez"
+)
+"""Words before a number whose full stop does not end a sentence."""
+
+_AFTER_ORDINAL = _words(
+    "januar jänner februar märz april mai juni juli august september oktober november dezember jahrhundert "
+    "jahrhunderts jahrtausend klasse auflage kapitel platz geburtstag"
+)
+"""German nouns after an ordinal number, which is written with a full stop ("am 3. Oktober")."""
+
+
+def sentences(text: str) -> list[Span]:
+    """The sentences in their order, as code points from and to, without the blanks around them.
+
+    Headings, list items, table rows and lines of code end with their line; wrapped lines of a paragraph do not. All
+    text that is not blank lies in exactly one sentence.
+    """
+    return [span for start, end in _blocks(text) for span in _split(text, start, end)]
+
+
+def _blocks(text: str) -> Iterator[Span]:
+    """Stretches that a sentence never leaves: a paragraph, a heading, a list item, a row."""
+    lines: list[Span] = []
+    fenced = False
+    previous_end = 0
+    for match in _LINE.finditer(text):
+        line = match.group()
+        gap = text.count("\n", previous_end, match.start())
+        previous_end = match.end()
+        if gap > 1 or not line.strip():
+            yield from _paragraph(text, lines)
+            lines = []
+            if not line.strip():
+                continue
+        fence = bool(_FENCE.match(line))
+        alone = fenced or fence or _HEADING.match(line) or line.count("|") > 1 or "\t" in line.strip()
+        if alone or _RULE.match(line) or _ITEM.match(line):
+            yield from _paragraph(text, lines)
+            lines = []
+        fenced ^= fence
+        if alone or _RULE.match(line):
+            yield match.span()
+        else:
+            lines.append(match.span())
+    yield from _paragraph(text, lines)
+
+
+def _paragraph(text: str, lines: list[Span]) -> Iterator[Span]:
+    """Joins lines that were wrapped; a short line before a capital is one of its own, such as an unmarked heading."""
+    if not lines:
+        return
+    width = max(end - start for start, end in lines)
+    start = lines[0][0]
+    for (line_start, line_end), (next_start, next_end) in pairwise(lines):
+        word = text[next_start:next_end].lstrip()
+        first = _NEXT_WORD.match(word)
+        needed = line_end - line_start + 1 + (len(first.group()) if first else 0)
+        if needed < 0.7 * width and not word[0].islower() and not _SPACELESS.match(word):
+            yield start, line_end
+            start = next_start
+    yield start, lines[-1][1]
+
+
+def _split(text: str, start: int, end: int) -> Iterator[Span]:
+    for match in _END.finditer(text, start, end):
+        if match.end() == end or _ends(text, start, match, end):
+            yield from _stripped(text, start, match.end())
+            start = match.end()
+    yield from _stripped(text, start, end)
+
+
+def _ends(text: str, start: int, match: re.Match[str], end: int) -> bool:
+    mark = match[1]
+    if mark[0] not in ".!?…":
+        return True
+    after = match.end()
+    if not text[after].isspace():
+        return False
+    while after < end and text[after].isspace():
+        after += 1
+    if after == end:
+        return True
+    if text[after].islower():
+        return False
+    return mark != "." or bool(match[2]) or not _abbreviated(text, start, match.start(), after, end)
+
+
+def _abbreviated(text: str, start: int, stop: int, after: int, end: int) -> bool:
+    """Whether the full stop at `stop` belongs to the word before it; `after` is where the next word begins."""
+    before = text[max(start, stop - 24) : stop]
+    follows = text[after : min(end, after + 24)]
+    if stop - start == len(before) and _NUMBER_OF_ITEM.match(before):
+        return True
+    if _LAST_NUMBER.search(before):
+        following = _NEXT_WORD.match(follows)
+        return following is not None and following.group().casefold() in _AFTER_ORDINAL
+    word = _LAST_WORD.search(before)
+    if word is None:
+        return False
+    name = word.group().casefold()
+    initial = len(name) == 1 and word.group().isupper()
+    return "." in name or initial or name in _ABBREVIATIONS or (name in _BEFORE_NUMBER and follows[0].isdigit())
+
+
+def _stripped(text: str, start: int, end: int) -> Iterator[Span]:
+    stretch = text[start:end]
+    left = len(stretch) - len(stretch.lstrip())
+    if left < len(stretch):
+        yield start + left, start + len(stretch.rstrip())

@@ -1,0 +1,82 @@
+"""Escalator in the browser: `chainlit run app/main.py`. These handlers only translate."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+ROOT = str(Path(__file__).resolve().parents[1])
+if ROOT not in sys.path:  # appended, because Chainlit takes the first entry away again after this import
+    sys.path.append(ROOT)
+
+import chainlit as cl  # noqa: E402
+from chainlit.context import context  # noqa: E402
+from chainlit.session import WebsocketSession  # noqa: E402
+
+from app.answering import turn  # noqa: E402
+from app.errors import EscalatorError  # noqa: E402
+from app.ui import page, starters, view  # noqa: E402
+from app.ui.conversation import Conversation, assistant  # noqa: E402
+
+page.install()
+
+MODE = cl.Mode(
+    id="mode",
+    name="Answered by",
+    options=[
+        cl.ModeOption(id="auto", name="Auto", description="The small model; the large one when needed", default=True),
+        cl.ModeOption(id="small", name="Small", description="Only the small model"),
+        cl.ModeOption(id="large", name="Large", description="Only the large model"),
+    ],
+)
+
+
+@cl.on_app_startup
+async def start() -> None:
+    """Look for a model and read the corpus behind the first page."""
+    try:
+        (await asyncio.to_thread(assistant)).warm()
+    except EscalatorError as error:
+        print(error, file=sys.stderr)  # noqa: T201 - the chat says it too, with the first question
+
+
+@cl.on_app_shutdown
+async def stop() -> None:
+    """Give the model server back."""
+    if assistant.cache_info().currsize:
+        await assistant().close()
+
+
+@cl.set_starters
+async def set_starters(user: object, language: str | None) -> list[cl.Starter]:
+    """The sample questions."""
+    try:
+        corpus = (await asyncio.to_thread(assistant)).settings.corpus_path
+        return await asyncio.to_thread(starters.offered, corpus)
+    except EscalatorError:
+        return []
+
+
+@cl.on_chat_start
+async def begin() -> None:
+    """A new conversation: offer the modes."""
+    await context.emitter.set_modes([MODE])
+
+
+@cl.on_message
+async def answer(message: cl.Message) -> None:
+    """A question."""
+    await Conversation.current().ask(message.content, turn.mode((message.modes or {}).get("mode")))
+
+
+@cl.action_callback(view.KEEP)
+async def keep(action: cl.Action) -> None:
+    """The button *Keep the small answer*."""
+    await action.remove()
+    await Conversation.current().keep_small(action.payload["message"])
+
+
+@cl.on_chat_end
+async def leave() -> None:
+    """The browser has gone, perhaps only for a moment."""
+    if isinstance(context.session, WebsocketSession):
+        Conversation.current().left(context.session)

@@ -1,0 +1,91 @@
+"""Where a model server may be: addresses from Foundry Local's command line, models on this disk; asks no server."""
+
+import importlib.util
+import json
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+COMMAND_SECONDS = 5.0
+
+CATALOGUES = ("foundry.modelinfo.json", "foundry.local.modelinfo.json")
+"""The files by which the runtime knows the models of a cache folder: the saved public catalogue, and one's own."""
+
+_ADDRESS = re.compile(r"https?://[\w.\-\[\]:]*:\d+")
+
+
+def root_of(url: str) -> str:
+    """An address as it was given, without trailing slashes and `/v1`."""
+    return url.strip().rstrip("/").removesuffix("/v1").rstrip("/")
+
+
+def command() -> str | None:
+    """The path of a program named `foundry`, which need not be Foundry Local's: two others have that name."""
+    return shutil.which("foundry")
+
+
+def address(program: str) -> str | None:
+    """The address that the command line tells of a running service; blocks for up to ten seconds."""
+    said = _run([program, "server", "status", "-o", "json"])
+    if said is None:  # before 0.10 the command was another
+        said = _run([program, "service", "status"])
+    return address_in(said or "")
+
+
+def address_in(said: str) -> str | None:
+    """The address in a status, as JSON or as text; None when the service does not run."""
+    try:
+        status = json.loads(said[said.index("{") : said.rindex("}") + 1])
+        return root_of(str(status["webUrls"][0])) if status.get("running") else None
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+        found = _ADDRESS.search(said)
+        return found[0] if found else None
+
+
+def _run(line: list[str]) -> str | None:
+    """What a command printed, None when it failed or took too long."""
+    # A file, not a pipe: a grandchild that outlives the command would hold a pipe open for ever.
+    with tempfile.TemporaryFile() as output:
+        try:
+            done = subprocess.run(  # noqa: S603 - found on PATH, fixed arguments
+                line,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.DEVNULL,
+                timeout=COMMAND_SECONDS,
+                check=False,
+                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+            )
+        except (OSError, subprocess.SubprocessError):
+            return None
+        output.seek(0)
+        return output.read(100_000).decode("utf-8", errors="replace") if done.returncode == 0 else None
+
+
+def can_embed(cache: Path) -> bool:
+    """Whether the runtime's package is installed and the folder holds the list of its models."""
+    listed = any((cache / name).is_file() for name in CATALOGUES)
+    return listed and importlib.util.find_spec("foundry_local_sdk") is not None
+
+
+def aliases(cache: Path) -> dict[str, str]:
+    """The alias of every model id in the folder's catalogue; empty when there is none that can be read."""
+    try:
+        entries = json.loads((cache / CATALOGUES[0]).read_text(encoding="utf-8"))["models"]
+        return {str(entry["id"]): str(entry["alias"]) for entry in entries}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def downloaded(cache: Path) -> set[str]:
+    """The ids of the models whose files lie in the folder."""
+    found = set()
+    for pattern in ("*/*/inference_model.json", "*/*/*/inference_model.json"):
+        for path in cache.glob(pattern):
+            try:
+                found.add(str(json.loads(path.read_text(encoding="utf-8-sig"))["Name"]))
+            except (OSError, ValueError, KeyError, TypeError):
+                continue
+    return found

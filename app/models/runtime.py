@@ -1,0 +1,136 @@
+"""The embedded model server, a process of its own: `python -m app.models.runtime --cache DIR --state FILE`.
+
+It serves the models of one cache folder on loopback, asks nothing of the network, and lives as long as somebody holds
+a lease: an open connection on which the token of the state file was sent. It knows no prompts and no settings.
+"""
+
+import argparse
+import asyncio
+import hmac
+import os
+import secrets
+from pathlib import Path
+from typing import NoReturn
+
+from app.models import state
+
+FIRST_LEASE_SECONDS = 15.0
+GRACE_SECONDS = 0.4
+TOKEN_SECONDS = 5.0
+
+NO_CATALOGUE = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+
+class Leases:
+    """Counts who uses the runtime."""
+
+    def __init__(self, first: float = FIRST_LEASE_SECONDS, grace: float = GRACE_SECONDS):
+        self.token = secrets.token_hex(16)
+        self.answer = secrets.token_hex(16)
+        self._held = 0
+        self._grace = grace
+        self._over = asyncio.Event()
+        self._timer = asyncio.get_running_loop().call_later(first, self._over.set)
+
+    async def ended(self) -> None:
+        """Return when nobody has held a lease for a while."""
+        while True:
+            await self._over.wait()
+            if not self._held:
+                return
+            self._over.clear()  # a lease was granted just when the time was up
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection: without the token it is closed, with it it counts until the other side closes it."""
+        try:
+            line = await asyncio.wait_for(reader.readline(), TOKEN_SECONDS)
+            if hmac.compare_digest(line, self.token.encode() + b"\n"):
+                await self._hold(reader, writer)
+        except (OSError, ValueError, TimeoutError):
+            pass
+        finally:
+            writer.close()
+
+    async def _hold(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._held += 1
+        self._timer.cancel()
+        try:
+            writer.write(self.answer.encode() + b"\n")
+            await writer.drain()
+            while await reader.read(4096):
+                pass
+        finally:
+            self._held -= 1
+            if not self._held:
+                self._timer = asyncio.get_running_loop().call_later(self._grace, self._over.set)
+
+
+async def no_catalogue(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Stand in for the public catalogue: at its 404 the runtime reads the saved one at once, and asks nobody."""
+    try:
+        head = await reader.readuntil(b"\r\n\r\n")
+        lengths = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
+        if lengths:
+            await reader.readexactly(int(lengths[0].partition(b":")[2]))
+        writer.write(NO_CATALOGUE)
+        await writer.drain()
+    except (OSError, ValueError, EOFError, asyncio.LimitOverrunError):
+        pass
+    finally:
+        writer.close()
+
+
+def start(cache: Path, data: Path, catalogue: str) -> str:
+    """Start Foundry Local in this process; returns the address of its web service."""
+    os.environ["CI"] = "true"  # the one switch that keeps its telemetry off the network; read when it is imported
+    from foundry_local_sdk import Configuration, FoundryLocalManager, LogLevel
+
+    manager = FoundryLocalManager(
+        Configuration(
+            app_name="escalator",
+            app_data_dir=str(data),
+            model_cache_dir=str(cache),
+            log_level=LogLevel.FATAL,
+            disable_nonessential_telemetry=True,
+            catalog_urls=[(catalogue, None)],
+        )
+    )
+    manager.start_web_service()
+    address: str = (manager.urls or [""])[0]
+    return address.rstrip("/")
+
+
+async def run(cache: Path, state_file: Path) -> NoReturn:
+    """Serve until the last lease is closed."""
+    catalogue = await asyncio.start_server(no_catalogue, "127.0.0.1", 0)
+    port = catalogue.sockets[0].getsockname()[1]
+    address = f"http://127.0.0.1:{port}/asset-gallery/v1.0/models"
+    url = await asyncio.to_thread(start, cache, state_file.parent / "foundry", address)
+
+    leases = Leases()
+    server = await asyncio.start_server(leases.serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    mine = {"pid": os.getpid(), "port": port, "token": leases.token, "answer": leases.answer, "url": url}
+    await asyncio.to_thread(state.write, state_file, mine)
+    await leases.ended()
+    # From here to the end of the process nothing waits, so no lease is granted that would not be kept.
+    state.remove(state_file, mine)
+    os._exit(0)  # closing in order takes seconds, and there is nothing left to save
+
+
+def main() -> None:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(description="The embedded model server of Escalator.")
+    parser.add_argument("--cache", type=Path, required=True, help="folder of downloaded models")
+    parser.add_argument("--state", type=Path, required=True, help="file in which to tell address and token")
+    given = parser.parse_args()
+    asyncio.run(run(given.cache, given.state))
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except Exception as error:
+        # One line, for the process that started this one shows it to a person.
+        print(f"{type(error).__name__}: {error}", flush=True)  # noqa: T201 - goes to the log file
+        os._exit(1)

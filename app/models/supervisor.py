@@ -1,0 +1,190 @@
+"""Joins the embedded runtime, or starts it: whoever uses it holds a lease, and it ends with the last one."""
+
+import asyncio
+import hashlib
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from app.errors import NoModel
+from app.models import state
+from app.settings import ROOT
+
+START_SECONDS = 30.0
+HANDSHAKE_SECONDS = 5.0
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """What the runtime of one model cache keeps in the state folder."""
+
+    folder: Path
+
+    @classmethod
+    def of(cls, cache: Path, state_dir: Path) -> "Files":
+        """The folder is named by the cache's path, so that two caches never share a runtime."""
+        name = os.path.normcase(cache.expanduser().resolve())
+        return cls(state_dir.expanduser().absolute() / "runtime" / hashlib.sha256(name.encode()).hexdigest()[:16])
+
+    @property
+    def state(self) -> Path:
+        return self.folder / "state.json"
+
+    @property
+    def lock(self) -> Path:
+        return self.folder / "start.lock"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "runtime.log"
+
+
+class Lease:
+    """One user's hold on the runtime: an open connection, which the system closes even if this process is killed."""
+
+    def __init__(self, connection: socket.socket, url: str, pid: int, log: Path):
+        self._connection = connection
+        self.url = url
+        self.pid = pid
+        self.log = log
+        connection.setblocking(False)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the runtime still runs; asks the connection, sends nothing."""
+        try:
+            return bool(self._connection.recv(1, socket.MSG_PEEK))
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+
+    def close(self) -> None:
+        """Let go; the runtime ends within a second if this was the last lease."""
+        self._connection.close()
+
+
+async def acquire(cache: Path, state_dir: Path) -> Lease:
+    """A lease on the runtime of this model cache, which is started when it does not run; raises NoModel."""
+    return await asyncio.to_thread(acquire_now, cache, state_dir)
+
+
+def acquire_now(cache: Path, state_dir: Path) -> Lease:
+    """The same, blocking."""
+    from filelock import FileLock, Timeout
+
+    files = Files.of(cache, state_dir)
+    try:
+        if lease := join(files):
+            return lease
+        files.folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(files.lock, timeout=2 * START_SECONDS):
+            return join(files) or _start(files, cache)
+    except Timeout:
+        raise NoModel(
+            f"Another process has been starting the model runtime for {2 * START_SECONDS:.0f} seconds. "
+            f"End it, or delete {files.folder}, and try again."
+        ) from None
+    except OSError as error:
+        raise NoModel(
+            f"The model runtime cannot be started: {error}. Is {files.folder} writable? "
+            "ESCALATOR_STATE_DIR names another folder for it."
+        ) from error
+
+
+def join(files: Files) -> Lease | None:
+    """A lease on the running runtime, None when none runs.
+
+    A state file may be left over and its port be someone else's by now: only who knows the file's two secrets is ours.
+    """
+    found = state.read(files.state) or {}
+    try:
+        token, answer, url = str(found["token"]), str(found["answer"]), str(found["url"])
+        pid, port = int(found["pid"]), int(found["port"])
+        connection = socket.create_connection(("127.0.0.1", port), timeout=HANDSHAKE_SECONDS)
+    except (KeyError, TypeError, ValueError, OverflowError, OSError):
+        return None
+    try:
+        connection.sendall(token.encode() + b"\n")
+        with connection.makefile("rb") as lines:
+            granted = lines.readline(len(answer) + 2) == answer.encode() + b"\n"
+    except OSError:
+        granted = False
+    if granted:
+        return Lease(connection, url, pid, files.log)
+    connection.close()
+    return None
+
+
+def _start(files: Files, cache: Path) -> Lease:
+    with files.log.open("wb") as log:
+        process = subprocess.Popen(  # noqa: S603 - our own module, run by our own interpreter
+            [
+                sys.executable,
+                "-P",
+                "-X",
+                "utf8",
+                "-m",
+                "app.models.runtime",
+                "--cache",
+                str(cache),
+                "--state",
+                files.state,
+            ],
+            cwd=files.folder,
+            env=_environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            **detached(sys.platform),
+        )
+    try:
+        return _wait(process, files)
+    finally:
+        # Somebody must take note of the end of a child, or it stays in the process table.
+        threading.Thread(target=process.wait, name="runtime-end", daemon=True).start()
+
+
+def _wait(process: "subprocess.Popen[bytes]", files: Files) -> Lease:
+    end = time.monotonic() + START_SECONDS
+    while time.monotonic() < end:
+        ended = process.poll() is not None
+        if lease := join(files):
+            return lease
+        if ended:
+            raise NoModel(f"The model runtime ended at its start: {last_line(files.log)} Its log is {files.log}.")
+        time.sleep(0.01)
+    process.kill()
+    raise NoModel(f"The model runtime did not start within {START_SECONDS:.0f} seconds. Its log is {files.log}.")
+
+
+def last_line(log: Path) -> str:
+    """The last line of a log that says anything, as a sentence."""
+    try:
+        lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines()]
+    except OSError:
+        lines = []
+    said = next((line for line in reversed(lines) if line), "it left no word")
+    return said[:300].rstrip(".") + "."
+
+
+def detached(platform: str) -> dict[str, Any]:
+    """What keeps Ctrl-C in a terminal, and the terminal's end, away from the runtime and from other users' answers."""
+    if platform == "win32":
+        create_no_window, create_new_process_group = 0x08000000, 0x00000200
+        return {"creationflags": create_no_window | create_new_process_group}
+    return {"start_new_session": True}
+
+
+def _environment() -> dict[str, str]:
+    # Without a proxy: what the runtime asks for lies on this machine. CI is what keeps its telemetry off the network.
+    kept = {name: value for name, value in os.environ.items() if name.upper() not in PROXIES}
+    path = os.pathsep.join(part for part in (str(ROOT), os.environ.get("PYTHONPATH")) if part)
+    return kept | {"PYTHONPATH": path, "CI": "true"}

@@ -1,0 +1,189 @@
+"""Every setting once: its name, its default, what it means, and where its value came from.
+
+The README's table is made from this file (`escalator doctor --settings-table`), and a test keeps the two equal.
+"""
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import platformdirs
+from dotenv import dotenv_values
+from pydantic import AliasChoices, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app.errors import SettingsError
+
+ROOT = Path(__file__).resolve().parents[1]
+"""The project's folder: what stands beside `app/`."""
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+Origin = Literal["environment", ".env", "default"]
+
+
+def _field(default: Any, meaning: str, *names: str, **limits: Any) -> Any:
+    return Field(default, description=meaning, validation_alias=AliasChoices(*names), **limits)
+
+
+class Settings(BaseSettings):
+    """The settings of one process, read once from the environment and a `.env` in the working folder."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore", frozen=True
+    )
+
+    endpoint: str | None = _field(
+        None,
+        "Address of a model server, with or without `/v1`. Unset: Foundry Local is looked for, then started.",
+        "FOUNDRY_LOCAL_ENDPOINT",
+        "BASE_URL",
+    )
+    small: str = _field(
+        "phi-4-mini", "Alias or id of the small model.", "SLM_ALIAS", "FOUNDRY_LOCAL_ALIAS", "MODEL", min_length=1
+    )
+    large: str = _field("gpt-oss-20b", "Alias or id of the large model.", "LLM_ALIAS", min_length=1)
+    api_key: str = _field("none", "Key for the model server; Foundry Local needs none.", "API_KEY")
+    corpus: Path = _field(Path("corpus"), "The folder of documents.", "CORPUS_DIR")
+    show_usage: bool = _field(True, "Show tokens and times with every answer.", "SHOW_USAGE")
+    retries: int = _field(
+        1, "Further tries when the server is busy or out of reach, before the first token.", "RETRY_ON_FAIL", ge=0, le=5
+    )
+    retry_backoff: float = _field(
+        1.0, "Seconds before the first further try, doubled each time.", "RETRY_BACKOFF", ge=0, le=60
+    )
+    short_chars: int = _field(
+        150,
+        "Fewer characters are short where a list, an explanation or a how-to is asked for; 0 switches it off.",
+        "ESCALATOR_SHORT_CHARS",
+        ge=0,
+        le=100_000,
+    )
+    ask_confidence: bool = _field(
+        False,
+        "Ask the small model for a last line `CONFIDENCE: low` or `high`; only `low` counts.",
+        "ESCALATOR_ASK_CONFIDENCE",
+    )
+    evidence_tokens: int = _field(
+        1200, "Tokens of passages in a prompt.", "ESCALATOR_EVIDENCE_TOKENS", ge=64, le=100_000
+    )
+    max_tokens: int = _field(640, "The longest answer of the small model, in tokens.", "ESCALATOR_MAX_TOKENS", ge=16)
+    large_max_tokens: int = _field(
+        2048, "The longest answer of the large model, its reasoning included.", "ESCALATOR_LARGE_MAX_TOKENS", ge=16
+    )
+    first_token_seconds: float = _field(
+        300.0, "The longest wait for the first token.", "ESCALATOR_FIRST_TOKEN_SECONDS", gt=0
+    )
+    stall_seconds: float = _field(60.0, "The longest silence within an answer.", "ESCALATOR_STALL_SECONDS", gt=0)
+    parallel: int = _field(
+        1, "Answers that one model writes at a time; others wait.", "ESCALATOR_PARALLEL", ge=1, le=64
+    )
+    max_file_mb: int = _field(40, "Larger files are left out, and named.", "ESCALATOR_MAX_FILE_MB", ge=1)
+    allow_remote: bool = _field(
+        False,
+        "Allow `BASE_URL` to name another machine, which then sees question and passages.",
+        "ESCALATOR_ALLOW_REMOTE",
+    )
+    model_cache: Path | None = _field(
+        None, "Folder of downloaded models. Unset: `~/.foundry/cache/models` if it exists.", "ESCALATOR_MODEL_CACHE"
+    )
+    state_dir: Path = _field(
+        Path(platformdirs.user_state_dir("escalator", appauthor=False)),
+        "Folder for state and caches.",
+        "ESCALATOR_STATE_DIR",
+    )
+
+    @property
+    def corpus_path(self) -> Path:
+        """The corpus as an absolute path: seen from the working folder, else from the project."""
+        here = self.corpus.expanduser().absolute()
+        beside_app = ROOT / self.corpus
+        return here if here.exists() or not beside_app.exists() else beside_app
+
+    @property
+    def max_file_bytes(self) -> int:
+        """The largest file that is read."""
+        return self.max_file_mb * 1_000_000
+
+    @property
+    def model_cache_path(self) -> Path:
+        """The folder in which the embedded runtime finds models."""
+        shared = Path.home() / ".foundry" / "cache" / "models"
+        return self.model_cache or (shared if shared.is_dir() else self.state_dir / "models")
+
+
+def load(**given: Any) -> Settings:
+    """The settings, `given` ones (by field name) first; raises SettingsError for a value that is not allowed."""
+    names = {name: _names(name)[0] for name in given}
+    try:
+        settings = Settings(**{names[name]: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        raise SettingsError(_sentence(error)) from None
+    if settings.endpoint is not None:
+        _check_endpoint(settings)
+    return settings
+
+
+def is_loopback(url: str) -> bool:
+    """Whether the address belongs to this machine."""
+    return (urlsplit(url).hostname or "") in LOOPBACK
+
+
+def origin(field: str) -> tuple[str, Origin]:
+    """The name under which a setting was given (its main name if it was not) and where it came from."""
+    files = dotenv_values(".env", encoding="utf-8") if Path(".env").is_file() else {}
+    for name in _names(field):
+        if os.environ.get(name):
+            return name, ".env" if files.get(name) == os.environ[name] else "environment"
+        if files.get(name):
+            return name, ".env"
+    return _names(field)[0], "default"
+
+
+def table() -> str:
+    """The settings as a Markdown table, for the README."""
+    rows = ["| Setting | Default | Meaning |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        main, *fallbacks = _names(name)
+        also = f" Also read: {', '.join(f'`{other}`' for other in fallbacks)}." if fallbacks else ""
+        rows.append(f"| `{main}` | {_default(name, field.default)} | {field.description}{also} |")
+    return "\n".join(rows)
+
+
+def _default(name: str, value: Any) -> str:
+    if name == "state_dir":
+        return "the user's state folder"
+    return "unset" if value is None else f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+def _names(field: str) -> list[str]:
+    choices = Settings.model_fields[field].validation_alias
+    assert isinstance(choices, AliasChoices)
+    return [str(choice) for choice in choices.choices]
+
+
+def _sentence(error: ValidationError) -> str:
+    parts = []
+    for problem in error.errors():
+        name = str(problem["loc"][0])
+        allowed = problem["msg"].replace("Input should be", "it must be").replace("Value should", "it must")
+        parts.append(f"The setting {name} is {str(problem['input'])!r}; {allowed}.")
+    return " ".join(parts)
+
+
+def _check_endpoint(settings: Settings) -> None:
+    url = settings.endpoint or ""
+    name, _ = origin("endpoint")
+    parts = urlsplit(url)
+    try:
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:  # a port that is no number
+        good = False
+    if not good:
+        raise SettingsError(f"The setting {name} is {url!r}; it must be an address such as http://127.0.0.1:5273.")
+    if name == "BASE_URL" and not is_loopback(url) and not settings.allow_remote:
+        raise SettingsError(
+            f"The setting BASE_URL is {url!r}, which is another machine. Question and passages would be sent there; "
+            "set ESCALATOR_ALLOW_REMOTE=true if that is wanted, or unset BASE_URL."
+        )

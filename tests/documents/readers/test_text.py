@@ -1,0 +1,57 @@
+"""Plain text: encodings, line ends, and bytes of any kind."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.documents.pages import Place
+from app.documents.readers import text
+from app.errors import UnreadableFile
+
+GERMAN = "Die Übung beginnt um 9 Uhr im großen Saal. Für Getränke wird gesorgt, Gäste sind natürlich willkommen.\n" * 3
+CZECH = "Příliš žluťoučký kůň úpěl ďábelské ódy. Knihovna je otevřena každý den kromě svátků až do večera.\n" * 3
+RUSSIAN = "Библиотека открыта каждый день с девяти утра до восьми вечера, кроме праздничных дней.\n" * 3
+JAPANESE = "図書館は祝日を除いて毎日午前九時から午後八時まで開いています。\n" * 5
+
+
+def read(data: bytes) -> str:
+    (page,) = text.read(data)
+    assert page.place == Place("line", "line 1", 1)
+    return page.text
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32", "latin-1", "cp1252"])
+def test_german_is_read_in_any_encoding(encoding: str) -> None:
+    assert read(GERMAN.encode(encoding)) == GERMAN
+
+
+@pytest.mark.parametrize(
+    ("original", "encoding"),
+    [(CZECH, "cp1250"), (RUSSIAN, "cp1251"), (RUSSIAN, "koi8-r"), (JAPANESE, "shift-jis"), (JAPANESE, "utf-16")],
+)
+def test_other_languages_are_read_in_their_old_encodings(original: str, encoding: str) -> None:
+    assert read(original.encode(encoding)) == original
+
+
+def test_utf_16_is_told_by_its_mark_in_both_orders() -> None:
+    for order in ("utf-16-le", "utf-16-be"):
+        assert read(("\ufeff" + GERMAN).encode(order)) == GERMAN
+
+
+def test_a_lost_byte_does_not_make_nonsense_of_the_rest() -> None:
+    assert read(GERMAN.encode()[:-20] + b"\xc3") == GERMAN[:-20] + "\ufffd"
+
+
+def test_line_ends_become_one_kind_and_form_feeds_line_ends() -> None:
+    assert read(b"a\r\nb\rc\nd\fe") == "a\nb\nc\nd\ne"
+
+
+@given(st.binary(max_size=400) | st.text(max_size=200).map(lambda s: s.encode("utf-16", "surrogatepass")))
+def test_no_bytes_raise_anything_but_unreadable_file(data: bytes) -> None:
+    try:
+        pages = text.read(data)
+    except UnreadableFile:
+        return
+    assert all("\0" not in page.text and "\f" not in page.text and page.text.strip() for page in pages)
+    for page in pages:
+        page.text.encode("utf-8")

@@ -1,0 +1,129 @@
+"""Reasoning never reaches the text, ordinary text always does, and how the stream was cut changes nothing."""
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.models.reasoning import ReasoningFilter
+
+HARMONY = "<|channel|>analysis<|message|>Hm, a ferry.<|end|><|start|>assistant<|channel|>final<|message|>At 9:30 [1]."
+
+
+def split(content: str, *, cuts: list[int] | None = None, cut: bool = False, reasoned: bool = False) -> tuple[str, str]:
+    """The text and the reasoning that the filter makes of a content which comes in pieces."""
+    edges = sorted({0, len(content), *(at % (len(content) + 1) for at in cuts or [])})
+    sieve = ReasoningFilter()
+    if reasoned:
+        sieve.reasoned()
+    pieces = []
+    for start, end in itertools.pairwise(edges):
+        pieces += sieve.feed(content[start:end])
+    pieces += sieve.finish(cut=cut)
+    assert all(text for text, _ in pieces)
+    return tuple("".join(text for text, thought in pieces if thought is kind) for kind in (False, True))  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize(
+    ("content", "text", "reasoning"),
+    [
+        ("At 9:30 [1].", "At 9:30 [1].", ""),
+        ("<think>\nHm.\n</think>\n\nAt 9:30.", "At 9:30.", "\nHm.\n"),
+        ("\n<think>Hm.</think>At 9:30.", "At 9:30.", "Hm."),
+        (HARMONY, "At 9:30 [1].", "Hm, a ferry."),
+        (HARMONY + "<|return|>", "At 9:30 [1].", "Hm, a ferry."),
+        ("<|channel|>final<|message|>At 9:30.", "At 9:30.", ""),
+        ("<|start|>assistant<|channel|>final<|message|>At 9:30.<|end|>", "At 9:30.", ""),
+        ("<|channel|>commentary<|message|>Hm.<|end|><|channel|>final<|message|>Yes.", "Yes.", "Hm."),
+        ("analysisThe user asks.assistantfinalAt 9:30.", "At 9:30.", "The user asks."),
+        (
+            "analysis\nwe look.assistantanalysisMore.assistantfinal At 9:30.",
+            "At 9:30.",
+            "\nwe look.assistantanalysisMore.",
+        ),
+        ("analysisHm.assistantfinalThe word assistantfinal.", "The word assistantfinal.", "Hm."),
+    ],
+)
+def test_each_shape_of_reasoning_is_told_from_the_text(content: str, text: str, reasoning: str) -> None:
+    assert split(content) == (text, reasoning)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        " ",
+        "a",
+        "analysis",
+        "analysis of the ferries",
+        "analysis: none",
+        "Analysis of the ferries",
+        "analyst",
+        "analysisResult holds the ferries",
+        "< 5 ferries",
+        "<thin",
+        "<table>",
+        "the analysis, assistantfinal, <think>, </think>",
+        "assistantfinal",
+        "  indented",
+    ],
+)
+def test_text_that_is_no_reasoning_comes_out_as_it_was(content: str) -> None:
+    assert split(content)[0] == content
+
+
+@pytest.mark.parametrize(
+    "content", ["<think>Hm", "<think>Hm</thi", "<|channel|>analysis<|message|>Hm", "analysisThe user"]
+)
+def test_an_answer_that_is_cut_within_its_reasoning_has_no_text(content: str) -> None:
+    assert split(content, cut=True)[0] == ""
+
+
+@pytest.mark.parametrize("content", ["assistantfinalIt leaves.", " \nassistantfinal It leaves.", "\nIt leaves."])
+def test_what_the_server_leaves_between_its_reasoning_and_the_text_is_dropped(content: str) -> None:
+    assert split(content, reasoned=True) == ("It leaves.", "")
+
+
+def test_a_text_behind_separate_reasoning_may_begin_like_the_left_over_word() -> None:
+    assert split("assistants help", reasoned=True)[0] == "assistants help"
+
+
+def test_ordinary_text_is_given_out_piece_by_piece() -> None:
+    sieve = ReasoningFilter()
+    assert list(sieve.feed("The")) == [("The", False)]
+    assert list(sieve.feed(" analysis <")) == [(" analysis <", False)]
+
+
+def test_reasoning_is_shown_while_it_goes_on() -> None:
+    sieve = ReasoningFilter()
+    assert list(sieve.feed("analysisThe user")) == [("The user", True)]
+    assert list(sieve.feed(" asks. assist")) == [(" asks. ", True)]
+    assert list(sieve.feed("antfinalYes")) == [("Yes", False)]
+
+
+PARTS = [
+    "<think>",
+    "</think>",
+    "<|channel|>",
+    "<|message|>",
+    "<|start|>",
+    "<|end|>",
+    "analysis",
+    "assistantfinal",
+    "final",
+]
+content = st.lists(st.sampled_from(PARTS) | st.text("as <|>.\nT", max_size=5), max_size=8).map("".join)
+
+
+@given(content, st.lists(st.integers(0, 200), max_size=12), st.booleans(), st.booleans())
+def test_how_the_stream_is_cut_into_pieces_changes_nothing(
+    content: str, cuts: list[int], cut: bool, reasoned: bool
+) -> None:
+    assert split(content, cuts=cuts, cut=cut, reasoned=reasoned) == split(content, cut=cut, reasoned=reasoned)
+
+
+@given(st.text(max_size=60))
+def test_text_without_markers_is_never_changed(text: str) -> None:
+    if not text.lstrip().startswith(("<think>", "<|channel|>", "<|start|>", "analysis")):
+        assert split(text) == (text, "")

@@ -1,0 +1,90 @@
+"""The genuine runtime for tests: model caches, settings that lead to them, and looks into the runtime's process."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import app.settings
+from app.models import supervisor
+from app.settings import Settings
+from tests.support.scripted import Script
+
+ANALYSIS = "<|channel|>analysis<|message|>"
+FINAL = "<|end|><|start|>assistant<|channel|>final<|message|>"
+
+SMALL = Script(
+    alias="phi-4-mini",
+    id="Phi-4-mini-instruct-generic-cpu:5",
+    say="I do not know.",
+    when={"ferry": "The ferry leaves at 9:30 [1].", "ticket": "Tickets are sold on board [1]."},
+)
+LARGE = Script(
+    alias="gpt-oss-20b",
+    id="gpt-oss-20b-generic-cpu:1",
+    say=f"{ANALYSIS}The passages may help.{FINAL}The large model answers at length, from the passages [1].<|return|>",
+    reasoning=(ANALYSIS, FINAL),
+)
+
+
+def state_of(cache: Path) -> Path:
+    """The state folder that goes with a test's model cache, so that all who use the cache share one runtime."""
+    return cache.with_name(cache.name + "-state")
+
+
+def settings_for(cache: Path | None = None, corpus: Path | None = None, **over: Any) -> Settings:
+    """Settings that lead to `cache` through the embedded runtime, and wait little; `over` by field name."""
+    given: dict[str, Any] = {
+        "corpus": corpus,
+        "retry_backoff": 0.01,
+        "first_token_seconds": 30.0,
+        "stall_seconds": 10.0,
+    }
+    if cache is not None:
+        given |= {"model_cache": cache, "state_dir": state_of(cache)}
+    return app.settings.load(**(given | over))
+
+
+@contextmanager
+def held(cache: Path) -> Iterator[supervisor.Lease]:
+    """A lease on the runtime of a cache; the runtime has ended when this is left, if nobody else holds one."""
+    lease = supervisor.acquire_now(cache, state_of(cache))
+    try:
+        yield lease
+    finally:
+        lease.close()
+        # Windows lets no folder be deleted while a process works in it.
+        until(lambda: not running(lease.pid), 5)
+
+
+def running(pid: int) -> bool:
+    """Whether a process runs; one that has ended and was not taken note of yet does not."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        if Path("/proc/self").exists():
+            return False
+        try:
+            os.kill(pid, 0)
+        except OSError:
+            return False
+        return True
+    return stat.rpartition(")")[2].split()[0] != "Z"
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time that a process has used; Linux only."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def until(true: Callable[[], bool], seconds: float) -> bool:
+    """Wait for something to become true; returns whether it did."""
+    end = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.01)
+    return True

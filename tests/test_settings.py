@@ -1,0 +1,89 @@
+"""Every setting says its name, its value and what is allowed; the README's table is made from them."""
+
+import pathlib
+
+import pytest
+
+from app import settings
+from app.errors import SettingsError
+from app.settings import load
+
+
+def test_the_defaults_are_the_documented_pair_of_models() -> None:
+    given = load()
+
+    assert (given.small, given.large) == ("phi-4-mini", "gpt-oss-20b")
+    assert given.endpoint is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("ESCALATOR_SHORT_CHARS", "many", "integer"),
+        ("ESCALATOR_SHORT_CHARS", "-1", "greater than or equal to 0"),
+        ("ESCALATOR_EVIDENCE_TOKENS", "1", "greater than or equal to 64"),
+        ("SHOW_USAGE", "perhaps", "boolean"),
+        ("FOUNDRY_LOCAL_ENDPOINT", "127.0.0.1:5273", "http://127.0.0.1:5273"),
+        ("FOUNDRY_LOCAL_ENDPOINT", "http://127.0.0.1:port", "http://127.0.0.1:5273"),
+    ],
+)
+def test_a_bad_value_names_the_setting_the_value_and_what_is_allowed(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, says: str
+) -> None:
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises(SettingsError) as raised:
+        load()
+
+    assert name in str(raised.value)
+    assert value in str(raised.value)
+    assert says in str(raised.value)
+
+
+def test_older_names_are_read_when_the_main_one_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FOUNDRY_LOCAL_ALIAS", "qwen2.5-0.5b")
+    monkeypatch.setenv("BASE_URL", "http://localhost:8080/v1/")
+    assert load().small == "qwen2.5-0.5b"
+    assert load().endpoint == "http://localhost:8080/v1/"
+
+    monkeypatch.setenv("SLM_ALIAS", "phi-3.5-mini")
+    assert load().small == "phi-3.5-mini"
+
+
+def test_an_empty_value_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLM_ALIAS", "")
+
+    assert load().small == "phi-4-mini"
+
+
+def test_a_fallback_on_another_machine_is_refused_unless_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BASE_URL", "https://models.example.org/v1")
+    with pytest.raises(SettingsError, match="ESCALATOR_ALLOW_REMOTE"):
+        load()
+
+    monkeypatch.setenv("ESCALATOR_ALLOW_REMOTE", "true")
+    assert load().endpoint == "https://models.example.org/v1"
+
+
+def test_a_setting_knows_where_its_value_came_from(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    pathlib.Path(".env").write_text("LLM_ALIAS=from-file\n", encoding="utf-8")
+    monkeypatch.setenv("SLM_ALIAS", "from-env")
+
+    assert load().large == "from-file"
+    assert settings.origin("large") == ("LLM_ALIAS", ".env")
+    assert settings.origin("small") == ("SLM_ALIAS", "environment")
+    assert settings.origin("retries") == ("RETRY_ON_FAIL", "default")
+
+
+def test_what_is_given_beats_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ESCALATOR_SHORT_CHARS", "7")
+
+    assert load(short_chars=9).short_chars == 9
+    assert load(short_chars=None).short_chars == 7
+
+
+def test_the_readme_has_the_table_of_settings() -> None:
+    readme = (settings.ROOT / "README.md").read_text(encoding="utf-8")
+
+    assert settings.table() in readme
