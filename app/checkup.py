@@ -90,13 +90,13 @@ def _port() -> Check:
 
 def _corpus(settings: Settings) -> Iterator[Check]:
     try:
-        snapshot = Folder(settings.corpus_path, settings.max_file_bytes).sync()
+        snapshot = Folder(settings.corpus, settings.max_file_bytes).sync()
     except CorpusError as error:
-        yield Check("corpus", False, str(settings.corpus_path), str(error))
+        yield Check("corpus", False, str(settings.corpus), str(error))
         return
     passages = sum(len(document.passages) for document in snapshot.documents)
     languages = ", ".join(sorted({document.language for document in snapshot.documents}))
-    what = f"{settings.corpus_path}: {len(snapshot.documents)} documents, {passages} passages, languages: {languages}"
+    what = f"{settings.corpus}: {len(snapshot.documents)} documents, {passages} passages, languages: {languages}"
     yield Check("corpus", bool(snapshot.documents), what, "Put Markdown, text or PDF files into this folder.")
     for problem in snapshot.problems:
         yield Check(problem.file, False, "not read", problem.reason)

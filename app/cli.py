@@ -76,7 +76,7 @@ def search(
 
     with _errors(verbose):
         settings = load(corpus=corpus)
-        result = Retriever(Folder(settings.corpus_path, settings.max_file_bytes)).search(query, k=k)
+        result = Retriever(Folder(settings.corpus, settings.max_file_bytes)).search(query, k=k)
     if as_json:
         _print_json(report.found(result))
         return
@@ -117,7 +117,7 @@ async def _ask(turn: Turn, corpus: Path | None, write: Callable[[str], Any] | No
     from app.answering.pipeline import Assistant
     from app.settings import load
 
-    assistant = Assistant.from_settings(load(corpus=corpus), patience=None)
+    assistant = Assistant(load(corpus=corpus), patience=None)
     try:
         async with aclosing(assistant.answer(turn)) as events:
             async for event in events:

@@ -50,7 +50,7 @@ async def stop() -> None:
 async def set_starters(user: object, language: str | None) -> list[cl.Starter]:
     """The sample questions."""
     try:
-        corpus = (await asyncio.to_thread(assistant)).settings.corpus_path
+        corpus = (await asyncio.to_thread(assistant)).settings.corpus
         return await asyncio.to_thread(starters.offered, corpus)
     except EscalatorError:
         return []

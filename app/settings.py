@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import platformdirs
 from dotenv import dotenv_values
-from pydantic import AliasChoices, Field, ValidationError
+from pydantic import AliasChoices, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.errors import SettingsError
@@ -31,7 +31,12 @@ class Settings(BaseSettings):
     """The settings of one process, read once from the environment and a `.env` in the working folder."""
 
     model_config = SettingsConfigDict(
-        env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore", frozen=True
+        env_file=".env",
+        env_file_encoding="utf-8",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        validate_default=True,
     )
 
     endpoint: str | None = _field(
@@ -85,32 +90,38 @@ class Settings(BaseSettings):
         "Allow `BASE_URL` to name another machine, which then sees question and passages.",
         "ESCALATOR_ALLOW_REMOTE",
     )
-    model_cache: Path | None = _field(
-        None, "Folder of downloaded models. Unset: `~/.foundry/cache/models` if it exists.", "ESCALATOR_MODEL_CACHE"
-    )
     state_dir: Path = _field(
         Path(platformdirs.user_state_dir("escalator", appauthor=False)),
         "Folder for state and caches.",
         "ESCALATOR_STATE_DIR",
     )
+    model_cache: Path | None = _field(
+        None, "Folder of downloaded models. Unset: `~/.foundry/cache/models` if it exists.", "ESCALATOR_MODEL_CACHE"
+    )
+
+    @field_validator("corpus")
+    @classmethod
+    def _absolute(cls, given: Path) -> Path:
+        """Seen from the working folder, else from the project; found once, for it asks the disk."""
+        here = given.expanduser().absolute()
+        return here if here.exists() or not (ROOT / given).exists() else ROOT / given
+
+    @field_validator("model_cache")
+    @classmethod
+    def _shared(cls, given: Path | None, info: ValidationInfo) -> Path:
+        shared = Path.home() / ".foundry" / "cache" / "models"
+        return given or (shared if shared.is_dir() else info.data["state_dir"] / "models")
 
     @property
-    def corpus_path(self) -> Path:
-        """The corpus as an absolute path: seen from the working folder, else from the project."""
-        here = self.corpus.expanduser().absolute()
-        beside_app = ROOT / self.corpus
-        return here if here.exists() or not beside_app.exists() else beside_app
+    def model_cache_path(self) -> Path:
+        """The folder in which the embedded runtime finds models."""
+        assert self.model_cache is not None
+        return self.model_cache
 
     @property
     def max_file_bytes(self) -> int:
         """The largest file that is read."""
         return self.max_file_mb * 1_000_000
-
-    @property
-    def model_cache_path(self) -> Path:
-        """The folder in which the embedded runtime finds models."""
-        shared = Path.home() / ".foundry" / "cache" / "models"
-        return self.model_cache or (shared if shared.is_dir() else self.state_dir / "models")
 
 
 def load(**given: Any) -> Settings:

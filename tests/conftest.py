@@ -11,7 +11,7 @@ from blockbuster import BlockBuster, blockbuster_ctx
 
 from app.models.foundry import Foundry
 from tests.support import scripted
-from tests.support.runtime import LARGE, SMALL, held, settings_for
+from tests.support.runtime import LARGE, SMALL, held, opened, settings_for
 from tests.support.scripted import Script
 
 PREFIXES = ("FOUNDRY_", "ESCALATOR_", "OPENAI_", "SLM_", "LLM_", "RETRY_", "COMPARE_", "BENCH_", "CHAINLIT_")
@@ -76,8 +76,8 @@ def _check(host: Any) -> None:
 
 @pytest.fixture(autouse=True)
 def _nothing_blocks() -> Iterator[BlockBuster]:
-    """A call of `app` that blocks the event loop is an error."""
-    with blockbuster_ctx("app") as guard:
+    """A call of `app` that blocks the event loop is an error; settings are read before there is one."""
+    with blockbuster_ctx("app", excluded_modules=["app.settings"]) as guard:
         yield guard
 
 
@@ -107,6 +107,12 @@ def runtime(models: Path) -> Iterator[str]:
 @pytest.fixture
 async def foundry(models: Path, runtime: str) -> AsyncIterator[Foundry]:
     """A Foundry that shares the session's runtime."""
-    shared = Foundry(settings_for(models))
-    yield shared
-    await shared.close()
+    async with opened(settings_for(models)) as shared:
+        yield shared
+
+
+@pytest.fixture
+def unused_port() -> int:
+    """A port of loopback on which nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])

@@ -1,12 +1,12 @@
-"""One model's answer to one prompt, as events; knows nothing of judging or of what comes after."""
+"""One model's answer to one prompt; knows nothing of judging or of what comes after."""
 
-import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
 from app.answering.confidence import ConfidenceFilter
-from app.answering.events import AttemptEnded, AttemptStarted, Event, Progress, Reasoning, Retrieved, Token
+from app.answering.emitting import Emit
+from app.answering.events import AttemptEnded, AttemptStarted, Progress, Reasoning, Retrieved, Token
 from app.answering.ledger import Metrics, Stopwatch, speed
 from app.answering.prompt import Message, messages
 from app.answering.turn import Attempt, Role, Turn
@@ -20,7 +20,7 @@ from app.settings import Settings
 SPARE = 0.9
 """Share of a model's context that is planned for: token counts are estimates."""
 
-Pack = Callable[[int], Awaitable[Retrieved]]
+Repack = Callable[[int], Awaitable[Retrieved]]
 """Packs the evidence anew into so many tokens."""
 
 
@@ -34,130 +34,108 @@ class Attempts:
         self._limits: dict[str, tuple[int, float]] = {}
 
     async def run(
-        self, number: int, role: Role, service: Service, turn: Turn, retrieved: Retrieved, pack: Pack
-    ) -> AsyncGenerator[Event, None]:
-        """One attempt, from `AttemptStarted` to `AttemptEnded`.
-
-        A ModelError is raised after `AttemptEnded`, whose attempt then has the finish "error" and the text so far.
-        """
+        self, number: int, role: Role, service: Service, turn: Turn, retrieved: Retrieved, repack: Repack, emit: Emit
+    ) -> tuple[Attempt, ModelError | None]:
+        """One attempt, from `AttemptStarted` to `AttemptEnded`; one that failed has the finish "error" and its text."""
         alias = self._settings.small if role == "small" else self._settings.large
-        attempt = Attempt(number, role, alias, service.host, "", "error", Metrics())
-        yield AttemptStarted(number, role, alias, service.host)
+        started = AttemptStarted(number, role, alias, service.host)
+        emit(started)
+        answer = _Answer(started, emit)
+        failure: ModelError | None = None
         try:
-            model: Model | None = None
-            async with aclosing(_narrated(lambda say: self._models.ready(alias, say))) as loading:
-                async for step in loading:
-                    if isinstance(step, Model):
-                        model = step
-                    else:
-                        yield step
-            assert model is not None
+            model = await self._models.ready(alias, lambda text: emit(Progress(text)))
             if self._models.busy(model):
-                yield Progress(f"Waiting for {alias}: it is answering another question.")
-            async with (
-                self._models.slot(model),
-                aclosing(self._fitted(attempt, model, turn, retrieved, pack)) as events,
-            ):
-                async for event in events:
-                    if isinstance(event, Attempt):
-                        attempt = event
-                    else:
-                        yield event
-        except ModelError:
-            yield AttemptEnded(attempt)
-            raise
-        yield AttemptEnded(attempt)
+                emit(Progress(f"Waiting for {alias}: it is answering another question."))
+            async with self._models.slot(model):
+                await self._fitted(answer, model, turn, retrieved, repack)
+        except ModelError as error:
+            failure = error
+        attempt = answer.ended()
+        emit(AttemptEnded(attempt))
+        return attempt, failure
 
-    async def _fitted(
-        self, attempt: Attempt, model: Model, turn: Turn, retrieved: Retrieved, pack: Pack
-    ) -> AsyncGenerator[Event | Attempt, None]:
-        """The stream of one request; a prompt that proves too long is packed anew once, before any text came."""
-        for last in (False, True):
-            limit, scale = self._limits.get(model.id, (None, 1.0))
-            output = self._settings.max_tokens if attempt.role == "small" else self._settings.large_max_tokens
-            if limit is not None:
-                output = min(output, limit // 3)
-                room = int(SPARE * (limit - output) / scale) - self._size(self._prompt(attempt, turn, ()))
-                if self._size(self._prompt(attempt, turn, retrieved.evidence)) > SPARE * (limit - output) / scale:
-                    retrieved = await pack(max(room, 0))
-                    yield retrieved
-            prompt = self._prompt(attempt, turn, retrieved.evidence)
-            try:
-                async with aclosing(self._stream(attempt, model, prompt, output)) as events:
-                    async for event in events:
-                        yield event
-                return
-            except ContextOverflow as error:
-                if last:
-                    raise
-                limit = error.limit or (limit or self._size(prompt)) // 2
-                scale = error.prompt / self._size(prompt) if error.prompt else 1.0
-                self._limits[model.id] = (limit, scale)
-                yield Progress(f"The prompt was too long for {attempt.model} ({limit} tokens); using fewer passages.")
-
-    async def _stream(
-        self, attempt: Attempt, model: Model, prompt: list[Message], output: int
-    ) -> AsyncGenerator[Event | Attempt, None]:
-        shown = ConfidenceFilter()
-        text: list[str] = []
-        clock = Stopwatch()
-        first: float | None = None
-        end: chat.End | None = None
-
-        def so_far() -> Attempt:
-            prompt_tokens, tokens = (end.prompt_tokens, end.completion_tokens) if end else (None, None)
-            total = clock.ms
-            return replace(
-                attempt,
-                text="".join(text),
-                finish=end.finish if end else "error",
-                confidence=shown.level,
-                metrics=Metrics(None, None, first, total, prompt_tokens, tokens, speed(tokens, first, total)),
-            )
-
+    async def _fitted(self, answer: "_Answer", model: Model, turn: Turn, retrieved: Retrieved, repack: Repack) -> None:
+        """Ask; a prompt that proves too long for the model's context is packed anew once."""
         try:
-            async with aclosing(chat.answer(self._models, model, prompt, max_tokens=output)) as stream:
-                async for piece in stream:
-                    if isinstance(piece, chat.End):
-                        end = piece
-                    elif piece.reasoning:
-                        yield Reasoning(attempt.id, piece.text)
-                    else:
-                        first = first or clock.ms
-                        if visible := shown.feed(piece.text):
-                            text.append(visible)
-                            yield Token(attempt.id, visible)
-            if rest := shown.close():
-                text.append(rest)
-                yield Token(attempt.id, rest)
-        except ContextOverflow:
-            raise
-        except ModelError:
-            if rest := shown.close():
-                text.append(rest)
-                yield Token(attempt.id, rest)
-            yield so_far()
-            raise
-        yield so_far()
+            await self._ask(answer, model, turn, await self._trimmed(answer, model, turn, retrieved, repack))
+        except ContextOverflow as error:
+            prompt = self._size(answer.role, turn, retrieved.evidence)
+            limit = error.limit or prompt // 2
+            self._limits[model.id] = (limit, error.prompt / prompt if error.prompt else 1.0)
+            answer.emit(Progress(f"{model.alias} takes {limit} tokens at most; it gets fewer passages."))
+            await self._ask(answer, model, turn, await self._trimmed(answer, model, turn, retrieved, repack))
 
-    def _prompt(self, attempt: Attempt, turn: Turn, evidence: Sequence[Evidence]) -> list[Message]:
-        ask = self._settings.ask_confidence and attempt.role == "small"
+    async def _trimmed(
+        self, answer: "_Answer", model: Model, turn: Turn, retrieved: Retrieved, repack: Repack
+    ) -> Retrieved:
+        """The evidence that fits a model whose context length is known; `scale` is its tokens per counted one."""
+        if model.id not in self._limits:
+            return retrieved
+        limit, scale = self._limits[model.id]
+        room = int((SPARE * limit - self._output(answer.role, model)) / scale)
+        if self._size(answer.role, turn, retrieved.evidence) <= room:
+            return retrieved
+        fewer = await repack(max(0, room - self._size(answer.role, turn, ())))
+        answer.emit(fewer)
+        return fewer
+
+    async def _ask(self, answer: "_Answer", model: Model, turn: Turn, retrieved: Retrieved) -> None:
+        prompt = self._prompt(answer.role, turn, retrieved.evidence)
+        answer.clock = Stopwatch()
+        stream = chat.answer(self._models, model, prompt, max_tokens=self._output(answer.role, model))
+        async with aclosing(stream):
+            async for piece in stream:
+                answer.take(piece)
+
+    def _output(self, role: Role, model: Model) -> int:
+        most = self._settings.max_tokens if role == "small" else self._settings.large_max_tokens
+        return min(most, self._limits[model.id][0] // 3) if model.id in self._limits else most
+
+    def _prompt(self, role: Role, turn: Turn, evidence: Sequence[Evidence]) -> list[Message]:
+        ask = self._settings.ask_confidence and role == "small"
         return messages(turn.question, evidence, turn.history, ask_confidence=ask)
 
-    def _size(self, prompt: Sequence[Message]) -> int:
-        return sum(self._count(message["content"]) for message in prompt)
+    def _size(self, role: Role, turn: Turn, evidence: Sequence[Evidence]) -> int:
+        return sum(self._count(message["content"]) for message in self._prompt(role, turn, evidence))
 
 
-async def _narrated(
-    work: Callable[[Callable[[str], None]], Awaitable[Model]],
-) -> AsyncGenerator[Progress | Model, None]:
-    """Run `work`, passing on what it says as Progress, and its result last."""
-    said: asyncio.Queue[str | None] = asyncio.Queue()
-    task = asyncio.ensure_future(work(said.put_nowait))
-    task.add_done_callback(lambda _: said.put_nowait(None))
-    try:
-        while (text := await said.get()) is not None:
-            yield Progress(text)
-        yield await task
-    finally:
-        task.cancel()
+class _Answer:
+    """An answer as it comes in."""
+
+    def __init__(self, started: AttemptStarted, emit: Emit) -> None:
+        self.emit = emit
+        self.role = started.role
+        self.clock = Stopwatch()
+        self._attempt = Attempt(started.id, started.role, started.model, started.host, "", "error", Metrics())
+        self._shown = ConfidenceFilter()
+        self._text: list[str] = []
+        self._first_ms: float | None = None
+        self._end: chat.End | None = None
+
+    def take(self, piece: chat.Delta | chat.End) -> None:
+        """Pass a piece of the stream on."""
+        if isinstance(piece, chat.End):
+            self._end = piece
+        elif piece.reasoning:
+            self.emit(Reasoning(self._attempt.id, piece.text))
+        else:
+            self._first_ms = self._first_ms or self.clock.ms
+            self._show(self._shown.feed(piece.text))
+
+    def ended(self) -> Attempt:
+        """The attempt, after the last piece or the failure."""
+        total = self.clock.ms
+        self._show(self._shown.close())
+        prompt, written = (self._end.prompt_tokens, self._end.completion_tokens) if self._end else (None, None)
+        return replace(
+            self._attempt,
+            text="".join(self._text),
+            finish=self._end.finish if self._end else "error",
+            confidence=self._shown.level,
+            metrics=Metrics(None, None, self._first_ms, total, prompt, written, speed(written, self._first_ms, total)),
+        )
+
+    def _show(self, text: str) -> None:
+        if text:
+            self._text.append(text)
+            self.emit(Token(self._attempt.id, text))

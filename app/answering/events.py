@@ -38,6 +38,7 @@ class Retrieved:
     found: Found
     evidence: tuple[Evidence, ...]
     problems: tuple[Problem, ...]
+    packed_ms: float
 
 
 @dataclass(frozen=True, slots=True)

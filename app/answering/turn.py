@@ -13,6 +13,9 @@ from app.retrieval.search import Found
 Mode = Literal["auto", "small", "large"]
 Role = Literal["small", "large", "extractive"]
 
+LONGEST_QUESTION = 8_000
+"""Characters; a longer one would leave no room for passages in a context of 4,096 tokens."""
+
 
 def mode(name: str | None) -> Mode:
     """The mode of this name, "auto" if none was given; raises InputError for a name that is none."""
@@ -37,6 +40,16 @@ class Turn:
     question: str
     history: tuple[Exchange, ...] = ()
     mode: Mode = "auto"
+
+    def check(self) -> None:
+        """Raises InputError for a question that is empty or too long."""
+        if not self.question.strip():
+            raise InputError("The question is empty. Type a question about your documents.")
+        if len(self.question) > LONGEST_QUESTION:
+            raise InputError(
+                f"The question has {len(self.question):,} characters; at most {LONGEST_QUESTION:,} are taken. Shorten "
+                "it, or put the text into a file in the corpus folder and ask about it."
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ _NUMBER_OF_ITEM = re.compile(r"\s*\(?\d{1,3}$")
 _LAST_WORD = re.compile(r"[^\W\d_][^\W_]*(?:\.[^\W_]+)*$")
 _LAST_NUMBER = re.compile(r"(?<![\w.,])\d{1,2}$")
 _NEXT_WORD = re.compile(r"\w+")
+_NEXT_INITIAL = re.compile(r"[^\W\d_]\.")
 _SPACELESS = re.compile(f"[{SPACELESS}]")
 
 
@@ -34,7 +35,7 @@ _ABBREVIATIONS = _words(
 """Words before a capital whose full stop does not end a sentence."""
 
 _BEFORE_NUMBER = _words(
-    "no nos nr art abb fig figs eq eqs ch chap sec p pp s f vol ed bd kap abs tab par str blz bl pag pág pt cap "
+    "c no nos nr art abb fig figs eq eqs ch chap sec p pp s f vol ed bd kap abs tab par str blz bl pag pág pt cap "
     "rys poz jan feb mar apr jun jul aug sep sept okt oct nov dec dez"
 )
 """Words before a number whose full stop does not end a sentence."""
@@ -135,7 +136,7 @@ def _abbreviated(text: str, start: int, stop: int, after: int, end: int) -> bool
     if word is None:
         return False
     name = word.group().casefold()
-    initial = len(name) == 1 and word.group().isupper()
+    initial = len(name) == 1 and (word.group().isupper() or _NEXT_INITIAL.match(follows) is not None)  # "z. B."
     return "." in name or initial or name in _ABBREVIATIONS or (name in _BEFORE_NUMBER and follows[0].isdigit())
 
 

@@ -1,7 +1,7 @@
 """One streamed completion: messages in, pieces of text out, every fault a sentence."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
@@ -40,7 +40,7 @@ class End:
 async def answer(
     foundry: Foundry,
     model: Model,
-    messages: Sequence[dict[str, Any]],
+    messages: Sequence[Mapping[str, Any]],
     *,
     max_tokens: int,
     temperature: float = 0.0,
@@ -75,7 +75,7 @@ async def answer(
 async def complete(
     foundry: Foundry,
     model: Model,
-    messages: Sequence[dict[str, Any]],
+    messages: Sequence[Mapping[str, Any]],
     *,
     max_tokens: int,
     temperature: float = 0.0,

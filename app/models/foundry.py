@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from app.errors import NoModel
@@ -67,6 +68,8 @@ class Foundry:
 
     def __init__(self, settings: Settings):
         self.settings = settings
+        self.starting = False
+        """Whether models were found and their runtime is being started, so that waiting is worth while."""
         self._found: tuple[Service, Server] | None = None
         self._lease: supervisor.Lease | None = None
         self._clients: dict[str, Client] = {}
@@ -162,13 +165,11 @@ class Foundry:
             self._found = await self._endpoint(self.settings.endpoint)
         else:
             self._found = await self._service() or await self._embedded()
-        if self._found is None:
-            raise NoModel(self._nothing())
         log.info("models come from %s (%s)", self._found[0].root, self._found[0].how)
         return self._found
 
     async def _endpoint(self, url: str) -> tuple[Service, Server]:
-        name, _ = origin("endpoint")
+        name, _ = await asyncio.to_thread(origin, "endpoint")
         service = Service(discovery.root_of(url), "endpoint")
         try:
             return service, await dialect.recognise(self._client(service.root))
@@ -208,11 +209,15 @@ class Foundry:
             return None
         return (Service(root, "service"), server) if server.dialect != "plain" else None
 
-    async def _embedded(self) -> tuple[Service, Server] | None:
-        cache = self.settings.model_cache_path
-        if not await asyncio.to_thread(discovery.can_embed, cache):
-            return None
-        self._lease = await supervisor.acquire(cache, self.settings.state_dir)
+    async def _embedded(self) -> tuple[Service, Server]:
+        cache, usable = await asyncio.to_thread(self._cache)
+        if not usable:
+            raise NoModel(self._nothing(cache))
+        self.starting = True
+        try:
+            self._lease = await supervisor.acquire(cache, self.settings.state_dir)
+        finally:
+            self.starting = False
         return Service(self._lease.url, "embedded"), Server(self._client(self._lease.url), "foundry")
 
     async def _load(self, service: Service, server: Server, alias: str, tell: Progress) -> Model:
@@ -232,10 +237,14 @@ class Foundry:
         self._models[alias] = model
         return model
 
-    def _nothing(self) -> str:
+    def _cache(self) -> tuple[Path, bool]:
+        cache = self.settings.model_cache_path
+        return cache, discovery.can_embed(cache)
+
+    def _nothing(self, cache: Path) -> str:
         return (
             "No model was found: FOUNDRY_LOCAL_ENDPOINT is not set, no Foundry Local service runs, and no list of "
-            f"models lies in {self.settings.model_cache_path}. Set FOUNDRY_LOCAL_ENDPOINT to a running model server; "
+            f"models lies in {cache}. Set FOUNDRY_LOCAL_ENDPOINT to a running model server; "
             f"or install Foundry Local and run `foundry model download {self.settings.small}`, which needs the "
             "network once. `escalator doctor` shows what was looked for."
         )

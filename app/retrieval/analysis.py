@@ -17,6 +17,7 @@ from app.documents.scripts import MARKS, SPACELESS
 _RUN = re.compile(rf"[\w{MARKS}{SPACELESS}]+")
 _WORD = re.compile(rf"[{SPACELESS}]+|(?:(?![{SPACELESS}])[\w{MARKS}])+")
 _SPACELESS = re.compile(f"[{SPACELESS}]")
+_ASCII_WORD = re.compile(r"\w{2,}|\d")  # the same words, sooner
 
 _FEW_WORDS = 3
 """Questions of so few words hardly stand alone ("the price?", "in Germany?")."""
@@ -45,6 +46,8 @@ def words(text: str) -> Iterator[tuple[int, int]]:
 
 def terms(text: str, language: str) -> list[str]:
     """The terms of a document's text: stems of its words; characters and pairs of them where a script has no spaces."""
+    if text.isascii():
+        return _stems(_ASCII_WORD.findall(text.lower()), language)
     found: list[str] = []
     for start, end in words(text):
         word = normal(text[start:end])

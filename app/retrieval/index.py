@@ -88,10 +88,10 @@ def _weights(weighted: Iterable[tuple[QueryWord, float]]) -> dict[str, float]:
 
 
 def _rounded(parts: dict[str, float]) -> dict[str, float]:
-    """Shares in thousandths that add up to exactly 1, the largest first."""
+    """Shares in thousandths that add up to 1, the largest first; what rounding down leaves goes where it cut most."""
     total = sum(parts.values())
-    ordered = sorted(parts.items(), key=lambda item: -item[1])
-    shares = {word: round(part / total, 3) for word, part in ordered}
-    first = ordered[0][0]
-    shares[first] = round(1 - sum(share for word, share in shares.items() if word != first), 3)
-    return shares
+    exact = {word: 1000 * part / total for word, part in sorted(parts.items(), key=lambda item: -item[1])}
+    shares = {word: int(share) for word, share in exact.items()}
+    for word in sorted(exact, key=lambda word: shares[word] - exact[word])[: 1000 - sum(shares.values())]:
+        shares[word] += 1
+    return {word: share / 1000 for word, share in shares.items()}

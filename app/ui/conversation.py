@@ -23,7 +23,7 @@ GONE_SECONDS = 10.0
 @functools.cache
 def assistant() -> Assistant:
     """The assistant that all conversations of this process share; raises SettingsError until the settings are right."""
-    return Assistant.from_settings(load())
+    return Assistant(load())
 
 
 class Conversation:

@@ -87,9 +87,9 @@ def install() -> None:
 
     if getattr(server, "escalator_guard", False):  # `chainlit run -w` runs main.py again
         return
-    original = server.get_html_template
+    original: Callable[[str], str] = server.get_html_template
     changed: dict[str, Any] = {
-        "get_html_template": lambda root_path: FOREIGN_LINK.sub("", str(original(root_path))),
+        "get_html_template": lambda root_path: FOREIGN_LINK.sub("", original(root_path)),
         "escalator_guard": True,
     }
     vars(server).update(changed)

@@ -151,7 +151,7 @@ class TurnView:
         notices = [f"*{notice}*" for notice in answer.notices]
         message.content = "\n\n".join([answer.rendered, *notices, listed])
         for item in shown:
-            await sources.element(item, self._settings.corpus_path).send(for_id=message.id)
+            await sources.element(item, self._settings.corpus).send(for_id=message.id)
         if answer.escalated and len(self._streams) > 1:
             message.actions = [
                 cl.Action(name=KEEP, payload={"message": message.id}, label="Keep the small answer", icon="undo-2")

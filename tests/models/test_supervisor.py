@@ -19,6 +19,7 @@ from app.models import state, supervisor
 from app.models.supervisor import Files, Lease, acquire_now, join
 from app.settings import ROOT
 from tests.support.runtime import SMALL, running, state_of, until
+from tests.support.servers import reset_on_close
 
 HOLD = "import sys; from pathlib import Path; from app.models.supervisor import acquire_now\n" + (
     "lease = acquire_now(Path(sys.argv[1]), Path(sys.argv[2])); print(lease.pid, flush=True); sys.stdin.read()"
@@ -136,7 +137,7 @@ def test_a_client_that_breaks_off_does_no_harm(take: Callable[[], Lease], files:
     assert found
     for _ in range(20):
         with socket.create_connection(("127.0.0.1", found["port"]), timeout=5) as broken:
-            broken.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+            reset_on_close(broken)
             broken.sendall(found["token"].encode() + b"\n" + b"more than was asked")
     again = take()
     assert again.pid == lease.pid

@@ -2,13 +2,15 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import app.settings
-from app.models import supervisor
+from app.models import state, supervisor
+from app.models.foundry import Foundry
+from app.models.supervisor import Files
 from app.settings import Settings
 from tests.support.scripted import Script
 
@@ -57,6 +59,23 @@ def held(cache: Path) -> Iterator[supervisor.Lease]:
         lease.close()
         # Windows lets no folder be deleted while a process works in it.
         until(lambda: not running(lease.pid), 5)
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[Foundry]:
+    """A Foundry that is closed in the end."""
+    foundry = Foundry(settings)
+    try:
+        yield foundry
+    finally:
+        await foundry.close()
+
+
+def pid_of(cache: Path) -> int:
+    """The process of the runtime that serves a cache."""
+    found = state.read(Files.of(cache, state_of(cache)).state)
+    assert found is not None
+    return int(found["pid"])
 
 
 def running(pid: int) -> bool:

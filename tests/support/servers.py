@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import socket
 import struct
 from collections.abc import Awaitable, Callable, Mapping
@@ -206,6 +207,10 @@ class FaultProxy(Server):
 
 def _end(writer: asyncio.StreamWriter, how: str) -> None:
     if how == "reset":
-        connection = writer.get_extra_info("socket")
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        reset_on_close(writer.get_extra_info("socket"))
     writer.transport.abort()
+
+
+def reset_on_close(connection: socket.socket) -> None:
+    """Make a connection end with RST instead of FIN."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("hh" if os.name == "nt" else "ii", 1, 0))

@@ -76,6 +76,6 @@ def _guessed(data: bytes) -> str:
 
 
 def _checked(text: str) -> str:
-    if "\0" in text or len(_CONTROL.findall(text)) > len(text) / 50:
+    if "\0" in text or len(_CONTROL.findall(text)) > 1 + len(text) / 50:
         raise NotText
     return text

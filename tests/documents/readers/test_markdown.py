@@ -26,7 +26,7 @@ LINES = st.lists(
             "  ",
         ]
     )
-    | st.text(st.characters(exclude_characters="\n\r\f\0", exclude_categories=["Cs"]), max_size=12),
+    | st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=12),
     min_size=1,
     max_size=30,
 )

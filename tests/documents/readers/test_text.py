@@ -39,7 +39,7 @@ def test_utf_16_is_told_by_its_mark_in_both_orders() -> None:
 
 
 def test_a_lost_byte_does_not_make_nonsense_of_the_rest() -> None:
-    assert read(GERMAN.encode()[:-20] + b"\xc3") == GERMAN[:-20] + "\ufffd"
+    assert read(GERMAN[:-20].encode() + b"\xc3") == GERMAN[:-20] + "\ufffd"
 
 
 def test_line_ends_become_one_kind_and_form_feeds_line_ends() -> None:

@@ -1,0 +1,52 @@
+"""From a turn to its evidence: the corpus brought up to date, searched, and packed into a budget of tokens."""
+
+from app.answering.events import Retrieved
+from app.answering.ledger import Stopwatch
+from app.answering.turn import Turn
+from app.documents.folder import Folder
+from app.errors import CorpusError
+from app.models.tokens import TokenCounter
+from app.retrieval.packing import pack
+from app.retrieval.search import Retriever
+from app.settings import Settings
+
+
+class Searching:
+    """Finds evidence in the corpus of the settings; both methods block."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._retriever = Retriever(Folder(settings.corpus, settings.max_file_bytes))
+        self._count = TokenCounter().count
+
+    def refresh(self) -> None:
+        """Read what is new in the corpus; raises CorpusError."""
+        self._retriever.refresh()
+
+    def retrieve(self, turn: Turn, room: int | None = None) -> Retrieved:
+        """Search and pack, into `room` tokens where a model's context leaves less than the settings allow.
+
+        Raises CorpusError if the corpus is missing or holds nothing that can be read.
+        """
+        snapshot = self._retriever.refresh()
+        if not snapshot.documents:
+            reasons = " ".join(f"{problem.file}: {problem.reason}" for problem in snapshot.problems[:3])
+            raise CorpusError(
+                f"The folder {self._settings.corpus} holds no document that can be read. Put Markdown, text or "
+                f"PDF files into it and ask again. {reasons}".rstrip()
+            )
+        found = self._retriever.search(turn.question, [exchange.question for exchange in turn.history])
+        clock = Stopwatch()
+        budget = self._settings.evidence_tokens
+        evidence = pack(found.hits, budget if room is None else min(room, budget), self._count, self._retriever.texts)
+        return Retrieved(found, evidence, snapshot.problems, clock.ms)
+
+
+def nothing_found(retrieved: Retrieved) -> str:
+    """What to say where no passage has a word of the question."""
+    words = ", ".join(f"“{word}”" for word in retrieved.found.unknown_words[:8])
+    missing = f" These words occur in none of them: {words}." if words else ""
+    return (
+        f"Nothing in your documents matches this question, so no model was asked.{missing} "
+        "Ask with words that the documents use, or put a document about it into the corpus folder."
+    )

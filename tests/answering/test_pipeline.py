@@ -1,0 +1,323 @@
+"""A turn on the real runtime: its events in their grammar, and the right answer standing at the end."""
+
+import asyncio
+import json
+import re
+from collections.abc import Callable
+from contextlib import aclosing
+from pathlib import Path
+
+import pytest
+
+from app.answering.events import (
+    Abstained,
+    AttemptEnded,
+    AttemptStarted,
+    Cited,
+    Escalated,
+    Event,
+    Failed,
+    Finished,
+    Judged,
+    Progress,
+    Reasoning,
+    Retrieved,
+    Started,
+    Token,
+)
+from app.answering.pipeline import Assistant
+from app.answering.turn import Answer, Exchange, Turn
+from app.settings import ROOT
+from tests.support.runtime import settings_for
+from tests.support.scripted import Script
+
+FERRY = "# The ferry\n\nThe ferry leaves at 9:30 from the old harbour. Tickets are sold on board.\n"
+LONG = "The ferry waits for the tide before it leaves, and the tide turns late. " * 4
+
+LETTERS = {
+    Started: "s", Progress: "p", Retrieved: "r", Abstained: "a", AttemptStarted: "(", Reasoning: "g", Token: "t",
+    AttemptEnded: ")", Judged: "j", Escalated: "e", Failed: "f", Cited: "c", Finished: ".",
+}  # fmt: skip
+GRAMMAR = re.compile(r"s p* ( f | r ( a | f? ( \( [pgtr]* \) j? e? )+ f? c ) ) \.".replace(" ", ""))
+
+
+async def events_of(assistant: Assistant, turn: Turn) -> list[Event]:
+    async with aclosing(assistant.answer(turn)) as stream:
+        events = [event async for event in stream]
+    letters = "".join(LETTERS[type(event)] for event in events)
+    assert GRAMMAR.fullmatch(letters), letters
+    return events
+
+
+async def asked(assistant: Assistant, question: str, **turn: object) -> Answer:
+    [*_, finished] = await events_of(assistant, Turn(question, **turn))  # type: ignore[arg-type]
+    assert isinstance(finished, Finished)
+    return finished.answer
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    (folder / "ferry.md").write_text(FERRY, encoding="utf-8")
+    return folder
+
+
+def small(**given: object) -> Script:
+    return Script(alias="phi-4-mini", id="Phi-4-mini-instruct-generic-cpu:5", **given)  # type: ignore[arg-type]
+
+
+def large(**given: object) -> Script:
+    return Script(alias="gpt-oss-20b", id="gpt-oss-20b-generic-cpu:1", **given)  # type: ignore[arg-type]
+
+
+async def test_a_good_draft_is_the_answer_with_its_source(models: Path, runtime: str, corpus: Path) -> None:
+    assistant = Assistant(settings_for(models, corpus))
+
+    answer = await asked(assistant, "When does the ferry leave?")
+    await assistant.close()
+
+    assert answer.text == "The ferry leaves at 9:30 [1]."
+    assert answer.attempt is not None
+    assert answer.attempt.role == "small"
+    assert not answer.escalated
+    [citation] = answer.citations
+    assert (citation.file, citation.supported) == ("ferry.md", True)
+    assert FERRY[citation.start : citation.end] == "The ferry leaves at 9:30 from the old harbour."
+    assert answer.metrics.first_token_ms is not None
+    assert answer.metrics.completion_tokens is not None
+
+
+@pytest.mark.parametrize(
+    ("code", "question", "draft"),
+    [
+        ("abstained", "When does the ferry leave?", "I do not know."),
+        ("short", "Explain when the ferry leaves.", "At 9:30 [1]."),
+        ("unsure", "When does the ferry leave?", "I am not sure, but perhaps at 9:30 [1]."),
+        ("empty", "When does the ferry leave?", "<|end|>"),
+    ],
+)
+async def test_a_draft_that_is_not_good_enough_reaches_the_large_model_with_the_reason(
+    model_cache: Callable[..., Path], corpus: Path, code: str, question: str, draft: str
+) -> None:
+    assistant = Assistant(settings_for(model_cache(small(say=draft), large(say=LONG)), corpus))
+
+    events = await events_of(assistant, Turn(question))
+    await assistant.close()
+
+    [escalated] = [event for event in events if isinstance(event, Escalated)]
+    assert escalated.code == code
+    answer = events[-1].answer  # type: ignore[union-attr]
+    assert answer.text == LONG.strip() or answer.text == LONG
+    assert answer.escalated
+    assert [attempt.role for attempt in answer.attempts] == ["small", "large"]
+
+
+async def test_a_draft_cut_off_at_its_longest_length_is_escalated(
+    model_cache: Callable[..., Path], corpus: Path
+) -> None:
+    cache = model_cache(small(say=LONG * 20), large(say=LONG))
+    assistant = Assistant(settings_for(cache, corpus, max_tokens=16))
+
+    answer = await asked(assistant, "When does the ferry leave?")
+    await assistant.close()
+
+    assert answer.decision is not None
+    assert answer.decision.code == "cut_off"
+    assert answer.escalated
+
+
+async def test_a_low_confidence_that_was_asked_for_is_believed_and_never_shown(
+    model_cache: Callable[..., Path], corpus: Path
+) -> None:
+    cache = model_cache(small(say="At 9:30 [1].\nCONFIDENCE: low"), large(say=LONG))
+    assistant = Assistant(settings_for(cache, corpus, ask_confidence=True))
+
+    events = await events_of(assistant, Turn("When does the ferry leave?"))
+    await assistant.close()
+
+    shown = "".join(event.text for event in events if isinstance(event, Token) and event.id == 1)
+    assert shown == "At 9:30 [1]."
+    assert [event.code for event in events if isinstance(event, Escalated)] == ["unsure"]
+
+
+async def test_reasoning_is_an_event_of_its_own_and_no_part_of_the_answer(
+    models: Path, runtime: str, corpus: Path
+) -> None:
+    assistant = Assistant(settings_for(models, corpus))
+
+    events = await events_of(assistant, Turn("Where is the harbour?", mode="large"))
+    await assistant.close()
+
+    assert "".join(event.text for event in events if isinstance(event, Reasoning)) == "The passages may help."
+    assert events[-1].answer.text == "The large model answers at length, from the passages [1]."  # type: ignore[union-attr]
+
+
+async def test_without_a_large_model_the_draft_stands_with_a_sentence(
+    model_cache: Callable[..., Path], corpus: Path
+) -> None:
+    assistant = Assistant(settings_for(model_cache(small(say="At 9:30 [1].")), corpus))
+
+    answer = await asked(assistant, "Explain when the ferry leaves.")
+    await assistant.close()
+
+    assert answer.text == "At 9:30 [1]."
+    assert answer.decision is not None
+    assert answer.decision.code == "short"
+    assert not answer.escalated
+    [notice] = answer.notices
+    assert "gpt-oss-20b" in notice
+
+
+async def test_without_a_small_model_the_large_one_is_asked(model_cache: Callable[..., Path], corpus: Path) -> None:
+    assistant = Assistant(settings_for(model_cache(large(say=LONG)), corpus))
+
+    answer = await asked(assistant, "When does the ferry leave?")
+    await assistant.close()
+
+    assert answer.escalated
+    assert answer.decision is not None
+    assert answer.decision.code == "error"
+    assert "phi-4-mini" in answer.decision.why
+
+
+async def test_in_the_small_mode_nothing_is_escalated(model_cache: Callable[..., Path], corpus: Path) -> None:
+    assistant = Assistant(settings_for(model_cache(small(say="I do not know."), large(say=LONG)), corpus))
+
+    answer = await asked(assistant, "Where is the old harbour?", mode="small")
+    await assistant.close()
+
+    assert answer.text == "I do not know."
+    assert [attempt.role for attempt in answer.attempts] == ["small"]
+
+
+async def test_without_any_model_the_best_sentences_are_quoted_and_cited(tmp_path: Path, corpus: Path) -> None:
+    assistant = Assistant(settings_for(tmp_path / "none", corpus))
+
+    answer = await asked(assistant, "When does the ferry leave?")
+    await assistant.close()
+
+    assert answer.attempt is not None
+    assert answer.attempt.role == "extractive"
+    assert answer.text == "> The ferry leaves at 9:30 from the old harbour. [1]"
+    assert answer.citations[0].sentence == "The ferry leaves at 9:30 from the old harbour."
+    assert "foundry model download" in answer.notices[0]
+
+
+async def test_a_question_none_of_whose_words_occurs_reaches_no_model(models: Path, runtime: str, corpus: Path) -> None:
+    assistant = Assistant(settings_for(models, corpus))
+
+    events = await events_of(assistant, Turn("Pumpkin soup?"))
+    await assistant.close()
+
+    [abstained] = [event for event in events if isinstance(event, Abstained)]
+    assert "“Pumpkin”" in abstained.text
+    assert not any(isinstance(event, AttemptStarted) for event in events)
+
+
+@pytest.mark.parametrize(("question", "says"), [(" \n", "empty"), ("a" * 20_000, "20,000 characters")])
+async def test_a_question_that_cannot_be_asked_is_answered_with_a_sentence(
+    tmp_path: Path, corpus: Path, question: str, says: str
+) -> None:
+    assistant = Assistant(settings_for(tmp_path / "none", corpus))
+
+    events = await events_of(assistant, Turn(question))
+
+    [failed] = [event for event in events if isinstance(event, Failed)]
+    assert says in str(failed.error)
+
+
+@pytest.mark.parametrize("make", [True, False])
+async def test_an_empty_or_missing_corpus_is_named(tmp_path: Path, make: bool) -> None:
+    folder = tmp_path / "elsewhere"
+    if make:
+        folder.mkdir()
+    assistant = Assistant(settings_for(tmp_path / "none", folder))
+
+    events = await events_of(assistant, Turn("When does the ferry leave?"))
+
+    [failed] = [event for event in events if isinstance(event, Failed)]
+    assert str(folder) in str(failed.error)
+
+
+async def test_a_file_dropped_into_the_corpus_is_in_the_next_answer(tmp_path: Path, corpus: Path) -> None:
+    assistant = Assistant(settings_for(tmp_path / "none", corpus))
+    assert not (await asked(assistant, "Pumpkin soup?")).evidence
+
+    (corpus / "soup.txt").write_text("Pumpkin soup is served at noon.\n", encoding="utf-8")
+
+    assert [item.file for item in (await asked(assistant, "Pumpkin soup?")).evidence] == ["soup.txt"]
+
+
+async def test_a_follow_up_searches_with_the_earlier_question_too(tmp_path: Path, corpus: Path) -> None:
+    (corpus / "museum.md").write_text("# The museum\n\nTickets of the museum cost 5.\n", encoding="utf-8")
+    assistant = Assistant(settings_for(tmp_path / "none", corpus))
+
+    alone = await asked(assistant, "And tickets?")
+    after = await asked(assistant, "And tickets?", history=(Exchange("When does the ferry leave?", "At 9:30."),))
+
+    assert alone.evidence[0].file == "museum.md"
+    assert after.evidence[0].file == "ferry.md"
+
+
+async def test_a_prompt_too_long_for_the_model_is_packed_anew_with_fewer_passages(
+    model_cache: Callable[..., Path], corpus: Path
+) -> None:
+    for number in range(12):
+        (corpus / f"{number}.md").write_text(f"# Ferry {number}\n\n" + f"The ferry {number} leaves. " * 40, "utf-8")
+    cache = model_cache(small(say="The ferry leaves at 9:30 [1].", context=3000))
+    assistant = Assistant(settings_for(cache, corpus, max_tokens=64))
+
+    events = await events_of(assistant, Turn("When does the ferry leave?", mode="small"))
+    again = await asked(assistant, "When does the ferry leave?", mode="small")
+    await assistant.close()
+
+    assert any(isinstance(event, Progress) and "3000 tokens" in event.text for event in events)
+    first, *_, last = [event for event in events if isinstance(event, Retrieved)]
+    assert len(last.evidence) < len(first.evidence)
+    assert events[-1].answer.text == again.text == "The ferry leaves at 9:30 [1]."  # type: ignore[union-attr]
+
+
+async def test_leaving_an_answer_ends_the_models_work_at_once(model_cache: Callable[..., Path], corpus: Path) -> None:
+    cache = model_cache(small(say=LONG * 5, work=300))
+    assistant = Assistant(settings_for(cache, corpus))
+    async with asyncio.timeout(20), aclosing(assistant.answer(Turn("When does the ferry leave?"))) as stream:
+        async for event in stream:
+            if isinstance(event, Token):
+                break
+    model = await assistant.models.ready("phi-4-mini")
+
+    async with asyncio.timeout(0.5):
+        while assistant.models.running(model):
+            await asyncio.sleep(0.01)
+    await assistant.close()
+
+
+async def test_a_question_that_waits_for_the_busy_model_says_so(model_cache: Callable[..., Path], corpus: Path) -> None:
+    cache = model_cache(small(say="The ferry leaves at 9:30 [1].", work=100))
+    assistant = Assistant(settings_for(cache, corpus), patience=None)
+    await assistant.models.ready("phi-4-mini")
+
+    both = await asyncio.gather(*(events_of(assistant, Turn("When does the ferry leave?")) for _ in range(2)))
+    await assistant.close()
+
+    waited = [event.text for events in both for event in events if isinstance(event, Progress)]
+    assert waited == ["Waiting for phi-4-mini: it is answering another question."]
+    assert {events[-1].answer.text for events in both} == {"The ferry leaves at 9:30 [1]."}  # type: ignore[union-attr]
+
+
+async def test_the_trainers_questions_get_their_documented_decisions(model_cache: Callable[..., Path]) -> None:
+    samples = json.loads((ROOT / "tests/support/trainer.json").read_text(encoding="utf-8"))
+    drafts = {sample["keyword"]: sample["small"] for sample in samples}
+    answers = {sample["keyword"]: sample["large"] for sample in samples if sample["large"]}
+    cache = model_cache(small(say="Script missing.", when=drafts), large(say="Script missing.", when=answers))
+    assistant = Assistant(settings_for(cache, ROOT / "corpus"), patience=None)
+
+    for sample in samples:
+        answer = await asked(assistant, sample["question"])
+
+        assert answer.decision is not None
+        assert (answer.decision.code or "kept") == sample["decision"]
+        assert answer.text == (sample["large"] or sample["small"])
+        assert answer.evidence[0].file == sample["file"]
+    await assistant.close()

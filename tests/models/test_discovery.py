@@ -1,0 +1,110 @@
+"""What the three programs named `foundry` say is read, and none of them does harm."""
+
+import os
+import stat
+import time
+from pathlib import Path
+
+import pytest
+
+from app.models import discovery
+from tests.support.runtime import LARGE, SMALL
+from tests.support.scripted import make
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="the programs are shell scripts")
+
+
+def program(folder: Path, script: str) -> str:
+    """A program named `foundry`."""
+    path = folder / "foundry"
+    path.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return str(path)
+
+
+CURRENT = """
+[ "$*" = "server status -o json" ] || exit 2
+echo 'Checking ...'
+echo '{"running":true,"state":"ready","pid":2828,"webUrls":["http://127.0.0.1:58082/"]}'
+"""
+CLASSIC = """
+[ "$1" = service ] || { echo "Unrecognized command or argument 'server'." >&2; exit 1; }
+echo '\U0001f7e2 Model management service is running on http://127.0.0.1:5273/openai/status'
+"""
+
+
+def test_the_current_command_line_answers_in_json(tmp_path: Path) -> None:
+    assert discovery.address(program(tmp_path, CURRENT)) == "http://127.0.0.1:58082"
+
+
+def test_the_command_line_before_0_10_answers_in_words(tmp_path: Path) -> None:
+    assert discovery.address(program(tmp_path, CLASSIC)) == "http://127.0.0.1:5273"
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "echo 'foundry 1.0: an IDE toolbox'; exit 1",
+        "exit 0",
+        "echo 'forge, cast, anvil'",
+        "head -c 200000 /dev/zero | tr '\\0' x",
+        "printf '\\377\\376{}'",
+        "cat; echo '{'",
+        """echo '{"running":false,"state":"initializing"}'""",
+        """echo '{"running":true,"webUrls":[]}'""",
+        """echo '{"running":true}'""",
+        """echo '["http"]'""",
+    ],
+)
+def test_another_program_of_that_name_gives_no_address(script: str, tmp_path: Path) -> None:
+    assert discovery.address(program(tmp_path, script)) is None
+
+
+def test_a_program_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(discovery, "COMMAND_SECONDS", 0.2)
+    begun = time.monotonic()
+    # The child of the shell outlives it and keeps what it printed open.
+    assert discovery.address(program(tmp_path, "sleep 5 & sleep 5")) is None
+    assert time.monotonic() - begun < 3
+
+
+def test_a_program_that_cannot_be_run_gives_no_address(tmp_path: Path) -> None:
+    (tmp_path / "foundry").write_bytes(b"\x7fELF nonsense")
+    (tmp_path / "foundry").chmod(0o755)
+    assert discovery.address(str(tmp_path / "foundry")) is None
+
+
+@pytest.mark.parametrize(
+    ("said", "address"),
+    [
+        ("State Ready\nPID 12\nWeb URLs http://127.0.0.1:51322", "http://127.0.0.1:51322"),
+        ("running on http://[::1]:5273/openai/status", "http://[::1]:5273"),
+        ("nothing runs", None),
+    ],
+)
+def test_an_address_is_found_in_a_status_of_words(said: str, address: str | None) -> None:
+    assert discovery.address_in(said) == address
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://127.0.0.1:5273", "http://127.0.0.1:5273/", "http://127.0.0.1:5273/v1", " http://127.0.0.1:5273/v1/ "],
+)
+def test_an_endpoint_may_be_given_with_and_without_v1(url: str) -> None:
+    assert discovery.root_of(url) == "http://127.0.0.1:5273"
+
+
+def test_the_catalogue_of_a_cache_tells_the_aliases_and_its_folders_what_is_downloaded(tmp_path: Path) -> None:
+    make(tmp_path, SMALL, LARGE)
+    assert discovery.aliases(tmp_path) == {SMALL.full_id: "phi-4-mini", LARGE.full_id: "gpt-oss-20b"}
+    assert discovery.downloaded(tmp_path) == {SMALL.full_id, LARGE.full_id}
+    assert discovery.can_embed(tmp_path)
+
+
+def test_a_damaged_catalogue_tells_nothing(tmp_path: Path) -> None:
+    (tmp_path / "foundry.modelinfo.json").write_text('{"models": [{"id": 1}]', encoding="utf-8")
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "b" / "inference_model.json").write_text("[]", encoding="utf-8")
+    assert discovery.aliases(tmp_path) == {}
+    assert discovery.downloaded(tmp_path) == set()
+    assert not discovery.can_embed(tmp_path / "none")

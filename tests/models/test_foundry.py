@@ -1,0 +1,462 @@
+"""A model server is found in a fixed order, and a model is made ready whatever kind of server it is."""
+
+import asyncio
+import os
+import signal
+import stat
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from app.errors import NoModel
+from app.models.foundry import Foundry, Model, Service
+from tests.support.runtime import LARGE, SMALL, opened, pid_of, running, settings_for, until
+from tests.support.scripted import Script
+from tests.support.servers import Asked, Canned, Silent, reply
+
+
+def models_list(*ids: str) -> bytes:
+    """An answer to GET /v1/models."""
+    return reply(200, {"object": "list", "data": [{"id": name, "object": "model"} for name in ids]})
+
+
+def put_on_path(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program named `foundry`, found before all others."""
+    folder.mkdir(exist_ok=True)
+    path = folder / "foundry"
+    path.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
+
+
+# --- where the server is ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ending", ["", "/", "/v1", "/v1/"])
+async def test_an_endpoint_that_was_set_is_used(runtime: str, ending: str) -> None:
+    async with opened(settings_for(endpoint=runtime + ending)) as foundry:
+        assert await foundry.find() == Service(runtime, "endpoint")
+
+
+async def test_an_endpoint_that_was_set_is_used_and_nothing_else(
+    models: Path, unused_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FOUNDRY_LOCAL_ENDPOINT", f"http://127.0.0.1:{unused_port}")
+    async with opened(settings_for(models)) as foundry:
+        with pytest.raises(NoModel) as caught:
+            await foundry.find()
+    sentence = f"Nothing answers at http://127.0.0.1:{unused_port} (FOUNDRY_LOCAL_ENDPOINT)."
+    assert str(caught.value).startswith(sentence)
+
+
+async def test_the_setting_that_an_endpoint_really_came_from_is_named(
+    unused_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BASE_URL", f"http://127.0.0.1:{unused_port}/v1")
+    async with opened(settings_for()) as foundry:
+        with pytest.raises(NoModel, match="unset BASE_URL"):
+            await foundry.find()
+
+
+async def test_a_silent_endpoint_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.models.dialect.PROBE_SECONDS", 0.2)
+    async with Silent() as server, opened(settings_for(endpoint=server.url)) as foundry:
+        with pytest.raises(NoModel, match="Nothing answers at"):
+            await foundry.find()
+
+
+async def test_an_endpoint_that_is_no_model_server_is_said_to_be_none() -> None:
+    async with (
+        Canned({"/v1/models": reply(200, "<html>")}) as server,
+        opened(settings_for(endpoint=server.url)) as foundry,
+    ):
+        with pytest.raises(NoModel, match="it is no model server"):
+            await foundry.find()
+
+
+async def test_an_endpoint_that_wants_a_key_says_so_and_gets_the_one_that_is_set() -> None:
+    def listed(asked: Asked) -> bytes:
+        return models_list("phi-4-mini") if asked.headers["authorization"] == "Bearer s3cret" else reply(401, {})
+
+    async with Canned({"/v1/models": listed}) as server:
+        async with opened(settings_for(endpoint=server.url)) as foundry:
+            with pytest.raises(NoModel, match="set API_KEY"):
+                await foundry.find()
+        async with opened(settings_for(endpoint=server.url, api_key="s3cret")) as foundry:
+            assert (await foundry.ready("phi-4-mini")).id == "phi-4-mini"
+
+
+async def test_with_nothing_on_the_machine_that_is_said_at_once_with_the_remedies() -> None:
+    async with opened(settings_for()) as foundry:
+        begun = time.perf_counter()
+        with pytest.raises(NoModel) as caught:
+            await foundry.find()
+        assert time.perf_counter() - begun < 1
+    for remedy in ("FOUNDRY_LOCAL_ENDPOINT", "foundry model download phi-4-mini", "network", "escalator doctor"):
+        assert remedy in str(caught.value)
+
+
+async def test_after_a_failure_the_next_call_looks_again(tmp_path: Path, model_cache: Callable[..., Path]) -> None:
+    async with opened(settings_for(tmp_path / "cache")) as foundry:
+        with pytest.raises(NoModel):
+            await foundry.find()
+        model_cache(SMALL)
+        assert (await foundry.find()).how == "embedded"
+
+
+async def test_callers_at_the_same_time_share_one_search() -> None:
+    async with (
+        Canned({"/models/loaded": reply(200, [])}) as server,
+        opened(settings_for(endpoint=server.url)) as foundry,
+    ):
+        assert len(set(await asyncio.gather(*(foundry.find() for _ in range(5))))) == 1
+        assert server.count("/models/loaded") == 1
+
+
+async def test_a_caller_who_leaves_takes_the_search_from_nobody(models: Path, runtime: str) -> None:
+    async with opened(settings_for(endpoint=runtime)) as foundry:
+        leaving = asyncio.create_task(foundry.find())
+        staying = asyncio.create_task(foundry.find())
+        await asyncio.sleep(0)
+        leaving.cancel()
+        assert (await staying).root == runtime
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the programs are shell scripts")
+@pytest.mark.parametrize("status", ["server", "service"])
+async def test_a_running_service_of_either_generation_is_found(
+    status: str, runtime: str, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_on_path(tmp_path / "bin", f'[ "$1" = {status} ] && echo "running on {runtime}/" && exit; exit 1', monkeypatch)
+    async with opened(settings_for()) as foundry:
+        assert await foundry.find() == Service(runtime, "service")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the programs are shell scripts")
+async def test_the_last_address_of_the_service_is_tried_before_the_slow_command_line(
+    runtime: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count = tmp_path / "count"
+    put_on_path(tmp_path / "bin", f'echo x >> {count}; echo "running on {runtime}"', monkeypatch)
+    for _ in range(3):
+        async with opened(settings_for()) as foundry:
+            assert (await foundry.find()).how == "service"
+    assert count.read_text(encoding="utf-8") == "x\n"
+    (tmp_path / "state" / "service.json").write_text('{"root": "http://127.0.0.1:1"}', encoding="utf-8")
+    async with opened(settings_for()) as foundry:
+        assert await foundry.find() == Service(runtime, "service")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the programs are shell scripts")
+@pytest.mark.parametrize("said", ["no such command; exit 1", "http://127.0.0.1:1", "http://192.0.2.1:80", "{URL}"])
+async def test_a_foreign_program_of_that_name_does_no_harm(
+    said: str, models: Path, runtime: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Canned({"/v1/models": models_list("x")}) as other:  # answers, but is no Foundry Local
+        put_on_path(tmp_path / "bin", f"echo {said.format(URL=other.url)}", monkeypatch)
+        async with opened(settings_for(models)) as foundry:
+            assert await foundry.find() == Service(runtime, "embedded")
+
+
+async def test_without_the_package_of_the_runtime_there_is_no_embedded_one(
+    models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    async with opened(settings_for(models)) as foundry:
+        with pytest.raises(NoModel, match="No model was found"):
+            await foundry.find()
+
+
+async def test_closing_lets_the_embedded_runtime_end(model_cache: Callable[..., Path]) -> None:
+    cache = model_cache(SMALL)
+    async with opened(settings_for(cache)) as foundry:
+        assert (await foundry.find()).how == "embedded"
+        pid = pid_of(cache)
+        assert running(pid)
+    assert await asyncio.to_thread(until, lambda: not running(pid), 1)
+
+
+async def test_a_runtime_that_was_killed_is_started_again_with_its_model(model_cache: Callable[..., Path]) -> None:
+    cache = model_cache(SMALL)
+    async with opened(settings_for(cache)) as foundry:
+        before = await foundry.ready("phi-4-mini")
+        pid = pid_of(cache)
+        os.kill(pid, getattr(signal, "SIGKILL", signal.SIGTERM))
+        assert await asyncio.to_thread(until, lambda: not running(pid), 2)
+        after = await foundry.ready("phi-4-mini")
+        assert after.service != before.service
+        assert SMALL.full_id in (await foundry.status()).loaded
+
+
+# --- which model is meant --------------------------------------------------------------------------------------------
+
+ODD = Script(alias="harbour", id="quay-and-pier-cpu:3", say="Yes.")
+
+
+async def test_an_alias_becomes_the_full_id_of_a_loaded_model(foundry: Foundry, runtime: str) -> None:
+    model = await foundry.ready("phi-4-mini")
+    assert model == Model("phi-4-mini", SMALL.full_id, Service(runtime, "embedded"))
+    assert SMALL.full_id in (await foundry.status()).loaded
+
+
+@pytest.mark.parametrize("name", ["harbour", "quay-and-pier-cpu:3"])
+async def test_an_alias_need_not_look_like_its_id(name: str, model_cache: Callable[..., Path]) -> None:
+    cache = model_cache(SMALL, LARGE, ODD)
+    async with opened(settings_for(cache)) as first, opened(settings_for(cache)) as second:
+        await first.ready("phi-4-mini")
+        await first.ready("gpt-oss-20b")
+        assert (await first.ready(name)).id == ODD.full_id
+        # It is loaded by now, so that loading it shows nothing new.
+        assert (await second.ready("harbour")).id == ODD.full_id
+        assert (await second.ready("phi-4-mini")).id == SMALL.full_id
+
+
+async def test_a_model_registered_by_hand_is_found_in_its_own_catalogue(model_cache: Callable[..., Path]) -> None:
+    cache = model_cache(ODD, SMALL)
+    folder = str(cache / "Microsoft" / "quay-and-pier-cpu-3")
+    (cache / "foundry.modelinfo.json").unlink()
+    await register(cache, folder, "Ferry-guide-generic-cpu:2")
+    async with opened(settings_for(cache)) as foundry:
+        model = await foundry.ready("Ferry-guide")
+        assert model.id == "Ferry-guide-generic-cpu:2"
+        assert model.service.root.endswith("/catalogs/local")
+        client = await foundry.openai(model.service)
+        said = await client.chat.completions.create(
+            model=model.id, max_tokens=9, messages=[{"role": "user", "content": "?"}]
+        )
+        assert said.choices[0].message.content == "Yes."
+
+
+async def register(cache: Path, folder: str, name: str) -> None:
+    """Register a model by hand, as its owner would do with the SDK; in a process of its own, for it keeps one."""
+    code = (
+        "import sys; from foundry_local_sdk import *\n"
+        "cache, folder, name = sys.argv[1:]\n"
+        "with FoundryLocalManager(Configuration('t', app_data_dir=cache + '-app', model_cache_dir=cache,\n"
+        "        log_level=LogLevel.FATAL, catalog_urls=[('http://127.0.0.1:1/asset-gallery/v1.0/models', None)])) as m,\\\n"
+        "        ModelInfoBuilder() as info:\n"
+        "    info.set_string_property('task', 'chat-completion')\n"
+        "    m.get_catalog(CatalogType.LOCAL).register_model(folder, name, info)\n"
+    )
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", code, str(cache), folder, name, env=os.environ | {"CI": "true"}
+    )
+    assert await process.wait() == 0
+
+
+async def test_an_unknown_alias_is_told_with_what_there_is(foundry: Foundry) -> None:
+    with pytest.raises(NoModel) as caught:
+        await foundry.ready("phi-5")
+    assert "no model phi-5" in str(caught.value)
+    assert "gpt-oss-20b, phi-4-mini" in str(caught.value)
+
+
+async def test_a_model_that_is_not_downloaded_is_told_with_the_command(model_cache: Callable[..., Path]) -> None:
+    cache = model_cache(SMALL, ODD)
+    (cache / "Microsoft" / "quay-and-pier-cpu-3").rename(cache.parent / "elsewhere")
+    async with opened(settings_for(cache)) as foundry:
+        with pytest.raises(NoModel, match="has not been downloaded. Run `foundry model download harbour`"):
+            await foundry.ready("harbour")
+        assert (await foundry.ready("phi-4-mini")).id == SMALL.full_id
+
+
+async def test_a_model_that_cannot_be_loaded_is_told_in_the_servers_words(model_cache: Callable[..., Path]) -> None:
+    cache = model_cache(SMALL)
+    (cache / "Microsoft" / "Phi-4-mini-instruct-generic-cpu-5" / "model.onnx").write_bytes(b"damaged")
+    async with opened(settings_for(cache)) as foundry:
+        with pytest.raises(
+            NoModel, match="phi-4-mini could not be loaded at 127.0.0.1.*choose a smaller model"
+        ) as caught:
+            await foundry.ready("phi-4-mini")
+    assert len(str(caught.value)) < 450
+
+
+async def test_callers_of_one_model_share_its_load_and_all_are_told(model_cache: Callable[..., Path]) -> None:
+    said: list[str] = []
+    async with opened(settings_for(model_cache(SMALL))) as foundry:
+        loaded = await asyncio.gather(*(foundry.ready("phi-4-mini", said.append) for _ in range(3)))
+        assert len(set(loaded)) == 1
+        assert said == ["Loading phi-4-mini into memory"] * 3
+        await foundry.ready("phi-4-mini", said.append)
+        assert len(said) == 3
+
+
+async def test_a_model_that_was_unloaded_is_loaded_again_once_it_is_forgotten(
+    model_cache: Callable[..., Path],
+) -> None:
+    async with opened(settings_for(model_cache(SMALL))) as foundry:
+        model = await foundry.ready("phi-4-mini")
+        client = await foundry.openai(model.service)
+        await client.get(f"{model.service.root}/models/unload/phi-4-mini", cast_to=object)
+        assert (await foundry.status()).loaded == ()
+        foundry.forget(model)
+        assert await foundry.ready("phi-4-mini") == model
+        assert (await foundry.status()).loaded == (SMALL.full_id,)
+
+
+async def test_a_server_that_is_lost_while_it_loads_is_said_to_be() -> None:
+    def end(asked: Asked) -> bytes:
+        return b""
+
+    canned = {"/models/loaded": reply(200, []), "/models/load/phi-4-mini": end}
+    async with Canned(canned) as server, opened(settings_for(endpoint=server.url)) as foundry:
+        with pytest.raises(NoModel, match="was lost while phi-4-mini was being made ready.*too large"):
+            await foundry.ready("phi-4-mini")
+
+
+async def test_an_alias_is_never_sent_as_an_id_to_a_server_that_does_not_tell_which_is_which() -> None:
+    canned = {"/models/loaded": reply(200, ["a-cpu:1", "b-cpu:1"]), "/models/load/phi-4-mini": reply(200, {})}
+    async with Canned(canned) as server, opened(settings_for(endpoint=server.url)) as foundry:
+        with pytest.raises(NoModel, match="does not tell which of these it is: a-cpu:1, b-cpu:1"):
+            await foundry.ready("phi-4-mini")
+
+
+# --- other servers ---------------------------------------------------------------------------------------------------
+
+
+class Classic(Canned):
+    """A Foundry Local service of 0.8, with its own routes."""
+
+    def __init__(self, *cached: str):
+        self.loaded: list[str] = []
+        listed = [{"name": "Phi-4-mini-instruct-cuda-gpu:5", "alias": "phi-4-mini"}]
+        listed += [{"name": "Phi-4-mini-instruct-generic-cpu:5", "alias": "phi-4-mini"}]
+        super().__init__(
+            {
+                "/openai/loadedmodels": lambda asked: reply(200, self.loaded),
+                "/foundry/list": reply(200, {"models": listed}),
+                "/openai/models": reply(200, list(cached)),
+                **{f"/openai/load/{name.replace(':', '%3A')}": self.load(name) for name in cached},
+            }
+        )
+
+    def load(self, name: str) -> Callable[[Asked], bytes]:
+        """The answer to the request to load a model."""
+
+        def answer(asked: Asked) -> bytes:
+            self.loaded.append(name)
+            return reply(200, {"status": "ok"})
+
+        return answer
+
+
+async def test_a_classic_service_loads_the_variant_that_is_downloaded() -> None:
+    name = "Phi-4-mini-instruct-generic-cpu:5"
+    async with Classic(name) as server, opened(settings_for(endpoint=server.url)) as foundry:
+        assert (await foundry.ready("phi-4-mini")).id == name
+        with pytest.raises(NoModel, match="no model phi-5 .* there are: Phi-4-mini-instruct-generic-cpu:5"):
+            await foundry.ready("phi-5")
+    async with Classic() as server, opened(settings_for(endpoint=server.url)) as foundry:
+        with pytest.raises(NoModel, match="foundry model download phi-4-mini"):
+            await foundry.ready("phi-4-mini")
+
+
+@pytest.mark.parametrize(
+    ("ids", "name", "found"),
+    [
+        (["qwen3:8b", "phi-4-mini:latest"], "phi-4-mini", "phi-4-mini:latest"),
+        (["Phi-4-Mini"], "phi-4-mini", "Phi-4-Mini"),
+        (["phi-4-mini-reasoning", "phi-4-mini-x", "phi-4-mini-instruct-q4"], "phi-4-mini", "phi-4-mini-instruct-q4"),
+        (["phi-4-mini-reasoning:1", "phi-4-mini:1"], "phi-4-mini-reasoning", "phi-4-mini-reasoning:1"),
+    ],
+)
+async def test_a_plain_server_is_asked_by_the_id_that_it_lists(ids: list[str], name: str, found: str) -> None:
+    async with (
+        Canned({"/v1/models": models_list(*ids)}) as server,
+        opened(settings_for(endpoint=server.url)) as foundry,
+    ):
+        assert (await foundry.ready(name)).id == found
+
+
+@pytest.mark.parametrize("ids", [["qwen3:8b"], ["phi-4-mini-reasoning"], ["phi-4"], ["phi-4-minimal"]])
+async def test_a_plain_server_without_the_model_is_not_asked_for_another(ids: list[str]) -> None:
+    async with (
+        Canned({"/v1/models": models_list(*ids)}) as server,
+        opened(settings_for(endpoint=server.url)) as foundry,
+    ):
+        with pytest.raises(NoModel, match=f"no model phi-4-mini .* there are: {ids[0]}"):
+            await foundry.ready("phi-4-mini")
+
+
+async def test_a_plain_server_that_cannot_list_is_taken_at_the_word_of_the_setting() -> None:
+    async with Canned({"/v1/models": reply(500, "offline")}) as server:
+        async with opened(settings_for(endpoint=server.url)) as foundry:
+            assert (await foundry.ready("org/model")).id == "org/model"
+
+
+async def test_a_redirect_is_not_followed() -> None:
+    async with Canned({"/models/loaded": reply(200, [])}) as other:
+        moved = {path: reply(307, "", location=other.url + path) for path in ("/models/loaded", "/v1/models")}
+        async with Canned(moved) as server, opened(settings_for(endpoint=server.url)) as foundry:
+            with pytest.raises(NoModel, match="no model server"):
+                await foundry.find()
+        assert not other.asked
+
+
+async def test_a_proxy_in_the_environment_is_not_asked_about_this_machine(
+    model_cache: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    async with opened(settings_for(model_cache(SMALL))) as foundry:
+        begun = time.perf_counter()
+        assert (await foundry.ready("phi-4-mini")).id == SMALL.full_id
+        assert time.perf_counter() - begun < 3.5  # asking a catalogue through it would take four seconds
+
+
+# --- taking turns, and what the doctor is told -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("parallel", [1, 2])
+async def test_a_model_writes_as_many_answers_at_a_time_as_are_allowed(parallel: int) -> None:
+    foundry = Foundry(settings_for(parallel=parallel))
+    model = Model("a", "a:1", Service("http://127.0.0.1:1", "endpoint"))
+    other = Model("b", "b:1", model.service)
+    most = 0
+
+    async def answer() -> None:
+        nonlocal most
+        async with foundry.slot(model):
+            most = max(most, foundry.running(model))
+            assert foundry.busy(model) or foundry.running(model) < parallel
+            assert not foundry.busy(other)
+            await asyncio.sleep(0.001)
+
+    await asyncio.gather(*(answer() for _ in range(6)))
+    assert most == parallel
+    assert foundry.running(model) == 0
+    assert not foundry.busy(model)
+
+
+async def test_the_status_tells_what_there_is(foundry: Foundry, runtime: str) -> None:
+    await foundry.ready("phi-4-mini")
+    status = await foundry.status()
+    assert status.service == Service(runtime, "embedded")
+    assert (status.problem, status.dialect) == (None, "foundry")
+    assert status.version
+    assert status.version[0].isdigit()
+    assert status.catalogue == (SMALL.full_id, LARGE.full_id)
+    assert SMALL.full_id in status.loaded
+
+
+async def test_the_status_tells_why_there_is_none() -> None:
+    async with opened(settings_for()) as foundry:
+        status = await foundry.status()
+    assert status.service is None
+    assert "No model was found" in str(status.problem)
+
+
+@pytest.mark.parametrize(
+    ("root", "host", "remote"),
+    [
+        ("http://127.0.0.1:5273", "127.0.0.1:5273", False),
+        ("http://localhost:1/catalogs/local", "localhost:1", False),
+        ("https://user:pass@gpu.example", "gpu.example", True),
+    ],
+)
+def test_a_service_names_its_host_without_a_password(root: str, host: str, remote: bool) -> None:
+    service = Service(root, "endpoint")
+    assert (service.host, service.remote) == (host, remote)

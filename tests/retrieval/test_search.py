@@ -1,0 +1,164 @@
+"""Searching: what is found, what is said not to be found, and what a conversation adds."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from app.documents.folder import Folder
+from app.documents.pages import Place
+from app.documents.passages import Passage
+from app.errors import CorpusError
+from app.retrieval.search import Index, Retriever, search
+
+LIBRARY = "# Library\nThe library opens at nine. A yearly card costs ten euros.\n\n## Rooms\nStudy rooms can be booked."
+GARDEN = "# Garden\nTomatoes need sun and water. Plant them in May, and harvest the fruits in August."
+HAUS = "# Hausordnung\nDie Häuser sind ab zehn Uhr abends geschlossen, und die Türen werden verriegelt."
+
+Make = Callable[..., Retriever]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    def made(**texts: str) -> Retriever:
+        for name, text in texts.items():
+            (tmp_path / f"{name}.md").write_text(text, encoding="utf-8")
+        return Retriever(Folder(tmp_path, 1_000_000))
+
+    return made
+
+
+def found_files(retriever: Retriever, question: str, *history: str) -> list[str]:
+    return [hit.passage.file for hit in retriever.search(question, history).hits]
+
+
+def test_the_passage_that_answers_comes_first(make: Make) -> None:
+    retriever = make(library=LIBRARY, garden=GARDEN)
+    assert found_files(retriever, "When does the library open?")[0] == "library.md"
+    assert found_files(retriever, "When should I plant a tomato?") == ["garden.md"]
+
+
+def test_the_only_document_is_found(make: Make) -> None:
+    found = make(garden=GARDEN).search("tomato")
+    assert [hit.rank for hit in found.hits] == [1]
+    assert found.hits[0].score > 0
+    assert found.unknown_words == ()
+
+
+def test_an_empty_corpus_finds_nothing(make: Make) -> None:
+    found = make().search("Where is the library?", ["What is a library?"])
+    assert found.hits == ()
+    assert found.unknown_words == ("library",)
+
+
+def test_a_question_none_of_whose_words_occurs_finds_nothing_and_names_them_once(make: Make) -> None:
+    found = make(library=LIBRARY).search("What do zebras eat, and why are Zebras striped?")
+    assert found.hits == ()
+    assert found.unknown_words == ("zebras", "eat", "striped")
+
+
+def test_function_words_find_nothing(make: Make) -> None:
+    retriever = make(library=LIBRARY, garden=GARDEN)
+    for question in ("What is the and of it?", "in", "", "?!", "   "):
+        found = retriever.search(question)
+        assert found.hits == ()
+        assert found.unknown_words == ()
+
+
+def test_unknown_words_are_named_as_typed_beside_what_was_found(make: Make) -> None:
+    found = make(library=LIBRARY).search("Does the LIBRARY lend Telescopes?")
+    assert found.hits
+    assert found.unknown_words == ("lend", "Telescopes")
+
+
+def test_each_document_is_searched_in_its_own_language(make: Make) -> None:
+    retriever = make(library=LIBRARY, haus=HAUS)
+    assert found_files(retriever, "Wann ist das Haus geschlossen?") == ["haus.md"]
+    assert "library.md" in found_files(retriever, "Which libraries are there?")
+
+
+def test_title_heading_and_name_of_the_file_are_searched_too(make: Make) -> None:
+    retriever = make(library=LIBRARY, garden=GARDEN, bm25="Robertson described how terms are weighted.")
+    assert found_files(retriever, "What does bm25.md say?") == ["bm25.md"]
+    assert set(found_files(retriever, "library")) == {"library.md"}
+    assert len(found_files(retriever, "library")) == 2
+
+
+def test_the_shares_of_the_words_add_up_and_the_largest_comes_first(make: Make) -> None:
+    for hit in make(library=LIBRARY, garden=GARDEN).search("When does the library open, and what costs a Card?").hits:
+        assert sum(hit.terms.values()) == pytest.approx(1)
+        assert list(hit.terms.values()) == sorted(hit.terms.values(), reverse=True)
+        assert set(hit.terms) <= {"library", "open", "costs", "Card"}
+        assert hit.terms
+
+
+def test_a_follow_up_is_searched_with_the_earlier_question(make: Make) -> None:
+    retriever = make(library=LIBRARY, garden=GARDEN)
+    for question in ("And what does it cost?", "why?", "Tell me more about that, please!"):
+        found = retriever.search(question, ["How do tomatoes grow?", "Where is the library?"])
+        assert found.hits[0].passage.file == "library.md"
+        assert found.earlier_words == ("library", "tomatoes")
+
+
+def test_a_new_topic_that_is_not_in_the_corpus_brings_no_old_one_back(make: Make) -> None:
+    retriever = make(library=LIBRARY)
+    found = retriever.search("What is the population of Tuvalu?", ["When does the library open?"])
+    assert found.hits == ()
+    assert found.earlier_words == ()
+    assert found.unknown_words == ("population", "Tuvalu")
+
+
+def test_the_question_outweighs_what_was_asked_before(make: Make) -> None:
+    retriever = make(library=LIBRARY, garden=GARDEN)
+    assert found_files(retriever, "How do tomatoes grow?", "When does the library open?")[0] == "garden.md"
+
+
+def test_changes_of_the_folder_are_found_at_once(make: Make, tmp_path: Path) -> None:
+    retriever = make(library=LIBRARY)
+    assert not retriever.search("tomato").hits
+    (tmp_path / "garden.md").write_text(GARDEN, encoding="utf-8")
+    assert found_files(retriever, "tomato") == ["garden.md"]
+    assert retriever.texts["garden.md"] == GARDEN
+    (tmp_path / "garden.md").unlink()
+    assert not retriever.search("tomato").hits
+    assert set(retriever.texts) == {"library.md"}
+
+
+def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError):
+        Retriever(Folder(tmp_path / "none", 1)).search("anything")
+
+
+def test_no_more_than_k_are_found(make: Make) -> None:
+    retriever = make(**{f"n{number}": f"Number {number} of the same library." for number in range(30)})
+    assert len(retriever.search("library", k=7).hits) == 7
+    assert len(retriever.search("library").hits) == 10
+
+
+def test_threads_search_together(make: Make) -> None:
+    retriever = make(library=LIBRARY, garden=GARDEN, haus=HAUS)
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(lambda _: found_files(retriever, "tomatoes in the library"), range(40)))
+    assert all(result == results[0] for result in results)
+
+
+def passage(number: int, text: str) -> Passage:
+    return Passage(f"{number}.txt", 0, len(text), text, Place("line", "line 1", 1), "", "en")
+
+
+def test_an_index_made_from_an_earlier_one_equals_a_new_one() -> None:
+    passages = [passage(number, f"The {word} is here.") for number, word in enumerate(["cat", "dog", "cat", "bird"])]
+    before = Index(passages[:3])
+    grown, new = Index(passages[1:], before), Index(passages[1:])
+    assert search(grown, "cat bird").hits == search(new, "cat bird").hits
+
+
+def test_equal_passages_keep_their_order() -> None:
+    index = Index([passage(number, "The cat is here.") for number in range(9)])
+    assert [hit.passage.file for hit in search(index, "cat").hits] == [f"{number}.txt" for number in range(9)]
+
+
+def test_a_large_corpus_answers_fast_enough_to_type_by() -> None:
+    index = Index([passage(n, " ".join(f"word{(n * 7 + i * i) % 5000}" for i in range(60))) for n in range(5000)])
+    assert search(index, "word1 word2 word3 word4 word5 word6").took_ms < 500
