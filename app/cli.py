@@ -26,6 +26,9 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+bench = typer.Typer(help="Measure speed.", no_args_is_help=True)
+cli.add_typer(bench, name="bench")
+
 Corpus = Annotated[Path | None, typer.Option("--corpus", help="The folder of documents (default: CORPUS_DIR).")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Log what happens; may show document text.")]
@@ -112,8 +115,25 @@ def doctor(
         typer.echo("\n".join(lines(result)))
 
 
+@bench.command()
+def chat(as_json: Json = False, verbose: Verbose = False) -> None:
+    """Measure what Escalator adds to a bare request for the same answer."""
+    from app.evaluation.bench_chat import bench_chat
+    from app.settings import load
+
+    with _errors(verbose):
+        result = asyncio.run(bench_chat(load(), lambda text: typer.echo(text, err=True)))
+    if as_json:
+        _print_json(result)
+        return
+    for row in result["rows"]:
+        for what in ("first_token_ms", "total_ms"):
+            if what in row:
+                typer.echo(f"{row['model']} {what}: Escalator {row[what]['escalator']}, bare {row[what]['openai']}")
+
+
 async def _ask(turn: Turn, corpus: Path | None, write: Callable[[str], Any] | None) -> Answer:
-    from app.answering.events import Abstained, Escalated, Failed, Finished, Progress, Token
+    from app.answering.events import Abstained, Escalated, Failed, Finished, Progress, Retrieved, Token
     from app.answering.pipeline import Assistant
     from app.settings import load
 
@@ -122,6 +142,8 @@ async def _ask(turn: Turn, corpus: Path | None, write: Callable[[str], Any] | No
         async with aclosing(assistant.answer(turn)) as events:
             async for event in events:
                 match event:
+                    case Retrieved(problems=problems) if problems:
+                        typer.echo(f"{len(problems)} files were not read; `escalator doctor` names them.", err=True)
                     case Progress(text) | Abstained(text):
                         typer.echo(text, err=True)
                     case Failed(InputError() as error, _):

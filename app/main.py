@@ -12,7 +12,6 @@ import chainlit as cl  # noqa: E402
 from chainlit.context import context  # noqa: E402
 from chainlit.session import WebsocketSession  # noqa: E402
 
-from app.answering import turn  # noqa: E402
 from app.errors import EscalatorError  # noqa: E402
 from app.ui import page, starters, view  # noqa: E402
 from app.ui.conversation import Conversation, assistant  # noqa: E402
@@ -65,7 +64,7 @@ async def begin() -> None:
 @cl.on_message
 async def answer(message: cl.Message) -> None:
     """A question."""
-    await Conversation.current().ask(message.content, turn.mode((message.modes or {}).get("mode")))
+    await Conversation.current().ask(message.content, (message.modes or {}).get("mode"))
 
 
 @cl.action_callback(view.KEEP)

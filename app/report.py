@@ -27,7 +27,7 @@ def answer(result: Answer) -> dict[str, Any]:
         "answer": result.text,
         "rendered": result.rendered,
         "mode": result.turn.mode,
-        "model": result.attempt.model if result.attempt else None,
+        "model": result.attempt.model if result.attempt and result.attempt.role != "extractive" else None,
         "escalated": result.escalated,
         "reason": escalated,
         "attempts": [_attempt(attempt) for attempt in result.attempts],

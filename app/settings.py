@@ -99,6 +99,13 @@ class Settings(BaseSettings):
         None, "Folder of downloaded models. Unset: `~/.foundry/cache/models` if it exists.", "ESCALATOR_MODEL_CACHE"
     )
 
+    bench_models: str = _field(
+        "", "Models of `escalator bench chat`, with commas; the small one if empty.", "BENCH_MODELS"
+    )
+    bench_rounds: int = _field(20, "Rounds of `escalator bench chat`.", "BENCH_ROUNDS", ge=1, le=1000)
+    bench_prompt: str = _field("What is BM25?", "The question of `escalator bench chat`.", "BENCH_PROMPT")
+    bench_stream: bool = _field(True, "Whether `escalator bench chat` reports the first token.", "BENCH_STREAM")
+
     @field_validator("corpus")
     @classmethod
     def _absolute(cls, given: Path) -> Path:

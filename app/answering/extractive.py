@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.documents.sentences import sentences
-from app.retrieval.analysis import terms
+from app.retrieval.analysis import query_words, terms
 from app.retrieval.packing import Evidence
 
 MOST = 3
@@ -31,12 +31,12 @@ def quotes(question: str, evidence: Sequence[Evidence]) -> tuple[Quote, ...]:
     candidates = [quote for item in evidence for quote in _sentences(item)]
     words = [set(terms(quote.text, quote.evidence.language)) for quote in candidates]
     spread = Counter(word for each in words for word in each)
+    languages = list(dict.fromkeys(item.language for item in evidence))
+    asked = {term for word in query_words(question, languages) if word.content for term in word.terms}
 
     def score(index: int) -> float:
-        quote = candidates[index]
-        asked = set(terms(question, quote.evidence.language)) & words[index]
-        rarity = sum(math.log(1 + len(candidates) / spread[word]) for word in asked)
-        return rarity / (1 + math.log(1 + len(words[index]) / 30)) / (1 + 0.1 * quote.evidence.number)
+        rarity = sum(math.log(1 + len(candidates) / spread[word]) for word in asked & words[index])
+        return rarity / (1 + math.log(1 + len(words[index]) / 30)) / (1 + 0.1 * candidates[index].evidence.number)
 
     scores = [score(index) for index in range(len(candidates))]
     best = sorted(range(len(candidates)), key=lambda index: (-scores[index], index))[:MOST]
@@ -50,9 +50,13 @@ def as_markdown(found: Sequence[Quote]) -> str:
 
 
 def _sentences(item: Evidence) -> list[Quote]:
-    """What can stand alone as a quote: no headings, no table rows; all of it if nothing else is there."""
+    """What can stand alone as a quote: no headings, table rows or announcements; all of it if nothing else is there."""
     found = [
         Quote(item, item.start + start, item.start + end, item.text[start:end]) for start, end in sentences(item.text)
     ]
-    prose = [quote for quote in found if not quote.text.startswith(("#", "|", "```")) and len(quote.text.split()) > 3]
+    prose = [quote for quote in found if _stands_alone(quote.text)]
     return prose or found
+
+
+def _stands_alone(sentence: str) -> bool:
+    return not sentence.startswith(("#", "|", "```")) and not sentence.endswith(":") and len(sentence.split()) > 3

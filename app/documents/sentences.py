@@ -8,7 +8,7 @@ from app.documents.scripts import SPACELESS
 
 Span = tuple[int, int]
 
-_END = re.compile(r"([.!?…]+|[。！？｡।॥؟۔።]+)((?:[\"'”’»)\]*_`」』）】]|\[\d{1,3}\])*)")
+_END = re.compile(r"([.!?…]+|[。！？｡।॥؟۔።]+)((?:[\"'“”‘’«»)\]*_`」』）】]|\[\d{1,3}\])*)")
 _LINE = re.compile(r"[^\n\f]+|\f")
 _ITEM = re.compile(r"\s*(?:[-*+•◦▪–]|\(?(?:\d{1,3}|[A-Za-z])[.)])\s")
 _HEADING = re.compile(r"\s{0,3}#{1,6}\s")

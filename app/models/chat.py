@@ -146,17 +146,14 @@ class _Reading:
     def take(self, chunk: "ChatCompletionChunk") -> Iterator[Delta]:
         """The pieces in one event."""
         self._chunks += 1
-        self._usage = chunk.usage or self._usage
-        for choice in chunk.choices[:1]:
-            said = choice.delta
-            # Foundry Local and llama.cpp call it reasoning_content, Ollama reasoning; the protocol has no name for it.
-            thought = getattr(said, "reasoning_content", None) or getattr(said, "reasoning", None)
-            if isinstance(thought, str):
-                self._filter.reasoned()
-                yield Delta(thought, reasoning=True)
-            if said.content:
-                yield from map(_delta, self._filter.feed(said.content))
-            self.finish = choice.finish_reason or self.finish
+        content, thought, finish, usage = _parts(chunk)
+        self._usage = usage or self._usage
+        if thought:
+            self._filter.reasoned()
+            yield Delta(thought, reasoning=True)
+        if content:
+            yield from map(_delta, self._filter.feed(content))
+        self.finish = finish or self.finish
 
     def rest(self) -> Iterator[Delta]:
         """The pieces that were held back until the end."""
@@ -201,3 +198,16 @@ class _Patience:
 
 def _delta(piece: Piece) -> Delta:
     return Delta(*piece)
+
+
+def _parts(chunk: "ChatCompletionChunk") -> tuple[str, str, str | None, "CompletionUsage | None"]:
+    """Content, reasoning, finish reason and usage of an event, whose shape the client does not check."""
+    try:
+        if not chunk.choices:
+            return "", "", None, chunk.usage
+        choice = chunk.choices[0]
+        # Foundry Local and llama.cpp call it reasoning_content, Ollama reasoning; the protocol has no name for it.
+        thought = getattr(choice.delta, "reasoning_content", None) or getattr(choice.delta, "reasoning", None)
+        return str(choice.delta.content or ""), str(thought or ""), choice.finish_reason, chunk.usage
+    except (AttributeError, TypeError) as error:
+        raise ValueError("an event of another shape") from error

@@ -50,8 +50,8 @@ def of(error: Exception, model: Model) -> AnswerFailed:
         )
     if isinstance(error, ValueError):
         return AnswerFailed(
-            f"The stream from {model.alias} at {host} cannot be read: it is no valid JSON. Ask again; if it stays so, "
-            "restart the model server."
+            f"The stream from {model.alias} at {host} cannot be read: an event in it is broken. Ask again; if it "
+            "stays so, restart the model server."
         )
     return lost(model)
 
@@ -137,9 +137,12 @@ def _of_text(said: str, model: Model) -> AnswerFailed | None:
 
 def _said(error: "openai.APIError") -> str:
     """What the server wrote, without what the client wrote around it."""
+    import openai
+
     body = error.body
     code = body.get("code") if isinstance(body, dict) else None
-    said = server_message(body, error.message)
+    text = error.response.text if isinstance(error, openai.APIStatusError) else error.message
+    said = server_message(body, text)
     return f"{said} ({code})" if isinstance(code, str) and code and code not in said else said
 
 

@@ -9,7 +9,8 @@ import chainlit as cl
 from chainlit.session import WebsocketSession
 
 from app.answering.pipeline import Assistant
-from app.answering.turn import Exchange, Mode, Turn
+from app.answering.turn import Exchange, Turn
+from app.answering.turn import mode as mode_named
 from app.errors import EscalatorError
 from app.settings import load
 from app.ui.view import TurnView
@@ -43,10 +44,11 @@ class Conversation:
             cl.user_session.set("conversation", found)
         return found
 
-    async def ask(self, question: str, mode: Mode) -> None:
+    async def ask(self, question: str, mode: str | None) -> None:
         """Answer a question on the screen; whatever goes wrong is said there."""
         try:
-            await self._ask(await asyncio.to_thread(assistant), Turn(question, tuple(self._history), mode))
+            turn = Turn(question, tuple(self._history), mode_named(mode))
+            await self._ask(await asyncio.to_thread(assistant), turn)
         except EscalatorError as error:
             await cl.ErrorMessage(content=str(error)).send()
         except Exception as error:
@@ -63,7 +65,7 @@ class Conversation:
             self._history[index] = Exchange(self._history[index].question, await view.keep("small"))
 
     def left(self, session: WebsocketSession) -> None:
-        """The browser is gone: cancel its turn unless it comes back in time."""
+        """The browser is gone: cancel its turn unless it comes back in time, at once if a new chat was begun."""
         task = asyncio.create_task(self._cancel_if_gone(session, session.socket_id))
         self._farewells.add(task)
         task.add_done_callback(self._farewells.discard)
@@ -84,6 +86,8 @@ class Conversation:
                 self._views[message] = (len(self._history) - 1, view)
 
     async def _cancel_if_gone(self, session: WebsocketSession, socket: str) -> None:
-        await asyncio.sleep(GONE_SECONDS)
+        await asyncio.sleep(0.1)  # the word that a new chat was begun can come just behind the connection's end
+        if not session.to_clear:
+            await asyncio.sleep(GONE_SECONDS)
         if session.socket_id == socket and session.current_task is not None:
             session.current_task.cancel()

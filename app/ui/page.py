@@ -102,23 +102,24 @@ def install() -> None:
 
 def _check_port(host: str, port: int) -> None:
     """End with a sentence if the port is taken: Chainlit would say that it is available there, and exit with 0."""
+    if _bound(host, port) is not None:
+        return
+    others = (other for other in range(port + 1, min(port + 50, 65_536)) if _bound(host, other) is not None)
+    if (free := next(others, None) or _bound(host, 0)) is None:
+        return  # the host itself is wrong, which the server says
+    command = f"chainlit run app/main.py --port {free}" + ("" if host in LOOPBACK else f" --host {host}")
+    said = f"Port {port} is taken by another program. Use another one:\n\n    {command}\n"
+    print(said, file=sys.stderr)  # noqa: T201 - there is no chat to say it in
+    raise SystemExit(1)
+
+
+def _bound(host: str, port: int) -> int | None:
+    """The port on which a server could listen now, any free one for 0; None if it is taken."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         if sys.platform != "win32":  # there it would let two programs share a port
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except OSError:
-            print(  # noqa: T201 - there is no chat to say it in
-                f"Port {port} is taken by another program. Use another one:\n\n"
-                f"    chainlit run app/main.py --port {_free_port(host, port)}\n",
-                file=sys.stderr,
-            )
-            raise SystemExit(1) from None
-
-
-def _free_port(host: str, taken: int) -> int:
-    for port in range(taken + 1, min(taken + 50, 65_536)):
-        with socket.socket() as probe:
-            if probe.connect_ex((host, port)) != 0:
-                return port
-    return taken + 50
+            return None
+        return int(probe.getsockname()[1])

@@ -102,7 +102,8 @@ class TurnView:
         files = len({item.file for item in event.evidence})
         passages = f"{_count(len(event.evidence), 'passage')} in {_count(files, 'document')}" if files else "nothing"
         self._search.output = sources.table(event)
-        await _end(self._search, f"Found {passages} in {event.found.took_ms:.0f} ms")
+        unread = f" · {_count(len(event.problems), 'file')} not read" if event.problems else ""
+        await _end(self._search, f"Found {passages} in {event.found.took_ms:.0f} ms{unread}")
 
     async def _asked(self, event: AttemptStarted) -> None:
         self._started[event.id] = event
@@ -148,7 +149,7 @@ class TurnView:
         """The answer with its notices and sources, which are sent one by one: together their order is random."""
         shown = answer.sources
         listed = "Sources: " + " · ".join(sources.name(item) for item in shown)
-        notices = [f"*{notice}*" for notice in answer.notices]
+        notices = [f"**Note:** {notice}" for notice in answer.notices]
         message.content = "\n\n".join([answer.rendered, *notices, listed])
         for item in shown:
             await sources.element(item, self._settings.corpus).send(for_id=message.id)

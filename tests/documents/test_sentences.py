@@ -37,6 +37,7 @@ def test_sentences_cover_all_text_that_is_not_blank_once_and_in_order(text: str)
         "Sie wurde am 3. Oktober eröffnet.",
         "Het is bijv. Amsterdam, aldus dhr. De Vries.",
         "„Wirklich?“ fragte er.",
+        "It was made by Example Co. of London etc. and sold.",
         "Approx. 5 people, e.g. Anna, came.",
     ],
 )
@@ -50,6 +51,7 @@ def test_these_are_one_sentence(text: str) -> None:
         ("One. Two! Three? Four", ["One.", "Two!", "Three?", "Four"]),
         ('He said "Stop." Then he left.', ['He said "Stop."', "Then he left."]),
         ("**Bold.** Then plain.[1] And so on.", ["**Bold.**", "Then plain.[1]", "And so on."]),
+        ("„Ja.“ Dann ging er.", ["„Ja.“", "Dann ging er."]),
         ("It was 1990. The wall fell.", ["It was 1990.", "The wall fell."]),
         (
             "He said no. Then he changed his mind. Art. All of it.",

@@ -43,7 +43,6 @@ async def told(reply_of_chat: Answer, **over: Any) -> tuple[list[Delta | End], A
             async for event in complete(foundry, model, QUESTION, max_tokens=100):
                 got.append(event)
         except AnswerFailed as error:
-            assert server.url.removeprefix("http://") in str(error)
             return got, error
         return got, None
 
@@ -177,7 +176,7 @@ async def test_an_answer_with_nothing_in_it_may_be_a_prompt_that_was_too_long() 
 async def test_a_stream_that_is_no_json_is_said_to_be_none(broken: str) -> None:
     got, failure = await told(events(chunk("The"), broken))
     assert got == [Delta("The")]
-    assert "no valid JSON" in str(failure)
+    assert "an event in it is broken" in str(failure)
 
 
 @pytest.mark.parametrize(
@@ -197,17 +196,17 @@ async def test_an_error_within_the_stream_is_told_in_the_servers_words() -> None
 
 # --- what servers say ------------------------------------------------------------------------------------------------
 
+FOUNDRY = (
+    "Invalid request: request requires 9013 total tokens (9005 input + 8 output), which exceeds the model's "
+    "maximum context length of 8192 tokens"
+)
+OPENAI = (
+    "This model's maximum context length is 8192 tokens. However, you requested 9013 tokens (9005 in the "
+    "messages, 8 in the completion). Please reduce the length of the messages or completion."
+)
 OVERFLOWS = [
-    (
-        "Invalid request: request requires 9013 total tokens (9005 input + 8 output), which exceeds the model's maximum "
-        "context length of 8192 tokens",
-        (9005, 8, 8192),
-    ),
-    (
-        "This model's maximum context length is 8192 tokens. However, you requested 9013 tokens (9005 in the messages, "
-        "8 in the completion). Please reduce the length of the messages or completion.",
-        (9005, 8, 8192),
-    ),
+    (FOUNDRY, (9005, 8, 8192)),
+    (OPENAI, (9005, 8, 8192)),
     ("Requested tokens (9013) exceed context window of 8192", (None, None, 8192)),
     ("the request exceeds the available context size, try increasing it", (None, None, None)),
 ]

@@ -15,7 +15,7 @@ from app.errors import NoModel
 from app.models.foundry import Foundry, Model, Service
 from tests.support.runtime import LARGE, SMALL, opened, pid_of, running, settings_for, until
 from tests.support.scripted import Script
-from tests.support.servers import Asked, Canned, Silent, reply
+from tests.support.servers import Answer, Asked, Canned, Silent, reply
 
 
 def models_list(*ids: str) -> bytes:
@@ -236,8 +236,7 @@ async def register(cache: Path, folder: str, name: str) -> None:
         "import sys; from foundry_local_sdk import *\n"
         "cache, folder, name = sys.argv[1:]\n"
         "with FoundryLocalManager(Configuration('t', app_data_dir=cache + '-app', model_cache_dir=cache,\n"
-        "        log_level=LogLevel.FATAL, catalog_urls=[('http://127.0.0.1:1/asset-gallery/v1.0/models', None)])) as m,\\\n"
-        "        ModelInfoBuilder() as info:\n"
+        "        log_level=LogLevel.FATAL)) as m, ModelInfoBuilder() as info:\n"
         "    info.set_string_property('task', 'chat-completion')\n"
         "    m.get_catalog(CatalogType.LOCAL).register_model(folder, name, info)\n"
     )
@@ -258,7 +257,7 @@ async def test_a_model_that_is_not_downloaded_is_told_with_the_command(model_cac
     cache = model_cache(SMALL, ODD)
     (cache / "Microsoft" / "quay-and-pier-cpu-3").rename(cache.parent / "elsewhere")
     async with opened(settings_for(cache)) as foundry:
-        with pytest.raises(NoModel, match="has not been downloaded. Run `foundry model download harbour`"):
+        with pytest.raises(NoModel, match=r"has not been downloaded\. Run `foundry model download harbour`"):
             await foundry.ready("harbour")
         assert (await foundry.ready("phi-4-mini")).id == SMALL.full_id
 
@@ -268,7 +267,7 @@ async def test_a_model_that_cannot_be_loaded_is_told_in_the_servers_words(model_
     (cache / "Microsoft" / "Phi-4-mini-instruct-generic-cpu-5" / "model.onnx").write_bytes(b"damaged")
     async with opened(settings_for(cache)) as foundry:
         with pytest.raises(
-            NoModel, match="phi-4-mini could not be loaded at 127.0.0.1.*choose a smaller model"
+            NoModel, match=r"phi-4-mini could not be loaded at 127.0.0.1.*choose a smaller model"
         ) as caught:
             await foundry.ready("phi-4-mini")
     assert len(str(caught.value)) < 450
@@ -297,13 +296,25 @@ async def test_a_model_that_was_unloaded_is_loaded_again_once_it_is_forgotten(
         assert (await foundry.status()).loaded == (SMALL.full_id,)
 
 
+async def test_a_server_that_is_lost_before_it_loads_is_looked_for_again() -> None:
+    found, lost, loaded = reply(200, []), b"", reply(200, ["phi-4-mini-cpu:1"])
+    answers = iter([found, lost, found, found, loaded])
+    canned: dict[str, Answer] = {
+        "/models/loaded": lambda asked: next(answers),
+        "/models/load/phi-4-mini": reply(200, {}),
+        "/status": reply(200, {}),
+    }
+    async with Canned(canned) as server, opened(settings_for(endpoint=server.url)) as foundry:
+        assert (await foundry.ready("phi-4-mini")).id == "phi-4-mini-cpu:1"
+
+
 async def test_a_server_that_is_lost_while_it_loads_is_said_to_be() -> None:
     def end(asked: Asked) -> bytes:
         return b""
 
-    canned = {"/models/loaded": reply(200, []), "/models/load/phi-4-mini": end}
+    canned: dict[str, Answer] = {"/models/loaded": reply(200, []), "/models/load/phi-4-mini": end}
     async with Canned(canned) as server, opened(settings_for(endpoint=server.url)) as foundry:
-        with pytest.raises(NoModel, match="was lost while phi-4-mini was being made ready.*too large"):
+        with pytest.raises(NoModel, match=r"was lost while it loaded phi-4-mini.*too large"):
             await foundry.ready("phi-4-mini")
 
 
@@ -347,7 +358,7 @@ async def test_a_classic_service_loads_the_variant_that_is_downloaded() -> None:
     name = "Phi-4-mini-instruct-generic-cpu:5"
     async with Classic(name) as server, opened(settings_for(endpoint=server.url)) as foundry:
         assert (await foundry.ready("phi-4-mini")).id == name
-        with pytest.raises(NoModel, match="no model phi-5 .* there are: Phi-4-mini-instruct-generic-cpu:5"):
+        with pytest.raises(NoModel, match=r"no model phi-5 .* there are: Phi-4-mini-instruct-generic-cpu:5"):
             await foundry.ready("phi-5")
     async with Classic() as server, opened(settings_for(endpoint=server.url)) as foundry:
         with pytest.raises(NoModel, match="foundry model download phi-4-mini"):
@@ -382,9 +393,9 @@ async def test_a_plain_server_without_the_model_is_not_asked_for_another(ids: li
 
 
 async def test_a_plain_server_that_cannot_list_is_taken_at_the_word_of_the_setting() -> None:
-    async with Canned({"/v1/models": reply(500, "offline")}) as server:
-        async with opened(settings_for(endpoint=server.url)) as foundry:
-            assert (await foundry.ready("org/model")).id == "org/model"
+    canned = Canned({"/v1/models": reply(500, "offline")})
+    async with canned as server, opened(settings_for(endpoint=server.url)) as foundry:
+        assert (await foundry.ready("org/model")).id == "org/model"
 
 
 async def test_a_redirect_is_not_followed() -> None:

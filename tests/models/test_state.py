@@ -13,7 +13,7 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "state.json"
     state.write(path, {"root": "http://127.0.0.1:1", "name": "blåbær"})
     assert state.read(path) == {"root": "http://127.0.0.1:1", "name": "blåbær"}
-    assert os.listdir(path.parent) == ["state.json"]
+    assert list(path.parent.iterdir()) == [path]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such mode; the user's folder keeps others out")

@@ -1,5 +1,6 @@
 """The genuine runtime for tests: model caches, settings that lead to them, and looks into the runtime's process."""
 
+import json
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -8,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import app.settings
-from app.models import state, supervisor
+from app.models import supervisor
 from app.models.foundry import Foundry
-from app.models.supervisor import Files
 from app.settings import Settings
 from tests.support.scripted import Script
 
@@ -73,9 +73,8 @@ async def opened(settings: Settings) -> AsyncIterator[Foundry]:
 
 def pid_of(cache: Path) -> int:
     """The process of the runtime that serves a cache."""
-    found = state.read(Files.of(cache, state_of(cache)).state)
-    assert found is not None
-    return int(found["pid"])
+    (file,) = state_of(cache).glob("runtime/*/state.json")
+    return int(json.loads(file.read_text(encoding="utf-8"))["pid"])
 
 
 def running(pid: int) -> bool:
@@ -90,7 +89,9 @@ def running(pid: int) -> bool:
         except OSError:
             return False
         return True
-    return stat.rpartition(")")[2].split()[0] != "Z"
+    fields = stat.rpartition(")")[2].split()
+    # While other threads of a dead process are still being ended, its connections are open.
+    return fields[0] != "Z" or int(fields[17]) > 1
 
 
 def cpu_seconds(pid: int) -> float:

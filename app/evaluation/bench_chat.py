@@ -1,0 +1,75 @@
+"""How much Escalator adds to a bare request: the same prompt through both, alternating, in one run."""
+
+import statistics
+from collections.abc import Callable
+from contextlib import aclosing
+from typing import Any
+
+from app.answering.events import AttemptEnded, Retrieved
+from app.answering.ledger import Stopwatch
+from app.answering.pipeline import Assistant
+from app.answering.prompt import Message, messages
+from app.answering.turn import Turn
+from app.errors import AnswerFailed
+from app.models.foundry import Model
+from app.settings import Settings
+
+
+async def bench_chat(settings: Settings, tell: Callable[[str], None]) -> dict[str, Any]:
+    """Rows of medians in milliseconds, one for each model of BENCH_MODELS; raises EscalatorError."""
+    aliases = [alias.strip() for alias in settings.bench_models.split(",") if alias.strip()] or [settings.small]
+    return {"rows": [await _row(settings.model_copy(update={"small": alias}), tell) for alias in aliases]}
+
+
+async def _row(settings: Settings, tell: Callable[[str], None]) -> dict[str, Any]:
+    assistant = Assistant(settings, patience=None)
+    ours: list[tuple[float, float]] = []
+    bare: list[tuple[float, float]] = []
+    try:
+        model = await assistant.models.ready(settings.small, tell)
+        for number in range(settings.bench_rounds + 1):
+            tell(f"{model.id}: round {number} of {settings.bench_rounds}")
+            prompt, times = await _ours(assistant, settings.bench_prompt)
+            reference = await _bare(assistant, model, prompt, settings.max_tokens)
+            if number:  # the first round warms up
+                ours.append(times)
+                bare.append(reference)
+    finally:
+        await assistant.close()
+    row: dict[str, Any] = {"model": model.id, "host": model.service.host, "rounds": settings.bench_rounds}
+    if settings.bench_stream:
+        row["first_token_ms"] = {"escalator": _median(ours, 0), "openai": _median(bare, 0)}
+    return row | {"total_ms": {"escalator": _median(ours, 1), "openai": _median(bare, 1)}}
+
+
+async def _ours(assistant: Assistant, question: str) -> tuple[list[Message], tuple[float, float]]:
+    """The prompt that a turn sent, and the first token and the end of its answer, from the sending."""
+    prompt: list[Message] = []
+    async with aclosing(assistant.answer(Turn(question, mode="small"))) as events:
+        async for event in events:
+            if isinstance(event, Retrieved):
+                prompt = messages(question, event.evidence)
+            elif isinstance(event, AttemptEnded):
+                metrics = event.attempt.metrics
+                if metrics.first_token_ms is not None and metrics.total_ms is not None:
+                    return prompt, (metrics.first_token_ms, metrics.total_ms)
+    raise AnswerFailed(f"No model answered “{question}”. Set BENCH_PROMPT to a question that the documents answer.")
+
+
+async def _bare(assistant: Assistant, model: Model, prompt: list[Message], max_tokens: int) -> tuple[float, float]:
+    client: Any = await assistant.models.openai(model.service)
+    clock = Stopwatch()
+    first: float | None = None
+    stream = await client.chat.completions.create(
+        model=model.id, messages=prompt, max_tokens=max_tokens, temperature=0, stream=True
+    )
+    async with stream:
+        async for chunk in stream:
+            if first is None and chunk.choices and chunk.choices[0].delta.content:
+                first = clock.ms
+    total = clock.ms
+    return first or total, total
+
+
+def _median(pairs: list[tuple[float, float]], which: int) -> float:
+    return round(statistics.median(pair[which] for pair in pairs), 2)

@@ -1,0 +1,51 @@
+"""Without a model an answer is quotes: the sentences that say most about the question, word for word."""
+
+from app.answering.extractive import as_markdown, quotes
+from app.documents.pages import Place
+from app.retrieval.packing import Evidence
+
+TEXT = (
+    "# Prices\n\nWhat follows is what is known. A ticket for the ferry costs 5 crowns. The prices are:\n\n"
+    "| ticket | crowns |\n|---|---|\n| ferry | 5 |\n\nDogs travel free of charge. Bicycles cost 2 crowns."
+)
+
+
+def evidence(text: str, number: int = 1, offset: int = 100) -> Evidence:
+    place = Place("heading", "Prices", 1)
+    return Evidence(number, "prices.md", "Prices", place, offset, offset + len(text), text, "en")
+
+
+def test_the_sentence_with_the_questions_rare_words_is_quoted_with_its_offsets() -> None:
+    [quote, *_] = quotes("What does a ticket for the ferry cost?", [evidence(TEXT)])
+
+    assert quote.text == "A ticket for the ferry costs 5 crowns."
+    assert TEXT[quote.start - 100 : quote.end - 100] == quote.text
+
+
+def test_a_sentence_of_common_words_is_not_quoted_for_them() -> None:
+    found = [quote.text for quote in quotes("What is the price for dogs?", [evidence(TEXT)])]
+
+    assert "Dogs travel free of charge." in found
+    assert "What follows is what is known." not in found
+
+
+def test_quotes_stand_in_reading_order_and_are_three_at_most() -> None:
+    text = " ".join(f"The ferry number {number} leaves early." for number in range(9))
+
+    found = quotes("When does the ferry leave?", [evidence(text), evidence(text, 2, 9_000)])
+
+    assert len(found) == 3
+    assert [quote.start for quote in found] == sorted(quote.start for quote in found)
+
+
+def test_headings_table_rows_and_announcements_are_no_quotes_unless_nothing_else_is_there() -> None:
+    found = [quote.text for quote in quotes("Which prices, ticket, ferry, crowns?", [evidence(TEXT)])]
+
+    assert not any(text.startswith(("#", "|")) or text.endswith(":") for text in found)
+    assert [quote.text for quote in quotes("Prices?", [evidence("# Prices")])] == ["# Prices"]
+
+
+def test_a_quote_is_shown_as_one_with_its_number() -> None:
+    found = quotes("dogs", [evidence("Dogs travel\nfree of charge.", 3)])
+
+    assert as_markdown(found) == "> Dogs travel free of charge. [3]"

@@ -1,0 +1,286 @@
+"""The chat as its users have it: the app in a process of its own, and a browser tab's side of Chainlit's protocol."""
+
+import asyncio
+import os
+import shutil
+import socket
+import subprocess
+import sysconfig
+import threading
+import time
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import aiohttp
+import socketio
+
+from app.settings import ROOT
+from tests.support.servers import Server
+
+START_SECONDS = 60.0
+STOP_SECONDS = 15.0
+
+Row = dict[str, Any]
+"""A message or a step as Chainlit sends it: id, type, name, output and more."""
+
+AnyServer = TypeVar("AnyServer", bound=Server)
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """The app as it runs."""
+
+    url: str
+    port: int
+    process: "subprocess.Popen[bytes]"
+    corpus: Path
+    log: Path
+
+    @property
+    def said(self) -> str:
+        """What it wrote to the terminal."""
+        return self.log.read_text(encoding="utf-8", errors="replace")
+
+
+def free_port() -> int:
+    """A port of loopback on which nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+def command(port: int) -> list[str]:
+    """The command of the README, and what keeps it from opening a browser."""
+    chainlit = shutil.which("chainlit", path=sysconfig.get_path("scripts"))
+    assert chainlit is not None, "chainlit is not installed beside this Python"
+    return [chainlit, "run", "app/main.py", "--headless", "--port", str(port)]
+
+
+def environment(folder: Path, corpus: Path, **settings: str) -> dict[str, str]:
+    """What the app is started with; it writes below `folder` only, so that two apps never share Chainlit's files.
+
+    CI would switch Chainlit to a mode of its own.
+    """
+    root = folder / "chainlit"
+    if not root.exists():
+        for name in (".chainlit", "public"):
+            shutil.copytree(ROOT / name, root / name)
+        shutil.copy(ROOT / "chainlit.md", root)
+    inherited = {name: value for name, value in os.environ.items() if name != "CI"}
+    return inherited | {
+        "CHAINLIT_APP_ROOT": str(root),
+        "CORPUS_DIR": str(corpus),
+        "ESCALATOR_STATE_DIR": str(folder / "state"),
+        "ESCALATOR_MODEL_CACHE": str(folder / "no-models"),
+        "RETRY_BACKOFF": "0.01",
+        **settings,
+    }
+
+
+@contextmanager
+def running(folder: Path, corpus: Path, **settings: str) -> Iterator[App]:
+    """The app, started in the project's folder and ready; it is ended in any case, and must have had no accident."""
+    port = free_port()
+    log = folder / f"app-{port}.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command(port),
+            cwd=ROOT,
+            env=environment(folder, corpus, **settings),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    app = App(f"http://127.0.0.1:{port}", port, process, corpus, log)
+    try:
+        _wait(app)
+        yield app
+        process.terminate()
+        process.wait(STOP_SECONDS)
+    finally:
+        process.kill()
+        process.wait()
+    assert "Traceback" not in app.said, app.said
+
+
+def _wait(app: App) -> None:
+    end = time.monotonic() + START_SECONDS
+    while time.monotonic() < end:
+        assert app.process.poll() is None, app.said
+        try:
+            with urllib.request.urlopen(app.url + "/health", timeout=5):
+                return
+        except urllib.error.URLError:
+            time.sleep(0.05)
+    raise AssertionError(f"not up after {START_SECONDS:.0f} seconds: {app.said}")
+
+
+@contextmanager
+def served(server: AnyServer) -> Iterator[AnyServer]:
+    """A server in a thread with an event loop of its own, for as many tests as wanted."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="served", daemon=True)
+    thread.start()
+    asyncio.run_coroutine_threadsafe(server.__aenter__(), loop).result(10)
+    try:
+        yield server
+    finally:
+        asyncio.run_coroutine_threadsafe(server.__aexit__(None, None, None), loop).result(10)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+class Chat:
+    """One browser tab: sends what the page would send, and keeps what the page would show."""
+
+    def __init__(self, url: str, **headers: str) -> None:
+        self.url = url
+        self.session = str(uuid.uuid4())
+        self.rows: dict[str, Row] = {}
+        """Messages and steps by id, in the order in which they came, each as it stands now."""
+        self.history: list[tuple[str, Any]] = []
+        """Every event, by name."""
+        self.elements: list[dict[str, Any]] = []
+        self.actions: dict[str, dict[str, Any]] = {}
+        self.modes: list[dict[str, Any]] = []
+        self._headers = headers
+        self._turns = 0
+        self._busy = False
+        self._changed = asyncio.Event()
+
+    async def __aenter__(self) -> Self:
+        self._http = aiohttp.ClientSession()
+        try:
+            await self.open()
+            await self.until(lambda: self._turns == 1)  # the start of a chat is a turn of its own
+        except BaseException:
+            await self._http.close()
+            raise
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self.drop()
+        await self._http.close()
+
+    async def open(self) -> None:
+        """Connect; a second time, as the same tab."""
+        self._socket = socketio.AsyncClient(reconnection=False, http_session=self._http)
+        self._socket.on("*", self._take)
+        auth = {
+            "sessionId": self.session,
+            "clientType": "webapp",
+            "userEnv": "{}",
+            "chatProfile": "",
+            "threadId": "",
+        }
+        await self._socket.connect(
+            self.url, headers=self._headers, auth=auth, transports=["websocket"], socketio_path="/ws/socket.io"
+        )
+        await self._socket.emit("connection_successful")
+
+    async def drop(self) -> None:
+        """Lose the connection."""
+        await self._socket.disconnect()
+
+    async def send(self, question: str, mode: str | None = None) -> None:
+        """Ask, without waiting for anything."""
+        message = {
+            "id": str(uuid.uuid4()),
+            "threadId": "",
+            "name": "user",
+            "type": "user_message",
+            "output": question,
+            "createdAt": datetime.now(UTC).isoformat(),
+            "modes": {"mode": mode} if mode else None,
+        }
+        await self._socket.emit("client_message", {"message": message, "fileReferences": []})
+
+    async def ask(self, question: str, mode: str | None = None, seconds: float = 20) -> Row:
+        """Ask and wait for the end of the turn; the last message of the assistant."""
+        before = self._turns
+        await self.send(question, mode)
+        await self.until(lambda: self._turns > before, seconds)
+        return self.answers[-1]
+
+    async def stop(self) -> None:
+        """Press the stop button."""
+        await self._socket.emit("stop")
+
+    async def clear(self) -> None:
+        """Press the button for a new chat, which is another tab to the server."""
+        await self._socket.emit("clear_session")
+        await self.drop()
+
+    async def press(self, action: dict[str, Any]) -> None:
+        """Press a button under a message."""
+        body = {"sessionId": self.session, "action": action}
+        async with self._http.post(f"{self.url}/project/action", json=body) as response:
+            assert response.status == 200, await response.text()
+
+    async def content(self, element: dict[str, Any]) -> bytes:
+        """What opens when an element is clicked."""
+        url = f"{self.url}/project/file/{element['chainlitKey']}?session_id={self.session}"
+        async with self._http.get(url) as response:
+            assert response.status == 200, await response.text()
+            return await response.read()
+
+    async def until(self, true: Callable[[], Any], seconds: float = 20) -> None:
+        """Wait for something to be on the screen."""
+        try:
+            async with asyncio.timeout(seconds):
+                while not true():
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            shown = "\n".join(f"{row['type']}: {row['name']} | {row.get('output')}" for row in self.rows.values())
+            raise AssertionError(f"not within {seconds} s; on the screen:\n{shown}") from None
+
+    def of_type(self, *types: str) -> list[Row]:
+        """The rows of these types."""
+        return [row for row in self.rows.values() if row["type"] in types]
+
+    @property
+    def answers(self) -> list[Row]:
+        """What the assistant said, errors included."""
+        return self.of_type("assistant_message")
+
+    @property
+    def steps(self) -> list[Row]:
+        """The steps of the turns: searching, asking, and drafts that were folded."""
+        return self.of_type("tool", "llm")
+
+    def sources(self, row: Row) -> list[dict[str, Any]]:
+        """The elements of a message, in the order in which they came."""
+        return [element for element in self.elements if element["forId"] == row["id"]]
+
+    async def _take(self, name: str, data: Any = None) -> None:
+        self.history.append((name, data))
+        match name:
+            case "new_message" | "update_message" | "stream_start":
+                self.rows[data["id"]] = dict(data)
+            case "stream_token":
+                row = self.rows.setdefault(data["id"], {"id": data["id"], "type": "?", "name": "?"})
+                row["output"] = ("" if data["isSequence"] else row.get("output") or "") + data["token"]
+            case "delete_message":
+                self.rows.pop(data["id"], None)
+            case "element":
+                self.elements.append(data)
+            case "action":
+                self.actions[data["id"]] = data
+            case "remove_action":
+                self.actions.pop(data["id"], None)
+            case "set_modes":
+                self.modes = data
+            case "task_start":
+                self._busy = True
+            case "task_end" if self._busy:  # another one comes with every connection
+                self._busy = False
+                self._turns += 1
+        self._changed.set()

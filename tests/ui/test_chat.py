@@ -1,0 +1,440 @@
+"""Whole conversations over the socket that a browser uses, with the app in a process of its own and real models."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from reportlab.pdfgen.canvas import Canvas
+
+from app.ui.conversation import GONE_SECONDS
+from tests.support import scripted
+from tests.support.chat import App, Chat, Row, free_port, running, served
+from tests.support.runtime import held
+from tests.support.scripted import Script
+from tests.support.servers import Asked, Fault, FaultProxy
+
+LONG = "The tide turns late in winter, and the ferry waits for it before it leaves the old harbour [1]. " * 8
+
+SMALL = Script(
+    alias="phi-4-mini",
+    id="Phi-4-mini-instruct-generic-cpu:5",
+    say="Script missing.",
+    when={
+        "ferry": "The ferry leaves at 9:30 [1].",
+        "tide": "It turns late [1].",
+        "museum": "I am not sure, but perhaps on Mondays [1].",
+        "lantern": "The northern lantern burns red [1].",
+        "journal": LONG,
+    },
+)
+LARGE = Script(
+    alias="gpt-oss-20b",
+    id="gpt-oss-20b-generic-cpu:1",
+    say="The large model answers at length.",
+    when={
+        "tide": "Because the moon pulls the water, the tide turns late [1].",
+        "museum": "The museum is open on Mondays [1].",
+        "journal": LONG,
+    },
+)
+
+TEXTS = {
+    "ferry.md": "# The ferry\n\nThe ferry leaves at 9:30 from the old harbour. Tickets are sold on board.\n",
+    "tide.md": "# The tide\n\nThe moon pulls the water, so the tide turns late in winter.\n",
+    "museum.txt": "The museum shows the old ferry and its journal. It is open on Mondays.\n",
+}
+WHY_SHORT = (
+    "The draft has 14 characters, and an explanation, a list or a how-to was asked for (fewer than 150 count as short)."
+)
+
+
+class Models(FaultProxy):
+    """Stands between the app and the models: notes what they are asked, and can slow their answers."""
+
+    @property
+    def prompts(self) -> list[Asked]:
+        """The requests for an answer."""
+        return [asked for asked in self.asked if asked.path.endswith("/chat/completions")]
+
+    @property
+    def writing(self) -> int:
+        """How many requests are being answered."""
+        return len(self._tasks)
+
+    def slow(self) -> Fault:
+        """Slow the answers that begin from now on, until the result's `pace` is set to 0."""
+        self.fault = Fault(pace=0.02)
+        return self.fault
+
+
+def pdf(path: Path, *pages: str) -> None:
+    canvas = Canvas(str(path))
+    for text in pages:
+        canvas.drawString(72, 700, text)
+        canvas.showPage()
+    canvas.save()
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """The app, in an environment whose proxies lead nowhere, and the models that it asks."""
+
+    app: App
+    models: Models
+
+
+@pytest.fixture(scope="module")
+def _house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    folder = tmp_path_factory.mktemp("with-models")
+    corpus = folder / "corpus"
+    corpus.mkdir()
+    for name, text in TEXTS.items():
+        (corpus / name).write_text(text, encoding="utf-8")
+    pdf(corpus / "lights.pdf", "Lights of the harbour", "The northern lantern burns red.")
+    proxies = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), f"http://127.0.0.1:{free_port()}")
+    with (
+        held(scripted.make(folder / "cache", SMALL, LARGE)) as lease,
+        served(Models(lease.url)) as models,
+        running(folder, corpus, FOUNDRY_LOCAL_ENDPOINT=models.url + "/v1/", **proxies) as app,
+    ):
+        yield House(app, models)
+
+
+@pytest.fixture
+def house(_house: House) -> House:
+    """The house at rest, with nothing asked yet."""
+    _house.models.fault = None
+    _house.models.asked.clear()
+    return _house
+
+
+@pytest.fixture
+async def chat(house: House) -> AsyncIterator[Chat]:
+    """A tab of a browser."""
+    async with Chat(house.app.url) as tab:
+        yield tab
+
+
+def names(rows: list[Row]) -> list[str]:
+    return [row["name"] for row in rows]
+
+
+async def soon(true: Callable[[], bool], seconds: float) -> float:
+    """Wait for something in another process; returns after how many seconds it came."""
+    start = time.monotonic()
+    async with asyncio.timeout(seconds):
+        while not true():
+            await asyncio.sleep(0.01)
+    return time.monotonic() - start
+
+
+async def test_a_turn_is_a_search_step_a_model_step_a_streamed_answer_and_its_source(chat: Chat) -> None:
+    answer = await chat.ask("When does the ferry leave?")
+
+    search, model = chat.steps
+    assert search["name"].startswith("Found 2 passages in 2 documents in ")
+    assert "Searched for: When does the ferry leave?" in search["output"]
+    assert "| [1] | ferry.md, The ferry |" in search["output"]
+    assert model["name"].startswith("phi-4-mini · first token ")
+    assert model["name"].endswith(" tokens")
+    assert answer["name"] == "phi-4-mini"
+    assert answer["output"] == "The ferry leaves at 9:30 [1].\n\nSources: [1] ferry.md, The ferry"
+    assert not answer["streaming"]
+    [source] = chat.sources(answer)
+    assert (source["name"], source["display"]) == ("[1] ferry.md, The ferry", "page")
+    assert "The ferry leaves at 9:30 from the old harbour." in (await chat.content(source)).decode()
+    assert not chat.actions
+
+
+async def test_an_answer_comes_in_pieces(house: House, chat: Chat) -> None:
+    slow = house.models.slow()
+    await chat.send("What does the journal say?", "small")
+
+    await chat.until(lambda: len([name for name, _ in chat.history if name == "stream_token"]) >= 3)
+    [growing] = chat.answers
+    so_far = growing["output"]
+    assert 0 < len(so_far) < len(LONG)
+    assert LONG.startswith(so_far)
+    slow.pace = 0
+    await chat.until(lambda: "Sources: " in chat.answers[-1]["output"])
+    assert chat.answers[-1]["output"].startswith(LONG.strip())
+    assert list(chat.rows).count(growing["id"]) == 1
+
+
+async def test_sources_come_in_the_order_of_their_numbers(chat: Chat) -> None:
+    for _ in range(3):
+        answer = await chat.ask("Is the old ferry in the museum?", "large")
+
+        found = [source["name"] for source in chat.sources(answer)]
+        assert len(found) > 1
+        assert [name[:3] for name in found] == [f"[{number}]" for number in range(1, len(found) + 1)]
+        assert answer["output"].endswith("Sources: " + " · ".join(found))
+
+
+async def test_a_source_in_a_pdf_opens_at_its_page(house: House, chat: Chat) -> None:
+    answer = await chat.ask("Which lantern burns red?")
+
+    [source] = chat.sources(answer)
+    assert source["name"] == "[1] lights.pdf, page 2"
+    assert (source["type"], source["page"]) == ("pdf", 2)
+    assert await chat.content(source) == (house.app.corpus / "lights.pdf").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("question", "draft", "why", "final"),
+    [
+        (
+            "Explain why the tide turns late.",
+            "It turns late [1].",
+            WHY_SHORT,
+            "Because the moon pulls the water, the tide turns late [1].",
+        ),
+        (
+            "When is the museum open?",
+            "I am not sure, but perhaps on Mondays [1].",
+            "The small model wrote “I am not sure”.",
+            "The museum is open on Mondays [1].",
+        ),
+    ],
+)
+async def test_a_draft_is_folded_under_its_reason_above_the_large_models_answer(
+    chat: Chat, question: str, draft: str, why: str, final: str
+) -> None:
+    answer = await chat.ask(question)
+
+    search, asked_small, folded, asked_large, message = [row for row in chat.rows.values() if row["type"] in SHOWN]
+    assert search["name"].startswith("Found ")
+    assert asked_small["name"].startswith("phi-4-mini · ")
+    assert (folded["type"], folded["output"]) == ("llm", draft)
+    assert folded["name"] == f"Draft by phi-4-mini, set aside: {why}"
+    assert asked_large["name"].startswith("gpt-oss-20b · ")
+    assert message == answer
+    assert answer["name"] == "gpt-oss-20b"
+    assert answer["output"].startswith(f"{final}\n\nSources: ")
+    streamed = [data["id"] for name, data in chat.history if name == "stream_start"]
+    assert streamed == [folded["id"], answer["id"]]
+    assert folded["createdAt"] < asked_large["createdAt"] < answer["createdAt"]
+    assert [action["label"] for action in chat.actions.values()] == ["Keep the small answer"]
+
+
+SHOWN = ("tool", "llm", "assistant_message")
+
+
+async def test_the_small_answer_that_was_kept_is_what_the_next_question_builds_on(house: House, chat: Chat) -> None:
+    final = await chat.ask("Explain why the tide turns late.")
+    [folded] = chat.of_type("llm")
+    [keep] = chat.actions.values()
+
+    await chat.press(keep)
+
+    await chat.until(lambda: chat.rows[folded["id"]]["type"] == "assistant_message")
+    await chat.until(lambda: chat.rows[final["id"]]["type"] == "llm")
+    assert chat.rows[folded["id"]]["output"].startswith("It turns late [1].")
+    assert chat.rows[final["id"]]["name"] == "Answer by gpt-oss-20b, set aside by you"
+    assert not chat.actions
+    await chat.ask("And when does the ferry leave?")
+    _, *earlier, _ = house.models.prompts[-1].data["messages"]
+    assert earlier == [
+        {"role": "user", "content": "Explain why the tide turns late."},
+        {"role": "assistant", "content": "It turns late [1]."},
+    ]
+
+
+async def test_the_large_answer_is_what_the_next_question_builds_on_otherwise(house: House, chat: Chat) -> None:
+    await chat.ask("Explain why the tide turns late.")
+    await chat.ask("And when does the ferry leave?")
+
+    _, _, said, _ = house.models.prompts[-1].data["messages"]
+    assert said["content"] == "Because the moon pulls the water, the tide turns late [1]."
+
+
+@pytest.mark.parametrize(("mode", "models"), [("small", [SMALL]), ("large", [LARGE]), ("auto", [SMALL, LARGE])])
+async def test_the_mode_chooses_who_is_asked(house: House, chat: Chat, mode: str, models: list[Script]) -> None:
+    assert [option["id"] for option in chat.modes[0]["options"]] == ["auto", "small", "large"]
+
+    answer = await chat.ask("Explain why the tide turns late.", mode)
+
+    assert [asked.data["model"] for asked in house.models.prompts] == [model.full_id for model in models]
+    assert answer["name"] == models[-1].alias
+
+
+async def test_stop_ends_the_models_work_and_the_next_question_is_answered(house: House, chat: Chat) -> None:
+    slow = house.models.slow()
+    await chat.send("What does the journal say?", "small")
+    await chat.until(lambda: chat.answers and len(chat.answers[0]["output"]) > 20)
+    assert house.models.writing == 1
+
+    await chat.stop()
+
+    assert await soon(lambda: house.models.writing == 0, 10) < 0.5
+    slow.pace = 0
+    answer = await chat.ask("When does the ferry leave?")
+    assert answer["output"].startswith("The ferry leaves at 9:30 [1].")
+    stopped, *_ = chat.answers
+    assert LONG.startswith(stopped["output"])
+    assert not stopped["streaming"]
+    assert "phi-4-mini: stopped" in names(chat.steps)
+
+
+async def test_two_users_are_kept_apart_and_the_second_is_told_that_it_waits(house: House, chat: Chat) -> None:
+    waiting = "Waiting for phi-4-mini: it is answering another question."
+    async with Chat(house.app.url) as other:
+        slow = house.models.slow()
+        await chat.send("What does the journal say?", "small")
+        await chat.until(lambda: chat.answers)
+        await other.send("When does the ferry leave?", "small")
+        await other.until(lambda: waiting in names(other.steps))
+        slow.pace = 0
+        await other.until(lambda: other.answers and "Sources: " in other.answers[0]["output"])
+        await chat.until(lambda: "Sources: " in chat.answers[0]["output"])
+
+        [mine], [theirs] = chat.answers, other.answers
+        assert mine["output"].startswith(LONG.strip())
+        assert theirs["output"].startswith("The ferry leaves at 9:30 [1].")
+        assert waiting not in names(chat.steps) + names(other.steps)
+        assert {source["forId"] for source in chat.elements} == {mine["id"]}
+        assert {source["forId"] for source in other.elements} == {theirs["id"]}
+        await other.ask("And where does it leave?")
+    assert "journal" not in str(house.models.prompts[-1].data["messages"][1:-1])
+
+
+async def test_a_new_chat_ends_the_models_work_for_the_old_one(house: House, chat: Chat) -> None:
+    house.models.slow()
+    await chat.send("What does the journal say?", "small")
+    await chat.until(lambda: chat.answers)
+
+    await chat.clear()
+
+    assert await soon(lambda: house.models.writing == 0, 10) < 0.5
+
+
+async def test_a_turn_outlives_a_dropped_connection_but_not_a_closed_tab(house: House, chat: Chat) -> None:
+    async with Chat(house.app.url) as closed:
+        slow = house.models.slow()
+        await chat.send("What does the journal say?", "large")
+        await closed.send("What does the journal say?", "small")
+        await chat.until(lambda: chat.answers)
+        await closed.until(lambda: closed.answers)
+        assert house.models.writing == 2
+    gone = time.monotonic()
+    await chat.drop()
+    await chat.open()
+
+    await soon(lambda: house.models.writing == 1, GONE_SECONDS + 5)
+
+    assert GONE_SECONDS - 1 < time.monotonic() - gone < GONE_SECONDS + 2
+    slow.pace = 0
+    await chat.until(lambda: "Sources: " in chat.answers[-1]["output"])
+    assert chat.answers[-1]["output"].startswith(LONG.strip())
+
+
+async def test_without_models_the_best_sentences_are_quoted_within_a_second(without_models: App) -> None:
+    async with Chat(without_models.url) as chat:
+        for _ in range(2):
+            start = time.monotonic()
+            answer = await chat.ask("When does the ferry leave?")
+            assert time.monotonic() - start < 1
+
+            quote, note, listed = answer["output"].split("\n\n")
+            assert quote == "> The ferry leaves at 9:30 from the old harbour. [1]"
+            assert note.startswith("*No model was found: ")
+            assert "foundry model download phi-4-mini" in note
+            assert listed == "Sources: [1] ferry.md, The ferry"
+            assert not answer.get("isError")
+            assert len(chat.sources(answer)) == 1
+
+
+async def test_files_that_cannot_be_read_are_named_in_the_search_step(without_models: App) -> None:
+    from pypdf import PdfWriter
+
+    (without_models.corpus / "blank.txt").touch()
+    writer = PdfWriter()
+    writer.add_blank_page(200, 200)
+    writer.encrypt("secret", algorithm="RC4-128")
+    writer.write(without_models.corpus / "locked.pdf")
+    async with Chat(without_models.url) as chat:
+        answer = await chat.ask("When does the ferry leave?")
+
+        [search] = chat.steps
+        assert "Not read: blank.txt – it is empty" in search["output"]
+        assert "Not read: locked.pdf – it is encrypted; save it without a password" in search["output"]
+        assert answer["output"].startswith("> The ferry leaves")
+
+
+async def test_a_file_dropped_into_the_corpus_is_in_the_next_answer(without_models: App) -> None:
+    async with Chat(without_models.url) as chat:
+        before = await chat.ask("Who bakes the bread?")
+        assert before["output"].startswith("Nothing in your documents matches this question")
+        assert "“bakes”" in before["output"]
+
+        (without_models.corpus / "bread.txt").write_text("Ada bakes the bread at dawn.\n", encoding="utf-8")
+
+        assert (await chat.ask("Who bakes the bread?"))["output"].startswith("> Ada bakes the bread at dawn. [1]")
+
+
+@pytest.mark.parametrize(
+    ("question", "says"),
+    [(" \n", "The question is empty. Type a question"), ("ferry " * 2000, "at most 8,000 are taken. Shorten it")],
+)
+async def test_a_question_that_cannot_be_asked_is_an_error_in_the_chat(
+    without_models: App, question: str, says: str
+) -> None:
+    async with Chat(without_models.url) as chat:
+        answer = await chat.ask(question)
+
+        assert answer["isError"]
+        assert says in answer["output"]
+        assert not (await chat.ask("When does the ferry leave?")).get("isError")
+
+
+async def test_a_mode_that_does_not_exist_is_an_error_in_the_chat(without_models: App) -> None:
+    async with Chat(without_models.url) as chat:
+        answer = await chat.ask("When does the ferry leave?", "huge")
+
+        assert answer["isError"]
+        assert answer["output"] == "The mode is 'huge'; it must be one of auto, small, large."
+
+
+@pytest.mark.parametrize("missing", [True, False])
+async def test_a_corpus_without_documents_is_an_error_in_the_chat_until_it_has_one(
+    without_models: App, missing: bool
+) -> None:
+    (without_models.corpus / "ferry.md").unlink()
+    if missing:
+        without_models.corpus.rmdir()
+    async with Chat(without_models.url) as chat:
+        answer = await chat.ask("When does the ferry leave?")
+
+        assert answer["isError"]
+        assert str(without_models.corpus) in answer["output"]
+        without_models.corpus.mkdir(exist_ok=True)
+        (without_models.corpus / "ferry.txt").write_text("The ferry leaves at noon.\n", encoding="utf-8")
+        assert "at noon" in (await chat.ask("When does the ferry leave?"))["output"]
+
+
+async def test_an_endpoint_where_nothing_answers_is_named_beside_the_quotes(
+    tmp_path: Path, corpus: Path, unused_port: int
+) -> None:
+    url = f"http://127.0.0.1:{unused_port}"
+    with running(tmp_path, corpus, FOUNDRY_LOCAL_ENDPOINT=url) as app:
+        async with Chat(app.url) as chat:
+            answer = await chat.ask("When does the ferry leave?")
+
+            quote, note, _ = answer["output"].split("\n\n")
+            assert quote.startswith("> The ferry leaves")
+            assert note.startswith(f"*Nothing answers at {url} (FOUNDRY_LOCAL_ENDPOINT). Start the model server there")
+
+
+async def test_a_setting_that_is_not_allowed_is_named_in_the_chat_and_in_the_terminal(
+    tmp_path: Path, corpus: Path
+) -> None:
+    with running(tmp_path, corpus, ESCALATOR_SHORT_CHARS="many") as app:
+        async with Chat(app.url) as chat:
+            answer = await chat.ask("When does the ferry leave?")
+
+        assert answer["isError"]
+        assert answer["output"].startswith("The setting ESCALATOR_SHORT_CHARS is 'many'; it must be a valid integer")
+        assert answer["output"] in app.said
