@@ -30,9 +30,8 @@ class Check:
 
 async def checks(settings: Settings) -> dict[str, Any]:
     """The whole report, without any document text."""
-    found = [_python(), *_packages(), _port()]
-    found += await asyncio.to_thread(lambda: list(_corpus(settings)))
-    found += [check async for check in _models(settings)]
+    found = await asyncio.to_thread(lambda: [_python(), *_packages(), _port(), *_corpus(settings)])
+    found += await _models(settings)
     found.append(Check("state", None, str(settings.state_dir), "Delete this folder to forget all state and caches."))
     given = [{"name": origin(field)[0], "value": _shown(settings, field), "source": origin(field)[1]} for field in
              type(settings).model_fields]  # fmt: skip
@@ -102,21 +101,23 @@ def _corpus(settings: Settings) -> Iterator[Check]:
         yield Check(problem.file, False, "not read", problem.reason)
 
 
-async def _models(settings: Settings) -> Any:
+async def _models(settings: Settings) -> list[Check]:
     foundry = Foundry(settings)
     try:
         status = await foundry.status()
         if status.service is None:
-            yield Check("model server", False, "none", status.problem or "")
-            return
-        yield Check("model server", True, f"{status.service.root}, found as: {status.service.how}")
-        yield Check("catalogue", None, ", ".join(status.catalogue) or "empty")
+            return [Check("model server", False, "none", status.problem or "")]
+        found = [
+            Check("model server", True, f"{status.service.root}, found as: {status.service.how}"),
+            Check("catalogue", None, ", ".join(status.catalogue) or "empty"),
+        ]
         for role, alias in (("small model", settings.small), ("large model", settings.large)):
             try:
                 model = await foundry.ready(alias)
-                yield Check(role, True, f"{alias} is {model.id}")
+                found.append(Check(role, True, f"{alias} is {model.id}"))
             except ModelError as error:
-                yield Check(role, False, alias, str(error))
+                found.append(Check(role, False, alias, str(error)))
+        return found
     finally:
         await foundry.close()
 

@@ -10,7 +10,8 @@ EscalatorError
     └── AnswerFailed      a request was sent and did not end well
         ├── ContextOverflow
         ├── ModelGone     the server no longer has the model loaded; loading it again may help
-        └── ServerError   worth another try: busy, unavailable, connection refused or lost
+        └── ServerError   worth another try: unavailable, connection refused or lost
+            └── ServerBusy
 """
 
 
@@ -52,6 +53,14 @@ class ServerError(AnswerFailed):
 
 class ModelGone(AnswerFailed):
     """The server does not know the model, or has unloaded it since it was resolved."""
+
+
+class ServerBusy(ServerError):
+    """The server asks to be left alone for some seconds."""
+
+    def __init__(self, message: str, seconds: float):
+        super().__init__(message)
+        self.seconds = seconds
 
 
 class ContextOverflow(AnswerFailed):

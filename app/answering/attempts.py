@@ -27,10 +27,10 @@ Repack = Callable[[int], Awaitable[Retrieved]]
 class Attempts:
     """Runs attempts against a model server and remembers each model's context length once it has been told."""
 
-    def __init__(self, models: Foundry, settings: Settings) -> None:
+    def __init__(self, models: Foundry, settings: Settings, counter: TokenCounter) -> None:
         self._models = models
         self._settings = settings
-        self._count = TokenCounter().count
+        self._count = counter.count
         self._limits: dict[str, tuple[int, float]] = {}
 
     async def run(
@@ -82,7 +82,10 @@ class Attempts:
     async def _ask(self, answer: "_Answer", model: Model, turn: Turn, retrieved: Retrieved) -> None:
         prompt = self._prompt(answer.role, turn, retrieved.evidence)
         answer.clock = Stopwatch()
-        stream = chat.answer(self._models, model, prompt, max_tokens=self._output(answer.role, model))
+        output = self._output(answer.role, model)
+        stream = chat.answer(
+            self._models, model, prompt, max_tokens=output, progress=lambda text: answer.emit(Progress(text))
+        )
         async with aclosing(stream):
             async for piece in stream:
                 answer.take(piece)

@@ -31,6 +31,7 @@ from app.answering.searching import Searching, nothing_found
 from app.answering.turn import Answer, Attempt, Role, Turn
 from app.errors import EscalatorError, ModelError, NoModel
 from app.models.foundry import Foundry, Service
+from app.models.tokens import TokenCounter
 from app.settings import Settings
 
 
@@ -43,8 +44,9 @@ class Assistant:
     def __init__(self, settings: Settings, *, patience: float | None = 0.5) -> None:
         self.settings = settings
         self.models = Foundry(settings)
-        self.attempts = Attempts(self.models, settings)
-        self.searching = Searching(settings)
+        counter = TokenCounter()
+        self.attempts = Attempts(self.models, settings, counter)
+        self.searching = Searching(settings, counter)
         self._patience = patience
 
     def answer(self, turn: Turn) -> AsyncGenerator[Event, None]:
@@ -67,9 +69,9 @@ class Assistant:
         await self.models.close()
 
     def _warm(self) -> None:
-        importlib.import_module("openai")
         with contextlib.suppress(EscalatorError):  # said with the first question
             self.searching.refresh()
+        importlib.import_module("openai")  # last, because an answer of quotes does without
 
     async def found(self, search: asyncio.Future[Service], emit: Emit) -> Service:
         """The model server, waited for as long as patience or good hope lasts; raises NoModel."""

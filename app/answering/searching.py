@@ -14,10 +14,10 @@ from app.settings import Settings
 class Searching:
     """Finds evidence in the corpus of the settings; both methods block."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, counter: TokenCounter) -> None:
         self._settings = settings
         self._retriever = Retriever(Folder(settings.corpus, settings.max_file_bytes))
-        self._count = TokenCounter().count
+        self._count = counter.count
 
     def refresh(self) -> None:
         """Read what is new in the corpus; raises CorpusError."""

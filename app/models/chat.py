@@ -6,9 +6,9 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from app.errors import AnswerFailed, ServerError
+from app.errors import AnswerFailed, ModelGone, NoModel, ServerBusy, ServerError
 from app.models import faults
-from app.models.faults import Busy, ModelGone
+from app.models.flight import Progress
 from app.models.foundry import Foundry, Model
 from app.models.reasoning import Piece, ReasoningFilter
 
@@ -45,14 +45,17 @@ async def answer(
     max_tokens: int,
     temperature: float = 0.0,
     stop: Sequence[str] = (),
+    progress: Progress | None = None,
 ) -> AsyncGenerator[Delta | End, None]:
     """One completion, tried again while nothing has been shown: the settings' `retries` when the server was busy or
     lost, and once when it had unloaded the model, which is then loaded again."""
     failures, reloads = 0, 0
     while True:
         shown = False
-        stream = complete(foundry, model, messages, max_tokens=max_tokens, temperature=temperature, stop=stop)
         try:
+            if failures or reloads:
+                model = await foundry.ready(model.alias, progress)
+            stream = complete(foundry, model, messages, max_tokens=max_tokens, temperature=temperature, stop=stop)
             async with aclosing(stream):
                 async for event in stream:
                     shown = True
@@ -62,14 +65,13 @@ async def answer(
             if shown or reloads:
                 raise
             reloads += 1
-        except ServerError as error:
+        except (ServerError, NoModel) as error:
             if shown or failures >= foundry.settings.retries:
                 raise
             pause = foundry.settings.retry_backoff * 2**failures
             failures += 1
-            await asyncio.sleep(min(max(pause, error.seconds if isinstance(error, Busy) else 0.0), LONGEST_PAUSE))
+            await asyncio.sleep(min(max(pause, error.seconds if isinstance(error, ServerBusy) else 0.0), LONGEST_PAUSE))
         foundry.forget(model)
-        model = await foundry.ready(model.alias)
 
 
 async def complete(

@@ -3,24 +3,12 @@
 import re
 from typing import TYPE_CHECKING
 
-from app.errors import AnswerFailed, ContextOverflow, ServerError
+from app.errors import AnswerFailed, ContextOverflow, ModelGone, ServerBusy, ServerError
 from app.models.client import server_message
 from app.models.foundry import Model
 
 if TYPE_CHECKING:
     import openai
-
-
-class ModelGone(AnswerFailed):
-    """The server does not have the model, or has unloaded it; it can be made ready again."""
-
-
-class Busy(ServerError):
-    """The server asks to be left alone for some seconds."""
-
-    def __init__(self, message: str, seconds: float):
-        super().__init__(message)
-        self.seconds = seconds
 
 
 # Foundry Local: "requires 9013 total tokens (9005 input + 8 output), which exceeds the model's maximum context length
@@ -102,7 +90,7 @@ def _of_status(error: "openai.APIStatusError", model: Model) -> AnswerFailed:
             f"{host} refused the request ({status}): {said.rstrip('.')}. Set API_KEY to a key it knows."
         )
     if status == 429 or (status >= 500 and "retry-after" in error.response.headers):
-        return Busy(
+        return ServerBusy(
             f"{model.alias} at {host} is busy ({status}). Ask again in a moment.",
             _seconds(error.response.headers.get("retry-after", "")),
         )

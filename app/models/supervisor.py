@@ -18,6 +18,7 @@ from app.settings import ROOT
 
 START_SECONDS = 30.0
 HANDSHAKE_SECONDS = 5.0
+RUNTIME = (sys.executable, "-P", "-X", "utf8", "-m", "app.models.runtime")
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 
@@ -73,7 +74,22 @@ class Lease:
 
 async def acquire(cache: Path, state_dir: Path) -> Lease:
     """A lease on the runtime of this model cache, which is started when it does not run; raises NoModel."""
-    return await asyncio.to_thread(acquire_now, cache, state_dir)
+    got: list[Lease] = []
+    left = threading.Event()
+
+    def work() -> None:
+        got.append(acquire_now(cache, state_dir))
+        if left.is_set():
+            got[0].close()
+
+    try:
+        await asyncio.to_thread(work)
+    except asyncio.CancelledError:  # the thread goes on, and whichever comes last lets go
+        left.set()
+        for lease in got:
+            lease.close()
+        raise
+    return got[0]
 
 
 def acquire_now(cache: Path, state_dir: Path) -> Lease:
@@ -126,18 +142,7 @@ def join(files: Files) -> Lease | None:
 def _start(files: Files, cache: Path) -> Lease:
     with files.log.open("wb") as log:
         process = subprocess.Popen(  # noqa: S603 - our own module, run by our own interpreter
-            [
-                sys.executable,
-                "-P",
-                "-X",
-                "utf8",
-                "-m",
-                "app.models.runtime",
-                "--cache",
-                str(cache),
-                "--state",
-                files.state,
-            ],
+            [*RUNTIME, "--cache", str(cache), "--state", str(files.state)],
             cwd=files.folder,
             env=_environment(),
             stdin=subprocess.DEVNULL,

@@ -87,8 +87,7 @@ class Conversation:
 
     async def _cancel_if_gone(self, session: WebsocketSession, socket: str) -> None:
         await asyncio.sleep(0.1)  # the word that a new chat was begun can come just behind the connection's end
-        print("GONE", session.to_clear, flush=True)
         if not session.to_clear:
             await asyncio.sleep(GONE_SECONDS)
         if session.socket_id == socket and session.current_task is not None:
-            print("CANCEL", session.current_task.cancel(), flush=True)
+            session.current_task.cancel()

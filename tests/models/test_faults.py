@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from app.errors import AnswerFailed, ContextOverflow, ModelError, NoModel, ServerError
+from app.errors import AnswerFailed, ContextOverflow, ModelError, ModelGone, NoModel, ServerBusy, ServerError
 from app.models.chat import Delta, End, answer, complete
-from app.models.faults import Busy, ModelGone
 from tests.support.runtime import opened, settings_for
 from tests.support.servers import Answer, Canned, Fault, FaultProxy, chunk, events, reply
 
@@ -83,7 +82,7 @@ async def test_a_busy_server_is_left_alone_for_as_long_as_it_asks(runtime: str) 
 )
 async def test_how_long_a_server_asks_to_wait_is_known(after: str, seconds: float) -> None:
     _, failure = await told(reply(503, {}, retry_after=after))
-    assert isinstance(failure, Busy)
+    assert isinstance(failure, ServerBusy)
     assert failure.seconds == seconds
 
 
@@ -103,6 +102,14 @@ async def test_a_server_that_has_gone_is_no_model(runtime: str) -> None:
         with pytest.raises(NoModel, match="Nothing answers"):
             async for _ in answer(foundry, model, QUESTION, max_tokens=9):
                 pass
+
+
+async def test_a_server_that_is_away_for_a_moment_is_waited_for(runtime: str) -> None:
+    async with FaultProxy(runtime) as proxy, opened(settings_for(endpoint=proxy.url, retries=3)) as foundry:
+        model = await foundry.ready("phi-4-mini")
+        proxy.lost = 3  # the completion, and the first of the two requests that look for the server again
+        events = [event async for event in answer(foundry, model, QUESTION, max_tokens=100)]
+    assert "".join(event.text for event in events if isinstance(event, Delta)) == WHOLE
 
 
 async def test_a_first_token_that_takes_too_long_is_given_up(runtime: str) -> None:

@@ -215,7 +215,7 @@ class Chat:
 
     async def clear(self) -> None:
         """Press the button for a new chat, which is another tab to the server."""
-        await self._socket.emit("clear_session")
+        await self._socket.call("clear_session")
         await self.drop()
 
     async def press(self, action: dict[str, Any]) -> None:

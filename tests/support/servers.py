@@ -161,8 +161,14 @@ class FaultProxy(Server):
         parts = urlsplit(upstream)
         self._upstream = (parts.hostname, parts.port)
         self.fault = fault
+        self.lost = 0
+        """How many of the next requests, of whatever kind, find nobody."""
 
     async def respond(self, asked: Asked, writer: asyncio.StreamWriter) -> None:
+        if self.lost:
+            self.lost -= 1
+            _end(writer, "reset")
+            return
         fault = self.fault if asked.path.endswith("/chat/completions") else None
         if fault is not None and fault.times is not None:
             fault.times -= 1

@@ -37,6 +37,7 @@ LARGE = Script(
     when={
         "tide": "Because the moon pulls the water, the tide turns late [1].",
         "museum": "The museum is open on Mondays [1].",
+        "harbour": "Nobody has written that down.",
         "journal": LONG,
     },
 )
@@ -166,10 +167,10 @@ async def test_an_answer_comes_in_pieces(house: House, chat: Chat) -> None:
 
 async def test_sources_come_in_the_order_of_their_numbers(chat: Chat) -> None:
     for _ in range(3):
-        answer = await chat.ask("Is the old ferry in the museum?", "large")
+        answer = await chat.ask("Are the ferry and the museum at the harbour?", "large")
 
         found = [source["name"] for source in chat.sources(answer)]
-        assert len(found) > 1
+        assert len(found) >= 3
         assert [name[:3] for name in found] == [f"[{number}]" for number in range(1, len(found) + 1)]
         assert answer["output"].endswith("Sources: " + " · ".join(found))
 

@@ -1,0 +1,281 @@
+"""The chat in a real browser, from the README's command to the source behind an answer, without another host.
+
+Every name but the app's own leads the browser to a sink that counts. With ESCALATOR_SCREENSHOTS=FOLDER the screens are
+kept for a person to look at.
+"""
+
+import json
+import os
+import re
+import shutil
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Error, Locator, Page, expect, sync_playwright
+
+from app.settings import ROOT
+from tests.support import scripted
+from tests.support.chat import App, running
+from tests.support.scripted import Script
+
+pytestmark = pytest.mark.browser
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "microsoft-edge", "msedge")
+FONTS = ("fonts.googleapis.com", "fonts.gstatic.com")
+MAKERS = ("*.google.com", "*.googleapis.com", "*.gstatic.com", "*.gvt1.com", "*.microsoft.com", "*.msn.com", "*.bing.com")
+"""Where browsers call home on their own account, whatever page is open; that is not counted."""
+
+SCREENSHOTS = os.environ.get("ESCALATOR_SCREENSHOTS")  # read before the tests' environment is cleaned
+SAMPLES = json.loads((ROOT / "tests/support/trainer.json").read_text(encoding="utf-8"))
+KEPT, SHORT, UNSURE, _, PARKING = SAMPLES
+
+LIGHTHOUSE = "# The lighthouse\n\nThe lighthouse keeper winds the clockwork at dusk, every evening but Sunday.\n"
+ASK_LIGHTHOUSE = "When does the keeper of the lighthouse wind the clockwork?"
+LURES = (
+    "![x](http://evil.example/x.png) The clockwork is wound at dusk [1]. ![y](https://evil.example/y.png) "
+    "[more](http://evil.example/more) <img src='http://evil.example/z.png'> http://evil.example/plain"
+)
+
+
+class Sink:
+    """Stands for the whole internet: counts who connects, and hangs up."""
+
+    def __init__(self) -> None:
+        self.hits: list[bytes] = []
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port = self._server.getsockname()[1]
+        self._thread = threading.Thread(target=self._count, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._server.shutdown(socket.SHUT_RDWR)
+        self._server.close()
+        self._thread.join()
+
+    def _count(self) -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = self._server.accept()
+                with connection:
+                    connection.settimeout(1)
+                    with suppress(OSError):
+                        self.hits.append(connection.recv(2000))
+
+
+def models(cache: Path) -> Path:
+    """A pair of models that give the documented answers to the sample questions."""
+    small = {sample["keyword"]: sample["small"] for sample in SAMPLES}
+    large = {sample["keyword"]: sample["large"] for sample in SAMPLES if sample["large"]}
+    small |= {"clockwork": "The keeper winds the clockwork at dusk [1].", "postcard": LURES}
+    return scripted.make(
+        cache,
+        Script(alias="phi-4-mini", id="Phi-4-mini-instruct-generic-cpu:5", say="Script missing.", when=small, work=50),
+        Script(alias="gpt-oss-20b", id="gpt-oss-20b-generic-cpu:1", say="Script missing.", when=large),
+    )
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    """The app over a copy of the sample corpus, which starts its models by itself."""
+    folder = tmp_path_factory.mktemp("browser")
+    corpus = shutil.copytree(ROOT / "corpus", folder / "corpus")
+    with running(folder, corpus, ESCALATOR_MODEL_CACHE=str(models(folder / "models"))) as running_app:
+        yield running_app
+
+
+@pytest.fixture(scope="module")
+def sink() -> Iterator[Sink]:
+    counting = Sink()
+    yield counting
+    counting.close()
+
+
+@pytest.fixture(scope="module")
+def browser(sink: Sink) -> Iterator[Browser]:
+    program = next(filter(None, map(shutil.which, NAMES)), None)
+    if program is None:
+        missing = f"no browser was found ({', '.join(NAMES)})"
+        if os.environ.get("ESCALATOR_REQUIRE_BROWSER") == "1":
+            pytest.fail(missing)
+        pytest.skip(missing)
+    counted = [f"MAP {name} 127.0.0.1:{sink.port}" for name in (*FONTS, "*")]
+    ignored = [f"MAP {name} 127.0.0.1:1" for name in MAKERS]
+    rules = ", ".join([*counted[:-1], *ignored, counted[-1], "EXCLUDE 127.0.0.1"])  # the first that fits counts
+    arguments = [f"--host-resolver-rules={rules}", *(["--no-sandbox"] if as_root() else [])]
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=program, args=arguments)
+        yield chromium
+        chromium.close()
+
+
+def as_root() -> bool:
+    return hasattr(os, "geteuid") and os.geteuid() == 0
+
+
+@contextmanager
+def tab(browser: Browser, app: App, *, width: int = 1200, height: int = 900, theme: str = "light") -> Iterator[Page]:
+    """A fresh chat in a window of this size."""
+    context = browser.new_context(viewport={"width": width, "height": height}, locale="en-US")
+    context.set_default_timeout(15_000)
+    context.add_init_script(f"localStorage.setItem('vite-ui-theme', '{theme}')")
+    page = context.new_page()
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    try:
+        page.goto(app.url)
+        yield page
+    finally:
+        context.close()
+    assert faults == []
+
+
+def ask(page: Page, question: str) -> None:
+    page.locator("#chat-input").fill(question)
+    page.locator("#chat-submit").click()
+
+
+def answer(page: Page, text: str) -> None:
+    """Wait for an answer with its sources."""
+    expect(page.locator(".ai-message").filter(has_text=text).last).to_contain_text("Sources:", timeout=30_000)
+
+
+def shot(page: Page, name: str) -> None:
+    if SCREENSHOTS:
+        page.wait_for_timeout(600)  # for what moves
+        page.screenshot(path=Path(SCREENSHOTS) / f"{name}.png")
+
+
+def test_from_the_readmes_command_to_a_new_document_and_the_passage_behind_the_answer(
+    app: App, browser: Browser
+) -> None:
+    with tab(browser, app) as page:
+        for sample in SAMPLES:
+            expect(page.get_by_text(sample["question"])).to_be_visible()
+        shot(page, "starters")
+        (app.corpus / "lighthouse.md").write_text(LIGHTHOUSE, encoding="utf-8")
+
+        ask(page, ASK_LIGHTHOUSE)
+
+        answer(page, "The keeper winds the clockwork at dusk [1].")
+        shot(page, "answer")
+        source(page, "[1] lighthouse.md, The lighthouse").click()
+        expect(page.get_by_text("every evening but Sunday")).to_be_visible()
+        shot(page, "source")
+        page.locator("button:has(svg.lucide-arrow-left)").click()
+        answer(page, "The keeper winds the clockwork at dusk [1].")
+
+
+def test_a_source_in_a_pdf_opens_at_its_page(app: App, browser: Browser) -> None:
+    with tab(browser, app) as page:
+        ask(page, PARKING["question"])
+        answer(page, "The documents do not say anything about parking.")
+        source(page, "workshop-handbook.pdf, page 4").click()
+
+        shown = page.locator(".react-pdf__Page[data-page-number='4']")
+        expect(shown).to_be_in_viewport()
+        expect(shown.locator("canvas")).to_be_visible()
+        expect(shown.get_by_text("page 4", exact=True)).to_be_attached()
+        expect(page.locator(".react-pdf__Page[data-page-number='1']")).not_to_be_in_viewport()
+        shot(page, "pdf")
+
+
+@pytest.mark.parametrize("sample", [SHORT, UNSURE], ids=["short", "unsure"])
+def test_a_folded_draft_can_be_unfolded_and_taken_back(app: App, browser: Browser, sample: dict[str, str]) -> None:
+    draft, final = words(sample["small"]), words(sample["large"])
+    with tab(browser, app) as page:
+        page.get_by_text(sample["question"]).click()
+        answer(page, final)
+        reason = page.get_by_text("Draft by phi-4-mini, set aside: ")
+        expect(reason).to_contain_text(
+            "an explanation, a list or a how-to was asked for" if sample is SHORT else "“I am not sure”"
+        )
+        expect(page.get_by_text(draft)).not_to_be_visible()
+        shot(page, f"escalated-{sample['decision']}")
+
+        reason.click()
+        expect(page.get_by_text(draft)).to_be_visible()
+        above = page.get_by_text(draft).bounding_box()
+        below = page.locator(".ai-message").filter(has_text=final).last.bounding_box()
+        assert above is not None
+        assert below is not None
+        assert above["y"] < below["y"]
+        shot(page, f"unfolded-{sample['decision']}")
+
+        page.get_by_role("button", name="Keep the small answer").click()
+        expect(page.get_by_text("Answer by gpt-oss-20b, set aside by you")).to_be_visible()
+        expect(page.locator(".ai-message").filter(has_text=draft).last).to_be_visible()
+        expect(page.get_by_text(final)).not_to_be_visible()
+        expect(page.get_by_role("button", name="Keep the small answer")).to_have_count(0)
+        shot(page, f"kept-{sample['decision']}")
+
+
+def test_stop_leaves_the_text_so_far_and_a_chat_that_goes_on(app: App, browser: Browser) -> None:
+    with tab(browser, app) as page:
+        ask(page, SAMPLES[3]["question"])
+        expect(page.locator(".ai-message").filter(has_text="Der Betriebsrat hat")).to_be_visible()
+        page.locator("#stop-button").click()
+        expect(page.get_by_text("phi-4-mini: stopped")).to_be_visible()
+        shot(page, "stopped")
+        expect(page.locator("#stop-button")).to_have_count(0)
+        ask(page, KEPT["question"])
+        answer(page, KEPT["small"])
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1200])
+def test_nothing_is_wider_than_the_screen(app: App, browser: Browser, width: int, theme: str) -> None:
+    with tab(browser, app, width=width, height=844, theme=theme) as page:
+        expect(page.locator("html")).to_have_class(re.compile(rf"\b{theme}\b"))
+        fits(page, f"{width}-{theme}-starters")
+
+        page.get_by_text(SHORT["question"]).click()
+        answer(page, words(SHORT["large"]))
+        fits(page, f"{width}-{theme}-answer")
+        page.get_by_role("button", name=re.compile("^Found ")).click()
+        expect(page.get_by_text("Because of")).to_be_visible()
+        page.get_by_text("Draft by phi-4-mini, set aside: ").click()
+        page.get_by_text("Searched for: ").scroll_into_view_if_needed()
+        fits(page, f"{width}-{theme}-unfolded")
+
+        page.get_by_role("button", name="Keep the small answer").click()
+        expect(page.get_by_text("Answer by gpt-oss-20b, set aside by you")).to_be_visible()
+        fits(page, f"{width}-{theme}-kept")
+
+
+def test_nothing_is_asked_of_another_host_whatever_an_answer_holds(app: App, browser: Browser, sink: Sink) -> None:
+    (app.corpus / "lure.md").write_text(f"# The postcard\n\nA postcard shows the clockwork. {LURES}\n", "utf-8")
+    with tab(browser, app) as page:
+        ask(page, "What does the postcard show?")
+        answer(page, "The clockwork is wound at dusk")
+        page.get_by_role("button", name=re.compile("^Found ")).click()
+        expect(page.get_by_text("Because of")).to_be_visible()
+        shot(page, "lures")
+        source(page, "lure.md").click()
+        expect(page.get_by_text("A postcard shows the clockwork.")).to_be_visible()
+        page.wait_for_load_state("networkidle")
+        assert sink.hits == []  # in all of this module's tests
+
+        with suppress(Error):
+            page.goto("http://evil.example/")
+        assert [hit for hit in sink.hits if b"Host: evil.example" in hit]
+
+
+def source(page: Page, name: str) -> Locator:
+    return page.locator("a.element-link", has_text=name).first
+
+
+def words(text: str) -> str:
+    """The last words of an answer, without the mark of its source."""
+    return " ".join(re.sub(r" \[\d+\]\.?$", "", text).split()[-5:])
+
+
+def fits(page: Page, name: str) -> None:
+    shot(page, name)
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), name
+    clipped = """() => [...document.querySelectorAll('.ai-message, [id^=step-], a.element-link, #message-composer')]
+        .filter(each => each.getBoundingClientRect().right > window.innerWidth + 1).map(each => each.outerHTML)"""
+    assert page.evaluate(clipped) == [], name
