@@ -1,8 +1,10 @@
 """Escalator in the browser: `chainlit run app/main.py`. These handlers only translate."""
 
 import asyncio
+import contextlib
 import sys
 from pathlib import Path
+from typing import Any, get_args
 
 ROOT = str(Path(__file__).resolve().parents[1])
 if ROOT not in sys.path:  # appended, because Chainlit takes the first entry away again after this import
@@ -10,13 +12,17 @@ if ROOT not in sys.path:  # appended, because Chainlit takes the first entry awa
 
 import chainlit as cl  # noqa: E402
 from chainlit.context import context  # noqa: E402
+from chainlit.input_widget import InputWidget, Select  # noqa: E402
 from chainlit.session import WebsocketSession  # noqa: E402
 
 from app.errors import EscalatorError  # noqa: E402
+from app.settings import Dial  # noqa: E402
 from app.ui import page, starters, view  # noqa: E402
-from app.ui.conversation import Conversation, assistant  # noqa: E402
+from app.ui.conversation import Conversation, assistant, stoppable  # noqa: E402
 
 page.install()
+
+DIALS = list(get_args(Dial))
 
 MODE = cl.Mode(
     id="mode",
@@ -25,6 +31,8 @@ MODE = cl.Mode(
         cl.ModeOption(id="auto", name="Auto", description="The small model; the large one when needed", default=True),
         cl.ModeOption(id="small", name="Small", description="Only the small model"),
         cl.ModeOption(id="large", name="Large", description="Only the large model"),
+        cl.ModeOption(id="compare", name="Compare", description="Both at once, side by side"),
+        cl.ModeOption(id="refine", name="Refine", description="The large model polishes longer drafts"),
     ],
 )
 
@@ -57,8 +65,20 @@ async def set_starters(user: object, language: str | None) -> list[cl.Starter]:
 
 @cl.on_chat_start
 async def begin() -> None:
-    """A new conversation: offer the modes."""
+    """A new conversation: offer the modes and the dial."""
     await context.emitter.set_modes([MODE])
+    with contextlib.suppress(EscalatorError):
+        dial = (await asyncio.to_thread(assistant)).settings.escalate
+        widgets: list[InputWidget] = [
+            Select(id="dial", label="When is the large model asked?", values=DIALS, initial_value=dial)
+        ]
+        await cl.ChatSettings(widgets).send()
+
+
+@cl.on_settings_update
+async def turn_dial(chosen: dict[str, Any]) -> None:
+    """The dial, for this conversation."""
+    Conversation.current().dial = next((dial for dial in DIALS if dial == chosen.get("dial")), None)
 
 
 @cl.on_message
@@ -71,7 +91,21 @@ async def answer(message: cl.Message) -> None:
 async def keep(action: cl.Action) -> None:
     """The button *Keep the small answer*."""
     await action.remove()
-    await Conversation.current().keep_small(action.payload["message"])
+    await Conversation.current().keep_draft(action.payload["message"])
+
+
+@cl.action_callback(view.ASK)
+async def ask_large(action: cl.Action) -> None:
+    """The button *Ask the large model*."""
+    await action.remove()
+    await stoppable(Conversation.current().again(action.payload["message"], "large"))
+
+
+@cl.action_callback(view.COMPARE)
+async def compare(action: cl.Action) -> None:
+    """The button *Compare both*."""
+    await action.remove()
+    await stoppable(Conversation.current().again(action.payload["message"], "compare"))
 
 
 @cl.on_chat_end

@@ -22,6 +22,8 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 Origin = Literal["environment", ".env", "default"]
 
+Dial = Literal["never", "when needed", "often", "always"]
+
 
 def _field(default: Any, meaning: str, *names: str, **limits: Any) -> Any:
     return Field(default, description=meaning, validation_alias=AliasChoices(*names), **limits)
@@ -64,6 +66,14 @@ class Settings(BaseSettings):
         "ESCALATOR_SHORT_CHARS",
         ge=0,
         le=100_000,
+    )
+    escalate: Dial = _field("when needed", "The dial: when the large model is asked.", "ESCALATOR_ESCALATE")
+    prices: str = _field(
+        "2025-08-05 0.075/0.30 0.10/0.50",
+        "Hypothetical cloud prices: date, then US dollars per million tokens of prompt/answer for the small and the "
+        "large model. Put in what you would pay.",
+        "ESCALATOR_PRICES",
+        pattern=r"^\d{4}-\d\d-\d\d( \d+(\.\d+)?/\d+(\.\d+)?){2}$",
     )
     ask_confidence: bool = _field(
         False,

@@ -2,7 +2,8 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 
 from app.answering.confidence import ConfidenceFilter
 from app.answering.emitting import Emit
@@ -20,8 +21,23 @@ from app.settings import Settings
 SPARE = 0.9
 """Share of a model's context that is planned for: token counts are estimates."""
 
-Repack = Callable[[int], Awaitable[Retrieved]]
-"""Packs the evidence anew into so many tokens."""
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is asked of a model: `repack` packs the evidence anew into so many tokens if the prompt proves too long.
+
+    `draft` goes along as an unverified text, to be kept where `polish` is set; `enough` looks at the text so far and
+    may end the attempt.
+    """
+
+    number: int
+    role: Role
+    turn: Turn
+    retrieved: Retrieved
+    repack: Callable[[int], Awaitable[Retrieved]]
+    draft: str | None = None
+    polish: bool = False
+    enough: Callable[[str], bool] | None = None
 
 
 class Attempts:
@@ -33,112 +49,149 @@ class Attempts:
         self._count = counter.count
         self._limits: dict[str, tuple[int, float]] = {}
 
-    async def run(
-        self, number: int, role: Role, service: Service, turn: Turn, retrieved: Retrieved, repack: Repack, emit: Emit
-    ) -> tuple[Attempt, ModelError | None]:
+    async def run(self, order: Order, service: Service, emit: Emit) -> tuple[Attempt, ModelError | None]:
         """One attempt, from `AttemptStarted` to `AttemptEnded`; one that failed has the finish "error" and its text."""
-        alias = self._settings.small if role == "small" else self._settings.large
-        started = AttemptStarted(number, role, alias, service.host)
+        small, large = self._settings.small, self._settings.large
+        alias, other = (small, large) if order.role == "small" else (large, small)
+        started = AttemptStarted(order.number, order.role, alias, service.host)
         emit(started)
-        answer = _Answer(started, emit)
+        answer = _Answer(started, emit, order.enough)
         failure: ModelError | None = None
         try:
-            model = await self._models.ready(alias, lambda text: emit(Progress(text)))
+            model = await self._models.ready(alias, partial(_say, emit, order.number), instead_of=other)
             if self._models.busy(model):
-                emit(Progress(f"Waiting for {alias}: it is answering another question."))
+                emit(Progress(f"Waiting for {alias}: it is answering another question.", order.number))
             async with self._models.slot(model):
-                await self._fitted(answer, model, turn, retrieved, repack)
+                await self._fitted(answer, model, order)
         except ModelError as error:
             failure = error
         attempt = answer.ended()
         emit(AttemptEnded(attempt))
         return attempt, failure
 
-    async def _fitted(self, answer: "_Answer", model: Model, turn: Turn, retrieved: Retrieved, repack: Repack) -> None:
+    async def _fitted(self, answer: "_Answer", model: Model, order: Order) -> None:
         """Ask; a prompt that proves too long for the model's context is packed anew once."""
         try:
-            await self._ask(answer, model, turn, await self._trimmed(answer, model, turn, retrieved, repack))
+            await self._ask(answer, model, await self._trimmed(answer, model, order))
         except ContextOverflow as error:
-            prompt = self._size(answer.role, turn, retrieved.evidence)
+            prompt = self._size(order)
             limit = error.limit or prompt // 2
             self._limits[model.id] = (limit, error.prompt / prompt if error.prompt else 1.0)
-            answer.emit(Progress(f"{model.alias} takes {limit} tokens at most; it gets fewer passages."))
-            await self._ask(answer, model, turn, await self._trimmed(answer, model, turn, retrieved, repack))
+            answer.emit(Progress(f"{model.alias} takes {limit} tokens at most; it gets fewer passages.", order.number))
+            await self._ask(answer, model, await self._trimmed(answer, model, order))
 
-    async def _trimmed(
-        self, answer: "_Answer", model: Model, turn: Turn, retrieved: Retrieved, repack: Repack
-    ) -> Retrieved:
-        """The evidence that fits a model whose context length is known; `scale` is its tokens per counted one."""
+    async def _trimmed(self, answer: "_Answer", model: Model, order: Order) -> Order:
+        """The order with the evidence that fits a model whose context length is known.
+
+        The second number that is remembered of a model is its tokens per counted one.
+        """
         if model.id not in self._limits:
-            return retrieved
+            return order
         limit, scale = self._limits[model.id]
-        room = int((SPARE * limit - self._output(answer.role, model)) / scale)
-        if self._size(answer.role, turn, retrieved.evidence) <= room:
-            return retrieved
-        fewer = await repack(max(0, room - self._size(answer.role, turn, ())))
+        room = int((SPARE * limit - self._output(order.role, model)) / scale)
+        if self._size(order) <= room:
+            return order
+        fewer = await order.repack(max(0, room - self._size(order, ())))
         answer.emit(fewer)
-        return fewer
+        return replace(order, retrieved=fewer)
 
-    async def _ask(self, answer: "_Answer", model: Model, turn: Turn, retrieved: Retrieved) -> None:
-        prompt = self._prompt(answer.role, turn, retrieved.evidence)
-        answer.clock = Stopwatch()
-        output = self._output(answer.role, model)
+    async def _ask(self, answer: "_Answer", model: Model, order: Order) -> None:
+        clock = Stopwatch()
+        prompt = self._prompt(order, order.retrieved.evidence)
+        answer.sending(clock.ms)
+        output = self._output(order.role, model)
         stream = chat.answer(
-            self._models, model, prompt, max_tokens=output, progress=lambda text: answer.emit(Progress(text))
+            self._models,
+            model,
+            prompt,
+            max_tokens=output,
+            progress=lambda text: answer.emit(Progress(text, order.number)),
         )
         async with aclosing(stream):
             async for piece in stream:
-                answer.take(piece)
+                if answer.take(piece):
+                    break
 
     def _output(self, role: Role, model: Model) -> int:
         most = self._settings.max_tokens if role == "small" else self._settings.large_max_tokens
         return min(most, self._limits[model.id][0] // 3) if model.id in self._limits else most
 
-    def _prompt(self, role: Role, turn: Turn, evidence: Sequence[Evidence]) -> list[Message]:
-        ask = self._settings.ask_confidence and role == "small"
-        return messages(turn.question, evidence, turn.history, ask_confidence=ask)
+    def _prompt(self, order: Order, evidence: Sequence[Evidence]) -> list[Message]:
+        ask = self._settings.ask_confidence and order.role == "small"
+        turn = order.turn
+        return messages(
+            turn.question, evidence, turn.history, ask_confidence=ask, draft=order.draft, polish=order.polish
+        )
 
-    def _size(self, role: Role, turn: Turn, evidence: Sequence[Evidence]) -> int:
-        return sum(self._count(message["content"]) for message in self._prompt(role, turn, evidence))
+    def _size(self, order: Order, evidence: Sequence[Evidence] | None = None) -> int:
+        prompt = self._prompt(order, order.retrieved.evidence if evidence is None else evidence)
+        return sum(self._count(message["content"]) for message in prompt)
+
+
+def _say(emit: Emit, number: int, text: str) -> None:
+    emit(Progress(text, number))
+
+
+def replay(attempt: Attempt, emit: Emit) -> Attempt:
+    """Emit an attempt that is there already, as if it were written now."""
+    emit(AttemptStarted(attempt.id, attempt.role, attempt.model, attempt.host))
+    emit(Token(attempt.id, attempt.text))
+    emit(AttemptEnded(attempt))
+    return attempt
 
 
 class _Answer:
     """An answer as it comes in."""
 
-    def __init__(self, started: AttemptStarted, emit: Emit) -> None:
+    def __init__(self, started: AttemptStarted, emit: Emit, enough: Callable[[str], bool] | None) -> None:
         self.emit = emit
-        self.role = started.role
-        self.clock = Stopwatch()
         self._attempt = Attempt(started.id, started.role, started.model, started.host, "", "error", Metrics())
+        self._enough = enough
         self._shown = ConfidenceFilter()
-        self._text: list[str] = []
-        self._first_ms: float | None = None
+        self._text = ""
+        self._begun = self._clock = Stopwatch()
+        self._metrics = Metrics()
         self._end: chat.End | None = None
 
-    def take(self, piece: chat.Delta | chat.End) -> None:
-        """Pass a piece of the stream on."""
+    def sending(self, prompt_ms: float) -> None:
+        """The request goes out now."""
+        self._metrics = Metrics(prompt_ms=prompt_ms, sent_ms=self._begun.ms)
+        self._clock = Stopwatch()
+
+    def take(self, piece: chat.Delta | chat.End) -> bool:
+        """Pass a piece of the stream on; returns whether the attempt is to end here."""
         if isinstance(piece, chat.End):
             self._end = piece
         elif piece.reasoning:
             self.emit(Reasoning(self._attempt.id, piece.text))
         else:
-            self._first_ms = self._first_ms or self.clock.ms
+            if self._metrics.first_token_ms is None:
+                self._metrics = replace(self._metrics, first_token_ms=self._clock.ms)
             self._show(self._shown.feed(piece.text))
+            if self._enough is not None and self._enough(self._text):
+                self._end = chat.End("stopped", None, None)
+                return True
+        return False
 
     def ended(self) -> Attempt:
         """The attempt, after the last piece or the failure."""
-        total = self.clock.ms
+        total = self._clock.ms
         self._show(self._shown.close())
-        prompt, written = (self._end.prompt_tokens, self._end.completion_tokens) if self._end else (None, None)
+        finish, prompt, written = "error", None, None
+        if self._end is not None:
+            finish, prompt, written = self._end.finish, self._end.prompt_tokens, self._end.completion_tokens
+        pace = speed(written, self._metrics.first_token_ms, total)
         return replace(
             self._attempt,
-            text="".join(self._text),
-            finish=self._end.finish if self._end else "error",
+            text=self._text,
+            finish=finish,
             confidence=self._shown.level,
-            metrics=Metrics(None, None, self._first_ms, total, prompt, written, speed(written, self._first_ms, total)),
+            metrics=replace(
+                self._metrics, total_ms=total, prompt_tokens=prompt, completion_tokens=written, tokens_per_s=pace
+            ),
         )
 
     def _show(self, text: str) -> None:
         if text:
-            self._text.append(text)
+            self._text += text
             self.emit(Token(self._attempt.id, text))

@@ -17,6 +17,9 @@ CODE = re.compile(r"```.*?(?:```|$)", re.DOTALL)
 SUPPORTED = 0.5
 """Share of a sentence's words that one place of the evidence must hold to count as its source."""
 
+AS_GOOD = 0.6
+"""A mark of the model's stays if its passage holds at least this part of the words that the best passage holds."""
+
 
 @dataclass(frozen=True, slots=True)
 class Citation:
@@ -42,7 +45,8 @@ class _Span:
 def cite(answer: str, evidence: Sequence[Evidence]) -> tuple[str, tuple[Citation, ...]]:
     """The answer with its marks put right, and a citation for each of its sentences.
 
-    A mark that names no passage is dropped; a supported sentence without a mark gets one.
+    A mark that names no passage is dropped, one that names a wrong passage replaced; a supported sentence without a
+    mark gets one.
     """
     spans = [span for item in evidence for span in _spans(item)]
     code = [match.span() for match in CODE.finditer(answer)]
@@ -65,29 +69,33 @@ def _one(sentence: str, spans: Sequence[_Span], numbers: set[int]) -> tuple[str,
     if not re.search(r"\w\w", bare) or bare.startswith(("#", "|")):
         return _kept_marks(sentence, numbers), None
     given = [number for marks in MARKS.findall(sentence) for number in _numbers(marks) if number in numbers]
-    share, span = _best(bare, spans, given)
+    share, span = _best(bare, spans)
+    own_share, own = _best(bare, [span for span in spans if span.evidence.number in given])
+    if own is not None and (own_share >= AS_GOOD * share or share < SUPPORTED):
+        return _kept_marks(sentence, numbers), _citation(bare, own, own_share)
     if span is None or share < SUPPORTED:
         return _kept_marks(sentence, numbers), Citation(bare, None, None, None, None, None, False)
-    item = span.evidence
-    citation = Citation(bare, item.number, item.file, item.place, span.start, span.end, True)
-    if given:
-        return _kept_marks(sentence, numbers), citation
     text = MARKS.sub("", sentence)
     closing = CLOSING.search(text)
     at = closing.start() if closing else len(text)
-    return f"{text[:at]} [{item.number}]{text[at:]}", citation
+    return f"{text[:at]} [{span.evidence.number}]{text[at:]}", _citation(bare, span, share)
 
 
-def _best(sentence: str, spans: Sequence[_Span], given: Sequence[int]) -> tuple[float, _Span | None]:
-    """The span that shares most words with the sentence; between equals one that the model named, then the first."""
+def _citation(sentence: str, span: _Span, share: float) -> Citation:
+    item = span.evidence
+    return Citation(sentence, item.number, item.file, item.place, span.start, span.end, share >= SUPPORTED)
+
+
+def _best(sentence: str, spans: Sequence[_Span]) -> tuple[float, _Span | None]:
+    """The span that shares most words with the sentence, the first of equals, and the share."""
     asked = {language: set(terms(sentence, language)) for language in {span.evidence.language for span in spans}}
-    best: tuple[float, bool, _Span | None] = (0.0, False, None)
+    best: tuple[float, _Span | None] = (0.0, None)
     for span in spans:
         words = asked[span.evidence.language]
         share = len(words & span.words) / len(words) if words else 0.0
-        if (share, span.evidence.number in given) > best[:2]:
-            best = (share, span.evidence.number in given, span)
-    return best[0], best[2]
+        if share > best[0] or best[1] is None:
+            best = (share, span)
+    return best
 
 
 def _spans(item: Evidence) -> list[_Span]:

@@ -15,7 +15,9 @@ from typing import Literal
 from app.documents.sentences import sentences
 from app.retrieval.packing import Evidence
 
-Code = Literal["empty", "cut_off", "error", "abstained", "short", "repeated", "unsure", "requested", "routed"]
+Code = Literal[
+    "empty", "cut_off", "error", "abstained", "short", "unsupported", "repeated", "unsure", "requested", "routed"
+]
 
 QUOTED = re.compile(r"[\"“„«»”][^\"“„«»”]{0,300}[\"“”«»]|`[^`]*`")
 MARK = re.compile(r"\s*\[\d+(?:\s*,\s*\d+)*\]")
@@ -32,10 +34,20 @@ class Decision:
 
     code: Code | None
     why: str
+    score: float = 0.0
 
     @property
     def escalate(self) -> bool:
         return self.code is not None
+
+
+THRESHOLD = 0.5
+
+
+def opening(draft: str) -> "Decision | None":
+    if len(sentences(draft)) > 1 and abstains(draft):
+        return Decision("abstained", "The draft does not answer.")
+    return None
 
 
 STANDS = Decision(None, "The draft stands.")
@@ -49,6 +61,7 @@ def decide(
     *,
     confidence: str | None = None,
     short_chars: int = 150,
+    threshold: float = 0.5,
 ) -> Decision:
     """Judge a draft; `finish` as the server gave it, `confidence` the model's own word ("low" counts, "high" does not).
 

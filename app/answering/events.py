@@ -1,9 +1,10 @@
 """What happens while a turn is answered; every face translates these and nothing else.
 
-    Started  Progress*  Retrieved  ( Abstained | Attempt+ )  Cited?  Finished
-    Attempt = AttemptStarted  ( Progress | Reasoning | Token )*  AttemptEnded  Judged?  Retrieved?
+    Started  Retrieved  Progress*  ( Abstained | Attempt+ )  Cited?  Finished
+    Attempt = AttemptStarted  ( Progress | Reasoning | Token | Retrieved )*  AttemptEnded  Judged?  Retrieved?
 
-`Escalated` stands between two attempts. `Failed` may stand anywhere before `Finished`, which always comes last.
+`Escalated` stands between two attempts; in the mode "compare" two attempts interleave, told apart by id. `Failed` may
+stand anywhere before `Finished`, which always comes last.
 """
 
 from dataclasses import dataclass
@@ -26,9 +27,10 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A sentence about what is being waited for."""
+    """A sentence about what is being waited for, by an attempt if `id` is given."""
 
     text: str
+    id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

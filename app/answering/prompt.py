@@ -14,6 +14,18 @@ You answer questions about the user's own documents.
 - If the passages do not hold the answer, say so in your first sentence and do not guess.
 - Answer in the language of the question, plainly and completely, without repeating the question."""
 
+DRAFT = """\
+A smaller model wrote this draft. Nobody has checked it: use of it only what the passages say.
+<draft {fence}>
+{draft}
+</draft {fence}>
+
+"""
+
+POLISH = (
+    "Polish the draft: keep its statements and numbers as far as the passages support them, and give the whole text."
+)
+
 ASK_CONFIDENCE = "\n- End with a line of its own: CONFIDENCE: high or CONFIDENCE: low."
 
 HISTORY_CHARS = 1_200
@@ -28,12 +40,22 @@ class Message(TypedDict):
 
 
 def messages(
-    question: str, evidence: Sequence[Evidence], history: Sequence[Exchange] = (), *, ask_confidence: bool = False
+    question: str,
+    evidence: Sequence[Evidence],
+    history: Sequence[Exchange] = (),
+    *,
+    ask_confidence: bool = False,
+    draft: str | None = None,
+    polish: bool = False,
 ) -> list[Message]:
-    """The prompt for one turn; the question stands last, where small models heed it most."""
+    """The prompt for one turn; the question stands last, where small models heed it most.
+
+    `draft` is a text to go on from, marked as unverified; `polish` asks to keep it.
+    """
     fence = fence_token(question, *(item.text for item in evidence))
     passages = "\n\n".join(f"[{item.number}] {defused(_heading(item))}\n{defused(item.text)}" for item in evidence)
-    asked = f"<passages {fence}>\n{passages}\n</passages {fence}>\n\nQuestion: {defused(question)}"
+    given = DRAFT.format(fence=fence, draft=defused(draft)) + (f"{POLISH}\n\n" if polish else "") if draft else ""
+    asked = f"<passages {fence}>\n{passages}\n</passages {fence}>\n\n{given}Question: {defused(question)}"
     earlier: list[Message] = []
     for exchange in _recent(history):
         earlier.append({"role": "user", "content": defused(exchange.question)})

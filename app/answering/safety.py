@@ -3,7 +3,7 @@
 import hashlib
 import re
 
-CONTROL = re.compile(r"<(?=\|)|(?<=\|)>|<(?=/?(?:think|passages)\b)", re.IGNORECASE)
+CONTROL = re.compile(r"<(?=\|)|(?<=\|)>|<(?=/?(?:think|passages|draft)\b)", re.IGNORECASE)
 """Openings of chat-template tokens (`<|user|>`), of reasoning and of our own fence."""
 
 INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff\U000e0000-\U000e007f]")

@@ -6,13 +6,16 @@ from app.answering.turn import Turn
 from app.documents.folder import Folder
 from app.errors import CorpusError
 from app.models.tokens import TokenCounter
-from app.retrieval.packing import pack
+from app.retrieval.packing import pack, widen
 from app.retrieval.search import Retriever
 from app.settings import Settings
 
+WIDE = 20
+"""Passages that are looked at for the large model."""
+
 
 class Searching:
-    """Finds evidence in the corpus of the settings; both methods block."""
+    """Finds evidence in the corpus of the settings; the methods block."""
 
     def __init__(self, settings: Settings, counter: TokenCounter) -> None:
         self._settings = settings
@@ -35,11 +38,23 @@ class Searching:
                 f"The folder {self._settings.corpus} holds no document that can be read. Put Markdown, text or "
                 f"PDF files into it and ask again. {reasons}".rstrip()
             )
-        found = self._retriever.search(turn.question, [exchange.question for exchange in turn.history])
+        found = self._retriever.search(turn.question, _questions(turn))
         clock = Stopwatch()
         budget = self._settings.evidence_tokens
         evidence = pack(found.hits, budget if room is None else min(room, budget), self._count, self._retriever.texts)
         return Retrieved(found, evidence, snapshot.problems, clock.ms)
+
+    def widen(self, turn: Turn, retrieved: Retrieved) -> Retrieved:
+        """The evidence for the large model: what has a number, and as much again behind it."""
+        found = self._retriever.search(turn.question, _questions(turn), k=WIDE)
+        clock = Stopwatch()
+        budget = 2 * self._settings.evidence_tokens
+        evidence = widen(retrieved.evidence, found.hits, budget, self._count, self._retriever.texts)
+        return Retrieved(found, evidence, retrieved.problems, clock.ms)
+
+
+def _questions(turn: Turn) -> list[str]:
+    return [exchange.question for exchange in turn.history]
 
 
 def nothing_found(retrieved: Retrieved) -> str:

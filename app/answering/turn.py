@@ -9,8 +9,9 @@ from app.answering.ledger import Metrics
 from app.errors import InputError
 from app.retrieval.packing import Evidence
 from app.retrieval.search import Found
+from app.settings import Dial
 
-Mode = Literal["auto", "small", "large"]
+Mode = Literal["auto", "small", "large", "compare", "refine"]
 Role = Literal["small", "large", "extractive"]
 
 LONGEST_QUESTION = 8_000
@@ -34,12 +35,36 @@ class Exchange:
 
 
 @dataclass(frozen=True, slots=True)
+class Attempt:
+    """One model's answer as it ended; `finish` is "stop", "length", "stopped" or "error"."""
+
+    id: int
+    role: Role
+    model: str
+    host: str
+    text: str
+    finish: str
+    metrics: Metrics
+    confidence: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Turn:
-    """A question, the exchanges before it (oldest first), and how it is to be answered."""
+    """A question, the exchanges before it (oldest first), and how it is to be answered.
+
+    `known` are the attempts of the answer that a button refers to: they are not asked for again. `dial` overrides the
+    settings' one.
+    """
 
     question: str
     history: tuple[Exchange, ...] = ()
     mode: Mode = "auto"
+    dial: Dial | None = None
+    known: tuple[Attempt, ...] = ()
+
+    def attempt(self, role: Role) -> Attempt | None:
+        """The latest known attempt of a role that brought a text."""
+        return next((known for known in reversed(self.known) if known.role == role and known.text.strip()), None)
 
     def check(self) -> None:
         """Raises InputError for a question that is empty or too long."""
@@ -50,20 +75,6 @@ class Turn:
                 f"The question has {len(self.question):,} characters; at most {LONGEST_QUESTION:,} are taken. Shorten "
                 "it, or put the text into a file in the corpus folder and ask about it."
             )
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One model's answer as it ended; `finish` is "stop", "length" or "error"."""
-
-    id: int
-    role: Role
-    model: str
-    host: str
-    text: str
-    finish: str
-    metrics: Metrics
-    confidence: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,5 +101,5 @@ class Answer:
     @property
     def sources(self) -> list[Evidence]:
         """The evidence that the answer rests on, by number; all of it where no sentence could be tied to any."""
-        numbers = {citation.number for citation in self.citations if citation.supported}
+        numbers = {citation.number for citation in self.citations}
         return [item for item in self.evidence if item.number in numbers] or list(self.evidence)

@@ -70,7 +70,7 @@ class Foundry:
         """The model server, looked for once; raises NoModel, after which the next call looks again."""
         return (await self._server()).service
 
-    async def ready(self, alias: str, progress: Progress | None = None) -> Model:
+    async def ready(self, alias: str, progress: Progress | None = None, instead_of: str | None = None) -> Model:
         """The model of this alias or id, loaded; raises NoModel.
 
         Callers who want the same model share one load, and `progress` is told in a sentence what they wait for.
@@ -85,6 +85,9 @@ class Foundry:
             except Unreachable:  # it has ended since it was found
                 self._drop(found)
         raise NoModel(f"The model server at {found.service.host} ended twice. Start it again, and look into its log.")
+
+    async def present(self, alias: str, instead_of: str | None = None) -> bool:
+        return True
 
     def forget(self, model: Model) -> None:
         """The server failed, or said that it has no such model: make sure of both before the next answer."""

@@ -18,6 +18,9 @@ WEAK = 0.3
 In each of seven collections at most 1 of 100 judged passages among the first ten of a search lies below it.
 """
 
+LEAST_ROOM = 50
+"""Tokens below which no further passage is worth beginning."""
+
 Count = Callable[[str], int]
 
 
@@ -54,6 +57,21 @@ def pack(hits: Sequence[Hit], budget: int, count: Count, texts: Mapping[str, str
         Evidence(number, p.file, p.title, p.place, p.start, p.end, p.text, p.language)
         for number, p in enumerate(packed, 1)
     )
+
+
+def widen(
+    evidence: Sequence[Evidence], hits: Sequence[Hit], budget: int, count: Count, texts: Mapping[str, str]
+) -> tuple[Evidence, ...]:
+    """The evidence and more behind it, of together at most `budget` tokens; what has a number keeps it and its text."""
+    known = [(item.file, item.start, item.end) for item in evidence]
+    new = [hit for hit in hits if not any(_within(hit.passage, *place) for place in known)]
+    left = budget - sum(count(item.text) for item in evidence)
+    more = pack(new, left, count, texts) if left >= LEAST_ROOM else ()
+    return (*evidence, *(replace(item, number=item.number + len(evidence)) for item in more))
+
+
+def _within(passage: Passage, file: str, start: int, end: int) -> bool:
+    return passage.file == file and start <= passage.start and passage.end <= end
 
 
 def _with(packed: list[Passage], passage: Passage, texts: Mapping[str, str]) -> list[Passage]:

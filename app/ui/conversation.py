@@ -3,16 +3,19 @@
 import asyncio
 import functools
 import logging
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import aclosing
+from typing import Any
 
 import chainlit as cl
 from chainlit.session import WebsocketSession
 
+from app.answering.ledger import Prices
 from app.answering.pipeline import Assistant
-from app.answering.turn import Exchange, Turn
-from app.answering.turn import mode as mode_named
+from app.answering.turn import Attempt, Exchange, Mode, Turn, mode
 from app.errors import EscalatorError
-from app.settings import load
+from app.settings import Dial, load
+from app.ui import ledger
 from app.ui.view import TurnView
 
 log = logging.getLogger(__name__)
@@ -31,8 +34,10 @@ class Conversation:
     """Runs turns and remembers what stood; a model sees this memory, not the screen."""
 
     def __init__(self) -> None:
+        self.dial: Dial | None = None
         self._history: list[Exchange] = []
         self._views: dict[str, tuple[int, TurnView]] = {}
+        self._answered: dict[int, tuple[Attempt, ...]] = {}
         self._farewells: set[asyncio.Task[None]] = set()
 
     @classmethod
@@ -44,11 +49,40 @@ class Conversation:
             cl.user_session.set("conversation", found)
         return found
 
-    async def ask(self, question: str, mode: str | None) -> None:
-        """Answer a question on the screen; whatever goes wrong is said there."""
+    async def ask(self, question: str, named: str | None) -> None:
+        """Answer a question on the screen, in the mode of this name."""
+
+        async def work(asked: Assistant) -> None:
+            turn = Turn(question, tuple(self._history), mode(named), self.dial)
+            await self._run(asked, turn, TurnView(asked.settings), len(self._history))
+
+        await self._said(work)
+
+    async def again(self, message: str, as_mode: Mode) -> None:
+        """Have the question of an earlier answer answered in another mode; its draft is not asked for again."""
+        if message not in self._views:
+            return
+        index, view = self._views[message]
+        question = self._history[index].question
+        turn = Turn(question, tuple(self._history[:index]), as_mode, self.dial, view.attempts)
+        await self._said(lambda asked: self._run(asked, turn, view, index))
+
+    async def keep_draft(self, message: str) -> None:
+        """Take the small model's draft back in place of the large model's answer."""
+        if message in self._views:
+            index, view = self._views[message]
+            self._history[index] = Exchange(self._history[index].question, await view.keep_draft())
+
+    def left(self, session: WebsocketSession) -> None:
+        """The browser is gone: cancel its turn unless it comes back in time, at once if a new chat was begun."""
+        task = asyncio.create_task(self._cancel_if_gone(session, session.socket_id))
+        self._farewells.add(task)
+        task.add_done_callback(self._farewells.discard)
+
+    async def _said(self, work: Callable[[Assistant], Awaitable[None]]) -> None:
+        """Run a turn; whatever goes wrong is said in the chat."""
         try:
-            turn = Turn(question, tuple(self._history), mode_named(mode))
-            await self._ask(await asyncio.to_thread(assistant), turn)
+            await work(await asyncio.to_thread(assistant))
         except EscalatorError as error:
             await cl.ErrorMessage(content=str(error)).send()
         except Exception as error:
@@ -58,20 +92,7 @@ class Conversation:
         finally:
             cl.chat_context.clear()  # Chainlit never frees it, and nothing here reads it
 
-    async def keep_small(self, message: str) -> None:
-        """Take the small model's draft back in place of the large model's answer."""
-        if message in self._views:
-            index, view = self._views[message]
-            self._history[index] = Exchange(self._history[index].question, await view.keep("small"))
-
-    def left(self, session: WebsocketSession) -> None:
-        """The browser is gone: cancel its turn unless it comes back in time, at once if a new chat was begun."""
-        task = asyncio.create_task(self._cancel_if_gone(session, session.socket_id))
-        self._farewells.add(task)
-        task.add_done_callback(self._farewells.discard)
-
-    async def _ask(self, asked: Assistant, turn: Turn) -> None:
-        view = TurnView(asked.settings)
+    async def _run(self, asked: Assistant, turn: Turn, view: TurnView, index: int) -> None:
         try:
             async with aclosing(asked.answer(turn)) as events:
                 async for event in events:
@@ -81,9 +102,13 @@ class Conversation:
             raise
         finally:
             if view.text:
-                self._history.append(Exchange(turn.question, view.text))
+                self._history[index : index + 1] = [Exchange(turn.question, view.text)]
             if message := view.message_id:
-                self._views[message] = (len(self._history) - 1, view)
+                self._views[message] = (index, view)
+        if view.answer is not None and view.answer.attempts:
+            self._answered[index] = view.answer.attempts
+            if asked.settings.show_usage:
+                await ledger.show(list(self._answered.values()), view.answer, Prices.parse(asked.settings.prices))
 
     async def _cancel_if_gone(self, session: WebsocketSession, socket: str) -> None:
         await asyncio.sleep(0.1)  # the word that a new chat was begun can come just behind the connection's end
@@ -91,3 +116,16 @@ class Conversation:
             await asyncio.sleep(GONE_SECONDS)
         if session.socket_id == socket and session.current_task is not None:
             session.current_task.cancel()
+
+
+async def stoppable(work: Coroutine[Any, Any, None]) -> None:
+    """Run what a button began as the session's task, so that the page shows it and Stop ends it."""
+    context = cl.context
+    await context.emitter.task_start()
+    task = asyncio.create_task(work)
+    if isinstance(context.session, WebsocketSession):
+        context.session.current_task = task
+    try:
+        await asyncio.wait([task])
+    finally:
+        await context.emitter.task_end()

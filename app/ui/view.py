@@ -17,16 +17,23 @@ from app.answering.events import (
     Token,
 )
 from app.answering.turn import Answer, Attempt
-from app.settings import Settings, is_loopback
-from app.ui import sources
+from app.settings import Settings
+from app.ui import ledger, sources
+from app.ui.comparison import Comparison
 from app.ui.stream import Stream
 
-KEEP = "keep_small"
-"""The button that takes the draft back."""
+KEEP, ASK, COMPARE = "keep", "ask", "compare"
+"""The buttons below an answer: take the draft back, have the large model answer, see both."""
+
+LABELS = {
+    KEEP: ("Keep the small answer", "undo-2"),
+    ASK: ("Ask the large model", "arrow-up-right"),
+    COMPARE: ("Compare both", "columns-2"),
+}
 
 
 class TurnView:
-    """Shows the events of one turn in the order in which they come."""
+    """Shows the events of one turn, and of the turns that its buttons begin, in the order in which they come."""
 
     def __init__(self, settings: Settings) -> None:
         self.answer: Answer | None = None
@@ -36,20 +43,23 @@ class TurnView:
         self._streams: dict[int, Stream] = {}
         self._started: dict[int, AttemptStarted] = {}
         self._set_aside: dict[int, str] = {}
+        self._comparison: Comparison | None = None
 
     async def show(self, event: Event) -> None:
         """Translate one event."""
         match event:
-            case Started():
+            case Started(turn):
+                self._comparison = Comparison() if turn.mode == "compare" else None
                 self._search = await _step("Searching your documents", "search")
             case Retrieved():
                 await self._retrieved(event)
             case AttemptStarted():
                 await self._asked(event)
-            case Progress(text):
-                await self._waiting_for(text)
+            case Progress():
+                await self._waiting_for(event)
             case Reasoning(number, text):
-                await self._steps[number].stream_token(text)
+                if number in self._steps:
+                    await self._steps[number].stream_token(text)
             case Token(number, text):
                 await self._token(number, text)
             case AttemptEnded(attempt):
@@ -74,6 +84,8 @@ class TurnView:
             await _end(self._search, "Search stopped")
         for stream in self._streams.values():
             await stream.close()
+        if self._comparison is not None:
+            await self._comparison.close()
 
     @property
     def text(self) -> str:
@@ -83,94 +95,125 @@ class TurnView:
         return self._streams[max(self._streams)].text if self._streams else ""
 
     @property
+    def attempts(self) -> tuple[Attempt, ...]:
+        """The attempts that a button may refer to."""
+        return self.answer.attempts if self.answer is not None else ()
+
+    @property
+    def draft(self) -> Attempt | None:
+        """The small model's attempt."""
+        return next((attempt for attempt in self.attempts if attempt.role == "small" and attempt.text.strip()), None)
+
+    @property
     def message_id(self) -> str | None:
         """The message that holds the answer, once the turn is over."""
-        kept = self.answer.attempt if self.answer is not None else None
-        return self._streams[kept.id].message.id if kept is not None and kept.id in self._streams else None
+        message = self._message()
+        return message.id if message is not None else None
 
-    async def keep(self, role: str) -> str:
-        """Unfold the attempt of this role, set the others aside, and return its text."""
-        kept = next(number for number, started in self._started.items() if started.role == role)
+    async def keep_draft(self) -> str:
+        """Take the draft back: unfold it, set the other answers aside, and return its text."""
+        draft = self.draft
+        assert draft is not None
         for number, stream in self._streams.items():
-            if number != kept:
+            if number != draft.id:
                 await _fold(stream, f"Answer by {self._started[number].model}, set aside by you")
-        await self._streams[kept].message.update()
-        return self._streams[kept].text
+        if draft.id in self._streams:
+            self._streams[draft.id].message.actions = []
+            await self._streams[draft.id].message.update()
+        else:  # it stands in a comparison
+            await cl.Message(f"Kept: the answer by {draft.model}.").send()
+        return draft.text
 
     async def _retrieved(self, event: Retrieved) -> None:
         assert self._search is not None
         files = len({item.file for item in event.evidence})
         passages = f"{_count(len(event.evidence), 'passage')} in {_count(files, 'document')}" if files else "nothing"
-        self._search.output = sources.table(event)
         unread = f" · {_count(len(event.problems), 'file')} not read" if event.problems else ""
+        self._search.output = sources.table(event)
         await _end(self._search, f"Found {passages} in {event.found.took_ms:.0f} ms{unread}")
 
     async def _asked(self, event: AttemptStarted) -> None:
         self._started[event.id] = event
         if event.role == "extractive":
             return
+        if self._comparison is not None:
+            await self._comparison.begin(event.id, event.model)
+            return
         why = " ".join(self._set_aside.values())
-        name = f"Asking {event.model}{f': {why}' if why else ''}"
-        self._steps[event.id] = await _step(name, "cpu")
+        self._steps[event.id] = await _step(f"Asking {event.model}{f': {why}' if why else ''}", "cpu")
 
-    async def _waiting_for(self, text: str) -> None:
-        step = self._steps[max(self._steps)] if self._steps else self._search
-        if step is not None:
-            step.name = text
+    async def _waiting_for(self, event: Progress) -> None:
+        if self._comparison is not None and event.id is not None:
+            self._comparison.note(event.id, event.text)
+        elif step := self._steps.get(event.id or 0, self._search):
+            step.name = event.text
             await step.update()
 
     async def _token(self, number: int, text: str) -> None:
+        if self._comparison is not None and self._started[number].role != "extractive":
+            self._comparison.feed(number, text)
+            return
         if number not in self._streams:
-            for draft, why in self._set_aside.items():
-                if draft in self._streams:
-                    await _fold(self._streams[draft], f"Draft by {self._started[draft].model}, set aside: {why}")
+            await self._fold_drafts()
             self._streams[number] = Stream(self._started[number].model)
         await self._streams[number].feed(text)
+
+    async def _fold_drafts(self) -> None:
+        for draft, why in self._set_aside.items():
+            if draft in self._streams:
+                await _fold(self._streams[draft], f"Draft by {self._started[draft].model}, set aside: {why}")
 
     async def _ended(self, attempt: Attempt) -> None:
         if attempt.id in self._streams:
             await self._streams[attempt.id].close()
+        summary = ledger.summary(attempt, usage=self._settings.show_usage)
         if step := self._steps.get(attempt.id):
-            await _end(step, self._summary(attempt))
+            await _end(step, summary)
+        if self._comparison is not None and attempt.role != "extractive":
+            self._comparison.note(attempt.id, summary)
 
     async def _finished(self, answer: Answer) -> None:
         self.answer = answer
-        if answer.attempt is None or answer.attempt.id not in self._streams:
+        message = self._message()
+        if message is None or answer.attempt is None:
             return
+        if self._comparison is not None:
+            await self._comparison.close()
         for number, stream in self._streams.items():  # a large model that died in its answer
-            if number != answer.attempt.id and number not in self._set_aside:
+            if self._comparison is None and number != answer.attempt.id and number not in self._set_aside:
                 await _fold(stream, f"Answer by {self._started[number].model}, not finished")
-        message = self._streams[answer.attempt.id].message
-        if answer.attempt.id in self._set_aside and len(self._streams) > 1:
-            await message.update()
-        await self._with_sources(message, answer)
-
-    async def _with_sources(self, message: cl.Message, answer: Answer) -> None:
-        """The answer with its notices and sources, which are sent one by one: together their order is random."""
         shown = answer.sources
         listed = "Sources: " + " · ".join(sources.name(item) for item in shown)
         notices = [f"**Note:** {notice}" for notice in answer.notices]
-        message.content = "\n\n".join([answer.rendered, *notices, listed])
-        for item in shown:
+        text = [message.content] if self._comparison is not None else [answer.rendered]
+        message.content = "\n\n".join([*text, *notices, listed])
+        for item in shown:  # one by one: sent together they come in any order
             await sources.element(item, self._settings.corpus).send(for_id=message.id)
-        if answer.escalated and len(self._streams) > 1:
-            message.actions = [
-                cl.Action(name=KEEP, payload={"message": message.id}, label="Keep the small answer", icon="undo-2")
-            ]
+        message.actions = [self._button(name, message.id) for name in self._offered(answer)]
         await message.update()
 
-    def _summary(self, attempt: Attempt) -> str:
-        metrics = attempt.metrics
-        parts = [attempt.model if attempt.finish != "error" else f"{attempt.model} failed"]
-        if not is_loopback(f"//{attempt.host}"):
-            parts.append(f"on {attempt.host}")
-        if self._settings.show_usage and metrics.first_token_ms is not None:
-            parts.append(f"first token {metrics.first_token_ms / 1000:.2f} s")
-            if metrics.tokens_per_s is not None:
-                parts.append(f"{metrics.tokens_per_s:.0f} tokens/s")
-            if metrics.prompt_tokens is not None and metrics.completion_tokens is not None:
-                parts.append(f"{metrics.prompt_tokens} + {metrics.completion_tokens} tokens")
-        return " · ".join(parts)
+    def _message(self) -> cl.Message | None:
+        """The message of the answer that stands."""
+        kept = self.answer.attempt if self.answer is not None else None
+        if kept is None:
+            return None
+        if self._comparison is not None and kept.role != "extractive":
+            return self._comparison.message
+        return self._streams[kept.id].message if kept.id in self._streams else None
+
+    def _offered(self, answer: Answer) -> list[str]:
+        """The buttons that make sense below this answer."""
+        kept = answer.attempt
+        if kept is None or kept.role == "extractive":
+            return []
+        if self._comparison is not None:
+            return [KEEP] if self.draft is not None else []
+        asked = [KEEP] if kept.role == "large" and self.draft is not None else [ASK] if kept.role == "small" else []
+        return [*asked, COMPARE]
+
+    def _button(self, name: str, message: str) -> cl.Action:
+        label, icon = LABELS[name]
+        return cl.Action(name=name, payload={"message": message}, label=label, icon=icon)
 
 
 async def _step(name: str, icon: str) -> cl.Step:

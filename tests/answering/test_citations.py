@@ -48,7 +48,14 @@ def test_a_sentence_that_no_passage_says_is_not_supported() -> None:
     _, [citation] = cite("Whales sing loudly during summer nights [1].", EVIDENCE)
 
     assert not citation.supported
-    assert citation.file is None
+    assert citation.number == 1  # the model's mark stays to be looked up
+
+
+def test_a_mark_that_names_the_wrong_passage_is_replaced() -> None:
+    rendered, [citation] = cite("The museum opens at ten [1].", EVIDENCE)
+
+    assert rendered == "The museum opens at ten [2]."
+    assert citation.number == 2
 
 
 def test_marks_behind_the_full_stop_belong_to_the_sentence_before_them() -> None:

@@ -1,5 +1,7 @@
 """The confidence line is held back while it streams, and nothing else is lost."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +17,7 @@ def filtered(pieces: list[str]) -> tuple[str, str | None]:
 
 def chunked(text: str, cuts: list[int]) -> list[str]:
     edges = sorted({0, len(text), *(cut % (len(text) + 1) for cut in cuts)})
-    return [text[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    return [text[start:end] for start, end in pairwise(edges)]
 
 
 @given(st.lists(st.integers(0, 1_000)))

@@ -38,7 +38,7 @@ LETTERS = {
     Started: "s", Progress: "p", Retrieved: "r", Abstained: "a", AttemptStarted: "(", Reasoning: "g", Token: "t",
     AttemptEnded: ")", Judged: "j", Escalated: "e", Failed: "f", Cited: "c", Finished: ".",
 }  # fmt: skip
-GRAMMAR = re.compile(r"s p* ( f | r ( a | f? ( \( [pgtr]* \) j? e? )+ f? c ) ) \.".replace(" ", ""))
+GRAMMAR = re.compile(r"s p* ( f | r p* ( a | r? e? f? ( \( [pgtr()]* \) j? r? e? )+ f? c ) ) \.".replace(" ", ""))
 
 
 async def events_of(assistant: Assistant, turn: Turn) -> list[Event]:
@@ -288,7 +288,7 @@ async def test_leaving_an_answer_ends_the_models_work_at_once(model_cache: Calla
     model = await assistant.models.ready("phi-4-mini")
 
     async with asyncio.timeout(0.5):
-        while assistant.models.running(model):
+        while assistant.models.running(model):  # noqa: ASYNC110 - the model tells nobody when it has ended
             await asyncio.sleep(0.01)
     await assistant.close()
 
@@ -321,3 +321,93 @@ async def test_the_trainers_questions_get_their_documented_decisions(model_cache
         assert answer.text == (sample["large"] or sample["small"])
         assert answer.evidence[0].file == sample["file"]
     await assistant.close()
+
+
+async def test_comparing_has_both_models_write_on_the_same_passages(
+    model_cache: Callable[..., Path], corpus: Path
+) -> None:
+    cache = model_cache(small(say="At 9:30 [1]."), large(say=LONG))
+    assistant = Assistant(settings_for(cache, corpus))
+
+    answer = await asked(assistant, "When does the ferry leave?", mode="compare")
+    await assistant.close()
+
+    assert [attempt.role for attempt in answer.attempts] == ["small", "large"]
+    assert [attempt.text for attempt in answer.attempts] == ["At 9:30 [1].", LONG]
+    assert not answer.escalated
+
+
+async def test_refining_has_long_drafts_polished_and_leaves_short_ones(
+    model_cache: Callable[..., Path], corpus: Path
+) -> None:
+    cache = model_cache(small(say=LONG * 3, when={"Where": "On board [1]."}), large(say="Polished [1]."))
+    assistant = Assistant(settings_for(cache, corpus))
+
+    polished = await asked(assistant, "When does the ferry leave?", mode="refine")
+    left = await asked(assistant, "Where are tickets sold?", mode="refine")
+    await assistant.close()
+
+    assert polished.decision is not None
+    assert (polished.decision.code, polished.text) == ("routed", "Polished [1].")
+    assert left.text == "On board [1]."
+
+
+async def test_an_answer_can_be_sent_to_the_large_model_without_drafting_again(
+    model_cache: Callable[..., Path], corpus: Path
+) -> None:
+    assistant = Assistant(settings_for(model_cache(small(say="At 9:30 [1]."), large(say=LONG)), corpus))
+    first = await asked(assistant, "When does the ferry leave?")
+
+    events = await events_of(assistant, Turn("When does the ferry leave?", mode="large", known=first.attempts))
+    await assistant.close()
+
+    assert [event.role for event in events if isinstance(event, AttemptStarted)] == ["large"]
+    answer = events[-1].answer  # type: ignore[union-attr]
+    assert answer.decision.code == "requested"
+    assert [attempt.text for attempt in answer.attempts] == ["At 9:30 [1].", LONG]
+
+
+async def test_the_large_model_gets_more_passages_and_no_number_changes(
+    model_cache: Callable[..., Path], corpus: Path
+) -> None:
+    for number in range(12):
+        text = f"# Ferry {number}\n\nThe ferry {number} leaves. " + "It crosses the bay in the morning. " * 15
+        (corpus / f"{number}.md").write_text(text, encoding="utf-8")
+    cache = model_cache(small(say="I do not know."), large(say=LONG))
+    assistant = Assistant(settings_for(cache, corpus, evidence_tokens=600))
+
+    events = await events_of(assistant, Turn("When does the ferry leave?"))
+    await assistant.close()
+
+    first, wider = [event.evidence for event in events if isinstance(event, Retrieved)]
+    assert len(wider) > len(first)
+    assert wider[: len(first)] == first
+
+
+async def test_an_abstaining_draft_is_stopped_at_its_first_sentence_if_escalation_is_certain(
+    model_cache: Callable[..., Path], corpus: Path
+) -> None:
+    cache = model_cache(small(say="I do not know. " + LONG * 5), large(say=LONG))
+    assistant = Assistant(settings_for(cache, corpus))
+
+    sent_on = await asked(assistant, "When does the ferry leave?")
+    kept = await asked(assistant, "When does the ferry leave?", dial="never")
+    await assistant.close()
+
+    assert sent_on.attempts[0].finish == "stopped"
+    assert len(sent_on.attempts[0].text) < 40
+    assert sent_on.decision is not None
+    assert sent_on.decision.code == "abstained"
+    assert kept.attempts[0].finish == "stop"
+    assert not kept.escalated
+
+
+async def test_the_dial_at_always_sends_every_draft_on(model_cache: Callable[..., Path], corpus: Path) -> None:
+    assistant = Assistant(settings_for(model_cache(small(say="At 9:30 [1]."), large(say=LONG)), corpus))
+
+    answer = await asked(assistant, "When does the ferry leave?", dial="always")
+    await assistant.close()
+
+    assert answer.decision is not None
+    assert answer.decision.code == "routed"
+    assert answer.escalated

@@ -26,7 +26,15 @@ pytestmark = pytest.mark.browser
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "microsoft-edge", "msedge")
 FONTS = ("fonts.googleapis.com", "fonts.gstatic.com")
-MAKERS = ("*.google.com", "*.googleapis.com", "*.gstatic.com", "*.gvt1.com", "*.microsoft.com", "*.msn.com", "*.bing.com")
+MAKERS = (
+    "*.google.com",
+    "*.googleapis.com",
+    "*.gstatic.com",
+    "*.gvt1.com",
+    "*.microsoft.com",
+    "*.msn.com",
+    "*.bing.com",
+)
 """Where browsers call home on their own account, whatever page is open; that is not counted."""
 
 SCREENSHOTS = os.environ.get("ESCALATOR_SCREENSHOTS")  # read before the tests' environment is cleaned
