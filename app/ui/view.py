@@ -170,7 +170,7 @@ class TurnView:
         if step := self._steps.get(attempt.id):
             await _end(step, summary)
         if self._comparison is not None and attempt.role != "extractive":
-            self._comparison.note(attempt.id, summary)
+            self._comparison.note(attempt.id, summary.partition(" · ")[2] or summary)
 
     async def _finished(self, answer: Answer) -> None:
         self.answer = answer
