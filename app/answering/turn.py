@@ -1,9 +1,9 @@
 """What a face asks of the assistant, and what it gets: a turn, its attempts and the answer that stands."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, cast, get_args
 
-from app.answering.citations import Citation
+from app.answering.citations import Citation, cite
 from app.answering.escalation import Decision
 from app.answering.ledger import Metrics
 from app.errors import InputError
@@ -97,6 +97,11 @@ class Answer:
     def escalated(self) -> bool:
         """Whether the answer that stands is the large model's because the draft was set aside."""
         return self.decision is not None and self.attempt is not None and self.attempt.role == "large"
+
+    def standing(self, attempt: Attempt) -> "Answer":
+        """The same turn with another attempt chosen, cited anew; not quick enough for an event loop."""
+        rendered, citations = cite(attempt.text, self.evidence)
+        return replace(self, attempt=attempt, text=attempt.text, rendered=rendered, citations=citations)
 
     @property
     def sources(self) -> list[Evidence]:

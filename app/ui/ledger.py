@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 
-import chainlit as cl
-
 from app.answering.ledger import Prices, blend
 from app.answering.turn import Answer, Attempt
 from app.settings import is_loopback
+from app.ui import steps
 
 
 async def show(answered: Sequence[Sequence[Attempt]], answer: Answer, prices: Prices) -> None:
@@ -14,12 +13,10 @@ async def show(answered: Sequence[Sequence[Attempt]], answer: Answer, prices: Pr
     whole = blend(answered, prices)
     if not whole.turns:
         return
-    run = cl.context.current_run
     name = f"Ledger: {_seconds(answer.metrics.total_ms)} s, {_money(_cost(answer, prices))} in a cloud"
-    step = cl.Step(name=name, type="tool", icon="receipt", show_input=False, parent_id=run.id if run else None)
-    step.start = step.end = step.created_at
+    step = await steps.begin(name, "receipt")
     step.output = table(answered, answer, prices)
-    await step.send()
+    await steps.end(step, name)
 
 
 def summary(attempt: Attempt, *, usage: bool) -> str:

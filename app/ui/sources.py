@@ -1,5 +1,6 @@
 """Evidence and hits as Chainlit shows them: elements to open, and the table in the retrieval step."""
 
+import asyncio
 from pathlib import Path
 
 import chainlit as cl
@@ -16,14 +17,12 @@ def name(item: Evidence) -> str:
     return f"[{item.number}] {item.file}, {label}"
 
 
-def element(item: Evidence, corpus: Path) -> Element:
+async def element(item: Evidence, corpus: Path) -> Element:
     """A source to open: a PDF at its page, anything else as the passage."""
     path = corpus / item.file
-    if item.place.kind == "page" and path.suffix.lower() == ".pdf" and path.is_file():
+    if item.place.kind == "page" and path.suffix.lower() == ".pdf" and await asyncio.to_thread(path.is_file):
         return cl.Pdf(name=name(item), path=str(path), page=item.place.number, display="page")
-    return cl.Text(
-        name=name(item), content=f"**{item.title}**: {item.place.label}\n\n---\n\n{item.text}", display="page"
-    )
+    return cl.Text(name=name(item), content=item.text, display="page")
 
 
 def table(retrieved: Retrieved) -> str:

@@ -1,5 +1,8 @@
 """One turn on the screen: its events as Chainlit's steps, messages and elements. It decides nothing."""
 
+import asyncio
+from dataclasses import replace
+
 import chainlit as cl
 
 from app.answering.events import (
@@ -18,7 +21,7 @@ from app.answering.events import (
 )
 from app.answering.turn import Answer, Attempt
 from app.settings import Settings
-from app.ui import ledger, sources
+from app.ui import ledger, sources, steps
 from app.ui.comparison import Comparison
 from app.ui.stream import Stream
 
@@ -50,7 +53,7 @@ class TurnView:
         match event:
             case Started(turn):
                 self._comparison = Comparison() if turn.mode == "compare" else None
-                self._search = await _step("Searching your documents", "search")
+                self._search = await steps.begin("Searching your documents", "search")
             case Retrieved():
                 await self._retrieved(event)
             case AttemptStarted():
@@ -79,9 +82,9 @@ class TurnView:
         """End what was streaming when the turn was cancelled; the text so far stays."""
         for number, step in self._steps.items():
             if step.end is None:
-                await _end(step, f"{self._started[number].model}: stopped")
+                await steps.end(step, f"{self._started[number].model}: stopped")
         if self._search is not None and self._search.end is None:
-            await _end(self._search, "Search stopped")
+            await steps.end(self._search, "Search stopped")
         for stream in self._streams.values():
             await stream.close()
         if self._comparison is not None:
@@ -114,14 +117,20 @@ class TurnView:
         """Take the draft back: unfold it, set the other answers aside, and return its text."""
         draft = self.draft
         assert draft is not None
+        assert self.answer is not None
         for number, stream in self._streams.items():
             if number != draft.id:
-                await _fold(stream, f"Answer by {self._started[number].model}, set aside by you")
+                await steps.fold(
+                    stream.message, stream.text, f"Answer by {self._started[number].model}, set aside by you"
+                )
+        answer = await asyncio.to_thread(self.answer.standing, draft)
+        why = answer.decision.why if answer.decision is not None and answer.decision.escalate else ""
+        kept = replace(answer, notices=(f"You kept the small answer. {why}".rstrip(),))
         if draft.id in self._streams:
-            self._streams[draft.id].message.actions = []
-            await self._streams[draft.id].message.update()
+            message = self._streams[draft.id].message
         else:  # it stands in a comparison
-            await cl.Message(f"Kept: the answer by {draft.model}.").send()
+            message = await cl.Message(draft.text, author=draft.model).send()
+        await self._write(message, kept, [])
         return draft.text
 
     async def _retrieved(self, event: Retrieved) -> None:
@@ -130,7 +139,7 @@ class TurnView:
         passages = f"{_count(len(event.evidence), 'passage')} in {_count(files, 'document')}" if files else "nothing"
         unread = f" · {_count(len(event.problems), 'file')} not read" if event.problems else ""
         self._search.output = sources.table(event)
-        await _end(self._search, f"Found {passages} in {event.found.took_ms:.0f} ms{unread}")
+        await steps.end(self._search, f"Found {passages} in {event.found.took_ms:.0f} ms{unread}")
 
     async def _asked(self, event: AttemptStarted) -> None:
         self._started[event.id] = event
@@ -140,7 +149,7 @@ class TurnView:
             await self._comparison.begin(event.id, event.model)
             return
         why = " ".join(self._set_aside.values())
-        self._steps[event.id] = await _step(f"Asking {event.model}{f': {why}' if why else ''}", "cpu")
+        self._steps[event.id] = await steps.begin(f"Asking {event.model}{f': {why}' if why else ''}", "cpu")
 
     async def _waiting_for(self, event: Progress) -> None:
         if self._comparison is not None and event.id is not None:
@@ -161,14 +170,18 @@ class TurnView:
     async def _fold_drafts(self) -> None:
         for draft, why in self._set_aside.items():
             if draft in self._streams:
-                await _fold(self._streams[draft], f"Draft by {self._started[draft].model}, set aside: {why}")
+                await steps.fold(
+                    self._streams[draft].message,
+                    self._streams[draft].text,
+                    f"Draft by {self._started[draft].model}, set aside: {why}",
+                )
 
     async def _ended(self, attempt: Attempt) -> None:
         if attempt.id in self._streams:
             await self._streams[attempt.id].close()
         summary = ledger.summary(attempt, usage=self._settings.show_usage)
         if step := self._steps.get(attempt.id):
-            await _end(step, summary)
+            await steps.end(step, summary)
         if self._comparison is not None and attempt.role != "extractive":
             self._comparison.note(attempt.id, summary.partition(" · ")[2] or summary)
 
@@ -181,16 +194,22 @@ class TurnView:
             await self._comparison.close()
         for number, stream in self._streams.items():  # a large model that died in its answer
             if self._comparison is None and number != answer.attempt.id and number not in self._set_aside:
-                await _fold(stream, f"Answer by {self._started[number].model}, not finished")
-        shown = answer.sources
-        listed = "Sources: " + " · ".join(sources.name(item) for item in shown)
+                await steps.fold(stream.message, stream.text, f"Answer by {self._started[number].model}, not finished")
+        await self._write(message, answer, self._offered(answer))
+
+    async def _write(self, message: cl.Message, answer: Answer, buttons: list[str]) -> None:
+        """Put the answer into its message, with what has to be said of it, its sources and its buttons."""
+        text = "Both models on the same passages:" if message is self._compared() else answer.rendered
         notices = [f"**Note:** {notice}" for notice in answer.notices]
-        text = [message.content] if self._comparison is not None else [answer.rendered]
-        message.content = "\n\n".join([*text, *notices, listed])
-        for item in shown:  # one by one: sent together they come in any order
-            await sources.element(item, self._settings.corpus).send(for_id=message.id)
-        message.actions = [self._button(name, message.id) for name in self._offered(answer)]
+        listed = "Sources: " + " · ".join(sources.name(item) for item in answer.sources)
+        message.content = "\n\n".join([text, *notices, listed])
+        for item in answer.sources:  # one by one: sent together they come in any order
+            await (await sources.element(item, self._settings.corpus)).send(for_id=message.id)
+        message.actions = [self._button(name, message.id) for name in buttons]
         await message.update()
+
+    def _compared(self) -> cl.Message | None:
+        return self._comparison.message if self._comparison is not None else None
 
     def _message(self) -> cl.Message | None:
         """The message of the answer that stands."""
@@ -198,7 +217,7 @@ class TurnView:
         if kept is None:
             return None
         if self._comparison is not None and kept.role != "extractive":
-            return self._comparison.message
+            return self._compared()
         return self._streams[kept.id].message if kept.id in self._streams else None
 
     def _offered(self, answer: Answer) -> list[str]:
@@ -214,31 +233,6 @@ class TurnView:
     def _button(self, name: str, message: str) -> cl.Action:
         label, icon = LABELS[name]
         return cl.Action(name=name, payload={"message": message}, label=label, icon=icon)
-
-
-async def _step(name: str, icon: str) -> cl.Step:
-    run = cl.context.current_run
-    step = cl.Step(name=name, type="tool", icon=icon, show_input=False, parent_id=run.id if run else None)
-    step.start = step.created_at
-    await step.send()
-    return step
-
-
-async def _end(step: cl.Step, name: str) -> None:
-    step.name = name
-    step.end = step.created_at
-    await step.update()
-
-
-async def _fold(stream: Stream, name: str) -> None:
-    """Turn a message into a closed step in the same place: the step bears the message's id."""
-    message = stream.message
-    step = cl.Step(
-        name=name, type="llm", id=message.id, parent_id=message.parent_id, icon="file-text", show_input=False
-    )
-    step.created_at = step.start = step.end = message.created_at
-    step.output = stream.text
-    await step.update()
 
 
 def _count(number: int, noun: str) -> str:
