@@ -33,12 +33,10 @@ async def checks(settings: Settings) -> dict[str, Any]:
     found = await asyncio.to_thread(lambda: [_python(), *_packages(), _port(), *_corpus(settings)])
     found += await _models(settings)
     found.append(Check("state", None, str(settings.state_dir), "Delete this folder to forget all state and caches."))
-    given = [{"name": origin(field)[0], "value": _shown(settings, field), "source": origin(field)[1]} for field in
-             type(settings).model_fields]  # fmt: skip
     return {
         "ok": all(check.ok is not False for check in found),
-        "checks": [asdict(c) for c in found],
-        "settings": given,
+        "checks": [asdict(check) for check in found],
+        "settings": await asyncio.to_thread(_given, settings),
     }
 
 
@@ -120,6 +118,15 @@ async def _models(settings: Settings) -> list[Check]:
         return found
     finally:
         await foundry.close()
+
+
+def _given(settings: Settings) -> list[dict[str, str]]:
+    """Every setting with its value and where that came from."""
+    given = []
+    for field in type(settings).model_fields:
+        name, source = origin(field)
+        given.append({"name": name, "value": _shown(settings, field), "source": source})
+    return given
 
 
 def _shown(settings: Settings, field: str) -> str:

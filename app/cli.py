@@ -1,4 +1,4 @@
-"""The command line: `escalator ask`, `search`, `doctor`, `bench`. It prints what happens and decides nothing.
+"""The command line: `escalator ask`, `search`, `doctor`, `eval`, `bench`. It prints what happens and decides nothing.
 
 What a program reads goes to stdout, what a person reads meanwhile to stderr. Exit codes: 0 done, 1 the work failed,
 2 the command line or a setting was wrong.
@@ -11,13 +11,16 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import aclosing, contextmanager
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
 from app.answering.turn import Answer, Mode, Turn
 from app.answering.turn import mode as mode_named
 from app.errors import EscalatorError, InputError, SettingsError
+
+if TYPE_CHECKING:
+    from app.settings import Settings
 
 cli = typer.Typer(
     help="Ask a folder of documents, on your own machine.",
@@ -28,6 +31,8 @@ cli = typer.Typer(
 
 bench = typer.Typer(help="Measure speed.", no_args_is_help=True)
 cli.add_typer(bench, name="bench")
+evaluate = typer.Typer(help="Measure quality on data sets.", no_args_is_help=True)
+cli.add_typer(evaluate, name="eval")
 
 Corpus = Annotated[Path | None, typer.Option("--corpus", help="The folder of documents (default: CORPUS_DIR).")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -50,9 +55,11 @@ def ask(
     verbose: Verbose = False,
 ) -> None:
     """Answer a question from the documents, with its sources."""
+    from app.settings import load
+
     with _errors(verbose):
         turn = Turn(question, (), mode_named(mode))
-        answer = asyncio.run(_ask(turn, corpus, None if as_json else sys.stdout.write))
+        answer = asyncio.run(_ask(turn, load(corpus=corpus), None if as_json else sys.stdout.write))
     if as_json:
         from app import report
 
@@ -132,12 +139,36 @@ def chat(as_json: Json = False, verbose: Verbose = False) -> None:
                 typer.echo(f"{row['model']} {what}: Escalator {row[what]['escalator']}, bare {row[what]['openai']}")
 
 
-async def _ask(turn: Turn, corpus: Path | None, write: Callable[[str], Any] | None) -> Answer:
+@evaluate.command()
+def escalation(
+    file: Annotated[Path, typer.Argument(help="Answers with labels, as JSON lines, gzipped or not.")],
+    scores: Annotated[Path | None, typer.Option("--scores", help="Write the score of every row to this file.")] = None,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Measure how well the decision to escalate tells bad answers from good ones."""
+    from app.evaluation import escalation as evaluation
+
+    with _errors(verbose):
+        rows = evaluation.read(file)
+        sets = evaluation.grounded(rows)
+        with typer.progressbar(rows, label="Judging", file=sys.stderr) as watched:
+            judged = list(evaluation.judge(watched, sets))
+        result = evaluation.figures(judged, sets)
+        if scores is not None:
+            evaluation.write_scores(scores, judged)
+    if as_json:
+        _print_json(result)
+        return
+    for name, found in [*result["sets"].items(), *((f"mean {group}", each) for group, each in result["macro"].items())]:
+        typer.echo(f"{name:18} AUROC {found.get('auroc')}  recall@20 {found.get('recall@20')}")
+
+
+async def _ask(turn: Turn, settings: "Settings", write: Callable[[str], Any] | None) -> Answer:
     from app.answering.events import Abstained, Escalated, Failed, Finished, Progress, Retrieved, Token
     from app.answering.pipeline import Assistant
-    from app.settings import load
 
-    assistant = Assistant(load(corpus=corpus), patience=None)
+    assistant = Assistant(settings, patience=None)
     try:
         async with aclosing(assistant.answer(turn)) as events:
             async for event in events:
@@ -156,7 +187,7 @@ async def _ask(turn: Turn, corpus: Path | None, write: Callable[[str], Any] | No
                     case Escalated() if write is not None:
                         write("\n")
                         sys.stdout.flush()
-                        typer.echo(f"\nAsking {assistant.settings.large}: {event.why}\n", err=True)
+                        typer.echo(f"\nAsking {settings.large}: {event.why}\n", err=True)
                     case Finished(answer):
                         return answer
                     case _:

@@ -78,9 +78,9 @@ def unclosed(tree: ast.AST, closing: frozenset[str] = frozenset()) -> Iterator[i
                 closing |= {node.id for node in (item.optional_vars, *call.args) if isinstance(node, ast.Name)}
             elif isinstance(call, ast.Name) and item.optional_vars is None:  # what is streamed closes itself
                 closing |= {call.id}
-    if isinstance(tree, ast.AsyncFor) or (isinstance(tree, ast.comprehension) and tree.is_async):
-        if not (isinstance(tree.iter, ast.Name) and tree.iter.id in closing):
-            yield tree.iter.lineno
+    loops = isinstance(tree, ast.AsyncFor) or (isinstance(tree, ast.comprehension) and tree.is_async)
+    if loops and not (isinstance(tree.iter, ast.Name) and tree.iter.id in closing):
+        yield tree.iter.lineno
     for child in ast.iter_child_nodes(tree):
         yield from unclosed(child, closing)
 

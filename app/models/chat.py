@@ -6,11 +6,11 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from app.errors import AnswerFailed, ModelGone, NoModel, ServerBusy, ServerError
+from app.errors import ModelGone, NoModel, ServerBusy, ServerError
 from app.models import faults
 from app.models.flight import Progress
 from app.models.foundry import Foundry, Model
-from app.models.reasoning import Piece, ReasoningFilter
+from app.models.reasoning import ReasoningFilter
 
 if TYPE_CHECKING:
     from openai.types import CompletionUsage
@@ -43,20 +43,18 @@ async def answer(
     messages: Sequence[Mapping[str, Any]],
     *,
     max_tokens: int,
-    temperature: float = 0.0,
-    stop: Sequence[str] = (),
     progress: Progress | None = None,
+    instead_of: str | None = None,
 ) -> AsyncGenerator[Delta | End, None]:
     """One completion, tried again while nothing has been shown: the settings' `retries` when the server was busy or
-    lost, and once when it had unloaded the model, which is then loaded again."""
+    lost, and once when it had unloaded the model, which is then loaded again, `instead_of` another if need be."""
     failures, reloads = 0, 0
     while True:
         shown = False
         try:
             if failures or reloads:
-                model = await foundry.ready(model.alias, progress)
-            stream = complete(foundry, model, messages, max_tokens=max_tokens, temperature=temperature, stop=stop)
-            async with aclosing(stream):
+                model = await foundry.ready(model.alias, progress, instead_of)
+            async with aclosing(complete(foundry, model, messages, max_tokens=max_tokens)) as stream:
                 async for event in stream:
                     shown = True
                     yield event
@@ -75,141 +73,94 @@ async def answer(
 
 
 async def complete(
-    foundry: Foundry,
-    model: Model,
-    messages: Sequence[Mapping[str, Any]],
-    *,
-    max_tokens: int,
-    temperature: float = 0.0,
-    stop: Sequence[str] = (),
-    first_token_seconds: float | None = None,
-    stall_seconds: float | None = None,
+    foundry: Foundry, model: Model, messages: Sequence[Mapping[str, Any]], *, max_tokens: int
 ) -> AsyncGenerator[Delta | End, None]:
-    """One request, no second try: pieces, then one End; time-outs are the settings' where none is given.
+    """One request, no second try: pieces, then one End; raises AnswerFailed.
 
-    Closing the generator closes the connection, at which the server stops writing. Raises AnswerFailed.
+    Closing the generator closes the connection, at which the server stops writing.
     """
     client = await foundry.openai(model.service)
     import httpx2
     import openai
 
-    patience = _Patience(
-        model,
-        foundry.settings.first_token_seconds if first_token_seconds is None else first_token_seconds,
-        foundry.settings.stall_seconds if stall_seconds is None else stall_seconds,
-    )
-    extra: dict[str, Any] = {"stop": list(stop)} if stop else {}
+    settings = foundry.settings
     reading = _Reading()
+    first_by = asyncio.get_running_loop().time() + settings.first_token_seconds
+    longest: float | None = None  # seconds of silence, once something has been heard
     stream = None
     try:
-        async with patience.waiting():
+        async with asyncio.timeout_at(first_by):
             stream = await client.chat.completions.create(
                 model=model.id,
                 messages=cast("Any", messages),
                 max_tokens=max_tokens,
-                temperature=temperature,
+                temperature=0.0,
                 stream=True,
                 stream_options={"include_usage": True},
-                **extra,
             )
         while True:
-            async with patience.waiting():
+            async with asyncio.timeout_at(first_by) if longest is None else asyncio.timeout(longest):
                 chunk = await anext(stream, None)
             if chunk is None:
                 break
             for delta in reading.take(chunk):
-                patience.heard()
+                longest = settings.stall_seconds
                 yield delta
-            if reading.finish is not None:
-                patience.ended()
+            if reading.finish is not None:  # only the count of tokens may follow
+                longest = min(USAGE_SECONDS, settings.stall_seconds)
     except (openai.OpenAIError, httpx2.HTTPError, ValueError) as error:
         if reading.finish is None:
             raise faults.of(error, model) from error
     except TimeoutError as error:
+        if longest is None:
+            raise faults.silent(model, settings.first_token_seconds) from error
         if reading.finish is None:
-            raise patience.failure() from error
+            raise faults.stalled(model, longest) from error
     finally:
         if stream is not None:
             await stream.close()
     for delta in reading.rest():
         yield delta
-    yield reading.end(model)
+    if reading.finish is None:
+        raise faults.unfinished(model, began=reading.began)
+    yield reading.end(reading.finish)
 
 
 class _Reading:
     """What has come of one answer."""
 
     def __init__(self) -> None:
+        self.began = False
         self.finish: str | None = None
-        self._chunks = 0
         self._filter = ReasoningFilter()
         self._usage: CompletionUsage | None = None
 
     def take(self, chunk: "ChatCompletionChunk") -> Iterator[Delta]:
-        """The pieces in one event."""
-        self._chunks += 1
-        content, thought, finish, usage = _parts(chunk)
-        self._usage = usage or self._usage
+        """The pieces in one event, whose shape the client does not check."""
+        self.began = True
+        try:
+            self._usage = chunk.usage or self._usage
+            if not chunk.choices:
+                return
+            choice = chunk.choices[0]
+            content, finish = choice.delta.content or "", choice.finish_reason
+            # Foundry Local and llama.cpp call it reasoning_content, Ollama reasoning; the protocol has no name for it.
+            thought = getattr(choice.delta, "reasoning_content", None) or getattr(choice.delta, "reasoning", None)
+        except (AttributeError, TypeError) as error:
+            raise ValueError("an event of another shape") from error
         if thought:
             self._filter.reasoned()
-            yield Delta(thought, reasoning=True)
-        if content:
-            yield from map(_delta, self._filter.feed(content))
+            yield Delta(str(thought), reasoning=True)
+        for piece in self._filter.feed(str(content)):
+            yield Delta(*piece)
         self.finish = finish or self.finish
 
     def rest(self) -> Iterator[Delta]:
         """The pieces that were held back until the end."""
-        return map(_delta, self._filter.finish(cut=self.finish == "length"))
+        for piece in self._filter.finish(cut=self.finish == "length"):
+            yield Delta(*piece)
 
-    def end(self, model: Model) -> End:
-        """The last event; raises AnswerFailed when the server did not say that the answer is whole."""
-        if self.finish is None:
-            raise faults.unfinished(model, began=self._chunks > 0)
+    def end(self, finish: str) -> End:
+        """The last event."""
         usage = self._usage
-        return End(self.finish, usage.prompt_tokens if usage else None, usage.completion_tokens if usage else None)
-
-
-class _Patience:
-    """How long to wait for what comes next: long for the first token, shorter within the answer."""
-
-    def __init__(self, model: Model, first: float, stall: float):
-        self._model = model
-        self._first = first
-        self._stall = stall
-        self._limit: float | None = None
-        self._deadline = asyncio.get_running_loop().time() + first
-
-    def waiting(self) -> asyncio.Timeout:
-        """Raises TimeoutError within when it takes too long."""
-        return asyncio.timeout_at(self._deadline) if self._limit is None else asyncio.timeout(self._limit)
-
-    def heard(self) -> None:
-        """The answer has begun, or goes on."""
-        self._limit = self._stall
-
-    def ended(self) -> None:
-        """The answer is whole; only the count of tokens may follow."""
-        self._limit = min(USAGE_SECONDS, self._stall)
-
-    def failure(self) -> AnswerFailed:
-        """What to say when it took too long."""
-        if self._limit is None:
-            return faults.silent(self._model, self._first)
-        return faults.stalled(self._model, self._stall)
-
-
-def _delta(piece: Piece) -> Delta:
-    return Delta(*piece)
-
-
-def _parts(chunk: "ChatCompletionChunk") -> tuple[str, str, str | None, "CompletionUsage | None"]:
-    """Content, reasoning, finish reason and usage of an event, whose shape the client does not check."""
-    try:
-        if not chunk.choices:
-            return "", "", None, chunk.usage
-        choice = chunk.choices[0]
-        # Foundry Local and llama.cpp call it reasoning_content, Ollama reasoning; the protocol has no name for it.
-        thought = getattr(choice.delta, "reasoning_content", None) or getattr(choice.delta, "reasoning", None)
-        return str(choice.delta.content or ""), str(thought or ""), choice.finish_reason, chunk.usage
-    except (AttributeError, TypeError) as error:
-        raise ValueError("an event of another shape") from error
+        return End(finish, usage.prompt_tokens if usage else None, usage.completion_tokens if usage else None)

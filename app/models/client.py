@@ -49,7 +49,7 @@ class Client:
         self.root = root
         self._api_key = api_key
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._opening: asyncio.Task[None] | None = None
+        self._opening: asyncio.Future[None] | None = None
         self._http: httpx2.AsyncClient
         self._openai: openai.AsyncOpenAI
 
@@ -89,24 +89,19 @@ class Client:
         loop = asyncio.get_running_loop()
         if self._opening is None or self._loop is not loop:
             self._loop = loop
-            self._opening = loop.create_task(self._make())
+            # Importing openai takes half a second, and a client reads certificates: neither belongs on the event loop.
+            self._opening = loop.run_in_executor(None, self._make)
         await asyncio.shield(self._opening)
 
-    async def _make(self) -> None:
-        # Importing openai takes half a second, and a client reads certificates: neither belongs on the event loop.
-        self._http, self._openai = await asyncio.to_thread(_make, self.root, self._api_key)
+    def _make(self) -> None:
+        import httpx2
+        import openai
 
-
-def _make(root: str, api_key: str) -> "tuple[httpx2.AsyncClient, openai.AsyncOpenAI]":
-    import httpx2
-    import openai
-
-    http = openai.DefaultAsyncHttpxClient(
-        trust_env=False,
-        follow_redirects=False,
-        timeout=httpx2.Timeout(None, connect=CONNECT_SECONDS),
-    )
-    return http, openai.AsyncOpenAI(base_url=root + "/v1", api_key=api_key, http_client=http, max_retries=0)
+        timeout = httpx2.Timeout(None, connect=CONNECT_SECONDS)
+        self._http = openai.DefaultAsyncHttpxClient(trust_env=False, follow_redirects=False, timeout=timeout)
+        self._openai = openai.AsyncOpenAI(
+            base_url=self.root + "/v1", api_key=self._api_key, http_client=self._http, max_retries=0
+        )
 
 
 def host_of(url: str) -> str:

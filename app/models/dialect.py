@@ -5,12 +5,14 @@ that speaks OpenAI's protocol, such as Ollama or llama.cpp, and loads models by 
 """
 
 import asyncio
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
 
 from app.models import discovery
 from app.models.client import Client, Reply
+from app.models.discovery import Known
 from app.settings import is_loopback
 
 Dialect = Literal["foundry", "classic", "plain"]
@@ -52,31 +54,31 @@ class Server:
         return _names([entry.get("id") for entry in entries or [] if isinstance(entry, dict)])
 
     async def load(self, name: str) -> Reply:
-        """Load a model by its alias."""
+        """Load a model: of a classic service by its id, of all others by its alias."""
         path = "/models/load/" if self.dialect == "foundry" else "/openai/load/"
         return await self._get(path + quote(name, safe=""), LOAD_SECONDS)
 
-    async def cached(self) -> list[str]:
-        """Ids of the models that are downloaded; only a classic server tells."""
-        return _names((await self._get("/openai/models")).data)
+    async def unload(self, alias: str) -> Reply:
+        """Give the model's memory back, which is refused while the model writes an answer."""
+        return await self._get("/models/unload/" + quote(alias, safe=""))
 
-    async def aliases(self) -> dict[str, str]:
-        """The alias of every known id, as far as that can be learned: `/v1/models` does not tell it."""
+    async def known(self) -> dict[str, Known]:
+        """The models by their ids, as far as something can be learned of them: `/v1/models` does not tell it."""
         if self.dialect == "classic":
-            data = (await self._get("/foundry/list", LIST_SECONDS)).data
+            data = (await self._get("/foundry/list")).data
             entries = data.get("models", []) if isinstance(data, dict) else data or []
-            named = [entry for entry in entries if isinstance(entry, dict)]
-            return {str(entry.get("name")): str(entry.get("alias")) for entry in named}
-        cache = await self.cache()
-        return await asyncio.to_thread(discovery.aliases, cache) if cache and not self.prefix else {}
+            aliases = {str(entry.get("name")): str(entry.get("alias")) for entry in entries if isinstance(entry, dict)}
+            here = _names((await self._get("/openai/models")).data)
+            return {name: Known(aliases.get(name, name), None, name in here) for name in [*here, *aliases]}
+        if self.dialect == "plain" or self.prefix or not is_loopback(self.client.root):
+            return {}
+        data = (await self._get("/status")).data
+        cache = data.get("modelCachePath") if isinstance(data, dict) else None
+        return await asyncio.to_thread(discovery.known, Path(cache)) if isinstance(cache, str) and cache else {}
 
-    async def cache(self) -> Path | None:
-        """The server's model cache, if that is a folder of this machine."""
-        if self.dialect != "foundry" or not is_loopback(self.client.root):
-            return None
-        data = (await self.client.get("/status")).data
-        path = data.get("modelCachePath") if isinstance(data, dict) else None
-        return Path(path) if isinstance(path, str) and path else None
+    def registered(self) -> "Server":
+        """The same server where it serves, with all the same routes, the models that were registered by hand."""
+        return Server(self.client, self.dialect, "/catalogs/local")
 
     async def _get(self, path: str, seconds: float = LIST_SECONDS) -> Reply:
         return await self.client.get(self.prefix + path, seconds)
@@ -94,6 +96,14 @@ async def recognise(client: Client) -> Server:
     if reply.status >= 500 or (isinstance(reply.data, dict) and isinstance(reply.data.get("data"), list)):
         return Server(client, "plain")
     raise Stranger(f"it is no model server: GET /v1/models gave {reply.status}")
+
+
+def among(name: str, ids: Iterable[str], known: Mapping[str, Known]) -> str | None:
+    """The id that is certainly meant: the name itself, with or without its version, or one known by it as its alias."""
+    for model in ids:
+        if name in (model, model.rpartition(":")[0]) or (model in known and known[model].alias == name):
+            return model
+    return None
 
 
 def same_name(alias: str, ids: list[str]) -> str | None:

@@ -6,7 +6,10 @@ import re
 import shutil
 import subprocess
 import tempfile
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 COMMAND_SECONDS = 5.0
 
@@ -70,22 +73,40 @@ def can_embed(cache: Path) -> bool:
     return listed and importlib.util.find_spec("foundry_local_sdk") is not None
 
 
-def aliases(cache: Path) -> dict[str, str]:
-    """The alias of every model id in the folder's catalogue; empty when there is none that can be read."""
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of a model: its alias, its size (None if unknown) and whether it has been downloaded."""
+
+    alias: str
+    size_mb: int | None = None
+    here: bool = False
+
+
+def known(cache: Path) -> dict[str, Known]:
+    """Every model of the folder's catalogue by its id; empty when there is no catalogue that can be read."""
+    folders = _folders(cache)
     try:
         entries = json.loads((cache / CATALOGUES[0]).read_text(encoding="utf-8"))["models"]
-        return {str(entry["id"]): str(entry["alias"]) for entry in entries}
-    except (OSError, ValueError, KeyError, TypeError):
+        return {str(entry["id"]): _known(entry, folders.get(str(entry["id"]))) for entry in entries}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
 
 
-def downloaded(cache: Path) -> set[str]:
-    """The ids of the models whose files lie in the folder."""
-    found = set()
-    for pattern in ("*/*/inference_model.json", "*/*/*/inference_model.json"):
-        for path in cache.glob(pattern):
-            try:
-                found.add(str(json.loads(path.read_text(encoding="utf-8-sig"))["Name"]))
-            except (OSError, ValueError, KeyError, TypeError):
-                continue
+def _known(entry: dict[str, Any], folder: Path | None) -> Known:
+    size = entry.get("fileSizeMb")
+    if (entry.get("runtime") or {}).get("deviceType") == "GPU":
+        size = None  # it goes into the memory of a graphics card, of which nothing is known here
+    elif not isinstance(size, int) or size <= 0:
+        files = [file for file in folder.rglob("*") if file.is_file()] if folder else []
+        size = sum(file.stat().st_size for file in files) // 1_000_000 if files else None
+    return Known(str(entry["alias"]), size, folder is not None)
+
+
+def _folders(cache: Path) -> dict[str, Path]:
+    """Where the downloaded models lie, by their ids."""
+    found = {}
+    for path in [*cache.glob("*/*/inference_model.json"), *cache.glob("*/*/*/inference_model.json")]:
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            if not (path.parent / "download.tmp").exists():
+                found[str(json.loads(path.read_text(encoding="utf-8-sig"))["Name"])] = path.parent
     return found

@@ -10,7 +10,6 @@ from app.models.foundry import Model
 if TYPE_CHECKING:
     import openai
 
-
 # Foundry Local: "requires 9013 total tokens (9005 input + 8 output), which exceeds the model's maximum context length
 # of 8192 tokens". OpenAI, vLLM: "maximum context length is 8192 tokens … (9005 in the messages, 8 in the completion)".
 # llama.cpp: "Requested tokens (9013) exceed context window of 8192".
@@ -27,44 +26,37 @@ def of(error: Exception, model: Model) -> AnswerFailed:
     """The error of the tree that an exception of the HTTP client stands for."""
     import openai
 
-    host = model.service.host
     if isinstance(error, openai.APIStatusError):
         return _of_status(error, model)
-    if isinstance(error, openai.APIConnectionError):
-        return lost(model)
-    if isinstance(error, openai.APIError):  # an error event within the stream
-        return _of_text(_said(error), model) or AnswerFailed(
-            f"{model.alias} at {host} broke off its answer: {_said(error).rstrip('.')}. Ask again, or another model."
+    if isinstance(error, openai.APIError) and not isinstance(error, openai.APIConnectionError):  # within the stream
+        said = _said(error)
+        return _of_text(said, model) or AnswerFailed(
+            f"{model} broke off its answer: {said.rstrip('.')}. Ask again, or another model."
         )
     if isinstance(error, ValueError):
         return AnswerFailed(
-            f"The stream from {model.alias} at {host} cannot be read: an event in it is broken. Ask again; if it "
-            "stays so, restart the model server."
+            f"The stream from {model} cannot be read: an event in it is broken. Ask again; if it stays so, restart "
+            "the model server."
         )
-    return lost(model)
-
-
-def lost(model: Model) -> ServerError:
-    """The connection was refused, or ended in the middle."""
     return ServerError(
-        f"The connection to {model.alias} at {model.service.host} was refused or lost. Ask again; if it stays so, "
-        "restart the model server. `escalator doctor` shows whether it answers."
+        f"The connection to {model} was refused or lost. Ask again; if it stays so, restart the model server. "
+        "`escalator doctor` shows whether it answers."
     )
 
 
 def silent(model: Model, seconds: float) -> AnswerFailed:
     """No first token came in time."""
     return AnswerFailed(
-        f"{model.alias} at {model.service.host} did not begin to answer within {seconds:g} seconds. Choose a smaller "
-        "model, or allow more time with ESCALATOR_FIRST_TOKEN_SECONDS."
+        f"{model} did not begin to answer within {seconds:g} seconds. Choose a smaller model, or allow more time with "
+        "ESCALATOR_FIRST_TOKEN_SECONDS."
     )
 
 
 def stalled(model: Model, seconds: float) -> AnswerFailed:
     """The answer began and then stood still."""
     return AnswerFailed(
-        f"The answer of {model.alias} at {model.service.host} stood still for {seconds:g} seconds and was given up. "
-        "Ask again, or allow more time with ESCALATOR_STALL_SECONDS."
+        f"The answer of {model} stood still for {seconds:g} seconds and was given up. Ask again, or allow more time "
+        "with ESCALATOR_STALL_SECONDS."
     )
 
 
@@ -72,36 +64,29 @@ def unfinished(model: Model, *, began: bool) -> AnswerFailed:
     """The stream ended as if all were well, but without the word that the answer is whole."""
     if began:
         return AnswerFailed(
-            f"The stream from {model.alias} at {model.service.host} ended without a finish reason, so the answer may "
-            "be incomplete. Ask again."
+            f"The stream from {model} ended without a finish reason, so the answer may be incomplete. Ask again."
         )
     return ContextOverflow(
-        f"{model.alias} at {model.service.host} answered with nothing at all, which some servers do when a prompt is "
-        "too long. Ask a shorter question, or lower ESCALATOR_EVIDENCE_TOKENS."
+        f"{model} answered with nothing at all, which some servers do when a prompt is too long. Ask a shorter "
+        "question, or lower ESCALATOR_EVIDENCE_TOKENS."
     )
 
 
 def _of_status(error: "openai.APIStatusError", model: Model) -> AnswerFailed:
-    host, status, said = model.service.host, error.status_code, _said(error)
+    status, said = error.status_code, _said(error)
     if known := _of_text(said, model):
         return known
+    said = said.rstrip(".")
     if status in (401, 403):
-        return AnswerFailed(
-            f"{host} refused the request ({status}): {said.rstrip('.')}. Set API_KEY to a key it knows."
-        )
+        host = model.service.host
+        return AnswerFailed(f"{host} refused the request ({status}): {said}. Set API_KEY to a key it knows.")
     if status == 429 or (status >= 500 and "retry-after" in error.response.headers):
-        return ServerBusy(
-            f"{model.alias} at {host} is busy ({status}). Ask again in a moment.",
-            _seconds(error.response.headers.get("retry-after", "")),
-        )
+        seconds = _seconds(error.response.headers.get("retry-after", ""))
+        return ServerBusy(f"{model} is busy ({status}). Ask again in a moment.", seconds)
     if status >= 500:
-        return ServerError(
-            f"The server of {model.alias} at {host} failed ({status}): {said.rstrip('.')}. Ask again; if it stays so, "
-            "restart it."
-        )
+        return ServerError(f"The server of {model} failed ({status}): {said}. Ask again; if it stays so, restart it.")
     return AnswerFailed(
-        f"{model.alias} at {host} did not accept the request ({status}): {said.rstrip('.')}. "
-        "`escalator doctor` shows which models it offers."
+        f"{model} did not accept the request ({status}): {said}. `escalator doctor` shows which models it offers."
     )
 
 
@@ -110,16 +95,14 @@ def _of_text(said: str, model: Model) -> AnswerFailed | None:
     if _OVERFLOW.search(said):
         parts, limit = _PARTS.search(said), _LIMIT.search(said)
         return ContextOverflow(
-            f"Question and passages are too long for {model.alias} at {model.service.host}: {said.rstrip('.')}. "
-            "Ask a shorter question, or lower ESCALATOR_EVIDENCE_TOKENS.",
+            f"Question and passages are too long for {model}: {said.rstrip('.')}. Ask a shorter question, or lower "
+            "ESCALATOR_EVIDENCE_TOKENS.",
             prompt=int(parts[1]) if parts else None,
             output=int(parts[2]) if parts else None,
             limit=int(limit[1]) if limit else None,
         )
     if _GONE.search(said):
-        return ModelGone(
-            f"{model.alias} is not loaded at {model.service.host} any more. Ask again, and it will be loaded."
-        )
+        return ModelGone(f"{model} is not loaded any more. Ask again, and it will be loaded.")
     return None
 
 

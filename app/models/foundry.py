@@ -4,16 +4,17 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
 from typing import TYPE_CHECKING
 
 from app.errors import NoModel
+from app.models import memory
 from app.models.client import Client, Unreachable
 from app.models.flight import Flights, Progress
-from app.models.resolve import resolve
+from app.models.resolve import obtainable, resolve
 from app.models.search import Found, Search, Service
 from app.settings import Settings
 
@@ -24,6 +25,9 @@ log = logging.getLogger(__name__)
 
 __all__ = ["Foundry", "Model", "Service", "Status"]
 
+PRESENT_SECONDS = 1.0
+"""How long a server may take to tell what it has before that counts as no."""
+
 
 @dataclass(frozen=True, slots=True)
 class Model:
@@ -32,6 +36,9 @@ class Model:
     alias: str
     id: str
     service: Service
+
+    def __str__(self) -> str:
+        return f"{self.alias} at {self.service.host}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +62,7 @@ class Foundry:
         self._found: Found | None = None
         self._clients: dict[str, Client] = {}
         self._models: dict[str, Model] = {}
+        self._took: dict[str, float] = {}
         self._searches = Flights[Found]()
         self._loads = Flights[Model]()
         self._gates: dict[str, asyncio.Semaphore] = {}
@@ -73,21 +81,32 @@ class Foundry:
     async def ready(self, alias: str, progress: Progress | None = None, instead_of: str | None = None) -> Model:
         """The model of this alias or id, loaded; raises NoModel.
 
-        Callers who want the same model share one load, and `progress` is told in a sentence what they wait for.
+        Where memory does not suffice for both, `instead_of` is unloaded first, once its answers of this process have
+        ended: so hold no `slot` of it. Callers who want the same share one load, and `progress` is told in a sentence
+        what they wait for.
         """
         for _ in range(2):
             found = await self._server()
             if alias in self._models:
                 return self._models[alias]
             try:
-                key = f"{found.service.root} {alias}"
-                return await self._loads.share(key, partial(self._load, found, alias), progress)
+                key = f"{found.service.root} {alias} {instead_of}"
+                return await self._loads.share(key, partial(self._load, found, alias, instead_of), progress)
             except Unreachable:  # it has ended since it was found
                 self._drop(found)
         raise NoModel(f"The model server at {found.service.host} ended twice. Start it again, and look into its log.")
 
     async def present(self, alias: str, instead_of: str | None = None) -> bool:
-        return True
+        """Whether `ready` could have the model without a download, as far as can be told in a moment; loads nothing."""
+        found = self._found
+        if found is None or not found.alive:
+            return False
+        try:
+            async with asyncio.timeout(PRESENT_SECONDS):
+                fit = await memory.fit(found.server, alias, instead_of)
+                return not (fit and fit.too_big) and await obtainable(found.server, alias)
+        except (Unreachable, TimeoutError):
+            return False
 
     def forget(self, model: Model) -> None:
         """The server failed, or said that it has no such model: make sure of both before the next answer."""
@@ -102,12 +121,12 @@ class Foundry:
 
     def busy(self, model: Model) -> bool:
         """Whether `slot` would have to wait."""
-        return self._gate(model).locked()
+        return self._gate(model.id).locked()
 
     @asynccontextmanager
     async def slot(self, model: Model) -> AsyncIterator[None]:
         """The right to ask the model for one answer; waits while it writes `settings.parallel` of them."""
-        async with self._gate(model):
+        async with self._gate(model.id):
             self._running[model.id] += 1
             try:
                 yield
@@ -142,8 +161,8 @@ class Foundry:
         if self._found is not None:
             self._drop(self._found)
 
-    def _gate(self, model: Model) -> asyncio.Semaphore:
-        return self._gates.setdefault(model.id, asyncio.Semaphore(self.settings.parallel))
+    def _gate(self, model_id: str) -> asyncio.Semaphore:
+        return self._gates.setdefault(model_id, asyncio.Semaphore(self.settings.parallel))
 
     def _client(self, root: str) -> Client:
         # A key is meant for the server whose address was given with it, not for one that was found.
@@ -167,28 +186,51 @@ class Foundry:
             self._models.clear()
             found.close()
 
-    async def _load(self, found: Found, alias: str, tell: Progress) -> Model:
-        began = False
-
-        def note(sentence: str) -> None:
-            nonlocal began
-            began = True
-            tell(sentence)
-
-        try:
+    async def _load(self, found: Found, alias: str, instead_of: str | None, tell: Progress) -> Model:
+        resting: memory.Fit | None = None
+        while True:
             # One at a time: a new id in the list of loaded ones is then known to be the one that was asked for.
-            async with self._loading:
-                root, full_id = await resolve(found.server, alias, note)
-        except Unreachable as error:
-            if not began:
-                raise
-            self._drop(found)
-            log_file = f" Its log is {found.lease.log}." if found.lease else ""
-            raise NoModel(
-                f"The model server at {found.service.host} was lost while it loaded {alias}. The model may be too "
-                f"large for the free memory; close other programs, or choose a smaller one.{log_file}"
-            ) from error
-        model = Model(alias, full_id, Service(root, found.service.how))
+            async with self._at_rest(resting, tell), self._loading:
+                fit = await memory.fit(found.server, alias, instead_of)
+                if fit and fit.too_big:
+                    raise NoModel(fit.refusal("SLM_ALIAS" if alias == self.settings.small else "LLM_ALIAS"))
+                if fit and fit.swap and resting is None:
+                    resting = fit  # the other model ends its answers first, then what is free is looked at again
+                    continue
+                if fit and fit.swap:
+                    tell(fit.price(self._took.get(alias)))
+                    await memory.unload(found.server, fit)
+                    self._models = {name: kept for name, kept in self._models.items() if kept.id != fit.other_id}
+                    tell = _silent  # the price is what shall be read while the model is loaded
+                resolved = await resolve(found.server, alias, tell)
+            break
+        if resolved.took is not None:
+            self._took[alias] = resolved.took
+        model = Model(alias, resolved.id, Service(resolved.root, found.service.how))
         if self._found is found:
             self._models[alias] = model
         return model
+
+    @asynccontextmanager
+    async def _at_rest(self, fit: memory.Fit | None, tell: Progress) -> AsyncIterator[None]:
+        """Keeps the other model from answering anybody of this process, once it has written what it is writing."""
+        if fit is None:
+            yield
+            return
+        if self._running[fit.other_id]:
+            tell(f"Waiting for {fit.other}: it is answering another question.")
+        async with AsyncExitStack() as permits:
+            try:
+                async with asyncio.timeout(self.settings.first_token_seconds):
+                    for _ in range(self.settings.parallel):
+                        await permits.enter_async_context(self._gate(fit.other_id))
+            except TimeoutError:
+                raise NoModel(
+                    f"There is not enough memory for {fit.name} beside {fit.other}, which has not come to the end of "
+                    "its answer. Ask again when it is done."
+                ) from None
+            yield
+
+
+def _silent(sentence: str) -> None:
+    pass

@@ -1,37 +1,62 @@
 """From the name of a model to the id of a loaded one: a server answers only to full ids, and loads only by alias."""
 
-import asyncio
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from app.errors import NoModel
-from app.models import discovery
-from app.models.client import Reply
-from app.models.dialect import Server, same_name
+from app.models.client import Reply, Unreachable
+from app.models.dialect import Server, among, same_name
+from app.models.discovery import Known
 from app.models.flight import Progress
 
-LOCAL = "/catalogs/local"
-"""Where Foundry Local serves, with all the same routes, the models that were registered by hand."""
+
+class Resolved(NamedTuple):
+    """The address that answers for a model, its full id, and the seconds that loading it took, if it had to be."""
+
+    root: str
+    id: str
+    took: float | None = None
 
 
-async def resolve(server: Server, name: str, tell: Progress) -> tuple[str, str]:
-    """The address that answers for the model and its full id, loaded first if need be.
+async def resolve(server: Server, name: str, tell: Progress) -> Resolved:
+    """The model of this alias or full id, loaded first if need be.
 
-    `name` is an alias or a full id. Raises NoModel, or Unreachable when the server is lost meanwhile.
+    Raises NoModel, or Unreachable when the server was lost before it was asked to load anything.
     """
     before = await server.loaded()
     if server.dialect == "plain":
-        return server.root, _listed(server, name, before)
-    aliases = await server.aliases()
-    if found := _among(name, before, aliases):
-        return server.root, found
-    wanted = await _cached(server, name, aliases) if server.dialect == "classic" else aliases.get(name, name)
+        return Resolved(server.root, _listed(server, name, before))
+    known = await server.known()
+    if found := among(name, before, known):
+        return Resolved(server.root, found)
+    wanted = _here(server, name, known) if server.dialect == "classic" else known.get(name, Known(name)).alias
     tell(f"Loading {name} into memory")
-    reply = await server.load(wanted)
+    begun = time.monotonic()
+    try:
+        reply = await server.load(wanted)
+    except Unreachable as error:
+        raise NoModel(
+            f"The model server at {server.client.host} was lost while it loaded {name}. The model may be too large "
+            "for the free memory; close other programs, or choose a smaller one."
+        ) from error
+    took = time.monotonic() - begun
     if reply.status == 404 and server.dialect == "foundry" and not server.prefix:
-        return await _registered(server, name, aliases, tell)
+        return await _registered(server, name, known, tell)
     if reply.status != 200:
-        raise NoModel(await _refused(server, name, reply, aliases))
-    return server.root, _loaded(server, name, before, await server.loaded(), aliases)
+        raise NoModel(await _refused(server, name, reply, known))
+    return Resolved(server.root, _loaded(server, name, before, await server.loaded(), known), took)
+
+
+async def obtainable(server: Server, name: str) -> bool:
+    """Whether the model is loaded or downloaded, as far as the server tells; raises Unreachable."""
+    loaded = await server.loaded()
+    if server.dialect == "plain":
+        return not loaded or same_name(name, loaded) is not None
+    known = await server.known()
+    if among(name, [*loaded, *(model for model in known if known[model].here)], known) is not None:
+        return True
+    return server.dialect == "foundry" and same_name(name, await server.registered().listed()) is not None
 
 
 def _listed(server: Server, name: str, ids: list[str]) -> str:
@@ -43,50 +68,37 @@ def _listed(server: Server, name: str, ids: list[str]) -> str:
     return found
 
 
-def _among(name: str, loaded: Iterable[str], aliases: dict[str, str]) -> str | None:
-    """The loaded id that is certainly meant: the id itself, with or without its version, or one known by the alias."""
-    for model in loaded:
-        if name in (model, model.rpartition(":")[0], aliases.get(model)):
-            return model
-    return None
-
-
-async def _cached(server: Server, name: str, aliases: dict[str, str]) -> str:
-    """What a classic service loads: an id, of the variants that are downloaded."""
-    cached = await server.cached()
-    found = _among(name, cached, aliases)
-    if found is None and name in aliases.values():
-        raise NoModel(_not_downloaded(server, name))
+def _here(server: Server, name: str, known: Mapping[str, Known]) -> str:
+    """The id of the variant that is downloaded, by which a classic service loads it."""
+    here = [model for model in known if known[model].here]
+    found = among(name, here, known)
     if found is None:
-        raise NoModel(_unknown(server, name, cached))
+        raise NoModel(_not_downloaded(server, name) if among(name, known, known) else _unknown(server, name, here))
     return found
 
 
-async def _registered(server: Server, name: str, aliases: dict[str, str], tell: Progress) -> tuple[str, str]:
+async def _registered(server: Server, name: str, known: Mapping[str, Known], tell: Progress) -> Resolved:
     """Look among the models that were registered by hand."""
-    local = Server(server.client, "foundry", LOCAL)
+    local = server.registered()
     if same_name(name, await local.listed()) is not None:
         return await resolve(local, name, tell)
-    cache = await server.cache()
-    here = await asyncio.to_thread(discovery.downloaded, cache) if cache else set()
-    there = {aliases.get(model, model) for model in here} or set(aliases.values()) or await server.listed()
-    raise NoModel(_unknown(server, name, there))
+    here = {told.alias for told in known.values() if told.here}
+    raise NoModel(_unknown(server, name, here or {told.alias for told in known.values()} or await server.listed()))
 
 
-def _loaded(server: Server, name: str, before: list[str], after: list[str], aliases: dict[str, str]) -> str:
+def _loaded(server: Server, name: str, before: list[str], after: list[str], known: Mapping[str, Known]) -> str:
     """Which of the loaded models is ours, now that the server says that it has loaded it."""
-    if found := _among(name, after, aliases):
+    if found := among(name, after, known):
         return found
     new = [model for model in after if model not in before]
-    if name in aliases:
+    if name in known:
+        alias = known[name].alias
         raise NoModel(
-            f"{name} was asked for, but for its alias {aliases[name]} the server at {server.client.host} loads "
-            f"{', '.join(new) or 'another model'}. Set SLM_ALIAS or LLM_ALIAS to {aliases[name]}."
+            f"{name} was asked for, but for its alias {alias} the server at {server.client.host} loads "
+            f"{', '.join(new) or 'another model'}. Set SLM_ALIAS or LLM_ALIAS to {alias}."
         )
     # A server that had it loaded already shows nothing new, and then the name has to do.
-    found = new[0] if len(new) == 1 else same_name(name, after)
-    if found is None and len(after) == 1:
-        found = after[0]
+    found = new[0] if len(new) == 1 else same_name(name, after) or (after[0] if len(after) == 1 else None)
     if found is None:
         raise NoModel(
             f"The server at {server.client.host} has loaded {name}, but does not tell which of these it is: "
@@ -95,11 +107,11 @@ def _loaded(server: Server, name: str, before: list[str], after: list[str], alia
     return found
 
 
-async def _refused(server: Server, name: str, reply: Reply, aliases: dict[str, str]) -> str:
+async def _refused(server: Server, name: str, reply: Reply, known: Mapping[str, Known]) -> str:
     if "not cached" in reply.text.lower():
         return _not_downloaded(server, name)
     if reply.status == 404:
-        return _unknown(server, name, aliases.values() or await server.listed())
+        return _unknown(server, name, [told.alias for told in known.values()] or await server.listed())
     return (
         f"{name} could not be loaded at {server.client.host}: {reply.message.rstrip('.')}. It may be too large for the "
         "free memory, or its files may be damaged; choose a smaller model, or download it again."

@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from app.errors import NoModel
@@ -76,15 +75,10 @@ class Search:
         try:
             return Found(service, await dialect.recognise(self._client(service.root)))
         except Unreachable:
-            raise NoModel(
-                f"Nothing answers at {service.root} ({name}). Start the model server there, or unset {name} to have "
-                "Foundry Local looked for on this machine."
-            ) from None
+            problem = f"Nothing answers at {service.root} ({name}). Start the model server there"
         except Stranger as why:
-            raise NoModel(
-                f"What answers at {service.root} ({name}) cannot be used: {why}. Correct {name}, or unset it to have "
-                "Foundry Local looked for on this machine."
-            ) from None
+            problem = f"What answers at {service.root} ({name}) cannot be used: {why}. Correct {name}"
+        raise NoModel(f"{problem}, or unset {name} to have Foundry Local looked for on this machine.")
 
     async def _service(self) -> Found | None:
         """A running Foundry Local service; its last address is tried first, for asking its command line is slow."""
@@ -114,24 +108,17 @@ class Search:
         return Found(Service(root, "service"), server) if server.dialect != "plain" else None
 
     async def _embedded(self) -> Found:
-        cache, usable = await asyncio.to_thread(self._cache)
-        if not usable:
-            raise NoModel(self._nothing(cache))
+        cache = self._settings.model_cache_path
+        if not await asyncio.to_thread(discovery.can_embed, cache):
+            raise NoModel(
+                "No model was found: FOUNDRY_LOCAL_ENDPOINT is not set, no Foundry Local service runs, and no list of "
+                f"models lies in {cache}. Set FOUNDRY_LOCAL_ENDPOINT to a running model server; or install Foundry "
+                f"Local and run `foundry model download {self._settings.small}`, which needs the network once. "
+                "`escalator doctor` shows what was looked for."
+            )
         self.starting = True
         try:
             lease = await supervisor.acquire(cache, self._settings.state_dir)
         finally:
             self.starting = False
         return Found(Service(lease.url, "embedded"), Server(self._client(lease.url), "foundry"), lease)
-
-    def _cache(self) -> tuple[Path, bool]:
-        cache = self._settings.model_cache_path
-        return cache, discovery.can_embed(cache)
-
-    def _nothing(self, cache: Path) -> str:
-        return (
-            "No model was found: FOUNDRY_LOCAL_ENDPOINT is not set, no Foundry Local service runs, and no list of "
-            f"models lies in {cache}. Set FOUNDRY_LOCAL_ENDPOINT to a running model server; or install Foundry Local "
-            f"and run `foundry model download {self._settings.small}`, which needs the network once. "
-            "`escalator doctor` shows what was looked for."
-        )

@@ -28,11 +28,16 @@ def write(path: Path, data: dict[str, Any]) -> None:
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         json.dump(data, file)
-    try:
-        _replace(draft, path)
-    except OSError:
-        draft.unlink(missing_ok=True)
-        raise
+    for left in reversed(range(TRIES)):
+        try:
+            draft.replace(path)
+            return
+        except OSError as error:
+            # Windows refuses while another process has the file open, which a reader does for a moment.
+            if not (isinstance(error, PermissionError) and left):
+                draft.unlink(missing_ok=True)
+                raise
+            time.sleep(PAUSE)
 
 
 def remove(path: Path, data: dict[str, Any]) -> None:
@@ -40,15 +45,3 @@ def remove(path: Path, data: dict[str, Any]) -> None:
     if read(path) == data:
         with suppress(OSError):
             path.unlink()
-
-
-def _replace(draft: Path, path: Path) -> None:
-    # Windows refuses while another process has the file open, which a reader does for a moment.
-    for _ in range(TRIES - 1):
-        try:
-            draft.replace(path)
-        except PermissionError:
-            time.sleep(PAUSE)
-        else:
-            return
-    draft.replace(path)

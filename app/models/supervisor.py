@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,39 +21,24 @@ RUNTIME = (sys.executable, "-P", "-X", "utf8", "-m", "app.models.runtime")
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 
-@dataclass(frozen=True, slots=True)
 class Files:
-    """What the runtime of one model cache keeps in the state folder."""
+    """What the runtime of one model cache keeps in the state folder, under the cache's path: no two share a runtime."""
 
-    folder: Path
-
-    @classmethod
-    def of(cls, cache: Path, state_dir: Path) -> "Files":
-        """The folder is named by the cache's path, so that two caches never share a runtime."""
+    def __init__(self, cache: Path, state_dir: Path):
         name = os.path.normcase(cache.expanduser().resolve())
-        return cls(state_dir.expanduser().absolute() / "runtime" / hashlib.sha256(name.encode()).hexdigest()[:16])
-
-    @property
-    def state(self) -> Path:
-        return self.folder / "state.json"
-
-    @property
-    def lock(self) -> Path:
-        return self.folder / "start.lock"
-
-    @property
-    def log(self) -> Path:
-        return self.folder / "runtime.log"
+        self.folder = state_dir.expanduser().absolute() / "runtime" / hashlib.sha256(name.encode()).hexdigest()[:16]
+        self.state = self.folder / "state.json"
+        self.lock = self.folder / "start.lock"
+        self.log = self.folder / "runtime.log"
 
 
 class Lease:
     """One user's hold on the runtime: an open connection, which the system closes even if this process is killed."""
 
-    def __init__(self, connection: socket.socket, url: str, pid: int, log: Path):
+    def __init__(self, connection: socket.socket, url: str, pid: int):
         self._connection = connection
         self.url = url
         self.pid = pid
-        self.log = log
         connection.setblocking(False)
 
     @property
@@ -96,7 +80,7 @@ def acquire_now(cache: Path, state_dir: Path) -> Lease:
     """The same, blocking."""
     from filelock import FileLock, Timeout
 
-    files = Files.of(cache, state_dir)
+    files = Files(cache, state_dir)
     try:
         if lease := join(files):
             return lease
@@ -134,7 +118,7 @@ def join(files: Files) -> Lease | None:
     except OSError:
         granted = False
     if granted:
-        return Lease(connection, url, pid, files.log)
+        return Lease(connection, url, pid)
     connection.close()
     return None
 
@@ -192,4 +176,5 @@ def _environment() -> dict[str, str]:
     # Without a proxy: what the runtime asks for lies on this machine. CI is what keeps its telemetry off the network.
     kept = {name: value for name, value in os.environ.items() if name.upper() not in PROXIES}
     path = os.pathsep.join(part for part in (str(ROOT), os.environ.get("PYTHONPATH")) if part)
-    return kept | {"PYTHONPATH": path, "CI": "true"}
+    # Left to itself, glibc keeps most of an unloaded model's memory, and takes half as much again to load one.
+    return kept | {"PYTHONPATH": path, "CI": "true", "MALLOC_MMAP_THRESHOLD_": "1048576"}

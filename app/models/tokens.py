@@ -8,6 +8,7 @@ import hashlib
 import os
 import tempfile
 import threading
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,24 +28,26 @@ class TokenCounter:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._loaded = False
-        self._encoding: tiktoken.Encoding | None = None
-
-    @property
-    def exact(self) -> bool:
-        """Whether the vocabulary was found."""
-        with self._lock:
-            if not self._loaded:
-                self._encoding = _encoding()
-                self._loaded = True
-        return self._encoding is not None
 
     def count(self, text: str) -> int:
         """Tokens of the text; an estimate from above when the vocabulary is not there."""
-        if self.exact and self._encoding is not None:
-            # Not `encode`, which raises an error when the text holds "<|endoftext|>".
-            return len(self._encoding.encode_ordinary(text))
-        return -(-len(text.encode("utf-8", errors="replace")) // BYTES_PER_TOKEN)
+        with self._lock:
+            encoding = self._encoding
+        if encoding is None:
+            return -(-len(text.encode("utf-8", errors="replace")) // BYTES_PER_TOKEN)
+        # Not `encode`, which raises an error when the text holds "<|endoftext|>".
+        return len(encoding.encode_ordinary(text))
+
+    @cached_property
+    def _encoding(self) -> "tiktoken.Encoding | None":
+        if vocabulary() is None:
+            return None
+        try:
+            import tiktoken
+
+            return tiktoken.get_encoding(ENCODING)
+        except ImportError:  # no wheel for this machine
+            return None
 
 
 def vocabulary() -> Path | None:
@@ -62,14 +65,3 @@ def vocabulary() -> Path | None:
     except OSError:
         return None
     return path if whole else None
-
-
-def _encoding() -> "tiktoken.Encoding | None":
-    if vocabulary() is None:
-        return None
-    try:
-        import tiktoken
-
-        return tiktoken.get_encoding(ENCODING)
-    except ImportError:  # no wheel for this machine
-        return None

@@ -1,12 +1,30 @@
 """The decision is a pure function: each code for its reason, and nothing for an answer that stands."""
 
+import inspect
+import json
+import time
+from pathlib import Path
+
 import pytest
 
-from app.answering.escalation import asks_for_more, decide
+from app.answering.escalation import THRESHOLD, Decision, decide, opening
+from app.answering.phrases import abstains, asks_for, only_abstains
 from app.documents.pages import Place
 from app.retrieval.packing import Evidence
 
-EVIDENCE = (Evidence(1, "ferry.md", "Ferry", Place("line", "line 1", 1), 0, 30, "The ferry leaves at 9:30.", "en"),)
+NOTHING_RETRIEVED = json.loads(Path(__file__).with_name("nothing_retrieved.json").read_text(encoding="utf-8"))
+
+TEXT = (
+    "The ferry leaves the old harbour at 9:30, 10:30 and 11:30. It is quick because it has wings, and on board is "
+    "a small shop. The passages through the islands do not take long; tickets are sold at the port for a price of 5273."
+)
+EVIDENCE = (Evidence(1, "ferry.md", "Ferry", Place("line", "line 1", 1), 0, len(TEXT), TEXT, "en"),)
+
+WORDS = "red blue green grey small large fast slow early late".split()
+LONG = (
+    "The ferry leaves the old harbour at 9:30 and takes you through the islands. It is quick because it has wings. On "
+    "board there is a shop, and tickets are sold at the port [1]."
+)
 
 
 def code(question: str, draft: str, finish: str = "stop", **given: object) -> str | None:
@@ -36,25 +54,38 @@ def test_a_short_answer_to_a_factoid_stands(draft: str) -> None:
     [
         "Explain how BM25 works.",
         "How do I set up Foundry Local?",
-        "Why is prefill slow?",
         "Please list the steps.",
         "What are the main differences between the models?",
         "Wie kann ich ein Modell laden?",
-        "Warum ist das so?",
         "Hvordan kan jeg installere det?",
-        "Waarom is dat zo?",
         "Comment puis-je l'installer ?",
+        "Nennen Sie alle Schritte.",
+    ],
+)
+def test_a_few_words_are_short_where_an_explanation_a_list_or_a_how_to_is_asked_for(question: str) -> None:
+    assert asks_for(question) == 1
+    assert code(question, "It is quick because it has wings [1].") == "short"
+    assert code(question, LONG) is None
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Why is prefill slow?",
+        "Warum ist das so?",
+        "Waarom is dat zo?",
         "¿Por qué es lento?",
         "Perché è lento?",
         "De ce este lent?",
         "Varför är det långsamt?",
         "Hvorfor er det tregt?",
+        "Pourquoi est-ce lent ?",
     ],
 )
-def test_a_few_words_are_short_where_an_explanation_a_list_or_a_how_to_is_asked_for(question: str) -> None:
-    assert asks_for_more(question)
-    assert code(question, "It is quick [1].") == "short"
-    assert code(question, "It is quick [1]. " + "It does so because of the following. " * 6) is None
+def test_a_reason_may_be_a_clause_but_not_a_word_or_two(question: str) -> None:
+    assert 0 < asks_for(question) < 1
+    assert code(question, "It just is [1].") == "short"
+    assert code(question, "Because of the ferry that leaves at 9:30 [1].") is None
 
 
 @pytest.mark.parametrize(
@@ -68,18 +99,21 @@ def test_a_few_words_are_short_where_an_explanation_a_list_or_a_how_to_is_asked_
         "When was it built?",
         "Wie viel kostet das?",
         "Wie heißt der Fluss?",
+        "Nennen Sie einen Komponisten.",
+        "Cum se numea compania?",
         "Hvor mange er der?",
         "Quelle heure est-il ?",
     ],
 )
 def test_a_factoid_is_never_short(question: str) -> None:
-    assert not asks_for_more(question)
-    assert code(question, "42 [1].") is None
+    assert asks_for(question) == 0
+    assert code(question, "Nine [1].") is None
 
 
 def test_the_trainers_number_decides_what_is_short() -> None:
     assert code("Explain it.", "It is quick [1].", short_chars=0) is None
-    assert code("Explain it.", "word " * 100 + ".", short_chars=1_000) == "short"
+    assert code("Explain it.", LONG, short_chars=1_000) == "short"
+    assert code("Explain it.", LONG, short_chars=100) is None
 
 
 @pytest.mark.parametrize(
@@ -123,8 +157,125 @@ def test_a_model_that_says_it_is_not_sure_is_believed(draft: str) -> None:
 
 def test_the_models_own_low_counts_and_its_high_does_not() -> None:
     assert code("When does it leave?", "At 9:30 [1].", confidence="low") == "unsure"
-    assert code("Explain why.", "At 9:30 [1].", confidence="high") == "short"
+    assert code("Explain it.", "At 9:30 [1].", confidence="high") == "short"
     assert code("When does it leave?", "At 9:30 [1].", confidence="high") is None
+
+
+def test_a_draft_whose_wording_the_passages_lack_is_unsupported_from_the_threshold_on() -> None:
+    draft = "Penguins raise their young on windswept islands near Antarctica, far beyond any shipping lane."
+    decision = decide("When does it leave?", EVIDENCE, draft, "stop")
+
+    assert decision.code == "unsupported"
+    assert THRESHOLD <= decision.score < 1
+    assert decide("When?", EVIDENCE, draft, "stop", threshold=decision.score).code == "unsupported"
+    assert decide("When?", EVIDENCE, draft, "stop", threshold=decision.score + 0.01).code is None
+    assert "%" in decision.why
+
+
+def test_the_ration_does_not_touch_reasons_that_need_no_weighing() -> None:
+    assert code("When?", "", threshold=2.0) == "empty"
+    assert code("When?", "I do not know.", threshold=2.0) == "abstained"
+
+
+def test_unlikely_tokens_count_where_the_server_returns_them() -> None:
+    draft = "The ferry leaves at 9:30 from the old harbour in the town."
+    likely = decide("When?", EVIDENCE, draft, "stop", logprobs=[-0.01] * 12)
+    unlikely = decide("When?", EVIDENCE, draft, "stop", logprobs=[-0.01] * 10 + [-6.0] * 2)
+
+    assert likely.score < unlikely.score
+
+
+def test_a_draft_that_repeats_itself_is_found_out() -> None:
+    assert code("When?", "The ferry leaves at 9:30. " * 5) == "repeated"
+    assert code("When?", "At 9:30 " + "!" * 90) == "repeated"
+
+
+def test_a_draft_that_stops_within_its_second_sentence_is_cut_off() -> None:
+    assert code("When?", "The ferry leaves at 9:30. The ferry leaves at") == "cut_off"
+
+
+@pytest.mark.parametrize(
+    "draft",
+    [
+        "Sorry, the ferry leaves at 9:30 today.",
+        "I'm afraid the ferry leaves at 9:30, not later.",
+        "Leider ist die Fähre um 9:30 Uhr schon gefahren.",
+        "Malheureusement, le ferry est parti à neuf heures.",
+        "It is not possible to board the ferry after 9:30.",
+        "While the passages do not name the pier, they say that the ferry leaves at 9:30.",
+        "The ferry does not leave on Sundays.",
+        "Nein, die Fähre fährt sonntags nicht.",
+    ],
+)
+def test_regret_concession_and_denial_are_answers(draft: str) -> None:
+    assert not abstains(draft)
+
+
+@pytest.mark.parametrize("case", NOTHING_RETRIEVED, ids=lambda case: f"{case['language']}: {case['draft'][:40]}")
+def test_where_nothing_was_found_a_refusal_is_kept_and_anything_else_marked(case: dict[str, str]) -> None:
+    decision = decide(case["question"], (), case["draft"], "stop")
+
+    assert decision.code is None
+    assert decision.outside is case["outside"]
+
+
+def test_where_nothing_was_found_no_draft_is_sent_to_the_large_model_but_an_empty_one() -> None:
+    assert decide("How?", (), "Press the button and wait for", "length").code is None
+    assert decide("How?", (), "I am not sure, but press it.", "stop", confidence="low").code is None
+    assert decide("How?", (), "", "stop").code == "empty"
+
+
+def test_the_cases_of_nothing_found_speak_six_languages_and_more() -> None:
+    languages = {case["language"] for case in NOTHING_RETRIEVED}
+
+    assert len(NOTHING_RETRIEVED) >= 40
+    assert all(sum(case["language"] == code for case in NOTHING_RETRIEVED) >= 8 for code in "en de fr es nl ro".split())
+    assert len(languages) == 10
+
+
+def test_a_refusal_that_goes_on_to_answer_does_not_only_refuse() -> None:
+    assert only_abstains("I do not know. You may want to ask the harbour office, or upload a timetable.")
+    assert not only_abstains("The passages do not say so, but ferries usually leave at nine.")
+
+
+def test_while_a_draft_is_written_its_first_sentence_tells_when_it_is_complete() -> None:
+    assert opening("The passages do not mention the") is None
+    found = opening("The passages do not mention the price. They")
+    assert found is not None
+    assert found.code == "abstained"
+    assert opening("The passages do not mention the price. They", found=False) is None
+    assert opening("The ferry leaves at 9:30. The passages do not mention the price. They") is None
+
+
+def test_while_a_draft_is_written_a_loop_tells_at_any_time() -> None:
+    draft = "The ferry leaves at 9:30. "
+    told = [opening(draft[:end]) for draft in [draft * 6] for end in range(len(draft))]
+
+    assert told[60] is None
+    assert isinstance(told[-1], Decision)
+    assert told[-1].code == "repeated"
+
+
+def test_a_decision_takes_a_few_milliseconds() -> None:
+    passage = " ".join(f"The {word} ferry number {n} leaves pier {n % 7}." for n in range(17) for word in WORDS)
+    items = tuple(Evidence(n, "a.md", "", Place("line", "", 1), 0, 800, passage, "en") for n in range(1, 3))
+    draft = " ".join(f"{word} boats sail to {word}town at {n}:{n}5, I think so." for n in range(7) for word in WORDS)
+    assert len(draft.split()) >= 300
+    decide("Which?", items, draft, "stop")
+
+    def seconds() -> float:
+        begun = time.perf_counter()
+        decide("Which?", items, draft, "stop")
+        return time.perf_counter() - begun
+
+    assert min(seconds() for _ in range(20)) < 0.05  # ten times of what it takes
+
+
+def test_the_decision_is_a_pure_function() -> None:
+    draft = "Penguins raise their young on windswept islands near Antarctica."
+
+    assert {decide("When?", EVIDENCE, draft, "stop") for _ in range(3)} == {decide("When?", EVIDENCE, draft, "stop")}
+    assert not inspect.iscoroutinefunction(decide)
 
 
 def test_every_escalation_says_why_in_a_sentence() -> None:
@@ -133,7 +284,9 @@ def test_every_escalation_says_why_in_a_sentence() -> None:
         "cut_off": ("What?", "A b", "length"),
         "short": ("Explain it.", "So.", "stop"),
         "abstained": ("What?", "I do not know.", "stop"),
-        "unsure": ("What?", "I am not sure.", "stop"),
+        "unsure": ("What?", "I think so, but I'm not certain.", "stop"),
+        "repeated": ("What?", "So it is. " * 20, "stop"),
+        "unsupported": ("What?", "Penguins raise their young on windswept islands near Antarctica.", "stop"),
     }
     for expected, (question, draft, finish) in cases.items():
         decision = decide(question, EVIDENCE, draft, finish)

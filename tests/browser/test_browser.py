@@ -45,7 +45,7 @@ LIGHTHOUSE = "# The lighthouse\n\nThe lighthouse keeper winds the clockwork at d
 ASK_LIGHTHOUSE = "When does the keeper of the lighthouse wind the clockwork?"
 LURES = (
     "![x](http://evil.example/x.png) The clockwork is wound at dusk [1]. ![y](https://evil.example/y.png) "
-    "[more](http://evil.example/more) <img src='http://evil.example/z.png'> http://evil.example/plain"
+    "[more](http://evil.example/more) <img src='http://evil.example/z.png'> http://evil.example/plain is all."
 )
 
 
@@ -198,9 +198,7 @@ def test_a_folded_draft_can_be_unfolded_and_taken_back(app: App, browser: Browse
         page.get_by_text(sample["question"]).click()
         answer(page, final)
         reason = page.get_by_text("Draft by phi-4-mini, set aside: ")
-        expect(reason).to_contain_text(
-            "an explanation, a list or a how-to was asked for" if sample is SHORT else "“I am not sure”"
-        )
+        expect(reason).to_contain_text("The draft has 51 characters" if sample is SHORT else "“I am not sure")
         expect(page.get_by_text(draft)).not_to_be_visible()
         shot(page, f"escalated-{sample['decision']}")
 
@@ -238,6 +236,7 @@ def test_stop_leaves_the_text_so_far_and_a_chat_that_goes_on(app: App, browser: 
 def test_nothing_is_wider_than_the_screen(app: App, browser: Browser, width: int, theme: str) -> None:
     with tab(browser, app, width=width, height=844, theme=theme) as page:
         expect(page.locator("html")).to_have_class(re.compile(rf"\b{theme}\b"))
+        expect(page.locator("#starters button")).to_have_count(len(SAMPLES))
         fits(page, f"{width}-{theme}-starters")
 
         page.get_by_text(SHORT["question"]).click()
@@ -261,15 +260,19 @@ def test_nothing_is_asked_of_another_host_whatever_an_answer_holds(app: App, bro
         answer(page, "The clockwork is wound at dusk")
         page.get_by_role("button", name=re.compile("^Found ")).click()
         expect(page.get_by_text("Because of")).to_be_visible()
+        expect(page.locator("img[src*='evil.example']")).to_have_count(2)
+        expect(page.locator("img[src*='evil.example'] >> visible=true")).to_have_count(0)
         shot(page, "lures")
         source(page, "lure.md").click()
         expect(page.get_by_text("A postcard shows the clockwork.")).to_be_visible()
         page.wait_for_load_state("networkidle")
-        assert sink.hits == []  # in all of this module's tests
+    assert sink.hits == []  # in all of this module's tests
 
-        with suppress(Error):
-            page.goto("http://evil.example/")
-        assert [hit for hit in sink.hits if b"Host: evil.example" in hit]
+    page = browser.new_page()
+    with suppress(Error):
+        page.goto("http://evil.example/")
+    page.close()
+    assert [hit for hit in sink.hits if b"Host: evil.example" in hit], "the sink does not count"
 
 
 def source(page: Page, name: str) -> Locator:
@@ -281,9 +284,14 @@ def words(text: str) -> str:
     return " ".join(re.sub(r" \[\d+\]\.?$", "", text).split()[-5:])
 
 
+OUTSIDE = """() => [...document.querySelectorAll(
+        '#starters button, #starters p, .ai-message, [id^=step-], a.element-link, #message-composer')]
+    .filter(each => { const box = each.getBoundingClientRect(); return box.left < -1 || box.right > innerWidth + 1 })
+    .map(each => each.outerHTML)"""
+
+
 def fits(page: Page, name: str) -> None:
+    """The page does not scroll sideways, and nothing that it shows is cut off at an edge."""
     shot(page, name)
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), name
-    clipped = """() => [...document.querySelectorAll('.ai-message, [id^=step-], a.element-link, #message-composer')]
-        .filter(each => each.getBoundingClientRect().right > window.innerWidth + 1).map(each => each.outerHTML)"""
-    assert page.evaluate(clipped) == [], name
+    assert page.evaluate(OUTSIDE) == [], name

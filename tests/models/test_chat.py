@@ -53,12 +53,6 @@ async def test_an_answer_that_reaches_its_longest_length_says_so(foundry: Foundr
     assert (end.finish, end.completion_tokens) == ("length", 5)
 
 
-async def test_an_answer_ends_before_a_word_that_stops_it(foundry: Foundry) -> None:
-    model = await foundry.ready("phi-4-mini")
-    text, _, end = await said(foundry, model, "ferry", stop=["leaves"])
-    assert (text.rstrip(), end.finish) == ("The ferry", "stop")
-
-
 async def test_two_users_at_once_get_each_their_own_answer(models: Path, runtime: str) -> None:
     settings = settings_for(models)
     async with opened(settings) as one, opened(settings) as other:

@@ -37,7 +37,7 @@ def test_the_runtime_speaks_to_this_machine_alone(
     if missing(strace):
         pytest.skip("strace is not installed; the other way of watching has been used")
     cache = model_cache(SMALL)
-    files = Files.of(cache, state_of(cache))
+    files = Files(cache, state_of(cache))
     files.folder.mkdir(parents=True)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
 

@@ -35,7 +35,7 @@ def cache(model_cache: Callable[..., Path]) -> Path:
 
 @pytest.fixture
 def files(cache: Path) -> Files:
-    return Files.of(cache, state_of(cache))
+    return Files(cache, state_of(cache))
 
 
 @pytest.fixture
@@ -186,9 +186,9 @@ def test_one_that_ends_leaves_the_state_file_of_its_successor(take: Callable[[],
 
 
 def test_each_cache_has_a_runtime_of_its_own(tmp_path: Path) -> None:
-    one, other = (Files.of(tmp_path / name, tmp_path) for name in ("one", "other"))
+    one, other = (Files(tmp_path / name, tmp_path) for name in ("one", "other"))
     assert one.state != other.state
-    assert one == Files.of(tmp_path / "other" / ".." / "one", tmp_path)
+    assert one.state == Files(tmp_path / "other" / ".." / "one", tmp_path).state
 
 
 def test_a_runtime_that_ends_at_its_start_is_told_with_its_last_words(

@@ -83,6 +83,7 @@ scripted (int64[B,S] input_ids, int64[B,T] attention_mask, float[B,1,P,1] past_k
     logits = Add (plain, no_more)
 }
 """
+WEIGHT_MB = 4  # of one matrix; a real model has many of middling size too
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,8 @@ class Script:
 
     `when` maps a keyword to the answer given when it stands last in the prompt; no keyword may be part of another.
     With `scope` "turn" only the last message counts. `work` slows every token: 100 is about 10 ms on a small machine.
-    `reasoning` are the markers that its catalogue entry declares.
+    `reasoning` are the markers that its catalogue entry declares, `size_mb` the size that it claims, if any; the graph
+    really has `weight_mb` of weights.
     """
 
     alias: str
@@ -102,6 +104,8 @@ class Script:
     work: int = 0
     context: int = 8192
     reasoning: tuple[str, str] | None = None
+    size_mb: int | None = 1
+    weight_mb: int = 0
 
     @property
     def full_id(self) -> str:
@@ -135,7 +139,7 @@ def _write(cache: Path, script: Script) -> None:
 
     folder = cache / "Microsoft" / script.full_id.replace(":", "-")
     folder.mkdir(parents=True, exist_ok=True)
-    model = onnx.parser.parse_model(GRAPH)
+    model = onnx.parser.parse_model(_graph(script.weight_mb // WEIGHT_MB))
     model.graph.initializer.extend(_constants(script, tokenizer, lines, numbers, end))
     model.graph.output[0].type.tensor_type.shape.dim[2].dim_value = tokenizer.get_vocab_size()
     onnx.save(model, folder / "model.onnx")
@@ -150,6 +154,16 @@ def _write(cache: Path, script: Script) -> None:
     others = json.loads(catalogue.read_text(encoding="utf-8"))["models"] if catalogue.exists() else []
     models = [entry for entry in others if entry["id"] != script.full_id] + [_entry(script)]
     _dump(catalogue, {"version": 1, "savedAtUnix": 1_760_000_000, "models": models})
+
+
+def _graph(matrices: int) -> str:
+    """The graph, in which so many matrices of nothing are looked into at every step."""
+    steps = ["sum0 = Add (plain, no_more)"]
+    for n in range(matrices):
+        steps += [f"row{n} = Gather (weight{n}, choice)", f"top{n} = ReduceMax <keepdims = 0> (row{n})"]
+        steps += [f"sum{n + 1} = Add (sum{n}, top{n})"]
+    steps += [f"logits = Identity (sum{matrices})"]
+    return GRAPH.replace("logits = Add (plain, no_more)", "\n".join(steps)) if matrices else GRAPH
 
 
 def _tokenizer(texts: list[str]) -> Any:
@@ -200,6 +214,7 @@ def _constants(script: Script, tokenizer: Any, lines: list[list[int]], numbers: 
         "keywords": list(numbers) or [nowhere],
         "off_on": [-60.0, 60.0],
         "float_zero": 0.0,
+        **{f"weight{n}": np.zeros((1024, 1024)) for n in range(script.weight_mb // WEIGHT_MB)},
         "matrix": matrix,
     }
     return [
@@ -268,7 +283,7 @@ def _entry(script: Script) -> dict[str, Any]:
         "publisher": "local",
         "task": "chat-completion",
         "createdAt": 1_760_000_000,
-        "fileSizeMb": 1,
+        "fileSizeMb": script.size_mb,
         "maxOutputTokens": longest,
         "runtime": {"deviceType": "CPU", "executionProvider": "CPUExecutionProvider"},
         "intProperties": {"context_length": script.context, "max_output_tokens": longest},

@@ -1,0 +1,82 @@
+"""What a text says in so many words: that it cannot answer, that it is unsure, that much is asked; in ten languages."""
+
+import functools
+import json
+import re
+from pathlib import Path
+from typing import Literal
+
+from app.documents.sentences import sentences
+
+Kind = Literal["abstains", "unsure", "elaborate", "reason", "concedes", "turn", "offers"]
+
+MARK = re.compile(r"\s*\[(?:\d+(?:\s*,\s*\d+)*|[^\[\]\n]{1,200}\.\w{2,5}(?:[#:,][^\[\]\n]{0,80})?)\]")
+"""A citation: the numbers of passages, or the name of a file."""
+
+REASON = 0.2
+"""Part of the length of an explanation that a reason has at least."""
+
+FIRST = 500
+"""Characters within which a first sentence says whether it declines."""
+
+QUOTED = re.compile(r"[\"“„«»”][^\"“„«»”]{0,300}[\"“”«»]|`[^`]*`")
+
+
+def bare(draft: str) -> str:
+    """The draft without its citations."""
+    return MARK.sub("", draft).strip()
+
+
+def own_words(draft: str) -> str:
+    """The draft without its citations and what it quotes: a refusal that a document utters is not the model's."""
+    return QUOTED.sub(" ", bare(draft)).strip()
+
+
+def abstains(draft: str) -> bool:
+    """Whether the first sentence declines to answer.
+
+    Only the first: 28 of 61 good answers of a small model decline something later on, one in its first sentence. And
+    not what it merely concedes ("while the passages do not name the price, they ...").
+    """
+    plain = own_words(draft)
+    spans = sentences(plain[:FIRST])
+    return bool(spans) and said(_phrases("concedes").sub("", plain[slice(*spans[0])]), "abstains") is not None
+
+
+def only_abstains(draft: str) -> bool:
+    """Whether the draft declines and then adds nothing but more of that, or an offer ("ask the office")."""
+    plain = own_words(draft)
+    clauses = [
+        clause
+        for start, end in sentences(plain)
+        for clause in _phrases("turn").split(plain[start:end])
+        if len(clause.split()) > 2
+    ]
+    return abstains(draft) and all(
+        clause.rstrip().endswith("?") or said(clause, "abstains") or said(clause, "offers") for clause in clauses
+    )
+
+
+def asks_for(question: str) -> float:
+    """How much is asked for: 1 for an explanation, a list or a how-to, 0 for a fact.
+
+    A reason lies between: a clause can be the whole of it ("because of the rain").
+    """
+    if said(question.strip(), "elaborate"):
+        return 1.0
+    return REASON if said(question, "reason") else 0.0
+
+
+def said(text: str, kind: Kind) -> str | None:
+    """What the first matching phrase of the kind says in the text, in any language."""
+    found = _phrases(kind).search(text)
+    return " ".join(found.group().split())[:80] if found else None
+
+
+@functools.cache
+def _phrases(kind: Kind) -> re.Pattern[str]:
+    languages = json.loads(Path(__file__).with_name("phrases.json").read_text(encoding="utf-8"))
+    phrases = [phrase for each in languages.values() for phrase in each[kind]]
+    inner = "|".join(phrase.removeprefix(r"\b") for phrase in phrases if phrase.startswith(r"\b"))
+    other = "".join(f"|{phrase}" for phrase in phrases if not phrase.startswith(r"\b"))
+    return re.compile(rf"\b(?:{inner or '(?!)'}){other}", re.IGNORECASE)  # tried at the starts of words only: faster

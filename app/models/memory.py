@@ -1,0 +1,114 @@
+"""Whether a model fits into the memory that is free now, and what is unloaded for it; sizes in megabytes."""
+
+import asyncio
+from dataclasses import dataclass
+
+from app.errors import NoModel
+from app.models.dialect import Server, among
+
+OVERHEAD = 1.15
+"""Memory that a model takes, over its size on disk: models of 0.4 and 2 GB took 1.05 times their size, and the cache of
+a conversation comes on top, which is 0.3 MB a token for a model of the size of phi-4-mini."""
+
+SPARE_MB = 500
+"""What must stay free for the chat, the browser and the system to go on."""
+
+DISK_MB_PER_SECOND = 500
+"""How fast a model is read that was not loaded before: the speed of a SATA solid state disk."""
+
+UNLOAD_SECONDS = 5.0
+"""How long the answer of another program is waited for; those of this one have ended by then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """What is to be weighed before a model is loaded; `other` is loaded, and may be unloaded for it."""
+
+    name: str
+    size_mb: int
+    free_mb: int
+    other: str = ""
+    other_id: str = ""
+    other_mb: int = 0
+
+    @property
+    def needed_mb(self) -> int:
+        """What must be free before the model is loaded."""
+        return round(self.size_mb * OVERHEAD) + SPARE_MB
+
+    @property
+    def freed_mb(self) -> int:
+        """What is free once the other model is unloaded."""
+        return self.free_mb + round(self.other_mb * OVERHEAD)
+
+    @property
+    def swap(self) -> bool:
+        """Whether the model fits, but only instead of the other one."""
+        return self.free_mb < self.needed_mb <= self.freed_mb
+
+    @property
+    def too_big(self) -> bool:
+        """Whether the model does not fit even without the other one."""
+        return self.freed_mb < self.needed_mb
+
+    def price(self, seconds: float | None) -> str:
+        """What a swap costs; `seconds` is how long loading took the last time."""
+        seconds = seconds or self.size_mb / DISK_MB_PER_SECOND
+        return (
+            f"{self.name} needs {_gigabytes(self.needed_mb)} and {_gigabytes(self.free_mb)} are free: {self.other} is "
+            f"unloaded first, loading takes about {max(1, round(seconds))} s"
+        )
+
+    def refusal(self, setting: str) -> str:
+        """Why the model is not loaded; `setting` is where a smaller one can be set."""
+        without = f" ({_gigabytes(self.freed_mb)} without {self.other})" if self.other else ""
+        return (
+            f"{self.name} needs about {_gigabytes(self.needed_mb)} of memory and {_gigabytes(self.free_mb)} are "
+            f"free{without}. Close other programs, or set {setting} to a smaller model."
+        )
+
+
+async def fit(server: Server, name: str, instead_of: str | None = None) -> Fit | None:
+    """How the model fits beside and instead of the other one; None where there is nothing to be weighed.
+
+    So it is with a model that is loaded, is another machine's, goes into a graphics card, or has no known size.
+    """
+    known = await server.known()
+    sizes = [told.size_mb for model, told in known.items() if told.here and among(name, [model], known)]
+    if not sizes or None in sizes:
+        return None
+    loaded = await server.loaded()
+    if among(name, loaded, known):
+        return None
+    size = max(filter(None, sizes), default=0)  # which of several variants is loaded is for the server to choose
+    free = await asyncio.to_thread(free_mb)
+    other = among(instead_of, loaded, known) if instead_of else None
+    if instead_of is None or other not in known:
+        return Fit(name, size, free)
+    return Fit(name, size, free, instead_of, other, known[other].size_mb or 0)
+
+
+async def unload(server: Server, fit: Fit) -> None:
+    """Unload the other model; raises NoModel when another program's answer keeps it in memory."""
+    alias = (await server.known())[fit.other_id].alias
+    end = asyncio.get_running_loop().time() + UNLOAD_SECONDS
+    while (reply := await server.unload(alias)).status != 200:
+        busy = "still using" in reply.text
+        if not busy or asyncio.get_running_loop().time() > end:
+            why = "another program is using it" if busy else reply.message.rstrip(".")
+            raise NoModel(
+                f"There is not enough memory for {fit.name} beside {fit.other}, which cannot be unloaded: {why}. "
+                "Ask again in a moment."
+            )
+        await asyncio.sleep(0.1)
+
+
+def free_mb() -> int:
+    """Memory that a new program could take without anything being written to disk."""
+    import psutil
+
+    return int(psutil.virtual_memory().available / 1_000_000)
+
+
+def _gigabytes(megabytes: int) -> str:
+    return f"{megabytes / 1000:.1f} GB".replace(".0 ", " ")
