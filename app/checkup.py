@@ -15,7 +15,10 @@ from app.errors import CorpusError, ModelError
 from app.models.foundry import Foundry
 from app.settings import Settings, origin
 
-PACKAGES = ("chainlit", "openai", "rank-bm25", "pypdf", "PyStemmer", "py3langid", "tiktoken", "foundry-local-sdk")
+PACKAGES = (
+    *("chainlit", "openai", "rank-bm25", "pypdf", "PyStemmer", "py3langid", "psutil"),
+    *("tiktoken", "foundry-local-sdk"),  # not on every system
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +112,10 @@ async def _models(settings: Settings) -> list[Check]:
             Check("model server", True, f"{status.service.root}, found as: {status.service.how}"),
             Check("catalogue", None, ", ".join(status.catalogue) or "empty"),
         ]
-        for role, alias in (("small model", settings.small), ("large model", settings.large)):
+        pair = (settings.small, settings.large)
+        for role, alias, other in (("small model", *pair), ("large model", *pair[::-1])):
             try:
-                model = await foundry.ready(alias)
+                model = await foundry.ready(alias, instead_of=other)
                 found.append(Check(role, True, f"{alias} is {model.id}"))
             except ModelError as error:
                 found.append(Check(role, False, alias, str(error)))

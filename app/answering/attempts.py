@@ -51,8 +51,7 @@ class Attempts:
 
     async def run(self, order: Order, service: Service, emit: Emit) -> tuple[Attempt, ModelError | None]:
         """One attempt, from `AttemptStarted` to `AttemptEnded`; one that failed has the finish "error" and its text."""
-        small, large = self._settings.small, self._settings.large
-        alias, other = (small, large) if order.role == "small" else (large, small)
+        alias, other = self._aliases(order.role)
         started = AttemptStarted(order.number, order.role, alias, service.host)
         emit(started)
         answer = _Answer(started, emit, order.enough)
@@ -111,6 +110,11 @@ class Attempts:
             async for piece in stream:
                 if answer.take(piece):
                     break
+
+    def _aliases(self, role: Role) -> tuple[str, str]:
+        """The model of this role, and the one that may be unloaded for it."""
+        small, large = self._settings.small, self._settings.large
+        return (small, large) if role == "small" else (large, small)
 
     def _output(self, role: Role, model: Model) -> int:
         most = self._settings.max_tokens if role == "small" else self._settings.large_max_tokens

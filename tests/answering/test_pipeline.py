@@ -34,6 +34,11 @@ from tests.support.scripted import Script
 FERRY = "# The ferry\n\nThe ferry leaves at 9:30 from the old harbour. Tickets are sold on board.\n"
 LONG = "The ferry waits for the tide before it leaves, and the tide turns late. " * 4
 
+PARTS = ["The beginning", "The timetable", "The old engine", "A hard winter", "The fare", "The crew", "Fog", "The end"]
+ESSAY = " ".join(
+    f"{part} of the ferry fills chapter {n} of the harbour's own chronicle." for n, part in enumerate(PARTS)
+)
+
 LETTERS = {
     Started: "s", Progress: "p", Retrieved: "r", Abstained: "a", AttemptStarted: "(", Reasoning: "g", Token: "t",
     AttemptEnded: ")", Judged: "j", Escalated: "e", Failed: "f", Cited: "c", Finished: ".",
@@ -340,7 +345,7 @@ async def test_comparing_has_both_models_write_on_the_same_passages(
 async def test_refining_has_long_drafts_polished_and_leaves_short_ones(
     model_cache: Callable[..., Path], corpus: Path
 ) -> None:
-    cache = model_cache(small(say=LONG * 3, when={"Where": "On board [1]."}), large(say="Polished [1]."))
+    cache = model_cache(small(say=ESSAY, when={"Where": "On board [1]."}), large(say="Polished [1]."))
     assistant = Assistant(settings_for(cache, corpus))
 
     polished = await asked(assistant, "When does the ferry leave?", mode="refine")
