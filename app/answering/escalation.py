@@ -96,7 +96,8 @@ def decide(
     found = support(question, evidence, draft)
     score = _soft(found, logprobs)
     if refuses:
-        return Decision("abstained", f"The draft does not answer{_although(evidence)}.", max(REFUSAL, score))
+        why = "The draft does not answer, although passages were found." if evidence else "The draft does not answer."
+        return Decision("abstained", why, max(REFUSAL, score))
     if breaks_off(draft):
         return Decision("cut_off", "The draft ends in the middle of a sentence.", score)
     if score >= threshold:
@@ -146,9 +147,3 @@ def _why(found: Support) -> str:
     if found.claims:
         said.append(f"Names and numbers that neither the passages nor the question have: {found.claims}.")
     return " ".join(said) or "The model was not sure of its words."
-
-
-def _although(evidence: Sequence[Evidence] | None) -> str:
-    if not evidence:
-        return ""
-    return ", although " + ("one passage was" if len(evidence) == 1 else f"{len(evidence)} passages were") + " found"
