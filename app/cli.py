@@ -86,6 +86,7 @@ def search(
 
     with _errors(verbose):
         settings = load(corpus=corpus)
+        Turn(query).check()
         result = Retriever(Folder(settings.corpus, settings.max_file_bytes)).search(query, k=k)
     if as_json:
         _print_json(report.found(result))

@@ -88,7 +88,7 @@ def test_an_escalated_answer_stands_below_the_draft_with_the_reason_on_stderr(
     assert draft == "I do not know."
     assert answer == "At sea [1]."
     assert sources == ["[1] ferry.md, The ferry"]
-    assert "Asking gpt-oss-20b: The draft does not answer, although one passage was found." in result.stderr
+    assert "Asking gpt-oss-20b: The draft does not answer, although passages were found." in result.stderr
 
 
 def test_an_answer_as_json_has_the_documented_keys(

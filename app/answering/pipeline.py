@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator
 from app.answering.attempts import Attempts
 from app.answering.course import Course
 from app.answering.emitting import Emit, emitted
+from app.answering.escalation import decide
 from app.answering.events import Event, Progress
 from app.answering.policy import Policy
 from app.answering.searching import Searching
@@ -55,6 +56,7 @@ class Assistant:
     def _warm(self) -> None:
         with contextlib.suppress(EscalatorError):  # said with the first question
             self.searching.refresh()
+        decide("", None, "warm", "stop")
         importlib.import_module("openai")  # last, because an answer of quotes does without
 
     async def found(self, search: asyncio.Future[Service], emit: Emit) -> Service:

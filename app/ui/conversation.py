@@ -71,7 +71,15 @@ class Conversation:
         """Take the small model's draft back in place of the large model's answer."""
         if message in self._views:
             index, view = self._views[message]
-            self._history[index] = Exchange(self._history[index].question, await view.keep_draft())
+            await view.keep_draft()
+            self._stands(index, self._history[index].question, view)
+
+    def _stands(self, index: int, question: str, view: TurnView) -> None:
+        """Remember what stands on the screen, for the models and for the buttons."""
+        if view.text:
+            self._history[index : index + 1] = [Exchange(question, view.text)]
+        if message := view.message_id:
+            self._views[message] = (index, view)
 
     def left(self, session: WebsocketSession) -> None:
         """The browser is gone: cancel its turn unless it comes back in time, at once if a new chat was begun."""
@@ -101,10 +109,7 @@ class Conversation:
             await view.stopped()
             raise
         finally:
-            if view.text:
-                self._history[index : index + 1] = [Exchange(turn.question, view.text)]
-            if message := view.message_id:
-                self._views[message] = (index, view)
+            self._stands(index, turn.question, view)
         if view.answer is not None and view.answer.attempts:
             self._answered[index] = view.answer.attempts
             if asked.settings.show_usage:

@@ -4,6 +4,8 @@ import asyncio
 
 import chainlit as cl
 
+from app.ui import steps
+
 PUSH_SECONDS = 0.05
 """A push per token costs a browser 11 s for 2,000 tokens, together 1 s."""
 
@@ -37,6 +39,10 @@ class Stream:
             self._push.cancel()
         await self._flush()
         await self.message.send()
+
+    async def fold(self, name: str) -> None:
+        """Turn the message into a closed step in the same place."""
+        await steps.fold(self.message, self.text, name)
 
     async def _later(self) -> None:
         await asyncio.sleep(PUSH_SECONDS)

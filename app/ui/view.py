@@ -113,25 +113,25 @@ class TurnView:
         message = self._message()
         return message.id if message is not None else None
 
-    async def keep_draft(self) -> str:
-        """Take the draft back: unfold it, set the other answers aside, and return its text."""
-        draft = self.draft
+    async def keep_draft(self) -> None:
+        """Take the draft back: unfold it and set the other answers aside."""
+        draft, answer = self.draft, self.answer
         assert draft is not None
-        assert self.answer is not None
+        assert answer is not None
+        if (old := self._message()) is not None:
+            await old.remove_actions()
         for number, stream in self._streams.items():
             if number != draft.id:
-                await steps.fold(
-                    stream.message, stream.text, f"Answer by {self._started[number].model}, set aside by you"
-                )
-        answer = await asyncio.to_thread(self.answer.standing, draft)
+                await stream.fold(f"Answer by {self._started[number].model}, set aside by you")
         why = answer.decision.why if answer.decision is not None and answer.decision.escalate else ""
-        kept = replace(answer, notices=(f"You kept the small answer. {why}".rstrip(),))
-        if draft.id in self._streams:
-            message = self._streams[draft.id].message
-        else:  # it stands in a comparison
-            message = await cl.Message(draft.text, author=draft.model).send()
-        await self._write(message, kept, [])
-        return draft.text
+        kept = await asyncio.to_thread(answer.standing, draft)
+        self.answer = replace(kept, notices=(f"You kept the small answer. {why}".rstrip(),))
+        if draft.id not in self._streams:  # it stood in a comparison
+            self._streams[draft.id] = Stream(draft.model)
+            await self._streams[draft.id].feed(draft.text)
+            await self._streams[draft.id].close()
+        self._comparison = None
+        await self._write(self._streams[draft.id].message, self.answer, self._offered(self.answer))
 
     async def _retrieved(self, event: Retrieved) -> None:
         assert self._search is not None
@@ -170,9 +170,7 @@ class TurnView:
     async def _fold_drafts(self) -> None:
         for draft, why in self._set_aside.items():
             if draft in self._streams:
-                await steps.fold(
-                    self._streams[draft].message,
-                    self._streams[draft].text,
+                await self._streams[draft].fold(
                     f"Draft by {self._started[draft].model}, set aside: {why}",
                 )
 
@@ -194,7 +192,7 @@ class TurnView:
             await self._comparison.close()
         for number, stream in self._streams.items():  # a large model that died in its answer
             if self._comparison is None and number != answer.attempt.id and number not in self._set_aside:
-                await steps.fold(stream.message, stream.text, f"Answer by {self._started[number].model}, not finished")
+                await stream.fold(f"Answer by {self._started[number].model}, not finished")
         await self._write(message, answer, self._offered(answer))
 
     async def _write(self, message: cl.Message, answer: Answer, buttons: list[str]) -> None:
@@ -227,8 +225,9 @@ class TurnView:
             return []
         if self._comparison is not None:
             return [KEEP] if self.draft is not None else []
-        asked = [KEEP] if kept.role == "large" and self.draft is not None else [ASK] if kept.role == "small" else []
-        return [*asked, COMPARE]
+        if kept.role == "large":
+            return [KEEP, COMPARE] if self.draft is not None else [COMPARE]
+        return [COMPARE] if any(attempt.role == "large" for attempt in answer.attempts) else [ASK, COMPARE]
 
     def _button(self, name: str, message: str) -> cl.Action:
         label, icon = LABELS[name]

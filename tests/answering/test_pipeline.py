@@ -34,9 +34,10 @@ from tests.support.scripted import Script
 FERRY = "# The ferry\n\nThe ferry leaves at 9:30 from the old harbour. Tickets are sold on board.\n"
 LONG = "The ferry waits for the tide before it leaves, and the tide turns late. " * 4
 
-PARTS = ["The beginning", "The timetable", "The old engine", "A hard winter", "The fare", "The crew", "Fog", "The end"]
-ESSAY = " ".join(
-    f"{part} of the ferry fills chapter {n} of the harbour's own chronicle." for n, part in enumerate(PARTS)
+PARTS = ["its beginning", "the timetable", "the old engine", "a hard winter", "the fare", "the crew", "fog", "the end"]
+ESSAY = (
+    " ".join(f"Chapter {number} of the chronicle of the ferry tells of {part}." for number, part in enumerate(PARTS))
+    * 2
 )
 
 LETTERS = {
@@ -345,10 +346,11 @@ async def test_comparing_has_both_models_write_on_the_same_passages(
 async def test_refining_has_long_drafts_polished_and_leaves_short_ones(
     model_cache: Callable[..., Path], corpus: Path
 ) -> None:
+    (corpus / "chronicle.md").write_text(f"# Chronicle\n\n{ESSAY}\n", encoding="utf-8")
     cache = model_cache(small(say=ESSAY, when={"Where": "On board [1]."}), large(say="Polished [1]."))
     assistant = Assistant(settings_for(cache, corpus))
 
-    polished = await asked(assistant, "When does the ferry leave?", mode="refine")
+    polished = await asked(assistant, "What is in the chronicle of the ferry?", mode="refine")
     left = await asked(assistant, "Where are tickets sold?", mode="refine")
     await assistant.close()
 

@@ -209,6 +209,10 @@ class Chat:
         await self.until(lambda: self._turns > before, seconds)
         return self.answers[-1]
 
+    async def settings(self, **chosen: str) -> None:
+        """Choose settings behind the gear."""
+        await self._socket.call("chat_settings_change", chosen)
+
     async def stop(self) -> None:
         """Press the stop button."""
         await self._socket.emit("stop")

@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from reportlab.pdfgen.canvas import Canvas
@@ -132,7 +133,8 @@ async def soon(true: Callable[[], bool], seconds: float) -> float:
 async def test_a_turn_is_a_search_step_a_model_step_a_streamed_answer_and_its_source(chat: Chat) -> None:
     answer = await chat.ask("When does the ferry leave?")
 
-    search, model = chat.steps
+    search, model, ledger = chat.steps
+    assert ledger["name"].startswith("Ledger: ")
     assert search["name"].startswith("Found 2 passages in 2 documents in ")
     assert "Searched for: When does the ferry leave?" in search["output"]
     assert "| [1] | ferry.md, The ferry |" in search["output"]
@@ -144,7 +146,7 @@ async def test_a_turn_is_a_search_step_a_model_step_a_streamed_answer_and_its_so
     [source] = chat.sources(answer)
     assert (source["name"], source["display"]) == ("[1] ferry.md, The ferry", "page")
     assert "The ferry leaves at 9:30 from the old harbour." in (await chat.content(source)).decode()
-    assert not chat.actions
+    assert [action["label"] for action in chat.actions.values()] == ["Ask the large model", "Compare both"]
 
 
 async def test_an_answer_comes_in_pieces(house: House, chat: Chat) -> None:
@@ -203,7 +205,7 @@ async def test_a_draft_is_folded_under_its_reason_above_the_large_models_answer(
 ) -> None:
     answer = await chat.ask(question)
 
-    search, asked_small, folded, asked_large, message = [row for row in chat.rows.values() if row["type"] in SHOWN]
+    search, asked_small, folded, asked_large, message, _ = [row for row in chat.rows.values() if row["type"] in SHOWN]
     assert search["name"].startswith("Found ")
     assert asked_small["name"].startswith("phi-4-mini · ")
     assert (folded["type"], folded["output"]) == ("llm", draft)
@@ -215,7 +217,11 @@ async def test_a_draft_is_folded_under_its_reason_above_the_large_models_answer(
     streamed = [data["id"] for name, data in chat.history if name == "stream_start"]
     assert streamed == [folded["id"], answer["id"]]
     assert folded["createdAt"] < asked_large["createdAt"] < answer["createdAt"]
-    assert [action["label"] for action in chat.actions.values()] == ["Keep the small answer"]
+    assert [action["label"] for action in chat.actions.values()] == ["Keep the small answer", "Compare both"]
+
+
+def button(chat: Chat, label: str) -> dict[str, Any]:
+    return next(action for action in chat.actions.values() if action["label"] == label)
 
 
 SHOWN = ("tool", "llm", "assistant_message")
@@ -224,7 +230,7 @@ SHOWN = ("tool", "llm", "assistant_message")
 async def test_the_small_answer_that_was_kept_is_what_the_next_question_builds_on(house: House, chat: Chat) -> None:
     final = await chat.ask("Explain why the tide turns late.")
     [folded] = chat.of_type("llm")
-    [keep] = chat.actions.values()
+    keep = button(chat, "Keep the small answer")
 
     await chat.press(keep)
 
@@ -232,7 +238,7 @@ async def test_the_small_answer_that_was_kept_is_what_the_next_question_builds_o
     await chat.until(lambda: chat.rows[final["id"]]["type"] == "llm")
     assert chat.rows[folded["id"]]["output"].startswith("It turns late [1].")
     assert chat.rows[final["id"]]["name"] == "Answer by gpt-oss-20b, set aside by you"
-    assert not chat.actions
+    assert [action["label"] for action in chat.actions.values()] == ["Compare both"]
     await chat.ask("And when does the ferry leave?")
     _, *earlier, _ = house.models.prompts[-1].data["messages"]
     assert earlier == [
@@ -251,12 +257,69 @@ async def test_the_large_answer_is_what_the_next_question_builds_on_otherwise(ho
 
 @pytest.mark.parametrize(("mode", "models"), [("small", [SMALL]), ("large", [LARGE]), ("auto", [SMALL, LARGE])])
 async def test_the_mode_chooses_who_is_asked(house: House, chat: Chat, mode: str, models: list[Script]) -> None:
-    assert [option["id"] for option in chat.modes[0]["options"]] == ["auto", "small", "large"]
+    assert [option["id"] for option in chat.modes[0]["options"]] == ["auto", "small", "large", "compare", "refine"]
 
     answer = await chat.ask("Explain why the tide turns late.", mode)
 
     assert [asked.data["model"] for asked in house.models.prompts] == [model.full_id for model in models]
     assert answer["name"] == models[-1].alias
+
+
+async def test_comparing_shows_both_answers_in_one_element(house: House, chat: Chat) -> None:
+    message = await chat.ask("Explain why the tide turns late.", "compare")
+
+    *_, element = [item for item in chat.elements if item["name"] == "Compare"]
+    assert element["forId"] == message["id"]
+    assert [answer["name"] for answer in element["props"]["answers"]] == ["phi-4-mini", "gpt-oss-20b"]
+    assert [answer["text"] for answer in element["props"]["answers"]] == [SMALL.when["tide"], LARGE.when["tide"]]
+    assert "Sources: [1] tide.md, The tide" in message["output"]
+
+    await chat.press(button(chat, "Keep the small answer"))
+
+    await chat.until(lambda: any(row["output"].startswith("It turns late [1].") for row in chat.rows.values()))
+    await chat.ask("And when does the ferry leave?")
+    assert {"role": "assistant", "content": "It turns late [1]."} in house.models.prompts[-1].data["messages"]
+
+
+async def test_refining_lets_the_large_model_polish_a_long_draft(house: House, chat: Chat) -> None:
+    await chat.ask("What does the journal of the museum say?", "refine")
+
+    asked = [prompt.data for prompt in house.models.prompts]
+    assert [data["model"] for data in asked] == [SMALL.full_id, LARGE.full_id]
+
+
+async def test_the_large_model_is_asked_when_its_button_is_pressed_and_the_draft_is_not_written_again(
+    house: House, chat: Chat
+) -> None:
+    draft = await chat.ask("When does the ferry leave?")
+
+    await chat.press(button(chat, "Ask the large model"))
+
+    await chat.until(lambda: chat.rows[draft["id"]]["type"] == "llm")
+    await chat.until(lambda: any(action["label"] == "Keep the small answer" for action in chat.actions.values()))
+    assert chat.rows[draft["id"]]["name"].endswith("set aside: You asked for the large model.")
+    assert [asked.data["model"] for asked in house.models.prompts] == [SMALL.full_id, LARGE.full_id]
+
+
+async def test_both_are_compared_when_the_button_is_pressed_without_asking_the_small_one_again(
+    house: House, chat: Chat
+) -> None:
+    await chat.ask("When does the ferry leave?")
+
+    await chat.press(button(chat, "Compare both"))
+
+    await chat.until(lambda: any(item["name"] == "Compare" for item in chat.elements))
+    await chat.until(lambda: any(action["label"] == "Keep the small answer" for action in chat.actions.values()))
+    assert [asked.data["model"] for asked in house.models.prompts] == [SMALL.full_id, LARGE.full_id]
+
+
+async def test_the_dial_is_turned_for_one_conversation(house: House, chat: Chat) -> None:
+    await chat.settings(dial="never")
+
+    kept = await chat.ask("Explain why the tide turns late.")
+
+    assert kept["name"] == "phi-4-mini"
+    assert [asked.data["model"] for asked in house.models.prompts] == [SMALL.full_id]
 
 
 async def test_stop_ends_the_models_work_and_the_next_question_is_answered(house: House, chat: Chat) -> None:
