@@ -59,11 +59,13 @@ def ask(
 
     with _errors(verbose):
         turn = Turn(question, (), mode_named(mode))
-        answer = asyncio.run(_ask(turn, load(corpus=corpus), None if as_json else sys.stdout.write))
+        settings = load(corpus=corpus)
+        answer = asyncio.run(_ask(turn, settings, None if as_json else sys.stdout.write))
     if as_json:
         from app import report
+        from app.answering.ledger import Prices
 
-        _print_json(report.answer(answer))
+        _print_json(report.answer(answer, Prices.parse(settings.prices)))
     else:
         _print_sources(answer)
     if answer.attempt is None and answer.notices:

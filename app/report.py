@@ -1,8 +1,9 @@
 """Answers and hits as JSON, the machine-readable surface of the command line; its keys are kept stable."""
 
+from dataclasses import asdict
 from typing import Any
 
-from app.answering.ledger import Metrics
+from app.answering.ledger import Metrics, Prices, blend
 from app.answering.turn import Answer, Attempt
 from app.documents.pages import Place
 from app.retrieval.index import Hit
@@ -19,8 +20,8 @@ def found(result: Found) -> dict[str, Any]:
     }
 
 
-def answer(result: Answer) -> dict[str, Any]:
-    """What `escalator ask --json` prints."""
+def answer(result: Answer, prices: Prices) -> dict[str, Any]:
+    """What `escalator ask --json` prints; the ledger is that of this one turn, its costs are in US dollars."""
     decision = result.decision
     escalated = {"code": decision.code, "why": decision.why} if decision is not None and decision.escalate else None
     return {
@@ -30,7 +31,7 @@ def answer(result: Answer) -> dict[str, Any]:
         "model": result.attempt.model if result.attempt and result.attempt.role != "extractive" else None,
         "escalated": result.escalated,
         "reason": escalated,
-        "attempts": [_attempt(attempt) for attempt in result.attempts],
+        "attempts": [_attempt(attempt, prices) for attempt in result.attempts],
         "citations": [
             {
                 "sentence": citation.sentence,
@@ -56,6 +57,7 @@ def answer(result: Answer) -> dict[str, Any]:
         "unknown_words": list(result.found.unknown_words) if result.found else [],
         "notices": list(result.notices),
         "metrics": metrics(result.metrics),
+        "ledger": {"prices_of": prices.date, **asdict(blend([result.attempts], prices))},
     }
 
 
@@ -68,6 +70,7 @@ def metrics(result: Metrics) -> dict[str, float | int | None]:
     return {
         "retrieve_ms": rounded(result.retrieve_ms),
         "prompt_ms": rounded(result.prompt_ms),
+        "sent_ms": rounded(result.sent_ms),
         "first_token_ms": rounded(result.first_token_ms),
         "total_ms": rounded(result.total_ms),
         "prompt_tokens": result.prompt_tokens,
@@ -95,7 +98,7 @@ def _hit(hit: Hit) -> dict[str, Any]:
     }
 
 
-def _attempt(attempt: Attempt) -> dict[str, Any]:
+def _attempt(attempt: Attempt, prices: Prices) -> dict[str, Any]:
     return {
         "role": attempt.role,
         "model": attempt.model,
@@ -103,4 +106,5 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
         "text": attempt.text,
         "finish": attempt.finish,
         "metrics": metrics(attempt.metrics),
+        "cost": prices.cost(attempt, attempt.role) if attempt.role != "extractive" else 0.0,
     }

@@ -22,7 +22,8 @@ FERRY = "# The ferry\n\nThe ferry leaves at 9:30 from the old harbour. Tickets a
 LONG = "The ferry waits for the tide before it leaves, and the tide turns late. " * 4
 
 METRICS = {
-    "retrieve_ms", "prompt_ms", "first_token_ms", "total_ms", "prompt_tokens", "completion_tokens", "tokens_per_s",
+    "retrieve_ms", "prompt_ms", "sent_ms", "first_token_ms", "total_ms",
+    "prompt_tokens", "completion_tokens", "tokens_per_s",
 }  # fmt: skip
 
 
@@ -105,11 +106,11 @@ def test_an_answer_as_json_has_the_documented_keys(
     for answer in (kept, escalated):
         assert set(answer) == {
             "answer", "rendered", "mode", "model", "escalated", "reason", "attempts", "citations", "evidence",
-            "unknown_words", "notices", "metrics",
+            "unknown_words", "notices", "metrics", "ledger",
         }  # fmt: skip
         assert set(answer["metrics"]) == METRICS
         for attempt in answer["attempts"]:
-            assert set(attempt) == {"role", "model", "host", "text", "finish", "metrics"}
+            assert set(attempt) == {"role", "model", "host", "text", "finish", "metrics", "cost"}
             assert set(attempt["metrics"]) == METRICS
             assert attempt["host"].startswith("127.0.0.1:")
         for citation in answer["citations"]:

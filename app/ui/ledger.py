@@ -13,7 +13,7 @@ async def show(answered: Sequence[Sequence[Attempt]], answer: Answer, prices: Pr
     whole = blend(answered, prices)
     if not whole.turns:
         return
-    name = f"Ledger: {_seconds(answer.metrics.total_ms)} s, {_money(_cost(answer, prices))} in a cloud"
+    name = f"Ledger: {_seconds(_time(answer))} s, {_money(_cost(answer, prices))} in a cloud"
     step = await steps.begin(name, "receipt")
     step.output = table(answered, answer, prices)
     await steps.end(step, name)
@@ -75,6 +75,10 @@ def _row(attempt: Attempt, prices: Prices) -> str:
 
 def _cost(answer: Answer, prices: Prices) -> float:
     return sum(prices.cost(attempt, attempt.role) for attempt in answer.attempts if attempt.role != "extractive")
+
+
+def _time(answer: Answer) -> float:
+    return sum(attempt.metrics.total_ms or 0.0 for attempt in answer.attempts)
 
 
 def _seconds(ms: float | None) -> str:

@@ -30,6 +30,7 @@ from app.answering.turn import Answer, Exchange, Turn
 from app.settings import ROOT
 from tests.support.runtime import settings_for
 from tests.support.scripted import Script
+from tests.support.servers import Asked, Fault, FaultProxy
 
 FERRY = "# The ferry\n\nThe ferry leaves at 9:30 from the old harbour. Tickets are sold on board.\n"
 LONG = "The ferry waits for the tide before it leaves, and the tide turns late. " * 4
@@ -418,3 +419,67 @@ async def test_the_dial_at_always_sends_every_draft_on(model_cache: Callable[...
     assert answer.decision is not None
     assert answer.decision.code == "routed"
     assert answer.escalated
+
+
+class LargeFails(FaultProxy):
+    """Spoils what the large model answers; the small one's drafts pass."""
+
+    async def respond(self, asked: Asked, writer: asyncio.StreamWriter) -> None:
+        if b"gpt-oss-20b" in asked.body:
+            await super().respond(asked, writer)
+        else:
+            await self._forward(asked, writer, Fault())
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        (Fault(status=500), "gpt-oss-20b"),
+        (Fault(status=503), "gpt-oss-20b"),
+        (Fault(how="cut"), "refused or lost"),
+        (Fault(how="cut", after=1_500), "lost"),
+        (Fault(how="stall", after=1_500), "stood still"),
+        (Fault(how="stall", after=1), "gpt-oss-20b"),
+    ],
+    ids=["refuses", "unavailable", "never starts", "dies in its answer", "stalls in its answer", "stays silent"],
+)
+async def test_a_large_model_that_fails_leaves_the_draft_and_a_sentence(
+    model_cache: Callable[..., Path], corpus: Path, fault: Fault, says: str
+) -> None:
+    cache = model_cache(small(say="I do not know."), large(say=LONG * 3))
+    source = Assistant(settings_for(cache, corpus))
+    root = (await source.models.find()).root
+    async with LargeFails(root, fault) as proxy:
+        quick = {"first_token_seconds": 0.5, "stall_seconds": 0.5, "retries": 0}
+        assistant = Assistant(settings_for(None, corpus, endpoint=proxy.url, **quick))
+        events = await events_of(assistant, Turn("When does the ferry leave?"))
+        await assistant.close()
+    await source.close()
+
+    [failed] = [event for event in events if isinstance(event, Failed)]
+    answer = events[-1].answer  # type: ignore[union-attr]
+    assert failed.kept_attempt == 1
+    assert says in str(failed.error)
+    assert answer.text == "I do not know."
+    assert answer.notices == (str(failed.error),)
+    assert not answer.escalated
+
+
+async def test_each_reason_escalates_once(model_cache: Callable[..., Path], corpus: Path) -> None:
+    drafts = {
+        "northbound": "I do not know.",
+        "eastbound": "I am not sure.",
+        "westbound": "The tide turns. " * 30,
+        "southbound": "<|end|>",
+        "inbound": "The ferry leaves at 9:30 [1].",
+    }
+    cache = model_cache(small(say="Script missing.", when=drafts), large(say="I do not know."))
+    assistant = Assistant(settings_for(cache, corpus))
+    codes = []
+
+    for word in drafts:
+        events = await events_of(assistant, Turn(f"When does the {word} ferry leave?"))
+        codes.append([event.code for event in events if isinstance(event, Escalated)])
+    await assistant.close()
+
+    assert codes == [["abstained"], ["unsure"], ["repeated"], ["empty"], []]

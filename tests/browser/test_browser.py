@@ -146,6 +146,13 @@ def ask(page: Page, question: str) -> None:
     page.locator("#chat-submit").click()
 
 
+def choose(page: Page, mode: str) -> None:
+    """Take a mode from the menu in the composer."""
+    page.locator("#mode-picker-trigger-mode").click()
+    page.get_by_text(mode, exact=True).last.click()
+    expect(page.locator("#mode-picker-trigger-mode")).to_contain_text(mode)
+
+
 def answer(page: Page, text: str) -> None:
     """Wait for an answer with its sources."""
     expect(page.locator(".ai-message").filter(has_text=text).last).to_contain_text("Sources:", timeout=30_000)
@@ -253,6 +260,79 @@ def test_nothing_is_wider_than_the_screen(app: App, browser: Browser, width: int
         fits(page, f"{width}-{theme}-kept")
 
 
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1200])
+def test_both_models_can_be_compared_on_any_screen(app: App, browser: Browser, width: int, theme: str) -> None:
+    with tab(browser, app, width=width, height=844, theme=theme) as page:
+        choose(page, "Compare")
+        ask(page, UNSURE["question"])
+
+        answer(page, "Both models on the same passages:")
+        columns = page.locator(".compare > div")
+        expect(columns).to_have_count(2)
+        expect(columns.nth(0)).to_contain_text(words(UNSURE["small"]))
+        expect(columns.nth(1)).to_contain_text(words(UNSURE["large"]))
+        left, right = columns.nth(0).bounding_box(), columns.nth(1).bounding_box()
+        assert left is not None
+        assert right is not None
+        assert (left["y"] == right["y"]) == (width > 800)
+        fits(page, f"{width}-{theme}-compared")
+
+        page.get_by_role("button", name=re.compile("^Ledger: ")).click()
+        expect(page.get_by_text("always the large model")).to_be_visible()
+        page.get_by_text("Nothing was paid").scroll_into_view_if_needed()
+        fits(page, f"{width}-{theme}-ledger")
+
+        page.get_by_role("button", name="Keep the small answer").click()
+        expect(page.locator(".ai-message").filter(has_text="You kept the small answer").last).to_be_visible()
+        fits(page, f"{width}-{theme}-compared-kept")
+
+
+@pytest.mark.parametrize(("width", "theme"), [(390, "dark"), (1200, "light")])
+def test_the_large_model_answers_when_it_is_asked_and_both_can_be_seen_beside_each_other(
+    app: App, browser: Browser, width: int, theme: str
+) -> None:
+    with tab(browser, app, width=width, height=844, theme=theme) as page:
+        ask(page, KEPT["question"])
+        answer(page, words(KEPT["small"]))
+        page.get_by_role("button", name="Ask the large model").click()
+
+        expect(page.get_by_text("set aside: You asked for the large model.")).to_be_visible()
+        expect(page.get_by_role("button", name="Keep the small answer")).to_be_visible()
+        fits(page, f"{width}-{theme}-asked")
+
+        page.get_by_role("button", name="Compare both").click()
+        expect(page.locator(".compare > div")).to_have_count(2)
+        fits(page, f"{width}-{theme}-asked-compared")
+
+
+@pytest.mark.parametrize(
+    ("mode", "asked"), [("Small", ["phi-4-mini"]), ("Large", ["gpt-oss-20b"]), ("Refine", ["phi-4-mini"])]
+)
+def test_the_mode_in_the_composer_chooses_who_answers(app: App, browser: Browser, mode: str, asked: list[str]) -> None:
+    with tab(browser, app) as page:
+        choose(page, mode)
+        ask(page, ASK_LIGHTHOUSE)
+
+        expect(page.get_by_role("button", name=re.compile("^Ledger: "))).to_be_visible(timeout=30_000)
+        shot(page, f"mode-{mode.lower()}")
+        for model in ("phi-4-mini", "gpt-oss-20b"):
+            expect(page.get_by_text(f"{model} · first token")).to_have_count(asked.count(model))
+
+
+def test_the_dial_behind_the_gear_keeps_drafts(app: App, browser: Browser) -> None:
+    with tab(browser, app) as page:
+        page.locator("#chat-settings-open-modal").click()
+        page.get_by_role("combobox").click()
+        page.get_by_role("option", name="never").click()
+        shot(page, "dial")
+        page.get_by_role("button", name="Confirm").click()
+        ask(page, SHORT["question"])
+
+        answer(page, words(SHORT["small"]))
+        expect(page.get_by_role("button", name="Ask the large model")).to_be_visible()
+
+
 def test_nothing_is_asked_of_another_host_whatever_an_answer_holds(app: App, browser: Browser, sink: Sink) -> None:
     (app.corpus / "lure.md").write_text(f"# The postcard\n\nA postcard shows the clockwork. {LURES}\n", "utf-8")
     with tab(browser, app) as page:
@@ -281,7 +361,7 @@ def source(page: Page, name: str) -> Locator:
 
 def words(text: str) -> str:
     """The last words of an answer, without the mark of its source."""
-    return " ".join(re.sub(r" \[\d+\]\.?$", "", text).split()[-5:])
+    return " ".join(re.sub(r"( \[\d+\])?\.?$", "", text).split()[-5:])
 
 
 OUTSIDE = """() => [...document.querySelectorAll(
