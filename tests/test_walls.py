@@ -123,12 +123,21 @@ def test_the_rule_about_streams_sees_what_it_should(code: str, found: list[int])
     assert list(unclosed(ast.parse(f"async def main():\n {code}"))) == found
 
 
+WAY = """
+    retrieval/search retrieval/index retrieval/analysis retrieval/packing answering/searching answering/prompt
+    answering/safety answering/course answering/emitting answering/attempts models/chat answering/escalation
+    answering/signals answering/phrases answering/policy answering/citations
+"""
+"""From a question to its cited answer."""
+
+
 def test_the_house_stays_small_enough_to_be_read() -> None:
     sizes = {named(path): lines(path) for path in MODULES}
 
     assert sizes["app/main.py"] < 150
     assert {name: size for name, size in sizes.items() if size > 250} == {}
     assert sum(map(code_lines, MODULES)) <= 6_000
+    assert sum(code_lines(ROOT / "app" / f"{name}.py") for name in WAY.split()) <= 1_500
     assert sizes["app/retrieval/bm25.py"] < 150
 
 
