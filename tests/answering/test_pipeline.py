@@ -465,6 +465,38 @@ async def test_a_large_model_that_fails_leaves_the_draft_and_a_sentence(
     assert not answer.escalated
 
 
+@pytest.mark.parametrize(("free_mb", "swapped"), [(9_000, False), (3_000, True)])
+async def test_models_are_swapped_where_the_memory_does_not_hold_both_and_that_is_said_before(
+    model_cache: Callable[..., Path], corpus: Path, monkeypatch: pytest.MonkeyPatch, free_mb: int, swapped: bool
+) -> None:
+    monkeypatch.setattr("app.models.memory.free_mb", lambda: free_mb)
+    cache = model_cache(small(say="I do not know.", size_mb=2_000), large(say=LONG, size_mb=3_000))
+    assistant = Assistant(settings_for(cache, corpus))
+
+    events = await events_of(assistant, Turn("When does the ferry leave?"))
+    loaded = (await assistant.models.status()).loaded
+    await assistant.close()
+
+    said = [event.text for event in events if isinstance(event, Progress)]
+    assert any("phi-4-mini is unloaded first" in text for text in said) == swapped
+    assert len(loaded) == (1 if swapped else 2)
+    assert events[-1].answer.escalated  # type: ignore[union-attr]
+
+
+async def test_a_large_model_that_is_too_big_leaves_the_draft_and_a_sentence(
+    model_cache: Callable[..., Path], corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.models.memory.free_mb", lambda: 3_000)
+    cache = model_cache(small(say="I do not know.", size_mb=1_000), large(say=LONG, size_mb=12_000))
+    assistant = Assistant(settings_for(cache, corpus))
+
+    answer = await asked(assistant, "When does the ferry leave?")
+    await assistant.close()
+
+    assert answer.text == "I do not know."
+    assert "Close other programs" in answer.notices[0]
+
+
 async def test_each_reason_escalates_once(model_cache: Callable[..., Path], corpus: Path) -> None:
     drafts = {
         "northbound": "I do not know.",
