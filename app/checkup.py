@@ -81,10 +81,13 @@ def _packages() -> Iterator[Check]:
 
 
 def _port() -> Check:
-    port = int(os.environ.get("CHAINLIT_PORT", "8000"))
+    given = os.environ.get("CHAINLIT_PORT", "8000")
+    if not given.isdecimal() or not 0 < int(given) < 65_536:
+        return Check("port", False, f"CHAINLIT_PORT is {given!r}", "Set it to a number from 1 to 65535, or unset it.")
+    port = int(given)
     with socket.socket() as probe:
         taken = probe.connect_ex(("127.0.0.1", port)) == 0
-    remedy = f"If that is not Escalator, start it on another port: chainlit run app/main.py --port {port + 1}"
+    remedy = f"If that is not Escalator, start it on another port: chainlit run app/main.py --port {port % 65_535 + 1}"
     return Check("port", None if taken else True, f"{port} is {'in use' if taken else 'free'}", remedy if taken else "")
 
 

@@ -168,7 +168,7 @@ def escalation(
 
 
 async def _ask(turn: Turn, settings: "Settings", write: Callable[[str], Any] | None) -> Answer:
-    from app.answering.events import Abstained, Escalated, Failed, Finished, Progress, Retrieved, Token
+    from app.answering.events import Abstained, AttemptEnded, Escalated, Failed, Finished, Progress, Retrieved, Token
     from app.answering.pipeline import Assistant
 
     assistant = Assistant(settings, patience=None)
@@ -184,9 +184,11 @@ async def _ask(turn: Turn, settings: "Settings", write: Callable[[str], Any] | N
                         raise error
                     case Failed(error, _):
                         typer.echo(f"\n{error}" if write else error, err=True)
-                    case Token(_, text) if write is not None:
+                    case Token(_, text) if write is not None and turn.mode != "compare":
                         write(text)
                         sys.stdout.flush()
+                    case AttemptEnded(attempt) if write is not None and turn.mode == "compare":  # they interleave
+                        write(f"{attempt.model}:\n{attempt.text}\n\n")
                     case Escalated() if write is not None:
                         write("\n")
                         sys.stdout.flush()

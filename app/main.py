@@ -17,7 +17,7 @@ from chainlit.session import WebsocketSession  # noqa: E402
 
 from app.errors import EscalatorError  # noqa: E402
 from app.settings import Dial  # noqa: E402
-from app.ui import page, starters, view  # noqa: E402
+from app.ui import buttons, page, starters  # noqa: E402
 from app.ui.conversation import Conversation, assistant, stoppable  # noqa: E402
 
 page.install()
@@ -87,24 +87,21 @@ async def answer(message: cl.Message) -> None:
     await Conversation.current().ask(message.content, (message.modes or {}).get("mode"))
 
 
-@cl.action_callback(view.KEEP)
+@cl.action_callback(buttons.KEEP)
 async def keep(action: cl.Action) -> None:
     """The button *Keep the small answer*."""
-    await action.remove()
-    await Conversation.current().keep_draft(action.payload["message"])
+    await stoppable(Conversation.current().keep_draft(action.payload["message"]))
 
 
-@cl.action_callback(view.ASK)
+@cl.action_callback(buttons.ASK)
 async def ask_large(action: cl.Action) -> None:
     """The button *Ask the large model*."""
-    await action.remove()
     await stoppable(Conversation.current().again(action.payload["message"], "large"))
 
 
-@cl.action_callback(view.COMPARE)
+@cl.action_callback(buttons.COMPARE)
 async def compare(action: cl.Action) -> None:
     """The button *Compare both*."""
-    await action.remove()
     await stoppable(Conversation.current().again(action.payload["message"], "compare"))
 
 

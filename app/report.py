@@ -57,7 +57,7 @@ def answer(result: Answer, prices: Prices) -> dict[str, Any]:
         "unknown_words": list(result.found.unknown_words) if result.found else [],
         "notices": list(result.notices),
         "metrics": metrics(result.metrics),
-        "ledger": {"prices_of": prices.date, **asdict(blend([result.attempts], prices))},
+        "ledger": {"prices_of": prices.date, **asdict(blend([result], prices))},
     }
 
 

@@ -116,11 +116,19 @@ class Settings(BaseSettings):
     bench_prompt: str = _field("What is BM25?", "The question of `escalator bench chat`.", "BENCH_PROMPT")
     bench_stream: bool = _field(True, "Whether `escalator bench chat` reports the first token.", "BENCH_STREAM")
 
+    @field_validator("corpus", "state_dir", "model_cache")
+    @classmethod
+    def _expanded(cls, given: Path | None) -> Path | None:
+        try:
+            return given.expanduser() if given is not None else None
+        except RuntimeError:
+            raise ValueError("it must be a folder, and there is no such user's home folder") from None
+
     @field_validator("corpus")
     @classmethod
     def _absolute(cls, given: Path) -> Path:
         """Seen from the working folder, else from the project; found once, for it asks the disk."""
-        here = given.expanduser().absolute()
+        here = given.absolute()
         return here if here.exists() or not (ROOT / given).exists() else ROOT / given
 
     @field_validator("model_cache")
@@ -148,6 +156,10 @@ def load(**given: Any) -> Settings:
         settings = Settings(**{names[name]: value for name, value in given.items() if value is not None})
     except ValidationError as error:
         raise SettingsError(_sentence(error)) from None
+    except UnicodeDecodeError:
+        raise SettingsError(
+            "The file .env is not UTF-8. Save it as UTF-8, without which no setting can be read."
+        ) from None
     if settings.endpoint is not None:
         _check_endpoint(settings)
     return settings
@@ -195,7 +207,8 @@ def _sentence(error: ValidationError) -> str:
     parts = []
     for problem in error.errors():
         name = str(problem["loc"][0])
-        allowed = problem["msg"].replace("Input should be", "it must be").replace("Value should", "it must")
+        allowed = problem["msg"].removeprefix("Value error, ")
+        allowed = allowed.replace("Input should be", "it must be").replace("Value should", "it must")
         parts.append(f"The setting {name} is {str(problem['input'])!r}; {allowed}.")
     return " ".join(parts)
 

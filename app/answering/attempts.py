@@ -1,16 +1,16 @@
 """One model's answer to one prompt; knows nothing of judging or of what comes after."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import partial
 
 from app.answering.confidence import ConfidenceFilter
 from app.answering.emitting import Emit
-from app.answering.events import AttemptEnded, AttemptStarted, Progress, Reasoning, Retrieved, Token
+from app.answering.events import AttemptEnded, AttemptStarted, Progress, Reasoning, Token
 from app.answering.ledger import Metrics, Stopwatch, speed
 from app.answering.prompt import Message, messages
-from app.answering.turn import Attempt, Role, Turn
+from app.answering.turn import NUMBERS, Attempt, Role, Turn
 from app.errors import ContextOverflow, ModelError
 from app.models import chat
 from app.models.foundry import Foundry, Model, Service
@@ -21,20 +21,21 @@ from app.settings import Settings
 SPARE = 0.9
 """Share of a model's context that is planned for: token counts are estimates."""
 
+LEAST_CHARS = 200
+"""What is left of the first passage at the least: without any passage there is nothing to answer from."""
+
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What is asked of a model: `repack` packs the evidence anew into so many tokens if the prompt proves too long.
+    """What is asked of a model.
 
     `draft` goes along as an unverified text, to be kept where `polish` is set; `enough` looks at the text so far and
     may end the attempt.
     """
 
-    number: int
     role: Role
     turn: Turn
-    retrieved: Retrieved
-    repack: Callable[[int], Awaitable[Retrieved]]
+    evidence: tuple[Evidence, ...]
     draft: str | None = None
     polish: bool = False
     enough: Callable[[str], bool] | None = None
@@ -52,34 +53,41 @@ class Attempts:
     async def run(self, order: Order, service: Service, emit: Emit) -> tuple[Attempt, ModelError | None]:
         """One attempt, from `AttemptStarted` to `AttemptEnded`; one that failed has the finish "error" and its text."""
         alias, other = self._aliases(order.role)
-        started = AttemptStarted(order.number, order.role, alias, service.host)
+        started = AttemptStarted(NUMBERS[order.role], order.role, alias, service.host)
         emit(started)
         answer = _Answer(started, emit, order.enough)
         failure: ModelError | None = None
         try:
-            model = await self._models.ready(alias, partial(_say, emit, order.number), instead_of=other)
+            model = await self._models.ready(alias, partial(_say, emit, NUMBERS[order.role]), instead_of=other)
             if self._models.busy(model):
-                emit(Progress(f"Waiting for {alias}: it is answering another question.", order.number))
+                emit(Progress(f"Waiting for {alias}: it is answering another question.", NUMBERS[order.role]))
             async with self._models.slot(model):
                 await self._fitted(answer, model, order)
         except ModelError as error:
             failure = error
         attempt = answer.ended()
+        if attempt.finish == "stopped":  # the server's count comes last, so it is missing
+            counts = {"prompt_tokens": self._size(order), "completion_tokens": self._count(attempt.text)}
+            attempt = replace(attempt, metrics=replace(attempt.metrics, **counts))
         emit(AttemptEnded(attempt))
         return attempt, failure
 
     async def _fitted(self, answer: "_Answer", model: Model, order: Order) -> None:
-        """Ask; a prompt that proves too long for the model's context is packed anew once."""
+        """Ask; a prompt that proves too long for the model's context goes out once more with less evidence."""
         try:
-            await self._ask(answer, model, await self._trimmed(answer, model, order))
+            await self._ask(answer, model, self._trimmed(model, order))
         except ContextOverflow as error:
-            prompt = self._size(order)
-            limit = error.limit or prompt // 2
-            self._limits[model.id] = (limit, error.prompt / prompt if error.prompt else 1.0)
-            answer.emit(Progress(f"{model.alias} takes {limit} tokens at most; it gets fewer passages.", order.number))
-            await self._ask(answer, model, await self._trimmed(answer, model, order))
+            counted = self._size(order)
+            if error.limit is not None:
+                self._limits[model.id] = (error.limit, error.prompt / counted if error.prompt else 1.0)
+                what = f"{model.alias} takes {error.limit} tokens at most"
+            else:  # the server gave no figure, so none is kept
+                order = self._within(order, counted // 2)
+                what = f"The prompt seems too long for {model.alias}"
+            _say(answer.emit, NUMBERS[order.role], f"{what}; it gets fewer passages.")
+            await self._ask(answer, model, self._trimmed(model, order))
 
-    async def _trimmed(self, answer: "_Answer", model: Model, order: Order) -> Order:
+    def _trimmed(self, model: Model, order: Order) -> Order:
         """The order with the evidence that fits a model whose context length is known.
 
         The second number that is remembered of a model is its tokens per counted one.
@@ -87,25 +95,28 @@ class Attempts:
         if model.id not in self._limits:
             return order
         limit, scale = self._limits[model.id]
-        room = int((SPARE * limit - self._output(order.role, model)) / scale)
-        if self._size(order) <= room:
+        return self._within(order, int((SPARE * limit - self._output(order.role, model)) / scale))
+
+    def _within(self, order: Order, room: int) -> Order:
+        """The order with evidence left out from its end until the prompt has `room` tokens; no number changes."""
+        while len(order.evidence) > 1 and self._size(order) > room:
+            order = replace(order, evidence=order.evidence[:-1])
+        over = self._size(order) - room
+        if over <= 0 or not order.evidence:
             return order
-        fewer = await order.repack(max(0, room - self._size(order, ())))
-        answer.emit(fewer)
-        return replace(order, retrieved=fewer)
+        first = order.evidence[0]
+        kept = max(LEAST_CHARS, int(len(first.text) * (1 - over / max(1, self._count(first.text)))))
+        text = first.text[:kept]
+        return replace(order, evidence=(replace(first, text=text, end=first.start + len(text)),))
 
     async def _ask(self, answer: "_Answer", model: Model, order: Order) -> None:
         clock = Stopwatch()
-        prompt = self._prompt(order, order.retrieved.evidence)
+        prompt = self._prompt(order)
         answer.sending(clock.ms)
         output = self._output(order.role, model)
-        stream = chat.answer(
-            self._models,
-            model,
-            prompt,
-            max_tokens=output,
-            progress=lambda text: answer.emit(Progress(text, order.number)),
-        )
+        say = partial(_say, answer.emit, NUMBERS[order.role])
+        other = self._aliases(order.role)[1]
+        stream = chat.answer(self._models, model, prompt, max_tokens=output, progress=say, instead_of=other)
         async with aclosing(stream):
             async for piece in stream:
                 if answer.take(piece):
@@ -120,16 +131,14 @@ class Attempts:
         most = self._settings.max_tokens if role == "small" else self._settings.large_max_tokens
         return min(most, self._limits[model.id][0] // 3) if model.id in self._limits else most
 
-    def _prompt(self, order: Order, evidence: Sequence[Evidence]) -> list[Message]:
-        ask = self._settings.ask_confidence and order.role == "small"
-        turn = order.turn
+    def _prompt(self, order: Order) -> list[Message]:
+        turn, ask = order.turn, self._settings.ask_confidence and order.role == "small"
         return messages(
-            turn.question, evidence, turn.history, ask_confidence=ask, draft=order.draft, polish=order.polish
+            turn.question, order.evidence, turn.history, ask_confidence=ask, draft=order.draft, polish=order.polish
         )
 
-    def _size(self, order: Order, evidence: Sequence[Evidence] | None = None) -> int:
-        prompt = self._prompt(order, order.retrieved.evidence if evidence is None else evidence)
-        return sum(self._count(message["content"]) for message in prompt)
+    def _size(self, order: Order) -> int:
+        return sum(self._count(message["content"]) for message in self._prompt(order))
 
 
 def _say(emit: Emit, number: int, text: str) -> None:

@@ -23,8 +23,9 @@ from app.answering.events import (
 )
 from app.answering.extractive import as_markdown, quotes
 from app.answering.ledger import Metrics, Stopwatch
+from app.answering.policy import POLISHED
 from app.answering.searching import nothing_found
-from app.answering.turn import Answer, Attempt, Role, Turn
+from app.answering.turn import NUMBERS, Answer, Attempt, Role, Turn
 from app.errors import EscalatorError, ModelError, NoModel
 from app.models.foundry import Service
 
@@ -80,43 +81,61 @@ class Course:
         if self.failure is not None:
             raise self.failure
 
+    async def _retrieve(self) -> Retrieved:
+        """The evidence: that of the answer that a button refers to, with what stands of it, else what is found now."""
+        earlier = self.turn.earlier
+        if earlier is None or earlier.found is None or earlier.attempt is None:
+            return await asyncio.to_thread(self.assistant.searching.retrieve, self.turn)
+        self.attempts = {attempt.id: attempt for attempt in earlier.attempts if attempt.whole}
+        self.kept = earlier.attempt if earlier.attempt.role != "extractive" else None
+        self.decision = earlier.decision
+        return Retrieved(earlier.found, earlier.evidence, (), 0.0)
+
     async def _generate(self, service: Service, emit: Emit) -> None:
         """Have the models write what the mode asks for; what stands of it is kept."""
         match self.turn.mode:
             case "compare":
                 await self._compare(service, emit)
-            case "large" if (draft := self.turn.attempt("small")) is not None:
-                self.kept = self.attempts[draft.id] = draft
-                self.decision = Decision("requested", "You asked for the large model.")
-                await self._escalate(draft, self.decision, service, emit)
+            case "large" if (draft := self.turn.known("small")) is not None:
+                await self._escalate(draft, Decision("requested", "You asked for the large model."), service, emit)
             case "large":
-                self._keep(*await self._attempt(1, "large", service, emit))
+                self._keep(*await self._attempt("large", service, emit))
             case _:
                 await self._cascade(service, emit)
 
     async def _cascade(self, service: Service, emit: Emit) -> None:
         """The small model's draft, its judgement and, if it must be, the large model."""
         certain = await self._escalation_is_certain()
-        draft, failure = await self._attempt(1, "small", service, emit, watched=certain)
+        draft, failure = await self._attempt("small", service, emit, watched=certain)
         self.kept = draft if draft.text.strip() else None
         judge = self.assistant.policy.judge
         decision = await asyncio.to_thread(judge, self.turn, self._found().evidence, draft, failure)
         self.decision = decision
         emit(Judged(draft.id, decision))
-        if self.turn.mode == "small" or decision.code is None:
+        if decision.code is None:
             self._keep(draft, failure)
-        else:
+            return
+        try:
             await self._escalate(draft, decision, service, emit)
+        except ModelError as error:
+            if failure is None:
+                raise
+            raise NoModel(f"{failure} {error}") from error  # neither hides the other
 
     async def _compare(self, service: Service, emit: Emit) -> None:
         """Both models at once on the same evidence; the large one's answer stands until somebody chooses."""
-        both = await asyncio.gather(
-            self._known_or_asked(1, "small", service, emit), self._known_or_asked(2, "large", service, emit)
-        )
-        for attempt, failure in both:
-            if attempt.text.strip():
-                self.kept = attempt
-            self.failure = failure or self.failure
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._known_or_asked(role, service, emit)) for role in ("small", "large")]
+        results = [task.result() for task in tasks]
+        whole = [attempt for attempt, _ in results if attempt.whole]
+        partial = [attempt for attempt, _ in results if attempt.text.strip()]
+        self.kept = next(iter([*reversed(whole), *partial]), None)
+        if failures := [failure for _, failure in results if failure is not None]:
+            raise NoModel(" ".join(map(str, failures)))
+
+    async def _known_or_asked(self, role: Role, service: Service, emit: Emit) -> tuple[Attempt, ModelError | None]:
+        known = self.turn.known(role)
+        return (replay(known, emit), None) if known is not None else await self._attempt(role, service, emit)
 
     async def _escalate(self, draft: Attempt, decision: Decision, service: Service, emit: Emit) -> None:
         """The large model's attempt, with wider evidence; the draft stands if it brings no text."""
@@ -127,17 +146,17 @@ class Course:
                 "a larger model."
             )
         assert decision.code is not None
-        polish = self.turn.mode == "refine" and decision.code == "routed"
+        polish = decision.code == "routed" and self.turn.mode == "refine" and len(draft.text) >= POLISHED
         wider = await asyncio.to_thread(self.assistant.searching.widen, self.turn, self._found())
         if len(wider.evidence) > len(self._found().evidence) and not polish:
             self.retrieved = wider
             emit(wider)
-        emit(Escalated(draft.id, draft.id + 1, decision.code, decision.why))
+        emit(Escalated(draft.id, NUMBERS["large"], decision.code, decision.why))
         given = draft.text if polish or decision.code in ("cut_off", "short") else None
-        answer, failure = await self._attempt(draft.id + 1, "large", service, emit, draft=given, polish=polish)
+        answer, failure = await self._attempt("large", service, emit, draft=given, polish=polish)
         if failure or not answer.text.strip():
             raise failure or NoModel(f"{answer.model} gave an empty answer, so the draft stands.")
-        self.kept = answer
+        self.kept, self.decision = answer, decision
 
     def _keep(self, attempt: Attempt, failure: ModelError | None) -> None:
         self.kept = attempt if attempt.text.strip() else None
@@ -153,7 +172,6 @@ class Course:
 
     async def _attempt(
         self,
-        number: int,
         role: Role,
         service: Service,
         emit: Emit,
@@ -163,22 +181,14 @@ class Course:
         polish: bool = False,
     ) -> tuple[Attempt, ModelError | None]:
         enough = (lambda text: opening(text) is not None) if watched else None
-        order = Order(number, role, self.turn, self._found(), self._retrieve, draft, polish, enough)
+        order = Order(role, self.turn, self._found().evidence, draft, polish, enough)
         attempt, failure = await self.assistant.attempts.run(order, service, emit)
-        self.attempts[number] = attempt
+        self.attempts[attempt.id] = attempt
         return attempt, failure
-
-    async def _known_or_asked(
-        self, number: int, role: Role, service: Service, emit: Emit
-    ) -> tuple[Attempt, ModelError | None]:
-        if (known := self.turn.attempt(role)) is None:
-            return await self._attempt(number, role, service, emit)
-        self.attempts[known.id] = replay(known, emit)
-        return known, None
 
     async def _quote(self, emit: Emit) -> None:
         """The extractive answer: the best sentences, quoted; it stands."""
-        number = max(self.attempts, default=0) + 1
+        number = NUMBERS["extractive"]
         clock = Stopwatch()
         found = await asyncio.to_thread(quotes, self.turn.question, self._found().evidence)
         metrics = Metrics(first_token_ms=clock.ms, total_ms=clock.ms)
@@ -187,10 +197,6 @@ class Course:
         self.citations = tuple(
             Citation(q.text, q.evidence.number, q.evidence.file, q.evidence.place, q.start, q.end, True) for q in found
         )
-
-    async def _retrieve(self, room: int | None = None) -> Retrieved:
-        self.retrieved = await asyncio.to_thread(self.assistant.searching.retrieve, self.turn, room)
-        return self.retrieved
 
     def _found(self) -> Retrieved:
         assert self.retrieved is not None
@@ -204,7 +210,7 @@ class Course:
     def _answer(self) -> Answer:
         retrieved = self.retrieved
         return Answer(
-            turn=self.turn,
+            turn=replace(self.turn, earlier=None),
             found=retrieved.found if retrieved else None,
             evidence=retrieved.evidence if retrieved else (),
             attempts=tuple(self.attempts[number] for number in sorted(self.attempts)),

@@ -107,7 +107,7 @@ def decide(
 
 def opening(draft: str, *, found: bool = True) -> Decision | None:
     """What can be told of a draft while it is written: that it declines (where passages were found) or loops."""
-    if loops(draft):
+    if loops(bare(draft)):
         return _hard("repeated", "The draft repeats itself.")
     begun = sentences(own_words(draft[:1_000]))
     if found and len(begun) > 1 and abstains(draft[:1_000]):

@@ -1,7 +1,7 @@
 """What happens while a turn is answered; every face translates these and nothing else.
 
     Started  Retrieved  Progress*  ( Abstained | Attempt+ )  Cited?  Finished
-    Attempt = AttemptStarted  ( Progress | Reasoning | Token | Retrieved )*  AttemptEnded  Judged?  Retrieved?
+    Attempt = AttemptStarted  ( Progress | Reasoning | Token )*  AttemptEnded  Judged?  Retrieved?
 
 `Escalated` stands between two attempts; in the mode "compare" two attempts interleave, told apart by id. `Failed` may
 stand anywhere before `Finished`, which always comes last.

@@ -1,13 +1,13 @@
 """What answers cost: time, tokens, and the money that a cloud would have taken for them."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from app.answering.turn import Attempt
+    from app.answering.turn import Answer, Attempt
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,23 +68,32 @@ class Blend:
     large_cost: float
 
 
-def blend(turns: Iterable[Sequence["Attempt"]], prices: Prices) -> Blend:
-    """The cascade against each model alone, over the turns in which a model was asked."""
-    asked = [[attempt for attempt in turn if attempt.role != "extractive"] for turn in turns]
-    asked = [attempts for attempts in asked if attempts]
-    small = [attempt for attempts in asked for attempt in attempts if attempt.role == "small"]
-    large = [attempt for attempts in asked for attempt in attempts if attempt.role == "large"]
-    last_large = [next((a for a in reversed(attempts) if a.role == "large"), attempts[0]) for attempts in asked]
+def blend(answers: Iterable["Answer"], prices: Prices) -> Blend:
+    """The cascade against each model alone, over the turns in which a model was asked.
+
+    Where both were asked at once, the turn took as long as the slower one.
+    """
+    asked = [(answer, [a for a in answer.attempts if a.role != "extractive"]) for answer in answers]
+    asked = [(answer, attempts) for answer, attempts in asked if attempts]
+    small = [attempt for _, attempts in asked for attempt in attempts if attempt.role == "small"]
+    large = [attempt for _, attempts in asked for attempt in attempts if attempt.role == "large"]
+    last_large = [next((a for a in reversed(attempts) if a.role == "large"), attempts[0]) for _, attempts in asked]
     return Blend(
         turns=len(asked),
-        escalated=sum(len({attempt.role for attempt in attempts}) > 1 for attempts in asked),
-        latency_ms=_mean(sum(attempt.metrics.total_ms or 0 for attempt in attempts) for attempts in asked),
+        escalated=sum(answer.escalated for answer, _ in asked),
+        latency_ms=_mean(model_ms(answer) for answer, _ in asked),
         small_latency_ms=_mean(attempt.metrics.total_ms or 0 for attempt in small),
         large_latency_ms=_mean(attempt.metrics.total_ms or 0 for attempt in large),
-        cost=_mean(sum(prices.cost(a, a.role) for a in attempts) for attempts in asked) or 0.0,
+        cost=_mean(sum(prices.cost(a, a.role) for a in attempts) for _, attempts in asked) or 0.0,
         small_cost=_mean(prices.cost(attempt, "small") for attempt in small) or 0.0,
         large_cost=_mean(prices.cost(attempt, "large") for attempt in last_large) or 0.0,
     )
+
+
+def model_ms(answer: "Answer") -> float:
+    """How long models wrote for an answer, in milliseconds."""
+    times = [attempt.metrics.total_ms or 0.0 for attempt in answer.attempts]
+    return max(times, default=0.0) if answer.turn.mode == "compare" else sum(times)
 
 
 def speed(tokens: int | None, first_ms: float | None, total_ms: float) -> float | None:

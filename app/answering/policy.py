@@ -15,6 +15,9 @@ from app.settings import Dial, Settings
 
 log = logging.getLogger(__name__)
 
+START: Mapping[Dial, float] = {"often": 0.8 * THRESHOLD}
+"""The threshold of a corpus without enough turns, where it is not THRESHOLD."""
+
 SHARE: Mapping[Dial, float] = {"when needed": 0.2, "often": 0.5}
 """Share of recent turns that the soft score may send on: a fixed limit flags 1 % in one corpus and 87 % in another."""
 
@@ -39,8 +42,8 @@ class Policy:
         self._lock = threading.Lock()
 
     def dial(self, turn: Turn) -> Dial:
-        """The turn's dial, else the settings' one."""
-        return turn.dial or self._settings.escalate
+        """The turn's dial, else the settings' one; in the mode "small" it stands at never."""
+        return "never" if turn.mode == "small" else turn.dial or self._settings.escalate
 
     def judge(self, turn: Turn, evidence: Sequence[Evidence], draft: Attempt, failure: ModelError | None) -> Decision:
         """The decision on a draft as mode, dial and ration have it; the soft score is remembered."""
@@ -68,13 +71,13 @@ class Policy:
 
         The question's own earlier score does not count, so that it meets the same limit when it is asked again.
         """
-        share = SHARE.get(dial)
+        start, share = START.get(dial, THRESHOLD), SHARE.get(dial)
         if share is None:
-            return THRESHOLD
+            return start
         own = _key(question)
         scores = sorted([score for key, score in self._scores().items() if key != own][-REMEMBERED:])
         if len(scores) < ENOUGH:
-            return THRESHOLD
+            return start
         return max(LEAST, scores[int((1 - share) * len(scores))])
 
     def remember(self, question: str, decision: Decision) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Literal, TypedDict
 
+from app.answering.phrases import bare
 from app.answering.safety import defused, fence_token
 from app.answering.turn import Exchange
 from app.retrieval.packing import Evidence
@@ -59,7 +60,9 @@ def messages(
     earlier: list[Message] = []
     for exchange in _recent(history):
         earlier.append({"role": "user", "content": defused(exchange.question)})
-        earlier.append({"role": "assistant", "content": defused(exchange.answer)})
+        earlier.append(
+            {"role": "assistant", "content": defused(bare(exchange.answer))}
+        )  # its marks name other passages
     rules = RULES + (ASK_CONFIDENCE if ask_confidence else "")
     return [{"role": "system", "content": rules}, *earlier, {"role": "user", "content": asked}]
 

@@ -26,8 +26,8 @@ class Searching:
         """Read what is new in the corpus; raises CorpusError."""
         self._retriever.refresh()
 
-    def retrieve(self, turn: Turn, room: int | None = None) -> Retrieved:
-        """Search and pack, into `room` tokens where a model's context leaves less than the settings allow.
+    def retrieve(self, turn: Turn) -> Retrieved:
+        """Search and pack.
 
         Raises CorpusError if the corpus is missing or holds nothing that can be read.
         """
@@ -38,15 +38,15 @@ class Searching:
                 f"The folder {self._settings.corpus} holds no document that can be read. Put Markdown, text or "
                 f"PDF files into it and ask again. {reasons}".rstrip()
             )
-        found = self._retriever.search(turn.question, _questions(turn))
+        found = self._retriever.search(turn.question, _questions(turn), fresh=True)
         clock = Stopwatch()
         budget = self._settings.evidence_tokens
-        evidence = pack(found.hits, budget if room is None else min(room, budget), self._count, self._retriever.texts)
+        evidence = pack(found.hits, budget, self._count, self._retriever.texts)
         return Retrieved(found, evidence, snapshot.problems, clock.ms)
 
     def widen(self, turn: Turn, retrieved: Retrieved) -> Retrieved:
         """The evidence for the large model: what has a number, and as much again behind it."""
-        found = self._retriever.search(turn.question, _questions(turn), k=WIDE)
+        found = self._retriever.search(turn.question, _questions(turn), k=WIDE, fresh=True)
         clock = Stopwatch()
         budget = 2 * self._settings.evidence_tokens
         evidence = widen(retrieved.evidence, found.hits, budget, self._count, self._retriever.texts)

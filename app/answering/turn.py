@@ -14,6 +14,9 @@ from app.settings import Dial
 Mode = Literal["auto", "small", "large", "compare", "refine"]
 Role = Literal["small", "large", "extractive"]
 
+NUMBERS: dict[Role, int] = {"small": 1, "large": 2, "extractive": 3}
+"""The id of an attempt within its turn, and within the turns that its buttons begin."""
+
 LONGEST_QUESTION = 8_000
 """Characters; a longer one would leave no room for passages in a context of 4,096 tokens."""
 
@@ -47,24 +50,30 @@ class Attempt:
     metrics: Metrics
     confidence: str | None = None
 
+    @property
+    def whole(self) -> bool:
+        """Whether it is an answer that its model ended by itself, or at its longest length."""
+        return bool(self.text.strip()) and self.finish not in ("error", "stopped")
+
 
 @dataclass(frozen=True, slots=True)
 class Turn:
     """A question, the exchanges before it (oldest first), and how it is to be answered.
 
-    `known` are the attempts of the answer that a button refers to: they are not asked for again. `dial` overrides the
-    settings' one.
+    `earlier` is the answer that a button refers to: its evidence and its attempts are not asked for again. `dial`
+    overrides the settings' one.
     """
 
     question: str
     history: tuple[Exchange, ...] = ()
     mode: Mode = "auto"
     dial: Dial | None = None
-    known: tuple[Attempt, ...] = ()
+    earlier: "Answer | None" = None
 
-    def attempt(self, role: Role) -> Attempt | None:
-        """The latest known attempt of a role that brought a text."""
-        return next((known for known in reversed(self.known) if known.role == role and known.text.strip()), None)
+    def known(self, role: Role) -> Attempt | None:
+        """The whole answer of a role that is there already."""
+        attempts = self.earlier.attempts if self.earlier is not None else ()
+        return next((attempt for attempt in attempts if attempt.role == role and attempt.whole), None)
 
     def check(self) -> None:
         """Raises InputError for a question that is empty or too long."""
@@ -97,6 +106,11 @@ class Answer:
     def escalated(self) -> bool:
         """Whether the answer that stands is the large model's because the draft was set aside."""
         return self.decision is not None and self.attempt is not None and self.attempt.role == "large"
+
+    @property
+    def draft(self) -> Attempt | None:
+        """The small model's attempt, if it brought a text."""
+        return next((each for each in self.attempts if each.role == "small" and each.text.strip()), None)
 
     def standing(self, attempt: Attempt) -> "Answer":
         """The same turn with another attempt chosen, cited anew; not quick enough for an event loop."""

@@ -48,10 +48,13 @@ class Retriever:
         """Reads what changed in the folder; raises CorpusError."""
         return self._refreshed()[0]
 
-    def search(self, question: str, history: Sequence[str] = (), k: int = 10) -> Found:
-        """The `k` best passages for a question; `history` holds the earlier ones, oldest first. Raises CorpusError."""
+    def search(self, question: str, history: Sequence[str] = (), k: int = 10, *, fresh: bool = False) -> Found:
+        """The `k` best passages for a question; `history` holds the earlier ones, oldest first. Raises CorpusError.
+
+        `fresh` says that the folder was looked at a moment ago, so that it is not looked at again.
+        """
         started = time.perf_counter()
-        _, index = self._refreshed()
+        _, index = self._state if fresh and self._state is not None else self._refreshed()
         return search(index, question, history, k, started)
 
     def _refreshed(self) -> tuple[Snapshot, Index]:

@@ -35,9 +35,9 @@ class Comparison:
         self._columns[number]["note"] = note
         self._schedule()
 
-    def text(self, number: int) -> str:
-        """What an attempt has written so far."""
-        return self._columns[number]["text"]
+    def replace(self, number: int, text: str) -> None:
+        """Put another text into an attempt's column."""
+        self._columns[number]["text"] = text
 
     async def close(self) -> None:
         """Show everything that came."""

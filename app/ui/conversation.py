@@ -5,6 +5,7 @@ import functools
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any
 
 import chainlit as cl
@@ -12,7 +13,7 @@ from chainlit.session import WebsocketSession
 
 from app.answering.ledger import Prices
 from app.answering.pipeline import Assistant
-from app.answering.turn import Attempt, Exchange, Mode, Turn, mode
+from app.answering.turn import Exchange, Mode, Turn, mode
 from app.errors import EscalatorError
 from app.settings import Dial, load
 from app.ui import ledger
@@ -30,14 +31,22 @@ def assistant() -> Assistant:
     return Assistant(load())
 
 
+@dataclass
+class _Asked:
+    """A question in its place in the conversation, and what stands of its answer."""
+
+    question: str
+    view: TurnView
+    text: str = ""
+
+
 class Conversation:
     """Runs turns and remembers what stood; a model sees this memory, not the screen."""
 
     def __init__(self) -> None:
         self.dial: Dial | None = None
-        self._history: list[Exchange] = []
-        self._views: dict[str, tuple[int, TurnView]] = {}
-        self._answered: dict[int, tuple[Attempt, ...]] = {}
+        self._asked: list[_Asked] = []
+        self._by_message: dict[str, _Asked] = {}
         self._farewells: set[asyncio.Task[None]] = set()
 
     @classmethod
@@ -52,34 +61,42 @@ class Conversation:
     async def ask(self, question: str, named: str | None) -> None:
         """Answer a question on the screen, in the mode of this name."""
 
-        async def work(asked: Assistant) -> None:
-            turn = Turn(question, tuple(self._history), mode(named), self.dial)
-            await self._run(asked, turn, TurnView(asked.settings), len(self._history))
+        async def work(assistant: Assistant) -> None:
+            turn = Turn(question, self._history(), mode(named), self.dial)
+            asked = _Asked(question, TurnView(assistant.settings))
+            self._asked.append(asked)
+            await self._run(assistant, turn, asked)
 
         await self._said(work)
 
     async def again(self, message: str, as_mode: Mode) -> None:
-        """Have the question of an earlier answer answered in another mode; its draft is not asked for again."""
-        if message not in self._views:
+        """Have the question of an earlier answer answered in another mode; what is there is not asked for again."""
+        if (asked := self._by_message.get(message)) is None:
             return
-        index, view = self._views[message]
-        question = self._history[index].question
-        turn = Turn(question, tuple(self._history[:index]), as_mode, self.dial, view.attempts)
-        await self._said(lambda asked: self._run(asked, turn, view, index))
+        turn = Turn(asked.question, self._history(asked), as_mode, self.dial, asked.view.answer)
+        await self._said(lambda assistant: self._run(assistant, turn, asked))
 
     async def keep_draft(self, message: str) -> None:
         """Take the small model's draft back in place of the large model's answer."""
-        if message in self._views:
-            index, view = self._views[message]
-            await view.keep_draft()
-            self._stands(index, self._history[index].question, view)
+        if (asked := self._by_message.get(message)) is None:
+            return
 
-    def _stands(self, index: int, question: str, view: TurnView) -> None:
+        async def work(assistant: Assistant) -> None:
+            await asked.view.keep_draft()
+            self._stands(asked)
+
+        await self._said(work)
+
+    def _history(self, before: _Asked | None = None) -> tuple[Exchange, ...]:
+        """What was asked and answered, up to a question."""
+        end = len(self._asked) if before is None else self._asked.index(before)
+        return tuple(Exchange(asked.question, asked.text) for asked in self._asked[:end] if asked.text)
+
+    def _stands(self, asked: _Asked) -> None:
         """Remember what stands on the screen, for the models and for the buttons."""
-        if view.text:
-            self._history[index : index + 1] = [Exchange(question, view.text)]
-        if message := view.message_id:
-            self._views[message] = (index, view)
+        asked.text = asked.view.text
+        if message := asked.view.message_id:
+            self._by_message[message] = asked
 
     def left(self, session: WebsocketSession) -> None:
         """The browser is gone: cancel its turn unless it comes back in time, at once if a new chat was begun."""
@@ -100,20 +117,20 @@ class Conversation:
         finally:
             cl.chat_context.clear()  # Chainlit never frees it, and nothing here reads it
 
-    async def _run(self, asked: Assistant, turn: Turn, view: TurnView, index: int) -> None:
+    async def _run(self, assistant: Assistant, turn: Turn, asked: _Asked) -> None:
+        view = asked.view
         try:
-            async with aclosing(asked.answer(turn)) as events:
+            async with aclosing(assistant.answer(turn)) as events:
                 async for event in events:
                     await view.show(event)
-        except asyncio.CancelledError:
+        except BaseException:  # Stop, most of all
             await view.stopped()
             raise
         finally:
-            self._stands(index, turn.question, view)
-        if view.answer is not None and view.answer.attempts:
-            self._answered[index] = view.answer.attempts
-            if asked.settings.show_usage:
-                await ledger.show(list(self._answered.values()), view.answer, Prices.parse(asked.settings.prices))
+            self._stands(asked)
+        if view.answer is not None and view.answer.attempts and assistant.settings.show_usage:
+            answered = [each.view.answer for each in self._asked if each.view.answer is not None]
+            await ledger.show(answered, view.answer, Prices.parse(assistant.settings.prices))
 
     async def _cancel_if_gone(self, session: WebsocketSession, socket: str) -> None:
         await asyncio.sleep(0.1)  # the word that a new chat was begun can come just behind the connection's end

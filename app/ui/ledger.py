@@ -2,18 +2,18 @@
 
 from collections.abc import Sequence
 
-from app.answering.ledger import Prices, blend
+from app.answering.ledger import Prices, blend, model_ms
 from app.answering.turn import Answer, Attempt
 from app.settings import is_loopback
 from app.ui import steps
 
 
-async def show(answered: Sequence[Sequence[Attempt]], answer: Answer, prices: Prices) -> None:
+async def show(answered: Sequence[Answer], answer: Answer, prices: Prices) -> None:
     """A closed step: the attempts of this answer, then the means of the conversation."""
     whole = blend(answered, prices)
     if not whole.turns:
         return
-    name = f"Ledger: {_seconds(_time(answer))} s, {_money(_cost(answer, prices))} in a cloud"
+    name = f"Ledger: {_seconds(model_ms(answer))} s, {_money(_cost(answer, prices))} in a cloud"
     step = await steps.begin(name, "receipt")
     step.output = table(answered, answer, prices)
     await steps.end(step, name)
@@ -23,7 +23,7 @@ def summary(attempt: Attempt, *, usage: bool) -> str:
     """An attempt in one line."""
     metrics = attempt.metrics
     parts = [attempt.model if attempt.finish != "error" else f"{attempt.model} failed"]
-    if not is_loopback(f"//{attempt.host}"):
+    if attempt.host and not is_loopback(f"//{attempt.host}"):
         parts.append(f"on {attempt.host}")
     if usage and metrics.first_token_ms is not None:
         parts.append(f"first token {_seconds(metrics.first_token_ms)} s")
@@ -34,7 +34,7 @@ def summary(attempt: Attempt, *, usage: bool) -> str:
     return " · ".join(parts)
 
 
-def table(answered: Sequence[Sequence[Attempt]], answer: Answer, prices: Prices) -> str:
+def table(answered: Sequence[Answer], answer: Answer, prices: Prices) -> str:
     """The ledger as Markdown."""
     whole = blend(answered, prices)
     rows = [
@@ -75,10 +75,6 @@ def _row(attempt: Attempt, prices: Prices) -> str:
 
 def _cost(answer: Answer, prices: Prices) -> float:
     return sum(prices.cost(attempt, attempt.role) for attempt in answer.attempts if attempt.role != "extractive")
-
-
-def _time(answer: Answer) -> float:
-    return sum(attempt.metrics.total_ms or 0.0 for attempt in answer.attempts)
 
 
 def _seconds(ms: float | None) -> str:

@@ -73,11 +73,14 @@ class Guard:
         await self._app(scope, receive, with_policy)
 
     def _welcome(self, host: str, origin: str | None) -> bool:
-        if not re.fullmatch(r"[\w.:\[\]-]*", host):
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+            asker = host if origin is None else urlsplit(origin).netloc
+        except ValueError:  # an address with a bracket too few
             return False
-        if self._loopback_only() and (urlsplit(f"//{host}").hostname or "") not in LOOPBACK:
+        if not re.fullmatch(r"[\w.:\[\]-]*", host) or (self._loopback_only() and name not in LOOPBACK):
             return False
-        return origin is None or urlsplit(origin).netloc == host
+        return asker == host
 
 
 def install() -> None:

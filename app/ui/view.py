@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import chainlit as cl
 
+from app.answering.citations import Citation
 from app.answering.events import (
     Abstained,
     AttemptEnded,
@@ -21,18 +22,9 @@ from app.answering.events import (
 )
 from app.answering.turn import Answer, Attempt
 from app.settings import Settings
-from app.ui import ledger, sources, steps
+from app.ui import buttons, ledger, sources, steps
 from app.ui.comparison import Comparison
 from app.ui.stream import Stream
-
-KEEP, ASK, COMPARE = "keep", "ask", "compare"
-"""The buttons below an answer: take the draft back, have the large model answer, see both."""
-
-LABELS = {
-    KEEP: ("Keep the small answer", "undo-2"),
-    ASK: ("Ask the large model", "arrow-up-right"),
-    COMPARE: ("Compare both", "columns-2"),
-}
 
 
 class TurnView:
@@ -47,13 +39,16 @@ class TurnView:
         self._started: dict[int, AttemptStarted] = {}
         self._set_aside: dict[int, str] = {}
         self._comparison: Comparison | None = None
+        self._starting: cl.Step | None = None
+        self._sourced: dict[str, set[str]] = {}
 
     async def show(self, event: Event) -> None:
         """Translate one event."""
         match event:
             case Started(turn):
                 self._comparison = Comparison() if turn.mode == "compare" else None
-                self._search = await steps.begin("Searching your documents", "search")
+                self._set_aside = {}
+                self._search = None if turn.earlier else await steps.begin("Searching your documents", "search")
             case Retrieved():
                 await self._retrieved(event)
             case AttemptStarted():
@@ -79,16 +74,18 @@ class TurnView:
                 pass
 
     async def stopped(self) -> None:
-        """End what was streaming when the turn was cancelled; the text so far stays."""
+        """End what was streaming when the turn was cut short; what stood before it stands again."""
         for number, step in self._steps.items():
             if step.end is None:
                 await steps.end(step, f"{self._started[number].model}: stopped")
-        if self._search is not None and self._search.end is None:
-            await steps.end(self._search, "Search stopped")
+        await self._end_search("Search stopped")
         for stream in self._streams.values():
             await stream.close()
         if self._comparison is not None:
             await self._comparison.close()
+        if self.answer is not None:
+            self._comparison = None
+            await self._finished(self.answer)
 
     @property
     def text(self) -> str:
@@ -98,16 +95,6 @@ class TurnView:
         return self._streams[max(self._streams)].text if self._streams else ""
 
     @property
-    def attempts(self) -> tuple[Attempt, ...]:
-        """The attempts that a button may refer to."""
-        return self.answer.attempts if self.answer is not None else ()
-
-    @property
-    def draft(self) -> Attempt | None:
-        """The small model's attempt."""
-        return next((attempt for attempt in self.attempts if attempt.role == "small" and attempt.text.strip()), None)
-
-    @property
     def message_id(self) -> str | None:
         """The message that holds the answer, once the turn is over."""
         message = self._message()
@@ -115,15 +102,16 @@ class TurnView:
 
     async def keep_draft(self) -> None:
         """Take the draft back: unfold it and set the other answers aside."""
-        draft, answer = self.draft, self.answer
-        assert draft is not None
-        assert answer is not None
+        answer = self.answer
+        if answer is None or (draft := answer.draft) is None:
+            return
         if (old := self._message()) is not None:
             await old.remove_actions()
         for number, stream in self._streams.items():
             if number != draft.id:
                 await stream.fold(f"Answer by {self._started[number].model}, set aside by you")
-        why = answer.decision.why if answer.decision is not None and answer.decision.escalate else ""
+        asked_for = answer.decision is None or answer.decision.code in (None, "requested")
+        why = "" if asked_for or answer.decision is None else answer.decision.why
         kept = await asyncio.to_thread(answer.standing, draft)
         self.answer = replace(kept, notices=(f"You kept the small answer. {why}".rstrip(),))
         if draft.id not in self._streams:  # it stood in a comparison
@@ -131,30 +119,40 @@ class TurnView:
             await self._streams[draft.id].feed(draft.text)
             await self._streams[draft.id].close()
         self._comparison = None
-        await self._write(self._streams[draft.id].message, self.answer, self._offered(self.answer))
+        await self._write(self._streams[draft.id].message, self.answer, buttons.offered(self.answer))
+
+    async def _end_search(self, name: str) -> None:
+        if self._search is not None and self._search.end is None:
+            await steps.end(self._search, name)
 
     async def _retrieved(self, event: Retrieved) -> None:
-        assert self._search is not None
         files = len({item.file for item in event.evidence})
         passages = f"{_count(len(event.evidence), 'passage')} in {_count(files, 'document')}" if files else "nothing"
         unread = f" · {_count(len(event.problems), 'file')} not read" if event.problems else ""
-        self._search.output = sources.table(event)
-        await steps.end(self._search, f"Found {passages} in {event.found.took_ms:.0f} ms{unread}")
+        if self._search is not None:
+            self._search.output = sources.table(event)
+            await steps.end(self._search, f"Found {passages} in {event.found.took_ms:.0f} ms{unread}")
 
     async def _asked(self, event: AttemptStarted) -> None:
         self._started[event.id] = event
         if event.role == "extractive":
             return
+        if self._starting is not None:
+            await steps.end(self._starting, "Foundry Local is there")
+            self._starting = None
         if self._comparison is not None:
             await self._comparison.begin(event.id, event.model)
             return
+        self._streams.pop(event.id, None)  # of an earlier try, which is folded
         why = " ".join(self._set_aside.values())
         self._steps[event.id] = await steps.begin(f"Asking {event.model}{f': {why}' if why else ''}", "cpu")
 
     async def _waiting_for(self, event: Progress) -> None:
-        if self._comparison is not None and event.id is not None:
+        if event.id is None:
+            self._starting = await steps.begin(event.text, "loader")
+        elif self._comparison is not None:
             self._comparison.note(event.id, event.text)
-        elif step := self._steps.get(event.id or 0, self._search):
+        elif step := self._steps.get(event.id):
             step.name = event.text
             await step.update()
 
@@ -184,26 +182,45 @@ class TurnView:
             self._comparison.note(attempt.id, summary.partition(" · ")[2] or summary)
 
     async def _finished(self, answer: Answer) -> None:
+        await self._end_search("Nothing was searched")
+        if self.answer is not None and answer.attempt is None:
+            return  # a button brought nothing; what stood before it stands
         self.answer = answer
         message = self._message()
         if message is None or answer.attempt is None:
             return
-        if self._comparison is not None:
-            await self._comparison.close()
-        for number, stream in self._streams.items():  # a large model that died in its answer
+        for number, stream in self._streams.items():  # a model that died in its answer, or was stopped there
             if self._comparison is None and number != answer.attempt.id and number not in self._set_aside:
                 await stream.fold(f"Answer by {self._started[number].model}, not finished")
-        await self._write(message, answer, self._offered(answer))
+        if self._comparison is not None:
+            await self._show_both(self._comparison, answer)
+        await self._write(message, answer, buttons.offered(answer, comparing=self._comparison is not None))
 
-    async def _write(self, message: cl.Message, answer: Answer, buttons: list[str]) -> None:
+    async def _show_both(self, comparison: Comparison, answer: Answer) -> None:
+        """Both answers with their marks put right; the sources of both are listed."""
+        cited: list[Citation] = []
+        for attempt in answer.attempts:
+            if attempt.role != "extractive":
+                standing = await asyncio.to_thread(answer.standing, attempt)
+                comparison.replace(attempt.id, standing.rendered)
+                cited += standing.citations
+        self.answer = replace(answer, citations=tuple(cited))
+        await comparison.close()
+
+    async def _write(self, message: cl.Message, answer: Answer, offered: list[str]) -> None:
         """Put the answer into its message, with what has to be said of it, its sources and its buttons."""
-        text = "Both models on the same passages:" if message is self._compared() else answer.rendered
+        text, listed = answer.rendered, answer.sources
+        if message is self._compared() and self.answer is not None:
+            text, listed = "Both models on the same passages:", self.answer.sources
         notices = [f"**Note:** {notice}" for notice in answer.notices]
-        listed = "Sources: " + " · ".join(sources.name(item) for item in answer.sources)
-        message.content = "\n\n".join([text, *notices, listed])
-        for item in answer.sources:  # one by one: sent together they come in any order
-            await (await sources.element(item, self._settings.corpus)).send(for_id=message.id)
-        message.actions = [self._button(name, message.id) for name in buttons]
+        message.content = "\n\n".join([text, *notices, "Sources: " + " · ".join(sources.name(item) for item in listed)])
+        sent = self._sourced.setdefault(message.id, set())
+        for item in listed:  # one by one: sent together they come in any order
+            if sources.name(item) not in sent:
+                sent.add(sources.name(item))
+                await (await sources.element(item, self._settings.corpus)).send(for_id=message.id)
+        await message.remove_actions()
+        message.actions = [buttons.button(name, message.id) for name in offered]
         await message.update()
 
     def _compared(self) -> cl.Message | None:
@@ -217,21 +234,6 @@ class TurnView:
         if self._comparison is not None and kept.role != "extractive":
             return self._compared()
         return self._streams[kept.id].message if kept.id in self._streams else None
-
-    def _offered(self, answer: Answer) -> list[str]:
-        """The buttons that make sense below this answer."""
-        kept = answer.attempt
-        if kept is None or kept.role == "extractive":
-            return []
-        if self._comparison is not None:
-            return [KEEP] if self.draft is not None else []
-        if kept.role == "large":
-            return [KEEP, COMPARE] if self.draft is not None else [COMPARE]
-        return [COMPARE] if any(attempt.role == "large" for attempt in answer.attempts) else [ASK, COMPARE]
-
-    def _button(self, name: str, message: str) -> cl.Action:
-        label, icon = LABELS[name]
-        return cl.Action(name=name, payload={"message": message}, label=label, icon=icon)
 
 
 def _count(number: int, noun: str) -> str:

@@ -7,8 +7,8 @@ const columns = { display: 'grid', gap: '0.75rem', gridTemplateColumns: 'repeat(
 export default function Compare() {
   return (
     <div style={columns} className="compare">
-      {props.answers.map((answer) => (
-        <Card key={answer.name} style={{ minWidth: 0 }}>
+      {props.answers.map((answer, index) => (
+        <Card key={index} style={{ minWidth: 0 }}>
           <CardHeader className="p-3 pb-0">
             <CardTitle className="text-sm font-semibold">{answer.name}</CardTitle>
             <p className="text-xs text-muted-foreground">{answer.note}</p>

@@ -2,8 +2,9 @@
 
 import pytest
 
+from app.answering.escalation import Decision
 from app.answering.ledger import Metrics, Prices, blend, speed
-from app.answering.turn import Attempt
+from app.answering.turn import Answer, Attempt, Mode, Turn
 
 PRICES = Prices.parse("2025-08-05 1.0/2.0 10/20")
 
@@ -11,6 +12,12 @@ PRICES = Prices.parse("2025-08-05 1.0/2.0 10/20")
 def attempt(role: str, ms: float, prompt: int, written: int) -> Attempt:
     metrics = Metrics(total_ms=ms, prompt_tokens=prompt, completion_tokens=written)
     return Attempt(1, role, role, "127.0.0.1:1", "text", "stop", metrics)  # type: ignore[arg-type]
+
+
+def turned(*attempts: Attempt, mode: Mode = "auto") -> Answer:
+    decision = Decision("short", "It is short.") if len(attempts) > 1 and mode == "auto" else None
+    last = attempts[-1]
+    return Answer(Turn("What?", mode=mode), None, (), attempts, last, decision, "text", "text", (), (), Metrics())
 
 
 def test_the_price_setting_names_a_date_and_two_pairs() -> None:
@@ -26,7 +33,7 @@ def test_a_hundred_turns_equal_a_computation_by_hand() -> None:
     turns = []
     for number in range(100):
         draft = attempt("small", 100 + number, 1_000, 10 + number)
-        turns.append([draft, attempt("large", 1_000, 2_000, 100)] if number % 4 == 0 else [draft])
+        turns.append(turned(draft, attempt("large", 1_000, 2_000, 100)) if number % 4 == 0 else turned(draft))
 
     result = blend(turns, PRICES)
 
@@ -43,9 +50,17 @@ def test_a_hundred_turns_equal_a_computation_by_hand() -> None:
 
 
 def test_quotes_are_no_turn_of_a_model() -> None:
-    result = blend([[attempt("extractive", 5, 0, 0)]], PRICES)
+    result = blend([turned(attempt("extractive", 5, 0, 0))], PRICES)
 
     assert (result.turns, result.latency_ms, result.cost) == (0, None, 0.0)
+
+
+def test_two_that_were_asked_at_once_took_as_long_as_the_slower_one_and_are_no_escalation() -> None:
+    both = turned(attempt("small", 100, 10, 10), attempt("large", 1_000, 10, 10), mode="compare")
+
+    result = blend([both], PRICES)
+
+    assert (result.escalated, result.latency_ms) == (0, 1_000)
 
 
 def test_speed_is_that_of_the_tokens_after_the_first() -> None:

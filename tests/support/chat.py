@@ -223,10 +223,12 @@ class Chat:
         await self.drop()
 
     async def press(self, action: dict[str, Any]) -> None:
-        """Press a button under a message."""
+        """Press a button under a message, and wait for the end of what it does."""
+        before = self._turns
         body = {"sessionId": self.session, "action": action}
         async with self._http.post(f"{self.url}/project/action", json=body) as response:
             assert response.status == 200, await response.text()
+        await self.until(lambda: self._turns > before)
 
     async def content(self, element: dict[str, Any]) -> bytes:
         """What opens when an element is clicked."""

@@ -243,7 +243,7 @@ async def test_the_small_answer_that_was_kept_is_what_the_next_question_builds_o
     _, *earlier, _ = house.models.prompts[-1].data["messages"]
     assert earlier == [
         {"role": "user", "content": "Explain why the tide turns late."},
-        {"role": "assistant", "content": "It turns late [1]."},
+        {"role": "assistant", "content": "It turns late."},
     ]
 
 
@@ -252,7 +252,7 @@ async def test_the_large_answer_is_what_the_next_question_builds_on_otherwise(ho
     await chat.ask("And when does the ferry leave?")
 
     _, _, said, _ = house.models.prompts[-1].data["messages"]
-    assert said["content"] == "Because the moon pulls the water, the tide turns late [1]."
+    assert said["content"] == "Because the moon pulls the water, the tide turns late."
 
 
 @pytest.mark.parametrize(("mode", "models"), [("small", [SMALL]), ("large", [LARGE]), ("auto", [SMALL, LARGE])])
@@ -278,7 +278,7 @@ async def test_comparing_shows_both_answers_in_one_element(house: House, chat: C
 
     await chat.until(lambda: any(row["output"].startswith("It turns late [1].") for row in chat.rows.values()))
     await chat.ask("And when does the ferry leave?")
-    assert {"role": "assistant", "content": "It turns late [1]."} in house.models.prompts[-1].data["messages"]
+    assert {"role": "assistant", "content": "It turns late."} in house.models.prompts[-1].data["messages"]
 
 
 async def test_refining_lets_the_large_model_polish_a_long_draft(house: House, chat: Chat) -> None:
@@ -369,7 +369,7 @@ async def test_a_new_chat_ends_the_models_work_for_the_old_one(house: House, cha
 
     await chat.clear()
 
-    assert await soon(lambda: house.models.writing == 0, 10) < 0.5
+    assert await soon(lambda: house.models.writing == 0, 10) < 3  # long before GONE_SECONDS
 
 
 async def test_a_turn_outlives_a_dropped_connection_but_not_a_closed_tab(house: House, chat: Chat) -> None:

@@ -1,0 +1,32 @@
+"""The buttons below an answer: take the draft back, have the large model answer, see both."""
+
+import chainlit as cl
+
+from app.answering.turn import Answer
+
+KEEP, ASK, COMPARE = "keep", "ask", "compare"
+
+LABELS = {
+    KEEP: ("Keep the small answer", "undo-2"),
+    ASK: ("Ask the large model", "arrow-up-right"),
+    COMPARE: ("Compare both", "columns-2"),
+}
+
+
+def offered(answer: Answer, *, comparing: bool = False) -> list[str]:
+    """The buttons that make sense below an answer."""
+    kept = answer.attempt
+    if kept is None or kept.role == "extractive":
+        return []
+    take_back = [KEEP] if answer.draft is not None else []
+    if comparing:
+        return take_back
+    if kept.role == "large":
+        return [*take_back, COMPARE]
+    return [COMPARE] if any(each.role == "large" and each.whole for each in answer.attempts) else [ASK, COMPARE]
+
+
+def button(name: str, message: str) -> cl.Action:
+    """A button that refers to the message of an answer."""
+    label, icon = LABELS[name]
+    return cl.Action(name=name, payload={"message": message}, label=label, icon=icon)
