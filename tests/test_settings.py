@@ -83,6 +83,32 @@ def test_what_is_given_beats_the_environment(monkeypatch: pytest.MonkeyPatch) ->
     assert load(short_chars=None).short_chars == 7
 
 
+def test_folders_may_begin_with_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ESCALATOR_STATE_DIR", "~/state")
+    monkeypatch.setenv("ESCALATOR_MODEL_CACHE", "~/models")
+
+    assert load().state_dir == pathlib.Path.home() / "state"
+    assert load().model_cache_path == pathlib.Path.home() / "models"
+
+
+def test_a_home_folder_of_nobody_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CORPUS_DIR", "~nobody-of-this-name/documents")
+
+    with pytest.raises(SettingsError, match="CORPUS_DIR"):
+        load()
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
+def test_a_file_of_settings_in_another_encoding_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path, encoding: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    pathlib.Path(".env").write_text("SLM_ALIAS=blåbær\n", encoding=encoding)
+
+    with pytest.raises(SettingsError, match=r"\.env is not UTF-8"):
+        load()
+
+
 def test_the_readme_has_the_table_of_settings() -> None:
     readme = (settings.ROOT / "README.md").read_text(encoding="utf-8")
 

@@ -19,6 +19,11 @@ from tests.support.servers import Asked, Fault, FaultProxy
 
 LONG = "The tide turns late in winter, and the ferry waits for it before it leaves the old harbour [1]. " * 8
 
+PARTS = ["its beginning", "the timetable", "the old engine", "a hard winter", "the fare", "the crew", "fog", "the end"]
+CHRONICLE = " ".join(
+    f"Chapter {n} of the chronicle tells, in its very own words, of {p} [1]." for n, p in enumerate(PARTS)
+)
+
 SMALL = Script(
     alias="phi-4-mini",
     id="Phi-4-mini-instruct-generic-cpu:5",
@@ -29,6 +34,7 @@ SMALL = Script(
         "museum": "It is open on Mondays [1]. I am not sure whether that holds in winter.",
         "lantern": "The northern lantern burns red [1].",
         "journal": LONG,
+        "chronicle": CHRONICLE,
     },
 )
 LARGE = Script(
@@ -44,6 +50,7 @@ LARGE = Script(
 )
 
 TEXTS = {
+    "chronicle.txt": CHRONICLE.replace(" [1]", "") + "\n",
     "ferry.md": "# The ferry\n\nThe ferry leaves at 9:30 from the old harbour. Tickets are sold on board.\n",
     "tide.md": "# The tide\n\nThe moon pulls the water, so the tide turns late in winter.\n",
     "museum.txt": "The museum shows the old ferry and its journal. It is open on Mondays.\n",
@@ -282,10 +289,12 @@ async def test_comparing_shows_both_answers_in_one_element(house: House, chat: C
 
 
 async def test_refining_lets_the_large_model_polish_a_long_draft(house: House, chat: Chat) -> None:
-    await chat.ask("What does the journal of the museum say?", "refine")
+    await chat.ask("What does the chronicle tell?", "refine")
 
     asked = [prompt.data for prompt in house.models.prompts]
     assert [data["model"] for data in asked] == [SMALL.full_id, LARGE.full_id]
+    assert "Polish the draft" in asked[1]["messages"][-1]["content"]
+    assert "Polish the draft" not in asked[0]["messages"][-1]["content"]
 
 
 async def test_the_large_model_is_asked_when_its_button_is_pressed_and_the_draft_is_not_written_again(
@@ -311,6 +320,23 @@ async def test_both_are_compared_when_the_button_is_pressed_without_asking_the_s
     await chat.until(lambda: any(item["name"] == "Compare" for item in chat.elements))
     await chat.until(lambda: any(action["label"] == "Keep the small answer" for action in chat.actions.values()))
     assert [asked.data["model"] for asked in house.models.prompts] == [SMALL.full_id, LARGE.full_id]
+
+
+async def test_stop_in_the_large_models_answer_lets_the_draft_stand_again(house: House, chat: Chat) -> None:
+    draft = await chat.ask("What does the journal of the museum say?", "small")
+    slow = house.models.slow()
+    pressing = asyncio.create_task(chat.press(button(chat, "Ask the large model")))
+    await chat.until(lambda: any(row["name"] == "gpt-oss-20b" for row in chat.answers))
+
+    await chat.stop()
+    await pressing
+    slow.pace = 0
+
+    await chat.until(lambda: chat.rows[draft["id"]]["type"] == "assistant_message")
+    assert "Ask the large model" in [action["label"] for action in chat.actions.values()]
+    await chat.ask("And when does the ferry leave?", "small")
+    earlier = house.models.prompts[-1].data["messages"][2]["content"]
+    assert earlier == "It is open on Mondays. I am not sure whether that holds in winter."
 
 
 async def test_the_dial_is_turned_for_one_conversation(house: House, chat: Chat) -> None:
