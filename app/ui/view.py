@@ -129,6 +129,8 @@ class TurnView:
         files = len({item.file for item in event.evidence})
         passages = f"{_count(len(event.evidence), 'passage')} in {_count(files, 'document')}" if files else "nothing"
         unread = f" · {_count(len(event.problems), 'file')} not read" if event.problems else ""
+        if self._search is None and self.answer is not None and len(event.evidence) > len(self.answer.evidence):
+            self._search = await steps.begin("Searching wider", "search")
         if self._search is not None:
             self._search.output = sources.table(event)
             await steps.end(self._search, f"Found {passages} in {event.found.took_ms:.0f} ms{unread}")
