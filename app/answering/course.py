@@ -86,7 +86,7 @@ class Course:
         earlier = self.turn.earlier
         if earlier is None or earlier.found is None or earlier.attempt is None:
             return await asyncio.to_thread(self.assistant.searching.retrieve, self.turn)
-        self.attempts = {attempt.id: attempt for attempt in earlier.attempts if attempt.whole}
+        self.attempts = {attempt.id: attempt for attempt in earlier.attempts}
         self.kept = earlier.attempt if earlier.attempt.role != "extractive" else None
         self.decision = earlier.decision
         return Retrieved(earlier.found, earlier.evidence, (), 0.0)
@@ -208,9 +208,9 @@ class Course:
             self.rendered, self.citations = await asyncio.to_thread(cite, kept.text, self._found().evidence)
 
     def _answer(self) -> Answer:
-        retrieved = self.retrieved
+        retrieved, earlier = self.retrieved, self.turn.earlier
         return Answer(
-            turn=replace(self.turn, earlier=None),
+            turn=self.turn if earlier is None else earlier.turn,  # a button extends the turn that it stands below
             found=retrieved.found if retrieved else None,
             evidence=retrieved.evidence if retrieved else (),
             attempts=tuple(self.attempts[number] for number in sorted(self.attempts)),

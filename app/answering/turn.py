@@ -105,7 +105,8 @@ class Answer:
     @property
     def escalated(self) -> bool:
         """Whether the answer that stands is the large model's because the draft was set aside."""
-        return self.decision is not None and self.attempt is not None and self.attempt.role == "large"
+        sent_on = self.decision is not None and self.decision.escalate
+        return sent_on and self.attempt is not None and self.attempt.role == "large"
 
     @property
     def draft(self) -> Attempt | None:

@@ -15,11 +15,13 @@ class Comparison:
         self.message = cl.Message("Both models on the same passages:", author="Escalator")
         self._columns: dict[int, dict[str, str]] = {}
         self._element = cl.CustomElement(name="Compare", props={"answers": []}, display="inline")
+        self._unfinished: set[int] = set()
         self._push: asyncio.Task[None] | None = None
 
     async def begin(self, number: int, name: str) -> None:
         """Begin an attempt's column; the first one brings the message."""
         self._columns[number] = {"name": name, "text": "", "note": "is asked"}
+        self._unfinished.add(number)
         if len(self._columns) == 1:
             await self.message.send()
             await self._element.send(for_id=self.message.id)
@@ -35,12 +37,19 @@ class Comparison:
         self._columns[number]["note"] = note
         self._schedule()
 
+    def end(self, number: int, note: str) -> None:
+        """An attempt has ended; say how."""
+        self._unfinished.discard(number)
+        self.note(number, note)
+
     def replace(self, number: int, text: str) -> None:
         """Put another text into an attempt's column."""
         self._columns[number]["text"] = text
 
     async def close(self) -> None:
-        """Show everything that came."""
+        """Show everything that came; what has not ended was stopped."""
+        for number in self._unfinished:
+            self._columns[number]["note"] = "stopped"
         if self._push is not None:
             self._push.cancel()
         await self._show()

@@ -19,6 +19,7 @@ class Stream:
         self._waiting = ""
         self._push: asyncio.Task[None] | None = None
         self._open = True
+        self.folded = False
 
     async def feed(self, piece: str) -> None:
         """Take a piece; the first one is shown at once."""
@@ -41,7 +42,8 @@ class Stream:
         await self.message.send()
 
     async def fold(self, name: str) -> None:
-        """Turn the message into a closed step in the same place."""
+        """Turn the message into a closed step in the same place, until it is written again."""
+        self.folded = True
         await steps.fold(self.message, self.text, name)
 
     async def _later(self) -> None:

@@ -38,6 +38,7 @@ class TurnView:
         self._streams: dict[int, Stream] = {}
         self._started: dict[int, AttemptStarted] = {}
         self._set_aside: dict[int, str] = {}
+        self._comparing = False
         self._comparison: Comparison | None = None
         self._starting: cl.Step | None = None
         self._sourced: dict[str, set[str]] = {}
@@ -46,7 +47,7 @@ class TurnView:
         """Translate one event."""
         match event:
             case Started(turn):
-                self._comparison = Comparison() if turn.mode == "compare" else None
+                self._comparing, self._comparison = turn.mode == "compare", None
                 self._set_aside = {}
                 self._search = None if turn.earlier else await steps.begin("Searching your documents", "search")
             case Retrieved():
@@ -91,7 +92,7 @@ class TurnView:
     def text(self) -> str:
         """The text that stands on the screen, without its sources."""
         if self.answer is not None:
-            return self.answer.text
+            return self.answer.text if self.answer.attempt is not None else ""
         return self._streams[max(self._streams)].text if self._streams else ""
 
     @property
@@ -142,7 +143,8 @@ class TurnView:
         if self._starting is not None:
             await steps.end(self._starting, "Foundry Local is there")
             self._starting = None
-        if self._comparison is not None:
+        if self._comparing:
+            self._comparison = self._comparison or Comparison()
             await self._comparison.begin(event.id, event.model)
             return
         self._streams.pop(event.id, None)  # of an earlier try, which is folded
@@ -181,7 +183,7 @@ class TurnView:
         if step := self._steps.get(attempt.id):
             await steps.end(step, summary)
         if self._comparison is not None and attempt.role != "extractive":
-            self._comparison.note(attempt.id, summary.partition(" · ")[2] or summary)
+            self._comparison.end(attempt.id, summary.partition(" · ")[2] or summary)
 
     async def _finished(self, answer: Answer) -> None:
         await self._end_search("Nothing was searched")
@@ -192,7 +194,7 @@ class TurnView:
         if message is None or answer.attempt is None:
             return
         for number, stream in self._streams.items():  # a model that died in its answer, or was stopped there
-            if self._comparison is None and number != answer.attempt.id and number not in self._set_aside:
+            if self._comparison is None and number != answer.attempt.id and not stream.folded:
                 await stream.fold(f"Answer by {self._started[number].model}, not finished")
         if self._comparison is not None:
             await self._show_both(self._comparison, answer)

@@ -543,8 +543,22 @@ async def test_a_button_that_reaches_no_model_leaves_the_answer_as_it_was(
         again = await asked(alone, "When does the ferry leave?", mode=mode, earlier=first)
 
         assert again.text == "At 9:30 [1]."
-        assert again.attempt == first.attempt
+        assert (again.attempt, again.attempts) == (first.attempt, first.attempts)
         assert again.notices
+
+
+async def test_comparing_below_an_answer_is_no_escalation_and_keeps_the_turn_that_it_began_with(
+    model_cache: Callable[..., Path], corpus: Path
+) -> None:
+    assistant = Assistant(settings_for(model_cache(small(say="At 9:30 [1]."), large(say=LONG)), corpus))
+    first = await asked(assistant, "When does the ferry leave?")
+
+    both = await asked(assistant, "When does the ferry leave?", mode="compare", earlier=first)
+    await assistant.close()
+
+    assert both.text == LONG
+    assert not both.escalated
+    assert both.turn.mode == "auto"  # the models wrote one after the other, and the ledger adds their times
 
 
 async def test_half_an_answer_is_never_taken_for_a_whole_one(model_cache: Callable[..., Path], corpus: Path) -> None:

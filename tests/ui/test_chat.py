@@ -113,6 +113,7 @@ def _house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 def house(_house: House) -> House:
     """The house at rest, with nothing asked yet."""
     _house.models.fault = None
+    _house.models.lost = 0
     _house.models.asked.clear()
     return _house
 
@@ -288,6 +289,22 @@ async def test_comparing_shows_both_answers_in_one_element(house: House, chat: C
     assert {"role": "assistant", "content": "It turns late."} in house.models.prompts[-1].data["messages"]
 
 
+async def test_stop_in_a_comparison_says_who_was_stopped(house: House, chat: Chat) -> None:
+    house.models.slow()
+    await chat.send("What does the journal say?", "compare")
+    await chat.until(lambda: any("tide" in text for text in columns(chat)))
+
+    await chat.stop()
+
+    await chat.until(lambda: columns(chat, "note") == ["stopped", "stopped"])
+
+
+def columns(chat: Chat, what: str = "text") -> list[str]:
+    """What the two columns of a comparison show now."""
+    shown = [item["props"]["answers"] for item in chat.elements if item["name"] == "Compare"]
+    return [answer[what] for answer in shown[-1]] if shown else []
+
+
 async def test_refining_lets_the_large_model_polish_a_long_draft(house: House, chat: Chat) -> None:
     await chat.ask("What does the chronicle tell?", "refine")
 
@@ -337,6 +354,29 @@ async def test_stop_in_the_large_models_answer_lets_the_draft_stand_again(house:
     await chat.ask("And when does the ferry leave?", "small")
     earlier = house.models.prompts[-1].data["messages"][2]["content"]
     assert earlier == "It is open on Mondays. I am not sure whether that holds in winter."
+
+
+async def test_a_button_pressed_while_the_server_is_gone_leaves_the_answer_and_a_note(house: House, chat: Chat) -> None:
+    answer = await chat.ask("When does the ferry leave?")
+    compare = button(chat, "Compare both")
+    house.models.lost = 1_000
+    await chat.ask("When is the museum open?")  # it is noticed now
+
+    await chat.press(compare)
+    house.models.lost = 0
+
+    shown = chat.rows[answer["id"]]
+    assert shown["output"].startswith("The ferry leaves at 9:30 [1].")
+    assert "**Note:** Nothing answers at" in shown["output"]
+    assert not [row for row in chat.answers if "went wrong" in row["output"]]
+
+
+async def test_a_question_that_found_nothing_is_no_part_of_what_a_model_remembers(house: House, chat: Chat) -> None:
+    await chat.ask("Pumpkin soup?")
+
+    await chat.ask("When does the ferry leave?")
+
+    assert [message["role"] for message in house.models.prompts[-1].data["messages"]] == ["system", "user"]
 
 
 async def test_the_dial_is_turned_for_one_conversation(house: House, chat: Chat) -> None:
