@@ -13,12 +13,12 @@ from typing import Any
 from app.documents.folder import Folder
 from app.errors import CorpusError, ModelError
 from app.models.foundry import Foundry
+from app.retrieval.retriever import Retriever
 from app.settings import Settings, origin
 
-PACKAGES = (
-    *("chainlit", "openai", "rank-bm25", "pypdf", "PyStemmer", "py3langid", "psutil"),
-    *("tiktoken", "foundry-local-sdk"),  # not on every system
-)
+PACKAGES = ("chainlit", "openai", "rank-bm25", "pypdf", "PyStemmer", "py3langid", "psutil")
+OPTIONAL = {"tiktoken": "tokens are estimated", "foundry-local-sdk": "set FOUNDRY_LOCAL_ENDPOINT instead"}
+"""Packages that do not exist for every system, and what happens without them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +66,12 @@ def _python() -> Check:
 
 
 def _packages() -> Iterator[Check]:
-    for name in PACKAGES:
+    for name in (*PACKAGES, *OPTIONAL):
         try:
             yield Check(name, True, importlib.metadata.version(name))
         except importlib.metadata.PackageNotFoundError:
-            if name in ("tiktoken", "foundry-local-sdk"):
-                without = {
-                    "tiktoken": "tokens are estimated",
-                    "foundry-local-sdk": "set FOUNDRY_LOCAL_ENDPOINT instead",
-                }
-                yield Check(name, None, f"not installed; {without[name]}")
+            if name in OPTIONAL:
+                yield Check(name, None, f"not installed; {OPTIONAL[name]}")
             else:
                 yield Check(name, False, "not installed", "Run: pip install -e .")
 
@@ -93,27 +89,28 @@ def _port() -> Check:
 
 def _corpus(settings: Settings) -> Iterator[Check]:
     try:
-        snapshot = Folder(settings.corpus, settings.max_file_bytes).sync()
+        snapshot = Retriever(Folder(settings.corpus, settings.max_file_bytes), settings.state_dir).refresh()
     except CorpusError as error:
         yield Check("corpus", False, str(settings.corpus), str(error))
         return
-    passages = sum(len(document.passages) for document in snapshot.documents)
-    languages = ", ".join(sorted({document.language for document in snapshot.documents}))
+    passages = sum(document.passages for document in snapshot.documents.values())
+    languages = ", ".join(sorted({document.language for document in snapshot.documents.values()}))
     what = f"{settings.corpus}: {len(snapshot.documents)} documents, {passages} passages, languages: {languages}"
     yield Check("corpus", bool(snapshot.documents), what, "Put Markdown, text or PDF files into this folder.")
-    for problem in snapshot.problems:
+    for problem in snapshot.problems.values():
         yield Check(problem.file, False, "not read", problem.reason)
 
 
 async def _models(settings: Settings) -> list[Check]:
     foundry = Foundry(settings)
     try:
-        status = await foundry.status()
-        if status.service is None:
-            return [Check("model server", False, "none", status.problem or "")]
+        try:
+            service, (listed, _) = await foundry.find(), await foundry.offered()
+        except ModelError as error:
+            return [Check("model server", False, "none", str(error))]
         found = [
-            Check("model server", True, f"{status.service.root}, found as: {status.service.how}"),
-            Check("catalogue", None, ", ".join(status.catalogue) or "empty"),
+            Check("model server", True, f"{service.root}, found as: {service.how}"),
+            Check("catalogue", None, ", ".join(listed) or "empty"),
         ]
         pair = (settings.small, settings.large)
         for role, alias, other in (("small model", *pair), ("large model", *pair[::-1])):

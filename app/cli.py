@@ -5,11 +5,9 @@ What a program reads goes to stdout, what a person reads meanwhile to stderr. Ex
 """
 
 import asyncio
-import json
-import logging
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import aclosing, contextmanager
+from collections.abc import Callable
+from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
@@ -17,7 +15,9 @@ import typer
 
 from app.answering.turn import Answer, Mode, Turn
 from app.answering.turn import mode as mode_named
-from app.errors import EscalatorError, InputError, SettingsError
+from app.errors import InputError
+from app.evaluation.commands import bench, evaluate
+from app.terminal import Json, Verbose, errors, print_json, show
 
 if TYPE_CHECKING:
     from app.settings import Settings
@@ -29,14 +29,10 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-bench = typer.Typer(help="Measure speed.", no_args_is_help=True)
 cli.add_typer(bench, name="bench")
-evaluate = typer.Typer(help="Measure quality on data sets.", no_args_is_help=True)
 cli.add_typer(evaluate, name="eval")
 
 Corpus = Annotated[Path | None, typer.Option("--corpus", help="The folder of documents (default: CORPUS_DIR).")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Log what happens; may show document text.")]
 
 
 def main() -> None:
@@ -57,7 +53,7 @@ def ask(
     """Answer a question from the documents, with its sources."""
     from app.settings import load
 
-    with _errors(verbose):
+    with errors(verbose):
         turn = Turn(question, (), mode_named(mode))
         settings = load(corpus=corpus)
         answer = asyncio.run(_ask(turn, settings, None if as_json else sys.stdout.write))
@@ -65,7 +61,7 @@ def ask(
         from app import report
         from app.answering.ledger import Prices
 
-        _print_json(report.answer(answer, Prices.parse(settings.prices)))
+        print_json(report.answer(answer, Prices.parse(settings.prices)))
     else:
         _print_sources(answer)
     if answer.attempt is None and answer.notices:
@@ -83,22 +79,25 @@ def search(
     """Show the passages that a question finds, and why."""
     from app import report
     from app.documents.folder import Folder
-    from app.retrieval.search import Retriever
+    from app.retrieval.retriever import Retriever
     from app.settings import load
 
-    with _errors(verbose):
+    with errors(verbose):
         settings = load(corpus=corpus)
         Turn(query).check()
-        result = Retriever(Folder(settings.corpus, settings.max_file_bytes)).search(query, k=k)
+        folder = Folder(settings.corpus, settings.max_file_bytes)
+        result = Retriever(folder, settings.state_dir).search(query, k=k)
     if as_json:
-        _print_json(report.found(result))
+        print_json(report.found(result))
         return
     for hit in result.hits:
         typer.echo(f"{hit.rank:2}. {hit.passage.file}, {hit.passage.place.label}  ({hit.score:.2f})")
-        typer.echo(f"    {', '.join(f'{word} {share:.0%}' for word, share in hit.terms.items())}")
+        typer.echo(f"    {report.why(hit)}")
         typer.echo(f"    {' '.join(hit.passage.text.split())[:200]}\n")
     if result.unknown_words:
         typer.echo(f"In no document: {', '.join(result.unknown_words)}", err=True)
+    for word, others in result.taken_for.items():
+        typer.echo(f"{word} was taken for {', '.join(others)}", err=True)
     if not result.hits:
         typer.echo("Nothing in the documents matches.", err=True)
 
@@ -117,54 +116,9 @@ def doctor(
     if settings_table:
         typer.echo(settings.table())
         return
-    with _errors(verbose):
+    with errors(verbose):
         result = asyncio.run(checks(settings.load(corpus=corpus)))
-    if as_json:
-        _print_json(result)
-    else:
-        typer.echo("\n".join(lines(result)))
-
-
-@bench.command()
-def chat(as_json: Json = False, verbose: Verbose = False) -> None:
-    """Measure what Escalator adds to a bare request for the same answer."""
-    from app.evaluation.bench_chat import bench_chat
-    from app.settings import load
-
-    with _errors(verbose):
-        result = asyncio.run(bench_chat(load(), lambda text: typer.echo(text, err=True)))
-    if as_json:
-        _print_json(result)
-        return
-    for row in result["rows"]:
-        for what in ("first_token_ms", "total_ms"):
-            if what in row:
-                typer.echo(f"{row['model']} {what}: Escalator {row[what]['escalator']}, bare {row[what]['openai']}")
-
-
-@evaluate.command()
-def escalation(
-    file: Annotated[Path, typer.Argument(help="Answers with labels, as JSON lines, gzipped or not.")],
-    scores: Annotated[Path | None, typer.Option("--scores", help="Write the score of every row to this file.")] = None,
-    as_json: Json = False,
-    verbose: Verbose = False,
-) -> None:
-    """Measure how well the decision to escalate tells bad answers from good ones."""
-    from app.evaluation import escalation as evaluation
-
-    with _errors(verbose):
-        rows = evaluation.read(file)
-        sets = evaluation.grounded(rows)
-        with typer.progressbar(rows, label="Judging", file=sys.stderr) as watched:
-            judged = list(evaluation.judge(watched, sets))
-        result = evaluation.figures(judged, sets)
-        if scores is not None:
-            evaluation.write_scores(scores, judged)
-    if as_json:
-        _print_json(result)
-        return
-    for name, found in [*result["sets"].items(), *((f"mean {group}", each) for group, each in result["macro"].items())]:
-        typer.echo(f"{name:18} AUROC {found.get('auroc')}  recall@20 {found.get('recall@20')}")
+    show(result, as_json, lines(result))
 
 
 async def _ask(turn: Turn, settings: "Settings", write: Callable[[str], Any] | None) -> Answer:
@@ -211,22 +165,3 @@ def _print_sources(answer: Answer) -> None:
         parts = [answer.attempt.model, f"first token {usage.first_token_ms / 1000:.2f} s"]
         parts += [f"{usage.tokens_per_s:.0f} tokens/s"] if usage.tokens_per_s else []
         typer.echo(" · ".join([*parts, f"all {usage.total_ms / 1000:.2f} s"]), err=True)
-
-
-def _print_json(value: dict[str, Any]) -> None:
-    """JSON in ASCII unless stdout takes any letter: a pipe on Windows often does not."""
-    everything = (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf")
-    typer.echo(json.dumps(value, ensure_ascii=not everything, indent=2))
-
-
-@contextmanager
-def _errors(verbose: bool) -> Iterator[None]:
-    logging.basicConfig(level=logging.DEBUG if verbose else logging.WARNING, stream=sys.stderr)
-    try:
-        yield
-    except (InputError, SettingsError) as error:
-        typer.echo(error, err=True)
-        raise typer.Exit(2) from None
-    except EscalatorError as error:
-        typer.echo(error, err=True)
-        raise typer.Exit(1) from None

@@ -4,7 +4,8 @@ EscalatorError
 ├── InputError            the question itself cannot be answered
 ├── SettingsError         a setting has a value that is not allowed
 ├── CorpusError           the corpus folder
-│   └── UnreadableFile    one file of it; the others go on
+│   ├── UnreadableFile    one file of it; the others go on
+│   └── DamagedIndex      what was kept of it; it is made anew
 └── ModelError            no answer from a model
     ├── NoModel           none could be found or loaded
     └── AnswerFailed      a request was sent and did not end well
@@ -13,6 +14,8 @@ EscalatorError
         └── ServerError   worth another try: unavailable, connection refused or lost
             └── ServerBusy
 """
+
+from pathlib import Path
 
 
 class EscalatorError(Exception):
@@ -33,6 +36,13 @@ class CorpusError(EscalatorError):
 
 class UnreadableFile(CorpusError):
     """One file of the corpus cannot be read; the message is the reason, without the file's name."""
+
+
+class DamagedIndex(CorpusError):
+    """A file of the index of the corpus does not hold what it should."""
+
+    def __init__(self, path: Path):
+        super().__init__(f"The index file {path} is damaged. Delete its folder; the index is then made anew.")
 
 
 class ModelError(EscalatorError):

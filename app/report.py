@@ -1,13 +1,21 @@
 """Answers and hits as JSON, the machine-readable surface of the command line; its keys are kept stable."""
 
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from app.answering.ledger import Metrics, Prices, blend
 from app.answering.turn import Answer, Attempt
-from app.documents.pages import Place
 from app.retrieval.index import Hit
 from app.retrieval.search import Found
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+SPAN = ("file", "place", "start", "end")
+"""What tells a stretch of a document; its offsets count in the document's text."""
+
+MOST_WORDS = 8
+"""Words that are named as the reason for a hit."""
 
 
 def found(result: Found) -> dict[str, Any]:
@@ -16,8 +24,22 @@ def found(result: Found) -> dict[str, Any]:
         "query": result.query,
         "took_ms": round(result.took_ms, 3),
         "unknown_words": list(result.unknown_words),
+        "taken_for": {word: list(others) for word, others in result.taken_for.items()},
+        "earlier_words": list(result.earlier_words),
+        "foreign": result.foreign,
+        "translation": result.translation,
         "hits": [_hit(hit) for hit in result.hits],
     }
+
+
+def why(hit: Hit) -> str:
+    """Why a passage was found: words of the question, those of the passage that stand for them, and their shares."""
+    parts = []
+    for word, share in list(hit.why.terms.items())[:MOST_WORDS]:
+        others = "".join(f" ≈ {other}" for other in hit.why.alike.get(word, ())[:1])
+        parts.append(f"{word}{others} {share:.0%}")
+    around = f"; context {hit.why.context:.0%}" if hit.why.context >= 0.005 else ""
+    return ", ".join(parts) + around
 
 
 def answer(result: Answer, prices: Prices) -> dict[str, Any]:
@@ -32,79 +54,36 @@ def answer(result: Answer, prices: Prices) -> dict[str, Any]:
         "escalated": result.escalated,
         "reason": escalated,
         "attempts": [_attempt(attempt, prices) for attempt in result.attempts],
-        "citations": [
-            {
-                "sentence": citation.sentence,
-                "file": citation.file,
-                "place": place(citation.place) if citation.place else None,
-                "start": citation.start,
-                "end": citation.end,
-                "supported": citation.supported,
-            }
-            for citation in result.citations
-        ],
-        "evidence": [
-            {
-                "n": item.number,
-                "file": item.file,
-                "place": place(item.place),
-                "start": item.start,
-                "end": item.end,
-                "text": item.text,
-            }
-            for item in result.evidence
-        ],
+        "citations": [_fields(it, "sentence", *SPAN, "supported") for it in result.citations],
+        "evidence": [{"n": it.number} | _fields(it, *SPAN, "text") for it in result.evidence],
         "unknown_words": list(result.found.unknown_words) if result.found else [],
         "notices": list(result.notices),
-        "metrics": metrics(result.metrics),
+        "metrics": _metrics(result.metrics),
         "ledger": {"prices_of": prices.date, **asdict(blend([result], prices))},
     }
 
 
-def metrics(result: Metrics) -> dict[str, float | int | None]:
+def _metrics(result: Metrics) -> dict[str, float | int | None]:
     """Times in milliseconds, tokens, and tokens per second."""
-
-    def rounded(value: float | None) -> float | None:
-        return None if value is None else round(value, 1)
-
-    return {
-        "retrieve_ms": rounded(result.retrieve_ms),
-        "prompt_ms": rounded(result.prompt_ms),
-        "sent_ms": rounded(result.sent_ms),
-        "first_token_ms": rounded(result.first_token_ms),
-        "total_ms": rounded(result.total_ms),
-        "prompt_tokens": result.prompt_tokens,
-        "completion_tokens": result.completion_tokens,
-        "tokens_per_s": rounded(result.tokens_per_s),
-    }
-
-
-def place(where: Place) -> dict[str, str | int]:
-    """A place in a file."""
-    return {"kind": where.kind, "label": where.label, "number": where.number}
+    return {name: None if value is None else round(value, 1) for name, value in asdict(result).items()}
 
 
 def _hit(hit: Hit) -> dict[str, Any]:
-    passage = hit.passage
-    return {
-        "rank": hit.rank,
-        "score": round(hit.score, 4),
-        "file": passage.file,
-        "place": place(passage.place),
-        "start": passage.start,
-        "end": passage.end,
-        "text": passage.text,
-        "terms": dict(hit.terms),
+    why = {
+        "terms": dict(hit.why.terms),
+        "alike": {word: list(others) for word, others in hit.why.alike.items()},
+        "context": hit.why.context,
     }
+    return {"rank": hit.rank, "score": round(hit.score, 4)} | _fields(hit.passage, *SPAN, "text") | why
 
 
 def _attempt(attempt: Attempt, prices: Prices) -> dict[str, Any]:
-    return {
-        "role": attempt.role,
-        "model": attempt.model,
-        "host": attempt.host,
-        "text": attempt.text,
-        "finish": attempt.finish,
-        "metrics": metrics(attempt.metrics),
-        "cost": prices.cost(attempt, attempt.role) if attempt.role != "extractive" else 0.0,
-    }
+    cost = prices.cost(attempt, attempt.role) if attempt.role != "extractive" else 0.0
+    said = _fields(attempt, "role", "model", "host", "text", "finish")
+    return said | {"metrics": _metrics(attempt.metrics), "cost": cost}
+
+
+def _fields(item: "DataclassInstance", *names: str) -> dict[str, Any]:
+    """Some fields of a record."""
+    every = asdict(item)
+    return {name: every[name] for name in names}

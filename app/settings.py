@@ -81,7 +81,7 @@ class Settings(BaseSettings):
         "ESCALATOR_ASK_CONFIDENCE",
     )
     evidence_tokens: int = _field(
-        1200, "Tokens of passages in a prompt.", "ESCALATOR_EVIDENCE_TOKENS", ge=64, le=100_000
+        600, "Tokens of evidence in a prompt.", "ESCALATOR_EVIDENCE_TOKENS", ge=64, le=100_000
     )
     max_tokens: int = _field(640, "The longest answer of the small model, in tokens.", "ESCALATOR_MAX_TOKENS", ge=16)
     large_max_tokens: int = _field(

@@ -133,10 +133,12 @@ def test_an_answer_as_json_has_the_documented_keys(
 def test_hits_as_json_have_the_documented_keys(corpus: Path) -> None:
     found = json.loads(escalator("search", "the ferry to Avalon", "--corpus", corpus, "--json").stdout)
 
-    assert set(found) == {"query", "took_ms", "unknown_words", "hits"}
+    assert set(found) == {
+        "query", "took_ms", "unknown_words", "taken_for", "earlier_words", "foreign", "translation", "hits"
+    }  # fmt: skip
     assert (found["query"], found["unknown_words"]) == ("the ferry to Avalon", ["Avalon"])
     [hit] = found["hits"]
-    assert set(hit) == {"rank", "score", "file", "place", "start", "end", "text", "terms"}
+    assert set(hit) == {"rank", "score", "file", "place", "start", "end", "text", "terms", "alike", "context"}
     assert (hit["rank"], hit["file"]) == (1, "ferry.md")
     assert hit["place"] == {"kind": "heading", "label": "The ferry", "number": 1}
     assert FERRY[hit["start"] : hit["end"]] == hit["text"]

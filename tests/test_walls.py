@@ -14,16 +14,17 @@ import pytest
 from app.settings import ROOT
 
 MODULES = sorted((ROOT / "app").rglob("*.py"))
-FACES = {"main", "ui", "gateway", "cli", "evaluation", "report", "checkup"}
+FACES = {"main", "ui", "gateway", "cli", "terminal", "evaluation", "report", "checkup"}
 BELOW = {
     "settings": {"errors"},
     "errors": set(),
+    "state": set(),
     "documents": set(),
     "retrieval": {"documents"},
     "models": set(),
     "answering": {"retrieval", "models", "documents"},
 }
-"""What stands below each room; `settings` and `errors` stand below all."""
+"""What stands below each room; `settings`, `errors` and `state` stand below all."""
 
 HEAVY = {"openai", "pypdf", "py3langid", "tiktoken", "foundry_local_sdk", "charset_normalizer", "rank_bm25", "numpy"}
 
@@ -75,7 +76,7 @@ def test_imports_point_downwards(path: Path) -> None:
         assert "main" not in rooms
         assert here == "main" or "ui" not in rooms
     elif here != "__init__":
-        assert rooms <= BELOW[here] | {"settings", "errors"}
+        assert rooms <= BELOW[here] | {"settings", "errors", "state"}
         assert not [module for module in modules if module.split(".")[0] == "chainlit"]
 
 
@@ -123,12 +124,18 @@ def test_the_rule_about_streams_sees_what_it_should(code: str, found: list[int])
     assert list(unclosed(ast.parse(f"async def main():\n {code}"))) == found
 
 
-WAY = """
-    retrieval/search retrieval/index retrieval/analysis retrieval/packing answering/searching answering/prompt
-    answering/safety answering/course answering/emitting answering/attempts models/chat answering/escalation
-    answering/signals answering/phrases answering/policy answering/citations
+TO_EVIDENCE = """
+    retrieval/analysis retrieval/search retrieval/index retrieval/kindred retrieval/spelling retrieval/scoring
+    retrieval/closeness retrieval/ranking retrieval/packing retrieval/selection retrieval/pieces retrieval/telling
 """
-"""From a question to its cited answer."""
+"""From a question to the sentences of a prompt."""
+
+TO_ANSWER = """
+    answering/searching answering/translation answering/prompt answering/safety answering/course answering/emitting
+    answering/attempts models/chat answering/escalation answering/signals answering/phrases answering/policy
+    answering/citations
+"""
+"""From there to the cited answer."""
 
 
 def test_the_house_stays_small_enough_to_be_read() -> None:
@@ -136,8 +143,9 @@ def test_the_house_stays_small_enough_to_be_read() -> None:
 
     assert sizes["app/main.py"] < 150
     assert {name: size for name, size in sizes.items() if size > 250} == {}
-    assert sum(map(code_lines, MODULES)) <= 6_000
-    assert sum(code_lines(ROOT / "app" / f"{name}.py") for name in WAY.split()) <= 1_500
+    assert sum(map(code_lines, MODULES)) <= 7_300
+    assert sum(code_lines(ROOT / "app" / f"{name}.py") for name in TO_EVIDENCE.split()) <= 920
+    assert sum(code_lines(ROOT / "app" / f"{name}.py") for name in TO_ANSWER.split()) <= 1_080
     assert sizes["app/retrieval/bm25.py"] < 150
 
 

@@ -25,6 +25,7 @@ from app.answering.extractive import as_markdown, quotes
 from app.answering.ledger import Metrics, Stopwatch
 from app.answering.policy import POLISHED
 from app.answering.searching import nothing_found
+from app.answering.translation import search_words
 from app.answering.turn import NUMBERS, Answer, Attempt, Role, Turn
 from app.errors import EscalatorError, ModelError, NoModel
 from app.models.foundry import Service
@@ -67,6 +68,8 @@ class Course:
         self.turn.check()
         search = self.assistant.look()
         retrieved = self.retrieved = await self._retrieve()
+        if retrieved.found.foreign and self.turn.earlier is None:
+            retrieved = self.retrieved = await self._translated(search, retrieved, emit)
         emit(retrieved)
         if not retrieved.evidence:
             self.text = self.rendered = nothing_found(retrieved)
@@ -90,6 +93,19 @@ class Course:
         self.kept = earlier.attempt if earlier.attempt.role != "extractive" else None
         self.decision = earlier.decision
         return Retrieved(earlier.found, earlier.evidence, (), 0.0)
+
+    async def _translated(self, search: "asyncio.Future[Service]", retrieved: Retrieved, emit: Emit) -> Retrieved:
+        """What is found with search words in the documents' languages as well; as it is where no model gives any."""
+        searching, models = self.assistant.searching, self.assistant.models
+        try:
+            await self.assistant.found(search, emit)
+            languages = await asyncio.to_thread(lambda: searching.languages)
+            words = await search_words(self.turn.question, languages, models, self.assistant.settings, emit)
+        except ModelError:  # said with the answer
+            return retrieved
+        if opening(words) is not None:  # it declined
+            return retrieved
+        return await asyncio.to_thread(searching.retrieve, self.turn, words)
 
     async def _generate(self, service: Service, emit: Emit) -> None:
         """Have the models write what the mode asks for; what stands of it is kept."""
@@ -190,7 +206,8 @@ class Course:
         """The extractive answer: the best sentences, quoted; it stands."""
         number = NUMBERS["extractive"]
         clock = Stopwatch()
-        found = await asyncio.to_thread(quotes, self.turn.question, self._found().evidence)
+        retrieved = self._found()
+        found = await asyncio.to_thread(quotes, self.turn.question, retrieved.evidence, retrieved.found.weights)
         metrics = Metrics(first_token_ms=clock.ms, total_ms=clock.ms)
         self.kept = Attempt(number, "extractive", "quotes", "", as_markdown(found), "stop", metrics)
         self.attempts[number] = replay(self.kept, emit)

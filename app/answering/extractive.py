@@ -1,19 +1,17 @@
-"""An answer without a model: the sentences of the evidence that say most about the question, quoted and cited."""
+"""An answer without a model: the sentences of the evidence that tell most about the question, quoted and cited."""
 
-import math
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from app.documents.sentences import sentences
-from app.retrieval.analysis import query_words, terms
 from app.retrieval.packing import Evidence
+from app.retrieval.pieces import spans
+from app.retrieval.telling import chances
 
 MOST = 3
 """Sentences at most: a quote is there to be read at a glance."""
 
-WEAKEST = 0.6
-"""A further sentence must say at least this share of what the best one says."""
+WEAKEST = 0.01
+"""A further sentence must have at least this share of the best one's chance to hold the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,22 +24,22 @@ class Quote:
     text: str
 
 
-def quotes(question: str, evidence: Sequence[Evidence]) -> tuple[Quote, ...]:
-    """The best one to three sentences in reading order, scored by the rarity of the question's words in them."""
-    candidates = [quote for item in evidence for quote in _sentences(item)]
-    words = [set(terms(quote.text, quote.evidence.language)) for quote in candidates]
-    spread = Counter(word for each in words for word in each)
-    languages = list(dict.fromkeys(item.language for item in evidence))
-    asked = {term for word in query_words(question, languages) if word.content for term in word.terms}
-
-    def score(index: int) -> float:
-        rarity = sum(math.log(1 + len(candidates) / spread[word]) for word in asked & words[index])
-        return rarity / (1 + math.log(1 + len(words[index]) / 30)) / (1 + 0.1 * candidates[index].evidence.number)
-
-    scores = [score(index) for index in range(len(candidates))]
-    best = sorted(range(len(candidates)), key=lambda index: (-scores[index], index))[:MOST]
-    chosen = sorted(index for index in best if scores[index] >= WEAKEST * scores[best[0]])
-    return tuple(candidates[index] for index in chosen)
+def quotes(
+    question: str, evidence: Sequence[Evidence], weights: Mapping[str, float] | None = None, most: int = MOST
+) -> tuple[Quote, ...]:
+    """The best sentences, up to `most`, in reading order; `weights` are those of the search for its terms."""
+    sentences = [_sentences(item) for item in evidence]
+    passages = [(item.share, [quote.text for quote in found]) for item, found in zip(evidence, sentences, strict=True)]
+    ranked = [
+        (chance, quote)
+        for found, told in zip(sentences, chances(question, weights or {}, passages), strict=True)
+        for quote, chance in zip(found, told, strict=True)
+    ]
+    # Headings, table rows and announcements tell something about their neighbours, but cannot stand alone.
+    prose = [each for each in ranked if _stands_alone(each[1].text)] or ranked
+    prose.sort(key=lambda each: -each[0])
+    best = [quote for chance, quote in prose[:most] if chance >= WEAKEST * prose[0][0]]
+    return tuple(sorted(best, key=lambda quote: (quote.evidence.number, quote.start)))
 
 
 def as_markdown(found: Sequence[Quote]) -> str:
@@ -50,12 +48,7 @@ def as_markdown(found: Sequence[Quote]) -> str:
 
 
 def _sentences(item: Evidence) -> list[Quote]:
-    """What can stand alone as a quote: no headings, table rows or announcements; all of it if nothing else is there."""
-    found = [
-        Quote(item, item.start + start, item.start + end, item.text[start:end]) for start, end in sentences(item.text)
-    ]
-    prose = [quote for quote in found if _stands_alone(quote.text)]
-    return prose or found
+    return [Quote(item, item.start + start, item.start + end, item.text[start:end]) for start, end in spans(item.text)]
 
 
 def _stands_alone(sentence: str) -> bool:

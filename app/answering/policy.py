@@ -6,10 +6,10 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from app import state
 from app.answering.escalation import THRESHOLD, Decision, decide
 from app.answering.turn import Attempt, Turn
 from app.errors import ModelError
-from app.models import state
 from app.retrieval.packing import Evidence
 from app.settings import Dial, Settings
 

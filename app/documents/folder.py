@@ -1,12 +1,13 @@
-"""The corpus: a folder of files, read once and again only when they change."""
+"""The corpus: a folder of files, of which those are read that are new or have changed."""
 
 import logging
 import os
 import stat
-import threading
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from operator import attrgetter
 from pathlib import Path
+from typing import Protocol
 
 from app.documents import language, readers
 from app.documents.pages import joined
@@ -42,82 +43,99 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One file that was left out, and why, as a clause to stand after its name."""
+    """One file that was left out, and why, as a clause to stand after its name.
+
+    Size and time are those of the file if only a change of it can help, else there is another try next time.
+    """
 
     file: str
     reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """The corpus at one time, sorted by file; the generation grows with every change."""
-
-    generation: int
-    documents: tuple[Document, ...]
-    problems: tuple[Problem, ...]
+    size: int = -1
+    modified_ns: int = -1
 
 
 Signature = tuple[int, int]
 """Size and time of change: what tells that a file has to be read again."""
 
-Known = dict[str, tuple[Signature, Document | Problem]]
+NEVER: Signature = (-1, -1)
+"""The signature of no file."""
+
+
+class Known(Protocol):
+    """A file as it was when it was read."""
+
+    @property
+    def size(self) -> int:
+        """Bytes, or -1."""
+        ...
+
+    @property
+    def modified_ns(self) -> int:
+        """Time of change, or -1."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A file as it stands in its folder."""
+
+    path: str
+    signature: Signature
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What is to be read because it is new or has changed, and which known files are gone."""
+
+    changed: tuple[tuple[str, Path | Problem], ...]
+    gone: frozenset[str]
 
 
 class Folder:
-    """Keeps the documents of a folder up to date; `max_bytes` is the size above which a file is left out."""
+    """Lists and reads the documents of a folder; `max_bytes` is the size above which a file is left out."""
 
     def __init__(self, path: Path, max_bytes: int):
         self.path = path
         self.max_bytes = max_bytes
-        self._lock = threading.Lock()
-        self._known: Known = {}
-        self._snapshot = Snapshot(0, (), ())
 
-    def sync(self) -> Snapshot:
-        """The corpus as it is now, the same object as before if nothing changed; raises CorpusError."""
-        with self._lock:
-            known: Known = {}
-            results: list[Document | Problem] = []
-            for file, found in self._scan():
-                result = found if isinstance(found, Problem) else self._result(file, found, known)
-                if result is not None:
-                    results.append(result)
-            self._known = known
-            results.sort(key=lambda result: result.file)
-            documents = tuple(result for result in results if isinstance(result, Document))
-            problems = tuple(result for result in results if isinstance(result, Problem))
-            before = self._snapshot
-            # Unchanged documents are the same objects, which makes this comparison cheap.
-            if before.generation == 0 or before.problems != problems or before.documents != documents:
-                self._snapshot = Snapshot(before.generation + 1, documents, problems)
-            return self._snapshot
+    def compare(self, known: Mapping[str, "Known"]) -> Difference:
+        """How the folder differs from what is known of its files; raises CorpusError."""
+        changed: list[tuple[str, Path | Problem]] = []
+        present = set()
+        for file, found in sorted(self._scan(), key=lambda item: (item[0], isinstance(item[1], Problem))):
+            if file in present:  # another name that cannot be shown is shown like this one
+                continue
+            present.add(file)
+            before = known.get(file)
+            if isinstance(found, Problem):
+                if before != found:
+                    changed.append((file, found))
+            elif before is None or not NEVER != (before.size, before.modified_ns) == found.signature:
+                changed.append((file, Path(found.path)))
+        return Difference(tuple(changed), frozenset(known.keys() - present))
 
-    def _result(self, file: str, path: Path, known: Known) -> Document | Problem | None:
-        """The file as known or as read now, None if it is gone; `known` is told unless another try is due next time."""
-        result: Document | Problem
+    def read(self, file: str, path: Path | Problem) -> Document | Problem | None:
+        """What `compare` found, read; None if it is gone meanwhile."""
+        if isinstance(path, Problem):
+            return path
         try:
             signature = _signature(path)
-            if file in self._known and self._known[file][0] == signature:
-                known[file] = self._known[file]
-                return known[file][1]
-            result = self._read(file, path, signature)
-            if signature != _signature(path):
-                return result
+            document = self._document(file, path, signature)
+            # A file that changes while it is read is read again next time.
+            return document if signature == _signature(path) else replace(document, size=-1, modified_ns=-1)
         except FileNotFoundError:
             return None
         except UnreadableFile as error:
-            result = Problem(file, str(error))
-            if isinstance(error.__cause__, OSError):  # may pass without a change of the file
-                return result
+            passing = isinstance(error.__cause__, OSError)  # it may help to wait
+            return Problem(file, str(error), *(NEVER if passing else signature))
         except OSError as error:
             return Problem(file, f"it cannot be read ({error.strerror or type(error).__name__}); try again")
         except Exception as error:  # one bad file must not stop the others, and parsers raise anything
             logger.warning("reading %s failed: %s", file, type(error).__name__)
-            result = Problem(file, f"it cannot be read ({type(error).__name__}); save it again, or in another format")
-        known[file] = signature, result
-        return result
+            reason = f"it cannot be read ({type(error).__name__}); save it again, or in another format"
+            return Problem(file, reason, *signature)
 
-    def _read(self, file: str, path: Path, signature: Signature) -> Document:
+    def _document(self, file: str, path: Path, signature: Signature) -> Document:
         pages = readers.read(path, self.max_bytes)
         text = joined(pages)
         title = readers.title(path, pages)
@@ -125,7 +143,7 @@ class Folder:
         passages = tuple(split(pages, file, title, code))
         return Document(file, title, text, code, len(pages), passages, *signature)
 
-    def _scan(self) -> Iterator[tuple[str, Path | Problem]]:
+    def _scan(self) -> Iterator[tuple[str, Listed | Problem]]:
         """Every file to be read by its name in the corpus, or the problem with it; each file once, links last."""
         if not self.path.is_dir():
             state = "is not a folder" if self.path.exists() else "does not exist"
@@ -144,14 +162,16 @@ class Folder:
                     folders.append((file, target))
                 elif target not in seen:
                     seen.add(target)
-                    yield file, _ordinary(file, Path(target))
+                    yield file, _ordinary(file, target)
                 continue
             prefix, folder = folders.pop()
             if folder in seen:
                 continue
             seen.add(folder)
             try:
-                names = sorted(os.listdir(folder), reverse=True)  # noqa: PTH208 - names, not paths
+                with os.scandir(folder) as listed:
+                    wanted = (entry for entry in listed if _wanted(entry.name))
+                    entries = sorted(wanted, key=attrgetter("name"), reverse=True)
             except OSError:
                 if not prefix:
                     raise CorpusError(
@@ -160,18 +180,17 @@ class Folder:
                     ) from None
                 yield prefix, Problem(prefix, _CLOSED)
                 continue
-            for name in filter(_wanted, names):
-                file = f"{prefix}/{name}" if prefix else name
-                path = os.path.join(folder, name)  # noqa: PTH118
-                if not _is_text(name):
+            for entry in entries:
+                file = f"{prefix}/{entry.name}" if prefix else entry.name
+                if not _is_text(entry.name):
                     yield _readable(file), Problem(_readable(file), _BAD_NAME)
-                elif _leads_elsewhere(path):
-                    links.append((file, path))
-                elif os.path.isdir(path):  # noqa: PTH112
-                    folders.append((file, path))
+                elif _leads_elsewhere(entry):
+                    links.append((file, entry.path))
+                elif entry.is_dir():
+                    folders.append((file, entry.path))
                 else:
-                    seen.add(path)
-                    yield file, _ordinary(file, Path(path))
+                    seen.add(entry.path)
+                    yield file, _ordinary(file, entry.path)
 
 
 def _wanted(name: str) -> bool:
@@ -181,21 +200,23 @@ def _wanted(name: str) -> bool:
     return not (autosaved or lower.startswith(_IGNORED_STARTS) or lower.endswith(_IGNORED_ENDS) or lower in _IGNORED)
 
 
-def _ordinary(file: str, path: Path) -> Path | Problem:
-    """The path, unless opening it could wait for ever (a pipe, a device)."""
+def _ordinary(file: str, path: str) -> Listed | Problem:
+    """The file, unless opening it could wait for ever (a pipe, a device)."""
     try:
-        mode = path.stat().st_mode
+        status = os.stat(path)  # noqa: PTH116 - of thousands of files, at every question
     except OSError:
-        return path  # reading says what is wrong
-    return path if stat.S_ISREG(mode) else Problem(file, _NO_FILE)
+        return Listed(path, NEVER)  # reading says what is wrong
+    if not stat.S_ISREG(status.st_mode):
+        return Problem(file, _NO_FILE)
+    return Listed(path, (status.st_size, status.st_mtime_ns))
 
 
-def _leads_elsewhere(path: str) -> bool:
-    """Whether a path is a link or, on Windows, a junction."""
-    if os.path.islink(path):  # noqa: PTH114
+def _leads_elsewhere(entry: "os.DirEntry[str]") -> bool:
+    """Whether an entry is a link or, on Windows, a junction."""
+    if entry.is_symlink():
         return True
-    junctions = os.name == "nt" and os.path.isdir(path)  # noqa: PTH112
-    return junctions and os.path.normcase(os.path.realpath(path)) != os.path.normcase(path)
+    junctions = os.name == "nt" and entry.is_dir()
+    return junctions and os.path.normcase(os.path.realpath(entry.path)) != os.path.normcase(entry.path)
 
 
 def _target(path: str) -> str | None:

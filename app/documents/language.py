@@ -44,10 +44,19 @@ SNOWBALL = {
 UNSTEMMED = ("he", "ja", "ko", "th", "uk", "vi", "zh")
 """Languages that would otherwise be taken for one of those above; their words are indexed as they are."""
 
+_UNSTEMMED_NAMES = dict(
+    zip(UNSTEMMED, ("Hebrew", "Japanese", "Korean", "Thai", "Ukrainian", "Vietnamese", "Chinese"), strict=True)
+)
+
 DEFAULT = "en"
 
 _TOO_LITTLE = 20
 _SAMPLE = 1500
+
+
+def name(code: str) -> str:
+    """The English name of a language."""
+    return _UNSTEMMED_NAMES.get(code) or SNOWBALL.get(code, code).capitalize()
 
 
 def detect(text: str) -> str:

@@ -23,26 +23,23 @@ async def bench_chat(settings: Settings, tell: Callable[[str], None]) -> dict[st
 
 async def _row(settings: Settings, tell: Callable[[str], None]) -> dict[str, Any]:
     assistant = Assistant(settings, patience=None)
-    ours: list[tuple[float, float]] = []
-    bare: list[tuple[float, float]] = []
+    rounds = []
     try:
         model = await assistant.models.ready(settings.small, tell)
         for number in range(settings.bench_rounds + 1):
             tell(f"{model.id}: round {number} of {settings.bench_rounds}")
-            prompt, times = await _ours(assistant, settings.bench_prompt)
-            reference = await _bare(assistant, model, prompt, settings.max_tokens)
-            if number:  # the first round warms up
-                ours.append(times)
-                bare.append(reference)
+            prompt, *ours = await _ours(assistant, settings.bench_prompt)
+            rounds.append((*ours, *await _bare(assistant, model, prompt, settings.max_tokens)))
     finally:
         await assistant.close()
-    row: dict[str, Any] = {"model": model.id, "host": model.service.host, "rounds": settings.bench_rounds}
-    if settings.bench_stream:
-        row["first_token_ms"] = {"escalator": _median(ours, 0), "openai": _median(bare, 0)}
-    return row | {"total_ms": {"escalator": _median(ours, 1), "openai": _median(bare, 1)}}
+    measured = zip(*rounds[1:], strict=True)  # the first round warms up
+    first, total, bare_first, bare_total = (round(statistics.median(each), 2) for each in measured)
+    row = {"model": model.id, "host": model.service.host, "rounds": settings.bench_rounds}
+    tokens = {"first_token_ms": {"escalator": first, "openai": bare_first}} if settings.bench_stream else {}
+    return row | tokens | {"total_ms": {"escalator": total, "openai": bare_total}}
 
 
-async def _ours(assistant: Assistant, question: str) -> tuple[list[Message], tuple[float, float]]:
+async def _ours(assistant: Assistant, question: str) -> tuple[list[Message], float, float]:
     """The prompt that a turn sent, and the first token and the end of its answer, from the sending."""
     prompt: list[Message] = []
     async with aclosing(assistant.answer(Turn(question, mode="small"))) as events:
@@ -52,7 +49,7 @@ async def _ours(assistant: Assistant, question: str) -> tuple[list[Message], tup
             elif isinstance(event, AttemptEnded):
                 metrics = event.attempt.metrics
                 if metrics.first_token_ms is not None and metrics.total_ms is not None:
-                    return prompt, (metrics.first_token_ms, metrics.total_ms)
+                    return prompt, metrics.first_token_ms, metrics.total_ms
     raise AnswerFailed(f"No model answered “{question}”. Set BENCH_PROMPT to a question that the documents answer.")
 
 
@@ -69,7 +66,3 @@ async def _bare(assistant: Assistant, model: Model, prompt: list[Message], max_t
                 first = clock.ms
     total = clock.ms
     return first or total, total
-
-
-def _median(pairs: list[tuple[float, float]], which: int) -> float:
-    return round(statistics.median(pair[which] for pair in pairs), 2)

@@ -8,24 +8,18 @@ from typing import TYPE_CHECKING, Any, cast
 
 from app.errors import ModelGone, NoModel, ServerBusy, ServerError
 from app.models import faults
-from app.models.flight import Progress
+from app.models.flight import Progress, silent
 from app.models.foundry import Foundry, Model
-from app.models.reasoning import ReasoningFilter
+from app.models.reasoning import Delta, ReasoningFilter
 
 if TYPE_CHECKING:
     from openai.types import CompletionUsage
     from openai.types.chat import ChatCompletionChunk
 
+__all__ = ["Delta", "End", "answer", "complete"]
+
 USAGE_SECONDS = 2.0
 LONGEST_PAUSE = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Delta:
-    """A piece of the answer, or of the reasoning before it."""
-
-    text: str
-    reasoning: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +37,7 @@ async def answer(
     messages: Sequence[Mapping[str, Any]],
     *,
     max_tokens: int,
-    progress: Progress | None = None,
+    progress: Progress = silent,
     instead_of: str | None = None,
 ) -> AsyncGenerator[Delta | End, None]:
     """One completion, tried again while nothing has been shown: the settings' `retries` when the server was busy or
@@ -108,22 +102,18 @@ async def complete(
                 yield delta
             if reading.finish is not None:  # only the count of tokens may follow
                 longest = min(USAGE_SECONDS, settings.stall_seconds)
-    except (openai.OpenAIError, httpx2.HTTPError, ValueError) as error:
+    except (openai.OpenAIError, httpx2.HTTPError, ValueError, TimeoutError) as error:
         if reading.finish is None:
-            raise faults.of(error, model) from error
-    except TimeoutError as error:
-        if longest is None:
-            raise faults.silent(model, settings.first_token_seconds) from error
-        if reading.finish is None:
-            raise faults.stalled(model, longest) from error
+            raise faults.of(error, model, longest, settings) from error
     finally:
         if stream is not None:
             await stream.close()
-    for delta in reading.rest():
+    for delta in reading.filter.finish(cut=reading.finish == "length"):
         yield delta
     if reading.finish is None:
         raise faults.unfinished(model, began=reading.began)
-    yield reading.end(reading.finish)
+    usage = reading.usage
+    yield End(reading.finish, usage.prompt_tokens if usage else None, usage.completion_tokens if usage else None)
 
 
 class _Reading:
@@ -132,14 +122,14 @@ class _Reading:
     def __init__(self) -> None:
         self.began = False
         self.finish: str | None = None
-        self._filter = ReasoningFilter()
-        self._usage: CompletionUsage | None = None
+        self.usage: CompletionUsage | None = None
+        self.filter = ReasoningFilter()
 
     def take(self, chunk: "ChatCompletionChunk") -> Iterator[Delta]:
         """The pieces in one event, whose shape the client does not check."""
         self.began = True
         try:
-            self._usage = chunk.usage or self._usage
+            self.usage = chunk.usage or self.usage
             if not chunk.choices:
                 return
             choice = chunk.choices[0]
@@ -149,18 +139,7 @@ class _Reading:
         except (AttributeError, TypeError) as error:
             raise ValueError("an event of another shape") from error
         if thought:
-            self._filter.reasoned()
+            self.filter.reasoned()
             yield Delta(str(thought), reasoning=True)
-        for piece in self._filter.feed(str(content)):
-            yield Delta(*piece)
+        yield from self.filter.feed(str(content))
         self.finish = finish or self.finish
-
-    def rest(self) -> Iterator[Delta]:
-        """The pieces that were held back until the end."""
-        for piece in self._filter.finish(cut=self.finish == "length"):
-            yield Delta(*piece)
-
-    def end(self, finish: str) -> End:
-        """The last event."""
-        usage = self._usage
-        return End(finish, usage.prompt_tokens if usage else None, usage.completion_tokens if usage else None)

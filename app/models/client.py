@@ -4,11 +4,10 @@ import asyncio
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
-    import httpx2
-    import openai
+    from httpx2 import AsyncClient
+    from openai import AsyncOpenAI
 
 CONNECT_SECONDS = 2.0
 
@@ -33,6 +32,12 @@ class Reply:
             return None
 
     @property
+    def fields(self) -> dict[str, Any]:
+        """The body as a JSON object, empty when it is none."""
+        data = self.data
+        return data if isinstance(data, dict) else {}
+
+    @property
     def message(self) -> str:
         """What the server says went wrong, in one line of at most 200 characters."""
         return server_message(self.data, self.text)
@@ -48,28 +53,19 @@ class Client:
     def __init__(self, root: str, api_key: str):
         self.root = root
         self._api_key = api_key
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._opening: asyncio.Future[None] | None = None
-        self._http: httpx2.AsyncClient
-        self._openai: openai.AsyncOpenAI
+        self._opening: asyncio.Future[tuple[AsyncClient, AsyncOpenAI]] | None = None
 
-    @property
-    def host(self) -> str:
-        """Host and port."""
-        return host_of(self.root)
-
-    async def openai(self) -> "openai.AsyncOpenAI":
+    async def openai(self) -> "AsyncOpenAI":
         """The openai client, whose base is `root`/v1; it never tries again by itself."""
-        await self._open()
-        return self._openai
+        return (await self._open())[1]
 
-    async def get(self, path: str, seconds: float = 10.0) -> Reply:
+    async def get(self, path: str, seconds: float) -> Reply:
         """GET `root` + `path`; raises Unreachable when there is no whole answer within `seconds`."""
-        await self._open()
+        http, _ = await self._open()
         import httpx2
 
         try:
-            response = await self._http.get(
+            response = await http.get(
                 self.root + path,
                 headers={"Authorization": f"Bearer {self._api_key}"},
                 timeout=httpx2.Timeout(seconds, connect=CONNECT_SECONDS),
@@ -79,34 +75,25 @@ class Client:
         return Reply(response.status_code, response.text)
 
     async def close(self) -> None:
-        """Close the connections; a client of a loop that has ended has none."""
-        if self._opening is not None and self._loop is asyncio.get_running_loop():
-            await self._opening
-            await self._openai.close()
-        self._opening = None
+        """Close the connections."""
+        if self._opening is not None:
+            await (await self.openai()).close()
+            self._opening = None
 
-    async def _open(self) -> None:
-        loop = asyncio.get_running_loop()
-        if self._opening is None or self._loop is not loop:
-            self._loop = loop
+    async def _open(self) -> "tuple[AsyncClient, AsyncOpenAI]":
+        if self._opening is None:
             # Importing openai takes half a second, and a client reads certificates: neither belongs on the event loop.
-            self._opening = loop.run_in_executor(None, self._make)
-        await asyncio.shield(self._opening)
+            self._opening = asyncio.get_running_loop().run_in_executor(None, self._make)
+        return await asyncio.shield(self._opening)
 
-    def _make(self) -> None:
+    def _make(self) -> "tuple[AsyncClient, AsyncOpenAI]":
         import httpx2
         import openai
 
         timeout = httpx2.Timeout(None, connect=CONNECT_SECONDS)
-        self._http = openai.DefaultAsyncHttpxClient(trust_env=False, follow_redirects=False, timeout=timeout)
-        self._openai = openai.AsyncOpenAI(
-            base_url=self.root + "/v1", api_key=self._api_key, http_client=self._http, max_retries=0
-        )
-
-
-def host_of(url: str) -> str:
-    """Host and port of an address, without a user name and password in it."""
-    return urlsplit(url).netloc.rpartition("@")[2]
+        http = openai.DefaultAsyncHttpxClient(trust_env=False, follow_redirects=False, timeout=timeout)
+        base = self.root + "/v1"
+        return http, openai.AsyncOpenAI(base_url=base, api_key=self._api_key, http_client=http, max_retries=0)
 
 
 def server_message(body: object, text: str) -> str:

@@ -1,4 +1,4 @@
-"""What differs between model servers: how they tell which models are loaded, and how one is loaded.
+"""A model server, and what differs between servers: how they tell which models are loaded, and how one is loaded.
 
 "foundry" is Foundry Local since 0.10 and its SDK, "classic" is Foundry Local up to 0.8, "plain" is any other server
 that speaks OpenAI's protocol, such as Ollama or llama.cpp, and loads models by itself.
@@ -6,16 +6,19 @@ that speaks OpenAI's protocol, such as Ollama or llama.cpp, and loads models by 
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from app.models import discovery
 from app.models.client import Client, Reply
 from app.models.discovery import Known
+from app.models.supervisor import Lease
 from app.settings import is_loopback
 
 Dialect = Literal["foundry", "classic", "plain"]
+How = Literal["endpoint", "service", "embedded"]
 
 PROBE_SECONDS = 5.0
 LIST_SECONDS = 10.0  # the first look into the catalogue takes four seconds without a network
@@ -28,18 +31,43 @@ class Stranger(Exception):
     """Something answers, but it is no model server, or it wants a key; never leaves this package."""
 
 
-class Server:
-    """One model server, spoken to in its dialect."""
+@dataclass(frozen=True, slots=True)
+class Service:
+    """The address of a model server, without `/v1`, and how it was found."""
 
-    def __init__(self, client: Client, dialect: Dialect, prefix: str = ""):
-        self.client = client
-        self.dialect = dialect
-        self.prefix = prefix
+    root: str
+    how: How
 
     @property
-    def root(self) -> str:
-        """The address before `/v1`."""
-        return self.client.root + self.prefix
+    def host(self) -> str:
+        """Host and port, as an answer names where it was made; without a user name and password."""
+        return urlsplit(self.root).netloc.rpartition("@")[2]
+
+    @property
+    def remote(self) -> bool:
+        """Whether it is another machine."""
+        return not is_loopback(self.root)
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """One model server, spoken to in its dialect; `lease` is the hold on it if it is the embedded one."""
+
+    client: Client
+    dialect: Dialect
+    how: How
+    lease: Lease | None = None
+    prefix: str = ""
+
+    @property
+    def service(self) -> Service:
+        """What others need to know of it."""
+        return Service(self.client.root + self.prefix, self.how)
+
+    @property
+    def alive(self) -> bool:
+        """False when it is certain that it has ended."""
+        return self.lease is None or self.lease.alive
 
     async def loaded(self) -> list[str]:
         """Ids of the models that can answer now; all that are listed where the server loads by itself."""
@@ -49,9 +77,8 @@ class Server:
 
     async def listed(self) -> list[str]:
         """Ids that the server lists, which says nothing about whether they can answer; empty when it lists none."""
-        data = (await self._get("/v1/models", LIST_SECONDS)).data
-        entries = data.get("data") if isinstance(data, dict) else None
-        return _names([entry.get("id") for entry in entries or [] if isinstance(entry, dict)])
+        reply = await self._get("/v1/models")
+        return _names([entry.get("id") for entry in _objects(reply.fields.get("data"))])
 
     async def load(self, name: str) -> Reply:
         """Load a model: of a classic service by its id, of all others by its alias."""
@@ -65,36 +92,35 @@ class Server:
     async def known(self) -> dict[str, Known]:
         """The models by their ids, as far as something can be learned of them: `/v1/models` does not tell it."""
         if self.dialect == "classic":
-            data = (await self._get("/foundry/list")).data
-            entries = data.get("models", []) if isinstance(data, dict) else data or []
-            aliases = {str(entry.get("name")): str(entry.get("alias")) for entry in entries if isinstance(entry, dict)}
+            listed = await self._get("/foundry/list")
+            entries = _objects(listed.fields.get("models", listed.data))
+            aliases = {str(entry.get("name")): str(entry.get("alias")) for entry in entries}
             here = _names((await self._get("/openai/models")).data)
             return {name: Known(aliases.get(name, name), None, name in here) for name in [*here, *aliases]}
         if self.dialect == "plain" or self.prefix or not is_loopback(self.client.root):
             return {}
-        data = (await self._get("/status")).data
-        cache = data.get("modelCachePath") if isinstance(data, dict) else None
+        cache = (await self._get("/status")).fields.get("modelCachePath")
         return await asyncio.to_thread(discovery.known, Path(cache)) if isinstance(cache, str) and cache else {}
 
     def registered(self) -> "Server":
         """The same server where it serves, with all the same routes, the models that were registered by hand."""
-        return Server(self.client, self.dialect, "/catalogs/local")
+        return replace(self, prefix="/catalogs/local")
 
     async def _get(self, path: str, seconds: float = LIST_SECONDS) -> Reply:
         return await self.client.get(self.prefix + path, seconds)
 
 
-async def recognise(client: Client) -> Server:
+async def recognise(client: Client, how: How) -> Server:
     """Find out which dialect a server speaks; raises Unreachable or Stranger."""
     for dialect, path in _LOADED.items():
         if isinstance((await client.get(path, PROBE_SECONDS)).data, list):
-            return Server(client, dialect)
+            return Server(client, dialect, how)
     reply = await client.get("/v1/models", LIST_SECONDS)
     if reply.status in (401, 403):
         raise Stranger("it wants a key; set API_KEY")
     # Some servers fail to list their models without a network and answer all the same.
-    if reply.status >= 500 or (isinstance(reply.data, dict) and isinstance(reply.data.get("data"), list)):
-        return Server(client, "plain")
+    if reply.status >= 500 or isinstance(reply.fields.get("data"), list):
+        return Server(client, "plain", how)
     raise Stranger(f"it is no model server: GET /v1/models gave {reply.status}")
 
 
@@ -118,6 +144,10 @@ def same_name(alias: str, ids: list[str]) -> str | None:
     longer = [model for model in ids if model.casefold().startswith((wanted + "-", wanted + ":"))]
     longer = [model for model in longer if "reasoning" in wanted or "reasoning" not in model.casefold()]
     return min(longer, key=lambda model: ("-instruct" not in model.casefold(), len(model)), default=None)
+
+
+def _objects(data: Any) -> list[dict[str, Any]]:
+    return [item for item in data if isinstance(item, dict)] if isinstance(data, list) else []
 
 
 def _names(data: Any) -> list[str]:

@@ -3,7 +3,6 @@
 import importlib.util
 import json
 import re
-import shutil
 import subprocess
 import tempfile
 from contextlib import suppress
@@ -24,16 +23,9 @@ def root_of(url: str) -> str:
     return url.strip().rstrip("/").removesuffix("/v1").rstrip("/")
 
 
-def command() -> str | None:
-    """The path of a program named `foundry`, which need not be Foundry Local's: two others have that name."""
-    return shutil.which("foundry")
-
-
 def address(program: str) -> str | None:
     """The address that the command line tells of a running service; blocks for up to ten seconds."""
-    said = _run([program, "server", "status", "-o", "json"])
-    if said is None:  # before 0.10 the command was another
-        said = _run([program, "service", "status"])
+    said = _run(program, "server", "status", "-o", "json") or _run(program, "service", "status")  # the latter to 0.8
     return address_in(said or "")
 
 
@@ -47,24 +39,22 @@ def address_in(said: str) -> str | None:
         return found[0] if found else None
 
 
-def _run(line: list[str]) -> str | None:
+def _run(*line: str) -> str | None:
     """What a command printed, None when it failed or took too long."""
     # A file, not a pipe: a grandchild that outlives the command would hold a pipe open for ever.
-    with tempfile.TemporaryFile() as output:
-        try:
-            done = subprocess.run(  # noqa: S603 - found on PATH, fixed arguments
-                line,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.DEVNULL,
-                timeout=COMMAND_SECONDS,
-                check=False,
-                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-            )
-        except (OSError, subprocess.SubprocessError):
-            return None
+    with tempfile.TemporaryFile() as output, suppress(OSError, subprocess.SubprocessError):
+        subprocess.run(  # noqa: S603 - found on PATH, fixed arguments
+            line,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.DEVNULL,
+            timeout=COMMAND_SECONDS,
+            check=True,
+            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+        )
         output.seek(0)
-        return output.read(100_000).decode("utf-8", errors="replace") if done.returncode == 0 else None
+        return output.read(100_000).decode("utf-8", errors="replace")
+    return None
 
 
 def can_embed(cache: Path) -> bool:
@@ -105,7 +95,7 @@ def _known(entry: dict[str, Any], folder: Path | None) -> Known:
 def _folders(cache: Path) -> dict[str, Path]:
     """Where the downloaded models lie, by their ids."""
     found = {}
-    for path in [*cache.glob("*/*/inference_model.json"), *cache.glob("*/*/*/inference_model.json")]:
+    for path in cache.rglob("inference_model.json"):
         with suppress(OSError, ValueError, KeyError, TypeError):
             if not (path.parent / "download.tmp").exists():
                 found[str(json.loads(path.read_text(encoding="utf-8-sig"))["Name"])] = path.parent

@@ -6,9 +6,13 @@ from typing import TYPE_CHECKING
 from app.errors import AnswerFailed, ContextOverflow, ModelGone, ServerBusy, ServerError
 from app.models.client import server_message
 from app.models.foundry import Model
+from app.settings import Settings
 
 if TYPE_CHECKING:
     import openai
+
+AGAIN = "Ask again; if it stays so, restart the model server."
+SHORTER = "Ask a shorter question, or lower ESCALATOR_EVIDENCE_TOKENS."
 
 # Foundry Local: "requires 9013 total tokens (9005 input + 8 output), which exceeds the model's maximum context length
 # of 8192 tokens". OpenAI, vLLM: "maximum context length is 8192 tokens … (9005 in the messages, 8 in the completion)".
@@ -19,45 +23,38 @@ _OVERFLOW = re.compile(
 _PARTS = re.compile(r"(\d+) (?:input|in the messages|in your prompt)[^\d]{1,9}(\d+)")
 _LIMIT = re.compile(r"(?:context length (?:of|is)|context window of|context size \(|n_ctx\D{1,4}) ?(\d+)", re.I)
 
+_SECONDS = re.compile(r"\d+(\.\d+)?")
+
 _GONE = re.compile(r"model\b.*\b(not found|not loaded|must be loaded|does not exist)|no model matching", re.I | re.S)
 
 
-def of(error: Exception, model: Model) -> AnswerFailed:
-    """The error of the tree that an exception of the HTTP client stands for."""
+def of(error: Exception, model: Model, silence: float | None, settings: Settings) -> AnswerFailed:
+    """The error of the tree that a failed request stands for; `silence` is what was allowed since the last token."""
     import openai
 
-    if isinstance(error, openai.APIStatusError):
-        return _of_status(error, model)
-    if isinstance(error, openai.APIError) and not isinstance(error, openai.APIConnectionError):  # within the stream
-        said = _said(error)
-        return _of_text(said, model) or AnswerFailed(
-            f"{model} broke off its answer: {said.rstrip('.')}. Ask again, or another model."
+    if isinstance(error, TimeoutError) and silence is None:
+        return AnswerFailed(
+            f"{model} did not begin to answer within {settings.first_token_seconds:g} seconds. Choose a smaller model, "
+            "or allow more time with ESCALATOR_FIRST_TOKEN_SECONDS."
+        )
+    if isinstance(error, TimeoutError):
+        return AnswerFailed(
+            f"The answer of {model} stood still for {silence:g} seconds and was given up. Ask again, or allow more "
+            "time with ESCALATOR_STALL_SECONDS."
         )
     if isinstance(error, ValueError):
-        return AnswerFailed(
-            f"The stream from {model} cannot be read: an event in it is broken. Ask again; if it stays so, restart "
-            "the model server."
-        )
-    return ServerError(
-        f"The connection to {model} was refused or lost. Ask again; if it stays so, restart the model server. "
-        "`escalator doctor` shows whether it answers."
-    )
-
-
-def silent(model: Model, seconds: float) -> AnswerFailed:
-    """No first token came in time."""
-    return AnswerFailed(
-        f"{model} did not begin to answer within {seconds:g} seconds. Choose a smaller model, or allow more time with "
-        "ESCALATOR_FIRST_TOKEN_SECONDS."
-    )
-
-
-def stalled(model: Model, seconds: float) -> AnswerFailed:
-    """The answer began and then stood still."""
-    return AnswerFailed(
-        f"The answer of {model} stood still for {seconds:g} seconds and was given up. Ask again, or allow more time "
-        "with ESCALATOR_STALL_SECONDS."
-    )
+        return AnswerFailed(f"The stream from {model} cannot be read: an event in it is broken. {AGAIN}")
+    if not isinstance(error, openai.APIError) or isinstance(error, openai.APIConnectionError):
+        doctor = "`escalator doctor` shows whether it answers."
+        return ServerError(f"The connection to {model} was refused or lost. {AGAIN} {doctor}")
+    said = _said(error)
+    if _OVERFLOW.search(said):
+        return _overflow(said, model)
+    if _GONE.search(said):
+        return ModelGone(f"{model} is not loaded any more. Ask again, and it will be loaded.")
+    if isinstance(error, openai.APIStatusError):
+        return _of_status(error, said, model)
+    return AnswerFailed(f"{model} broke off its answer: {said}. Ask again, or another model.")
 
 
 def unfinished(model: Model, *, began: bool) -> AnswerFailed:
@@ -67,43 +64,33 @@ def unfinished(model: Model, *, began: bool) -> AnswerFailed:
             f"The stream from {model} ended without a finish reason, so the answer may be incomplete. Ask again."
         )
     return ContextOverflow(
-        f"{model} answered with nothing at all, which some servers do when a prompt is too long. Ask a shorter "
-        "question, or lower ESCALATOR_EVIDENCE_TOKENS."
+        f"{model} answered with nothing at all, which some servers do when a prompt is too long. {SHORTER}"
     )
 
 
-def _of_status(error: "openai.APIStatusError", model: Model) -> AnswerFailed:
-    status, said = error.status_code, _said(error)
-    if known := _of_text(said, model):
-        return known
-    said = said.rstrip(".")
+def _overflow(said: str, model: Model) -> ContextOverflow:
+    parts, limit = _PARTS.search(said), _LIMIT.search(said)
+    return ContextOverflow(
+        f"Question and passages are too long for {model}: {said}. {SHORTER}",
+        prompt=int(parts[1]) if parts else None,
+        output=int(parts[2]) if parts else None,
+        limit=int(limit[1]) if limit else None,
+    )
+
+
+def _of_status(error: "openai.APIStatusError", said: str, model: Model) -> AnswerFailed:
+    status, after = error.status_code, error.response.headers.get("retry-after")
     if status in (401, 403):
         host = model.service.host
         return AnswerFailed(f"{host} refused the request ({status}): {said}. Set API_KEY to a key it knows.")
-    if status == 429 or (status >= 500 and "retry-after" in error.response.headers):
-        seconds = _seconds(error.response.headers.get("retry-after", ""))
+    if status == 429 or (status >= 500 and after is not None):
+        seconds = float(after) if after and _SECONDS.fullmatch(after) else 0.0  # else it is a date, or nothing
         return ServerBusy(f"{model} is busy ({status}). Ask again in a moment.", seconds)
     if status >= 500:
-        return ServerError(f"The server of {model} failed ({status}): {said}. Ask again; if it stays so, restart it.")
+        return ServerError(f"The server of {model} failed ({status}): {said}. {AGAIN}")
     return AnswerFailed(
         f"{model} did not accept the request ({status}): {said}. `escalator doctor` shows which models it offers."
     )
-
-
-def _of_text(said: str, model: Model) -> AnswerFailed | None:
-    """The two faults that servers report under different statuses, and within a stream under none."""
-    if _OVERFLOW.search(said):
-        parts, limit = _PARTS.search(said), _LIMIT.search(said)
-        return ContextOverflow(
-            f"Question and passages are too long for {model}: {said.rstrip('.')}. Ask a shorter question, or lower "
-            "ESCALATOR_EVIDENCE_TOKENS.",
-            prompt=int(parts[1]) if parts else None,
-            output=int(parts[2]) if parts else None,
-            limit=int(limit[1]) if limit else None,
-        )
-    if _GONE.search(said):
-        return ModelGone(f"{model} is not loaded any more. Ask again, and it will be loaded.")
-    return None
 
 
 def _said(error: "openai.APIError") -> str:
@@ -113,12 +100,5 @@ def _said(error: "openai.APIError") -> str:
     body = error.body
     code = body.get("code") if isinstance(body, dict) else None
     text = error.response.text if isinstance(error, openai.APIStatusError) else error.message
-    said = server_message(body, text)
+    said = server_message(body, text).rstrip(".")
     return f"{said} ({code})" if isinstance(code, str) and code and code not in said else said
-
-
-def _seconds(text: str) -> float:
-    try:
-        return max(0.0, float(text))
-    except ValueError:  # a date, or nothing
-        return 0.0

@@ -12,13 +12,17 @@ Progress = Callable[[str], None]
 Work = Callable[[Progress], Coroutine[Any, Any, T]]
 
 
+def silent(sentence: str) -> None:
+    """The progress of whoever wants to be told nothing."""
+
+
 class Flights(Generic[T]):
     """The pieces of work under way, by key; a finished one is forgotten, whether it went well or not."""
 
     def __init__(self) -> None:
         self._flights: dict[str, _Flight[T]] = {}
 
-    async def share(self, key: str, work: Work[T], progress: Progress | None = None) -> T:
+    async def share(self, key: str, work: Work[T], progress: Progress = silent) -> T:
         """The result of the work of this key, which is begun if it is not under way."""
         flight = self._flights.get(key)
         if flight is None:
@@ -39,15 +43,13 @@ class Flights(Generic[T]):
 
 class _Flight(Generic[T]):
     def __init__(self, work: Work[T]):
-        self._said: str | None = None
+        self._said = ""
         self._listeners: list[Progress] = []
         self.task = asyncio.get_running_loop().create_task(work(self._tell))
 
-    async def join(self, progress: Progress | None) -> T:
-        if progress is None:
-            return await asyncio.shield(self.task)
+    async def join(self, progress: Progress) -> T:
         self._listeners.append(progress)
-        if self._said is not None:
+        if self._said:
             progress(self._said)
         try:
             return await asyncio.shield(self.task)

@@ -2,20 +2,19 @@
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from importlib import metadata
 from typing import TYPE_CHECKING
 
 from app.errors import NoModel
 from app.models import memory
 from app.models.client import Client, Unreachable
-from app.models.flight import Flights, Progress
+from app.models.dialect import Server, Service
+from app.models.flight import Flights, Progress, silent
 from app.models.resolve import obtainable, resolve
-from app.models.search import Found, Search, Service
+from app.models.search import Search
 from app.settings import Settings
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-__all__ = ["Foundry", "Model", "Service", "Status"]
+__all__ = ["Foundry", "Model", "Service"]
 
 PRESENT_SECONDS = 1.0
 """How long a server may take to tell what it has before that counts as no."""
@@ -41,32 +40,19 @@ class Model:
         return f"{self.alias} at {self.service.host}"
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
-    """What `escalator doctor` tells about models: the server or why there is none, what it lists, what is loaded."""
-
-    service: Service | None
-    problem: str | None
-    dialect: str | None = None
-    version: str | None = None
-    catalogue: tuple[str, ...] = ()
-    loaded: tuple[str, ...] = ()
-
-
 class Foundry:
     """The model server of one process; to be used from one event loop."""
 
     def __init__(self, settings: Settings):
         self.settings = settings
         self._search = Search(settings, self._client)
-        self._found: Found | None = None
+        self._found: Server | None = None
         self._clients: dict[str, Client] = {}
         self._models: dict[str, Model] = {}
         self._took: dict[str, float] = {}
-        self._searches = Flights[Found]()
+        self._searches = Flights[Server]()
         self._loads = Flights[Model]()
         self._gates: dict[str, asyncio.Semaphore] = {}
-        self._running: Counter[str] = Counter()
         self._loading = asyncio.Lock()
 
     @property
@@ -78,7 +64,7 @@ class Foundry:
         """The model server, looked for once; raises NoModel, after which the next call looks again."""
         return (await self._server()).service
 
-    async def ready(self, alias: str, progress: Progress | None = None, instead_of: str | None = None) -> Model:
+    async def ready(self, alias: str, progress: Progress = silent, instead_of: str | None = None) -> Model:
         """The model of this alias or id, loaded; raises NoModel.
 
         Where memory does not suffice for both, `instead_of` is unloaded first, once its answers of this process have
@@ -103,8 +89,8 @@ class Foundry:
             return False
         try:
             async with asyncio.timeout(PRESENT_SECONDS):
-                fit = await memory.fit(found.server, alias, instead_of)
-                return not (fit and fit.too_big) and await obtainable(found.server, alias)
+                fit = await memory.fit(found, alias, instead_of)
+                return not (fit and fit.too_big) and await obtainable(found, alias)
         except (Unreachable, TimeoutError):
             return False
 
@@ -115,41 +101,25 @@ class Foundry:
         if self._found is not None and self._found.lease is None:
             self._drop(self._found)
 
-    def running(self, model: Model) -> int:
-        """How many answers the model is writing."""
-        return self._running[model.id]
-
     def busy(self, model: Model) -> bool:
         """Whether `slot` would have to wait."""
-        return self._gate(model.id).locked()
+        return self.slot(model).locked()
 
-    @asynccontextmanager
-    async def slot(self, model: Model) -> AsyncIterator[None]:
+    def slot(self, model: Model) -> asyncio.Semaphore:
         """The right to ask the model for one answer; waits while it writes `settings.parallel` of them."""
-        async with self._gate(model.id):
-            self._running[model.id] += 1
-            try:
-                yield
-            finally:
-                self._running[model.id] -= 1
+        return self._gate(model.id)
 
     async def openai(self, service: Service) -> "openai.AsyncOpenAI":
         """The openai client of a service."""
         return await self._client(service.root).openai()
 
-    async def status(self) -> Status:
-        """What there is; raises nothing."""
+    async def offered(self) -> tuple[list[str], list[str]]:
+        """Ids of the models that the server lists, and of those that are loaded; raises NoModel."""
+        server = await self._server()
         try:
-            found = await self._server()
-        except NoModel as problem:
-            return Status(None, str(problem))
-        service, server = found.service, found.server
-        try:
-            listed, loaded = await server.listed(), await server.loaded()
-        except Unreachable as problem:
-            return Status(service, f"The model server at {service.host} does not answer any more ({problem}).")
-        version = await asyncio.to_thread(metadata.version, "foundry-local-sdk") if found.lease else None
-        return Status(service, None, server.dialect, version, tuple(sorted(listed)), tuple(sorted(loaded)))
+            return sorted(await server.listed()), sorted(await server.loaded())
+        except Unreachable as error:
+            raise NoModel(f"The model server at {server.service.host} does not answer any more ({error}).") from error
 
     async def close(self) -> None:
         """Close the connections, and let the embedded runtime end."""
@@ -169,29 +139,30 @@ class Foundry:
         key = self.settings.api_key if self.settings.endpoint else "none"
         return self._clients.setdefault(root, Client(root, key))
 
-    async def _server(self) -> Found:
+    async def _server(self) -> Server:
         if self._found is not None and not self._found.alive:
             log.warning("the model runtime has ended")
             self._drop(self._found)
-        return self._found or await self._searches.share("", lambda tell: self._look())
+        return self._found or await self._searches.share("", self._look)
 
-    async def _look(self) -> Found:
+    async def _look(self, tell: Progress) -> Server:
         self._found = await self._search.find()
         return self._found
 
-    def _drop(self, found: Found) -> None:
+    def _drop(self, found: Server) -> None:
         """Look for a server anew, the next time one is needed, unless that has been done already."""
         if self._found is found:
             self._found = None
             self._models.clear()
-            found.close()
+            if found.lease is not None:
+                found.lease.close()
 
-    async def _load(self, found: Found, alias: str, instead_of: str | None, tell: Progress) -> Model:
+    async def _load(self, found: Server, alias: str, instead_of: str | None, tell: Progress) -> Model:
         resting: memory.Fit | None = None
         while True:
             # One at a time: a new id in the list of loaded ones is then known to be the one that was asked for.
             async with self._at_rest(resting, tell), self._loading:
-                fit = await memory.fit(found.server, alias, instead_of)
+                fit = await memory.fit(found, alias, instead_of)
                 if fit and fit.too_big:
                     raise NoModel(fit.refusal("SLM_ALIAS" if alias == self.settings.small else "LLM_ALIAS"))
                 if fit and fit.swap and resting is None:
@@ -199,14 +170,14 @@ class Foundry:
                     continue
                 if fit and fit.swap:
                     tell(fit.price(self._took.get(alias)))
-                    await memory.unload(found.server, fit)
+                    await memory.unload(found, fit)
                     self._models = {name: kept for name, kept in self._models.items() if kept.id != fit.other_id}
-                    tell = _silent  # the price is what shall be read while the model is loaded
-                resolved = await resolve(found.server, alias, tell)
+                    tell = silent  # the price is what shall be read while the model is loaded
+                resolved = await resolve(found, alias, tell)
             break
         if resolved.took is not None:
             self._took[alias] = resolved.took
-        model = Model(alias, resolved.id, Service(resolved.root, found.service.how))
+        model = Model(alias, resolved.id, resolved.service)
         if self._found is found:
             self._models[alias] = model
         return model
@@ -217,20 +188,14 @@ class Foundry:
         if fit is None:
             yield
             return
-        if self._running[fit.other_id]:
-            tell(f"Waiting for {fit.other}: it is answering another question.")
+        gate = self._gate(fit.other_id)
         async with AsyncExitStack() as permits:
             try:
                 async with asyncio.timeout(self.settings.first_token_seconds):
                     for _ in range(self.settings.parallel):
-                        await permits.enter_async_context(self._gate(fit.other_id))
+                        if gate.locked():
+                            tell(f"Waiting for {fit.other}: it is answering another question.")
+                        await permits.enter_async_context(gate)
             except TimeoutError:
-                raise NoModel(
-                    f"There is not enough memory for {fit.name} beside {fit.other}, which has not come to the end of "
-                    "its answer. Ask again when it is done."
-                ) from None
+                raise NoModel(fit.blocked("has not come to the end of its answer")) from None
             yield
-
-
-def _silent(sentence: str) -> None:
-    pass

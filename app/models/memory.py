@@ -67,6 +67,10 @@ class Fit:
             f"free{without}. Close other programs, or set {setting} to a smaller model."
         )
 
+    def blocked(self, why: str) -> str:
+        """Why the model is not loaded now; `why` says of the other one what keeps it in memory."""
+        return f"There is not enough memory for {self.name} beside {self.other}, which {why}. Ask again in a moment."
+
 
 async def fit(server: Server, name: str, instead_of: str | None = None) -> Fit | None:
     """How the model fits beside and instead of the other one; None where there is nothing to be weighed.
@@ -96,10 +100,7 @@ async def unload(server: Server, fit: Fit) -> None:
         busy = "still using" in reply.text
         if not busy or asyncio.get_running_loop().time() > end:
             why = "another program is using it" if busy else reply.message.rstrip(".")
-            raise NoModel(
-                f"There is not enough memory for {fit.name} beside {fit.other}, which cannot be unloaded: {why}. "
-                "Ask again in a moment."
-            )
+            raise NoModel(fit.blocked(f"cannot be unloaded: {why}"))
         await asyncio.sleep(0.1)
 
 

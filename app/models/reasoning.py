@@ -7,16 +7,30 @@ Four shapes occur: `<think>…</think>`; the channels of gpt-oss, `<|channel|>an
 
 import re
 from collections.abc import Iterator
-from typing import Literal
+from typing import Literal, NamedTuple
 
-Piece = tuple[str, bool]
-"""Some text, and whether it is reasoning."""
+
+class Delta(NamedTuple):
+    """A piece of the answer, or of the reasoning before it."""
+
+    text: str
+    reasoning: bool = False
+
 
 _State = Literal["start", "think", "stripped", "header", "thought", "final", "answer", "text"]
 
 _STOPS = ("<|end|>", "<|return|>", "<|call|>", "<|start|>", "<|channel|>")
 _OPENERS = ("<think>", "<|channel|>", "<|start|>", "analysis")
 _FINAL = "assistantfinal"
+
+_RUNS: dict[_State, tuple[bool, tuple[str, ...], _State]] = {
+    "think": (True, ("</think>",), "answer"),
+    "stripped": (True, (_FINAL,), "answer"),
+    "thought": (True, _STOPS, "header"),
+    "final": (False, _STOPS, "header"),
+    "text": (False, (), "text"),
+}
+"""Of the states that give text out: whether it is reasoning, the marks that end it, and the state behind them."""
 
 # "analysisThe user asks": the word runs on into a sentence. "analysis of" and "analysis:" are ordinary text.
 _STRIPPED = re.compile(r"analysis(?=[^ .,:;!?)'’-])")
@@ -28,7 +42,7 @@ class ReasoningFilter:
     def __init__(self) -> None:
         self._state: _State = "start"
         self._buffer = ""
-        self._shown: list[str] = []
+        self._shown = ""
         self._reasoned = False
 
     def reasoned(self) -> None:
@@ -36,18 +50,25 @@ class ReasoningFilter:
         if self._state == "start":
             self._reasoned = True
 
-    def feed(self, text: str) -> Iterator[Piece]:
+    def feed(self, text: str) -> Iterator[Delta]:
         """What is certain now that `text` has come; what may yet be a marker is held back."""
         self._buffer += text
         while True:
             before = (self._state, len(self._buffer))
-            for piece in self._step():
-                if piece[0]:
-                    yield piece
+            match self._state:
+                case "start":
+                    self._start()
+                case "header":
+                    self._header()
+                case "answer":
+                    self._answer()
+                case _:
+                    if (delta := self._run()).text:
+                        yield delta
             if (self._state, len(self._buffer)) == before:
                 return
 
-    def finish(self, *, cut: bool) -> Iterator[Piece]:
+    def finish(self, *, cut: bool) -> Iterator[Delta]:
         """What was held back, at the end of the content; `cut` when the answer was ended by its longest length.
 
         What looked like reasoning without special tokens and never came to an answer was an answer that begins with
@@ -55,44 +76,21 @@ class ReasoningFilter:
         """
         text, self._buffer = self._buffer, ""
         if self._state == "stripped" and not cut:
-            yield "".join([*self._shown, text]), False
+            yield Delta(self._shown + text)
         elif text:
-            yield text, self._state in ("think", "stripped", "header", "thought")
-
-    def _step(self) -> Iterator[Piece]:
-        match self._state:
-            case "start":
-                self._start()
-            case "think":
-                yield from self._until(("</think>",), "answer", reasoning=True)
-            case "stripped":
-                for piece in self._until((_FINAL,), "answer", reasoning=True):
-                    self._shown.append(piece[0])
-                    yield piece
-            case "header":
-                self._header()
-            case "thought":
-                yield from self._until(_STOPS, "header", reasoning=True)
-            case "final":
-                yield from self._until(_STOPS, "header", reasoning=False)
-            case "answer":
-                self._answer()
-            case "text":
-                text, self._buffer = self._buffer, ""
-                yield text, False
+            yield Delta(text, self._state in ("think", "stripped", "header", "thought"))
 
     def _start(self) -> None:
+        text = self._buffer.lstrip()
         if self._reasoned:
             self._state = "answer"
-            return
-        text = self._buffer.lstrip()
-        if text.startswith("<think>"):
+        elif text.startswith("<think>"):
             self._buffer, self._state = text.removeprefix("<think>"), "think"
         elif text.startswith(("<|channel|>", "<|start|>")):
             self._buffer, self._state = text, "header"
         elif _STRIPPED.match(text):
             # Kept whole, the blanks before it too, in case it turns out to be the answer itself.
-            self._shown = [self._buffer[: len(self._buffer) - len(text)] + "analysis"]
+            self._shown = self._buffer[: len(self._buffer) - len(text)] + "analysis"
             self._buffer, self._state = text.removeprefix("analysis"), "stripped"
         elif not any(opener.startswith(text) for opener in _OPENERS):
             self._state = "text"
@@ -111,16 +109,18 @@ class ReasoningFilter:
         elif not _FINAL.startswith(text):
             self._buffer, self._state = text, "text"
 
-    def _until(self, marks: tuple[str, ...], then: _State, *, reasoning: bool) -> Iterator[Piece]:
-        found = [(at, mark) for mark in marks if (at := self._buffer.find(mark)) >= 0]
+    def _run(self) -> Delta:
+        """The text up to the first mark, or up to what may become one."""
+        reasoning, marks, then = _RUNS[self._state]
+        found = [(at, at + len(mark)) for mark in marks if (at := self._buffer.find(mark)) >= 0]
+        held = max((_overlap(self._buffer, mark) for mark in marks), default=0)
+        end, behind = min(found, default=(len(self._buffer) - held,) * 2)
+        text, self._buffer = self._buffer[:end], self._buffer[behind:]
+        if self._state == "stripped":
+            self._shown += text
         if found:
-            at, mark = min(found)
-            text, self._buffer, self._state = self._buffer[:at], self._buffer[at + len(mark) :], then
-        else:
-            held = max(_overlap(self._buffer, mark) for mark in marks)
-            text = self._buffer[: len(self._buffer) - held]
-            self._buffer = self._buffer[len(text) :]
-        yield text, reasoning
+            self._state = then
+        return Delta(text, reasoning)
 
 
 def _overlap(text: str, mark: str) -> int:

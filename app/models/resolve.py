@@ -6,15 +6,15 @@ from typing import NamedTuple
 
 from app.errors import NoModel
 from app.models.client import Reply, Unreachable
-from app.models.dialect import Server, among, same_name
+from app.models.dialect import Server, Service, among, same_name
 from app.models.discovery import Known
 from app.models.flight import Progress
 
 
 class Resolved(NamedTuple):
-    """The address that answers for a model, its full id, and the seconds that loading it took, if it had to be."""
+    """What answers for a model, its full id, and the seconds that loading it took, if it had to be."""
 
-    root: str
+    service: Service
     id: str
     took: float | None = None
 
@@ -25,11 +25,14 @@ async def resolve(server: Server, name: str, tell: Progress) -> Resolved:
     Raises NoModel, or Unreachable when the server was lost before it was asked to load anything.
     """
     before = await server.loaded()
-    if server.dialect == "plain":
-        return Resolved(server.root, _listed(server, name, before))
+    if server.dialect == "plain":  # it loads by itself, and if it lists nothing the name is taken as it was set
+        found = same_name(name, before) if before else name
+        if found is None:
+            raise NoModel(_unknown(server, name, before))
+        return Resolved(server.service, found)
     known = await server.known()
     if found := among(name, before, known):
-        return Resolved(server.root, found)
+        return Resolved(server.service, found)
     wanted = _here(server, name, known) if server.dialect == "classic" else known.get(name, Known(name)).alias
     tell(f"Loading {name} into memory")
     begun = time.monotonic()
@@ -37,15 +40,17 @@ async def resolve(server: Server, name: str, tell: Progress) -> Resolved:
         reply = await server.load(wanted)
     except Unreachable as error:
         raise NoModel(
-            f"The model server at {server.client.host} was lost while it loaded {name}. The model may be too large "
+            f"The model server at {server.service.host} was lost while it loaded {name}. The model may be too large "
             "for the free memory; close other programs, or choose a smaller one."
         ) from error
     took = time.monotonic() - begun
+    if reply.status == 200:
+        return Resolved(server.service, _loaded(server, name, before, await server.loaded(), known), took)
     if reply.status == 404 and server.dialect == "foundry" and not server.prefix:
-        return await _registered(server, name, known, tell)
-    if reply.status != 200:
-        raise NoModel(await _refused(server, name, reply, known))
-    return Resolved(server.root, _loaded(server, name, before, await server.loaded(), known), took)
+        by_hand = server.registered()
+        if same_name(name, await by_hand.listed()) is not None:
+            return await resolve(by_hand, name, tell)
+    raise NoModel(await _refused(server, name, reply, known))
 
 
 async def obtainable(server: Server, name: str) -> bool:
@@ -59,15 +64,6 @@ async def obtainable(server: Server, name: str) -> bool:
     return server.dialect == "foundry" and same_name(name, await server.registered().listed()) is not None
 
 
-def _listed(server: Server, name: str, ids: list[str]) -> str:
-    if not ids:
-        return name  # a server that lists nothing can only be taken at the word of whoever set the name
-    found = same_name(name, ids)
-    if found is None:
-        raise NoModel(_unknown(server, name, ids))
-    return found
-
-
 def _here(server: Server, name: str, known: Mapping[str, Known]) -> str:
     """The id of the variant that is downloaded, by which a classic service loads it."""
     here = [model for model in known if known[model].here]
@@ -77,31 +73,16 @@ def _here(server: Server, name: str, known: Mapping[str, Known]) -> str:
     return found
 
 
-async def _registered(server: Server, name: str, known: Mapping[str, Known], tell: Progress) -> Resolved:
-    """Look among the models that were registered by hand."""
-    local = server.registered()
-    if same_name(name, await local.listed()) is not None:
-        return await resolve(local, name, tell)
-    here = {told.alias for told in known.values() if told.here}
-    raise NoModel(_unknown(server, name, here or {told.alias for told in known.values()} or await server.listed()))
-
-
 def _loaded(server: Server, name: str, before: list[str], after: list[str], known: Mapping[str, Known]) -> str:
     """Which of the loaded models is ours, now that the server says that it has loaded it."""
     if found := among(name, after, known):
         return found
     new = [model for model in after if model not in before]
-    if name in known:
-        alias = known[name].alias
-        raise NoModel(
-            f"{name} was asked for, but for its alias {alias} the server at {server.client.host} loads "
-            f"{', '.join(new) or 'another model'}. Set SLM_ALIAS or LLM_ALIAS to {alias}."
-        )
     # A server that had it loaded already shows nothing new, and then the name has to do.
     found = new[0] if len(new) == 1 else same_name(name, after) or (after[0] if len(after) == 1 else None)
-    if found is None:
+    if found is None or name in known:  # an id that is known, but for its alias another one is loaded
         raise NoModel(
-            f"The server at {server.client.host} has loaded {name}, but does not tell which of these it is: "
+            f"The server at {server.service.host} was asked to load {name} and does not tell which of these it is: "
             f"{', '.join(after) or 'none'}. Set SLM_ALIAS or LLM_ALIAS to the right one."
         )
     return found
@@ -111,16 +92,17 @@ async def _refused(server: Server, name: str, reply: Reply, known: Mapping[str, 
     if "not cached" in reply.text.lower():
         return _not_downloaded(server, name)
     if reply.status == 404:
-        return _unknown(server, name, [told.alias for told in known.values()] or await server.listed())
+        here = {told.alias for told in known.values() if told.here}
+        return _unknown(server, name, here or {told.alias for told in known.values()} or await server.listed())
     return (
-        f"{name} could not be loaded at {server.client.host}: {reply.message.rstrip('.')}. It may be too large for the "
-        "free memory, or its files may be damaged; choose a smaller model, or download it again."
+        f"{name} could not be loaded at {server.service.host}: {reply.message.rstrip('.')}. It may be too large for "
+        "the free memory, or its files may be damaged; choose a smaller model, or download it again."
     )
 
 
 def _not_downloaded(server: Server, name: str) -> str:
     return (
-        f"{name} is known at {server.client.host} but has not been downloaded. "
+        f"{name} is known at {server.service.host} but has not been downloaded. "
         f"Run `foundry model download {name}`, or set SLM_ALIAS or LLM_ALIAS to a model that has been."
     )
 
@@ -129,6 +111,6 @@ def _unknown(server: Server, name: str, there: Iterable[str]) -> str:
     names = sorted(set(there), key=str.casefold)
     some = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
     return (
-        f"There is no model {name} at {server.client.host}; there are: {some or 'none'}. Set SLM_ALIAS or LLM_ALIAS "
+        f"There is no model {name} at {server.service.host}; there are: {some or 'none'}. Set SLM_ALIAS or LLM_ALIAS "
         f"to one of them, or run `foundry model download {name}`."
     )

@@ -1,34 +1,34 @@
-"""The embedded model server, a process of its own: `python -m app.models.runtime --cache DIR --state FILE`.
+"""The embedded model server, a process of its own: `python -m app.models.runtime CACHE STATE`.
 
 It serves the models of one cache folder on loopback, asks nothing of the network, and lives as long as somebody holds
-a lease: an open connection on which the token of the state file was sent. It knows no prompts and no settings.
+a lease: an open connection on which the token of its state file was sent. It knows no prompts and no settings.
 """
 
-import argparse
 import asyncio
 import hmac
 import os
 import secrets
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from socketserver import ThreadingTCPServer
 from typing import NoReturn
 
-from app.models import state
+from app import state
 
 FIRST_LEASE_SECONDS = 15.0
 GRACE_SECONDS = 0.4
 TOKEN_SECONDS = 5.0
 
-NO_CATALOGUE = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-
 
 class Leases:
     """Counts who uses the runtime."""
 
-    def __init__(self, first: float = FIRST_LEASE_SECONDS, grace: float = GRACE_SECONDS):
+    def __init__(self, first: float = FIRST_LEASE_SECONDS):
         self.token = secrets.token_hex(16)
         self.answer = secrets.token_hex(16)
         self._held = 0
-        self._grace = grace
         self._over = asyncio.Event()
         self._timer = asyncio.get_running_loop().call_later(first, self._over.set)
 
@@ -62,22 +62,21 @@ class Leases:
         finally:
             self._held -= 1
             if not self._held:
-                self._timer = asyncio.get_running_loop().call_later(self._grace, self._over.set)
+                self._timer = asyncio.get_running_loop().call_later(GRACE_SECONDS, self._over.set)
 
 
-async def no_catalogue(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Stand in for the public catalogue: at its 404 the runtime reads the saved one at once, and asks nobody."""
-    try:
-        head = await reader.readuntil(b"\r\n\r\n")
-        lengths = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
-        if lengths:
-            await reader.readexactly(int(lengths[0].partition(b":")[2]))
-        writer.write(NO_CATALOGUE)
-        await writer.drain()
-    except (OSError, ValueError, EOFError, asyncio.LimitOverrunError):
-        pass
-    finally:
-        writer.close()
+class NoCatalogue(BaseHTTPRequestHandler):
+    """Stands in for the public catalogue: at its 404 the runtime reads the saved one at once, and asks nobody."""
+
+    def do_POST(self) -> None:
+        """Answer when the request has been read, for who closes before that resets the connection."""
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.send_error(404)
+
+    do_GET = do_POST  # noqa: N815 - the name that is looked for
+
+    def log_message(self, *args: object) -> None:
+        """Say nothing: what is logged last is shown to a person if the runtime ends."""
 
 
 def start(cache: Path, data: Path, catalogue: str) -> str:
@@ -102,9 +101,9 @@ def start(cache: Path, data: Path, catalogue: str) -> str:
 
 async def run(cache: Path, state_file: Path) -> NoReturn:
     """Serve until the last lease is closed."""
-    catalogue = await asyncio.start_server(no_catalogue, "127.0.0.1", 0)
-    port = catalogue.sockets[0].getsockname()[1]
-    address = f"http://127.0.0.1:{port}/asset-gallery/v1.0/models"
+    catalogue = ThreadingTCPServer(("127.0.0.1", 0), NoCatalogue)  # an HTTPServer would look up the machine's name
+    threading.Thread(target=catalogue.serve_forever, daemon=True).start()
+    address = f"http://127.0.0.1:{catalogue.server_address[1]}/asset-gallery/v1.0/models"
     url = await asyncio.to_thread(start, cache, state_file.parent / "foundry", address)
 
     leases = Leases()
@@ -118,18 +117,9 @@ async def run(cache: Path, state_file: Path) -> NoReturn:
     os._exit(0)  # closing in order takes seconds, and there is nothing left to save
 
 
-def main() -> None:
-    """Run from the command line."""
-    parser = argparse.ArgumentParser(description="The embedded model server of Escalator.")
-    parser.add_argument("--cache", type=Path, required=True, help="folder of downloaded models")
-    parser.add_argument("--state", type=Path, required=True, help="file in which to tell address and token")
-    given = parser.parse_args()
-    asyncio.run(run(given.cache, given.state))
-
-
 if __name__ == "__main__":
     try:
-        main()
+        asyncio.run(run(Path(sys.argv[1]), Path(sys.argv[2])))
     except Exception as error:
         # One line, for the process that started this one shows it to a person.
         print(f"{type(error).__name__}: {error}", flush=True)  # noqa: T201 - goes to the log file

@@ -2,54 +2,18 @@
 
 import asyncio
 import logging
+import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from contextlib import suppress
 
+from app import state
 from app.errors import NoModel
-from app.models import dialect, discovery, state, supervisor
-from app.models.client import Client, Unreachable, host_of
-from app.models.dialect import Server, Stranger
+from app.models import discovery, supervisor
+from app.models.client import Client, Unreachable
+from app.models.dialect import Server, Stranger, recognise
 from app.settings import Settings, is_loopback, origin
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Service:
-    """A model server: its address without `/v1`, and how it was found."""
-
-    root: str
-    how: Literal["endpoint", "service", "embedded"]
-
-    @property
-    def host(self) -> str:
-        """Host and port, as an answer names where it was made."""
-        return host_of(self.root)
-
-    @property
-    def remote(self) -> bool:
-        """Whether it is another machine."""
-        return not is_loopback(self.root)
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A service that answers, how it is spoken to, and the hold on it if it is the embedded one."""
-
-    service: Service
-    server: Server
-    lease: supervisor.Lease | None = None
-
-    @property
-    def alive(self) -> bool:
-        """False when it is certain that it has ended."""
-        return self.lease is None or self.lease.alive
-
-    def close(self) -> None:
-        """Let go of it."""
-        if self.lease is not None:
-            self.lease.close()
 
 
 class Search:
@@ -60,54 +24,51 @@ class Search:
         self._settings = settings
         self._client = client
 
-    async def find(self) -> Found:
+    async def find(self) -> Server:
         """Look through all places; raises NoModel with the remedies."""
         if self._settings.endpoint is not None:
             found = await self._endpoint(self._settings.endpoint)
         else:
             found = await self._service() or await self._embedded()
-        log.info("models come from %s (%s)", found.service.host, found.service.how)
+        log.info("models come from %s (%s)", found.service.host, found.how)
         return found
 
-    async def _endpoint(self, url: str) -> Found:
+    async def _endpoint(self, url: str) -> Server:
         name, _ = await asyncio.to_thread(origin, "endpoint")
-        service = Service(discovery.root_of(url), "endpoint")
+        root = discovery.root_of(url)
         try:
-            return Found(service, await dialect.recognise(self._client(service.root)))
+            return await recognise(self._client(root), "endpoint")
         except Unreachable:
-            problem = f"Nothing answers at {service.root} ({name}). Start the model server there"
+            problem = f"Nothing answers at {root} ({name}). Start the model server there"
         except Stranger as why:
-            problem = f"What answers at {service.root} ({name}) cannot be used: {why}. Correct {name}"
+            problem = f"What answers at {root} ({name}) cannot be used: {why}. Correct {name}"
         raise NoModel(f"{problem}, or unset {name} to have Foundry Local looked for on this machine.")
 
-    async def _service(self) -> Found | None:
+    async def _service(self) -> Server | None:
         """A running Foundry Local service; its last address is tried first, for asking its command line is slow."""
-        program = await asyncio.to_thread(discovery.command)
+        program = await asyncio.to_thread(shutil.which, "foundry")
         if program is None:
             return None
         memory = self._settings.state_dir / "service.json"
         last = ((await asyncio.to_thread(state.read, memory)) or {}).get("root")
-        if isinstance(last, str) and (found := await self._verified(last)):
+        if found := await self._verified(last):
             return found
         root = await asyncio.to_thread(discovery.address, program)
-        if root is None or not (found := await self._verified(root)):
-            return None
-        try:
-            await asyncio.to_thread(state.write, memory, {"root": root})
-        except OSError:
-            log.info("the address of the Foundry Local service cannot be kept in %s", memory)
+        if found := await self._verified(root):
+            with suppress(OSError):  # it can be asked for again
+                await asyncio.to_thread(state.write, memory, {"root": root})
         return found
 
-    async def _verified(self, root: str) -> Found | None:
-        if not is_loopback(root):
+    async def _verified(self, root: object) -> Server | None:
+        if not isinstance(root, str) or not is_loopback(root):
             return None
         try:
-            server = await dialect.recognise(self._client(root))
+            server = await recognise(self._client(root), "service")
         except (Unreachable, Stranger):
             return None
-        return Found(Service(root, "service"), server) if server.dialect != "plain" else None
+        return server if server.dialect != "plain" else None
 
-    async def _embedded(self) -> Found:
+    async def _embedded(self) -> Server:
         cache = self._settings.model_cache_path
         if not await asyncio.to_thread(discovery.can_embed, cache):
             raise NoModel(
@@ -121,4 +82,4 @@ class Search:
             lease = await supervisor.acquire(cache, self._settings.state_dir)
         finally:
             self.starting = False
-        return Found(Service(lease.url, "embedded"), Server(self._client(lease.url), "foundry"), lease)
+        return Server(self._client(lease.url), "foundry", "embedded", lease)

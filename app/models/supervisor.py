@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from app import state
 from app.errors import NoModel
-from app.models import state
 from app.settings import ROOT
 
 START_SECONDS = 30.0
@@ -58,22 +58,17 @@ class Lease:
 
 async def acquire(cache: Path, state_dir: Path) -> Lease:
     """A lease on the runtime of this model cache, which is started when it does not run; raises NoModel."""
-    got: list[Lease] = []
-    left = threading.Event()
-
-    def work() -> None:
-        got.append(acquire_now(cache, state_dir))
-        if left.is_set():
-            got[0].close()
-
+    getting = asyncio.get_running_loop().run_in_executor(None, acquire_now, cache, state_dir)
     try:
-        await asyncio.to_thread(work)
-    except asyncio.CancelledError:  # the thread goes on, and whichever comes last lets go
-        left.set()
-        for lease in got:
-            lease.close()
+        return await asyncio.shield(getting)
+    except asyncio.CancelledError:  # the thread goes on, and what it gets is let go
+        getting.add_done_callback(_let_go)
         raise
-    return got[0]
+
+
+def _let_go(getting: "asyncio.Future[Lease]") -> None:
+    if getting.exception() is None:
+        getting.result().close()
 
 
 def acquire_now(cache: Path, state_dir: Path) -> Lease:
@@ -82,8 +77,6 @@ def acquire_now(cache: Path, state_dir: Path) -> Lease:
 
     files = Files(cache, state_dir)
     try:
-        if lease := join(files):
-            return lease
         files.folder.mkdir(parents=True, exist_ok=True)
         with FileLock(files.lock, timeout=2 * START_SECONDS):
             return join(files) or _start(files, cache)
@@ -126,7 +119,7 @@ def join(files: Files) -> Lease | None:
 def _start(files: Files, cache: Path) -> Lease:
     with files.log.open("wb") as log:
         process = subprocess.Popen(  # noqa: S603 - our own module, run by our own interpreter
-            [*RUNTIME, "--cache", str(cache), "--state", str(files.state)],
+            [*RUNTIME, str(cache), str(files.state)],
             cwd=files.folder,
             env=_environment(),
             stdin=subprocess.DEVNULL,
@@ -134,14 +127,8 @@ def _start(files: Files, cache: Path) -> Lease:
             stderr=log,
             **detached(sys.platform),
         )
-    try:
-        return _wait(process, files)
-    finally:
-        # Somebody must take note of the end of a child, or it stays in the process table.
-        threading.Thread(target=process.wait, name="runtime-end", daemon=True).start()
-
-
-def _wait(process: "subprocess.Popen[bytes]", files: Files) -> Lease:
+    # Somebody must take note of the end of a child, or it stays in the process table.
+    threading.Thread(target=process.wait, name="runtime-end", daemon=True).start()
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end:
         ended = process.poll() is not None
@@ -167,8 +154,7 @@ def last_line(log: Path) -> str:
 def detached(platform: str) -> dict[str, Any]:
     """What keeps Ctrl-C in a terminal, and the terminal's end, away from the runtime and from other users' answers."""
     if platform == "win32":
-        create_no_window, create_new_process_group = 0x08000000, 0x00000200
-        return {"creationflags": create_no_window | create_new_process_group}
+        return {"creationflags": 0x08000000 | 0x00000200}  # CREATE_NO_WINDOW, CREATE_NEW_PROCESS_GROUP
     return {"start_new_session": True}
 
 

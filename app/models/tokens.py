@@ -8,6 +8,7 @@ import hashlib
 import os
 import tempfile
 import threading
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,14 +41,12 @@ class TokenCounter:
 
     @cached_property
     def _encoding(self) -> "tiktoken.Encoding | None":
-        if vocabulary() is None:
-            return None
-        try:
-            import tiktoken
+        if vocabulary() is not None:
+            with suppress(ImportError):  # no wheel for this machine
+                import tiktoken
 
-            return tiktoken.get_encoding(ENCODING)
-        except ImportError:  # no wheel for this machine
-            return None
+                return tiktoken.get_encoding(ENCODING)
+        return None
 
 
 def vocabulary() -> Path | None:
@@ -60,8 +59,7 @@ def vocabulary() -> Path | None:
         return None
     folder = Path(given) if given else Path(tempfile.gettempdir(), "data-gym-cache")
     path = folder / hashlib.sha1(SOURCE.encode(), usedforsecurity=False).hexdigest()
-    try:
-        whole = hashlib.sha256(path.read_bytes()).hexdigest() == SHA256
-    except OSError:
-        return None
-    return path if whole else None
+    with suppress(OSError):
+        if hashlib.sha256(path.read_bytes()).hexdigest() == SHA256:
+            return path
+    return None

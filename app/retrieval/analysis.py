@@ -2,10 +2,9 @@
 
 import json
 import re
-import sys
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -17,7 +16,16 @@ from app.documents.scripts import MARKS, SPACELESS
 _RUN = re.compile(rf"[\w{MARKS}{SPACELESS}]+")
 _WORD = re.compile(rf"[{SPACELESS}]+|(?:(?![{SPACELESS}])[\w{MARKS}])+")
 _SPACELESS = re.compile(f"[{SPACELESS}]")
-_ASCII_WORD = re.compile(r"\w{2,}|\d")  # the same words, sooner
+
+BREAKS = ".!?…:;。！？\n"
+"""What ends a sentence, or a part of one that stands alone; roughly, for nothing but a rank depends on it."""
+
+_END = rf"[{BREAKS}](?:(?<=[\n。！？])|(?=[\"'”’»)\]]*\s))"
+_BREAK = re.compile(_END)
+_ASCII_WORD = re.compile(rf"\w{{2,}}|\d|{_END}")
+_LETTERED_WORD = re.compile(rf"[\w{MARKS}]{{2,}}|\d|{_END}")
+_DOTTED_I = "i\u0307"
+"""What is left of a Turkish İ in lower case."""
 
 _FEW_WORDS = 3
 """Questions of so few words hardly stand alone ("the price?", "in Germany?")."""
@@ -46,17 +54,48 @@ def words(text: str) -> Iterator[tuple[int, int]]:
 
 def terms(text: str, language: str) -> list[str]:
     """The terms of a document's text: stems of its words; characters and pairs of them where a script has no spaces."""
+    return stems([word for word in tokens(text) if word[0] not in BREAKS], language)
+
+
+def tokens(text: str) -> list[str]:
+    """The words of a text without differences of case, and a word that begins with one of `BREAKS` after a sentence.
+
+    Of scripts without spaces the characters and pairs of them.
+    """
     if text.isascii():
-        return _stems(_ASCII_WORD.findall(text.lower()), language)
+        return _ASCII_WORD.findall(text.lower())
+    folded = text.replace("\xa0", " ").casefold().replace(_DOTTED_I, "i")
+    if unicodedata.is_normalized("NFKC", folded) and not _SPACELESS.search(folded):
+        return _LETTERED_WORD.findall(folded)  # the same words as below, sooner
     found: list[str] = []
+    before = 0
     for start, end in words(text):
+        found.extend(_BREAK.findall(text, before, start))
+        before = end
         word = normal(text[start:end])
         if _SPACELESS.match(word):
             found.extend(word)
             found.extend(_pairs(word))
         else:
             found.append(word)
-    return _stems(found, language)
+    return found
+
+
+def stems(found: list[str], language: str) -> list[str]:
+    """The words without their endings, in a language that there are rules for; as they are in others."""
+    return stemmer(language)(found)
+
+
+def stemmer(language: str) -> Callable[[list[str]], list[str]]:
+    """The function `stems` in one language, for one thread: Snowball's stemmers are not safe to share."""
+    import Stemmer
+
+    name = SNOWBALL.get(language)
+    if name not in Stemmer.algorithms():
+        return list
+    known = Stemmer.Stemmer(name, 0)
+    # Some words are nothing but an ending.
+    return lambda found: [stem or word for stem, word in zip(known.stemWords(found), found, strict=True)]
 
 
 def query_words(question: str, languages: Sequence[str]) -> list[QueryWord]:
@@ -65,6 +104,8 @@ def query_words(question: str, languages: Sequence[str]) -> list[QueryWord]:
     normals = [normal(question[start:end]) for start, end in spans]
     function = _lists()[_language_of(normals, languages)].function
     shouted = question.isupper()
+    distinct = list(dict.fromkeys(normals))
+    stemmed = [dict(zip(distinct, stems(distinct, language), strict=True)) for language in languages]
     found = []
     for (start, end), word in zip(spans, normals, strict=True):
         surface = question[start:end]
@@ -75,9 +116,15 @@ def query_words(question: str, languages: Sequence[str]) -> list[QueryWord]:
             continue
         acronym = surface.isupper() and not shouted  # IT, WHO, US
         ending = question[start - 1 : start] == "." and f".{word}" in SUFFIXES  # of the name of a file
-        stems = dict.fromkeys(_stems([word], language)[0] for language in languages)
-        found.append(QueryWord(surface, tuple(stems), not ending and (acronym or word not in function)))
+        forms = dict.fromkeys(stem_of[word] for stem_of in stemmed)
+        found.append(QueryWord(surface, tuple(forms) or (word,), not ending and (acronym or word not in function)))
     return found
+
+
+def foreign(question: str, languages: Sequence[str]) -> str | None:
+    """The language of a question if it is beyond doubt and none of these."""
+    language = _language_of([normal(question[start:end]) for start, end in words(question)], languages)
+    return language if languages and language not in languages else None
 
 
 def leans_back(question: str, languages: Sequence[str]) -> bool:
@@ -96,16 +143,7 @@ def normal(word: str) -> str:
     """The word without differences of case, width or composition."""
     if word.isascii():
         return word.lower()
-    return unicodedata.normalize("NFKC", word.casefold()).replace("i\u0307", "i")  # what is left of a Turkish İ
-
-
-def _stems(found: list[str], language: str) -> list[str]:
-    import Stemmer
-
-    name = SNOWBALL.get(language)
-    if name in Stemmer.algorithms():
-        found = Stemmer.Stemmer(name).stemWords(found)  # one of its own: they are not safe to share, and cost nothing
-    return list(map(sys.intern, found))
+    return unicodedata.normalize("NFKC", word.casefold()).replace(_DOTTED_I, "i")
 
 
 def _pairs(word: str) -> Iterator[str]:

@@ -1,36 +1,81 @@
-"""The index of passages: which of them answer to the words of a question, and how well."""
+"""The index of passages: which of them answer to the words of a question, and how well; it knows no conversation."""
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from posixpath import splitext
+from collections import ChainMap, Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache, partial
+from heapq import nsmallest
+from itertools import repeat
+from typing import TYPE_CHECKING
 
 from app.documents.passages import Passage
-from app.retrieval.analysis import QueryWord, query_words, terms
+from app.retrieval import ranking
+from app.retrieval.analysis import QueryWord, normal, query_words
+from app.retrieval.kindred import MOST
+from app.retrieval.scoring import ELSEWHERE, REMEMBERED, Counting, Scorer, Term, idf
+from app.retrieval.segment import Segment
+from app.retrieval.spelling import alphabet, corrected
+from app.retrieval.why import Why, why
+
+if TYPE_CHECKING:
+    from app.retrieval.postings import Array
+
+KINDRED = 0.2
+"""What an occurrence of a kindred term counts, times how alike it is, where one of the term itself counts 1."""
+
+MANY = 32
+"""Words of a question from which on they need no kindred ones; bounds the time that a long text takes."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Hit:
-    """A passage that was found; `terms` maps words of the question to their shares of the score, the largest first."""
+    """A passage that was found; why is worked out when it is asked for."""
 
     rank: int
     score: float
     passage: Passage
-    terms: Mapping[str, float]
+    explain: Callable[[], Why] = field(repr=False, compare=False)
+
+    @cached_property
+    def why(self) -> Why:
+        """What accounts for the score."""
+        return self.explain()
+
+
+Weighted = tuple[QueryWord, float]
+"""A word of a question, and what it counts."""
+
+Place = tuple[float, int, int]
+"""The score of a passage, its segment, and its number there."""
 
 
 class Index:
-    """Searches a list of passages, each in its own language; it knows no folder and no conversation."""
+    """Searches segments of passages, each passage in its own language."""
 
-    def __init__(self, passages: Sequence[Passage], before: "Index | None" = None):
-        """`before` is an index that shares passages with this one and saves analysing them again."""
-        from app.retrieval.bm25 import BM25
+    def __init__(self, segments: Sequence[tuple[Segment, "Array | None"]]):
+        """With each segment, what tells for its passages whether they are still there, if some are not."""
+        self._segments = segments
+        self._size = sum(segment.size if alive is None else int(alive.sum()) for segment, alive in segments)
+        self._holding = lru_cache(REMEMBERED)(self._count)
+        self._kindred = lru_cache(REMEMBERED)(self._alike)
+        self._known = lru_cache(REMEMBERED)(self._held)
+        self._meant = lru_cache(REMEMBERED)(self._guessed)
 
-        known = before.terms if before else {}
-        self.passages = passages
-        self.terms: dict[Passage, list[str]] = {passage: known.get(passage) or _terms(passage) for passage in passages}
-        self.languages = [code for code, _ in Counter(passage.language for passage in passages).most_common()]
-        self._bm25 = BM25(self.terms[passage] for passage in passages)
+    @classmethod
+    def of(cls, passages: Sequence[Passage], documents: Sequence[int] | None = None) -> "Index":
+        """An index in memory; `documents` tells for each passage whose it is, without it each is one by itself."""
+        return cls([(Segment.of(passages, documents), None)])
+
+    def __len__(self) -> int:
+        return self._size
+
+    @cached_property
+    def languages(self) -> list[str]:
+        """The languages of the passages, the most frequent one first."""
+        counts: Counter[str] = Counter()
+        for segment, alive in self._segments:
+            counts.update(segment.passages.languages(alive))
+        return sorted(counts, key=lambda code: (-counts[code], code))
 
     def words(self, question: str) -> list[QueryWord]:
         """The words of a question that say what it is about."""
@@ -38,60 +83,94 @@ class Index:
 
     def knows(self, word: QueryWord) -> bool:
         """Whether the word, or another form of it, occurs in a passage."""
-        return any(term in self._bm25.idf for term in word.terms)
+        return any(self._holding(term) for term in word.terms)
 
-    def search(self, weighted: Iterable[tuple[QueryWord, float]], k: int) -> list[Hit]:
-        """The `k` best passages that hold at least one of the words; equal ones stay in the order of the passages."""
-        import numpy as np
+    def search(self, terms: Sequence[Term], words: Sequence[Weighted], k: int) -> list[Hit]:
+        """The `k` best passages for terms, explained by the words that these are of."""
+        hits = []
+        for rank, (score, at, number) in enumerate(self.best(terms, k), 1):
+            passage = self._segments[at][0].passages.passage(number)
+            explain = partial(why, self._scorers[at], number, score, passage, words, terms)
+            hits.append(Hit(rank, round(score, 4), passage, explain))
+        return hits
 
-        weighted = list(weighted)
-        scores = np.zeros(len(self.passages))
-        matched = np.zeros(len(self.passages), dtype=bool)
-        for term, weight in _weights(weighted).items():
-            documents, added = self._bm25.term_scores(term)
-            scores[documents] += weight * added
-            matched[documents] = True
-        found = np.flatnonzero(matched)
-        best = found[np.argsort(-scores[found], kind="stable")][:k]
-        shares = self._shares(weighted, best.tolist())
-        return [
-            Hit(rank, round(float(scores[number]), 4), self.passages[number], share)
-            for rank, (number, share) in enumerate(zip(best.tolist(), shares, strict=True), 1)
-        ]
+    def terms(
+        self, own: Sequence[Weighted], earlier: Sequence[Weighted] = (), exact: Sequence[Weighted] = ()
+    ) -> list[Term]:
+        """The terms that words are searched by; a word that occurs nowhere by what may be meant by it.
 
-    def _shares(self, weighted: list[tuple[QueryWord, float]], numbers: list[int]) -> list[dict[str, float]]:
-        """For each passage, what part of its score each word of the question accounts for."""
-        parts: list[dict[str, float]] = [{} for _ in numbers]
-        surfaces: dict[str, str] = {}
-        for word, weight in weighted:
-            surface = surfaces.setdefault(word.surface.casefold(), word.surface)
-            for part, score in zip(parts, self._bm25.get_batch_scores(word.terms, numbers), strict=True):
-                if score > 0:
-                    part[surface] = part.get(surface, 0.0) + weight * score
-        return [_rounded(part) for part in parts]
+        `own` are the words of the question, `earlier` those of questions before it, which need not stand together, and
+        `exact` those that are searched without their kindred ones.
+        """
+        found: dict[str, Term] = {}
+        for at, (word, weight) in enumerate([*own, *earlier, *exact]):
+            thorough = at < min(len(own) + len(earlier), MANY)
+            forms = [(form, *self._known(form, thorough)) for form in word.terms]
+            if thorough and not any(rarity for _, rarity, _ in forms):
+                forms = [(word.terms[0], *self._meant(word))]
+            for form, rarity, counting in forms:
+                if rarity:
+                    term = Term(form, weight * rarity, counting, at if at < len(own) else ELSEWHERE)
+                    before = found.get(form)
+                    found[form] = before._replace(weight=before.weight + term.weight) if before else term
+        return list(found.values())
+
+    def plain(self, weights: Mapping[str, float]) -> list[Term]:
+        """Terms with their weights, to be searched as they are."""
+        known = ((text, weight, *self._known(text, False)) for text, weight in weights.items())
+        return [Term(text, weight * rarity, counting) for text, weight, rarity, counting in known if rarity]
+
+    def best(self, terms: Sequence[Term], k: int, *, plain: bool = False) -> list[Place]:
+        """The `k` best passages that hold one of the terms, equal ones in their order; plain BM25 if so wanted."""
+        found: list[Place] = []
+        for at, (scorer, (segment, _)) in enumerate(zip(self._scorers, self._segments, strict=True)):
+            members = scorer.members(terms)
+            best = scorer.best(members, k) if plain else ranking.best(scorer, segment.documents, members, k)
+            found += zip(best[1].tolist(), repeat(at), best[0].tolist())
+        return found if len(self._scorers) == 1 else nsmallest(k, found, key=lambda place: (-place[0], *place[1:]))
+
+    @cached_property
+    def _scorers(self) -> list[Scorer]:
+        lengths = [segment.postings.lengths for segment, _ in self._segments]
+        living = [alive for _, alive in self._segments]
+        pairs = list(zip(lengths, living, strict=True))
+        words = sum(int((length if alive is None else length[alive]).sum()) for length, alive in pairs)
+        mean = words / max(1, self._size)
+        return [Scorer(segment.postings, mean, alive) for segment, alive in self._segments]
+
+    @cached_property
+    def _letters(self) -> str:
+        return alphabet([term for segment, _ in self._segments for term in segment.postings.terms])
+
+    def _count(self, *terms: str) -> int:
+        """How many passages hold at least one of the terms."""
+        return sum(scorer.holding(*terms) for scorer in self._scorers)
+
+    def _held(self, term: str, thorough: bool) -> tuple[float, Counting]:
+        """How rare a term is, and what counts for it; 0 if it occurs nowhere."""
+        holding = self._holding(term)
+        kindred = self._kindred(term) if thorough and holding else ()
+        return self._rarity(holding), ((term, 1.0), *_lesser(kindred))
+
+    def _guessed(self, word: QueryWord) -> tuple[float, Counting]:
+        """The same for a word that occurs nowhere, by what is one typing error away or, if nothing is, alike."""
+        kindred = self._kindred(word.terms[0])
+        numbers = [segment.postings.numbers for segment, _ in self._segments]
+        near = corrected(normal(word.surface), self.languages, self._letters, ChainMap(*numbers))
+        meant = [term for term in near if self._holding(term)]
+        if not meant:
+            return self._rarity(self._holding(*(term for term, _ in kindred))), kindred
+        others = _lesser((term, alike) for term, alike in kindred if term not in meant)
+        return self._rarity(self._holding(*meant)), (*((term, 1.0) for term in meant), *others)
+
+    def _rarity(self, holding: int) -> float:
+        return idf(self._size, holding) if holding else 0.0
+
+    def _alike(self, term: str) -> Counting:
+        """The terms most alike to one, over all segments, and how alike they are."""
+        alike = {other: near for segment, _ in self._segments for other, near in segment.kindred(term)}
+        return tuple(nsmallest(MOST, alike.items(), key=lambda item: (-item[1], item[0])))
 
 
-def _terms(passage: Passage) -> list[str]:
-    """The terms of the passage and of what stands above it: the path of its file, the title and the heading."""
-    path, _ = splitext(passage.file)
-    heading = passage.place.label if passage.place.kind == "heading" else ""
-    above = dict.fromkeys(terms(f"{path} {passage.title} {heading}", passage.language))
-    return [*terms(passage.text, passage.language), *above]
-
-
-def _weights(weighted: Iterable[tuple[QueryWord, float]]) -> dict[str, float]:
-    weights: dict[str, float] = {}
-    for word, weight in weighted:
-        for term in word.terms:
-            weights[term] = weights.get(term, 0.0) + weight
-    return weights
-
-
-def _rounded(parts: dict[str, float]) -> dict[str, float]:
-    """Shares in thousandths that add up to 1, the largest first; what rounding down leaves goes where it cut most."""
-    total = sum(parts.values())
-    exact = {word: 1000 * part / total for word, part in sorted(parts.items(), key=lambda item: -item[1])}
-    shares = {word: int(share) for word, share in exact.items()}
-    for word in sorted(exact, key=lambda word: shares[word] - exact[word])[: 1000 - sum(shares.values())]:
-        shares[word] += 1
-    return {word: share / 1000 for word, share in shares.items()}
+def _lesser(kindred: Counting | Iterator[tuple[str, float]]) -> Iterator[tuple[str, float]]:
+    return ((term, KINDRED * alike) for term, alike in kindred)

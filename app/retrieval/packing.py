@@ -1,16 +1,22 @@
-"""Evidence: the passages that fit into a prompt, those that overlap made one; it knows no tokenizer."""
+"""Evidence: the sentences for a prompt that tell most within a budget of tokens; it knows no tokenizer.
 
+Sentences are taken by their chance to hold the answer per byte. Those that touch become one stretch of their document,
+so that a best passage comes nearly whole, and of further ones what tells something.
+"""
+
+import re
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from app.documents.pages import SEPARATOR, Place
-from app.documents.passages import Passage
-from app.documents.sentences import sentences
-from app.retrieval.index import Hit
+from app.documents.pages import Place
+from app.retrieval.search import Found
+from app.retrieval.selection import MAX_EVIDENCE, Count, Piece, Selection, TextOf, gathered
 
-MAX_EVIDENCE = 8
-"""More numbers than this confuse a small model, and a person."""
+__all__ = ["LOOKED_AT", "MAX_EVIDENCE", "Evidence", "pack", "widen"]
+
+LOOKED_AT = 20
+"""Hits whose sentences are looked at."""
 
 WEAK = 0.3
 """Passages below this part of the best score are left out.
@@ -19,14 +25,15 @@ In each of seven collections at most 1 of 100 judged passages among the first te
 """
 
 LEAST_ROOM = 50
-"""Tokens below which no further passage is worth beginning."""
-
-Count = Callable[[str], int]
+"""Tokens below which no further evidence is worth beginning."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """A stretch of a document that goes into the prompt under its number; offsets count in the document's text."""
+    """A stretch of a document that goes into the prompt under its number; offsets count in the document's text.
+
+    `share` is the score of its passage as a share of the best one's.
+    """
 
     number: int
     file: str
@@ -36,103 +43,55 @@ class Evidence:
     end: int
     text: str
     language: str
+    share: float = 1.0
 
 
-def pack(hits: Sequence[Hit], budget: int, count: Count, texts: Mapping[str, str]) -> tuple[Evidence, ...]:
+def pack(
+    found: Found, budget: int, count: Count, text_of: TextOf, before: Sequence[Evidence] = ()
+) -> tuple[Evidence, ...]:
     """The evidence for a prompt, in the order of rank, of together at most `budget` tokens by `count`.
 
-    The first hit is always in, shortened to whole sentences if it alone is too long; a later one that does not fit is
-    passed over. `texts` holds the texts of the documents.
+    It is made of whole sentences; where not even one fits, the best is cut between words. `text_of` gives the
+    text of a document, `before` is what is not to be said again.
     """
-    if not hits:
-        return ()
-    packed = [_shortened(hits[0], budget, count)]
-    for hit in hits[1:]:
-        if hit.score < WEAK * hits[0].score:
-            break
-        merged = _with(packed, hit.passage, texts)
-        if len(merged) <= MAX_EVIDENCE and sum(count(passage.text) for passage in merged) <= budget:
-            packed = merged
-    return tuple(
-        Evidence(number, p.file, p.title, p.place, p.start, p.end, p.text, p.language)
-        for number, p in enumerate(packed, 1)
-    )
+    hits = [hit for hit in found.hits[:LOOKED_AT] if hit.score >= WEAK * found.hits[0].score]
+    pieces = gathered(found, hits, [(item.file, item.start, item.end) for item in before])
+    selection = Selection(pieces, budget, count, text_of)
+    windows = [
+        (min(piece.hit.rank for piece in pieces[first : last + 1]), pieces[first], selection.text(first, last))
+        for first, last in selection.windows()
+    ]
+    if not windows and pieces:
+        best = max(pieces, key=lambda piece: piece.chance)
+        windows = [(best.hit.rank, best, _cut(best.text, budget, count))]
+    scores = {hit.rank: hit.score / hits[0].score for hit in hits}
+    windows.sort(key=lambda window: (window[0], window[1].start))
+    numbered = enumerate(windows, len(before) + 1)
+    return tuple(_evidence(number, piece, text, scores[rank]) for number, (rank, piece, text) in numbered)
 
 
 def widen(
-    evidence: Sequence[Evidence], hits: Sequence[Hit], budget: int, count: Count, texts: Mapping[str, str]
+    evidence: Sequence[Evidence], found: Found, budget: int, count: Count, text_of: TextOf
 ) -> tuple[Evidence, ...]:
     """The evidence and more behind it, of together at most `budget` tokens; what has a number keeps it and its text."""
-    known = [(item.file, item.start, item.end) for item in evidence]
-    new = [hit for hit in hits if not any(_within(hit.passage, *place) for place in known)]
     left = budget - sum(count(item.text) for item in evidence)
-    more = pack(new, left, count, texts) if left >= LEAST_ROOM else ()
-    return (*evidence, *(replace(item, number=item.number + len(evidence)) for item in more))
+    return (*evidence, *(pack(found, left, count, text_of, evidence) if left >= LEAST_ROOM else ()))
 
 
-def _within(passage: Passage, file: str, start: int, end: int) -> bool:
-    return passage.file == file and start <= passage.start and passage.end <= end
-
-
-def _with(packed: list[Passage], passage: Passage, texts: Mapping[str, str]) -> list[Passage]:
-    """The passages and one more, which becomes one with those it touches, in the place of the best of them."""
-    result: list[Passage] = []
-    at: int | None = None
-    for other in packed:
-        union = _union(passage, other, texts)
-        if union is None:
-            result.append(other)
-            continue
-        passage = union
-        if at is None:
-            at = len(result)
-            result.append(union)
-        result[at] = union
-    return result if at is not None else [*result, passage]
-
-
-def _union(one: Passage, two: Passage, texts: Mapping[str, str]) -> Passage | None:
-    """Both passages as one, if they lie on the same page and nothing but blanks lies between them."""
-    text = texts.get(one.file, "")
-    if one.file != two.file or not (_stands_in(one, text) and _stands_in(two, text)):
-        return None
-    first, second = sorted((one, two), key=lambda passage: passage.start)
-    between = text[first.end : second.start]
-    if between.strip() or SEPARATOR in between:
-        return None
-    end = max(first.end, second.end)
-    return replace(first, end=end, text=text[first.start : end])
-
-
-def _stands_in(passage: Passage, text: str) -> bool:
-    """False after a change of the file, whose new text the passage's offsets do not count in."""
-    return text[passage.start : passage.end] == passage.text
-
-
-def _shortened(hit: Hit, budget: int, count: Count) -> Passage:
-    """The passage, or as many of its sentences as fit, from the one on that holds the most words of the question."""
-    passage = hit.passage
-    if count(passage.text) <= budget:
-        return passage
-    words = [word.casefold() for word in hit.terms]
-    spans = sentences(passage.text)
-    folded = [passage.text[start:end].casefold() for start, end in spans]
-    first = max(range(len(spans)), key=lambda i: sum(word in folded[i] for word in words))
-    start = spans[first][0]
-    # A first sentence that is itself too long is cut between words, at worst after its first one.
-    ends = [end for _, end in spans[first:]]
-    if count(passage.text[start : ends[0]]) > budget:
-        ends = _word_ends(passage.text, *spans[first])
-    fitting = bisect_right(ends, budget, key=lambda end: count(passage.text[start:end]))
-    end = ends[max(0, fitting - 1)]
-    place = passage.place
+def _evidence(number: int, piece: Piece, text: str, share: float) -> Evidence:
+    """The text, which begins with the piece, under its number."""
+    passage, place = piece.hit.passage, piece.hit.passage.place
     if place.kind == "line":
-        number = place.number + passage.text.count("\n", 0, start)
-        place = Place("line", f"line {number}", number)
-    return replace(
-        passage, start=passage.start + start, end=passage.start + end, text=passage.text[start:end], place=place
+        line = place.number + passage.text.count("\n", 0, piece.start - passage.start)
+        place = Place("line", f"line {line}", line)
+    end = piece.start + len(text)
+    return Evidence(
+        number, passage.file, passage.title, place, piece.start, end, text, passage.language, round(share, 4)
     )
 
 
-def _word_ends(text: str, start: int, end: int) -> list[int]:
-    return [at for at in range(start + 1, end + 1) if at == end or (text[at].isspace() and not text[at - 1].isspace())]
+def _cut(text: str, budget: int, count: Count) -> str:
+    """As many words of the text as fit, at least one."""
+    ends = [*(match.start() for match in re.finditer(r"(?<=\S)\s", text)), len(text)]
+    fitting = bisect_right(ends, budget, key=lambda end: count(text[:end]))
+    return text[: ends[max(0, fitting - 1)]]

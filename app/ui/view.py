@@ -133,7 +133,7 @@ class TurnView:
         if self._search is None and self.answer is not None and len(event.evidence) > len(self.answer.evidence):
             self._search = await steps.begin("Searching wider", "search")
         if self._search is not None:
-            self._search.output = sources.table(event)
+            self._search.output = await asyncio.to_thread(sources.table, event)
             await steps.end(self._search, f"Found {passages} in {event.found.took_ms:.0f} ms{unread}")
 
     async def _asked(self, event: AttemptStarted) -> None:
@@ -222,7 +222,8 @@ class TurnView:
         for item in listed:  # one by one: sent together they come in any order
             if sources.name(item) not in sent:
                 sent.add(sources.name(item))
-                await (await sources.element(item, self._settings.corpus)).send(for_id=message.id)
+                element = await sources.element(item, self._settings.corpus, answer.found)
+                await element.send(for_id=message.id)
         await message.remove_actions()
         message.actions = [buttons.button(name, message.id) for name in offered]
         await message.update()

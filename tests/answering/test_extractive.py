@@ -1,5 +1,7 @@
 """Without a model an answer is quotes: the sentences that say most about the question, word for word."""
 
+from dataclasses import replace
+
 from app.answering.extractive import as_markdown, quotes
 from app.documents.pages import Place
 from app.retrieval.packing import Evidence
@@ -22,11 +24,24 @@ def test_the_sentence_with_the_questions_rare_words_is_quoted_with_its_offsets()
     assert TEXT[quote.start - 100 : quote.end - 100] == quote.text
 
 
-def test_a_sentence_of_common_words_is_not_quoted_for_them() -> None:
-    found = [quote.text for quote in quotes("What is the price for dogs?", [evidence(TEXT)])]
+def test_a_question_in_other_forms_of_the_words_finds_its_sentence() -> None:
+    text = "The ferry crosses the bay. Registration of bicycles is free. Dogs bark."
+    [quote] = quotes("Must I register my bike or bicycle?", [evidence(text)], most=1)
 
-    assert "Dogs travel free of charge." in found
-    assert "What follows is what is known." not in found
+    assert quote.text == "Registration of bicycles is free."
+
+
+def test_one_quote_is_the_best_of_three() -> None:
+    question = "What does a ticket for the ferry cost?"
+
+    assert set(quotes(question, [evidence(TEXT)], most=1)) <= set(quotes(question, [evidence(TEXT)]))
+
+
+def test_a_weak_passage_is_quoted_after_a_strong_one() -> None:
+    text = "The ferry leaves at nine."
+    [quote] = quotes("When does the ferry leave?", [replace(evidence(text), share=0.5), evidence(text, 2)], most=1)
+
+    assert quote.evidence.number == 2
 
 
 def test_quotes_stand_in_reading_order_and_are_three_at_most() -> None:
@@ -42,6 +57,7 @@ def test_headings_table_rows_and_announcements_are_no_quotes_unless_nothing_else
     found = [quote.text for quote in quotes("Which prices, ticket, ferry, crowns?", [evidence(TEXT)])]
 
     assert not any(text.startswith(("#", "|")) or text.endswith(":") for text in found)
+    assert quotes("Prices?", []) == ()
     assert [quote.text for quote in quotes("Prices?", [evidence("# Prices")])] == ["# Prices"]
 
 

@@ -274,7 +274,7 @@ async def test_a_prompt_too_long_for_the_model_is_packed_anew_with_fewer_passage
     for number in range(12):
         (corpus / f"{number}.md").write_text(f"# Ferry {number}\n\n" + f"The ferry {number} leaves. " * 40, "utf-8")
     cache = model_cache(small(say="The ferry leaves at 9:30 [1].", context=3000))
-    assistant = Assistant(settings_for(cache, corpus, max_tokens=64))
+    assistant = Assistant(settings_for(cache, corpus, max_tokens=64, evidence_tokens=1200))
 
     events = await events_of(assistant, Turn("When does the ferry leave?", mode="small"))
     again = await asked(assistant, "When does the ferry leave?", mode="small")
@@ -294,7 +294,7 @@ async def test_leaving_an_answer_ends_the_models_work_at_once(model_cache: Calla
     model = await assistant.models.ready("phi-4-mini")
 
     async with asyncio.timeout(0.5):
-        while assistant.models.running(model):  # noqa: ASYNC110 - the model tells nobody when it has ended
+        while assistant.models.busy(model):  # noqa: ASYNC110 - the model tells nobody when it has ended
             await asyncio.sleep(0.01)
     await assistant.close()
 
@@ -473,7 +473,7 @@ async def test_models_are_swapped_where_the_memory_does_not_hold_both_and_that_i
     assistant = Assistant(settings_for(cache, corpus))
 
     events = await events_of(assistant, Turn("When does the ferry leave?"))
-    loaded = (await assistant.models.status()).loaded
+    loaded = (await assistant.models.offered())[1]
     await assistant.close()
 
     said = [event.text for event in events if isinstance(event, Progress)]
@@ -584,3 +584,34 @@ async def test_a_failing_draft_and_a_missing_large_model_are_both_told(tmp_path:
 
     assert "phi-4-mini" in answer.notices[0]
     assert "gpt-oss-20b" in answer.notices[0]
+
+
+SPANISH = "¿A qué hora sale el transbordador por la mañana y dónde está?"
+
+
+async def test_a_question_in_a_language_without_documents_is_searched_with_words_of_theirs(
+    model_cache: Callable[..., Path], corpus: Path
+) -> None:
+    words = "ferry leaves harbour"
+    cache = model_cache(small(say="The ferry leaves at 9:30 [1].", when={"Translate": words}), large(say=LONG))
+    assistant = Assistant(settings_for(cache, corpus))
+
+    events = await events_of(assistant, Turn(SPANISH))
+    await assistant.close()
+
+    [retrieved] = [event for event in events if isinstance(event, Retrieved)]
+    assert (retrieved.found.foreign, retrieved.found.translation) == ("es", words)
+    assert retrieved.evidence[0].file == "ferry.md"
+    assert Progress("Asking phi-4-mini for search words in English") in events
+    assert events[-1].answer.text.startswith("The ferry leaves at 9:30")  # type: ignore[union-attr]
+
+
+async def test_without_a_model_a_question_in_another_language_is_told_so(tmp_path: Path, corpus: Path) -> None:
+    assistant = Assistant(settings_for(tmp_path / "none", corpus))
+
+    answer = await asked(assistant, SPANISH)
+    await assistant.close()
+
+    assert answer.attempt is None
+    assert "No document is in Spanish, the language of the question." in answer.rendered
+    assert "“transbordador”" in answer.rendered

@@ -1,14 +1,12 @@
-"""The corpus folder: what is read, what is named as a problem, what is ignored, and what happens between two syncs."""
+"""The corpus folder: what is read, what is named as a problem, what is ignored, and what is named as changed."""
 
 import os
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from app.documents import readers
-from app.documents.folder import Folder, Problem, Snapshot
+from app.documents.folder import Difference, Document, Folder, Problem
 from app.documents.pages import Page
 from app.documents.readers import Format
 from app.errors import CorpusError
@@ -31,12 +29,18 @@ def put(folder: Path, name: str, text: str = "Some text.") -> Path:
     return path
 
 
-def files(snapshot: Snapshot) -> list[str]:
-    return [document.file for document in snapshot.documents]
+def known(folder: Folder) -> dict[str, Document | Problem]:
+    """Everything in the folder, read."""
+    results = [folder.read(file, path) for file, path in folder.compare({}).changed]
+    return {result.file: result for result in results if result is not None}
 
 
-def problems(snapshot: Snapshot) -> dict[str, str]:
-    return {problem.file: problem.reason for problem in snapshot.problems}
+def files(folder: Folder) -> list[str]:
+    return [result.file for result in known(folder).values() if isinstance(result, Document)]
+
+
+def problems(folder: Folder) -> dict[str, str]:
+    return {result.file: result.reason for result in known(folder).values() if isinstance(result, Problem)}
 
 
 def link(path: Path, target: Path) -> None:
@@ -49,13 +53,14 @@ def link(path: Path, target: Path) -> None:
 def test_files_are_found_in_all_folders_and_sorted(corpus: Path) -> None:
     for name in ("b.md", "a/z.txt", "a/b/c.md", "README.md"):
         put(corpus, name)
-    assert files(Folder(corpus, MB).sync()) == ["README.md", "a/b/c.md", "a/z.txt", "b.md"]
+    assert files(Folder(corpus, MB)) == ["README.md", "a/b/c.md", "a/z.txt", "b.md"]
 
 
 def test_a_document_knows_its_title_language_text_and_passages(corpus: Path) -> None:
     text = "# Öffnungszeiten\nDie Bibliothek ist jeden Tag von neun Uhr morgens bis acht Uhr abends geöffnet."
     put(corpus, "zeiten.md", text)
-    (document,) = Folder(corpus, MB).sync().documents
+    (document,) = known(Folder(corpus, MB)).values()
+    assert isinstance(document, Document)
     assert (document.title, document.language, document.text, document.pages) == ("Öffnungszeiten", "de", text, 1)
     assert document.size == len(text.encode())
     for passage in document.passages:
@@ -65,13 +70,13 @@ def test_a_document_knows_its_title_language_text_and_passages(corpus: Path) -> 
 
 def test_a_missing_folder_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match=r"does not exist\. Create it, or set CORPUS_DIR\.$"):
-        Folder(tmp_path / "none", MB).sync()
+        Folder(tmp_path / "none", MB).compare({})
     with pytest.raises(CorpusError, match="is not a folder"):
-        Folder(put(tmp_path, "file.md"), MB).sync()
+        Folder(put(tmp_path, "file.md"), MB).compare({})
 
 
 def test_an_empty_folder_holds_nothing(corpus: Path) -> None:
-    assert Folder(corpus, MB).sync() == Snapshot(1, (), ())
+    assert known(Folder(corpus, MB)) == {}
 
 
 def test_files_of_systems_and_editors_are_ignored_in_silence(corpus: Path) -> None:
@@ -80,51 +85,59 @@ def test_files_of_systems_and_editors_are_ignored_in_silence(corpus: Path) -> No
     for name in ("z.crdownload", "Thumbs.db", "sub/.DS_Store"):
         put(corpus, name)
     put(corpus, "#1 guide.md")
-    snapshot = Folder(corpus, MB).sync()
-    assert files(snapshot) == ["#1 guide.md"]
-    assert not snapshot.problems
+    folder = Folder(corpus, MB)
+    assert files(folder) == ["#1 guide.md"]
+    assert not problems(folder)
 
 
 def test_other_formats_are_problems(corpus: Path) -> None:
     put(corpus, "table.xlsx")
     put(corpus, "LICENSE")
-    found = problems(Folder(corpus, MB).sync())
+    found = problems(Folder(corpus, MB))
     assert list(found) == ["LICENSE", "table.xlsx"]
     assert all(
         "its format is not supported; supported are: .log, .markdown, .md" in reason for reason in found.values()
     )
 
 
-def test_nothing_changed_means_the_same_snapshot(corpus: Path) -> None:
+def test_what_is_known_and_unchanged_is_not_named(corpus: Path) -> None:
     put(corpus, "a.md")
     put(corpus, "b.exe")
+    link(corpus / "broken.md", corpus / "none.md")
     folder = Folder(corpus, MB)
-    assert folder.sync() is folder.sync()
+    assert folder.compare(known(folder)) == Difference((), frozenset())
 
 
-def test_additions_changes_and_deletions_are_seen_and_the_rest_is_kept(corpus: Path) -> None:
+def test_additions_changes_and_deletions_are_named_and_the_rest_is_not(corpus: Path) -> None:
     folder = Folder(corpus, MB)
     put(corpus, "kept.md")
     gone = put(corpus, "gone.md")
     changed = put(corpus, "changed.md", "before")
-    first = folder.sync()
+    before = known(folder)
     gone.unlink()
     changed.write_text("afterwards", encoding="utf-8")
-    put(corpus, "new.md")
-    second = folder.sync()
-    assert second.generation == first.generation + 1
-    assert files(second) == ["changed.md", "kept.md", "new.md"]
-    assert second.documents[0].text == "afterwards"
-    assert second.documents[1] is next(document for document in first.documents if document.file == "kept.md")
+    new = put(corpus, "new.md")
+    assert folder.compare(before) == Difference((("changed.md", changed), ("new.md", new)), frozenset({"gone.md"}))
 
 
 def test_a_change_that_keeps_the_size_is_seen_by_its_time(corpus: Path) -> None:
     path = put(corpus, "a.md", "one")
     folder = Folder(corpus, MB)
-    before = folder.sync().documents[0]
+    before = known(folder)
     path.write_text("two", encoding="utf-8")
-    os.utime(path, ns=(0, before.modified_ns + 1))
-    assert folder.sync().documents[0].text == "two"
+    os.utime(path, ns=(0, before["a.md"].modified_ns + 1))
+    assert folder.compare(before).changed == (("a.md", path),)
+
+
+def test_a_file_that_became_a_folder_is_gone(corpus: Path) -> None:
+    path = put(corpus, "a.md")
+    folder = Folder(corpus, MB)
+    before = known(folder)
+    path.unlink()
+    put(corpus, "a.md/b.md")
+    difference = folder.compare(before)
+    assert [file for file, _ in difference.changed] == ["a.md/b.md"]
+    assert difference.gone == {"a.md"}
 
 
 def use(monkeypatch: pytest.MonkeyPatch, read: object) -> None:
@@ -142,32 +155,28 @@ def test_a_reader_that_fails_stops_no_other_file(
     put(corpus, "a.md")
     put(corpus, "bad.txt")
     put(corpus, "c.md")
-    snapshot = Folder(corpus, MB).sync()
-    assert files(snapshot) == ["a.md", "c.md"]
-    assert problems(snapshot) == {
-        "bad.txt": f"it cannot be read ({error.__name__}); save it again, or in another format"
-    }
+    folder = Folder(corpus, MB)
+    assert files(folder) == ["a.md", "c.md"]
+    assert problems(folder) == {"bad.txt": f"it cannot be read ({error.__name__}); save it again, or in another format"}
 
 
-def test_a_bad_file_is_read_again_only_when_it_changes(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    times: list[bytes] = []
-
-    def fail(data: bytes) -> list[Page]:
-        times.append(data)
+def test_a_bad_file_is_to_be_read_again_only_when_it_changes(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: bytes) -> list[Page]:
         raise ValueError
 
     use(monkeypatch, fail)
-    put(corpus, "bad.txt", "1")
+    path = put(corpus, "bad.txt", "1")
     folder = Folder(corpus, MB)
-    assert folder.sync() is folder.sync()
-    assert times == [b"1"]
+    before = known(folder)
+    assert folder.compare(before).changed == ()
     put(corpus, "bad.txt", "22")
-    folder.sync()
-    assert times == [b"1", b"22"]
+    assert folder.compare(before).changed == (("bad.txt", path),)
 
 
-def test_a_file_held_open_by_another_program_is_tried_again(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    put(corpus, "a.md")
+def test_a_file_held_open_by_another_program_is_to_be_tried_again(
+    corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = put(corpus, "a.md")
     folder = Folder(corpus, MB)
 
     def sharing_violation(*_: object, **__: object) -> None:
@@ -175,11 +184,12 @@ def test_a_file_held_open_by_another_program_is_tried_again(corpus: Path, monkey
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "open", sharing_violation)
-        first = folder.sync()
-        assert list(problems(first)) == ["a.md"]
-        assert "close it in other programs" in problems(first)["a.md"]
-        assert folder.sync() is first
-    assert files(folder.sync()) == ["a.md"]
+        before = known(folder)
+    problem = before["a.md"]
+    assert isinstance(problem, Problem)
+    assert "close it in other programs" in problem.reason
+    assert folder.compare(before).changed == (("a.md", path),)
+    assert isinstance(folder.read("a.md", path), Document)
 
 
 def test_a_file_that_changes_while_it_is_read_is_read_again(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,8 +204,9 @@ def test_a_file_that_changes_while_it_is_read_is_read_again(corpus: Path, monkey
 
     use(monkeypatch, read)
     folder = Folder(corpus, MB)
-    assert folder.sync().documents[0].text == "old"
-    assert folder.sync().documents[0].text == "new, and longer"
+    before = known(folder)
+    assert before["a.txt"].text == "old"  # type: ignore[union-attr]
+    assert folder.compare(before).changed == (("a.txt", path),)
 
 
 def test_a_file_that_vanishes_while_it_is_read_is_forgotten(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,7 +217,7 @@ def test_a_file_that_vanishes_while_it_is_read_is_forgotten(corpus: Path, monkey
         return []
 
     use(monkeypatch, read)
-    assert Folder(corpus, MB).sync() == Snapshot(1, (), ())
+    assert known(Folder(corpus, MB)) == {}
 
 
 def test_links_that_lead_out_are_not_read(corpus: Path, tmp_path: Path) -> None:
@@ -215,14 +226,14 @@ def test_links_that_lead_out_are_not_read(corpus: Path, tmp_path: Path) -> None:
     link(corpus / "folder", secret.parent)
     link(corpus / "up", tmp_path)
     link(corpus / "broken.md", tmp_path / "none.md")
-    snapshot = Folder(corpus, MB).sync()
-    assert files(snapshot) == []
-    assert problems(snapshot) | {"broken.md": ""} == {"a.md": OUT, "folder": OUT, "up": OUT, "broken.md": ""}
+    folder = Folder(corpus, MB)
+    assert files(folder) == []
+    assert problems(folder) | {"broken.md": ""} == {"a.md": OUT, "folder": OUT, "up": OUT, "broken.md": ""}
 
 
 def test_a_folder_whose_name_begins_like_the_corpus_is_outside(corpus: Path, tmp_path: Path) -> None:
     link(corpus / "a.md", put(tmp_path, "corpus2/a.md"))
-    assert problems(Folder(corpus, MB).sync()) == {"a.md": OUT}
+    assert problems(Folder(corpus, MB)) == {"a.md": OUT}
 
 
 def test_links_inside_are_followed_once_and_never_for_ever(corpus: Path) -> None:
@@ -233,21 +244,34 @@ def test_links_inside_are_followed_once_and_never_for_ever(corpus: Path) -> None
     link(corpus / "self", corpus / "self")
     put(corpus, ".data/hidden.md")
     link(corpus / "shown.md", corpus / ".data" / "hidden.md")
-    snapshot = Folder(corpus, MB).sync()
-    assert files(snapshot) == ["real/a.md", "shown.md"]
-    assert list(problems(snapshot)) == ["self"]
+    folder = Folder(corpus, MB)
+    assert files(folder) == ["real/a.md", "shown.md"]
+    assert list(problems(folder)) == ["self"]
 
 
 def test_the_corpus_itself_may_be_a_link(corpus: Path, tmp_path: Path) -> None:
     put(corpus, "a.md")
     link(tmp_path / "linked", corpus)
-    assert files(Folder(tmp_path / "linked", MB).sync()) == ["a.md"]
+    assert files(Folder(tmp_path / "linked", MB)) == ["a.md"]
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes in folders")
 def test_a_pipe_is_not_waited_for(corpus: Path) -> None:
     os.mkfifo(corpus / "pipe.md")
-    assert "not an ordinary file" in problems(Folder(corpus, MB).sync())["pipe.md"]
+    assert "not an ordinary file" in problems(Folder(corpus, MB))["pipe.md"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are text there")
+def test_each_name_is_named_once_and_a_file_goes_before_a_problem(corpus: Path) -> None:
+    put(corpus, "caf?.md")
+    try:
+        for name in (b"caf\xe9.md", b"caf\xe8.md", b"th\xe9.md", b"th\xe8.md"):
+            put(corpus, os.fsdecode(name))
+    except OSError:
+        pytest.skip("this file system refuses such names")
+    folder = Folder(corpus, MB)
+    assert [file for file, _ in folder.compare({}).changed] == ["caf?.md", "th?.md"]
+    assert (files(folder), list(problems(folder))) == (["caf?.md"], ["th?.md"])
 
 
 @pytest.mark.skipif(os.name == "nt", reason="names are text there")
@@ -256,21 +280,5 @@ def test_a_name_that_is_no_text_is_a_problem_that_can_be_shown(corpus: Path) -> 
         (corpus / os.fsdecode(b"caf\xe9.md")).write_text("text", encoding="utf-8")
     except OSError:
         pytest.skip("this file system refuses such names")
-    (problem,) = Folder(corpus, MB).sync().problems
+    (problem,) = known(Folder(corpus, MB)).values()
     assert problem == Problem("caf?.md", "its name holds bytes that are no text; rename it")
-
-
-def test_many_threads_get_one_and_the_same_snapshot(corpus: Path) -> None:
-    for number in range(20):
-        put(corpus, f"{number}.md", f"Document number {number}.")
-    folder = Folder(corpus, MB)
-    together = threading.Barrier(8)
-
-    def sync(_: int) -> Snapshot:
-        together.wait()
-        return folder.sync()
-
-    with ThreadPoolExecutor(8) as pool:
-        snapshots = list(pool.map(sync, range(8)))
-    assert all(snapshot is snapshots[0] for snapshot in snapshots)
-    assert snapshots[0].generation == 1

@@ -188,7 +188,7 @@ async def test_a_runtime_that_was_killed_is_started_again_with_its_model(model_c
         assert await asyncio.to_thread(until, lambda: not running(pid), 2)
         after = await foundry.ready("phi-4-mini")
         assert after.service != before.service
-        assert SMALL.full_id in (await foundry.status()).loaded
+        assert SMALL.full_id in (await foundry.offered())[1]
 
 
 # --- which model is meant --------------------------------------------------------------------------------------------
@@ -199,7 +199,7 @@ ODD = Script(alias="harbour", id="quay-and-pier-cpu:3", say="Yes.")
 async def test_an_alias_becomes_the_full_id_of_a_loaded_model(foundry: Foundry, runtime: str) -> None:
     model = await foundry.ready("phi-4-mini")
     assert model == Model("phi-4-mini", SMALL.full_id, Service(runtime, "embedded"))
-    assert SMALL.full_id in (await foundry.status()).loaded
+    assert SMALL.full_id in (await foundry.offered())[1]
 
 
 @pytest.mark.parametrize("name", ["harbour", "quay-and-pier-cpu:3"])
@@ -290,10 +290,10 @@ async def test_a_model_that_was_unloaded_is_loaded_again_once_it_is_forgotten(
         model = await foundry.ready("phi-4-mini")
         client = await foundry.openai(model.service)
         await client.get(f"{model.service.root}/models/unload/phi-4-mini", cast_to=object)
-        assert (await foundry.status()).loaded == ()
+        assert (await foundry.offered())[1] == []
         foundry.forget(model)
         assert await foundry.ready("phi-4-mini") == model
-        assert (await foundry.status()).loaded == (SMALL.full_id,)
+        assert (await foundry.offered())[1] == [SMALL.full_id]
 
 
 async def test_a_server_that_is_lost_before_it_loads_is_looked_for_again() -> None:
@@ -426,38 +426,34 @@ async def test_a_model_writes_as_many_answers_at_a_time_as_are_allowed(parallel:
     foundry = Foundry(settings_for(parallel=parallel))
     model = Model("a", "a:1", Service("http://127.0.0.1:1", "endpoint"))
     other = Model("b", "b:1", model.service)
-    most = 0
+    running = most = 0
 
     async def answer() -> None:
-        nonlocal most
+        nonlocal running, most
         async with foundry.slot(model):
-            most = max(most, foundry.running(model))
-            assert foundry.busy(model) or foundry.running(model) < parallel
+            running += 1
+            most = max(most, running)
+            assert foundry.busy(model) or running < parallel
             assert not foundry.busy(other)
             await asyncio.sleep(0.001)
+            running -= 1
 
     await asyncio.gather(*(answer() for _ in range(6)))
     assert most == parallel
-    assert foundry.running(model) == 0
     assert not foundry.busy(model)
 
 
-async def test_the_status_tells_what_there_is(foundry: Foundry, runtime: str) -> None:
+async def test_what_a_server_offers_is_what_it_lists_and_what_it_has_loaded(foundry: Foundry) -> None:
     await foundry.ready("phi-4-mini")
-    status = await foundry.status()
-    assert status.service == Service(runtime, "embedded")
-    assert (status.problem, status.dialect) == (None, "foundry")
-    assert status.version
-    assert status.version[0].isdigit()
-    assert status.catalogue == (SMALL.full_id, LARGE.full_id)
-    assert SMALL.full_id in status.loaded
+    listed, loaded = await foundry.offered()
+    assert listed == [SMALL.full_id, LARGE.full_id]
+    assert SMALL.full_id in loaded
 
 
-async def test_the_status_tells_why_there_is_none() -> None:
+async def test_without_a_server_nothing_is_offered_and_it_is_said_why() -> None:
     async with opened(settings_for()) as foundry:
-        status = await foundry.status()
-    assert status.service is None
-    assert "No model was found" in str(status.problem)
+        with pytest.raises(NoModel, match="No model was found"):
+            await foundry.offered()
 
 
 @pytest.mark.parametrize(

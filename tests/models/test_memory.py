@@ -17,6 +17,7 @@ from app.models import discovery, memory
 from app.models.chat import Delta, answer, complete
 from app.models.dialect import Server
 from app.models.discovery import Known
+from app.models.flight import Progress, silent
 from app.models.foundry import Foundry, Model
 from app.models.memory import OVERHEAD, SPARE_MB, Fit
 from tests.models.test_foundry import Classic, models_list, register
@@ -73,11 +74,11 @@ async def foundry(machine: Machine) -> AsyncIterator[Foundry]:
         yield foundry
 
 
-async def small(foundry: Foundry, progress: Callable[[str], None] | None = None) -> Model:
+async def small(foundry: Foundry, progress: Progress = silent) -> Model:
     return await foundry.ready("phi-4-mini", progress, "gpt-oss-20b")
 
 
-async def large(foundry: Foundry, progress: Callable[[str], None] | None = None) -> Model:
+async def large(foundry: Foundry, progress: Progress = silent) -> Model:
     return await foundry.ready("gpt-oss-20b", progress, "phi-4-mini")
 
 

@@ -47,7 +47,7 @@ def test_the_runtime_speaks_to_this_machine_alone(
             assert asyncio.run(ask(cache)) == "The ferry leaves at 9:30 [1]."
             time.sleep(TELEMETRY_SECONDS)
 
-    runtime = [sys.executable, "-m", "app.models.runtime", "--cache", str(cache), "--state", str(files.state)]
+    runtime = [sys.executable, "-m", "app.models.runtime", str(cache), str(files.state)]
     spoken_to = watch.spoken_to(runtime, use, tmp_path / "trace", strace=strace)
     assert "127.0.0.1" in spoken_to
     assert watch.elsewhere(spoken_to) == set()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.models.reasoning import Piece, ReasoningFilter
+from app.models.reasoning import Delta, ReasoningFilter
 
 HARMONY = "<|channel|>analysis<|message|>Hm, a ferry.<|end|><|start|>assistant<|channel|>final<|message|>At 9:30 [1]."
 
@@ -17,7 +17,7 @@ def split(content: str, *, cuts: list[int] | None = None, cut: bool = False, rea
     sieve = ReasoningFilter()
     if reasoned:
         sieve.reasoned()
-    pieces: list[Piece] = []
+    pieces: list[Delta] = []
     for start, end in itertools.pairwise(edges):
         pieces += sieve.feed(content[start:end])
     pieces += sieve.finish(cut=cut)

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from app import state
 from app.errors import NoModel
-from app.models import state, supervisor
+from app.models import supervisor
 from app.models.supervisor import Files, Lease, acquire_now, join
 from app.settings import ROOT
 from tests.support.runtime import SMALL, running, state_of, until

@@ -84,9 +84,9 @@ def test_a_word_is_searched_in_each_language_of_the_corpus() -> None:
     assert len(word.terms) == 2
 
 
-def test_with_no_language_there_are_no_terms() -> None:
-    (word,) = query_words("libraries", [])
-    assert word.terms == ()
+def test_with_no_language_a_word_is_its_own_term() -> None:
+    (word,) = query_words("Libraries", [])
+    assert word.terms == ("libraries",)
 
 
 @pytest.mark.parametrize(

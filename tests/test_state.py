@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.models import state
+from app import state
 
 
 def test_what_was_written_is_read(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ def read(path: Path) -> dict[str, Any] | None:
     """The file's object; None when there is none, or when it is no JSON object."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return data if isinstance(data, dict) else None
 

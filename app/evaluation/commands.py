@@ -1,0 +1,124 @@
+"""The commands that measure: `escalator bench …` for speed, `escalator eval …` for quality."""
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from app.terminal import Json, Verbose, errors, show, tell
+
+bench = typer.Typer(help="Measure speed.", no_args_is_help=True)
+evaluate = typer.Typer(help="Measure quality on data sets.", no_args_is_help=True)
+
+Directory = Annotated[Path, typer.Argument(help="A folder with corpus.jsonl, queries.jsonl (.gz or not), qrels.tsv.")]
+
+
+@bench.command()
+def chat(as_json: Json = False, verbose: Verbose = False) -> None:
+    """Measure what Escalator adds to a bare request for the same answer."""
+    from app.evaluation.bench_chat import bench_chat
+    from app.settings import load
+
+    with errors(verbose):
+        result = asyncio.run(bench_chat(load(), tell))
+    show(result, as_json, (
+        f"{row['model']} {what}: Escalator {row[what]['escalator']}, bare {row[what]['openai']}"
+        for row in result["rows"] for what in ("first_token_ms", "total_ms") if what in row
+    ))  # fmt: skip
+
+
+@bench.command()
+def retrieval(
+    passages: Annotated[str, typer.Option(help="How many, with commas.")] = "1000,20000,100000",
+    collection: Annotated[Path | None, typer.Option(help="Take the text from it, as for `eval retrieval`.")] = None,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Measure the search beside other libraries, on text that is made up unless a collection is given."""
+    from app.evaluation import bench_retrieval as benchmark
+    from app.evaluation.collections import read
+
+    with errors(verbose):
+        sizes = benchmark.sizes(passages)
+        result = benchmark.bench_retrieval(sizes, read(collection) if collection else None, tell)
+    show(result, as_json, (line for row in result["rows"] for line in _table(row)))
+
+
+def _table(row: dict[str, Any]) -> list[str]:
+    head = f"{row['passages']} passages, 10 hits{'p50 ms':>17}{'p95 ms':>10}{'build s':>10}{'MB':>10}"
+    keys = ("p50_ms", "p95_ms", "build_s", "rss_mb")
+    return [head, *(f"  {name:30}{''.join(f'{row[key][name]:10}' for key in keys)}" for name in row["p50_ms"])]
+
+
+@evaluate.command()
+def escalation(
+    file: Annotated[Path, typer.Argument(help="Answers with labels, as JSON lines, gzipped or not.")],
+    scores: Annotated[Path | None, typer.Option(help="Write the score of every row to this file.")] = None,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Measure how well the decision to escalate tells bad answers from good ones."""
+    from app.evaluation import escalation as evaluation
+    from app.evaluation import rows
+
+    with errors(verbose):
+        answers = evaluation.read(file)
+        sets = evaluation.grounded(answers)
+        with typer.progressbar(answers, label="Judging", file=sys.stderr) as watched:
+            judged = list(evaluation.judge(watched, sets))
+        result = evaluation.figures(judged, sets)
+        if scores is not None:
+            rows.write(scores, ({"id": answer["id"], "score": decision.score} for answer, decision in judged))
+    found = result["sets"] | {f"mean {group}": each for group, each in result["macro"].items()}
+    show(result, as_json, (
+        f"{name:18} AUROC {each.get('auroc')}  recall@20 {each.get('recall@20')}" for name, each in found.items()
+    ))  # fmt: skip
+
+
+@evaluate.command()
+def evidence(directory: Directory, as_json: Json = False, verbose: Verbose = False) -> None:
+    """Measure how often the evidence for a prompt, and the quotes without a model, hold the answer."""
+    from app.evaluation import collections
+    from app.evaluation import retrieval as evaluation
+
+    with errors(verbose):
+        result = evaluation.evidence(collections.read(directory), tell)
+    show(result, as_json, (f"{name:14} {share}" for name, share in result.items()))
+
+
+@evaluate.command("retrieval")
+def eval_retrieval(
+    directory: Directory,
+    history: Annotated[bool, typer.Option("--history", help="Search with the conversation before a question.")] = False,
+    run: Annotated[Path | None, typer.Option(help="Write what each question found to this file.")] = None,
+    against: Annotated[Path | None, typer.Option(help="Compare with the run in this file.")] = None,
+    typos: Annotated[bool, typer.Option("--typos", help="Put a typing error into each question.")] = False,
+    changed_subject: Annotated[bool, typer.Option("--changed-subject", help="Ask after another conversation.")] = False,
+    seed: Annotated[int, typer.Option(help="Other typing errors, other conversations.")] = 0,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Measure how well the search finds what people judged to be relevant."""
+    from app.evaluation import collections, rows, variants
+    from app.evaluation import retrieval as evaluation
+
+    with errors(verbose):
+        collection = collections.read(directory)
+        if changed_subject:
+            collection = variants.subject_changes(collection, seed)
+        if typos:
+            collection = variants.mistyped(collection, seed)
+        for remark in collection.remarks:
+            tell(remark)
+        before = evaluation.earlier(against) if against else []
+        index, cost = evaluation.indexed(collection)
+        with typer.progressbar(collection.queries, label="Asking", file=sys.stderr) as watched:
+            asked = list(evaluation.judge(index, watched, collection, history=history or changed_subject))
+        result = evaluation.summary(asked) | cost
+        if run is not None:
+            rows.write(run, asked)
+        if against is not None:
+            result["against"] = evaluation.compare(asked, before)
+    show(result, as_json, evaluation.lines(result))

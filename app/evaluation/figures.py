@@ -1,0 +1,107 @@
+"""Figures of a ranking, of a score, and of a difference; they know nothing of how these came about."""
+
+from collections.abc import Mapping, Sequence
+from math import log2
+from typing import Any
+
+import numpy as np
+
+RANKING = ("ndcg@10", "recall@10", "recall@100", "mrr@10")
+
+_RESAMPLES = 1_000
+_PAIRED_RESAMPLES = 10_000
+
+TIE = 1e-9
+
+
+def ranking(found: Sequence[str], judged: Mapping[str, float]) -> dict[str, float]:
+    """The four figures of a ranking of passages, the best first; `judged` holds the relevant ones, of which there is
+    at least one, with their relevance above 0.
+    """
+    values = ndcg(found, judged, 10), recall(found, judged, 10), recall(found, judged, 100), mrr(found, judged, 10)
+    return dict(zip(RANKING, values, strict=True))
+
+
+def ndcg(found: Sequence[str], judged: Mapping[str, float], k: int) -> float:
+    """What the first k passages gain, as a share of what the best order would; a gain is the relevance divided by
+    log2(rank + 1).
+
+    Source: Järvelin and Kekäläinen, "Cumulated gain-based evaluation of IR techniques" (2002), with the discount at
+    every rank, as in trec_eval.
+    """
+    return _gain([judged.get(passage, 0.0) for passage in found[:k]]) / _gain(sorted(judged.values())[::-1][:k])
+
+
+def _gain(relevances: Sequence[float]) -> float:
+    return sum(relevance / log2(rank + 1) for rank, relevance in enumerate(relevances, 1))
+
+
+def recall(found: Sequence[str], judged: Mapping[str, float], k: int) -> float:
+    """The share of the relevant passages that is among the first k."""
+    return len(judged.keys() & set(found[:k])) / len(judged)
+
+
+def mrr(found: Sequence[str], judged: Mapping[str, float], k: int) -> float:
+    """1 / the rank of the first relevant passage, 0 if it is not among the first k."""
+    return next((1 / rank for rank, passage in enumerate(found[:k], 1) if passage in judged), 0.0)
+
+
+def auroc(bad: Sequence[bool], score: Sequence[float]) -> float:
+    """The chance that a bad answer scores above a good one, a tie counting half; both kinds must be there."""
+    labels = np.asarray(bad, bool)
+    _, place, count = np.unique(np.asarray(score, float), return_inverse=True, return_counts=True)
+    rank = (np.cumsum(count) - (count - 1) / 2)[place]
+    wrong = int(labels.sum())
+    return float((rank[labels].sum() - wrong * (wrong + 1) / 2) / (wrong * (len(labels) - wrong)))
+
+
+def caught(bad: Sequence[bool], score: Sequence[float], share: float = 0.2) -> tuple[float, float]:
+    """How many bad and how many good answers are among the share with the highest scores, ties at their expectation."""
+    labels, scores = np.asarray(bad, float), np.asarray(score, float)
+    size = max(1, round(share * len(labels)))
+    least = np.sort(scores)[-size]
+    above, tied = scores > least, scores == least
+    wrong = float(labels[above].sum() + (size - above.sum()) * labels[tied].mean())
+    return wrong, size - wrong
+
+
+def interval(groups: Sequence[str], bad: Sequence[bool], score: Sequence[float]) -> dict[str, list[float]]:
+    """The middle 95 % of both figures over resamples of whole groups: answers to one question are no strangers."""
+    labels, scores = np.asarray(bad, bool), np.asarray(score, float)
+    _, group = np.unique(np.asarray(groups), return_inverse=True)
+    members = [np.flatnonzero(group == number) for number in range(group.max() + 1)]
+    random = np.random.default_rng(0)
+    figures = []
+    for _ in range(_RESAMPLES):
+        rows: Any = np.concatenate([members[at] for at in random.integers(0, len(members), len(members))])
+        if 0 < (wrong := labels[rows].sum()) < len(rows):
+            hit, _ = caught(labels[rows], scores[rows])
+            figures.append((auroc(labels[rows], scores[rows]), hit / wrong))
+    if not figures:
+        return {}
+    low, high = np.quantile(figures, (0.025, 0.975), axis=0).round(4).tolist()
+    return {"auroc_95": [low[0], high[0]], "recall@20_95": [low[1], high[1]]}
+
+
+def difference(differences: Sequence[float]) -> dict[str, Any]:
+    """The mean, its standard error, the middle 95 % of the means of resamples, and how often chance alone does as much.
+
+    `p` is two-sided, from a randomisation test: if the runs were equal, each difference could as well have the other
+    sign. Source: Smucker, Allan and Carterette, "A comparison of statistical significance tests for information
+    retrieval evaluation" (2007).
+    """
+    values = np.asarray(differences, float)
+    count, mean = len(values), float(values.mean())
+    random = np.random.default_rng(0)
+    means = [values[random.integers(0, count, count)].mean() for _ in range(_PAIRED_RESAMPLES)]
+    signs = (1 - 2 * random.integers(0, 2, count) for _ in range(_PAIRED_RESAMPLES))
+    chance = sum(int(abs(values @ sign) >= (abs(mean) - TIE) * count) for sign in signs)
+    return {
+        "difference": round(mean, 4),
+        "standard_error": round(float(values.std(ddof=1)) / count**0.5, 4) if count > 1 else None,
+        "interval_95": np.quantile(means, (0.025, 0.975)).round(4).tolist(),
+        "p": round((chance + 1) / (_PAIRED_RESAMPLES + 1), 4),
+        "wins": int((values > TIE).sum()),
+        "losses": int((values < -TIE).sum()),
+        "ties": int((abs(values) <= TIE).sum()),
+    }

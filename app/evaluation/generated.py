@@ -1,0 +1,92 @@
+"""Text that is made up, as much as is wanted, and like English documentation in what a search engine feels of it."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from random import Random
+from typing import Any
+
+import numpy as np
+
+from app.errors import InputError
+from app.retrieval.analysis import query_words
+
+WORDS = 70
+"""The mean length of a passage."""
+
+_FUNCTION = """
+the of and to in a is that for it as was with be by on not he his but at are this have from or had an they which one
+you were all her she there would their we him been has when who will no more if out so what up
+""".split()
+_SYLLABLES = [consonant + vowel for vowel in "aeiou" for consonant in "bcdfglmnprstvz"]
+
+_SHARES = 0.42, 0.3, 0.28
+"""Of function words, of words from the passage's topic, and of any."""
+
+_VOCABULARY, _TOPIC_WORDS, _NEIGHBOURS = 300_000, 30, 8
+
+_FEWEST, _MOST = 3, 6
+"""Words of a question."""
+
+
+def passages(count: int, seed: int = 0) -> list[str]:
+    """Passages of 70 words on average, the same for the same seed.
+
+    Function words are the English ones, the others invented, all as frequent as Zipf and Mandelbrot found; some come
+    from a topic that eight neighbouring passages share. A question of three to six words touches as many postings, and
+    the vocabulary grows as fast, as in the 20,000 passages of a large documentation.
+    """
+    random = np.random.default_rng(seed)
+    lengths = np.clip(random.lognormal(np.log(WORDS) - 0.125, 0.5, count), 8, 4 * WORDS).astype(int)
+    topic = np.repeat(np.arange(count) // _NEIGHBOURS, lengths)
+    topics = _zipf(random, (topic[-1] + 1, _TOPIC_WORDS), _VOCABULARY, 1.4, 70)
+    kinds = [
+        -1 - _zipf(random, len(topic), len(_FUNCTION), 0.9, 1),
+        topics[topic, _zipf(random, len(topic), _TOPIC_WORDS, 0.7, 1)],
+        _zipf(random, len(topic), _VOCABULARY, 1.55, 70),
+    ]
+    numbers = np.choose(random.choice(3, len(topic), p=_SHARES), kinds).tolist()
+    words = {number: _word(number) for number in set(numbers)}
+    ends = np.cumsum(lengths).tolist()
+    return [_sentences([words[number] for number in numbers[start:end]]) for start, end in pairwise([0, *ends])]
+
+
+def longer(texts: Sequence[str], count: int, seed: int = 0) -> list[str]:
+    """As many texts as wanted: these and, when they are used up, halves of two of them put together."""
+    random = Random(seed)  # noqa: S311  # no secret
+    halves = [(text[: len(text) // 2], text[len(text) // 2 :]) for text in texts]
+    more = (random.choice(halves)[0] + random.choice(halves)[1] for _ in range(count - len(texts)))
+    return [*texts[:count], *more]
+
+
+def questions(texts: Sequence[str], count: int, language: str, seed: int = 0) -> list[list[str]]:
+    """The terms of questions: three to six words each that tell something and stand in one passage.
+
+    Raises InputError if hardly a passage has so many.
+    """
+    random = Random(seed)  # noqa: S311  # no secret
+    found: list[list[str]] = []
+    for text in random.choices(texts, k=20 * count):
+        terms = list(dict.fromkeys(word.terms[0] for word in query_words(text, [language]) if word.content))
+        if len(terms) >= _FEWEST:
+            found.append(random.sample(terms, min(len(terms), random.randint(_FEWEST, _MOST))))
+        if len(found) == count:
+            return found
+    raise InputError("Most passages have fewer than three words to ask for. Give a collection with more text.")
+
+
+def _zipf(random: np.random.Generator, size: int | tuple[int, int], ranks: int, exponent: float, shift: float) -> Any:
+    """Ranks from 0, each as likely as (rank + shift) ** -exponent."""
+    weights = (np.arange(ranks) + shift) ** -exponent
+    return random.choice(ranks, size, p=weights / weights.sum())
+
+
+def _word(number: int) -> str:
+    """An invented word, or a function word for a number below 0; frequent ones are short."""
+    if number < 0:
+        return _FUNCTION[-1 - number]
+    before, syllable = divmod(number, len(_SYLLABLES))
+    return (_word(before - 1) if before else "") + _SYLLABLES[syllable]
+
+
+def _sentences(words: list[str]) -> str:
+    return " ".join(" ".join(words[at : at + 14]).capitalize() + "." for at in range(0, len(words), 14))

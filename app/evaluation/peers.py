@@ -1,0 +1,129 @@
+"""Search engines that are measured beside each other: ours and the libraries one would take instead.
+
+Each is a function that makes texts searchable, from their characters on, and returns another one, which answers a
+question, a list of terms, with the numbers of the ten best texts.
+"""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from importlib.util import find_spec
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from app.documents.folder import Document
+from app.documents.language import SNOWBALL
+from app.documents.pages import SEPARATOR, Place
+from app.documents.passages import Passage
+from app.retrieval import compiled
+from app.retrieval.analysis import QueryWord, terms
+from app.retrieval.index import Index
+from app.retrieval.postings import Builder
+from app.retrieval.retriever import Snapshot
+from app.retrieval.segment import Listed, Segment
+from app.retrieval.store import Store
+
+TOP = 10
+
+_PASSAGES = 10
+"""Of one document."""
+
+Query = Callable[[list[str]], list[int]]
+Engine = Callable[[Sequence[str], str, Path], Query]
+"""From texts, their language and an empty folder to a function that answers."""
+
+
+def escalator(texts: Sequence[str], language: str, folder: Path, *, numba: bool = True) -> Query:
+    """The index of the product, written to the disk and mapped from there, with all that it weighs."""
+    with Store(folder).writing() as writer:
+        assert writer is not None
+        writer.change(_documents(texts, language), ())
+    index = opened(folder)
+    _compiled(numba)
+
+    def query(words: list[str]) -> list[int]:
+        found = index.best(index.terms([(QueryWord(word, (word,), True), 1.0) for word in words]), TOP)
+        return [number for *_, number in found]
+
+    return query
+
+
+def opened(folder: Path) -> Index:
+    """The index of the product from its folder, with all that a first question needs."""
+    index = Snapshot(Store(folder).current()).index
+    index.best(index.plain({"": 1.0}), TOP)
+    return index
+
+
+def escalator_bm25(texts: Sequence[str], language: str, _: Path, *, numba: bool = True) -> Query:
+    """Our BM25 alone, in memory, by the same weights as bm25.py."""
+    builder = Builder()
+    for text in texts:
+        builder.add(text, "", language)
+    index = Index([(Segment(builder.arrays(), Listed(()), np.arange(len(texts))), None)])
+    _compiled(numba)
+    return lambda words: [at for *_, at in index.best(index.plain(dict.fromkeys(words, 1.0)), TOP, plain=True)]
+
+
+def rank_bm25(texts: Sequence[str], language: str, _: Path) -> Query:
+    """rank_bm25's Okapi over the terms of the product, for it has none of its own."""
+    from rank_bm25 import BM25Okapi
+
+    bm25: Any = BM25Okapi([terms(text, language) for text in texts])
+    return lambda words: bm25.get_top_n(words, range(len(texts)), TOP)
+
+
+def bm25s(texts: Sequence[str], language: str, _: Path, *, backend: str) -> Query:
+    """bm25s as its documentation recommends it: Lucene's BM25, stop words left out, Snowball stems."""
+    import bm25s
+    import Stemmer
+
+    stemmer = Stemmer.Stemmer(SNOWBALL[language]) if language in SNOWBALL else None
+    tokenize = partial(bm25s.tokenize, texts, stemmer=stemmer, show_progress=False)
+    try:
+        tokens = tokenize(stopwords=language)
+    except ValueError:  # it has no stop words of this language
+        tokens = tokenize(stopwords=None)
+    bm25 = bm25s.BM25(method="lucene", backend=backend)
+    bm25.index(tokens, show_progress=False)
+    options = {"k": min(TOP, len(texts)), "n_threads": 0, "show_progress": False, "backend_selection": backend}
+    return lambda words: bm25.retrieve([words], **options).documents[0].tolist()
+
+
+ENGINES: dict[str, Engine] = {
+    "escalator": escalator,
+    "escalator_numpy": partial(escalator, numba=False),
+    "escalator_bm25": escalator_bm25,
+    "escalator_bm25_numpy": partial(escalator_bm25, numba=False),
+    "rank_bm25": rank_bm25,
+    "bm25s_numpy": partial(bm25s, backend="numpy"),
+    "bm25s_numba": partial(bm25s, backend="numba"),
+}
+
+
+def missing(name: str) -> list[str]:
+    """The packages that an engine needs by its name, and that are not installed."""
+    return [part for part in name.split("_") if part in {"bm25s", "numba"} and find_spec(part) is None]
+
+
+def _compiled(numba: bool) -> None:
+    """Have numba, where it is installed and wanted, ready for questions."""
+    if numba:
+        compiled.load()
+    else:
+        compiled.LARGE = sys.maxsize
+
+
+def _documents(texts: Sequence[str], language: str) -> Iterator[Document]:
+    """Documents whose passages are the texts, ten in each."""
+    for first in range(0, len(texts), _PASSAGES):
+        file, own = str(first), texts[first : first + _PASSAGES]
+        starts = accumulate((len(text) + len(SEPARATOR) for text in own), initial=0)
+        passages = tuple(
+            Passage(file, start, start + len(text), text, Place("page", f"page {number}", number), "", language)
+            for number, (start, text) in enumerate(zip(starts, own, strict=False), 1)
+        )
+        yield Document(file, "", SEPARATOR.join(own), language, len(own), passages, 0, 0)

@@ -1,0 +1,48 @@
+"""What the commands of the command line share: options, JSON on stdout, errors as sentences on stderr."""
+
+import json
+import logging
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+
+from app.errors import EscalatorError, InputError, SettingsError
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Log what happens; may show document text.")]
+
+
+def tell(text: str) -> None:
+    """Says something to the person who waits."""
+    typer.echo(text, err=True)
+
+
+def print_json(value: dict[str, Any]) -> None:
+    """JSON in ASCII unless stdout takes any letter: a pipe on Windows often does not."""
+    everything = (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf")
+    typer.echo(json.dumps(value, ensure_ascii=not everything, indent=2))
+
+
+def show(value: dict[str, Any], as_json: bool, lines: Iterable[str]) -> None:
+    """A result as JSON, or in lines for a person."""
+    if as_json:
+        print_json(value)
+    else:
+        typer.echo("\n".join(lines))
+
+
+@contextmanager
+def errors(verbose: bool) -> Iterator[None]:
+    """Ends the program with the code of the error, after its message."""
+    logging.basicConfig(level=logging.DEBUG if verbose else logging.WARNING, stream=sys.stderr)
+    try:
+        yield
+    except (InputError, SettingsError) as error:
+        typer.echo(error, err=True)
+        raise typer.Exit(2) from None
+    except EscalatorError as error:
+        typer.echo(error, err=True)
+        raise typer.Exit(1) from None

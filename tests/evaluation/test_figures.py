@@ -1,0 +1,114 @@
+"""The figures against values worked out by hand and plain counting."""
+
+from math import log2, sqrt
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.evaluation.figures import auroc, caught, difference, interval, mrr, ndcg, ranking, recall
+
+ANSWERS = st.lists(st.tuples(st.booleans(), st.integers(0, 5)), min_size=2, max_size=40).filter(
+    lambda rows: 0 < sum(bad for bad, _ in rows) < len(rows)
+)
+
+
+def test_ndcg_divides_a_relevance_by_the_logarithm_of_its_rank() -> None:
+    found, judged = ["x", "a", "y", "b"], {"a": 1.0, "b": 1.0}
+
+    assert ndcg(found, judged, 10) == pytest.approx((1 / log2(3) + 1 / log2(5)) / (1 + 1 / log2(3)))
+
+
+def test_ndcg_knows_grades_without_raising_them_to_a_power() -> None:
+    found, judged = ["a", "b"], {"a": 1.0, "b": 3.0}
+
+    assert ndcg(found, judged, 10) == pytest.approx((1 + 3 / log2(3)) / (3 + 1 / log2(3)))
+
+
+def test_the_best_order_has_an_ndcg_of_1_however_much_is_relevant() -> None:
+    judged = {str(number): 20.0 - number for number in range(20)}
+
+    assert ndcg(list(judged), judged, 10) == 1
+
+
+def test_what_lies_below_the_depth_does_not_count() -> None:
+    found, judged = ["x", "y", "a", "b"], {"a": 1.0, "c": 1.0}
+
+    assert ndcg(found, judged, 2) == recall(found, judged, 2) == mrr(found, judged, 2) == 0
+    assert recall(found, judged, 3) == 0.5
+    assert mrr(found, judged, 3) == pytest.approx(1 / 3)
+
+
+def test_the_four_figures_of_a_search_that_found_nothing_are_0() -> None:
+    assert ranking([], {"a": 1.0}) == {"ndcg@10": 0, "recall@10": 0, "recall@100": 0, "mrr@10": 0}
+
+
+def test_recall_looks_a_hundred_deep_where_the_others_look_ten() -> None:
+    found = [str(number) for number in range(150)]
+
+    assert ranking(found, {"10": 1.0, "99": 1.0, "100": 1.0, "3": 1.0}) == {
+        "ndcg@10": pytest.approx((1 / log2(5)) / (1 + 1 / log2(3) + 1 / 2 + 1 / log2(5))),
+        "recall@10": 0.25,
+        "recall@100": 0.75,
+        "mrr@10": 0.25,
+    }
+
+
+@given(ANSWERS)
+def test_auroc_is_the_share_of_pairs_in_the_right_order_ties_half(rows: list[tuple[bool, int]]) -> None:
+    pairs = [(wrong, right) for bad, wrong in rows if bad for good, right in rows if not good]
+    expected = sum((wrong > right) + (wrong == right) / 2 for wrong, right in pairs) / len(pairs)
+
+    assert auroc([bad for bad, _ in rows], [score for _, score in rows]) == pytest.approx(expected)
+
+
+@given(ANSWERS)
+def test_ties_at_the_edge_of_the_share_count_at_their_expected_value(rows: list[tuple[bool, int]]) -> None:
+    size, hit, used = max(1, round(0.2 * len(rows))), 0.0, 0
+    for score in sorted({score for _, score in rows}, reverse=True):
+        tied = [bad for bad, own in rows if own == score]
+        take = min(len(tied), size - used)
+        hit, used = hit + take * sum(tied) / len(tied), used + take
+
+    wrong, good = caught([bad for bad, _ in rows], [score for _, score in rows])
+
+    assert wrong == pytest.approx(hit)
+    assert wrong + good == pytest.approx(size)
+
+
+def test_the_interval_lies_around_the_figure_and_is_the_same_each_time() -> None:
+    groups = [f"q{n // 2}" for n in range(60)]
+    bad = [n % 3 == 0 for n in range(60)]
+    score = [float(n % 3 == 0) + n % 5 / 4 for n in range(60)]
+    low, high = interval(groups, bad, score)["auroc_95"]
+
+    assert low < auroc(bad, score) < high
+    assert interval(groups, bad, score) == interval(groups, bad, score)
+
+
+def test_a_difference_has_a_mean_an_error_and_winners() -> None:
+    found = difference([0.2, 0.4, -0.3, 0.0])
+
+    assert found["difference"] == 0.075
+    assert found["standard_error"] == round(sqrt((0.125**2 + 0.325**2 + 0.375**2 + 0.075**2) / 3) / 2, 4)
+    assert (found["wins"], found["losses"], found["ties"]) == (2, 1, 1)
+
+
+def test_chance_is_the_share_of_signs_that_do_as_much() -> None:
+    assert difference([0.1, 0.1, 0.1])["p"] == pytest.approx(2 / 8, abs=0.02)  # all three up, or all three down
+    assert difference([0.3, 0.1])["p"] == pytest.approx(2 / 4, abs=0.02)
+    assert difference([0.0, 0.0])["p"] == 1
+    assert difference([0.1] * 20)["p"] < 0.001
+
+
+def test_the_interval_holds_the_mean_and_narrows_with_more_questions() -> None:
+    few, many = difference([0.2, -0.1] * 10), difference([0.2, -0.1] * 400)
+
+    assert few["interval_95"][0] < few["difference"] < few["interval_95"][1]
+    assert few["interval_95"][0] < many["interval_95"][0] < many["interval_95"][1] < few["interval_95"][1]
+    low, high = many["interval_95"]
+    assert (high - low) / 2 == pytest.approx(1.96 * many["standard_error"], rel=0.1)
+
+
+def test_one_question_has_no_standard_error() -> None:
+    assert difference([0.5])["standard_error"] is None
