@@ -61,7 +61,7 @@ class Loops:
     def _found(self, scorer: Scorer, members: Members, k: int) -> tuple[Array, Array]:
         postings, size = scorer.postings, len(scorer.postings.lengths)
         alive = np.zeros(0, bool) if scorer.alive is None else scorer.alive
-        with self._borrowed(size, "f8", "f8", "i4", "i4") as room:
+        with self._borrowed(size + 1, "f8", "f8", "i4", "i4") as room:
             found: tuple[Array, Array] = self._best(
                 postings.passages, postings.kinds, postings.starts, scorer.table, postings.frequency,
                 postings.lengths, alive, scoring.K1, *scorer.norm, members.numbers, members.shares, members.bounds,

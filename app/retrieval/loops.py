@@ -12,7 +12,8 @@ def best(
 ):  # fmt: skip
     """The `k` best passages by the postings of the terms `numbers`; `bounds` parts those of each question term.
 
-    `scores` and `counted` hold zeros, before and after; `seen` and `fresh` have room for a number of each passage.
+    `scores` and `counted` hold zeros, before and after; `seen` and `fresh` have room for the number of each passage,
+    and for one more.
     """
     touched = 0
     for term in range(len(weights)):
@@ -21,28 +22,28 @@ def best(
         if last - first == 1 and shares[first] == 1.0:
             for at in range(starts[numbers[first]], starts[numbers[first] + 1]):
                 passage = passages[at]
-                if scores[passage] == 0.0:
-                    seen[touched] = passage
-                    touched += 1
-                scores[passage] += weight * table[kinds[at]]
+                score = scores[passage]
+                seen[touched] = passage
+                touched += score == 0.0  # a branch would be guessed wrong half of the time
+                scores[passage] = score + weight * table[kinds[at]]
             continue
         met = 0
         for member in range(first, last):
             share = shares[member]
             for at in range(starts[numbers[member]], starts[numbers[member] + 1]):
                 passage = passages[at]
-                if counted[passage] == 0.0:
-                    fresh[met] = passage
-                    met += 1
-                counted[passage] += share * frequency[kinds[at]]
+                count = counted[passage]
+                fresh[met] = passage
+                met += count == 0.0
+                counted[passage] = count + share * frequency[kinds[at]]
         for at in range(met):
             passage = fresh[at]
             count = counted[passage]
             counted[passage] = 0.0
-            if scores[passage] == 0.0:
-                seen[touched] = passage
-                touched += 1
-            scores[passage] += weight * (k1 + 1) * count / (count + base + slope * lengths[passage])
+            score = scores[passage]
+            seen[touched] = passage
+            touched += score == 0.0
+            scores[passage] = score + weight * (k1 + 1) * count / (count + base + slope * lengths[passage])
     # A heap with the worst of the best at its root.
     heap = np.empty(k, np.float64)
     owner = np.empty(k, np.int64)
