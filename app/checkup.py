@@ -89,7 +89,7 @@ def _port() -> Check:
 
 def _corpus(settings: Settings) -> Iterator[Check]:
     try:
-        snapshot = Retriever(Folder(settings.corpus, settings.max_file_bytes), settings.state_dir).refresh()
+        snapshot = Retriever(Folder.of(settings), settings.state_dir).refresh()
     except CorpusError as error:
         yield Check("corpus", False, str(settings.corpus), str(error))
         return

@@ -1,4 +1,4 @@
-"""The command line: `escalator ask`, `search`, `doctor`, `eval`, `bench`. It prints what happens and decides nothing.
+"""The command line: `escalator ask`, `search`, `index` and others. It prints what happens and decides nothing.
 
 What a program reads goes to stdout, what a person reads meanwhile to stderr. Exit codes: 0 done, 1 the work failed,
 2 the command line or a setting was wrong.
@@ -85,8 +85,7 @@ def search(
     with errors(verbose):
         settings = load(corpus=corpus)
         Turn(query).check()
-        folder = Folder(settings.corpus, settings.max_file_bytes)
-        result = Retriever(folder, settings.state_dir).search(query, k=k)
+        result = Retriever(Folder.of(settings), settings.state_dir).search(query, k=k)
     if as_json:
         print_json(report.found(result))
         return
@@ -100,6 +99,34 @@ def search(
         typer.echo(f"{word} was taken for {', '.join(others)}", err=True)
     if not result.hits:
         typer.echo("Nothing in the documents matches.", err=True)
+
+
+@cli.command()
+def index(
+    corpus: Corpus = None,
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="Forget the index, and read every file again.")] = False,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Read what is new or has changed in the folder of documents, so that no question waits for it."""
+    from app import report
+    from app.documents.folder import Folder
+    from app.retrieval.retriever import Retriever
+    from app.settings import load
+
+    with errors(verbose):
+        settings = load(corpus=corpus)
+        retriever = Retriever(Folder.of(settings), settings.state_dir)
+        if rebuild:
+            retriever.forget()
+        with typer.progressbar(length=1, label="Reading", file=sys.stderr) as bar:
+
+            def show_progress(done: int, total: int) -> None:
+                bar.length = total
+                bar.update(done - bar.pos)
+
+            result = report.indexed(retriever.refresh(show_progress))
+    show(result, as_json, report.index_lines(result))
 
 
 @cli.command()

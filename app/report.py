@@ -1,11 +1,13 @@
 """Answers and hits as JSON, the machine-readable surface of the command line; its keys are kept stable."""
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from app.answering.ledger import Metrics, Prices, blend
 from app.answering.turn import Answer, Attempt
 from app.retrieval.index import Hit
+from app.retrieval.retriever import Snapshot
 from app.retrieval.search import Found
 
 if TYPE_CHECKING:
@@ -30,6 +32,21 @@ def found(result: Found) -> dict[str, Any]:
         "translation": result.translation,
         "hits": [_hit(hit) for hit in result.hits],
     }
+
+
+def indexed(snapshot: Snapshot) -> dict[str, Any]:
+    """What `escalator index --json` prints."""
+    return {
+        "documents": len(snapshot.documents),
+        "passages": sum(document.passages for document in snapshot.documents.values()),
+        "problems": [{"file": problem.file, "reason": problem.reason} for problem in snapshot.problems.values()],
+    }
+
+
+def index_lines(result: dict[str, Any]) -> Iterator[str]:
+    """The same for a person."""
+    yield f"{result['documents']} documents, {result['passages']} passages, {len(result['problems'])} problems"
+    yield from (f"{problem['file']}: {problem['reason']}" for problem in result["problems"])
 
 
 def why(hit: Hit) -> str:

@@ -95,6 +95,16 @@ class Settings(BaseSettings):
         1, "Answers that one model writes at a time; others wait.", "ESCALATOR_PARALLEL", ge=1, le=64
     )
     max_file_mb: int = _field(40, "Larger files are left out, and named.", "ESCALATOR_MAX_FILE_MB", ge=1)
+    read_seconds: int = _field(
+        30, "A file that takes longer to read is left out, and named.", "ESCALATOR_READ_SECONDS", ge=1, le=86_400
+    )
+    read_mb: int = _field(
+        1000,
+        "A file that takes more memory to read, in megabytes, is left out, and named.",
+        "ESCALATOR_READ_MB",
+        ge=200,
+        le=1_000_000,
+    )
     allow_remote: bool = _field(
         False,
         "Allow `BASE_URL` to name another machine, which then sees question and passages.",

@@ -165,10 +165,34 @@ def test_without_a_model_the_quotes_are_the_answer_and_the_remedy_goes_to_stderr
     assert "No model" not in result.stdout
 
 
+def test_the_index_is_made_with_a_word_on_each_file_that_was_left_out(corpus: Path) -> None:
+    (corpus / "empty.md").write_text("", encoding="utf-8")
+
+    result = escalator("index", "--corpus", corpus)
+    found = json.loads(escalator("index", "--corpus", corpus, "--json").stdout)
+
+    assert result.exit_code == 0
+    assert result.stdout == "1 documents, 1 passages, 1 problems\nempty.md: it is empty\n"
+    assert "Reading" in result.stderr
+    assert found == {"documents": 1, "passages": 1, "problems": [{"file": "empty.md", "reason": "it is empty"}]}
+
+
+def test_an_index_is_made_anew_when_that_is_wanted(corpus: Path) -> None:
+    state = settings.load().state_dir
+    marks = []
+    for options in ([], [], ["--rebuild"]):
+        assert escalator("index", "--corpus", corpus, *options).exit_code == 0
+        (manifest,) = state.glob("index/*/manifest.json")
+        marks.append(json.loads(manifest.read_text(encoding="utf-8"))["mark"])
+    assert marks[0] == marks[1] != marks[2]
+    assert "ferry.md" in escalator("search", "ferry", "--corpus", corpus).stdout
+
+
 @pytest.mark.parametrize("as_json", [[], ["--json"]])
-@pytest.mark.parametrize("command", ["ask", "search"])
+@pytest.mark.parametrize("command", ["ask", "search", "index"])
 def test_a_missing_corpus_is_named_with_exit_code_1(tmp_path: Path, command: str, as_json: list[str]) -> None:
-    result = escalator(command, "ferry", "--corpus", tmp_path / "nowhere", *as_json)
+    words = [] if command == "index" else ["ferry"]
+    result = escalator(command, *words, "--corpus", tmp_path / "nowhere", *as_json)
 
     assert result.exit_code == 1
     assert str(tmp_path / "nowhere") in result.stderr

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from app.answering.citations import Citation
 from app.answering.escalation import Decision
 from app.answering.turn import Answer, Attempt, Role, Turn
-from app.documents.folder import Problem
+from app.documents.document import Problem
 from app.errors import EscalatorError
 from app.retrieval.packing import Evidence
 from app.retrieval.search import Found

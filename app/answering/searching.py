@@ -20,7 +20,7 @@ class Searching:
 
     def __init__(self, settings: Settings, counter: TokenCounter) -> None:
         self._settings = settings
-        self._retriever = Retriever(Folder(settings.corpus, settings.max_file_bytes), settings.state_dir)
+        self._retriever = Retriever(Folder.of(settings), settings.state_dir)
         self._count = counter.count
 
     def refresh(self) -> None:

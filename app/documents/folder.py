@@ -3,18 +3,36 @@
 import logging
 import os
 import stat
-from collections.abc import Iterator, Mapping
+import time
+from collections import deque
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import cached_property
 from operator import attrgetter
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from app.documents import language, readers
+from app.documents.document import NEVER, Document, Known, Limits, Problem, Signature, signature
 from app.documents.pages import joined
-from app.documents.passages import Passage, split
+from app.documents.passages import split
 from app.errors import CorpusError, UnreadableFile
 
+if TYPE_CHECKING:
+    from app.documents.pool import Pool
+    from app.settings import Settings
+
 logger = logging.getLogger(__name__)
+
+HERE_SECONDS = 0.5
+"""Spent on reading plain text before other processes are asked: about what it takes to start one."""
+
+MANY = 64
+"""Files of plain text for which it pays to start other processes."""
+
+BATCH = 32
+"""Files of plain text that are sent to a process together."""
 
 _IGNORED_STARTS = (".", "~$")
 _IGNORED_ENDS = ("~", ".swp", ".swo", ".tmp", ".part", ".partial", ".crdownload", ".download")
@@ -25,54 +43,6 @@ _LEADS_NOWHERE = "it is a link to something that is not there; delete it, or cop
 _BAD_NAME = "its name holds bytes that are no text; rename it"
 _NO_FILE = "it is not an ordinary file; copy what it holds into one"
 _CLOSED = "the folder cannot be listed; allow this program to read it"
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """One file that was read; `file` is its path in the corpus with forward slashes, `size` in bytes."""
-
-    file: str
-    title: str
-    text: str
-    language: str
-    pages: int
-    passages: tuple[Passage, ...]
-    size: int
-    modified_ns: int
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One file that was left out, and why, as a clause to stand after its name.
-
-    Size and time are those of the file if only a change of it can help, else there is another try next time.
-    """
-
-    file: str
-    reason: str
-    size: int = -1
-    modified_ns: int = -1
-
-
-Signature = tuple[int, int]
-"""Size and time of change: what tells that a file has to be read again."""
-
-NEVER: Signature = (-1, -1)
-"""The signature of no file."""
-
-
-class Known(Protocol):
-    """A file as it was when it was read."""
-
-    @property
-    def size(self) -> int:
-        """Bytes, or -1."""
-        ...
-
-    @property
-    def modified_ns(self) -> int:
-        """Time of change, or -1."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +64,18 @@ class Difference:
 class Folder:
     """Lists and reads the documents of a folder; `max_bytes` is the size above which a file is left out."""
 
-    def __init__(self, path: Path, max_bytes: int):
+    def __init__(self, path: Path, max_bytes: int, limits: Limits = Limits()):  # noqa: B008 - it is frozen
         self.path = path
         self.max_bytes = max_bytes
+        self.limits = limits
 
-    def compare(self, known: Mapping[str, "Known"]) -> Difference:
+    @classmethod
+    def of(cls, settings: "Settings") -> "Folder":
+        """The one that the settings name."""
+        limits = Limits(settings.read_seconds, settings.read_mb)
+        return cls(settings.corpus, settings.max_file_bytes, limits)
+
+    def compare(self, known: Mapping[str, Known]) -> Difference:
         """How the folder differs from what is known of its files; raises CorpusError."""
         changed: list[tuple[str, Path | Problem]] = []
         present = set()
@@ -119,21 +96,55 @@ class Folder:
         if isinstance(path, Problem):
             return path
         try:
-            signature = _signature(path)
-            document = self._document(file, path, signature)
+            found = signature(path)
+            document = self._document(file, path, found)
             # A file that changes while it is read is read again next time.
-            return document if signature == _signature(path) else replace(document, size=-1, modified_ns=-1)
+            return document if found == signature(path) else replace(document, size=-1, modified_ns=-1)
         except FileNotFoundError:
             return None
         except UnreadableFile as error:
             passing = isinstance(error.__cause__, OSError)  # it may help to wait
-            return Problem(file, str(error), *(NEVER if passing else signature))
+            return Problem(file, str(error), *(NEVER if passing else found))
         except OSError as error:
             return Problem(file, f"it cannot be read ({error.strerror or type(error).__name__}); try again")
         except Exception as error:  # one bad file must not stop the others, and parsers raise anything
             logger.warning("reading %s failed: %s", file, type(error).__name__)
             reason = f"it cannot be read ({type(error).__name__}); save it again, or in another format"
-            return Problem(file, reason, *signature)
+            return Problem(file, reason, *found)
+
+    def read_all(self, changed: Sequence[tuple[str, Path | Problem]]) -> Generator[Document | Problem, None, None]:
+        """All that `compare` found, in any order: what must be parsed by other processes, which it may take down.
+
+        Plain text is read here, for that is done before another process has started; only if there is so much of it
+        that this takes a while, the rest of it is read by other processes too, on all cores.
+        """
+        apart: list[list[tuple[str, Path]]] = []
+        here: deque[tuple[str, Path | Problem]] = deque()
+        for file, path in changed:
+            if isinstance(path, Problem) or readers.trusted(path):
+                here.append((file, path))
+            else:
+                apart.append([(file, path)])
+        spent = 0.0
+        while here and (spent < HERE_SECONDS or len(here) < MANY):
+            begun = time.monotonic()
+            found = self.read(*here.popleft())
+            spent += time.monotonic() - begun
+            if found is not None:
+                yield found
+        while here:
+            batch = [here.popleft() for _ in range(min(BATCH, len(here)))]
+            yield from (path for _, path in batch if isinstance(path, Problem))
+            apart.append([(file, path) for file, path in batch if not isinstance(path, Problem)])
+        if apart:
+            with closing(self._pool.read(apart)) as results:
+                yield from results
+
+    @cached_property
+    def _pool(self) -> "Pool":
+        from app.documents.pool import Pool
+
+        return Pool(self.max_bytes, self.limits)
 
     def _document(self, file: str, path: Path, signature: Signature) -> Document:
         pages = readers.read(path, self.max_bytes)
@@ -236,8 +247,3 @@ def _is_text(name: str) -> bool:
 
 def _readable(name: str) -> str:
     return name.encode("utf-8", "replace").decode("utf-8")
-
-
-def _signature(path: Path) -> Signature:
-    status = path.stat()
-    return status.st_size, status.st_mtime_ns

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from app.documents.folder import Document
+from app.documents.document import Document
 from app.documents.language import SNOWBALL
 from app.documents.pages import SEPARATOR, Place
 from app.documents.passages import Passage

@@ -7,7 +7,7 @@ from dataclasses import astuple, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from app.documents.folder import Document
+from app.documents.document import Document
 from app.documents.pages import Place
 from app.documents.passages import Passage
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from posixpath import splitext
 from typing import TYPE_CHECKING, Protocol
 
-from app.documents.folder import Document
+from app.documents.document import Document
 from app.documents.passages import Passage
 from app.retrieval import arrays as files
 from app.retrieval import kindred

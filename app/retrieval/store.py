@@ -18,7 +18,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from app import state
-from app.documents.folder import Document, Problem
+from app.documents.document import Document, Problem
 from app.errors import DamagedIndex
 from app.retrieval.segment import Draft, Stored
 

@@ -11,16 +11,20 @@ from app.errors import UnreadableFile
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """How a kind of file becomes pages; `read` raises UnreadableFile, `title` may find a title in the pages."""
+    """How a kind of file becomes pages; `read` raises UnreadableFile, `title` may find a title in the pages.
+
+    What is not `trusted`, which is all that parses more than plain text, is read in a process that can be killed.
+    """
 
     suffixes: tuple[str, ...]
     read: Callable[[bytes], list[Page]]
     title: Callable[[list[Page]], str | None] = lambda _: None
+    trusted: bool = False
 
 
 FORMATS = (
-    Format((".md", ".markdown"), markdown.read, markdown.title),
-    Format((".txt", ".text", ".log", ".rst"), text.read),
+    Format((".md", ".markdown"), markdown.read, markdown.title, trusted=True),
+    Format((".txt", ".text", ".log", ".rst"), text.read, trusted=True),
     Format((".pdf",), pdf.read),
 )
 
@@ -62,3 +66,9 @@ def title(path: Path, pages: list[Page]) -> str:
     """The title of a document: the one its format knows, else the name of the file without its ending."""
     known = SUFFIXES[path.suffix.lower()].title(pages)
     return known or path.stem
+
+
+def trusted(path: Path) -> bool:
+    """Whether a file can do no harm to the process that reads it; one without a reader is not even opened."""
+    found = SUFFIXES.get(path.suffix.lower())
+    return found is None or found.trusted
