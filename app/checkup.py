@@ -16,7 +16,7 @@ from app.models.foundry import Foundry
 from app.retrieval.retriever import Retriever
 from app.settings import Settings, origin
 
-PACKAGES = ("chainlit", "openai", "rank-bm25", "pypdf", "PyStemmer", "py3langid", "psutil")
+PACKAGES = ("chainlit", "openai", "rank-bm25", "pypdfium2", "PyStemmer", "py3langid", "psutil")
 OPTIONAL = {"tiktoken": "tokens are estimated", "foundry-local-sdk": "set FOUNDRY_LOCAL_ENDPOINT instead"}
 """Packages that do not exist for every system, and what happens without them."""
 
@@ -96,7 +96,7 @@ def _corpus(settings: Settings) -> Iterator[Check]:
     passages = sum(document.passages for document in snapshot.documents.values())
     languages = ", ".join(sorted({document.language for document in snapshot.documents.values()}))
     what = f"{settings.corpus}: {len(snapshot.documents)} documents, {passages} passages, languages: {languages}"
-    yield Check("corpus", bool(snapshot.documents), what, "Put Markdown, text or PDF files into this folder.")
+    yield Check("corpus", bool(snapshot.documents), what, "Put Markdown, text, PDF or Office files into this folder.")
     for problem in snapshot.problems.values():
         yield Check(problem.file, False, "not read", problem.reason)
 

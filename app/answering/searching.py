@@ -43,8 +43,8 @@ class Searching:
         if not snapshot.documents:
             reasons = " ".join(f"{problem.file}: {problem.reason}" for problem in problems[:3])
             raise CorpusError(
-                f"The folder {self._settings.corpus} holds no document that can be read. Put Markdown, text or "
-                f"PDF files into it and ask again. {reasons}".rstrip()
+                f"The folder {self._settings.corpus} holds no document that can be read. Put Markdown, text, "
+                f"PDF or Office files into it and ask again. {reasons}".rstrip()
             )
         found = search(snapshot.index, turn.question, _history(turn), LOOKED_AT, started, translation)
         clock = Stopwatch()

@@ -1,5 +1,6 @@
 """Several readers at work, and files on their way through them."""
 
+import _thread
 import os
 import threading
 import weakref
@@ -31,7 +32,7 @@ class Pool:
     def __init__(self, max_bytes: int, limits: Limits):
         self._given = max_bytes, limits
         self._idle = _Idle()
-        weakref.finalize(self, self._idle.end)
+        weakref.finalize(self, _end_elsewhere, self._idle)
 
     def read(self, batches: Sequence[Batch]) -> Generator[Document | Problem, None, None]:
         """Files as they come, in any order, without those that are gone; the files of a batch go to one reader."""
@@ -186,6 +187,12 @@ class _Idle:
                 self._timer = None
             while self._readers:
                 self._readers.pop().end()
+
+
+def _end_elsewhere(idle: _Idle) -> None:
+    """End them in a thread: whoever lets a pool go, perhaps an event loop, must not wait for processes to die."""
+    with suppress(RuntimeError):  # the interpreter ends, and they with their pipes
+        _thread.start_new_thread(idle.end, ())
 
 
 def _signature(path: Path) -> Signature:

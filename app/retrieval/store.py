@@ -24,7 +24,7 @@ from app.retrieval.segment import Draft, Stored
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
 """Of segments and of what terms are; an index of another format is made anew."""
 
 FEW = 8

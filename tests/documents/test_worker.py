@@ -217,7 +217,7 @@ def test_with_the_folder_its_readers_go(home: Home) -> None:
     folder = home.folder()
     read(folder)
     del folder
-    assert gone(home.started())
+    assert until(lambda: gone(home.started()))
 
 
 @pytest.mark.parametrize(("kind", "seconds"), [("tell", 60), ("hang", 60), ("cling", 1)])

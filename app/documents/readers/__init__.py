@@ -5,7 +5,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.documents.pages import Page
-from app.documents.readers import markdown, pdf, text
+from app.documents.readers import (
+    code,
+    data,
+    delimited,
+    markdown,
+    notebook,
+    pdf,
+    sheets,
+    slides,
+    text,
+    web,
+    word,
+)  # fmt: skip
 from app.errors import UnreadableFile
 
 
@@ -26,18 +38,30 @@ FORMATS = (
     Format((".md", ".markdown"), markdown.read, markdown.title, trusted=True),
     Format((".txt", ".text", ".log", ".rst"), text.read, trusted=True),
     Format((".pdf",), pdf.read),
+    Format(code.SUFFIXES, code.read, trusted=True),
+    Format((".json", ".yaml", ".yml", ".geojson"), data.read),
+    Format((".jsonl", ".ndjson"), data.read_lines),
+    Format((".ipynb",), notebook.read, notebook.title),
+    Format((".html", ".htm", ".xhtml"), web.read, web.title),
+    Format((".docx",), word.read, markdown.title),
+    Format((".pptx",), slides.read, markdown.title),
+    Format((".xlsx",), sheets.read),
+    Format((".csv", ".tsv"), delimited.read),
 )
 
 SUFFIXES = {suffix: format_ for format_ in FORMATS for suffix in format_.suffixes}
 
+_OLD = {".doc": ".docx", ".dot": ".docx", ".ppt": ".pptx", ".pps": ".pptx", ".xls": ".xlsx"}
 _MB = 1_000_000
 
 
 def read(path: Path, max_bytes: int) -> list[Page]:
     """The pages of a file; raises UnreadableFile, caused by an OSError where another try may succeed."""
     suffix = path.suffix.lower()
+    if suffix in _OLD:
+        raise UnreadableFile(f"it is in an old format of Office; save it as {_OLD[suffix]}")
     if suffix not in SUFFIXES:
-        raise UnreadableFile(f"its format is not supported; supported are: {', '.join(sorted(SUFFIXES))}")
+        raise UnreadableFile("its format is not supported; save it as PDF, HTML, Markdown or text")
     try:
         size = path.stat().st_size
         if size <= max_bytes:

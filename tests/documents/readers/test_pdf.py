@@ -2,7 +2,9 @@
 
 import logging
 import random
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
+from pathlib import Path
 
 import pytest
 from pypdf import PdfReader, PdfWriter
@@ -11,6 +13,8 @@ from reportlab.pdfgen.canvas import Canvas
 from app.documents.pages import Page, Place
 from app.documents.readers import pdf
 from app.errors import UnreadableFile
+
+FILES = Path(__file__).with_name("files")
 
 
 def made(*texts: str) -> bytes:
@@ -76,3 +80,43 @@ def test_damaged_files_raise_nothing_but_unreadable_file_and_stay_silent(caplog:
     assert reasons
     assert all("; " in reason for reason in reasons)
     assert not caplog.records
+
+
+@pytest.mark.parametrize("name", ["libreoffice.pdf", "chromium.pdf"])
+def test_two_columns_of_other_programs_are_read_one_after_the_other(name: str) -> None:
+    pages = pdf.read((FILES / name).read_bytes())
+    text = "\n".join(page.text for page in pages)
+    places = [text.index(f"Paragraph {number} begins here.") for number in range(24)]
+    assert places == sorted(places)
+    assert [page.place.number for page in pages if "Paragraph 23 begins here." in page.text] == [len(pages)]
+    assert "officially inspected" in " ".join(text.split())
+
+
+def test_running_heads_stand_once_and_page_numbers_not_at_all() -> None:
+    first, *others = pdf.read((FILES / "libreoffice.pdf").read_bytes())
+    assert "Harbour Authority Annual Report" in first.text
+    for page in others:
+        assert "Harbour Authority" not in page.text
+        assert "\nPage " not in page.text
+
+
+def test_the_date_and_address_that_a_browser_prints_are_no_text_of_the_later_pages() -> None:
+    _, *others = pdf.read((FILES / "chromium.pdf").read_bytes())
+    assert others
+    assert not any("quay.html" in page.text or " PM" in page.text for page in others)
+
+
+def test_what_stands_outside_the_page_is_not_read() -> None:
+    out = BytesIO()
+    canvas = Canvas(out, pagesize=(400, 400))
+    canvas.drawString(50, 200, "Within.")
+    canvas.drawString(500, 200, "Outside.")
+    canvas.save()
+    assert pdf.read(out.getvalue())[0].text.strip() == "Within."
+
+
+def test_files_are_read_by_threads_at_once() -> None:
+    data = (FILES / "libreoffice.pdf").read_bytes()
+    with ThreadPoolExecutor(4) as threads:
+        texts = [[page.text for page in pages] for pages in threads.map(pdf.read, [data] * 12)]
+    assert all(text == texts[0] for text in texts)

@@ -1,0 +1,116 @@
+"""JSON and YAML: the lines of the file where it has lines, else a line for each value with the path to it."""
+
+import json
+from collections.abc import Iterator
+
+from app.documents.pages import Page
+from app.documents.readers import text
+from app.documents.readers.code import grouped
+from app.documents.readers.sections import Sections
+
+_BRACKETS = ("[", "{", "]", "}")
+_CLOSING = "]}"
+_LONG_LINE = 400
+"""Characters in the mean line, above which nobody wrote it to be read."""
+
+_MAX_PATH = 120
+_MAX_SECTIONS = 50
+
+
+def read(data: bytes) -> list[Page]:
+    """Pages that begin at the outermost keys or records, as many of them as fit into a passage."""
+    (page,) = text.read(data)
+    lines = page.text.split("\n")
+    if len(page.text) > _LONG_LINE * len(lines) and (value := _value(page.text)) is not None:
+        return _flat(value)
+    inner = [_indentation(line) for line in lines if line.strip() and line.rstrip() not in _BRACKETS]
+    outermost = min(inner, default=0)
+    return grouped(
+        lines,
+        (
+            number
+            for number, line in enumerate(lines)
+            if number and line.strip() and _indentation(line) == outermost and line.strip()[0] not in _CLOSING
+        ),
+    )
+
+
+def read_lines(data: bytes) -> list[Page]:
+    """A record on each line, shown with its keys as a row."""
+    (page,) = text.read(data)
+    lines = [_row(line) for line in page.text.split("\n")]
+    return grouped(lines, range(1, len(lines)))
+
+
+def _indentation(line: str) -> int:
+    return len(line) - len(line.lstrip())
+
+
+def _value(source: str) -> object | None:
+    """What JSON says, or nothing where it is damaged, nested too deeply, or another format."""
+    try:
+        return json.loads(source)  # type: ignore[no-any-return]
+    except (ValueError, RecursionError):
+        return None
+
+
+def _row(line: str) -> str:
+    value = _value(line)
+    return text.clean(_record(value)) if isinstance(value, dict | list) else line
+
+
+def _record(value: object, *first: str) -> str:
+    return " ".join(f"| {' | '.join([*first, *_values(value)])} |".split())
+
+
+def _flat(value: object) -> list[Page]:
+    """A section for each of the outermost keys, if they are few; what stands beside them comes first."""
+    sections = Sections()
+    parts: dict[str, object] = {}
+    for line in _lines(value, parts):
+        sections.line(line)
+    for key, part in parts.items():
+        sections.heading(1, key[:_MAX_PATH] or "no name")
+        for line in _lines(part):
+            sections.line(line)
+    return [page for page in sections.pages() if page.text]
+
+
+def _lines(value: object, parts: dict[str, object] | None = None) -> Iterator[str]:
+    """A row for each record of a list, a line for each other value; with `parts` these take what has parts itself."""
+    if isinstance(value, list):
+        for number, item in enumerate(value, 1):
+            yield _record(item, str(number)) if isinstance(item, dict | list) else _word(item)
+    elif isinstance(value, dict) and (parts is None or len(value) <= _MAX_SECTIONS):
+        for key, item in value.items():
+            if parts is not None and isinstance(item, dict | list):
+                parts[key] = item
+            elif isinstance(item, list) and any(isinstance(record, dict) for record in item):
+                for number, record in enumerate(item, 1):
+                    yield _record(record, f"{key} {number}"[-_MAX_PATH:])
+            else:
+                yield from _values(item, key)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield _record(item, key[:_MAX_PATH])
+    else:
+        yield _word(value)
+
+
+def _values(value: object, path: str = "") -> Iterator[str]:
+    """`path: value` for all that is in a value; a stack of its own, for nesting may be deeper than Python's."""
+    stack = [(path, value)]
+    while stack:
+        path, value = stack.pop()
+        path = path[-_MAX_PATH:]
+        if isinstance(value, dict):
+            stack.extend((f"{path}.{key}" if path else key, item) for key, item in reversed(value.items()))
+        elif isinstance(value, list) and any(isinstance(item, dict | list) for item in value):
+            stack.extend((f"{path}[{number}]", value[number]) for number in reversed(range(len(value))))
+        else:
+            word = ", ".join(map(_word, value)) if isinstance(value, list) else _word(value)
+            yield f"{path}: {word}" if path else word
+
+
+def _word(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

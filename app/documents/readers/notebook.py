@@ -1,0 +1,92 @@
+"""Jupyter notebooks, one page for neighbouring cells under one heading that fit into a passage together."""
+
+import json
+import re
+from collections.abc import Iterator
+
+from app.documents.pages import Page, Place
+from app.documents.passages import AIM_WORDS, measure
+from app.documents.readers.markdown import title
+from app.documents.readers.text import clean, decode
+from app.errors import UnreadableFile
+
+__all__ = ["read", "title"]
+
+_OUTPUT_LINES = 20
+_OUTPUT_COLUMNS = 200
+_COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+_OBJECT = re.compile(r"<[^<>\n]*>\s*$")
+"""How Python names what it cannot show as text, such as a picture."""
+
+_HEADING = re.compile(r"\s{0,3}#{1,6}\s")
+
+
+def read(data: bytes) -> list[Page]:
+    """Markdown as it is, code fenced, and the first lines of what it printed; pictures are left out."""
+    try:
+        notebook = json.loads(decode(data))
+    except (ValueError, RecursionError):
+        raise UnreadableFile("it is not a whole notebook; open it in Jupyter and save it again") from None
+    pages: list[Page] = []
+    first, last, texts, words = 0, 0, list[str](), 0
+    for number, text in enumerate(map(_text, _cells(notebook)), 1):
+        if not text:
+            continue
+        more = measure(text)
+        if texts and (words + more > AIM_WORDS or _HEADING.match(text)):
+            pages.append(_page(first, last, texts))
+            texts, words = [], 0
+        first, last = (first if texts else number), number
+        texts.append(text)
+        words += more
+    if not texts:
+        raise UnreadableFile("it has no cells with text; open it in Jupyter and save it again")
+    return [*pages, _page(first, last, texts)]
+
+
+def _page(first: int, last: int, texts: list[str]) -> Page:
+    label = f"cell {first}" if first == last else f"cells {first} to {last}"
+    return Page("\n\n".join(texts), Place("cell", label, first))
+
+
+def _cells(notebook: object) -> Iterator[dict[str, object]]:
+    """The cells, which stood in worksheets before format 4."""
+    if isinstance(notebook, dict):
+        yield from _dicts(notebook.get("cells"))
+        for sheet in _dicts(notebook.get("worksheets")):
+            yield from _dicts(sheet.get("cells"))
+
+
+def _text(cell: dict[str, object]) -> str:
+    source = _joined(cell.get("source", cell.get("input"))).strip("\n").rstrip()
+    kind, level = cell.get("cell_type"), cell.get("level")
+    if kind != "code":
+        mark = "#" * min(max(level, 1), 6) + " " if kind == "heading" and isinstance(level, int) else ""
+        return mark + source if source.strip() else ""
+    parts = [f"```\n{source}\n```"] if source.strip() else []
+    printed = "\n".join(filter(None, map(_printed, _dicts(cell.get("outputs"))))).split("\n")
+    shown = [line if len(line) <= _OUTPUT_COLUMNS else line[:_OUTPUT_COLUMNS] + "…" for line in printed]
+    if len(shown) > _OUTPUT_LINES:
+        shown = [*shown[:_OUTPUT_LINES], "…"]
+    if any(shown):
+        parts.append("\n".join(["Output:", "```", *shown, "```"]))
+    return "\n\n".join(parts)
+
+
+def _printed(output: dict[str, object]) -> str:
+    """The text of an output, in this and the older format."""
+    if output.get("output_type") in ("error", "pyerr"):
+        return clean(f"{_joined(output.get('ename'))}: {_joined(output.get('evalue'))}")
+    data = output.get("data")
+    text = _joined(data.get("text/plain") if isinstance(data, dict) else output.get("text"))
+    return "" if _OBJECT.match(text) else _COLOUR.sub("", text).strip("\n").rstrip()
+
+
+def _dicts(value: object) -> Iterator[dict[str, object]]:
+    return (item for item in value if isinstance(item, dict)) if isinstance(value, list) else iter(())
+
+
+def _joined(value: object) -> str:
+    """A text, which notebooks keep as a list of its lines."""
+    parts = value if isinstance(value, list) else [value]
+    return clean("".join(part for part in parts if isinstance(part, str)))
