@@ -20,6 +20,7 @@ from app.evaluation.commands import bench, evaluate
 from app.terminal import Json, Verbose, errors, print_json, show
 
 if TYPE_CHECKING:
+    from app.retrieval.retriever import Reading
     from app.settings import Settings
 
 cli = typer.Typer(
@@ -119,11 +120,11 @@ def index(
         retriever = Retriever(Folder.of(settings), settings.state_dir)
         if rebuild:
             retriever.forget()
-        with typer.progressbar(length=1, label="Reading", file=sys.stderr) as bar:
+        with typer.progressbar(length=1, label="Reading", file=sys.stderr, show_pos=True) as bar:
 
-            def show_progress(done: int, total: int) -> None:
-                bar.length = total
-                bar.update(done - bar.pos)
+            def show_progress(reading: "Reading") -> None:
+                bar.length, bar.label = reading.total, f"Reading, {reading.passages:,} passages"
+                bar.update(reading.done - bar.pos)
 
             result = report.indexed(retriever.refresh(show_progress))
     show(result, as_json, report.index_lines(result))
@@ -192,3 +193,7 @@ def _print_sources(answer: Answer) -> None:
         parts = [answer.attempt.model, f"first token {usage.first_token_ms / 1000:.2f} s"]
         parts += [f"{usage.tokens_per_s:.0f} tokens/s"] if usage.tokens_per_s else []
         typer.echo(" · ".join([*parts, f"all {usage.total_ms / 1000:.2f} s"]), err=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from app.answering.ledger import Metrics, Prices, blend
 from app.answering.turn import Answer, Attempt
 from app.retrieval.index import Hit
-from app.retrieval.retriever import Snapshot
 from app.retrieval.search import Found
+from app.retrieval.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

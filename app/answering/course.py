@@ -18,6 +18,7 @@ from app.answering.events import (
     Failed,
     Finished,
     Judged,
+    Progress,
     Retrieved,
     Started,
 )
@@ -32,6 +33,10 @@ from app.models.foundry import Service
 
 if TYPE_CHECKING:
     from app.answering.pipeline import Assistant
+
+
+TOLD_SECONDS = 0.5
+"""Between two words about how far reading is."""
 
 
 @dataclass
@@ -67,10 +72,12 @@ class Course:
     async def _steps(self, emit: Emit) -> None:
         self.turn.check()
         search = self.assistant.look()
-        retrieved = self.retrieved = await self._retrieve()
+        retrieved = self.retrieved = await self._retrieve(emit)
         if retrieved.found.foreign and self.turn.earlier is None:
             retrieved = self.retrieved = await self._translated(search, retrieved, emit)
         emit(retrieved)
+        if retrieved.reading is not None:
+            self.notices.append(f"Your documents are still being read ({retrieved.reading}); ask again when all are.")
         if not retrieved.evidence:
             self.text = self.rendered = nothing_found(retrieved)
             emit(Abstained(self.text))
@@ -84,11 +91,16 @@ class Course:
         if self.failure is not None:
             raise self.failure
 
-    async def _retrieve(self) -> Retrieved:
+    async def _retrieve(self, emit: Emit) -> Retrieved:
         """The evidence: that of the answer that a button refers to, with what stands of it, else what is found now."""
         earlier = self.turn.earlier
         if earlier is None or earlier.found is None or earlier.attempt is None:
-            return await asyncio.to_thread(self.assistant.searching.retrieve, self.turn)
+            searching = self.assistant.searching
+            retrieval = asyncio.ensure_future(asyncio.to_thread(searching.retrieve, self.turn))
+            while not (await asyncio.wait([retrieval], timeout=TOLD_SECONDS))[0]:
+                if (reading := searching.reading) is not None:
+                    emit(Progress(f"Reading your documents: {reading}"))
+            return retrieval.result()
         self.attempts = {attempt.id: attempt for attempt in earlier.attempts}
         self.kept = earlier.attempt if earlier.attempt.role != "extractive" else None
         self.decision = earlier.decision

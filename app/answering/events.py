@@ -15,6 +15,7 @@ from app.answering.turn import Answer, Attempt, Role, Turn
 from app.documents.document import Problem
 from app.errors import EscalatorError
 from app.retrieval.packing import Evidence
+from app.retrieval.retriever import Reading
 from app.retrieval.search import Found
 
 
@@ -35,12 +36,13 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Retrieved:
-    """The search is over; `problems` are files of the corpus that could not be read."""
+    """The search is over; `problems` are files of the corpus that could not be read, `reading` tells of unread ones."""
 
     found: Found
     evidence: tuple[Evidence, ...]
     problems: tuple[Problem, ...]
     packed_ms: float
+    reading: Reading | None = None
 
 
 @dataclass(frozen=True, slots=True)

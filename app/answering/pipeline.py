@@ -30,7 +30,7 @@ class Assistant:
         self.models = Foundry(settings)
         counter = TokenCounter()
         self.attempts = Attempts(self.models, settings, counter)
-        self.searching = Searching(settings, counter)
+        self.searching = Searching(settings, counter, live=patience is not None)
         self.policy = Policy(settings)
         self._patience = patience
 

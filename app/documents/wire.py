@@ -6,6 +6,7 @@ take much memory, and every value is checked.
 
 import json
 import struct
+from dataclasses import replace
 from typing import IO, Any, get_args
 
 from app.documents import language
@@ -33,12 +34,12 @@ def send(stream: IO[bytes], found: Found) -> None:
     text = ""
     head: list[Any] = []
     if isinstance(found, Problem):
-        head = [found.reason, found.size, found.modified_ns]
+        head = [found.reason, found.size, found.modified_ns, found.passing]
     elif found is not None:
         text = found.text
         # The text of a passage is told by where it stands.
         passages = [(p.start, p.end, p.place.kind, p.place.label, p.place.number) for p in found.passages]
-        head = [found.title, found.language, found.pages, found.size, found.modified_ns, passages]
+        head = [found.title, found.language, found.pages, found.size, found.modified_ns, passages, found.silent]
     first, second = json.dumps(head, separators=(",", ":")).encode(), text.encode()
     stream.write(_LENGTHS.pack(len(first), len(second)) + first + second)
     stream.flush()
@@ -54,10 +55,11 @@ def receive(stream: IO[bytes], file: str, max_text: int) -> Found:
         match json.loads(head):
             case []:
                 return None
-            case [reason, size, time]:
-                return Problem(file, _text(reason)[:MAX_REASON], _whole(size, -1), _whole(time, None))
-            case [title, code, pages, size, time, list(passages)]:
-                return _document(file, text, (_text(title), _text(code)), _whole(pages), passages, (size, time))
+            case [reason, size, time, bool(passing)]:
+                return Problem(file, _text(reason)[:MAX_REASON], _whole(size, -1), _whole(time, None), passing)
+            case [title, code, pages, size, time, list(passages), list(silent)]:
+                found = _document(file, text, (_text(title), _text(code)), _whole(pages), passages, (size, time))
+                return replace(found, silent=tuple(map(_whole, silent)))
     except RecursionError:
         pass
     raise ValueError

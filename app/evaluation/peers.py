@@ -22,8 +22,8 @@ from app.retrieval import compiled
 from app.retrieval.analysis import QueryWord, terms
 from app.retrieval.index import Index
 from app.retrieval.postings import Builder
-from app.retrieval.retriever import Snapshot
 from app.retrieval.segment import Listed, Segment
+from app.retrieval.snapshot import Snapshot
 from app.retrieval.store import Store
 
 TOP = 10

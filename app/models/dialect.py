@@ -43,11 +43,6 @@ class Service:
         """Host and port, as an answer names where it was made; without a user name and password."""
         return urlsplit(self.root).netloc.rpartition("@")[2]
 
-    @property
-    def remote(self) -> bool:
-        """Whether it is another machine."""
-        return not is_loopback(self.root)
-
 
 @dataclass(frozen=True, slots=True)
 class Server:

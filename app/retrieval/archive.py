@@ -5,6 +5,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from functools import cached_property
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from app.documents.document import Document
@@ -20,7 +21,11 @@ _OPEN = 16
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A document of the index without its text; `passages` is their number, `size` counts bytes."""
+    """A document of the index without its text.
+
+    `passages` is their number, `size` counts bytes, `silent` are the pages that hold no text, and documents of the same
+    words have the same `digest`.
+    """
 
     file: str
     title: str
@@ -29,6 +34,8 @@ class Entry:
     passages: int
     size: int
     modified_ns: int
+    silent: tuple[int, ...]
+    digest: str
 
 
 class Keeper:
@@ -75,7 +82,7 @@ class Archive:
 
     def __init__(self, arrays: "Arrays"):
         self._arrays = arrays
-        self.entries: Sequence[Entry] = [Entry(*values) for values in _value(arrays["entries"])]
+        self.entries: Sequence[Entry] = [_stored(values) for values in _value(arrays["entries"])]
         self._places = [Place(*values) for values in _value(arrays["places"])]
         self._texts: OrderedDict[int, str] = OrderedDict()
 
@@ -137,7 +144,14 @@ def _entry(document: Document) -> Entry:
         len(document.passages),
         document.size,
         document.modified_ns,
+        document.silent,
+        blake2b(" ".join(document.text.split()).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest(),
     )
+
+
+def _stored(values: list[Any]) -> Entry:
+    values[-2] = tuple(values[-2])
+    return Entry(*values)
 
 
 def _blob(value: Any) -> "Array":

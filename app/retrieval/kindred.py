@@ -2,7 +2,7 @@
 
 Compounds, derived words and typing errors have stems of their own: "Versicherung" and "Versicherungsvertrag". Two terms
 are as alike as the cosine of their sets of character 5-grams, the ends of the term marked. On seven collections in five
-languages this is worth 0.009 of nDCG@10, as much as an index of the passages' own 5-grams, at a tenth of its size
+languages this is worth 0.008 of nDCG@10, as much as an index of the passages' own 5-grams, at a tenth of its size
 (docs/retrieval-evaluation.md).
 """
 

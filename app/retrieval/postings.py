@@ -17,7 +17,7 @@ the postings never are.
 """
 
 from array import array
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -42,9 +42,7 @@ class Builder:
     """Takes passages one by one and keeps nothing of them but numbers: four bytes for a word."""
 
     def __init__(self) -> None:
-        counter = count()
         self._terms: dict[str, int] = {}
-        self._number: Callable[[], int] = counter.__next__
         self._words: dict[str, _Words] = {}
         self._tokens = array("i")
         self._begins = array("q", [0])

@@ -6,63 +6,47 @@ import os
 import shutil
 import tempfile
 import threading
+import time
 import weakref
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain
+from itertools import count
 from pathlib import Path
 
 from app.documents.document import Document, Problem
 from app.documents.folder import Difference, Folder
 from app.errors import CorpusError, DamagedIndex
-from app.retrieval.archive import Entry
-from app.retrieval.index import Index
 from app.retrieval.search import Exchange, Found, search
-from app.retrieval.store import Generation, Store
+from app.retrieval.snapshot import Snapshot
+from app.retrieval.store import Store, Writer
 
 logger = logging.getLogger(__name__)
 
-Progress = Callable[[int, int], None]
-"""Is told how many files of how many have been read; called in the thread that refreshes."""
+SHOWN_SECONDS = 1.0
+"""After which what has been read is searchable while the rest is read; then after twice as long, and so on."""
+
+WAIT_SECONDS = 0.5
+"""For another process that reads what this one knows nothing of, before looking what it has brought so far."""
 
 
-@dataclass(frozen=True)
-class Snapshot:
-    """The corpus at one time: its documents and what could not be read, by file, and the index of both."""
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How far reading has come: files done and in all, the passages of these, and about how many seconds remain."""
 
-    generation: Generation
+    done: int
+    total: int
+    passages: int
+    seconds_left: float
 
-    @cached_property
-    def documents(self) -> Mapping[str, Entry]:
-        """Every document without its text."""
-        living = (
-            entry
-            for segment, gone in self.generation.segments
-            for number, entry in enumerate(segment.archive.entries)
-            if number not in gone
-        )
-        return {entry.file: entry for entry in sorted(living, key=lambda entry: entry.file)}
+    def __str__(self) -> str:
+        left = f", about {self.seconds_left:.0f} s left" if self.seconds_left >= 1 else ""
+        return f"{self.done:,} of {self.total:,} new files read{left}"
 
-    @cached_property
-    def problems(self) -> Mapping[str, Problem]:
-        """Every file that was left out."""
-        return {problem.file: problem for problem in sorted(self.generation.problems, key=lambda each: each.file)}
 
-    @cached_property
-    def index(self) -> Index:
-        """The passages, searchable."""
-        segments = self.generation.segments
-        return Index([(segment, segment.alive(gone) if gone else None) for segment, gone in segments])
-
-    def text(self, file: str) -> str:
-        """The text of a document as it was read, empty if there is none of that name."""
-        for segment, gone in self.generation.segments:
-            number = segment.numbers.get(file)
-            if number is not None and number not in gone:
-                return segment.archive.text(number)
-        return ""
+Progress = Callable[[Reading], None]
+"""Is told after each file; called in the thread that refreshes."""
 
 
 class Retriever:
@@ -74,6 +58,8 @@ class Retriever:
         self._state_dir = state_dir
         self._lock = threading.Lock()
         self._snapshot: Snapshot | None = None
+        self.unread = 0
+        """Files that another process is reading, as far as the last look could tell."""
 
     @cached_property
     def _store(self) -> Store:
@@ -97,6 +83,11 @@ class Retriever:
                 if not (self._snapshot and self._snapshot.documents):
                     self._snapshot = self._elsewhere(progress)
             return self._snapshot
+
+    @property
+    def ready(self) -> Snapshot | None:
+        """What is ready of the corpus while it is looked at, None before there is anything."""
+        return self._snapshot
 
     def latest(self) -> Snapshot:
         """The corpus as it was when it was looked at last."""
@@ -131,23 +122,32 @@ class Retriever:
         return Store(Path(home))
 
     def _refreshed(self, before: Snapshot | None, progress: Progress | None) -> Snapshot:
-        snapshot = self._current(before)
+        snapshot = self._snapshot = self._current(before)
         if before is None:
             self._store.tidy()
-        if not self._difference(snapshot):
-            return snapshot
-        with self._store.writing(wait=not snapshot.documents) as writer:
-            if writer is None:  # another process reads what is new; until it has done so, this is what there is
-                return snapshot
-            snapshot = self._current(snapshot)
-            if (difference := self._difference(snapshot)) is None:
-                return snapshot
-            with closing(self._read(difference, snapshot, progress)) as results:
-                first = next(results, None)
-                if first is None and not difference.gone:
-                    return snapshot
-                found = chain([] if first is None else [first], results)
-                return Snapshot(writer.change(found, difference.gone))
+        while (difference := self._difference(snapshot)) is not None:
+            self.unread = len(difference.changed)
+            with self._store.writing(0.0 if snapshot.documents else WAIT_SECONDS) as writer:
+                current = self._current(snapshot)
+                if writer is not None and current is snapshot:
+                    self.unread = 0
+                    return self._changed(writer, snapshot, difference, progress)
+                if writer is None and current.documents:  # another process reads what is new; this is what there is
+                    return current
+                snapshot = current
+        self.unread = 0
+        return snapshot
+
+    def _changed(
+        self, writer: Writer, snapshot: Snapshot, difference: Difference, progress: Progress | None
+    ) -> Snapshot:
+        """What is new put into the index, part by part."""
+        gone = difference.gone
+        with closing(self._read(difference, snapshot, progress)) as results:
+            for part in _parts(results):
+                snapshot = self._snapshot = Snapshot(writer.change(part, gone))
+                gone = frozenset()
+        return Snapshot(writer.change((), gone)) if gone else snapshot
 
     def _current(self, before: Snapshot | None) -> Snapshot:
         generation = self._store.current(before.generation if before else None)
@@ -162,12 +162,32 @@ class Retriever:
         self, difference: Difference, snapshot: Snapshot, progress: Progress | None
     ) -> Generator[Document | Problem, None, None]:
         """What is to be read, read as it is asked for, without problems that are known."""
+        begun, passages, total = time.monotonic(), 0, len(difference.changed)
+        if progress is not None:
+            progress(Reading(0, total, 0, 0.0))
         with closing(self.folder.read_all(difference.changed)) as results:
             for done, result in enumerate(results, 1):
+                if isinstance(result, Document):
+                    passages += len(result.passages)
                 if progress is not None:
-                    progress(done, len(difference.changed))
+                    left = (time.monotonic() - begun) / done * (total - done)
+                    progress(Reading(done, total, passages, left))
                 if result != snapshot.problems.get(result.file):
                     yield result
+
+
+def _parts(results: Iterator[Document | Problem]) -> Iterator[Iterator[Document | Problem]]:
+    """The results in parts, each of which takes twice as long to come as the one before it."""
+
+    def part(first: Document | Problem, until: float) -> Iterator[Document | Problem]:
+        yield first
+        while time.monotonic() < until and (following := next(results, None)) is not None:
+            yield following
+
+    for doubled in count():
+        if (first := next(results, None)) is None:
+            return
+        yield part(first, time.monotonic() + SHOWN_SECONDS * 2**doubled)
 
 
 def _name(folder: Folder) -> str:

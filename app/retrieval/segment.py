@@ -65,14 +65,17 @@ class Segment:
 
 
 class Stored(Segment):
-    """A segment that lies in a file."""
+    """A segment with its documents, as it lies in the file of a name or, without one, in memory."""
 
-    def __init__(self, path: Path):
-        """Raises DamagedIndex, and FileNotFoundError if it is gone."""
-        arrays = files.read(path)
+    def __init__(self, arrays: "Arrays", name: str = ""):
         self.archive = Archive(arrays)
         super().__init__(arrays, self.archive, self.archive.owners)
-        self.name = path.name
+        self.name = name
+
+    @classmethod
+    def opened(cls, path: Path) -> "Stored":
+        """That of a file; raises DamagedIndex, and FileNotFoundError if it is gone."""
+        return cls(files.read(path), path.name)
 
     @cached_property
     def numbers(self) -> dict[str, int]:
@@ -117,9 +120,9 @@ class Draft:
                 passages = (archive.passage(passage) for passage in archive.numbers(number))
                 self._keeper.add_stored(entry, archive.stored(number), passages)
 
-    def write(self, path: Path) -> None:
-        """Put it into a file of its own; raises OSError."""
-        files.write(path, {**_finished(self._builder), **self._keeper.arrays()})
+    def arrays(self) -> "Arrays":
+        """All that it holds."""
+        return {**_finished(self._builder), **self._keeper.arrays()}
 
 
 def above(passage: Passage) -> str:

@@ -8,9 +8,10 @@ generations are removed at the next open, since Windows removes no file that som
 import logging
 import math
 import secrets
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,12 @@ from filelock import FileLock, Timeout
 from app import state
 from app.documents.document import Document, Problem
 from app.errors import DamagedIndex
+from app.retrieval import arrays
 from app.retrieval.segment import Draft, Stored
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 2
+FORMAT = 3
 """Of segments and of what terms are; an index of another format is made anew."""
 
 FEW = 8
@@ -40,7 +42,7 @@ Living = tuple[Stored, frozenset[int]]
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """What is in force: segments, and files left out.
+    """What is in force: segments, files left out, and when it was made, in seconds since 1970.
 
     Numbers start again when an index is made anew, marks do not.
     """
@@ -49,6 +51,7 @@ class Generation:
     mark: str
     segments: tuple[Living, ...]
     problems: tuple[Problem, ...]
+    made: float = 0.0
 
 
 class Store:
@@ -67,10 +70,11 @@ class Store:
         """
         while True:
             manifest = state.read(self._manifest) or {}
-            if manifest.get("format") != FORMAT:
-                return Generation(0, "", (), ())
-            if known is not None and known.mark == manifest.get("mark"):
+            sound = manifest.get("format") == FORMAT
+            if known is not None and known.mark == (manifest.get("mark") if sound else ""):
                 return known
+            if not sound:
+                return Generation(0, "", (), ())
             try:
                 return self._generation(manifest)
             except FileNotFoundError as error:
@@ -78,11 +82,11 @@ class Store:
                     raise DamagedIndex(Path(error.filename)) from None
 
     @contextmanager
-    def writing(self, *, wait: bool = True) -> Iterator["Writer | None"]:
-        """The right to change the index, None if another process has it and waiting for it is not wanted."""
+    def writing(self, seconds: float = -1) -> Iterator["Writer | None"]:
+        """The right to change the index, waited for at most so long; None if another process keeps it."""
         self.folder.mkdir(parents=True, exist_ok=True)
         try:
-            self._lock.acquire(timeout=-1 if wait else 0)
+            self._lock.acquire(timeout=seconds)
         except Timeout:
             yield None
             return
@@ -93,7 +97,7 @@ class Store:
 
     def tidy(self) -> None:
         """Remove what no generation needs any more, unless somebody is writing."""
-        with suppress(OSError), self.writing(wait=False) as writer:
+        with suppress(OSError), self.writing(0.0) as writer:
             generation = self.current()
             if writer is None or not generation.mark:
                 return
@@ -116,21 +120,21 @@ class Store:
     def put(self, generation: Generation) -> None:
         """Make a generation the one in force; for the writer alone."""
         segments = [(segment.name, sorted(gone)) for segment, gone in generation.segments]
-        problems = [(p.file, p.reason, p.size, p.modified_ns) for p in generation.problems]
-        manifest = {"format": FORMAT, "generation": generation.number, "mark": generation.mark}
+        problems = [astuple(problem) for problem in generation.problems]
+        manifest = {"format": FORMAT, "generation": generation.number, "mark": generation.mark, "made": generation.made}
         state.write(self._manifest, manifest | {"segments": segments, "problems": problems})
 
     def opened(self, name: str) -> Stored:
         """A segment, opened once."""
         if name not in self._open:
-            self._open[name] = Stored(self.folder / name)
+            self._open[name] = Stored.opened(self.folder / name)
         return self._open[name]
 
     def _generation(self, manifest: dict[str, Any]) -> Generation:
         try:
             segments = tuple((self.opened(name), frozenset(gone)) for name, gone in manifest["segments"])
             problems = tuple(Problem(*values) for values in manifest["problems"])
-            generation = Generation(manifest["generation"], manifest["mark"], segments, problems)
+            generation = Generation(manifest["generation"], manifest["mark"], segments, problems, manifest["made"])
             if not all(0 <= number < len(segment.numbers) for segment, gone in segments for number in gone):
                 raise DamagedIndex(self._manifest)
         except (KeyError, TypeError, ValueError):
@@ -148,6 +152,7 @@ class Writer:
     def change(self, results: Iterable[Document | Problem], gone: Iterable[str]) -> Generation:
         """Put in what was read, which replaces what the index has of these files, and take out what is gone.
 
+        A file that could not be read for a passing reason keeps what was read of it before, beside its problem.
         Raises OSError and DamagedIndex; the index is then as it was.
         """
         before = self._store.current()
@@ -155,14 +160,16 @@ class Writer:
             logger.warning("the index in %s is damaged or of another version and made anew", self._store.folder)
         number = before.number + 1
         outdated = set(gone)
+        passing: set[str] = set()
         problems = {}
         fresh: list[Stored] = []
         draft, drafted = Draft(), 0
         for result in results:
-            outdated.add(result.file)
             if isinstance(result, Problem):
+                (passing if result.passing else outdated).add(result.file)
                 problems[result.file] = result
                 continue
+            outdated.add(result.file)
             draft.add(result)
             drafted += 1
             if draft.words >= WORDS:
@@ -175,15 +182,15 @@ class Writer:
             for segment, dead in before.segments
         ]
         segments += [(segment, frozenset()) for segment in fresh]
-        kept = [problem for problem in before.problems if problem.file not in outdated]
+        kept = [problem for problem in before.problems if problem.file not in outdated | passing]
         merged = self._merged([pair for pair in segments if _living(*pair)], number)
-        generation = Generation(number, secrets.token_hex(8), merged, (*kept, *problems.values()))
+        generation = Generation(number, secrets.token_hex(8), merged, (*kept, *problems.values()), time.time())
         self._store.put(generation)
         return generation
 
     def _written(self, draft: Draft, generation: int) -> Stored:
         path = self._store.folder / f"{generation:08}-{secrets.token_hex(4)}.segment"
-        draft.write(path)
+        arrays.write(path, draft.arrays())
         return self._store.opened(path.name)
 
     def _merged(self, segments: list[Living], generation: int) -> tuple[Living, ...]:

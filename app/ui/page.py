@@ -97,7 +97,7 @@ def install() -> None:
     }
     vars(server).update(changed)
     server.app.add_middleware(Guard, loopback_only=lambda: config.run.host in LOOPBACK)
-    for chatty in ("httpx", "httpx2"):
+    for chatty in ("httpx", "httpx2", "watchfiles"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     if config.run.module_name:
         _check_port(config.run.host, config.run.port)

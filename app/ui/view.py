@@ -152,7 +152,10 @@ class TurnView:
         self._steps[event.id] = await steps.begin(f"Asking {event.model}{f': {why}' if why else ''}", "cpu")
 
     async def _waiting_for(self, event: Progress) -> None:
-        if event.id is None:
+        if event.id is None and self._search is not None and self._search.end is None:
+            self._search.name = event.text
+            await self._search.update()
+        elif event.id is None:
             self._starting = await steps.begin(event.text, "loader")
         elif self._comparison is not None:
             self._comparison.note(event.id, event.text)

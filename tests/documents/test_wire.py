@@ -16,7 +16,7 @@ from app.documents.passages import split
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=400)
 PLACES = st.builds(Place, st.sampled_from(["page", "heading", "slide", "line"]), TEXT, st.integers(0, 10**6))
 MOST = 10_000
-HEAD = b'["title","en",1,1,1,[[0,2,"page","page 1",1]]]'
+HEAD = b'["title","en",1,1,1,[[0,2,"page","page 1",1]],[1]]'
 
 
 @st.composite
@@ -24,7 +24,8 @@ def documents(draw: st.DrawFn) -> Document:
     pages = draw(st.lists(st.builds(Page, TEXT, PLACES), min_size=1, max_size=4))
     title, code = draw(TEXT), draw(st.sampled_from(["en", "de", "zh"]))
     passages = tuple(split(pages, "a.md", title, code))
-    return Document("a.md", title, joined(pages), code, len(pages), passages, draw(st.integers(-1, 2**40)), 1)
+    silent = tuple(draw(st.lists(st.integers(0, 10**6), max_size=3)))
+    return Document("a.md", title, joined(pages), code, len(pages), passages, draw(st.integers(-1, 2**40)), 1, silent)
 
 
 PROBLEMS = st.builds(Problem, st.just("a.md"), TEXT, st.integers(-1, 2**40), st.integers(-(2**40), 2**62))
@@ -73,6 +74,8 @@ def test_anything_else_is_refused_with_an_error_that_is_expected(head: bytes, te
         HEAD.replace(b"[[0", b"[5,[0"),
         HEAD.replace(b'"page",', b'"scroll",'),
         HEAD.replace(b'"page",', b"{},"),
+        HEAD.replace(b"[1]]", b"[-1]]"),
+        HEAD.replace(b"[1]]", b'["1"]]'),
         b"[" * 100_000,
         b"{}",
         b'["reason", 1]',

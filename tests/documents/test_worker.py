@@ -137,6 +137,16 @@ def test_a_reader_that_prints_or_asks_disturbs_nobody(home: Home) -> None:
     assert all(isinstance(result, Document) for result in read(home.folder()).values())
 
 
+def test_a_file_gets_at_no_key_of_the_environment(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("API_KEY", "sesame-1")
+    monkeypatch.setenv("CHAINLIT_AUTH_SECRET", "sesame-2")
+    home.put("a.spy")
+    (result,) = read(home.folder()).values()
+    assert isinstance(result, Document)
+    assert str(home.notes) in result.text
+    assert "sesame" not in result.text
+
+
 def test_a_file_is_not_blamed_for_the_damage_that_another_one_left(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 1)
     home.put("a.spoil", "b.suffer", "c.tell")
@@ -269,6 +279,6 @@ def test_two_at_once_read_the_same_and_leave_each_other_alone(home: Home, tmp_pa
 def test_progress_is_told_and_a_search_finds_what_was_read_elsewhere(home: Home) -> None:
     home.put("a.tell", "b.tell", "c.md", "bad.crash")
     retriever, told = Retriever(home.folder()), []
-    retriever.refresh(lambda done, total: told.append((done, total)))
-    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    retriever.refresh(lambda reading: told.append((reading.done, reading.total)))
+    assert told == [(0, 4), (1, 4), (2, 4), (3, 4), (4, 4)]
     assert {hit.passage.file for hit in retriever.search("process").hits} == {"a.tell", "b.tell"}

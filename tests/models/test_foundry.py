@@ -457,13 +457,12 @@ async def test_without_a_server_nothing_is_offered_and_it_is_said_why() -> None:
 
 
 @pytest.mark.parametrize(
-    ("root", "host", "remote"),
+    ("root", "host"),
     [
-        ("http://127.0.0.1:5273", "127.0.0.1:5273", False),
-        ("http://localhost:1/catalogs/local", "localhost:1", False),
-        ("https://user:pass@gpu.example", "gpu.example", True),
+        ("http://127.0.0.1:5273", "127.0.0.1:5273"),
+        ("http://localhost:1/catalogs/local", "localhost:1"),
+        ("https://user:pass@gpu.example", "gpu.example"),
     ],
 )
-def test_a_service_names_its_host_without_a_password(root: str, host: str, remote: bool) -> None:
-    service = Service(root, "endpoint")
-    assert (service.host, service.remote) == (host, remote)
+def test_a_service_names_its_host_without_a_password(root: str, host: str) -> None:
+    assert Service(root, "endpoint").host == host

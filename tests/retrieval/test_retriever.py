@@ -21,8 +21,9 @@ from app.documents import readers
 from app.documents.folder import Folder
 from app.errors import CorpusError
 from app.retrieval import store
-from app.retrieval.retriever import Retriever, Snapshot
+from app.retrieval.retriever import Retriever
 from app.retrieval.search import search
+from app.retrieval.snapshot import Snapshot
 from app.settings import ROOT
 
 MB = 1_000_000

@@ -60,6 +60,37 @@ def test_a_question_none_of_whose_words_occurs_finds_nothing_and_names_them_once
     assert found.unknown_words == ("zebras", "eat", "striped")
 
 
+def test_a_typing_error_finds_what_was_meant_and_says_so(make: Make) -> None:
+    retriever = make(library=LIBRARY, garden=GARDEN)
+    assert found_files(retriever, "libarry")[0] == "library.md"
+    found = retriever.search("When does the libary open?")
+    assert found.hits[0].passage.file == "library.md"
+    assert found.taken_for == {"libary": ("library",)}
+    assert found_files(retriever, "harvset tomatos and friuts")[0] == "garden.md"
+
+
+def test_a_correctly_spelled_word_that_occurs_nowhere_is_not_taken_for_another(make: Make) -> None:
+    retriever = make(library=LIBRARY, haus="# Regulation\nEin Haus. The cause of a regulation, and its news, is water.")
+    for question in ("pause", "population", "waste", "Newton", "How many winds?", "Maus"):
+        found = retriever.search(question)
+        assert (question, found.hits, found.taken_for) == (question, (), {})
+
+
+def test_a_compound_is_found_by_its_part_and_a_part_by_the_compound(make: Make) -> None:
+    retriever = make(haus=HAUS, vertrag="# Versicherung\nDie Versicherung endet mit dem Jahr, die Kündigung ist frei.")
+    assert found_files(retriever, "Versicherungsvertrag") == ["vertrag.md"]
+    assert found_files(retriever, "Welche Regeln hat die Hausordnungsliste?") == ["haus.md"]
+
+
+def test_guesses_at_less_than_half_of_the_words_carry_no_question(make: Make) -> None:
+    retriever = make(library=LIBRARY, garden=GARDEN)
+    found = retriever.search("Does the Hubble telescope see the libary?")
+    assert found.hits == ()
+    assert found.unknown_words == ("Hubble", "telescope", "see", "libary")
+    assert found_files(retriever, "Does the telescope of the library see it?")  # one is known
+    assert found_files(retriever, "libary Hubble")  # something may be meant by half of them
+
+
 def test_function_words_find_nothing(make: Make) -> None:
     retriever = make(library=LIBRARY, garden=GARDEN)
     for question in ("What is the and of it?", "in", "", "?!", "   "):

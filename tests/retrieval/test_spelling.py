@@ -12,17 +12,14 @@ LETTERS = alphabet(WORDS)
 
 @st.composite
 def mistyped(draw: st.DrawFn) -> tuple[str, str]:
-    """A word and what one typing error makes of it."""
+    """A word and what one typing error makes of it, which keeps the first letter or takes the second for it."""
     word = draw(st.sampled_from(WORDS))
     letter = draw(st.sampled_from(LETTERS))
     at = draw(st.integers(0, len(word)))
     left, right = word[:at], word[at:]
-    wrong = draw(
-        st.sampled_from(
-            [left + right[1:], left + letter + right[1:], left + letter + right, left + right[1::-1] + right[2:]]
-        )
-    )
-    return word, wrong
+    swapped = left + right[1::-1] + right[2:]
+    others = [left + right[1:], left + letter + right[1:], left + letter + right] if left else []
+    return word, draw(st.sampled_from([swapped, *others]))
 
 
 @given(mistyped())
@@ -37,18 +34,29 @@ def test_two_errors_are_too_many(wrong: str) -> None:
     assert corrected(wrong, ["he"], LETTERS, WORDS) == ()
 
 
-@pytest.mark.parametrize("word", ["", "x", "cat", "2024", "b2b4", "naïve-", "a" * (LONGEST + 1), "\ud800" * 4])
+@pytest.mark.parametrize("word", ["", "x", "cat", "20245", "b2b4c", "naïve-", "a" * (LONGEST + 1), "\ud800" * 6])
 def test_short_words_numbers_and_monsters_are_left_as_they_are(word: str) -> None:
     assert corrected(word, ["en"], "abc", {word, word[1:], f"{word}a", word[:-1]}) == ()
 
 
-def test_the_shortest_words_that_are_corrected() -> None:
-    assert corrected("a" * SHORTEST, ["he"], "ab", {"a" * (SHORTEST - 1) + "b"}) == ("a" * (SHORTEST - 1) + "b",)
+@pytest.mark.parametrize("wrong", ["xibrary", "ibrary", "xlibrary"])
+def test_the_first_letter_is_not_taken_for_a_wrong_one(wrong: str) -> None:
+    assert corrected(wrong, ["he"], LETTERS + "x", WORDS) == ()
+
+
+@pytest.mark.parametrize(("word", "known"), [("pause", "caus"), ("pause", "paus"), ("winds", "win"), ("newton", "new")])
+def test_a_word_of_another_topic_is_not_taken_for_one_with_a_short_stem(word: str, known: str) -> None:
+    assert corrected(word, ["en", "de"], "abcdefghijklmnopqrstuvwxyz", {known}) == ()
+
+
+def test_the_shortest_stems_that_are_meant() -> None:
+    meant = "a" * (SHORTEST - 1) + "b"
+    assert corrected(meant[:-1], ["he"], "ab", {meant, meant[1:]}) == (meant,)
 
 
 def test_what_is_known_are_stems_of_each_language() -> None:
     assert corrected("libaries", ["en"], LETTERS, {"librari"}) == ("librari",)
-    assert corrected("Häusre".lower(), ["en", "de"], LETTERS + "hs", {"haus"}) == ("haus",)
+    assert corrected("Gärtnre".lower(), ["en", "de"], LETTERS, {"gartn"}) == ("gartn",)
     assert corrected("libaries", [], LETTERS, {"librari"}) == ()
 
 

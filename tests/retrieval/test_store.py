@@ -92,9 +92,9 @@ def test_a_change_that_fails_leaves_the_index_as_it_was(kept: Store, error: type
 def test_there_is_one_writer_at_a_time(kept: Store) -> None:
     with kept.writing() as writer:
         assert writer is not None
-        with Store(kept.folder).writing(wait=False) as other:
+        with Store(kept.folder).writing(0) as other:
             assert other is None
-    with Store(kept.folder).writing(wait=False) as other:
+    with Store(kept.folder).writing(0) as other:
         assert other is not None
 
 

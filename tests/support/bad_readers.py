@@ -21,6 +21,11 @@ def note(what: str) -> None:
         file.write(f"{os.getpid()}\n")
 
 
+def spy(_: bytes) -> list[Page]:
+    """Tells what this process was told by its environment."""
+    return [Page(" ".join(os.environ.values()), PAGE[0].place)]
+
+
 def hang(_: bytes) -> list[Page]:
     """For ever."""
     note("busy")
@@ -108,6 +113,7 @@ _WRONG = b'["title","en",1,1,1,[[0,99,"page","page 1",1]]]'
 
 FORMATS = {
     ".hang": hang,
+    ".spy": spy,
     ".cling": cling,
     ".eat": eat,
     ".swallow": swallow,

@@ -9,9 +9,14 @@ from app.documents.readers import (
     code,
     data,
     delimited,
+    epub,
+    mail,
     markdown,
     notebook,
+    opendocument,
     pdf,
+    rtf,
+    scans,
     sheets,
     slides,
     text,
@@ -47,6 +52,14 @@ FORMATS = (
     Format((".pptx",), slides.read, markdown.title),
     Format((".xlsx",), sheets.read),
     Format((".csv", ".tsv"), delimited.read),
+    Format((".odt",), opendocument.read_text, web.title),
+    Format((".ods",), opendocument.read_sheets),
+    Format((".odp",), opendocument.read_slides, markdown.title),
+    Format((".epub",), epub.read, web.title),
+    Format((".rtf",), rtf.read, web.title),
+    Format((".eml",), mail.read, mail.title),
+    Format((".mbox",), mail.read_box),
+    Format((".png", ".jpg", ".jpeg", ".tif", ".tiff"), scans.read),
 )
 
 SUFFIXES = {suffix: format_ for format_ in FORMATS for suffix in format_.suffixes}
@@ -86,10 +99,10 @@ def read(path: Path, max_bytes: int) -> list[Page]:
         raise UnreadableFile(f"it is not text although its name ends in {suffix}") from None
 
 
-def title(path: Path, pages: list[Page]) -> str:
-    """The title of a document: the one its format knows, else the name of the file without its ending."""
+def title(path: Path, pages: list[Page], name: str = "") -> str:
+    """The title of a document: the one its format knows, else the name that the file goes by without its ending."""
     known = SUFFIXES[path.suffix.lower()].title(pages)
-    return known or path.stem
+    return known or Path(name or path).stem
 
 
 def trusted(path: Path) -> bool:

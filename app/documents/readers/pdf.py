@@ -1,17 +1,30 @@
-"""PDF, one page for each of its pages; it reads the text layer and knows no letter shapes."""
+"""PDF, one page for each of its pages: its text layer, else what Tesseract recognizes in a picture of it."""
 
 import logging
+import math
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from io import BytesIO
 from threading import Lock
+from typing import TYPE_CHECKING
 
 from app.documents.pages import Page, Place
+from app.documents.readers import scans
 from app.documents.readers.print import mended
 from app.documents.readers.text import clean
 from app.errors import UnreadableFile
 
+if TYPE_CHECKING:
+    from pypdfium2 import PdfPage
+
 _ENCRYPTED = (4, 5)
 """What PDFium answers where a password or a cipher is missing."""
+
+_DOTS = 300
+"""To the inch: what Tesseract is trained for."""
+
+_MAX_DOTS = 25_000_000
 
 _one_at_a_time = Lock()
 """PDFium may be used by one thread only."""
@@ -21,10 +34,14 @@ def read(data: bytes) -> list[Page]:
     """All pages, also the blank ones, so that their numbers stay right."""
     from pypdfium2 import PdfiumError
 
+    began = time.monotonic()
     texts: list[str] = []
     try:
         with _one_at_a_time:
             texts.extend(_texts(data))
+            if not all(map(str.strip, texts)) and scans.program():
+                with suppress(scans.Failed):
+                    _recognize(data, texts, began)
     except PdfiumError as error:
         if getattr(error, "err_code", None) in _ENCRYPTED:
             raise UnreadableFile("it is encrypted; save it without a password") from None
@@ -33,7 +50,7 @@ def read(data: bytes) -> list[Page]:
         raise UnreadableFile("it has no pages; export it as PDF again")
     if not any(map(str.strip, texts)):
         pages = "its only page holds no text" if len(texts) == 1 else f"none of its {len(texts)} pages holds text"
-        raise UnreadableFile(f"{pages}; it may be a scan, which needs text recognition first")
+        raise UnreadableFile(f"{pages}; it may be a scan, {scans.wanting()}")
     return [Page(text, Place("page", f"page {n}", n)) for n, text in enumerate(mended(texts), 1)]
 
 
@@ -46,6 +63,40 @@ def _rescued(data: bytes) -> list[str]:
         return [clean(page.extract_text()) for page in PdfReader(BytesIO(data)).pages]
     except Exception:  # damaged files raise anything, from KeyError to RecursionError
         raise UnreadableFile("it cannot be read; it may be damaged, export it as PDF again") from None
+
+
+def _recognize(data: bytes, texts: list[str], began: float) -> None:
+    """Fills in the pages that show something but hold no text, as many as there is time for."""
+    from pypdfium2 import PdfDocument, PdfiumError
+    from pypdfium2.raw import FPDFPage_CountObjects
+
+    tesseract = scans.Tesseract(began)
+    with PdfDocument(data) as document:
+        for number, text in enumerate(texts):
+            if tesseract.tired:
+                return
+            if text.strip():
+                continue
+            page = document[number]
+            try:
+                if FPDFPage_CountObjects(page):
+                    with suppress(PdfiumError, scans.Failed):
+                        texts[number] = clean(tesseract.text(_picture(page), "--dpi", str(_DOTS))).strip()
+            finally:
+                page.close()
+
+
+def _picture(page: "PdfPage") -> bytes:
+    """The page in shades of grey, as a file in the format PGM."""
+    width, height = page.get_size()
+    scale = min(_DOTS / 72, math.sqrt(_MAX_DOTS / (width * height)))
+    bitmap = page.render(scale=scale, grayscale=True)
+    try:
+        lines = bitmap.to_numpy()
+        head = f"P5 {lines.shape[1]} {lines.shape[0]} 255\n"
+        return head.encode() + bytes(lines.tobytes())
+    finally:
+        bitmap.close()
 
 
 def _texts(data: bytes) -> Iterator[str]:

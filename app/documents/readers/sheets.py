@@ -2,26 +2,26 @@
 
 import re
 from collections.abc import Iterator
-from xml.etree.ElementTree import Element
+from datetime import timedelta
+from io import BytesIO
+from typing import TYPE_CHECKING
 
 from app.documents.pages import Page, Place
 from app.documents.readers import numbers, package
 from app.documents.readers.tables import Cells, Row, groups, repeated
 from app.errors import UnreadableFile
 
-_MAX_MERGED = 100_000
-_MAX_TEXT = 100_000_000
-"""Characters: a text that is stored once may stand in a million cells."""
+if TYPE_CHECKING:
+    from python_calamine import CalamineSheet
 
-_MAX_COLUMN = 16_384
-_REFERENCE = re.compile(r"([A-Z]{1,3})(\d{1,7})$")
+_STYLED = re.compile(rb"""<(?:\w+:)?c\s(?=[^>]*\br=["']([A-Z]+\d+))(?=[^>]*\bs=["'](\d+))""")
 _PLAIN_NAME = re.compile(r"[^\W\d]\w*$")
 
 
 def read(data: bytes) -> list[Page]:
     """The groups of rows of all sheets, also of hidden ones; the number of their place is that of the sheet."""
     with package.opened(data, ".xlsx") as parts:
-        pages = list(_pages(parts))
+        pages = list(_pages(data, parts))
     if not pages:
         raise UnreadableFile("none of its sheets holds text or numbers")
     return pages
@@ -36,88 +36,64 @@ def column_name(number: int) -> str:
     return name
 
 
-def _pages(parts: package.Package) -> Iterator[Page]:
+def _pages(data: bytes, parts: package.Package) -> Iterator[Page]:
+    from python_calamine import CalamineWorkbook, SheetTypeEnum
+
+    workbook = CalamineWorkbook.from_filelike(BytesIO(data))
     main = parts.main()
-    workbook, related = parts.tree(main), parts.related(main)
-    settings = workbook.find("workbookPr")
-    since_1904 = settings is not None and settings.get("date1904") in ("1", "true")
-    texts, styles = parts.one(main, "sharedStrings"), parts.one(main, "styles")
-    shared = [_text(item) for item in parts.stream(texts, "si")] if texts else []
-    formats = list(_formats(parts.tree(styles))) if styles else []
-    left = _MAX_TEXT
-    for number, sheet in enumerate(workbook.iterfind("sheets/sheet"), 1):
-        relation = related[sheet.get("r:id", "")]
-        if relation.kind != "worksheet":
+    related, codes = parts.related(main), _codes(parts)
+    sheets = parts.tree(main).iterfind("sheets/sheet")
+    targets = {sheet.get("name"): related[sheet.get("r:id", "")].target for sheet in sheets}
+    for index, sheet in enumerate(workbook.sheets_metadata):
+        if sheet.typ != SheetTypeEnum.WorkSheet:
             continue
-        name = sheet.get("name", "")
-        name = name if _PLAIN_NAME.match(name) else "'" + name.replace("'", "''") + "'"
-        rows: list[Row] = []
-        merged: list[str] = []
-        for element in parts.stream(relation.target, "row", "mergeCell"):
-            if element.tag == "row":
-                rows.append(_row(element, rows[-1][0] + 1 if rows else 1, shared, formats, since_1904))
-            else:
-                merged.append(element.get("ref", ""))
-        left -= sum(len(text) for _, cells in rows for text in cells.values())
-        if left < 0:
-            raise UnreadableFile("its cells repeat too much text; split it into several files, or save it again")
-        _spread(rows, merged)
-        for group in groups(rows):
+        cells = _STYLED.findall(parts.part(targets[sheet.name]))
+        formats = {name.decode(): code for name, style in cells if (code := codes.get(style))}
+        name = sheet.name if _PLAIN_NAME.match(sheet.name) else "'" + sheet.name.replace("'", "''") + "'"
+        for group in groups(_rows(workbook.get_sheet_by_index(index), formats)):
             first = f"{column_name(group.first_column)}{group.first_row}"
             last = f"{column_name(group.last_column)}{group.last_row}"
-            yield Page(group.text, Place("sheet", f"{name}!{first}" + f":{last}" * (first != last), number))
+            yield Page(group.text, Place("sheet", f"{name}!{first}" + f":{last}" * (first != last), index + 1))
 
 
-def _row(row: Element, following: int, shared: list[str], formats: list[str], since_1904: bool) -> Row:
-    cells: Cells = {}
-    column = 0
-    for cell in row.iterfind("c"):
-        reference = _REFERENCE.match(cell.get("r", ""))
-        column = _column(reference[1]) if reference else column + 1
-        kind, value = cell.get("t", "n"), cell.findtext("v")
-        if kind == "inlineStr":
-            cells[column] = "".join(map(_text, cell.iterfind("is")))
-        elif value is None or column > _MAX_COLUMN:
-            continue
-        elif kind == "s":
-            cells[column] = shared[int(value)]
-        elif kind == "n":
-            style = int(cell.get("s", "0"))
-            cells[column] = numbers.shown(value, formats[style] if style < len(formats) else "", since_1904)
-        else:
-            cells[column] = ("FALSE", "TRUE")[value == "1"] if kind == "b" else value
-    return int(row.get("r", following)), cells
-
-
-def _spread(rows: list[Row], merged: list[str]) -> None:
-    """Repeats in each row what stands in a cell merged over several of them."""
-    by_number = dict(rows)
-    left = _MAX_MERGED
-    for reference in merged:
-        first, last = (_REFERENCE.match(corner) for corner in (reference + ":").split(":")[:2])
-        if first and last and (left := left - (int(last[2]) - int(first[2]))) > 0:
-            column = _column(first[1])
-            text = repeated(by_number.get(int(first[2]), {}).get(column, ""))
-            for number in range(int(first[2]) + 1, int(last[2]) + 1):
-                if by_number.get(number):
-                    by_number[number][column] = text
-
-
-def _column(letters: str) -> int:
-    number = 0
-    for letter in letters:
-        number = number * 26 + ord(letter) - ord("A") + 1
-    return number
-
-
-def _text(item: Element) -> str:
-    """The runs of a text, without the pronunciation above it."""
-    return "".join([item.findtext("t") or "", *(run.findtext("t") or "" for run in item.iterfind("r"))])
-
-
-def _formats(styles: Element) -> Iterator[str]:
-    """The format of numbers that each style has."""
+def _codes(parts: package.Package) -> dict[bytes, str]:
+    """The format of numbers of each style that has one, by its number as the cells name it."""
+    name = parts.one(parts.main(), "styles")
+    if name is None:
+        return {}
+    styles = parts.tree(name)
     own = {item.get("numFmtId"): item.get("formatCode", "") for item in styles.iterfind("numFmts/numFmt")}
-    for style in styles.iterfind("cellXfs/xf"):
-        identity = style.get("numFmtId", "0")
-        yield own.get(identity) or numbers.BUILT_IN.get(int(identity), "")
+    identities = [style.get("numFmtId", "0") for style in styles.iterfind("cellXfs/xf")]
+    codes = (own.get(identity) or numbers.BUILT_IN.get(int(identity), "") for identity in identities)
+    return {str(number).encode(): code for number, code in enumerate(codes) if code}
+
+
+def _rows(sheet: "CalamineSheet", formats: dict[str, str]) -> list[Row]:
+    """The rows; what stands in a cell merged over several of them stands in each that holds something."""
+    left = sheet.start[1] if sheet.start else 0
+    names = [column_name(number) for number in range(left + sheet.width + 1)]
+    rows: list[Row] = []
+    for number, values in enumerate(sheet.iter_rows(), 1):
+        cells: Cells = {}
+        for column, value in enumerate(values, left + 1):
+            if isinstance(value, float):
+                cells[column] = numbers.shown(value, formats.get(f"{names[column]}{number}", ""))
+            elif value != "":
+                cells[column] = value if isinstance(value, str) else _text(value)
+        rows.append((number, cells))
+    for (first, column), (last, _) in sheet.merged_cell_ranges or ():
+        text = repeated(rows[first][1].get(column + 1, "")) if first < len(rows) else ""
+        for _, cells in rows[first + 1 : last + 1]:
+            if cells:
+                cells[column + 1] = text
+    return rows
+
+
+def _text(value: object) -> str:
+    """A truth, a date, a time, or a span of time."""
+    if isinstance(value, bool):
+        return str(value).upper()
+    if isinstance(value, timedelta):
+        minutes, seconds = divmod(round(value.total_seconds()), 60)
+        return f"{minutes // 60}:{minutes % 60:02}:{seconds:02}"
+    return str(value).removesuffix(":00")

@@ -44,7 +44,7 @@ def groups(rows: Iterable[Row]) -> Iterator[Group]:
 
 def tidy(text: str) -> str:
     """The text of a cell on one line, without what would end the cell."""
-    return " ".join(clean(text).replace("|", "\\|").split())
+    return " ".join(text.replace("|", "\\|").split())
 
 
 def repeated(text: str) -> str:
@@ -126,7 +126,7 @@ class _Lines:
         """The lines as text, and their range."""
         columns = sorted(self._columns)
         head = [cells for _, cells in self._head if any(column in cells for column in columns)]
-        text = "\n".join([_line(cells, columns) for cells in [*head, *(cells for _, cells in self.rows)]])
+        text = clean("\n".join([_line(cells, columns) for cells in [*head, *(cells for _, cells in self.rows)]]))
         ranged = self.rows or self._head
         used = {column for _, cells in ranged for column in cells}
         return Group(text, ranged[0][0], ranged[-1][0], min(used), max(used))

@@ -21,8 +21,6 @@ _ENCODINGS = [
 """What text without a mark is written in when it is not UTF-8; rarer guesses are mostly wrong ones."""
 
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
-_LINE_END = re.compile(r"\r\n|[\r\f]")
-_NEVER_TEXT = re.compile(r"[\x00\ud800-\udfff]")
 
 
 class NotText(UnreadableFile):
@@ -42,7 +40,8 @@ def read(data: bytes) -> list[Page]:
 
 def clean(text: str) -> str:
     """The text with `\\n` at the end of each line, also of a printed page, and without what no file can hold."""
-    return _NEVER_TEXT.sub("", _LINE_END.sub("\n", text))
+    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\f", "\n").replace("\0", "")
+    return text.encode("utf-8", "ignore").decode()  # without halves of characters
 
 
 def decode(data: bytes) -> str:

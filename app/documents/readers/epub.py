@@ -1,0 +1,60 @@
+"""Books (.epub), one page for each section under a heading, in the order of reading; each chapter is read as HTML."""
+
+import posixpath
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from io import BytesIO
+from urllib.parse import unquote
+from zipfile import ZipFile
+
+from app.documents.pages import Page, Place
+from app.documents.readers import package, web
+from app.documents.readers.sections import BEGINNING
+from app.errors import UnreadableFile
+
+_WORDS = ("title", "creator", "publisher")
+_TITLE = re.compile(rb"<title>\s*([^<]*?)\s*</title>")
+"""Of a chapter; it tells nothing where it is that of the book, or the name of the file."""
+
+_RIGHTS = "META-INF/encryption.xml"
+
+
+def read(data: bytes) -> list[Page]:
+    """The title and who wrote it, then the sections; what continues without a heading stands under the last one."""
+    with package.opened(data, ".epub") as parts, ZipFile(BytesIO(data)) as archive:
+        first, *pages = _pages(parts, archive)
+    if not pages:
+        raise UnreadableFile("none of its chapters shows text; pictures of pages need text recognition first")
+    return [first] * bool(first.text) + pages
+
+
+def _pages(parts: package.Package, archive: ZipFile) -> Iterator[Page]:
+    book = next(parts.tree("META-INF/container.xml").iter("rootfile")).get("full-path", "")
+    root = parts.tree(book)
+    words = (" ".join((item.text or "").split()) for name in _WORDS for item in root.iterfind(f"metadata/{name}"))
+    lines = [line for line in words if line]
+    title, number = lines[0] if lines else BEGINNING, 1
+    label = title
+    yield Page("\n".join(lines), Place("heading", label, number))
+    names = set(archive.namelist())
+    locked = {item.get("URI") for item in parts.tree(_RIGHTS).iter("CipherReference")} if _RIGHTS in names else set()
+    items = {item.get("id"): item for item in root.iterfind("manifest/item")}
+    chapters = [items[part.get("idref")] for part in root.iterfind("spine/itemref") if part.get("idref") in items]
+    hrefs = [item.get("href", "") for item in chapters if "nav" not in item.get("properties", "").split()]
+    for href in dict.fromkeys(hrefs):
+        name = posixpath.normpath(posixpath.join(posixpath.dirname(book), unquote(href)))
+        if name in locked:
+            raise UnreadableFile("it is protected against copying; only the program it was bought for opens it")
+        with suppress(UnreadableFile):  # a picture of the cover, or a chapter that is missing
+            source = archive.read(name) if name in names else b""
+            if (found := _TITLE.search(source)) and found[1].decode("utf-8", "replace") in (
+                title,
+                posixpath.basename(name),
+            ):
+                source = source.replace(found[0], b"", 1)
+            for page in web.read(source):
+                if page.place.label not in (BEGINNING, title):
+                    label, number = page.place.label, number + 1
+                yield replace(page, place=Place("heading", label, number))

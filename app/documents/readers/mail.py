@@ -1,0 +1,109 @@
+"""E-mail (.eml, .mbox): who wrote what to whom, and the names of what was attached; one page for each message."""
+
+import re
+from collections.abc import Iterator
+from email import message_from_bytes
+from email.header import decode_header, make_header
+from email.message import Message
+
+from app.documents.pages import Page, Place
+from app.documents.readers import web
+from app.documents.readers.text import NotText, clean, decode
+from app.errors import UnreadableFile
+
+_SHOWN = ("Subject", "From", "To", "Cc", "Date")
+_UNNAMED = "message"
+_DEEPEST = 50
+_NEXT = re.compile(rb"(?:\A|\r?\n\r?\n)From [^\r\n]*\d{4}[^\r\n]*\r?\n")
+_QUOTED_FROM = re.compile(rb"^>(>*From )", re.MULTILINE)
+
+
+def read(data: bytes) -> list[Page]:
+    """One message."""
+    try:
+        message = message_from_bytes(data)
+        if not any(message.get(name) for name in _SHOWN[:2] + _SHOWN[-1:]):
+            raise UnreadableFile("it is no e-mail although its name says so; save it again")
+        return [_page(message, 1)]
+    except UnreadableFile:
+        raise
+    except Exception as error:  # damaged files raise anything
+        raise UnreadableFile(f"it cannot be read ({type(error).__name__}); it may be damaged, save it again") from None
+
+
+def read_box(data: bytes) -> list[Page]:
+    """All messages of a mailbox that can be read."""
+    pages: list[Page] = []
+    for source in _NEXT.split(data):
+        try:
+            if source.strip():
+                pages.append(_page(message_from_bytes(_QUOTED_FROM.sub(rb"\1", source)), len(pages) + 1))
+        except Exception:  # noqa: S112 - the others are still good
+            continue
+    if not any(page.place.label != _UNNAMED for page in pages):
+        raise UnreadableFile("it holds no messages; export the folder of the mail program again")
+    return pages
+
+
+def title(pages: list[Page]) -> str | None:
+    """The subject."""
+    label = pages[0].place.label
+    return None if label == _UNNAMED else label
+
+
+def _page(message: Message, number: int) -> Page:
+    head = [f"{name}: {words}" for name in _SHOWN if (words := _header(message, name))]
+    attached: list[str] = []
+    body = "\n\n".join(_texts(message, attached, _DEEPEST))
+    foot = f"Attachments: {', '.join(attached)}" if attached else ""
+    text = "\n\n".join(part for part in ("\n".join(head), clean(body).strip(), foot) if part)
+    return Page(clean(text), Place("heading", clean(_header(message, "Subject")) or _UNNAMED, number))
+
+
+def _header(message: Message, name: str) -> str:
+    """The words of a header; also those in UTF-8, which servers let through although it is not allowed everywhere."""
+    raw = next((value for key, value in message.raw_items() if key.lower() == name.lower()), "")
+    return _decoded(raw)
+
+
+def _decoded(raw: str) -> str:
+    try:
+        text = " ".join(decode(raw.encode("utf-8", "surrogateescape")).split())
+        return " ".join(str(make_header(decode_header(text))).split())
+    except (LookupError, ValueError, NotText):
+        return " ".join(raw.encode("utf-8", "replace").decode().split())
+
+
+def _texts(part: Message, attached: list[str], deepest: int) -> Iterator[str]:
+    """What is to be read of a part, plain rather than as HTML; names of files are put to the `attached`."""
+    kind, name = part.get_content_type(), part.get_filename()
+    payload = part.get_payload()
+    inner = [item for item in payload if isinstance(item, Message)] if isinstance(payload, list) else []
+    if kind.startswith("message/") and inner:
+        attached.append(_decoded(name) if name else _header(inner[0], "Subject") or _UNNAMED)
+    elif part.is_multipart():
+        if kind == "multipart/alternative":
+            plain = [item for item in inner if item.get_content_type() == "text/plain" and _text(item).strip()]
+            inner = plain or inner[-1:]
+        for item in inner if deepest else ():
+            yield from _texts(item, attached, deepest - 1)
+    elif name and not (part.get_content_disposition() == "inline" and kind.startswith("image/")):
+        attached.append(_decoded(name))
+    elif kind in ("text/plain", "text/html") and part.get_content_disposition() != "attachment":
+        text = _text(part)
+        if kind == "text/html":
+            try:
+                text = "\n\n".join(page.text for page in web.read(text.encode()))
+            except UnreadableFile:  # it shows only pictures
+                return
+        yield text
+
+
+def _text(part: Message) -> str:
+    data = part.get_payload(decode=True)
+    assert isinstance(data, bytes)
+    charset = part.get_content_charset("us-ascii")
+    try:
+        return clean(data.decode(charset) if charset != "us-ascii" else decode(data))
+    except (LookupError, UnicodeDecodeError, NotText):
+        return clean(data.decode("utf-8", "replace"))

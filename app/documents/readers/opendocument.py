@@ -1,0 +1,197 @@
+"""OpenDocument files (.odt, .ods, .odp) as they read once all changes are accepted; texts pass through HTML."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from html import escape
+from io import BytesIO
+from xml.etree.ElementTree import Element
+from zipfile import ZipFile
+
+from app.documents.pages import Page, Place
+from app.documents.readers import package, web
+from app.documents.readers.sheets import column_name
+from app.documents.readers.tables import Cells, Row, groups, repeated
+from app.errors import UnreadableFile
+
+_GONE = frozenset(
+    "tracked-changes annotation note-citation ruby-text table-of-content sequence-decls forms title desc notes "
+    "event-listeners".split()
+)
+_BLOCKS = frozenset(("h", "p", "list", "table"))
+_FURNITURE = ("date-time", "footer", "header", "page-number")
+_BREAK = "\u2028"
+_SPACES = {"s": " ", "tab": " ", "line-break": _BREAK}
+_ROWS = ("table-header-rows", "table-row-group", "table-rows")
+_MANIFEST = "META-INF/manifest.xml"
+
+_MAX_COLUMN = 16_384
+_MAX_COPIES = 1_000_000
+"""Cells: one that is stored once may stand in a million others."""
+
+_LENGTH = re.compile(r"(-?[\d.]+)(cm|mm|in|pt)?")
+_UNITS = {"mm": 0.1, "in": 2.54, "pt": 0.0353}
+_PLAIN_NAME = re.compile(r"[^\W\d]\w*$")
+
+
+def read_text(data: bytes) -> list[Page]:
+    """The sections of a text under their headings."""
+    with _opened(data, ".odt") as root:
+        styles = {style.get("name"): style.get("parent-style-name") for style in root.iter("style")}
+        titles = {"Title", *(name for name, parent in styles.items() if parent == "Title")}
+        html = "".join(_html(_part(root, "text"), titles))
+    if not re.search(r"\w(?![^<]*>)", html):
+        raise UnreadableFile("it holds no text; if it shows pictures of pages, they need text recognition first")
+    return web.read(f"<!DOCTYPE html><body>{html}".encode())
+
+
+def read_sheets(data: bytes) -> list[Page]:
+    """The groups of rows of all sheets, also of hidden ones; the number of their place is that of the sheet."""
+    with _opened(data, ".ods") as root:
+        tables = _part(root, "spreadsheet").findall("table")
+        pages = [page for number, table in enumerate(tables, 1) for page in _sheet(table, number)]
+    if not pages:
+        raise UnreadableFile("none of its sheets holds text or numbers")
+    return pages
+
+
+def read_slides(data: bytes) -> list[Page]:
+    """All slides, also the blank and the hidden ones, with the speaker's notes."""
+    with _opened(data, ".odp") as root:
+        slides = _part(root, "presentation").findall("page")
+        pages = [page for number, slide in enumerate(slides, 1) for page in _slide(slide, number)]
+    if not any(page.text for page in pages):
+        raise UnreadableFile("none of its slides holds text; pictures of text need text recognition first")
+    return pages
+
+
+@contextmanager
+def _opened(data: bytes, suffix: str) -> Iterator[Element]:
+    with package.opened(data, suffix) as parts:
+        with ZipFile(BytesIO(data)) as archive:
+            if _MANIFEST in archive.namelist() and b"encryption-data" in archive.read(_MANIFEST):
+                raise UnreadableFile("it is protected with a password; save it without one")
+        yield parts.tree("content.xml")
+
+
+def _part(root: Element, kind: str) -> Element:
+    part = root.find(f"body/{kind}")
+    if part is None:
+        raise UnreadableFile("it holds a document of another kind; save it again under the name that suits it")
+    return part
+
+
+def _html(parent: Element, titles: set[str | None]) -> Iterator[str]:
+    for child in parent:
+        if child.tag in ("h", "p"):
+            level = child.get("outline-level", "1") if child.tag == "h" else "1" * (child.get("style-name") in titles)
+            tag = f"h{max(1, min(int(level), 6))}" if level else "p"
+            asides = Element("asides")
+            yield f"<{tag}>{escape(_text(child, asides)).replace(_BREAK, '<br>')}</{tag}>"
+            yield from _html(asides, titles)
+        elif child.tag == "table":
+            yield "<table>"
+            for number, (_, cells) in enumerate(_rows(child)):
+                tag = "td" if number else "th"
+                texts = (escape(cells.get(column, "")) for column in range(1, max(cells, default=0) + 1))
+                yield "<tr>" + "".join(f"<{tag}>{text}" for text in texts)
+            yield "</table>"
+        elif child.tag not in _GONE:
+            tag = {"list": "ul", "list-item": "li", "list-header": "li"}.get(child.tag, "div")
+            yield f"<{tag}>"
+            yield from _html(child, titles)
+            yield f"</{tag}>"
+
+
+def _text(parent: Element, asides: Element | None = None) -> str:
+    """What stands in an element; blocks in it, of notes and text boxes, are put to the `asides`, to follow it."""
+    texts = [parent.text or ""]
+    for child in parent:
+        if child.tag in _BLOCKS and asides is not None:
+            asides.append(child)
+        elif child.tag not in _GONE:
+            space = " " if child.tag in _BLOCKS else ""
+            texts += [space, _SPACES.get(child.tag) or _text(child, asides), space]
+        texts.append(child.tail or "")
+    return "".join(texts)
+
+
+def _rows(table: Element) -> Iterator[Row]:
+    """The rows, with what is stored once for several cells, or merged over several rows, standing in each."""
+    number, left = 1, _MAX_COPIES
+    merged: dict[int, tuple[int, str]] = {}  # the last row and the text, by column
+    for row in _stored(table):
+        cells: Cells = {}
+        column = 1
+        for cell in row.iterfind("*"):
+            last, above = merged.get(column, (0, ""))
+            covered = cell.tag == "covered-table-cell" and number <= last
+            text = above if covered else " ".join(_text(cell).split())
+            if below := int(cell.get("number-rows-spanned", "1")) - 1:
+                merged[column] = number + below, repeated(text)
+            times = int(cell.get("number-columns-repeated", "1"))
+            if text and column <= _MAX_COLUMN:
+                copies = range(column + 1, min(column + times, _MAX_COLUMN + 1))
+                cells |= {column: text} | dict.fromkeys(copies, repeated(text))
+            column += times
+        times = int(row.get("number-rows-repeated", "1"))
+        left -= len(cells) * times
+        if left < 0:
+            raise UnreadableFile("its cells repeat too much text; split it into several files, or save it again")
+        for copy in range(number, number + times if cells else number):
+            yield copy, cells
+            cells = {column: repeated(text) for column, text in cells.items()}
+        number += times
+
+
+def _stored(parent: Element) -> Iterator[Element]:
+    for child in parent:
+        if child.tag == "table-row":
+            yield child
+        elif child.tag in _ROWS:
+            yield from _stored(child)
+
+
+def _sheet(table: Element, number: int) -> Iterator[Page]:
+    name = table.get("name", "")
+    name = name if _PLAIN_NAME.match(name) else "'" + name.replace("'", "''") + "'"
+    for group in groups(_rows(table)):
+        first = f"{column_name(group.first_column)}{group.first_row}"
+        last = f"{column_name(group.last_column)}{group.last_row}"
+        yield Page(group.text, Place("sheet", f"{name}!{first}" + f":{last}" * (first != last), number))
+
+
+def _slide(slide: Element, number: int) -> Iterator[Page]:
+    """The slide, its shapes line by line, a centimetre each; a table of several groups has a page for each of them."""
+    place = Place("slide", f"slide {number}", number)
+    texts: list[str] = []
+    tables: list[str] = []
+    shapes = [shape for shape in slide if shape.tag not in _GONE and shape.get("class") not in _FURNITURE]
+    for shape in sorted(
+        shapes, key=lambda shape: (shape.get("class") != "title", int(_at(shape, "y")), _at(shape, "x"))
+    ):
+        lines = _lines(shape)
+        if shape.get("class") == "title" and lines:
+            texts.append("# " + " ".join(lines))
+        else:
+            texts += ["\n".join(f"- {line}" for line in lines)] if len(lines) > 1 else lines
+        for table in shape.iter("table"):
+            found = [group.text for group in groups(_rows(table))]
+            (texts if len(found) == 1 else tables).extend(found)
+    notes = [line for part in slide.iterfind("notes/frame") for line in _lines(part)]
+    texts += ["Notes: " + "\n\n".join(notes)] if notes else []
+    yield Page("\n\n".join(texts), place)
+    yield from (Page(table, place) for table in tables)
+
+
+def _lines(parent: Element) -> list[str]:
+    """The paragraphs of a shape, without its tables."""
+    shown = (child for child in parent if child.tag != "table" and child.tag not in _GONE)
+    found = ([" ".join(_text(child).split())] if child.tag in ("h", "p") else _lines(child) for child in shown)
+    return [line for lines in found for line in lines if line]
+
+
+def _at(shape: Element, axis: str) -> float:
+    """Centimetres from the edge of the slide."""
+    place = _LENGTH.match(shape.get(axis, ""))
+    return float(place[1]) * _UNITS.get(place[2], 1) if place else 0

@@ -1,0 +1,129 @@
+"""OpenDocument files that LibreOffice made: what is found where, and files that are locked or meant to do harm."""
+
+import zipfile
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+
+from app.documents.pages import Page, Place
+from app.documents.readers import opendocument, read, title
+from app.errors import UnreadableFile
+
+FILES = Path(__file__).with_name("files")
+OFFICE = 'xmlns:office="o" xmlns:table="t" xmlns:text="x" xmlns:draw="d"'
+
+
+def pages(name: str) -> list[Page]:
+    return read(FILES / name, 10_000_000)
+
+
+def made(body: str, manifest: str = "<manifest/>", prologue: str = "") -> bytes:
+    out = BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("META-INF/manifest.xml", manifest)
+        content = f"{prologue}<office:document-content {OFFICE}>{body}</office:document-content>"
+        archive.writestr("content.xml", content)
+    return out.getvalue()
+
+
+def text(inner: str) -> bytes:
+    return made(f"<office:body><office:text>{inner}</office:text></office:body>")
+
+
+def sheet(rows: str) -> bytes:
+    table = f'<table:table table:name="S">{rows}</table:table>'
+    return made(f"<office:body><office:spreadsheet>{table}</office:spreadsheet></office:body>")
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence", "place"),
+    [
+        ("handbook.odt", "on Thursdays until eight.", Place("heading", "Opening hours", 3)),
+        ("handbook.odt", "Der Schlüssel liegt im grünen Schrank", Place("heading", "Übergabe", 5)),
+        ("harbour.odp", "Notes: The Cormorant is being repaired until May.", Place("slide", "slide 2", 2)),
+        ("harbour.odp", "- Replace der große Kran", Place("slide", "slide 4", 4)),
+        ("market.ods", "| Lemons 3 | 23.03.2025 | 18.60 € | 62.5% | 37.20 € |", Place("sheet", "Prices!A49:F57", 1)),
+        ("market.ods", "| North & South | 0.3 | TRUE", Place("sheet", "'Other things'!A2:E3", 2)),
+        ("market.ods", "The spare key is with the harbour master.", Place("sheet", "Hidden!A2:B2", 3)),
+    ],
+)
+def test_a_known_sentence_is_found_where_it_stands(name: str, sentence: str, place: Place) -> None:
+    (found,) = [page for page in pages(name) if sentence in page.text]
+    assert found.place == place
+
+
+def test_titles_are_the_first_heading_and_the_first_slide() -> None:
+    assert title(FILES / "handbook.odt", pages("handbook.odt")) == "Handbook of the harbour library"
+    assert title(FILES / "harbour.odp", pages("harbour.odp")) == "The harbour in 2026"
+
+
+def test_notes_follow_their_paragraph_and_merged_cells_stand_in_each_row() -> None:
+    (fees,) = [page.text for page in pages("handbook.odt") if "40 cents" in page.text]
+    assert "A late book costs 40 cents per day, and never more than it was bought for.\n\nChildren pay nothing." in fees
+    assert "| Medium | Weeks | Fee per day |\n| Book | 4 | 0.40 € |\n| Book | 8 (staff) | 0.20 € |" in fees
+
+
+def test_changes_are_read_as_accepted_and_text_boxes_after_their_paragraph() -> None:
+    (page,) = pages("changes.odt")
+    assert page.text == "The crane lifts twelve tons.\n\nBeside it a ladder leads up.\n\nNobody stands under the load."
+
+
+def test_shapes_are_read_line_by_line_and_blank_slides_keep_the_numbers() -> None:
+    first, second, third, _ = pages("harbour.odp")
+    assert first.text == (
+        "# The harbour in 2026\n\nFirst, on the left.\n\nSecond, on the right.\n\nThird: what follows is a plan.\n\n"
+        "Notes: Welcome the mayor before the first slide."
+    )
+    assert "| Boat | Knots | Berth |\n| Seagull | 11 | A3 |\n| Cormorant | 9 | B12 |" in second.text
+    assert third == Page("", Place("slide", "slide 3", 3))
+
+
+def test_spaces_line_breaks_lists_and_markup_stay_apart() -> None:
+    inner = (
+        "<text:p>a<text:s/>&lt;b&gt;<text:line-break/>c</text:p><text:list><text:list-item><text:p>one</text:p>"
+        "<text:list><text:list-item><text:p>two</text:p></text:list-item></text:list></text:list-item></text:list>"
+    )
+    (page,) = opendocument.read_text(text(inner))
+    assert page.text == "a <b>\nc\n\n- one\n  - two"
+
+
+def test_cells_that_are_stored_once_stand_in_each_place() -> None:
+    cell = '<table:table-cell table:number-columns-repeated="2"><text:p>x</text:p></table:table-cell>'
+    (page,) = opendocument.read_sheets(
+        sheet(
+            '<table:table-row table:number-rows-repeated="3"><table:table-cell/></table:table-row>'
+            f'<table:table-row table:number-rows-repeated="2"><table:table-cell/>{cell}</table:table-row>'
+        )
+    )
+    assert page == Page("| x | x |\n| x | x |", Place("sheet", "S!B5:C5", 1))
+
+
+def test_a_file_with_a_password_is_named() -> None:
+    with pytest.raises(UnreadableFile, match=r"^it is protected with a password; save it without one$"):
+        opendocument.read_text(made("garbage", "<manifest><file-entry><encryption-data/></file-entry></manifest>"))
+
+
+def test_a_file_under_the_name_of_another_kind_is_named() -> None:
+    with pytest.raises(UnreadableFile, match="a document of another kind"):
+        opendocument.read_slides((FILES / "market.ods").read_bytes())
+
+
+@pytest.mark.parametrize("body", ["", "<text:p/>", "<text:p> </text:p>", "<table:table/>"])
+def test_a_file_without_text_is_named(body: str) -> None:
+    with pytest.raises(UnreadableFile, match="it holds no text"):
+        opendocument.read_text(text(body))
+
+
+def test_a_few_cells_that_stand_for_millions_are_given_up() -> None:
+    cell = '<table:table-cell table:number-columns-repeated="16384"><text:p>x</text:p></table:table-cell>'
+    with pytest.raises(UnreadableFile, match="repeat too much"):
+        opendocument.read_sheets(
+            sheet(f'<table:table-row table:number-rows-repeated="1048576">{cell}</table:table-row>')
+        )
+
+
+def test_entities_that_grow_are_given_up() -> None:
+    entities = "".join(f"<!ENTITY e{n} '{f'&e{n - 1};' * 10 if n else 'harm'}'>" for n in range(10))
+    with pytest.raises(UnreadableFile, match="damaged"):
+        opendocument.read_text(made("<text:p>&e9;</text:p>", prologue=f"<!DOCTYPE a [{entities}]>"))
