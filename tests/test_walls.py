@@ -136,7 +136,7 @@ TO_EVIDENCE = """
 TO_ANSWER = """
     answering/searching answering/translation answering/prompt answering/safety answering/course answering/emitting
     answering/attempts models/chat answering/escalation answering/signals answering/phrases answering/policy
-    answering/citations
+    answering/citations answering/behind answering/alignment answering/support answering/claims
 """
 """From there to the cited answer."""
 
@@ -146,9 +146,9 @@ def test_the_house_stays_small_enough_to_be_read() -> None:
 
     assert sizes["app/main.py"] < 150
     assert {name: size for name, size in sizes.items() if size > 250} == {}
-    assert sum(map(code_lines, MODULES)) <= 9_500
+    assert sum(map(code_lines, MODULES)) <= 10_100
     assert sum(code_lines(ROOT / "app" / f"{name}.py") for name in TO_EVIDENCE.split()) <= 920
-    assert sum(code_lines(ROOT / "app" / f"{name}.py") for name in TO_ANSWER.split()) <= 1_080
+    assert sum(code_lines(ROOT / "app" / f"{name}.py") for name in TO_ANSWER.split()) <= 1_400
     assert sizes["app/retrieval/bm25.py"] < 150
 
 

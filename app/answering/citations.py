@@ -1,29 +1,47 @@
 """Which sentence of an answer rests on which span of a document, computed whatever marks the model wrote."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import zip_longest
 
+from app.answering import phrases
+from app.answering.alignment import Passages, words
+from app.answering.signals import foreign
+from app.answering.support import Verdict, by_claims, judge
 from app.documents.pages import Place
 from app.documents.sentences import sentences
-from app.retrieval.analysis import terms
+from app.retrieval.analysis import foreign as foreign_question
 from app.retrieval.packing import Evidence
 
-MARKS = re.compile(r"[ \t]*\[(\d+(?:\s*[,;]\s*\d+)*)\]")
+_MARK = r"\[\^?(?:\d{1,3}(?:\s*[,;–-]\s*\d{1,3})*)\](?!\()|【\d{1,3}[^】\n]{0,80}】"
+MARKS = re.compile(rf"`[^`\n]*`|[ \t]*(?:{_MARK})")
+"""What names passages; and code within a line, where brackets name none."""
+
+LEADING = re.compile(rf"(?:\s*(?:{_MARK}))+")
 CLOSING = re.compile(r"[.!?。！？:]*[\"”»)*_]*$")
+ENDING = re.compile(r"[\n.!?。！？]")
+STATES = re.compile(r"(?s)(?![#|]|(?:\W|\d{1,3}[.)] )*\*\*[^*]*\*\*:?$).*\w\w")
+"""Text with a word that is no heading, no row of a table and no line that is bold from end to end."""
+
 CODE = re.compile(r"```.*?(?:```|$)", re.DOTALL)
 
-SUPPORTED = 0.5
-"""Share of a sentence's words that one place of the evidence must hold to count as its source."""
+FEW = 12
+"""Words below which the statistics of letters would often take a text for one in a neighbouring language."""
 
-AS_GOOD = 0.6
-"""A mark of the model's stays if its passage holds at least this part of the words that the best passage holds."""
+NOT_FOUND = "not found in the sources"
+NONE_FOUND = "the last {count} sentences were not found in the sources"
+LACKING = "not in {marks}: {missing}"
+"""The notes, in words rather than colour alone; set in italics and brackets behind what they are about."""
 
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """A sentence of the answer and the span that it rests on; offsets in the document's text, None where none does."""
+    """A sentence of the answer and a span that it rests on; offsets in the document's text, None where none does.
+
+    `support` is 1 where the evidence has every word, and falls with what it lacks. `missing` are numbers and names
+    that the span lacks, as they are written. `shown` is where the sentence stands in the answer as it is shown.
+    """
 
     sentence: str
     number: int | None
@@ -32,105 +50,167 @@ class Citation:
     start: int | None
     end: int | None
     supported: bool
+    support: float = 1.0
+    missing: tuple[str, ...] = ()
+    shown: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
-class _Span:
-    evidence: Evidence
+class _Sentence:
+    """Where it stands in the answer, what it says without its marks, and what became of it."""
+
     start: int
     end: int
-    words: frozenset[str]
+    bare: str
+    given: tuple[int, ...]
+    verdict: Verdict
+
+    @property
+    def lost(self) -> bool:
+        """Whether it states something that no passage says."""
+        return self.verdict.states and not self.verdict.sources
+
+    @property
+    def numbers(self) -> list[int]:
+        """The passages that it rests on."""
+        return list(dict.fromkeys(match.stretch.item.number for match in self.verdict.sources))
+
+    def citations(self, shown: tuple[int, int]) -> Iterator[Citation]:
+        """One for each stretch that it rests on, or one without."""
+        verdict = self.verdict
+        for match in verdict.sources:
+            item, start, end = match.stretch.item, match.stretch.start, match.stretch.end
+            told = verdict.supported, verdict.support, verdict.missing, shown
+            yield Citation(self.bare, item.number, item.file, item.place, start, end, *told)
+        if self.lost:
+            yield Citation(self.bare, None, None, None, None, None, False, verdict.support, (), shown)
 
 
 def cite(answer: str, evidence: Sequence[Evidence]) -> tuple[str, tuple[Citation, ...]]:
-    """The answer with its marks put right, and a citation for each of its sentences.
+    """The answer with its marks put right, and the citations of its sentences in their order.
 
     A mark that names no passage is dropped, one that names a wrong passage replaced; a supported sentence without a
-    mark gets one.
+    mark gets one, and one that nothing supports is followed by a note in words.
     """
-    spans = [span for item in evidence for span in _spans(item)]
-    code = [match.span() for match in CODE.finditer(answer)]
-    pieces: list[str] = []
+    citing = Citing(evidence)
+    citing.feed(answer)
+    return citing.finish()
+
+
+class Citing:
+    """Cites an answer while it grows: each sentence is compared with the evidence as soon as it is complete."""
+
+    def __init__(self, evidence: Sequence[Evidence]) -> None:
+        self._passages = Passages(evidence)
+        self._answer = ""
+        self._verdicts: dict[tuple[str, tuple[int, ...]], Verdict] = {}
+
+    def feed(self, text: str) -> None:
+        """Take a piece of the answer."""
+        self._answer += text
+        if ENDING.search(text):
+            paragraph = self._answer.rfind("\n\n", 0, max(0, len(self._answer) - len(text)))
+            self._sentences(max(0, paragraph))
+
+    def finish(self) -> tuple[str, tuple[Citation, ...]]:
+        """The whole answer as `cite` gives it."""
+        found = self._sentences(0)
+        if any(each.lost for each in found) and self._foreign():
+            found = [self._told_by_claims(each) if each.lost else each for each in found]
+        return _rendered(self._answer, found)
+
+    def _told_by_claims(self, each: _Sentence) -> _Sentence:
+        return replace(each, verdict=by_claims(each.bare, each.given, self._passages))
+
+    def _foreign(self) -> bool:
+        text, passages = _bare(self._answer), self._passages
+        found, languages = words(text), passages.languages
+        if len(found) < FEW:
+            return not languages or foreign_question(text, list(languages)) is not None
+        return not languages or foreign(text, found, list(passages.words), languages)
+
+    def _sentences(self, start: int) -> list[_Sentence]:
+        """The sentences from a place on, judged; a sentence that was judged before is not judged again."""
+        text = self._answer[start:]
+        code = [match.span() for match in CODE.finditer(text)]
+        return [
+            self._judged(start + begin, start + end)
+            for begin, end in _with_marks(text)
+            if not any(begin < stop and first < end for first, stop in code)
+        ]
+
+    def _judged(self, start: int, end: int) -> _Sentence:
+        bare = _bare(self._answer[start:end]).strip()
+        given = tuple(n for n in _given(self._answer[start:end]) if n in self._passages.known)
+        if (bare, given) not in self._verdicts:
+            states = STATES.match(bare)
+            self._verdicts[bare, given] = judge(phrases.bare(bare), given, self._passages) if states else Verdict()
+        return _Sentence(start, end, bare, given, self._verdicts[bare, given])
+
+
+def _rendered(answer: str, found: Sequence[_Sentence]) -> tuple[str, tuple[Citation, ...]]:
+    text = ""
     citations: list[Citation] = []
-    done = 0
-    for start, end in _with_marks(answer):
-        if any(start < stop and begin < end for begin, stop in code):
-            continue
-        rendered, citation = _one(answer[start:end], spans, {item.number for item in evidence})
-        pieces += [answer[done:start], rendered]
-        done = end
-        if citation is not None:
-            citations.append(citation)
-    return "".join(pieces) + answer[done:], tuple(citations)
+    done = run = 0
+    for each, following in zip_longest(found, found[1:]):
+        text += answer[done : each.start]
+        start = len(text)
+        text += _marked(answer[each.start : each.end], each)
+        citations += each.citations((start, len(text)))
+        done = each.end
+        run = run + 1 if each.lost else 0
+        goes_on = following is not None and following.lost and "\n\n" not in answer[done : following.start]
+        if run and not goes_on:
+            text += f" *({NOT_FOUND if run == 1 else NONE_FOUND.format(count=run)})*"
+            run = 0
+        elif each.verdict.missing:
+            marks = " ".join(f"[{number}]" for number in each.numbers)
+            text += f" *({LACKING.format(marks=marks, missing=', '.join(each.verdict.missing))})*"
+    return text + answer[done:], tuple(citations)
 
 
-def _one(sentence: str, spans: Sequence[_Span], numbers: set[int]) -> tuple[str, Citation | None]:
-    bare = MARKS.sub("", sentence).strip()
-    if not re.search(r"\w\w", bare) or bare.startswith(("#", "|")):
-        return _kept_marks(sentence, numbers), None
-    given = [number for marks in MARKS.findall(sentence) for number in _numbers(marks) if number in numbers]
-    share, span = _best(bare, spans)
-    own_share, own = _best(bare, [span for span in spans if span.evidence.number in given])
-    if own is not None and (own_share >= AS_GOOD * share or share < SUPPORTED):
-        return _kept_marks(sentence, numbers), _citation(bare, own, own_share)
-    if span is None or share < SUPPORTED:
-        return _kept_marks(sentence, numbers), Citation(bare, None, None, None, None, None, False)
-    text = MARKS.sub("", sentence)
-    closing = CLOSING.search(text)
-    at = closing.start() if closing else len(text)
-    return f"{text[:at]} [{span.evidence.number}]{text[at:]}", _citation(bare, span, share)
+def _marked(sentence: str, each: _Sentence) -> str:
+    """The sentence with the marks of its sources: where it had them, else before its closing punctuation."""
+    if set(each.numbers) <= set(each.given):
+        kept = each.numbers if each.verdict.states else each.given
+        return MARKS.sub(lambda match: _kept(match, kept), sentence)
+    text = _bare(sentence).lstrip()
+    said = CLOSING.sub("", text, count=1).rstrip()
+    return f"{said} {''.join(f'[{number}]' for number in each.numbers)}{text[len(said) :]}"
 
 
-def _citation(sentence: str, span: _Span, share: float) -> Citation:
-    item = span.evidence
-    return Citation(sentence, item.number, item.file, item.place, span.start, span.end, share >= SUPPORTED)
-
-
-def _best(sentence: str, spans: Sequence[_Span]) -> tuple[float, _Span | None]:
-    """The span that shares most words with the sentence, the first of equals, and the share."""
-    asked = {language: set(terms(sentence, language)) for language in {span.evidence.language for span in spans}}
-    best: tuple[float, _Span | None] = (0.0, None)
-    for span in spans:
-        words = asked[span.evidence.language]
-        share = len(words & span.words) / len(words) if words else 0.0
-        if share > best[0] or best[1] is None:
-            best = (share, span)
-    return best
-
-
-def _spans(item: Evidence) -> list[_Span]:
-    """Each sentence of the evidence, and each pair of neighbours: an answer often joins two."""
-    single = sentences(item.text)
-    pairs = [(first[0], second[1]) for first, second in pairwise(single)]
-    return [
-        _Span(item, item.start + start, item.start + end, frozenset(terms(item.text[start:end], item.language)))
-        for start, end in single + pairs
-    ]
+def _kept(match: re.Match[str], numbers: Collection[int]) -> str:
+    if match[0].startswith("`"):
+        return match[0]
+    marks = "".join(f"[{number}]" for number in _numbers(match[0]) if number in numbers)
+    return match[0][: len(match[0]) - len(match[0].lstrip())] + marks if marks else ""
 
 
 def _with_marks(answer: str) -> list[tuple[int, int]]:
     """The sentences of the answer; marks that stand behind the full stop belong to the sentence before them."""
     found: list[tuple[int, int]] = []
     for start, end in sentences(answer):
-        lead = re.match(r"(?:\s*\[\d+(?:\s*[,;]\s*\d+)*\])+", answer[start:end])
+        lead = LEADING.match(answer, start, end)
         if lead and found and "\n" not in answer[found[-1][1] : start]:
-            found[-1] = (found[-1][0], start + lead.end())
-            start += lead.end()
+            found[-1] = (found[-1][0], lead.end())
+            start = lead.end()
             start += len(answer[start:end]) - len(answer[start:end].lstrip())
         if start < end:
             found.append((start, end))
     return found
 
 
-def _kept_marks(sentence: str, numbers: set[int]) -> str:
-    """The sentence without the numbers that name no passage."""
-
-    def keep(match: re.Match[str]) -> str:
-        good = [str(number) for number in _numbers(match.group(1)) if number in numbers]
-        return f" [{'] ['.join(good)}]".replace("] [", "][") if good else ""
-
-    return MARKS.sub(keep, sentence)
+def _bare(text: str) -> str:
+    return MARKS.sub(lambda match: match[0] if match[0].startswith("`") else "", text)
 
 
-def _numbers(marks: str) -> list[int]:
-    return [int(number) for number in re.findall(r"\d+", marks) if len(number) < 7]
+def _given(sentence: str) -> Iterator[int]:
+    """The numbers that its marks name."""
+    for mark in MARKS.findall(sentence):
+        if not mark.startswith("`"):
+            yield from _numbers(mark)
+
+
+def _numbers(mark: str) -> Iterator[int]:
+    for first, last in re.findall(r"(\d+)(?:\s*[–-]\s*(\d+))?", mark.partition("†")[0]):
+        yield from range(int(first), int(last or first) + 1)

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from app.answering.attempts import Order, replay
-from app.answering.citations import Citation, cite
+from app.answering.behind import Behind
+from app.answering.citations import Citation
 from app.answering.emitting import Emit
 from app.answering.escalation import Decision, opening
 from app.answering.events import (
@@ -49,6 +50,7 @@ class Course:
     retrieved: Retrieved | None = None
     attempts: dict[int, Attempt] = field(default_factory=dict)
     kept: Attempt | None = None
+    behind: dict[Role, Behind] = field(default_factory=dict)
     failure: ModelError | None = None
     decision: Decision | None = None
     text: str = ""
@@ -210,7 +212,8 @@ class Course:
     ) -> tuple[Attempt, ModelError | None]:
         enough = (lambda text: opening(text) is not None) if watched else None
         order = Order(role, self.turn, self._found().evidence, draft, polish, enough)
-        attempt, failure = await self.assistant.attempts.run(order, service, emit)
+        behind = self.behind[role] = Behind(order.evidence)
+        attempt, failure = await self.assistant.attempts.run(order, service, behind.hearing(emit))
         self.attempts[attempt.id] = attempt
         return attempt, failure
 
@@ -234,7 +237,8 @@ class Course:
     async def _cite(self, kept: Attempt) -> None:
         self.text = self.rendered = kept.text
         if kept.role != "extractive":
-            self.rendered, self.citations = await asyncio.to_thread(cite, kept.text, self._found().evidence)
+            behind = self.behind.get(kept.role) or Behind(self._found().evidence)
+            self.rendered, self.citations = await behind.finish(kept.text)
 
     def _answer(self) -> Answer:
         retrieved, earlier = self.retrieved, self.turn.earlier

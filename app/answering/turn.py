@@ -124,6 +124,7 @@ class Answer:
 
     @property
     def sources(self) -> list[Evidence]:
-        """The evidence that the answer rests on, by number; all of it where no sentence could be tied to any."""
-        numbers = {citation.number for citation in self.citations}
-        return [item for item in self.evidence if item.number in numbers] or list(self.evidence)
+        """The evidence that the answer rests on, in the order of first use; all of it where none is cited."""
+        items = {item.number: item for item in self.evidence}
+        used = dict.fromkeys(citation.number for citation in self.citations if citation.number is not None)
+        return [items[number] for number in used] or list(self.evidence)

@@ -78,6 +78,29 @@ def escalation(
 
 
 @evaluate.command()
+def citations(
+    data: Annotated[Path, typer.Argument(help="A folder as for `eval retrieval`, or answers with “halluc_spans”.")],
+    passages: Annotated[int, typer.Option(min=1, help="How many each sentence is compared with.")] = 8,
+    beside: Annotated[Path | None, typer.Option(help="The same in a language whose capitals tell names.")] = None,
+    seed: Annotated[int, typer.Option(help="Other sentences, other words.")] = 0,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Measure how well sentences are tied to what they were made from, and what was made up is marked."""
+    from app.evaluation import citations as evaluation
+    from app.evaluation.collections import read
+
+    with errors(verbose):
+        if data.is_file():
+            result = evaluation.support(data)
+        else:
+            made = list(evaluation.probes(read(data), passages, seed, read(beside) if beside else None))
+            with typer.progressbar(made, label="Citing", file=sys.stderr) as watched:
+                result = evaluation.figures(map(evaluation.judge, watched))
+    show(result, as_json, evaluation.lines(result))
+
+
+@evaluate.command()
 def evidence(directory: Directory, as_json: Json = False, verbose: Verbose = False) -> None:
     """Measure how often the evidence for a prompt, and the quotes without a model, hold the answer."""
     from app.evaluation import collections

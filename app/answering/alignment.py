@@ -1,0 +1,201 @@
+"""Which sentences of the evidence say what a sentence says, by its words; it judges nothing and knows no marks."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from functools import cached_property
+from math import log1p
+
+from app.answering import claims
+from app.retrieval.analysis import BREAKS, stems, tokens
+from app.retrieval.packing import Evidence
+from app.retrieval.pieces import spans
+
+CLOSE = 0.6
+"""A passage says a thing about as well as another, so that a mark of the model's which names it stays, if it has at
+least this part of the weight that the other has."""
+
+CANDIDATES = 5
+"""Passages that are looked at closely: a sentence that more of them say as well is a commonplace."""
+
+FURTHER = 0.2
+"""Share of a sentence that a second stretch must add to be its source as well: of sentences with a third of their words
+replaced at random 98 of 100 find none (94 of the shorter Norwegian ones)."""
+
+GRAM = 4
+"""Letters that words are compared by which are not there as they are: compounds, inflections, slips."""
+
+ALIKE = 0.5
+"""Share of the 4-grams of a word that a sentence must have to hold it in part; fewer are those of an ending."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A sentence of the evidence, or two neighbours; offsets in the document's text."""
+
+    item: Evidence
+    start: int
+    end: int
+    words: frozenset[str]
+    numbers: frozenset[str]
+
+    def joined(self, other: "Stretch") -> "Stretch":
+        """Both, which are neighbours."""
+        start, end = min(self.start, other.start), max(self.end, other.end)
+        return Stretch(self.item, start, end, self.words | other.words, self.numbers | other.numbers)
+
+    @property
+    def text(self) -> str:
+        """What it says."""
+        return self.item.text[self.start - self.item.start : self.end - self.item.start]
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A stretch, the share of a sentence's words that it has, each weighed by how rare it is, and that of its passage.
+
+    `numbers` are those of all stretches of the passage that have `FURTHER` of the sentence.
+    """
+
+    stretch: Stretch
+    share: float
+    passage: float
+    numbers: frozenset[str]
+
+
+class Words:
+    """The words of a sentence of an answer."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.plain = words(text)
+        self.numbers = claims.numbers(text)
+        self._stems: dict[str, frozenset[str]] = {}
+
+    def stems(self, language: str) -> frozenset[str]:
+        """The words without their endings."""
+        if language not in self._stems:
+            self._stems[language] = frozenset(stems(self.plain, language))
+        return self._stems[language]
+
+
+class Passages:
+    """Evidence, ready to be compared with sentences."""
+
+    def __init__(self, evidence: Sequence[Evidence]) -> None:
+        self.evidence = evidence
+        self.stretches: list[Stretch] = []
+        self.known: dict[int, frozenset[str]] = {}
+        """What is known from each passage and its title, by number."""
+        self._letters: dict[frozenset[str], set[str]] = {}
+        self._of: dict[int, range] = {}
+        self._at: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
+        for item in evidence:
+            title, counts = words(item.title), claims.numbers(item.title).keys()
+            own_words = {*title, *stems(title, item.language)}
+            first = len(self.stretches)
+            for start, end in spans(item.text):
+                text = item.text[start:end]
+                plain = words(text)
+                own = frozenset(stems(plain, item.language))
+                own_words.update(plain, own)
+                figures = frozenset(counts | claims.numbers(text).keys() | claims.written(plain, item.language))
+                for word in own:
+                    self._at[item.language, word].append(len(self.stretches))
+                self.stretches.append(Stretch(item, item.start + start, item.start + end, own, figures))
+            self.known[item.number] = known(own_words)
+            self._of[item.number] = range(first, len(self.stretches))
+        self._rarest = log1p(len(self.stretches))
+        self._rarity = {word: log1p(len(self.stretches) / len(at)) for word, at in self._at.items()}
+
+    @cached_property
+    def words(self) -> frozenset[str]:
+        """What is known from all passages."""
+        return frozenset().union(*self.known.values())
+
+    @cached_property
+    def numbers(self) -> frozenset[str]:
+        """All numbers."""
+        return frozenset().union(*(stretch.numbers for stretch in self.stretches))
+
+    @cached_property
+    def languages(self) -> set[str]:
+        """Those of the passages."""
+        return {item.language for item in self.evidence}
+
+    def matches(self, sentence: Words) -> list[Match]:
+        """The best stretch of each passage that says the sentence about as well as any, the best first."""
+        scores = self._scores({language: sentence.stems(language) for language in self.languages})
+        best: dict[int, int] = {}
+        for at in sorted(scores, key=lambda at: (-scores[at], at)):
+            best.setdefault(self.stretches[at].item.number, at)
+        close = [at for at in list(best.values())[:CANDIDATES] if scores[at] >= CLOSE * max(scores.values())]
+        return sorted((self._match(at, sentence, scores) for at in close), key=lambda match: -match.share)
+
+    def further(self, sentence: Words, match: Match) -> Match | None:
+        """A stretch that says much of what the match leaves out; numbers alone do not count."""
+        language = match.stretch.item.language
+        own = sentence.stems(language)
+        rest = {word for word in own - match.stretch.words if not word.isdigit()}
+        scores = self._scores({language: rest}, self._weight(language, own))
+        at = max(scores, key=lambda at: (scores[at], -at), default=None)
+        if at is None or scores[at] < FURTHER:
+            return None
+        return Match(self.stretches[at], scores[at], scores[at], self.stretches[at].numbers)
+
+    def _scores(self, sentence: Mapping[str, AbstractSet[str]], total: float = 0.0) -> dict[int, float]:
+        """The share of the words' weight, or of a larger total, that each stretch has, where it has any."""
+        scores: defaultdict[int, float] = defaultdict(float)
+        for language, own in sentence.items():
+            whole = total or self._weight(language, own)
+            for word in own:
+                weight = self._weight(language, [word]) / whole
+                for at in self._at.get((language, word), ()):
+                    scores[at] += weight
+        return scores
+
+    def _match(self, at: int, sentence: Words, scores: Mapping[int, float]) -> Match:
+        """The stretch, with the neighbour that adds most if it adds enough."""
+        stretch = self.stretches[at]
+        language, passage = stretch.item.language, self._of[stretch.item.number]
+        own = sentence.stems(language)
+        total = self._weight(language, own)
+        best, share = stretch, scores[at]
+        for other in (self.stretches[near] for near in (at - 1, at + 1) if near in passage):
+            both = self._weight(language, own & (stretch.words | other.words)) / total
+            if both >= max(share, scores[at] + FURTHER):
+                best, share = stretch.joined(other), both
+        strange = {word: self._alike(word, best) for word in own - best.words if len(word) > GRAM}
+        share += sum(self._weight(language, [word]) * alike for word, alike in strange.items()) / total
+        there = frozenset[str]().union(*(self.stretches[each].words for each in passage))
+        numbers = (self.stretches[each].numbers for each in passage if scores.get(each, 0.0) >= FURTHER)
+        held = self._weight(language, own & there) / total
+        return Match(best, share, max(share, held), best.numbers.union(*numbers))
+
+    def _alike(self, word: str, stretch: Stretch) -> float:
+        """The share of the word's letters that stand together in words of the stretch, if it is large."""
+        if (letters := self._letters.get(stretch.words)) is None:
+            letters = self._letters[stretch.words] = {gram for each in stretch.words for gram in _grams(each)}
+        own = _grams(word)
+        share = sum(gram in letters for gram in own) / len(own)
+        return share if share >= ALIKE and not word.isdigit() else 0.0
+
+    def _weight(self, language: str, words: Iterable[str]) -> float:
+        """How much words tell here: each the more, the rarer it is in the evidence."""
+        return sum(self._rarity.get((language, word), self._rarest) for word in words)
+
+
+def words(text: str) -> list[str]:
+    """The words of a text, without differences of case."""
+    return [word for word in tokens(text) if word[0] not in BREAKS]
+
+
+def known(found: Iterable[str]) -> frozenset[str]:
+    """The words, and what names derived from them begin with."""
+    plain = frozenset(found)
+    return plain | {word[: claims.STEM] for word in plain}
+
+
+def _grams(word: str) -> list[str]:
+    return [word[at : at + GRAM] for at in range(len(word) - GRAM + 1)]
