@@ -6,19 +6,30 @@ import os
 import platform
 import socket
 import sys
-from collections.abc import Iterator
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from app.documents.folder import Folder
+from app.documents.language import name as name_of
 from app.errors import CorpusError, ModelError
 from app.models.foundry import Foundry
+from app.retrieval.health import Health
 from app.retrieval.retriever import Retriever
 from app.settings import Settings, origin
 
 PACKAGES = ("chainlit", "openai", "rank-bm25", "pypdfium2", "PyStemmer", "py3langid", "psutil")
 OPTIONAL = {"tiktoken": "tokens are estimated", "foundry-local-sdk": "set FOUNDRY_LOCAL_ENDPOINT instead"}
 """Packages that do not exist for every system, and what happens without them."""
+
+UNITS = {".pdf": "page", ".tif": "page", ".tiff": "page", ".pptx": "slide", ".odp": "slide"}
+"""What a person counts in a file; the readers' pages of other formats are sections, groups of rows and the like."""
+
+NAMED = 3
+"""Files of the same text that are named beside one of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,16 +100,79 @@ def _port() -> Check:
 
 def _corpus(settings: Settings) -> Iterator[Check]:
     try:
-        snapshot = Retriever(Folder.of(settings), settings.state_dir).refresh()
+        health = Health(Retriever(Folder.of(settings), settings.state_dir).refresh())
     except CorpusError as error:
         yield Check("corpus", False, str(settings.corpus), str(error))
         return
-    passages = sum(document.passages for document in snapshot.documents.values())
-    languages = ", ".join(sorted({document.language for document in snapshot.documents.values()}))
-    what = f"{settings.corpus}: {len(snapshot.documents)} documents, {passages} passages, languages: {languages}"
-    yield Check("corpus", bool(snapshot.documents), what, "Put Markdown, text, PDF or Office files into this folder.")
-    for problem in snapshot.problems.values():
-        yield Check(problem.file, False, "not read", problem.reason)
+    what = f"{settings.corpus}: {'; '.join(summary(health))}"
+    yield Check(
+        "corpus", bool(health.snapshot.documents), what, "Put Markdown, text, PDF or Office files into this folder."
+    )
+    said = notes(health)
+    for file in health.files:
+        if file.reason:
+            yield Check(file.name, False, file.state, file.reason)
+        yield from (Check(file.name, None, note) for note in said.get(file.name, ()) if note != file.reason)
+
+
+def summary(health: Health) -> list[str]:
+    """Of the corpus: how much it holds, in which languages, what is wrong with it, how old the index is."""
+    languages = ", ".join(f"{name_of(code)} {number:,}" for code, number in health.languages.most_common())
+    wrong = Counter(file.state for file in health.files if file.reason)
+    return [
+        f"{count(len(health.snapshot.documents), 'document')}, {count(health.passages, 'passage')}",
+        *([f"languages: {languages}"] if languages else []),
+        *(f"{count(number, 'file')} {state}" for state, number in wrong.items()),
+        *([f"index changed {ago(time.time() - health.made)}"] if health.made else []),
+    ]
+
+
+def notes(health: Health) -> dict[str, list[str]]:
+    """What is to be said of files: why one was not read, which pages hold no text, which others hold the same."""
+    twins = {name: names for names in health.duplicates for name in names}
+    found = {}
+    for file in health.files:
+        said = [file.reason] if file.reason else []
+        if file.entry is not None and file.entry.silent:
+            said.append(silence(file.entry.silent))
+        if same := twins.get(file.name):
+            others = [name for name in same[: NAMED + 1] if name != file.name][:NAMED]
+            further = f" and {len(same) - 1 - len(others):,} more" if len(same) - 1 > len(others) else ""
+            said.append(f"the same text as {', '.join(others)}{further}")
+        if said:
+            found[file.name] = said
+    return found
+
+
+def count(number: int, noun: str) -> str:
+    """So many of something."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def extent(file: str, pages: int, passages: int) -> str:
+    """How much there is in a file."""
+    unit = UNITS.get(Path(file).suffix.lower())
+    return f"{f'{count(pages, unit)}, ' if unit else ''}{count(passages, 'passage')}"
+
+
+def ago(seconds: float) -> str:
+    """How long ago something was, in one unit."""
+    for unit, length in (("day", 86_400), ("hour", 3600), ("minute", 60)):
+        if seconds >= length:
+            return f"{count(int(seconds // length), unit)} ago"
+    return "just now"
+
+
+def silence(numbers: Sequence[int]) -> str:
+    """Pages without text, by their numbers in order; those that follow each other as "3-7"."""
+    spans: list[tuple[int, int]] = []
+    for number in numbers:
+        if spans and number == spans[-1][1] + 1:
+            spans[-1] = spans[-1][0], number
+        else:
+            spans.append((number, number))
+    named = ", ".join(f"{first}-{last}" if first < last else f"{first}" for first, last in spans)
+    return f"no text on page{'' if len(numbers) == 1 else 's'} {named}"
 
 
 async def _models(settings: Settings) -> list[Check]:

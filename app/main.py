@@ -17,7 +17,7 @@ from chainlit.session import WebsocketSession  # noqa: E402
 
 from app.errors import EscalatorError  # noqa: E402
 from app.settings import Dial  # noqa: E402
-from app.ui import buttons, page, starters  # noqa: E402
+from app.ui import buttons, dropped, page, panel, starters  # noqa: E402
 from app.ui.conversation import Conversation, assistant, stoppable  # noqa: E402
 
 page.install()
@@ -68,7 +68,8 @@ async def begin() -> None:
     """A new conversation: offer the modes and the dial."""
     await context.emitter.set_modes([MODE])
     with contextlib.suppress(EscalatorError):
-        dial = (await asyncio.to_thread(assistant)).settings.escalate
+        Conversation.current().begin(await asyncio.to_thread(assistant))
+        dial = assistant().settings.escalate
         widgets: list[InputWidget] = [
             Select(id="dial", label="When is the large model asked?", values=DIALS, initial_value=dial)
         ]
@@ -83,8 +84,29 @@ async def turn_dial(chosen: dict[str, Any]) -> None:
 
 @cl.on_message
 async def answer(message: cl.Message) -> None:
-    """A question."""
-    await Conversation.current().ask(message.content, (message.modes or {}).get("mode"))
+    """A question, perhaps with files."""
+    files = [element for element in message.elements or [] if element.path]
+    await Conversation.current().ask(message.content, (message.modes or {}).get("mode"), files)
+
+
+@cl.on_window_message
+async def open_panel(message: object) -> None:
+    """The button *Documents* in the header."""
+    if message == panel.OPEN:
+        await panel.show()
+
+
+@cl.action_callback(panel.LIST)
+async def list_corpus(action: cl.Action) -> dict[str, Any]:
+    """What the panel shows, for what is typed there."""
+    searching = (await asyncio.to_thread(assistant)).searching
+    return await asyncio.to_thread(panel.listed, searching, str(action.payload.get("filter", "")))
+
+
+@cl.action_callback(dropped.KEEP)
+async def keep_file(action: cl.Action) -> None:
+    """The button *Keep in corpus*."""
+    await stoppable(Conversation.current().keep_file(action))
 
 
 @cl.action_callback(buttons.KEEP)

@@ -95,7 +95,7 @@ class Searching:
         clock = Stopwatch()
         budget = 2 * self._settings.evidence_tokens
         evidence = widen(retrieved.evidence, found, budget, self._count, snapshot.text)
-        return Retrieved(found, evidence, retrieved.problems, clock.ms)
+        return Retrieved(found, evidence, retrieved.problems, clock.ms, retrieved.reading)
 
 
 def _history(turn: Turn) -> list[Exchange]:

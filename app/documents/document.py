@@ -40,6 +40,9 @@ class Problem:
     passing: bool = False
 
 
+Outcome = Document | Problem | None
+"""What became of a file; None if it is gone."""
+
 Signature = tuple[int, int]
 """Size and time of change: what tells that a file has to be read again."""
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.documents import language, readers
-from app.documents.document import NEVER, Document, Known, Limits, Problem, Signature, signature
-from app.documents.listing import Listed, scan
+from app.documents.document import NEVER, Document, Known, Limits, Outcome, Problem, Signature, signature
+from app.documents.listing import Listed, scan, wanted
 from app.documents.pages import joined
 from app.documents.passages import split
 from app.errors import CorpusError, UnreadableFile
@@ -35,11 +35,11 @@ MANY = 64
 BATCH = 32
 """Files of plain text that are sent to a process together."""
 
-MAX_STEM = 120
-"""Characters of the name of a file that is kept: three bytes each, in a name of 255."""
+MAX_STEM, MAX_SUFFIX = 200, 30
+"""Bytes of the name of a file that is kept, in UTF-8, with room for a number: systems take 255 in all."""
 
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"|?*\ud800-\udfff]')
-_RESERVED = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|$)", re.IGNORECASE)
+_RESERVED = re.compile(r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[\d¹²³]) *(?:\.|$)", re.IGNORECASE)
 """Names of devices of Windows, with any ending."""
 
 _AWAY = "it is in the cloud only and nothing is fetched unasked; have it kept on this device"
@@ -84,7 +84,7 @@ class Folder:
                 changed.append((file, found if isinstance(found, Problem) else Path(found.path)))
         return Difference(tuple(changed), frozenset(known.keys() - present))
 
-    def read(self, file: str, path: Path | Problem) -> Document | Problem | None:
+    def read(self, file: str, path: Path | Problem) -> Outcome:
         """What `compare` found, read; None if it is gone meanwhile."""
         if isinstance(path, Problem):
             return path
@@ -108,7 +108,14 @@ class Folder:
             return Problem(file, reason, *found)
 
     def read_all(self, changed: Sequence[tuple[str, Path | Problem]]) -> Generator[Document | Problem, None, None]:
-        """All that `compare` found, in any order: what must be parsed by other processes, which it may take down.
+        """The same as `read_on`, without pauses."""
+        with closing(self.read_on(changed)) as results:
+            yield from (found for found in results if found is not None)
+
+    def read_on(self, changed: Sequence[tuple[str, Path | Problem]]) -> Generator[Outcome, None, None]:
+        """All that `compare` found, in any order, and None whenever there is none for a while.
+
+        What must be parsed is read by other processes, which it may take down.
 
         Plain text is read here, for that is done before another process has started; only if there is so much of it
         that this takes a while, the rest of it is read by other processes too, on all cores.
@@ -127,10 +134,10 @@ class Folder:
             spent += time.monotonic() - begun
             if found is not None:
                 yield found
-        while here:
-            batch = [here.popleft() for _ in range(min(BATCH, len(here)))]
+        while here:  # before all else: it is soon done, and then searchable
+            batch = [here.pop() for _ in range(min(BATCH, len(here)))]
             yield from (path for _, path in batch if isinstance(path, Problem))
-            apart.append([(file, path) for file, path in batch if not isinstance(path, Problem)])
+            apart.insert(0, [(file, path) for file, path in batch if not isinstance(path, Problem)])
         if apart:
             with closing(self._pool.read(apart)) as results:
                 yield from results
@@ -140,14 +147,16 @@ class Folder:
 
         Raises CorpusError.
         """
-        wanted = Path(safe(name))
+        first = Path(safe(name))
         try:
             for number in count(1):
-                target = self.path / (f"{wanted.stem} ({number}){wanted.suffix}" if number > 1 else wanted.name)
-                with suppress(FileExistsError), path.open("rb") as source, target.open("xb") as copy:
+                target = self.path / (f"{first.stem} ({number}){first.suffix}" if number > 1 else first.name)
+                with suppress(FileExistsError), path.open("rb") as source:
+                    copy = target.open("xb")
                     try:
-                        shutil.copyfileobj(source, copy)
-                    except OSError:
+                        with copy:
+                            shutil.copyfileobj(source, copy)
+                    except BaseException:  # Windows removes only what is closed
                         target.unlink(missing_ok=True)
                         raise
                     return target.name
@@ -167,7 +176,7 @@ class Folder:
     def _document(self, file: str, path: Path, signature: Signature) -> Document:
         pages = readers.read(path, self.max_bytes)
         text = joined(pages)
-        title = readers.title(path, pages, file)
+        title = readers.title(Path(file), pages)
         code = language.detect(text)
         passages = tuple(split(pages, file, title, code))
         silent = tuple(page.place.number for page in pages if page.place.kind == "page" and not page.text.strip())
@@ -176,6 +185,13 @@ class Folder:
 
 def safe(name: str) -> str:
     """The name of a file as every system takes it and the corpus does not ignore it."""
-    bare = _FORBIDDEN.sub("_", name.replace("\\", "/").rpartition("/")[2]).strip(". ~#$")
-    stem, suffix = Path(bare).stem[:MAX_STEM].rstrip(". ") or "document", Path(bare).suffix[:20]
-    return f"{'_' if _RESERVED.match(stem) else ''}{stem}{suffix}"
+    bare = _FORBIDDEN.sub("_", name.replace("\\", "/").rpartition("/")[2]).rstrip(". ~")
+    stem, dot, suffix = bare.rpartition(".") if "." in bare else (bare, "", "")
+    stem = _cut(stem.strip(". ~#$"), MAX_STEM) or "document"
+    whole = f"{'_' if _RESERVED.match(stem) else ''}{stem}{dot}{_cut(suffix, MAX_SUFFIX)}".rstrip(".")
+    return whole if wanted(whole) else f"{whole}_"
+
+
+def _cut(text: str, size: int) -> str:
+    """As many whole characters as fit into so many bytes, and no end that a system drops."""
+    return text.encode()[:size].decode(errors="ignore").rstrip(". ~")

@@ -67,8 +67,9 @@ def scan(corpus: Path) -> Iterator[tuple[str, Listed | Problem]]:
         seen.add(folder)
         try:
             with os.scandir(folder) as listed:
-                wanted = (entry for entry in listed if _wanted(entry.name))
-                entries = sorted(wanted, key=attrgetter("name"), reverse=True)
+                entries = sorted(
+                    (entry for entry in listed if wanted(entry.name)), key=attrgetter("name"), reverse=True
+                )
         except OSError:
             if not prefix:
                 raise CorpusError(
@@ -96,7 +97,7 @@ def extended(path: str, platform: str) -> str:
     return f"\\\\?\\UNC\\{path[2:]}" if path.startswith("\\\\") else f"\\\\?\\{path}"
 
 
-def _wanted(name: str) -> bool:
+def wanted(name: str) -> bool:
     """Whether a name is not one that systems, editors and browsers give to files of their own."""
     lower = name.lower()
     autosaved = lower.startswith("#") and lower.endswith("#")

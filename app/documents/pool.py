@@ -10,8 +10,7 @@ from itertools import islice
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
-from app.documents import wire
-from app.documents.document import NEVER, Document, Limits, Problem, Signature, signature
+from app.documents.document import NEVER, Limits, Outcome, Problem, Signature, signature
 from app.documents.reader import DIED, Batch, Broken, Reader
 
 MOST = 4
@@ -34,8 +33,11 @@ class Pool:
         self._idle = _Idle()
         weakref.finalize(self, _end_elsewhere, self._idle)
 
-    def read(self, batches: Sequence[Batch]) -> Generator[Document | Problem, None, None]:
-        """Files as they come, in any order, without those that are gone; the files of a batch go to one reader."""
+    def read(self, batches: Sequence[Batch]) -> Generator[Outcome, None, None]:
+        """Files as they come, in any order, None for those that are gone and whenever none has come for a second.
+
+        The files of a batch go to one reader.
+        """
         count = min(os.cpu_count() or 1, MOST, len(batches))
         run = _Run(self._idle, self._given)
         threads = [threading.Thread(target=run.work, name="reader", daemon=True) for _ in range(count)]
@@ -48,10 +50,11 @@ class Pool:
             for batch in islice(following, AHEAD * count):
                 run.tasks.put(batch)
             for _ in batches:
-                found = run.next()
+                while not (found := run.next()):
+                    yield None
                 for batch in islice(following, 1):
                     run.tasks.put(batch)
-                yield from (each for each in found if each is not None)
+                yield from found
             whole = True
         finally:
             run.end(count)
@@ -69,20 +72,21 @@ class _Run:
 
     def __init__(self, idle: "_Idle", given: tuple[int, Limits]):
         self.tasks: SimpleQueue[Batch | None] = SimpleQueue()
-        self._done: SimpleQueue[list[wire.Found] | BaseException] = SimpleQueue()
+        self._done: SimpleQueue[list[Outcome] | BaseException] = SimpleQueue()
         self._idle, self._given = idle, given
         self._lock = threading.Lock()
         self._busy: set[Reader] = set()
         self._over = threading.Event()
 
-    def next(self) -> list[wire.Found]:
-        """The next batch that is done."""
-        while True:
-            with suppress(Empty):
-                found = self._done.get(timeout=1)  # Windows lets nobody interrupt a longer wait
-                if isinstance(found, BaseException):
-                    raise found
-                return found
+    def next(self) -> list[Outcome]:
+        """The next batch that is done, empty if there is none within a second."""
+        try:
+            found = self._done.get(timeout=1)  # Windows lets nobody interrupt a longer wait
+        except Empty:
+            return []
+        if isinstance(found, BaseException):
+            raise found
+        return found
 
     def end(self, threads: int) -> None:
         """Let the threads go; what is still being read is not wanted any more."""
@@ -108,8 +112,8 @@ class _Run:
             except BaseException as error:  # who waits for the batch must hear of it
                 self._done.put(error)
 
-    def _read(self, batch: Batch) -> list[wire.Found]:
-        found: list[wire.Found] = []
+    def _read(self, batch: Batch) -> list[Outcome]:
+        found: list[Outcome] = []
         signatures = [_signature(path) for _, path in batch]
         died = -1
         while (at := len(found)) < len(batch) and not self._over.is_set():
@@ -125,7 +129,7 @@ class _Run:
                     found.append(Problem(batch[at][0], reason, *signatures[at]))
         return found
 
-    def _ask(self, batch: Batch, found: list[wire.Found]) -> None:
+    def _ask(self, batch: Batch, found: list[Outcome]) -> None:
         with self._lock:
             if self._over.is_set():
                 return

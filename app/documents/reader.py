@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 
 from app.documents import wire
-from app.documents.document import Limits
+from app.documents.document import Limits, Outcome
 from app.documents.worker import OUT_OF_MEMORY, READY
 from app.settings import ROOT
 
@@ -62,7 +62,7 @@ class Reader:
         """Whether there is reason to ask it."""
         return not self._fault and self._process.poll() is None
 
-    def read(self, batch: Batch, found: list[wire.Found]) -> None:
+    def read(self, batch: Batch, found: list[Outcome]) -> None:
         """Read files, and add each to `found` when it is there; raises Broken, and OSError if it did not start."""
         requests, answers = self._process.stdin, self._process.stdout
         assert requests is not None

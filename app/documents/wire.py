@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import IO, Any, get_args
 
 from app.documents import language
-from app.documents.document import Document, Problem
+from app.documents.document import Document, Outcome, Problem
 from app.documents.pages import Kind, Place
 from app.documents.passages import Passage
 
@@ -22,14 +22,12 @@ MAX_REASON = 1000
 _LENGTHS = struct.Struct("!II")
 _KINDS = get_args(Kind)
 
-Found = Document | Problem | None
-
 
 class Oversize(ValueError):
     """More text than is allowed."""
 
 
-def send(stream: IO[bytes], found: Found) -> None:
+def send(stream: IO[bytes], found: Outcome) -> None:
     """Write what was found in one file; the name of the file is known to who asked."""
     text = ""
     head: list[Any] = []
@@ -45,7 +43,7 @@ def send(stream: IO[bytes], found: Found) -> None:
     stream.flush()
 
 
-def receive(stream: IO[bytes], file: str, max_text: int) -> Found:
+def receive(stream: IO[bytes], file: str, max_text: int) -> Outcome:
     """The same, read; raises EOFError, and ValueError for what no reader sends (Oversize if it is too much)."""
     first, second = _LENGTHS.unpack(_exactly(stream, _LENGTHS.size))
     if first > MAX_HEAD or second > max_text:

@@ -46,6 +46,20 @@ def retrieval(
     show(result, as_json, (line for row in result["rows"] for line in _table(row)))
 
 
+@bench.command()
+def corpus(
+    quick: Annotated[bool, typer.Option("--quick", help="Few and small files, for a first look.")] = False,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Measure how fast files are read beside bare libraries, indexed, and found when they have changed."""
+    from app.evaluation import bench_corpus as benchmark
+
+    with errors(verbose):
+        result = benchmark.bench_corpus(benchmark.QUICK if quick else benchmark.Size(), tell)
+    show(result, as_json, benchmark.table(result))
+
+
 def _table(row: dict[str, Any]) -> list[str]:
     head = f"{row['passages']} passages, 10 hits{'p50 ms':>17}{'p95 ms':>10}{'build s':>10}{'MB':>10}"
     keys = ("p50_ms", "p95_ms", "build_s", "rss_mb")

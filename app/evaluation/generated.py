@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -48,6 +49,17 @@ def passages(count: int, seed: int = 0) -> list[str]:
     words = {number: _word(number) for number in set(numbers)}
     ends = np.cumsum(lengths).tolist()
     return [_sentences([words[number] for number in numbers[start:end]]) for start, end in pairwise([0, *ends])]
+
+
+def folder(path: Path, count: int, sections: int) -> int:
+    """Markdown files of so many sections of one passage each, a hundred in a folder; the bytes of all."""
+    texts, written = passages(count), 0
+    for number, first in enumerate(range(0, count, sections)):
+        file = path / f"{number // 100:03}" / f"{number:05}.md"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        parts = [f"## Section {at}\n\n{text}\n" for at, text in enumerate(texts[first : first + sections], 1)]
+        written += file.write_text("\n".join(parts), encoding="utf-8")
+    return written
 
 
 def longer(texts: Sequence[str], count: int, seed: int = 0) -> list[str]:

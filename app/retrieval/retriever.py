@@ -8,27 +8,28 @@ import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import count
 from pathlib import Path
 
-from app.documents.document import Document, Problem
+from app.documents.document import Document, Outcome
 from app.documents.folder import Difference, Folder
 from app.errors import CorpusError, DamagedIndex
+from app.retrieval.parts import parts
 from app.retrieval.search import Exchange, Found, search
 from app.retrieval.snapshot import Snapshot
 from app.retrieval.store import Store, Writer
 
 logger = logging.getLogger(__name__)
 
-SHOWN_SECONDS = 1.0
-"""After which what has been read is searchable while the rest is read; then after twice as long, and so on."""
-
 WAIT_SECONDS = 0.5
 """For another process that reads what this one knows nothing of, before looking what it has brought so far."""
+
+
+TELLING = 0.05
+"""Share of the files from which on what they took tells how long the others will take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,8 @@ class Reading:
     seconds_left: float
 
     def __str__(self) -> str:
-        left = f", about {self.seconds_left:.0f} s left" if self.seconds_left >= 1 else ""
+        told = self.seconds_left >= 1 and self.done >= TELLING * self.total
+        left = f", about {self.seconds_left:.0f} s left" if told else ""
         return f"{self.done:,} of {self.total:,} new files read{left}"
 
 
@@ -144,7 +146,7 @@ class Retriever:
         """What is new put into the index, part by part."""
         gone = difference.gone
         with closing(self._read(difference, snapshot, progress)) as results:
-            for part in _parts(results):
+            for part in parts(results):
                 snapshot = self._snapshot = Snapshot(writer.change(part, gone))
                 gone = frozenset()
         return Snapshot(writer.change((), gone)) if gone else snapshot
@@ -160,13 +162,17 @@ class Retriever:
 
     def _read(
         self, difference: Difference, snapshot: Snapshot, progress: Progress | None
-    ) -> Generator[Document | Problem, None, None]:
-        """What is to be read, read as it is asked for, without problems that are known."""
-        begun, passages, total = time.monotonic(), 0, len(difference.changed)
+    ) -> Generator[Outcome, None, None]:
+        """What is to be read, read as it is asked for, without problems that are known; None for a pause."""
+        begun, passages, done, total = time.monotonic(), 0, 0, len(difference.changed)
         if progress is not None:
             progress(Reading(0, total, 0, 0.0))
-        with closing(self.folder.read_all(difference.changed)) as results:
-            for done, result in enumerate(results, 1):
+        with closing(self.folder.read_on(difference.changed)) as results:
+            for result in results:
+                if result is None:
+                    yield None
+                    continue
+                done += 1
                 if isinstance(result, Document):
                     passages += len(result.passages)
                 if progress is not None:
@@ -174,20 +180,6 @@ class Retriever:
                     progress(Reading(done, total, passages, left))
                 if result != snapshot.problems.get(result.file):
                     yield result
-
-
-def _parts(results: Iterator[Document | Problem]) -> Iterator[Iterator[Document | Problem]]:
-    """The results in parts, each of which takes twice as long to come as the one before it."""
-
-    def part(first: Document | Problem, until: float) -> Iterator[Document | Problem]:
-        yield first
-        while time.monotonic() < until and (following := next(results, None)) is not None:
-            yield following
-
-    for doubled in count():
-        if (first := next(results, None)) is None:
-            return
-        yield part(first, time.monotonic() + SHOWN_SECONDS * 2**doubled)
 
 
 def _name(folder: Folder) -> str:

@@ -76,8 +76,8 @@ class Sync:
         self.start()
         with self._changed:
             asked = self._look()
-            self._changed.wait_for(lambda: self._done >= asked, PATIENCE_SECONDS)
-            self._changed.wait_for(lambda: self._done >= asked or self._some_ready())
+            self._changed.wait_for(lambda: self._done >= asked or self._over.is_set(), PATIENCE_SECONDS)
+            self._changed.wait_for(lambda: self._done >= asked or self._over.is_set() or self._some_ready())
             if self._done >= asked and self._error is not None:
                 raise self._error
         return self._retriever.latest()
@@ -128,7 +128,7 @@ class Sync:
         folder = self._retriever.folder.path
         while not self._over.wait(0 if _identity(folder) else POLL_SECONDS):
             watched, looked = _identity(folder), 0.0
-            with suppress(OSError):  # it is gone, or the system watches no more folders
+            with suppress(OSError, RuntimeError):  # it is gone, or the system watches no more folders
                 for changes in watch(folder, watch_filter=None, stop_event=self._over, **_WATCHING):
                     if changes or time.monotonic() - looked > max(POLL_SECONDS, 100 * self._took):
                         looked = time.monotonic()

@@ -1,14 +1,15 @@
 """A conversation in one browser tab: its exchanges, its turns on the screen, and what happens when the tab is gone."""
 
 import asyncio
-import functools
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from typing import Any
 
 import chainlit as cl
+from chainlit.element import Element
 from chainlit.session import WebsocketSession
 
 from app.answering.ledger import Prices
@@ -16,7 +17,8 @@ from app.answering.pipeline import Assistant
 from app.answering.turn import Exchange, Mode, Turn, mode
 from app.errors import EscalatorError
 from app.settings import Dial, load
-from app.ui import ledger
+from app.ui import ledger, panel
+from app.ui.dropped import Dropped
 from app.ui.view import TurnView
 
 log = logging.getLogger(__name__)
@@ -25,7 +27,7 @@ GONE_SECONDS = 10.0
 """After so long without its browser a turn is cancelled; a reload or a dropped connection takes less."""
 
 
-@functools.cache
+@cache
 def assistant() -> Assistant:
     """The assistant that all conversations of this process share; raises SettingsError until the settings are right."""
     return Assistant(load())
@@ -35,7 +37,7 @@ def assistant() -> Assistant:
 class _Asked:
     """A question in its place in the conversation, and what stands of its answer."""
 
-    question: str
+    turn: Turn
     view: TurnView
     text: str = ""
 
@@ -45,9 +47,10 @@ class Conversation:
 
     def __init__(self) -> None:
         self.dial: Dial | None = None
+        self._dropped = Dropped()
         self._asked: list[_Asked] = []
         self._by_message: dict[str, _Asked] = {}
-        self._farewells: set[asyncio.Task[None]] = set()
+        self._behind: set[asyncio.Task[None]] = set()
 
     @classmethod
     def current(cls) -> "Conversation":
@@ -58,12 +61,21 @@ class Conversation:
             cl.user_session.set("conversation", found)
         return found
 
-    async def ask(self, question: str, named: str | None) -> None:
-        """Answer a question on the screen, in the mode of this name."""
+    def begin(self, assistant: Assistant) -> None:
+        """The page is there: tell it from now on how far reading the corpus is."""
+        self._do_behind(panel.follow(assistant.searching))
+
+    async def ask(self, question: str, named: str | None, files: Sequence[Element] = ()) -> None:
+        """Answer a question on the screen, in the mode of this name, after reading the files that came with it."""
 
         async def work(assistant: Assistant) -> None:
-            turn = Turn(question, self._history(), mode(named), self.dial)
-            asked = _Asked(question, TurnView(assistant.settings))
+            brought = await self._dropped.take(files, assistant.searching)
+            await self._dropped.offer(brought, question.strip())
+            if files and not question.strip():
+                return
+            documents = self._dropped.documents
+            turn = Turn(question, self._history(), mode(named), self.dial, brought=tuple(brought), dropped=documents)
+            asked = _Asked(turn, TurnView(assistant.settings, partial(self._dropped.path, assistant.settings.corpus)))
             self._asked.append(asked)
             await self._run(assistant, turn, asked)
 
@@ -73,7 +85,8 @@ class Conversation:
         """Have the question of an earlier answer answered in another mode; what is there is not asked for again."""
         if (asked := self._by_message.get(message)) is None:
             return
-        turn = Turn(asked.question, self._history(asked), as_mode, self.dial, asked.view.answer)
+        earlier = asked.view.answer
+        turn = replace(asked.turn, history=self._history(asked), mode=as_mode, dial=self.dial, earlier=earlier)
         await self._said(lambda assistant: self._run(assistant, turn, asked))
 
     async def keep_draft(self, message: str) -> None:
@@ -87,10 +100,14 @@ class Conversation:
 
         await self._said(work)
 
+    async def keep_file(self, button: cl.Action) -> None:
+        """Copy the file that this button stands for into the corpus."""
+        await self._said(lambda assistant: self._dropped.keep(button, assistant.searching))
+
     def _history(self, before: _Asked | None = None) -> tuple[Exchange, ...]:
         """What was asked and answered, up to a question."""
         end = len(self._asked) if before is None else self._asked.index(before)
-        return tuple(Exchange(asked.question, asked.text) for asked in self._asked[:end] if asked.text)
+        return tuple(Exchange(asked.turn.question, asked.text) for asked in self._asked[:end] if asked.text)
 
     def _stands(self, asked: _Asked) -> None:
         """Remember what stands on the screen, for the models and for the buttons."""
@@ -100,9 +117,12 @@ class Conversation:
 
     def left(self, session: WebsocketSession) -> None:
         """The browser is gone: cancel its turn unless it comes back in time, at once if a new chat was begun."""
-        task = asyncio.create_task(self._cancel_if_gone(session, session.socket_id))
-        self._farewells.add(task)
-        task.add_done_callback(self._farewells.discard)
+        self._do_behind(self._cancel_if_gone(session, session.socket_id))
+
+    def _do_behind(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._behind.add(task)
+        task.add_done_callback(self._behind.discard)
 
     async def _said(self, work: Callable[[Assistant], Awaitable[None]]) -> None:
         """Run a turn; whatever goes wrong is said in the chat."""

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -87,6 +88,7 @@ def install() -> None:
     """Put the guard before Chainlit's server and take the foreign links out of its page; once per process."""
     import chainlit.server as server
     from chainlit.config import config
+    from chainlit.session import BaseSession
 
     if getattr(server, "escalator_guard", False):  # `chainlit run -w` runs main.py again
         return
@@ -95,7 +97,15 @@ def install() -> None:
         "get_html_template": lambda root_path: FOREIGN_LINK.sub("", original(root_path)),
         "escalator_guard": True,
     }
+    persist = BaseSession.persist_file
+
+    async def persist_file(self: BaseSession, *given: Any, **named: Any) -> Any:
+        if named.get("content") == b"":  # which Chainlit ends with a traceback
+            raise HTTPException(400, "it is empty")
+        return await persist(self, *given, **named)
+
     vars(server).update(changed)
+    BaseSession.persist_file = persist_file  # type: ignore[method-assign]
     server.app.add_middleware(Guard, loopback_only=lambda: config.run.host in LOOPBACK)
     for chatty in ("httpx", "httpx2", "watchfiles"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

@@ -20,9 +20,8 @@ def name(item: Evidence) -> str:
     return f"[{item.number}] {item.file}, {label}"
 
 
-async def element(item: Evidence, corpus: Path, found: Found | None = None) -> Element:
-    """A source to open: a PDF at its page, anything else as the passage, with why it was found."""
-    path = corpus / item.file
+async def element(item: Evidence, path: Path, found: Found | None = None) -> Element:
+    """A source to open: a PDF, which lies at this path, at its page, anything else as the passage, with its why."""
     if item.place.kind == "page" and path.suffix.lower() == ".pdf" and await asyncio.to_thread(path.is_file):
         return cl.Pdf(name=name(item), path=str(path), page=item.place.number, display="page")
     hit = next((hit for hit in found.hits if _within(hit.passage, item)), None) if found else None

@@ -1,7 +1,9 @@
 """One turn on the screen: its events as Chainlit's steps, messages and elements. It decides nothing."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import chainlit as cl
 
@@ -21,6 +23,7 @@ from app.answering.events import (
     Token,
 )
 from app.answering.turn import Answer, Attempt
+from app.checkup import count
 from app.settings import Settings
 from app.ui import buttons, ledger, sources, steps
 from app.ui.comparison import Comparison
@@ -30,9 +33,11 @@ from app.ui.stream import Stream
 class TurnView:
     """Shows the events of one turn, and of the turns that its buttons begin, in the order in which they come."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, path: Callable[[str], Path]) -> None:
+        """`path` tells where a document lies."""
         self.answer: Answer | None = None
         self._settings = settings
+        self._path = path
         self._search: cl.Step | None = None
         self._steps: dict[int, cl.Step] = {}
         self._streams: dict[int, Stream] = {}
@@ -128,8 +133,9 @@ class TurnView:
 
     async def _retrieved(self, event: Retrieved) -> None:
         files = len({item.file for item in event.evidence})
-        passages = f"{_count(len(event.evidence), 'passage')} in {_count(files, 'document')}" if files else "nothing"
-        unread = f" · {_count(len(event.problems), 'file')} not read" if event.problems else ""
+        passages = f"{count(len(event.evidence), 'passage')} in {count(files, 'document')}" if files else "nothing"
+        unread = f" · {count(len(event.problems), 'file')} not read" if event.problems else ""
+        unread += f" · {event.reading}" if event.reading else ""
         if self._search is None and self.answer is not None and len(event.evidence) > len(self.answer.evidence):
             self._search = await steps.begin("Searching wider", "search")
         if self._search is not None:
@@ -225,7 +231,7 @@ class TurnView:
         for item in listed:  # one by one: sent together they come in any order
             if sources.name(item) not in sent:
                 sent.add(sources.name(item))
-                element = await sources.element(item, self._settings.corpus, answer.found)
+                element = await sources.element(item, self._path(item.file), answer.found)
                 await element.send(for_id=message.id)
         await message.remove_actions()
         message.actions = [buttons.button(name, message.id) for name in offered]
@@ -242,7 +248,3 @@ class TurnView:
         if self._comparison is not None and kept.role != "extractive":
             return self._compared()
         return self._streams[kept.id].message if kept.id in self._streams else None
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -1,12 +1,20 @@
 """The corpus folder: what is read, what is named as a problem, what is ignored, and what is named as changed."""
 
 import os
+import re
+import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import IO
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from app.documents import readers
-from app.documents.folder import Difference, Document, Folder, Problem
+from app.documents.folder import Difference, Document, Folder, Problem, safe
+from app.documents.listing import wanted
 from app.documents.pages import Page
 from app.documents.readers import Format
 from app.errors import CorpusError
@@ -282,3 +290,115 @@ def test_a_name_that_is_no_text_is_a_problem_that_can_be_shown(corpus: Path) -> 
         pytest.skip("this file system refuses such names")
     (problem,) = known(Folder(corpus, MB)).values()
     assert problem == Problem("caf?.md", "its name holds bytes that are no text; rename it")
+
+
+# What is put into the folder
+
+RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³]) *(\.|$)", re.IGNORECASE)
+
+
+@settings(deadline=None)
+@given(
+    st.one_of(
+        st.text(max_size=400),
+        st.text("aé漢😀 .~#$_/\\:", max_size=300),
+        st.builds(
+            "{}{}{}".format,
+            st.sampled_from(
+                ["con", "NUL", "com1", "LPT¹", "conin$", "aux ", ".", "~$", "#", "", "a" * 300, "漢" * 300]
+            ),
+            st.sampled_from(["", ".", " ", ".b", "#", "~"]),
+            st.sampled_from([".md", ".pdf", ".tmp", ".part", ".ini", "", ".", " ", ".markdown", f".{'x' * 60}"]),
+        ),
+        st.sampled_from(["Thumbs.db", "desktop.ini", ".DS_Store", "C:\\a\\b.md", "../../etc/passwd", "\ud800.md"]),
+    )
+)
+def test_a_safe_name_is_one_that_every_system_takes_and_the_corpus_does_not_ignore(name: str) -> None:
+    found = safe(name)
+    assert found
+    assert not RESERVED.match(found)
+    assert not re.search(r'[\x00-\x1f\x7f<>:"/\\|?*]', found)
+    assert found[-1] not in ". "
+    assert found[0] not in ". "
+    assert len(f"{found} (1000000)".encode()) <= 255
+    assert safe(found) == found
+
+
+@settings(deadline=None)
+@given(st.text(max_size=300), st.sampled_from([".md", ".pdf", ".docx", ".PDF", ".ipynb", ".xhtml"]))
+def test_a_safe_name_keeps_its_ending_and_is_listed(name: str, suffix: str) -> None:
+    found = safe(name + suffix)
+    assert Path(found).suffix == suffix
+    assert wanted(found)
+
+
+@pytest.mark.parametrize(
+    "name", ["Minutes 2024-05.pdf", "Bericht für März.docx", "a.b.c.md", "#1 guide.md", "漢字.txt"]
+)
+def test_a_good_name_hardly_changes(name: str) -> None:
+    assert safe(name) == name.removeprefix("#")
+
+
+@pytest.mark.parametrize("name", ["notes.tmp", "Thumbs.db", "desktop.ini", "movie.part"])
+def test_what_would_be_ignored_gets_a_name_that_is_listed_and_named(corpus: Path, tmp_path: Path, name: str) -> None:
+    folder = Folder(corpus, MB)
+    kept = folder.keep(put(tmp_path, "upload"), name)
+    assert list(problems(folder)) == [kept]
+
+
+def test_a_file_is_kept_beside_those_of_the_same_name_and_over_none(corpus: Path, tmp_path: Path) -> None:
+    folder = Folder(corpus, MB)
+    put(corpus, "a.md", "there before")
+    names = [folder.keep(put(tmp_path, f"upload{number}", f"number {number}"), "a.md") for number in range(3)]
+    assert names == ["a (2).md", "a (3).md", "a (4).md"]
+    texts = {path.name: path.read_text(encoding="utf-8") for path in corpus.iterdir()}
+    assert texts == {"a.md": "there before"} | {name: f"number {at}" for at, name in enumerate(names)}
+
+
+def test_files_that_are_kept_at_the_same_time_get_names_of_their_own(corpus: Path, tmp_path: Path) -> None:
+    folder, together = Folder(corpus, MB), threading.Barrier(8)
+    sources = [put(tmp_path, f"upload{number}", f"number {number}" * 1000) for number in range(8)]
+
+    def keep(source: Path) -> str:
+        together.wait()
+        return folder.keep(source, "a.md")
+
+    with ThreadPoolExecutor(8) as pool:
+        names = list(pool.map(keep, sources))
+    assert sorted(names) == sorted(["a.md", *(f"a ({number}).md" for number in range(2, 9))])
+    for source, name in zip(sources, names, strict=True):
+        assert (corpus / name).read_bytes() == source.read_bytes()
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_a_copy_that_fails_leaves_no_half_file(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    closed = []
+
+    def fail(source: IO[bytes], copy: IO[bytes]) -> None:
+        copy.write(source.read(3))
+        closed.append(copy)
+        raise error
+
+    unlink = Path.unlink
+
+    def unlinked(self: Path, *, missing_ok: bool = False) -> None:
+        assert all(copy.closed for copy in closed), "Windows removes no open file"
+        unlink(self, missing_ok=missing_ok)
+
+    monkeypatch.setattr(shutil, "copyfileobj", fail)
+    monkeypatch.setattr(Path, "unlink", unlinked)
+    expected = CorpusError if isinstance(error, OSError) else KeyboardInterrupt
+    with pytest.raises(expected) as told:
+        Folder(corpus, MB).keep(put(tmp_path, "upload"), "a.md")
+    if isinstance(error, OSError):
+        assert "No space left on device" in str(told.value)
+        assert "Free some space" in str(told.value)
+    assert list(corpus.iterdir()) == []
+
+
+def test_what_cannot_be_copied_is_told_with_the_name_it_came_under(corpus: Path, tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match=r"^minutes\.pdf cannot be copied into "):
+        Folder(corpus, MB).keep(tmp_path / "none", "minutes.pdf")
+    assert list(corpus.iterdir()) == []

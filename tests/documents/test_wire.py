@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.documents import wire
-from app.documents.document import Document, Problem
+from app.documents.document import Document, Outcome, Problem
 from app.documents.pages import Page, Place, joined
 from app.documents.passages import split
 
@@ -31,7 +31,7 @@ def documents(draw: st.DrawFn) -> Document:
 PROBLEMS = st.builds(Problem, st.just("a.md"), TEXT, st.integers(-1, 2**40), st.integers(-(2**40), 2**62))
 
 
-def received(data: bytes) -> wire.Found:
+def received(data: bytes) -> Outcome:
     return wire.receive(BytesIO(data), "a.md", MOST)
 
 
@@ -40,7 +40,7 @@ def framed(head: bytes, text: bytes = b"hi") -> bytes:
 
 
 @given(st.lists(st.one_of(documents(), PROBLEMS, st.none()), max_size=3))
-def test_what_is_sent_is_received(everything: list[wire.Found]) -> None:
+def test_what_is_sent_is_received(everything: list[Outcome]) -> None:
     stream = BytesIO()
     for found in everything:
         wire.send(stream, found)

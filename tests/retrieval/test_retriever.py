@@ -13,18 +13,26 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from app import state
-from app.documents import readers
+from app.documents import reader, readers
+from app.documents.document import Document
 from app.documents.folder import Folder
 from app.errors import CorpusError
-from app.retrieval import store
+from app.retrieval import parts, store
+from app.retrieval.health import Health
 from app.retrieval.retriever import Retriever
 from app.retrieval.search import search
 from app.retrieval.snapshot import Snapshot
 from app.settings import ROOT
+from tests.support import bad_readers
+from tests.support.corpora import document
+from tests.support.placeholders import put_away
+from tests.support.waiting import until
 
 MB = 1_000_000
 WORDS = "library garden tomato river winter bridge castle market harbour station theatre museum school forest".split()
@@ -441,7 +449,9 @@ CHILD = """
 
     readers.read = read
     retriever = Retriever(Folder(corpus, 1_000_000), state)
-    retriever.refresh()
+    snapshot = retriever.refresh()
+    if mode == "answer":
+        print(*snapshot.documents, retriever.unread)
     number = 0
     while mode == "forever":
         (corpus / f"{number % 7}.md").write_text(f"The library number {number}", encoding="utf-8")
@@ -508,7 +518,120 @@ def test_a_writer_killed_at_any_moment_leaves_a_sound_index(home: Home, seed: in
     assert left == {segment.name for segment, _ in retriever.latest().generation.segments}
 
 
+def test_what_is_read_is_searchable_in_all_processes_while_the_rest_is_read(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notes = tmp_path / "notes"
+    notes.mkdir()
+    monkeypatch.setenv("TEST_READERS_NOTES", str(notes))
+    monkeypatch.setattr(reader, "READER", (sys.executable, "-P", "-X", "utf8", "-m", "tests.support.bad_readers"))
+    monkeypatch.setattr(readers, "SUFFIXES", bad_readers.formats())
+    monkeypatch.setattr(parts, "SHOWN_SECONDS", 0.0)
+    home.put("a.md", "The library")
+    home.put("b.wait", "takes its time")
+    home.put("c.wait", "takes its time")
+    retriever = home.retriever()
+    with ThreadPoolExecutor(1) as pool:
+        whole = pool.submit(retriever.refresh)
+        try:
+            assert until(lambda: retriever.ready is not None and "a.md" in retriever.ready.documents)
+            assert retriever.ready is not None
+            assert [hit.passage.file for hit in search(retriever.ready.index, "library", k=5).hits] == ["a.md"]
+            with start(home, "answer") as other:
+                assert other.communicate(timeout=60)[0].split() == ["a.md", "2"]
+            assert not whole.done()
+        finally:
+            (notes / "go").touch()
+        assert list(whole.result(60).documents) == ["a.md", "b.wait", "c.wait"]
+    assert retriever.unread == 0
+
+
+def test_a_folder_that_never_pauses_is_put_in_force_in_parts_each_twice_as_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = iter(range(10_000))
+    monkeypatch.setattr(parts, "time", SimpleNamespace(monotonic=lambda: next(now)))
+    monkeypatch.setattr(parts, "SHOWN_SECONDS", 4)
+    results: list[Document | None] = [document(f"{number}", ["aa"]) for number in range(60)]
+    results[10:10] = [None, None]
+    found = [[each.file for each in part] for part in parts.parts(iter(results))]
+    assert [int(file) for part in found for file in part] == list(range(60))
+    sizes = [len(part) for part in found]
+    assert sizes[:3] == [5, 7, 17]  # the pauses are in the second one
+    assert len(sizes) == 4
+
+
 # Damage and refusals
+
+
+def hold(patch: pytest.MonkeyPatch, name: str) -> None:
+    """As on Windows, where another program has the file of this name open for itself."""
+    real = Path.open
+
+    def opened(self: Path, *given: Any, **named: Any) -> Any:
+        return refused() if self.name == name else real(self, *given, **named)
+
+    patch.setattr(Path, "open", opened)
+
+
+def test_a_file_held_by_another_program_keeps_its_old_text_and_is_named_until_it_is_free(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.put("a.md", "The library is old.")
+    retriever = home.retriever()
+    retriever.refresh()
+    with monkeypatch.context() as patch:
+        home.put("a.md", "The castle is new.")
+        hold(patch, "a.md")
+        for each in (retriever, home.retriever()):
+            assert files(each, "library") == ["a.md"]
+            assert files(each, "castle") == []
+            problem = each.latest().problems["a.md"]
+            assert (problem.passing, "close it in other programs" in problem.reason) == (True, True)
+            (file,) = Health(each.latest()).files
+            assert (file.name, file.state, file.reason) == ("a.md", "outdated", problem.reason)
+        assert retriever.refresh() is retriever.refresh()
+    assert files(retriever, "castle") == ["a.md"]
+    assert files(retriever, "library") == []
+    assert retriever.latest().problems == {}
+
+
+def test_a_file_held_by_another_program_that_is_deleted_then_is_gone(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = home.put("a.md", "The library is old.")
+    retriever = home.retriever()
+    retriever.refresh()
+    with monkeypatch.context() as patch:
+        home.put("a.md", "The castle is new.")
+        hold(patch, "a.md")
+        retriever.refresh()
+    path.unlink()
+    snapshot = retriever.refresh()
+    assert (dict(snapshot.documents), dict(snapshot.problems)) == ({}, {})
+
+
+def test_a_file_that_went_to_the_cloud_stays_searchable_and_is_read_when_it_has_changed_and_is_back(
+    home: Home, monkeypatch: pytest.MonkeyPatch, reads: Counter[str]
+) -> None:
+    home.put("a.md", "The library is old.")
+    home.put("b.md", "The castle is old.")
+    retriever = home.retriever()
+    retriever.refresh()
+    with monkeypatch.context() as patch:
+        put_away(patch, "a.md")
+        home.put("b.md", "The castle is new.")
+        put_away(patch, "b.md")
+        for each in (retriever, home.retriever()):
+            snapshot = each.refresh()
+            assert files(each, "library") == ["a.md"]
+            assert list(snapshot.problems) == ["b.md"]
+            assert "in the cloud only" in snapshot.problems["b.md"].reason
+        assert retriever.refresh() is retriever.refresh()
+        assert reads == {"a.md": 1, "b.md": 1}
+    assert files(retriever, "castle new") == ["b.md"]
+    assert retriever.latest().problems == {}
+    assert reads == {"a.md": 1, "b.md": 2}
 
 
 def garble(home: Home, how: str) -> None:

@@ -78,6 +78,14 @@ def expand(_: bytes) -> list[Page]:
     return [Page("word " * 600_000, PAGE[0].place)]
 
 
+def wait(_: bytes) -> list[Page]:
+    """Until the test lets it go on, by a file "go" beside the notes."""
+    note("busy")
+    while not (Path(os.environ["TEST_READERS_NOTES"]) / "go").exists():
+        time.sleep(0.01)
+    return PAGE
+
+
 def chat(_: bytes) -> list[Page]:
     """Prints, and asks for input, as careless libraries do."""
     print("The text of the document")
@@ -124,6 +132,7 @@ FORMATS = {
     ".half": say(wire._LENGTHS.pack(1000, 1000) + b"["),
     ".expand": expand,
     ".chat": chat,
+    ".wait": wait,
     ".tell": tell,
     ".spoil": LATE.spoil,
     ".suffer": LATE.suffer,

@@ -11,7 +11,7 @@ import time
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -189,7 +189,16 @@ class Chat:
         """Lose the connection."""
         await self._socket.disconnect()
 
-    async def send(self, question: str, mode: str | None = None) -> None:
+    async def upload(self, name: str, content: bytes, mime: str = "application/octet-stream") -> dict[str, Any]:
+        """Drop a file into the composer; what the server says of it, which goes with the next question."""
+        form = aiohttp.FormData()
+        form.add_field("file", content, filename=name, content_type=mime)
+        url = f"{self.url}/project/file?session_id={self.session}"
+        async with self._http.post(url, data=form) as response:
+            said: dict[str, Any] = await response.json()
+            return said
+
+    async def send(self, question: str, mode: str | None = None, files: Sequence[dict[str, Any]] = ()) -> None:
         """Ask, without waiting for anything."""
         message = {
             "id": str(uuid.uuid4()),
@@ -200,12 +209,14 @@ class Chat:
             "createdAt": datetime.now(UTC).isoformat(),
             "modes": {"mode": mode} if mode else None,
         }
-        await self._socket.emit("client_message", {"message": message, "fileReferences": []})
+        await self._socket.emit("client_message", {"message": message, "fileReferences": list(files)})
 
-    async def ask(self, question: str, mode: str | None = None, seconds: float = 20) -> Row:
+    async def ask(
+        self, question: str, mode: str | None = None, seconds: float = 20, files: Sequence[dict[str, Any]] = ()
+    ) -> Row:
         """Ask and wait for the end of the turn; the last message of the assistant."""
         before = self._turns
-        await self.send(question, mode)
+        await self.send(question, mode, files)
         await self.until(lambda: self._turns > before, seconds)
         return self.answers[-1]
 
@@ -225,10 +236,19 @@ class Chat:
     async def press(self, action: dict[str, Any]) -> None:
         """Press a button under a message, and wait for the end of what it does."""
         before = self._turns
+        await self.call(action)
+        await self.until(lambda: self._turns > before)
+
+    async def call(self, action: dict[str, Any]) -> Any:
+        """Have an action done, as an element of the page does; what it answers."""
         body = {"sessionId": self.session, "action": action}
         async with self._http.post(f"{self.url}/project/action", json=body) as response:
             assert response.status == 200, await response.text()
-        await self.until(lambda: self._turns > before)
+            return (await response.json())["response"]
+
+    async def tell(self, message: str) -> None:
+        """Send what a script of the page posts to its window."""
+        await self._socket.emit("window_message", message)
 
     async def content(self, element: dict[str, Any]) -> bytes:
         """What opens when an element is clicked."""

@@ -11,6 +11,7 @@ import pytest
 from reportlab.pdfgen.canvas import Canvas
 
 from app.ui.conversation import GONE_SECONDS
+from app.ui.panel import LIST
 from tests.support import scripted
 from tests.support.chat import App, Chat, Row, free_port, running, served
 from tests.support.runtime import held
@@ -485,6 +486,9 @@ async def test_files_that_cannot_be_read_are_named_in_the_search_step(without_mo
     writer.encrypt("secret", algorithm="RC4-128")
     writer.write(without_models.corpus / "locked.pdf")
     async with Chat(without_models.url) as chat:
+        async with asyncio.timeout(20):
+            while len((await chat.call({"name": LIST, "payload": {}}))["files"]) < 3:  # noqa: ASYNC110 - it is read
+                await asyncio.sleep(0.05)
         answer = await chat.ask("When does the ferry leave?")
 
         [search] = chat.steps

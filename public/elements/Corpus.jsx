@@ -1,0 +1,58 @@
+// What is in the folder of documents: asks app/ui/panel.py for it, with what is typed into the filter.
+import { useEffect, useState } from 'react';
+import { Input } from '@/components/ui/input';
+import { Progress } from '@/components/ui/progress';
+
+const TYPING_MS = 150;
+const AGAIN_MS = 2000;
+
+export default function Corpus() {
+  const [corpus, setCorpus] = useState(null);
+  const [filter, setFilter] = useState('');
+
+  useEffect(() => {
+    let over = false;
+    const ask = async () => {
+      const { response } = await callAction({ name: 'corpus', payload: { filter } });
+      if (!over && response) setCorpus(response);
+    };
+    const first = setTimeout(ask, corpus ? TYPING_MS : 0);
+    const again = setInterval(ask, AGAIN_MS);
+    return () => {
+      over = true;
+      clearTimeout(first);
+      clearInterval(again);
+    };
+  }, [filter]);
+
+  if (!corpus) return <p className="text-sm text-muted-foreground">…</p>;
+  return (
+    <section className="corpus flex flex-col gap-3 p-1 text-sm break-words" aria-label="The folder of documents">
+      <p className="text-xs text-muted-foreground break-all">{corpus.folder}</p>
+      {corpus.error && <p role="alert">{corpus.error}</p>}
+      <ul>{corpus.facts.map((fact) => <li key={fact}>{fact}</li>)}</ul>
+      {corpus.reading && (
+        <div>
+          <Progress value={corpus.reading.percent} aria-label="Reading your documents" />
+          <p className="pt-1">{corpus.reading.text}</p>
+        </div>
+      )}
+      <Input
+        value={filter}
+        onChange={(event) => setFilter(event.target.value)}
+        placeholder="Part of a name, a language, “not read” …"
+        aria-label="Show only files with"
+      />
+      <ul className="flex flex-col gap-2" aria-label="Files">
+        {corpus.files.map((file) => (
+          <li key={file.name} className="border-t pt-2">
+            <div className="font-medium break-all">{file.name}</div>
+            <div className="text-xs text-muted-foreground">{file.facts}</div>
+            {file.notes.map((note) => <div key={note} className="corpus-note">{note}</div>)}
+          </li>
+        ))}
+      </ul>
+      <p role="status" className="text-xs text-muted-foreground">{corpus.more}</p>
+    </section>
+  );
+}

@@ -1,0 +1,96 @@
+"""Documents in a real browser: dropped into a chat, listed beside it, and read while somebody looks on."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+from reportlab.pdfgen.canvas import Canvas
+
+from app.settings import ROOT
+from tests.browser.test_browser import ask, browser, fits, shot, sink, source, tab
+from tests.support.chat import App, running
+
+pytestmark = pytest.mark.browser
+
+__all__ = ["browser", "sink"]  # fixtures
+
+SIZES = pytest.mark.parametrize(("width", "theme"), [(390, "dark"), (1200, "light")])
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    return shutil.copytree(ROOT / "corpus", tmp_path / "corpus")
+
+
+@pytest.fixture
+def app(tmp_path: Path, corpus: Path) -> Iterator[App]:
+    with running(tmp_path, corpus) as running_app:
+        yield running_app
+
+
+def open_panel(page: Page) -> None:
+    """As somebody without a mouse does."""
+    page.locator('#header a[href="#documents"]').focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("Files", exact=True)).to_be_visible(timeout=30_000)
+
+
+def inside(page: Page, name: str) -> None:
+    """Nothing of the panel is wider than it."""
+    fits(page, name)
+    assert page.locator(".corpus").evaluate("each => each.scrollWidth <= each.clientWidth + 1"), name
+
+
+@SIZES
+def test_a_dropped_pdf_answers_opens_and_is_kept(
+    app: App, browser: Browser, tmp_path: Path, width: int, theme: str
+) -> None:
+    canvas = Canvas(str(tmp_path / "plan.pdf"))
+    canvas.drawString(72, 700, "The harbour crane lifts forty tonnes.")
+    canvas.save()
+    with tab(browser, app, width=width, height=844, theme=theme) as page:
+        expect(page.locator("#mode-picker-trigger-mode")).to_be_visible(
+            timeout=30_000
+        )  # connected, without which nothing is taken
+        page.locator("#upload-button-input").set_input_files(tmp_path / "plan.pdf")
+        expect(page.locator("#attachments")).to_contain_text("plan.pdf")
+        ask(page, "What does the harbour crane lift?")
+
+        expect(page.get_by_text("Read plan.pdf: 1 page, 1 passage")).to_be_visible(timeout=30_000)
+        expect(source(page, "[1] plan.pdf (dropped), page 1")).to_be_visible(timeout=30_000)
+        fits(page, f"{width}-{theme}-dropped")
+        page.get_by_role("button", name="Keep plan.pdf in corpus").click()
+        expect(page.get_by_text("plan.pdf is in the corpus now, as plan.pdf.")).to_be_visible(timeout=30_000)
+        expect(page.get_by_role("button", name="Keep plan.pdf in corpus")).to_have_count(0)
+
+        open_panel(page)
+        expect(page.locator(".corpus").get_by_text("plan.pdf")).to_be_visible(timeout=30_000)
+        inside(page, f"{width}-{theme}-panel")
+        page.get_by_label("Show only files with").fill("danish")
+        expect(page.get_by_text("lokale-sprogmodeller.md")).to_be_visible()
+        expect(page.locator(".corpus").get_by_text("plan.pdf")).to_have_count(0)
+        shot(page, f"{width}-{theme}-filtered")
+
+
+@SIZES
+def test_who_comes_while_the_corpus_is_read_sees_how_far_it_is_beside_the_sample_questions(
+    tmp_path: Path, corpus: Path, browser: Browser, width: int, theme: str
+) -> None:
+    for number in range(1000):
+        words = " ".join(f"word{number * 7 + each}" for each in range(900))
+        (corpus / f"note {number}.txt").write_text(f"The harbour of note {number}. {words}.", encoding="utf-8")
+    with running(tmp_path, corpus) as app, tab(browser, app, width=width, height=844, theme=theme) as page:
+        bar = page.get_by_role("progressbar", name="Reading your documents")
+        expect(bar).to_be_visible(timeout=30_000)
+        expect(page.locator("#reading")).to_contain_text("of 1,011 files", timeout=30_000)
+        expect(page.locator("#starters button").first).to_be_visible()
+        fits(page, f"{width}-{theme}-reading")
+
+        open_panel(page)
+        expect(page.locator("#reading")).to_be_hidden()  # the panel tells it
+        expect(page.locator(".corpus").get_by_text("Reading your documents: ")).to_be_visible()
+        inside(page, f"{width}-{theme}-reading-panel")
+        expect(page.get_by_text("1,011 documents")).to_be_visible(timeout=120_000)
+        expect(page.locator(".corpus").get_by_text("Reading your documents: ")).to_have_count(0)

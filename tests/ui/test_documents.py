@@ -1,0 +1,239 @@
+"""Files that are dropped into a chat, the panel of the corpus, and how far reading is."""
+
+import asyncio
+import io
+import shutil
+from pathlib import Path
+from typing import Any
+
+from reportlab.pdfgen.canvas import Canvas
+
+from app.ui.panel import LIST, OPEN, SHOWN
+from tests.support.chat import App, Chat, Row, running
+
+BREAD = b"Ada bakes the bread at dawn.\n"
+
+
+def pdf(*pages: str) -> bytes:
+    file = io.BytesIO()
+    canvas = Canvas(file)
+    for text in pages:
+        canvas.drawString(72, 700, text)
+        canvas.showPage()
+    canvas.save()
+    return file.getvalue()
+
+
+def steps(chat: Chat) -> list[str]:
+    return [step["name"] for step in chat.steps]
+
+
+def keeps(chat: Chat) -> dict[str, dict[str, Any]]:
+    return {action["label"]: action for action in chat.actions.values() if action["name"] == "keep-file"}
+
+
+def listed(row: Row) -> str:
+    return str(row["output"]).rpartition("Sources: ")[2]
+
+
+async def test_a_question_is_answered_from_the_file_that_came_with_it(without_models: App) -> None:
+    async with Chat(without_models.url) as chat:
+        answer = await chat.ask("Who bakes the bread?", files=[await chat.upload("bread.txt", BREAD, "text/plain")])
+
+        assert answer["output"].startswith("> Ada bakes the bread at dawn. [1]")
+        [source] = chat.sources(answer)
+        assert source["name"] == "[1] bread.txt (dropped), line 1"
+        assert BREAD.strip() in await chat.content(source)
+        read, search = steps(chat)
+        assert read == "Read bread.txt: 1 passage"
+        assert search.startswith("Found 1 passage in 1 document")
+        assert (await chat.ask("And when does Ada bake?"))["output"].startswith("> Ada bakes the bread at dawn. [1]")
+
+
+async def test_a_dropped_file_is_part_of_no_other_conversation(without_models: App) -> None:
+    async with Chat(without_models.url) as chat, Chat(without_models.url) as other:
+        await chat.ask("", files=[await chat.upload("bread.txt", BREAD)])
+
+        assert (await other.ask("Who bakes the bread?"))["output"].startswith("Nothing in your documents matches")
+        assert [path.name for path in without_models.corpus.iterdir()] == ["ferry.md"]
+
+
+async def test_files_without_a_question_are_read_and_wait_for_one(without_models: App) -> None:
+    async with Chat(without_models.url) as chat:
+        said = await chat.ask("", files=[await chat.upload("bread.txt", BREAD)])
+
+        assert said["output"] == "bread.txt is part of this conversation only. Ask about it."
+        assert steps(chat) == ["Read bread.txt: 1 passage"]
+        assert list(keeps(chat)) == ["Keep bread.txt in corpus"]
+        assert "Ada bakes" in (await chat.ask("Who bakes the bread?"))["output"]
+
+
+async def test_a_source_in_a_dropped_pdf_opens_at_its_page(without_models: App) -> None:
+    plan = pdf("The plan of the harbour.", "", "The crane lifts forty tonnes.")
+    async with Chat(without_models.url) as chat:
+        dropped = await chat.upload("Plan.PDF", plan, "application/octet-stream")
+        answer = await chat.ask("What does the crane lift?", files=[dropped])
+
+        assert steps(chat)[0] == "Read Plan.PDF: 3 pages, 2 passages, no text on page 2"
+        [source] = chat.sources(answer)
+        assert (source["name"], source["type"], source["page"]) == ("[1] Plan.PDF (dropped), page 3", "pdf", 3)
+        assert await chat.content(source) == plan
+
+
+async def test_two_dropped_files_of_one_name_are_told_apart(without_models: App) -> None:
+    async with Chat(without_models.url) as chat:
+        files = [await chat.upload("note.txt", text) for text in (BREAD, b"Ben bakes the bread on Sundays.\n")]
+
+        answer = await chat.ask("Who bakes the bread?", files=files)
+
+        named = {source["name"].partition("] ")[2] for source in chat.sources(answer)}
+        assert named == {"note.txt (dropped), line 1", "note.txt (dropped 2), line 1"}
+
+
+async def test_a_dropped_file_that_cannot_be_read_is_named_with_its_reason_and_the_question_answered(
+    without_models: App,
+) -> None:
+    async with Chat(without_models.url) as chat:
+        files = [await chat.upload("old.doc", b"\xd0\xcf\x11\xe0"), await chat.upload("x.pdf", b"%PDF-1.4 nonsense")]
+
+        answer = await chat.ask("When does the ferry leave?", files=files)
+
+        old, broken, _ = chat.steps
+        assert old["name"] == "old.doc was not read: it is in an old format of Office; save it as .docx"
+        assert broken["name"].startswith("x.pdf was not read: it cannot be read")
+        assert old["isError"]
+        assert broken["isError"]
+        assert answer["output"].startswith("> The ferry leaves")
+        assert keeps(chat) == {}
+
+
+async def test_an_empty_file_is_refused_where_it_is_dropped(without_models: App) -> None:
+    async with Chat(without_models.url) as chat:
+        assert await chat.upload("blank.txt", b"") == {"detail": "it is empty"}
+
+
+async def test_a_kept_file_is_in_the_corpus_under_a_name_of_its_own_and_found_once(without_models: App) -> None:
+    async with Chat(without_models.url) as chat:
+        await chat.ask("", files=[await chat.upload("ferry.md", BREAD)])
+        before = (without_models.corpus / "ferry.md").read_bytes()
+
+        await chat.press(keeps(chat)["Keep ferry.md in corpus"])
+
+        assert chat.answers[-1]["output"] == "ferry.md is in the corpus now, as ferry (2).md."
+        assert keeps(chat) == {}
+        assert (without_models.corpus / "ferry (2).md").read_bytes() == BREAD
+        assert (without_models.corpus / "ferry.md").read_bytes() == before
+        assert listed(await chat.ask("Who bakes the bread?")) == "[1] ferry (2).md, line 1"
+
+
+async def test_a_file_that_cannot_be_kept_can_be_kept_later(without_models: App) -> None:
+    async with Chat(without_models.url) as chat:
+        await chat.ask("", files=[await chat.upload("bread.txt", BREAD)])
+        shutil.rmtree(without_models.corpus)
+
+        await chat.press(keeps(chat)["Keep bread.txt in corpus"])
+
+        assert chat.answers[-1]["isError"]
+        assert chat.answers[-1]["output"].startswith(f"bread.txt cannot be copied into {without_models.corpus}")
+        without_models.corpus.mkdir()
+        await chat.press(keeps(chat)["Keep bread.txt in corpus"])
+        assert (without_models.corpus / "bread.txt").read_bytes() == BREAD
+        assert keeps(chat) == {}
+
+
+async def panel(chat: Chat, wanted: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = await chat.call({"name": LIST, "payload": {"filter": wanted}})
+    return found
+
+
+async def settled(chat: Chat, documents: str) -> dict[str, Any]:
+    """The panel as soon as it tells of so many documents."""
+    async with asyncio.timeout(20):
+        while not (found := await panel(chat))["facts"][0].startswith(documents):  # noqa: ASYNC110 - it has no event
+            await asyncio.sleep(0.05)
+    return found
+
+
+async def test_the_button_in_the_header_opens_the_panel_beside_the_chat(without_models: App) -> None:
+    async with Chat(without_models.url) as chat:
+        await chat.tell("something else")
+        await chat.tell(OPEN)
+
+        await chat.until(lambda: ("set_sidebar_title", "Documents") in chat.history)
+        [shown] = [data["elements"] for name, data in chat.history if name == "set_sidebar_elements"]
+        assert [element["name"] for element in shown] == ["Corpus"]
+        assert chat.answers == []
+
+
+async def test_the_panel_tells_what_is_in_the_corpus_and_what_is_wrong_with_it_first(without_models: App) -> None:
+    corpus = without_models.corpus
+    (corpus / "blank.txt").touch()
+    (corpus / "again.md").write_bytes((corpus / "ferry.md").read_bytes())
+    (corpus / "plan.pdf").write_bytes(pdf("The crane lifts forty tonnes of coal.", "", "", "The end of the plan."))
+    (corpus / "tide.md").write_text("The moon pulls the water, so the tide turns late in winter.", encoding="utf-8")
+    async with Chat(without_models.url) as chat:
+        found = await settled(chat, "4 documents")
+
+        assert found["folder"] == str(corpus)
+        documents, languages, problems, changed = found["facts"]
+        assert documents == "4 documents, 5 passages"
+        assert languages.startswith("languages: English")
+        assert problems == "1 file not read"
+        assert changed == "index changed just now"
+        assert [(file["name"], file["notes"]) for file in found["files"]] == [
+            ("blank.txt", ["it is empty"]),
+            ("again.md", ["the same text as ferry.md"]),
+            ("ferry.md", ["the same text as again.md"]),
+            ("plan.pdf", ["no text on pages 2-3"]),
+            ("tide.md", []),
+        ]
+        assert found["files"][0]["facts"] == "not read"
+        assert found["files"][3]["facts"].startswith("searchable · 4 pages, 2 passages · English · ")
+        assert [file["name"] for file in (await panel(chat, "NOT read"))["files"]] == ["blank.txt"]
+        assert [file["name"] for file in (await panel(chat, "english pdf"))["files"]] == ["plan.pdf"]
+        assert (await panel(chat, "nowhere"))["more"] == "No file fits."
+
+
+async def test_the_panel_lists_some_of_many_files_and_finds_each(without_models: App) -> None:
+    for number in range(SHOWN + 50):
+        (without_models.corpus / f"note {number}.txt").write_text(f"Note number {number}.", encoding="utf-8")
+    async with Chat(without_models.url) as chat:
+        found = await settled(chat, "251 documents")
+
+        assert len(found["files"]) == SHOWN
+        assert found["more"] == "51 more: type a part of a name above."
+        assert [file["name"] for file in (await panel(chat, "e 249"))["files"]] == ["note 249.txt"]
+
+
+async def test_the_panel_of_a_folder_that_is_missing_says_so(tmp_path: Path) -> None:
+    with running(tmp_path, tmp_path / "nowhere") as app:
+        async with Chat(app.url) as chat:
+            found = await panel(chat)
+
+            assert str(tmp_path / "nowhere") in found["error"]
+            assert found["files"] == []
+
+
+async def test_while_the_corpus_is_read_for_the_first_time_the_page_is_told_how_far_and_questions_are_answered(
+    tmp_path: Path, corpus: Path
+) -> None:
+    for number in range(1000):
+        words = " ".join(f"word{number * 7 + each}" for each in range(900))
+        (corpus / f"note {number}.txt").write_text(f"The harbour of note {number}. {words}.", encoding="utf-8")
+    with running(tmp_path, corpus) as app:
+        async with Chat(app.url) as chat:
+
+            def told() -> list[Any]:
+                return [data["reading"] for name, data in chat.history if name == "window_message"]
+
+            await chat.until(told)
+            assert "of 1,001 files, " in told()[0]["text"]
+            assert 0 <= told()[0]["percent"] < 100
+            assert chat.of_type("user_message", "assistant_message") == []  # these would take the starters away
+            answer = await chat.ask("What is said of the harbour?")
+            assert "new files read" in steps(chat)[0]
+            assert "Your documents are still being read" in answer["output"]
+            assert (await panel(chat))["reading"]["text"].startswith("Reading your documents: ")
+
+            await chat.until(lambda: told()[-1] is None, 60)
+            assert (await panel(chat))["reading"] is None
