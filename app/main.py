@@ -17,7 +17,7 @@ from chainlit.session import WebsocketSession  # noqa: E402
 
 from app.errors import EscalatorError  # noqa: E402
 from app.settings import Dial  # noqa: E402
-from app.ui import buttons, dropped, page, panel, starters  # noqa: E402
+from app.ui import buttons, dropped, page, panel, place, starters  # noqa: E402
 from app.ui.conversation import Conversation, assistant, stoppable  # noqa: E402
 
 page.install()
@@ -125,6 +125,18 @@ async def ask_large(action: cl.Action) -> None:
 async def compare(action: cl.Action) -> None:
     """The button *Compare both*."""
     await stoppable(Conversation.current().again(action.payload["message"], "compare"))
+
+
+@cl.action_callback(buttons.UNAIDED)
+async def ask_unaided(action: cl.Action) -> None:
+    """The button *Ask the model anyway*."""
+    await stoppable(Conversation.current().again(action.payload["message"], unaided=True))
+
+
+@cl.action_callback(place.PICTURE)
+async def picture(action: cl.Action) -> dict[str, Any]:
+    """The viewer of a source asks for the page."""
+    return await place.picture(str(action.payload.get("sheet")))
 
 
 @cl.on_chat_end

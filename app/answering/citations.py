@@ -114,6 +114,8 @@ class Citing:
 
     def finish(self) -> tuple[str, tuple[Citation, ...]]:
         """The whole answer as `cite` gives it."""
+        if not self._passages.evidence:  # there is nothing to compare it with
+            return _bare(self._answer), ()
         found = self._sentences(0)
         if any(each.lost for each in found) and self._foreign():
             found = [self._told_by_claims(each) if each.lost else each for each in found]

@@ -7,27 +7,19 @@ import asyncio
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from app.answering.aim import Aim
 from app.answering.attempts import Order, replay
 from app.answering.behind import Behind
 from app.answering.citations import Citation
 from app.answering.emitting import Emit
 from app.answering.escalation import Decision, opening
-from app.answering.events import (
-    Abstained,
-    Cited,
-    Escalated,
-    Failed,
-    Finished,
-    Judged,
-    Progress,
-    Retrieved,
-    Started,
-)
+from app.answering.events import Abstained, Cited, Escalated, Failed, Finished, Judged, Retrieved, Started
+from app.answering.evidence import evidence_for
 from app.answering.extractive import as_markdown, quotes
 from app.answering.ledger import Metrics, Stopwatch
 from app.answering.policy import POLISHED
-from app.answering.searching import nothing_found
-from app.answering.translation import search_words
+from app.answering.replies import UNAIDED, nothing_found, reply, takes_a_model
+from app.answering.summing_up import openings
 from app.answering.turn import NUMBERS, Answer, Attempt, Role, Turn
 from app.errors import EscalatorError, ModelError, NoModel
 from app.models.foundry import Service
@@ -36,16 +28,13 @@ if TYPE_CHECKING:
     from app.answering.pipeline import Assistant
 
 
-TOLD_SECONDS = 0.5
-"""Between two words about how far reading is."""
-
-
 @dataclass
 class Course:
     """What a turn has come to so far, and its steps in their order."""
 
     assistant: "Assistant"
     turn: Turn
+    aim: Aim = field(init=False)
     clock: Stopwatch = field(default_factory=Stopwatch)
     retrieved: Retrieved | None = None
     attempts: dict[int, Attempt] = field(default_factory=dict)
@@ -73,53 +62,40 @@ class Course:
 
     async def _steps(self, emit: Emit) -> None:
         self.turn.check()
+        searching, settings = self.assistant.searching, self.assistant.settings
         search = self.assistant.look()
-        retrieved = self.retrieved = await self._retrieve(emit)
-        if retrieved.found.foreign and self.turn.earlier is None:
-            retrieved = self.retrieved = await self._translated(search, retrieved, emit)
+        self.aim = await asyncio.to_thread(searching.aim, self.turn)
+        if text := await asyncio.to_thread(reply, self.aim, searching, settings):
+            self._reply(text, emit)
+            return
+        earlier = self.turn.earlier
+        if earlier is not None and earlier.attempt is not None:
+            self.attempts = {attempt.id: attempt for attempt in earlier.attempts}
+            self.kept = earlier.attempt if earlier.attempt.role != "extractive" else None
+            self.decision = earlier.decision
+        retrieved = self.retrieved = await evidence_for(self.assistant, self.turn, self.aim, search, emit)
         emit(retrieved)
         if retrieved.reading is not None:
             self.notices.append(f"Your documents are still being read ({retrieved.reading}); ask again when all are.")
-        if not retrieved.evidence:
-            self.text = self.rendered = nothing_found(retrieved)
-            emit(Abstained(self.text))
+        if not retrieved.evidence and not (self.turn.alone or self.aim.reworks):
+            self._reply(await asyncio.to_thread(nothing_found, retrieved), emit, unaided=True)
             return
         try:
             await self._generate(await self.assistant.found(search, emit), emit)
         except ModelError as error:
             self.failure = error
-        if self.kept is None:
+        if self.kept is not None and not retrieved.evidence:
+            self.notices.append(UNAIDED)
+        elif self.kept is None and self.aim.reworks:
+            self._reply(await asyncio.to_thread(takes_a_model, self.aim), emit)
+        elif self.kept is None and retrieved.evidence:
             await self._quote(emit)
         if self.failure is not None:
             raise self.failure
 
-    async def _retrieve(self, emit: Emit) -> Retrieved:
-        """The evidence: that of the answer that a button refers to, with what stands of it, else what is found now."""
-        earlier = self.turn.earlier
-        if earlier is None or earlier.found is None or earlier.attempt is None:
-            searching = self.assistant.searching
-            retrieval = asyncio.ensure_future(asyncio.to_thread(searching.retrieve, self.turn))
-            while not (await asyncio.wait([retrieval], timeout=TOLD_SECONDS))[0]:
-                if (reading := searching.reading) is not None:
-                    emit(Progress(f"Reading your documents: {reading}"))
-            return retrieval.result()
-        self.attempts = {attempt.id: attempt for attempt in earlier.attempts}
-        self.kept = earlier.attempt if earlier.attempt.role != "extractive" else None
-        self.decision = earlier.decision
-        return Retrieved(earlier.found, earlier.evidence, (), 0.0)
-
-    async def _translated(self, search: "asyncio.Future[Service]", retrieved: Retrieved, emit: Emit) -> Retrieved:
-        """What is found with search words in the documents' languages as well; as it is where no model gives any."""
-        searching, models = self.assistant.searching, self.assistant.models
-        try:
-            await self.assistant.found(search, emit)
-            languages = await asyncio.to_thread(lambda: searching.languages)
-            words = await search_words(self.turn.question, languages, models, self.assistant.settings, emit)
-        except ModelError:  # said with the answer
-            return retrieved
-        if opening(words) is not None:  # it declined
-            return retrieved
-        return await asyncio.to_thread(searching.retrieve, self.turn, words)
+    def _reply(self, text: str, emit: Emit, *, unaided: bool = False) -> None:
+        self.text = self.rendered = text
+        emit(Abstained(text, unaided))
 
     async def _generate(self, service: Service, emit: Emit) -> None:
         """Have the models write what the mode asks for; what stands of it is kept."""
@@ -177,7 +153,7 @@ class Course:
             )
         assert decision.code is not None
         polish = decision.code == "routed" and self.turn.mode == "refine" and len(draft.text) >= POLISHED
-        wider = await asyncio.to_thread(self.assistant.searching.widen, self.turn, self._found())
+        wider = await asyncio.to_thread(self.assistant.searching.widen, self.aim.turn, self._found())
         if len(wider.evidence) > len(self._found().evidence) and not polish:
             self.retrieved = wider
             emit(wider)
@@ -222,7 +198,10 @@ class Course:
         number = NUMBERS["extractive"]
         clock = Stopwatch()
         retrieved = self._found()
-        found = await asyncio.to_thread(quotes, self.turn.question, retrieved.evidence, retrieved.found.weights)
+        if self.aim.file:
+            found = openings(retrieved.evidence)
+        else:
+            found = await asyncio.to_thread(quotes, self.turn.question, retrieved.evidence, retrieved.found.weights)
         metrics = Metrics(first_token_ms=clock.ms, total_ms=clock.ms)
         self.kept = Attempt(number, "extractive", "quotes", "", as_markdown(found), "stop", metrics)
         self.attempts[number] = replay(self.kept, emit)
@@ -243,7 +222,9 @@ class Course:
     def _answer(self) -> Answer:
         retrieved, earlier = self.retrieved, self.turn.earlier
         return Answer(
-            turn=self.turn if earlier is None else earlier.turn,  # a button extends the turn that it stands below
+            turn=self.turn
+            if earlier is None or self.turn.unaided
+            else earlier.turn,  # a button extends the turn that it stands below
             found=retrieved.found if retrieved else None,
             evidence=retrieved.evidence if retrieved else (),
             attempts=tuple(self.attempts[number] for number in sorted(self.attempts)),

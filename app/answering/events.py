@@ -1,6 +1,7 @@
 """What happens while a turn is answered; every face translates these and nothing else.
 
-    Started  Retrieved  Progress*  ( Abstained | Attempt+ )  Cited?  Finished
+    Started  Abstained?  Finished                                                          where nothing is searched
+    Started  Progress*  Retrieved  Progress*  ( Abstained | Attempt+  Cited? )  Finished
     Attempt = AttemptStarted  ( Progress | Reasoning | Token )*  AttemptEnded  Judged?  Retrieved?
 
 `Escalated` stands between two attempts; in the mode "compare" two attempts interleave, told apart by id. `Failed` may
@@ -47,9 +48,13 @@ class Retrieved:
 
 @dataclass(frozen=True, slots=True)
 class Abstained:
-    """Nothing was found, so no model is asked; `text` says so and what to do."""
+    """No model is asked; `text` is the reply: to a greeting, about the app or the corpus, or that nothing was found.
+
+    With `unaided` the models may be asked nevertheless, by such a turn that has this one's answer as `earlier`.
+    """
 
     text: str
+    unaided: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ def quotes(
     question: str, evidence: Sequence[Evidence], weights: Mapping[str, float] | None = None, most: int = MOST
 ) -> tuple[Quote, ...]:
     """The best sentences, up to `most`, in reading order; `weights` are those of the search for its terms."""
-    sentences = [_sentences(item) for item in evidence]
+    sentences = [sentences_of(item) for item in evidence]
     passages = [(item.share, [quote.text for quote in found]) for item, found in zip(evidence, sentences, strict=True)]
     ranked = [
         (chance, quote)
@@ -36,7 +36,7 @@ def quotes(
         for quote, chance in zip(found, told, strict=True)
     ]
     # Headings, table rows and announcements tell something about their neighbours, but cannot stand alone.
-    prose = [each for each in ranked if _stands_alone(each[1].text)] or ranked
+    prose = [each for each in ranked if stands_alone(each[1].text)] or ranked
     prose.sort(key=lambda each: -each[0])
     best = [quote for chance, quote in prose[:most] if chance >= WEAKEST * prose[0][0]]
     return tuple(sorted(best, key=lambda quote: (quote.evidence.number, quote.start)))
@@ -47,9 +47,11 @@ def as_markdown(found: Sequence[Quote]) -> str:
     return "\n\n".join(f"> {' '.join(quote.text.split())} [{quote.evidence.number}]" for quote in found)
 
 
-def _sentences(item: Evidence) -> list[Quote]:
+def sentences_of(item: Evidence) -> list[Quote]:
+    """All sentences of a piece of evidence."""
     return [Quote(item, item.start + start, item.start + end, item.text[start:end]) for start, end in spans(item.text)]
 
 
-def _stands_alone(sentence: str) -> bool:
+def stands_alone(sentence: str) -> bool:
+    """Whether a sentence says something by itself."""
     return not sentence.startswith(("#", "|", "```")) and not sentence.endswith(":") and len(sentence.split()) > 3

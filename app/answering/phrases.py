@@ -73,10 +73,22 @@ def said(text: str, kind: Kind) -> str | None:
     return " ".join(found.group().split())[:80] if found else None
 
 
+def phrases(kind: str) -> dict[str, list[str]]:
+    """The phrases of a kind by language; those of what a message asks for are folded as `intent.folded` does it."""
+    return {code: kinds[kind] for code, kinds in _languages().items() if kind in kinds}
+
+
+@functools.cache
+def _languages() -> dict[str, dict[str, list[str]]]:
+    found: dict[str, dict[str, list[str]]] = json.loads(
+        Path(__file__).with_name("phrases.json").read_text(encoding="utf-8")
+    )
+    return found
+
+
 @functools.cache
 def _phrases(kind: Kind) -> re.Pattern[str]:
-    languages = json.loads(Path(__file__).with_name("phrases.json").read_text(encoding="utf-8"))
-    phrases = [phrase for each in languages.values() for phrase in each[kind]]
-    inner = "|".join(phrase.removeprefix(r"\b") for phrase in phrases if phrase.startswith(r"\b"))
-    other = "".join(f"|{phrase}" for phrase in phrases if not phrase.startswith(r"\b"))
+    every = [phrase for each in phrases(kind).values() for phrase in each]
+    inner = "|".join(phrase.removeprefix(r"\b") for phrase in every if phrase.startswith(r"\b"))
+    other = "".join(f"|{phrase}" for phrase in every if not phrase.startswith(r"\b"))
     return re.compile(rf"\b(?:{inner or '(?!)'}){other}", re.IGNORECASE)  # tried at the starts of words only: faster

@@ -10,6 +10,7 @@ from app.answering.course import Course
 from app.answering.emitting import Emit, emitted
 from app.answering.escalation import decide
 from app.answering.events import Event, Progress
+from app.answering.intent import intent
 from app.answering.policy import Policy
 from app.answering.searching import Searching
 from app.answering.turn import Turn
@@ -57,6 +58,7 @@ class Assistant:
         with contextlib.suppress(EscalatorError):  # said with the first question
             self.searching.refresh()
         decide("", None, "warm", "stop")
+        intent("warm")
         importlib.import_module("openai")  # last, because an answer of quotes does without
 
     async def found(self, search: asyncio.Future[Service], emit: Emit) -> Service:

@@ -15,6 +15,12 @@ You answer questions about the user's own documents.
 - If the passages do not hold the answer, say so in your first sentence and do not guess.
 - Answer in the language of the question, plainly and completely, without repeating the question."""
 
+UNAIDED = """\
+Nothing about this was found in the user's own documents, and you are asked to answer without them.
+- Answer from general knowledge or from the conversation so far, and do not claim to have read any document.
+- If you are not sure of something, say so. Give no numbers in square brackets.
+- Answer in the language of the question, plainly and completely, without repeating the question."""
+
 DRAFT = """\
 A smaller model wrote this draft. Nobody has checked it: use of it only what the passages say.
 <draft {fence}>
@@ -51,19 +57,21 @@ def messages(
 ) -> list[Message]:
     """The prompt for one turn; the question stands last, where small models heed it most.
 
-    `draft` is a text to go on from, marked as unverified; `polish` asks to keep it.
+    `draft` is a text to go on from, marked as unverified; `polish` asks to keep it. Without evidence the model answers
+    by itself.
     """
     fence = fence_token(question, *(item.text for item in evidence))
     passages = "\n\n".join(f"[{item.number}] {defused(_heading(item))}\n{defused(item.text)}" for item in evidence)
     given = DRAFT.format(fence=fence, draft=defused(draft)) + (f"{POLISH}\n\n" if polish else "") if draft else ""
-    asked = f"<passages {fence}>\n{passages}\n</passages {fence}>\n\n{given}Question: {defused(question)}"
+    fenced = f"<passages {fence}>\n{passages}\n</passages {fence}>\n\n" if evidence else ""
+    asked = f"{fenced}{given}Question: {defused(question)}"
     earlier: list[Message] = []
     for exchange in _recent(history):
         earlier.append({"role": "user", "content": defused(exchange.question)})
         earlier.append(
             {"role": "assistant", "content": defused(bare(exchange.answer))}
         )  # its marks name other passages
-    rules = RULES + (ASK_CONFIDENCE if ask_confidence else "")
+    rules = (RULES if evidence else UNAIDED) + (ASK_CONFIDENCE if ask_confidence else "")
     return [{"role": "system", "content": rules}, *earlier, {"role": "user", "content": asked}]
 
 

@@ -63,7 +63,8 @@ class Turn:
 
     `earlier` is the answer that a button refers to: its evidence and its attempts are not asked for again. `dial`
     overrides the settings' one. `brought` are documents that came with the question, `dropped` all that the
-    conversation has got so far, these included; they are kept in no index.
+    conversation has got so far, these included; they are kept in no index. An `unaided` turn is answered by the models
+    alone, without passages; with `earlier` it is the button below a turn to which nothing was found.
     """
 
     question: str
@@ -73,6 +74,12 @@ class Turn:
     earlier: "Answer | None" = None
     brought: tuple[Document, ...] = ()
     dropped: tuple[Document, ...] = ()
+    unaided: bool = False
+
+    @property
+    def alone(self) -> bool:
+        """Whether it is unaided, or extends a turn that was."""
+        return self.unaided or (self.earlier is not None and self.earlier.turn.unaided)
 
     def known(self, role: Role) -> Attempt | None:
         """The whole answer of a role that is there already."""

@@ -88,6 +88,7 @@ class Folder:
         """What `compare` found, read; None if it is gone meanwhile."""
         if isinstance(path, Problem):
             return path
+        found = NEVER
         try:
             found = signature(path)
             document = self._document(file, path, found)
@@ -176,7 +177,7 @@ class Folder:
     def _document(self, file: str, path: Path, signature: Signature) -> Document:
         pages = readers.read(path, self.max_bytes)
         text = joined(pages)
-        title = readers.title(Path(file), pages)
+        title = readers.title(path, pages, file)
         code = language.detect(text)
         passages = tuple(split(pages, file, title, code))
         silent = tuple(page.place.number for page in pages if page.place.kind == "page" and not page.text.strip())

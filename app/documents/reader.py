@@ -50,11 +50,11 @@ class Reader:
         self._process = subprocess.Popen(  # noqa: S603 - our own module, run by our own interpreter
             [*READER, *map(str, given)],
             cwd=ROOT,
-            env=_environment(limits),
+            env=environment(limits),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            **_detached(sys.platform),
+            **detached(sys.platform),
         )
 
     @property
@@ -135,14 +135,14 @@ class Reader:
         )
 
 
-def _detached(platform: str) -> dict[str, Any]:
+def detached(platform: str) -> dict[str, Any]:
     """What keeps Ctrl+C in a terminal away from readers, which would look like the fault of a file; and no window."""
     if platform == "win32":
         return {"creationflags": 0x08000000 | 0x00000200}  # CREATE_NO_WINDOW, CREATE_NEW_PROCESS_GROUP
     return {"start_new_session": True}
 
 
-def _environment(limits: Limits) -> dict[str, str]:
+def environment(limits: Limits) -> dict[str, str]:
     # One thread each: all cores are busy already, and each thread of a library reserves memory.
     path = os.pathsep.join(part for part in (str(ROOT), os.environ.get("PYTHONPATH")) if part)
     kept = {name: value for name, value in os.environ.items() if not _SECRET.search(name)}

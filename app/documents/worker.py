@@ -37,7 +37,7 @@ def main() -> None:
     threading.Thread(target=_listen, args=(requests, waiting), daemon=True).start()
     folder = Folder(Path(), max_bytes)
     language.detect("What takes long to load is no fault of a file.")
-    _limit_memory(Limits(seconds, megabytes))
+    limit_memory(Limits(seconds, megabytes))
     answers.write(READY)
     answers.flush()
     armed = 0.0
@@ -75,7 +75,7 @@ def _listen(requests: BinaryIO, waiting: "SimpleQueue[list[str]]") -> None:
     os._exit(0)
 
 
-def _limit_memory(limits: Limits) -> None:
+def limit_memory(limits: Limits) -> None:
     """Let an allocation fail that goes far over the limit at once; who asks looks at the memory from time to time."""
     try:
         import resource

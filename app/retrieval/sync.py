@@ -83,9 +83,9 @@ class Sync:
         return self._retriever.latest()
 
     def _some_ready(self) -> bool:
-        """Whether files are being read, and there are others to answer from."""
-        ready = self._retriever.ready
-        return self._reading is not None and ready is not None and bool(ready.documents)
+        """Whether files are still to be read, and there are others to answer from."""
+        reading, ready = self._reading, self._retriever.ready
+        return reading is not None and reading.done < reading.total and ready is not None and bool(ready.documents)
 
     def _look(self) -> int:
         """Have the corpus looked at; the number of the look that begins after this."""

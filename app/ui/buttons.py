@@ -1,15 +1,16 @@
-"""The buttons below an answer: take the draft back, have the large model answer, see both."""
+"""The buttons below an answer: take the draft back, have the large model answer, see both, do without documents."""
 
 import chainlit as cl
 
 from app.answering.turn import Answer
 
-KEEP, ASK, COMPARE = "keep", "ask", "compare"
+KEEP, ASK, COMPARE, UNAIDED = "keep", "ask", "compare", "unaided"
 
 LABELS = {
     KEEP: ("Keep the small answer", "undo-2"),
     ASK: ("Ask the large model", "arrow-up-right"),
     COMPARE: ("Compare both", "columns-2"),
+    UNAIDED: ("Ask the model anyway, without documents", "message-circle-question"),
 }
 
 

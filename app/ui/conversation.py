@@ -19,6 +19,7 @@ from app.errors import EscalatorError
 from app.settings import Dial, load
 from app.ui import ledger, panel
 from app.ui.dropped import Dropped
+from app.ui.place import Originals
 from app.ui.view import TurnView
 
 log = logging.getLogger(__name__)
@@ -75,18 +76,21 @@ class Conversation:
                 return
             documents = self._dropped.documents
             turn = Turn(question, self._history(), mode(named), self.dial, brought=tuple(brought), dropped=documents)
-            asked = _Asked(turn, TurnView(assistant.settings, partial(self._dropped.path, assistant.settings.corpus)))
+            originals = Originals(assistant.searching.snapshot, partial(self._dropped.path, assistant.settings.corpus))
+            asked = _Asked(turn, TurnView(assistant.settings, originals))
             self._asked.append(asked)
             await self._run(assistant, turn, asked)
 
         await self._said(work)
 
-    async def again(self, message: str, as_mode: Mode) -> None:
-        """Have the question of an earlier answer answered in another mode; what is there is not asked for again."""
+    async def again(self, message: str, as_mode: Mode | None = None, *, unaided: bool = False) -> None:
+        """Have an earlier question answered in another mode, or without documents; what is there is not asked again."""
         if (asked := self._by_message.get(message)) is None:
             return
         earlier = asked.view.answer
-        turn = replace(asked.turn, history=self._history(asked), mode=as_mode, dial=self.dial, earlier=earlier)
+        turn = replace(asked.turn, history=self._history(asked), dial=self.dial, earlier=earlier, unaided=unaided)
+        if as_mode is not None:
+            turn = replace(turn, mode=as_mode)
         await self._said(lambda assistant: self._run(assistant, turn, asked))
 
     async def keep_draft(self, message: str) -> None:

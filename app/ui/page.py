@@ -63,6 +63,10 @@ class Guard:
                 await PlainTextResponse(text, status_code=403)(scope, receive, send)
             return
 
+        if scope["path"].startswith("/public/elements/["):
+            # Chainlit looks for an element's component under the name that links it; sources share one.
+            scope = {**scope, "path": "/public/elements/Place.jsx"}
+
         async def with_policy(message: Message) -> None:
             if message["type"] == "http.response.start":
                 out = MutableHeaders(scope=message)

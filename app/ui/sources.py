@@ -1,32 +1,68 @@
 """Evidence and hits as Chainlit shows them: elements to open, and the table in the retrieval step."""
 
 import asyncio
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import chainlit as cl
 from chainlit.element import Element
 
 from app import report
+from app.answering.citations import Citation
 from app.answering.events import Retrieved
+from app.answering.turn import Answer
 from app.documents.language import name as name_of
 from app.documents.passages import Passage
 from app.retrieval.packing import Evidence
 from app.retrieval.search import Found
+from app.retrieval.snapshot import Snapshot
+from app.ui import place
+from app.ui.place import Originals
+
+_CODE = re.compile(r"```.*?(?:```|$)|`[^`\n]*`", re.DOTALL)
+"""Where a number in brackets is no mark."""
+
+_ALIKE = str.maketrans("*`~<>[]|\\", "∗ˋ∼‹›⁅⁆∣∖")
+_MARKUP = re.compile(r":(?=\w)|(?<![^\W_])_|_(?![^\W_])")
+_BARRED = "\u2060\\g<0>\u2060"
+"""In the name of a source nothing may be Markdown, or Chainlit does not know it again; a backslash would be seen."""
 
 
 def name(item: Evidence) -> str:
     """The name under which a source is listed and opened; unique within an answer."""
     label = item.place.label if len(item.place.label) <= 60 else f"{item.place.label[:57]}…"
-    return f"[{item.number}] {item.file}, {label}"
+    plain = " ".join(f"{item.file}, {label}".split()).translate(_ALIKE)
+    return f"[{item.number}] {_MARKUP.sub(_BARRED, plain)}"
 
 
-async def element(item: Evidence, path: Path, found: Found | None = None) -> Element:
-    """A source to open: a PDF, which lies at this path, at its page, anything else as the passage, with its why."""
-    if item.place.kind == "page" and path.suffix.lower() == ".pdf" and await asyncio.to_thread(path.is_file):
-        return cl.Pdf(name=name(item), path=str(path), page=item.place.number, display="page")
-    hit = next((hit for hit in found.hits if _within(hit.passage, item)), None) if found else None
-    reason = f"\n\n---\n\nFound by: {_cell(report.why(hit), 300)}" if hit else ""
-    return cl.Text(name=name(item), content=item.text + reason, display="page")
+def line(listed: Sequence[Evidence], citations: Sequence[Citation]) -> list[str]:
+    """The line that names the sources, which open at a click; it says if no sentence rests on any of them."""
+    head = "Sources" if any(each.number is not None for each in citations) else "The model was given"
+    return [f"{head}: {' · '.join(map(name, listed))}"] if listed else []
+
+
+async def send(listed: Sequence[Evidence], message: cl.Message, answer: Answer, originals: Originals) -> None:
+    """Make sources something to open, where their names stand in a message and where their numbers do."""
+    snapshot = await asyncio.to_thread(originals.snapshot, answer.turn)
+    await cl.CustomElement(name="Sources", props={"message": message.id}, display="inline").send(for_id=message.id)
+    for item in listed:  # one by one: sent together they come in any order
+        for element in await elements(item, answer, snapshot, originals.path(item.file)):
+            await element.send(for_id=message.id)
+
+
+async def elements(item: Evidence, answer: Answer, snapshot: Snapshot, path: Path) -> list[Element]:
+    """The place of a source, under its name and under its number; `path` is where its file lies."""
+    hits = answer.found.hits if answer.found is not None else ()
+    hit = next((hit for hit in hits if _within(hit.passage, item)), None)
+    why = _cell(report.why(hit), 300) if hit is not None else ""
+    props, sheet = await asyncio.to_thread(place.props, item, answer.citations, snapshot, path)
+    props |= {"why": why, "sheet": place.remember(sheet) if sheet is not None else None}
+    names, mark = [name(item)], f"[{item.number}]"
+    elsewhere = [*_CODE.findall(answer.rendered), *(citation.sentence for citation in answer.citations)]
+    if not any(mark in text for text in elsewhere):
+        names.append(mark)
+    return [cl.CustomElement(name=each, props=props, display="page") for each in names]
 
 
 SHOWN = 10

@@ -1,9 +1,7 @@
 """One turn on the screen: its events as Chainlit's steps, messages and elements. It decides nothing."""
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import chainlit as cl
 
@@ -27,17 +25,17 @@ from app.checkup import count
 from app.settings import Settings
 from app.ui import buttons, ledger, sources, steps
 from app.ui.comparison import Comparison
+from app.ui.place import Originals
 from app.ui.stream import Stream
 
 
 class TurnView:
     """Shows the events of one turn, and of the turns that its buttons begin, in the order in which they come."""
 
-    def __init__(self, settings: Settings, path: Callable[[str], Path]) -> None:
-        """`path` tells where a document lies."""
+    def __init__(self, settings: Settings, originals: Originals) -> None:
         self.answer: Answer | None = None
+        self._originals = originals
         self._settings = settings
-        self._path = path
         self._search: cl.Step | None = None
         self._steps: dict[int, cl.Step] = {}
         self._streams: dict[int, Stream] = {}
@@ -47,6 +45,7 @@ class TurnView:
         self._comparison: Comparison | None = None
         self._starting: cl.Step | None = None
         self._sourced: dict[str, set[str]] = {}
+        self._reply: cl.Message | None = None
 
     async def show(self, event: Event) -> None:
         """Translate one event."""
@@ -70,14 +69,12 @@ class TurnView:
                 await self._ended(attempt)
             case Escalated():
                 self._set_aside[event.source] = event.why
-            case Abstained(text):
-                await cl.Message(text).send()
+            case Abstained(text, unaided):
+                self._reply = await self._replied(text, [buttons.UNAIDED] if unaided else [])
             case Failed(error, None):
                 await cl.ErrorMessage(content=str(error)).send()
             case Finished(answer):
                 await self._finished(answer)
-            case _:
-                pass
 
     async def stopped(self) -> None:
         """End what was streaming when the turn was cut short; what stood before it stands again."""
@@ -169,6 +166,12 @@ class TurnView:
             step.name = event.text
             await step.update()
 
+    async def _replied(self, text: str, offered: list[str]) -> cl.Message:
+        message = cl.Message(text)
+        message.actions = [buttons.button(name, message.id) for name in offered]
+        await message.send()
+        return message
+
     async def _token(self, number: int, text: str) -> None:
         if self._comparison is not None and self._started[number].role != "extractive":
             self._comparison.feed(number, text)
@@ -181,9 +184,7 @@ class TurnView:
     async def _fold_drafts(self) -> None:
         for draft, why in self._set_aside.items():
             if draft in self._streams:
-                await self._streams[draft].fold(
-                    f"Draft by {self._started[draft].model}, set aside: {why}",
-                )
+                await self._streams[draft].fold(f"Draft by {self._started[draft].model}, set aside: {why}")
 
     async def _ended(self, attempt: Attempt) -> None:
         if attempt.id in self._streams:
@@ -202,6 +203,8 @@ class TurnView:
         message = self._message()
         if message is None or answer.attempt is None:
             return
+        if self._reply is not None:
+            await self._reply.remove_actions()
         for number, stream in self._streams.items():  # a model that died in its answer, or was stopped there
             if self._comparison is None and number != answer.attempt.id and not stream.folded:
                 await stream.fold(f"Answer by {self._started[number].model}, not finished")
@@ -226,13 +229,11 @@ class TurnView:
         if message is self._compared() and self.answer is not None:
             text, listed = "Both models on the same passages:", self.answer.sources
         notices = [f"**Note:** {notice}" for notice in answer.notices]
-        message.content = "\n\n".join([text, *notices, "Sources: " + " · ".join(sources.name(item) for item in listed)])
+        message.content = "\n\n".join([text, *notices, *sources.line(listed, answer.citations)])
         sent = self._sourced.setdefault(message.id, set())
-        for item in listed:  # one by one: sent together they come in any order
-            if sources.name(item) not in sent:
-                sent.add(sources.name(item))
-                element = await sources.element(item, self._path(item.file), answer.found)
-                await element.send(for_id=message.id)
+        if fresh := [item for item in listed if sources.name(item) not in sent]:
+            sent.update(map(sources.name, fresh))
+            await sources.send(fresh, message, self.answer or answer, self._originals)
         await message.remove_actions()
         message.actions = [buttons.button(name, message.id) for name in offered]
         await message.update()
@@ -244,7 +245,7 @@ class TurnView:
         """The message of the answer that stands."""
         kept = self.answer.attempt if self.answer is not None else None
         if kept is None:
-            return None
+            return self._reply
         if self._comparison is not None and kept.role != "extractive":
             return self._compared()
         return self._streams[kept.id].message if kept.id in self._streams else None

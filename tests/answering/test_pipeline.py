@@ -46,7 +46,8 @@ LETTERS = {
     Started: "s", Progress: "p", Retrieved: "r", Abstained: "a", AttemptStarted: "(", Reasoning: "g", Token: "t",
     AttemptEnded: ")", Judged: "j", Escalated: "e", Failed: "f", Cited: "c", Finished: ".",
 }  # fmt: skip
-GRAMMAR = re.compile(r"s p* ( f | r p* ( a | f c | r? e? f? ( \( [pgtr()]* \) j? r? e? )+ f? c ) ) \.".replace(" ", ""))
+TRIED = r"r? e? f? ( \( [pgtr()]* \) j? r? e? )+"
+GRAMMAR = re.compile(rf"s p* ( f | a | r p* ( a f? | f c? | {TRIED} ( f? c | a? f ) ) ) \.".replace(" ", ""))
 
 
 async def events_of(assistant: Assistant, turn: Turn) -> list[Event]:

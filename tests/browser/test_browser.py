@@ -39,7 +39,7 @@ MAKERS = (
 
 SCREENSHOTS = os.environ.get("ESCALATOR_SCREENSHOTS")  # read before the tests' environment is cleaned
 SAMPLES = json.loads((ROOT / "tests/support/trainer.json").read_text(encoding="utf-8"))
-KEPT, SHORT, UNSURE, _, PARKING = SAMPLES
+KEPT, SHORT, UNSURE, *_ = SAMPLES
 
 LIGHTHOUSE = "# The lighthouse\n\nThe lighthouse keeper winds the clockwork at dusk, every evening but Sunday.\n"
 ASK_LIGHTHOUSE = "When does the keeper of the lighthouse wind the clockwork?"
@@ -182,20 +182,6 @@ def test_from_the_readmes_command_to_a_new_document_and_the_passage_behind_the_a
         shot(page, "source")
         page.locator("button:has(svg.lucide-arrow-left)").click()
         answer(page, "The keeper winds the clockwork at dusk [1].")
-
-
-def test_a_source_in_a_pdf_opens_at_its_page(app: App, browser: Browser) -> None:
-    with tab(browser, app) as page:
-        ask(page, PARKING["question"])
-        answer(page, "The documents do not say anything about parking.")
-        source(page, "workshop-handbook.pdf, page 4").click()
-
-        shown = page.locator(".react-pdf__Page[data-page-number='4']")
-        expect(shown).to_be_in_viewport()
-        expect(shown.locator("canvas")).to_be_visible()
-        expect(shown.get_by_text("page 4", exact=True)).to_be_attached()
-        expect(page.locator(".react-pdf__Page[data-page-number='1']")).not_to_be_in_viewport()
-        shot(page, "pdf")
 
 
 @pytest.mark.parametrize("sample", [SHORT, UNSURE], ids=["short", "unsure"])

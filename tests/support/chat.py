@@ -250,10 +250,19 @@ class Chat:
         """Send what a script of the page posts to its window."""
         await self._socket.emit("window_message", message)
 
-    async def content(self, element: dict[str, Any]) -> bytes:
-        """What opens when an element is clicked."""
-        url = f"{self.url}/project/file/{element['chainlitKey']}?session_id={self.session}"
-        async with self._http.get(url) as response:
+    async def page(self, source: dict[str, Any]) -> dict[str, Any]:
+        """What the viewer gets when it asks for the picture of a source's page."""
+        body = {
+            "sessionId": self.session,
+            "action": {"name": "picture", "payload": {"sheet": source["props"]["sheet"]}},
+        }
+        async with self._http.post(f"{self.url}/project/action", json=body) as response:
+            assert response.status == 200, await response.text()
+            return (await response.json())["response"]  # type: ignore[no-any-return]
+
+    async def content(self, link: str) -> bytes:
+        """What a link leads to."""
+        async with self._http.get(self.url + link) as response:
             assert response.status == 200, await response.text()
             return await response.read()
 
@@ -283,8 +292,9 @@ class Chat:
         return self.of_type("tool", "llm")
 
     def sources(self, row: Row) -> list[dict[str, Any]]:
-        """The elements of a message, in the order in which they came."""
-        return [element for element in self.elements if element["forId"] == row["id"]]
+        """What the viewer can show of a message's sources, in the order in which they came."""
+        named = (each for each in self.elements if each["forId"] == row["id"] and "lines" in (each["props"] or ()))
+        return [each for each in named if not each["name"].endswith("]")]  # each is there under its number too
 
     async def _take(self, name: str, data: Any = None) -> None:
         self.history.append((name, data))

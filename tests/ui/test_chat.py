@@ -19,6 +19,8 @@ from tests.support.scripted import Script
 from tests.support.servers import Asked, Fault, FaultProxy
 
 LONG = "The tide turns late in winter, and the ferry waits for it before it leaves the old harbour [1]. " * 8
+SHOWN = LONG.replace(" [1]", "").strip()
+"""What stays of it: no passage says so."""
 
 PARTS = ["its beginning", "the timetable", "the old engine", "a hard winter", "the fare", "the crew", "fog", "the end"]
 CHRONICLE = " ".join(
@@ -154,7 +156,8 @@ async def test_a_turn_is_a_search_step_a_model_step_a_streamed_answer_and_its_so
     assert not answer["streaming"]
     [source] = chat.sources(answer)
     assert (source["name"], source["display"]) == ("[1] ferry.md, The ferry", "page")
-    assert "The ferry leaves at 9:30 from the old harbour." in (await chat.content(source)).decode()
+    assert marked(source) == ["The ferry leaves at 9:30 from the old harbour."]
+    assert "ferry" in source["props"]["why"]
     assert [action["label"] for action in chat.actions.values()] == ["Ask the large model", "Compare both"]
 
 
@@ -169,7 +172,7 @@ async def test_an_answer_comes_in_pieces(house: House, chat: Chat) -> None:
     assert LONG.startswith(so_far)
     slow.pace = 0
     await chat.until(lambda: "Sources: " in chat.answers[-1]["output"])
-    assert chat.answers[-1]["output"].startswith(LONG.strip())
+    assert chat.answers[-1]["output"].startswith(SHOWN)
     assert list(chat.rows).count(growing["id"]) == 1
 
 
@@ -188,8 +191,27 @@ async def test_a_source_in_a_pdf_opens_at_its_page(house: House, chat: Chat) -> 
 
     [source] = chat.sources(answer)
     assert source["name"] == "[1] lights.pdf, page 2"
-    assert (source["type"], source["page"]) == ("pdf", 2)
-    assert await chat.content(source) == (house.app.corpus / "lights.pdf").read_bytes()
+    assert source["props"]["caption"] == "lights.pdf, page 2"
+    assert marked(source) == ["The northern lantern burns red."]
+    page = await chat.page(source)
+    assert page["picture"].startswith("data:image/png;base64,")
+    assert len(page["boxes"]) == 1
+    link, _, fragment = page["link"].partition("#")
+    assert fragment == "page=2"
+    assert await chat.content(link) == (house.app.corpus / "lights.pdf").read_bytes()
+
+
+async def test_a_page_is_shown_to_the_conversation_alone_whose_answer_rests_on_it(house: House, chat: Chat) -> None:
+    [source] = chat.sources(await chat.ask("Which lantern burns red?"))
+
+    async with Chat(house.app.url) as other:
+        assert list(await other.page(source)) == ["note"]
+    assert list(await chat.page({"props": {"sheet": "../lights.pdf"}})) == ["note"]
+
+
+def marked(source: dict[str, Any]) -> list[str]:
+    """What is marked in the lines of a source."""
+    return [text for line in source["props"]["lines"] for text, cited in line["parts"] if cited]
 
 
 @pytest.mark.parametrize(
@@ -420,7 +442,7 @@ async def test_two_users_are_kept_apart_and_the_second_is_told_that_it_waits(hou
         await chat.until(lambda: "Sources: " in chat.answers[0]["output"])
 
         [mine], [theirs] = chat.answers, other.answers
-        assert mine["output"].startswith(LONG.strip())
+        assert mine["output"].startswith(SHOWN)
         assert theirs["output"].startswith("The ferry leaves at 9:30 [1].")
         assert waiting not in names(chat.steps) + names(other.steps)
         assert {source["forId"] for source in chat.elements} == {mine["id"]}
@@ -456,7 +478,7 @@ async def test_a_turn_outlives_a_dropped_connection_but_not_a_closed_tab(house: 
     assert GONE_SECONDS - 1 < time.monotonic() - gone < GONE_SECONDS + 2
     slow.pace = 0
     await chat.until(lambda: "Sources: " in chat.answers[-1]["output"])
-    assert chat.answers[-1]["output"].startswith(LONG.strip())
+    assert chat.answers[-1]["output"].startswith(SHOWN)
 
 
 async def test_without_models_the_best_sentences_are_quoted_within_a_second(without_models: App) -> None:

@@ -99,10 +99,10 @@ def read(path: Path, max_bytes: int) -> list[Page]:
         raise UnreadableFile(f"it is not text although its name ends in {suffix}") from None
 
 
-def title(path: Path, pages: list[Page]) -> str:
-    """The title of a document: the one its format knows, else the name of the file without its ending."""
+def title(path: Path, pages: list[Page], name: str = "") -> str:
+    """The title of a document: the one its format knows, else the name that the file goes by without its ending."""
     known = SUFFIXES[path.suffix.lower()].title(pages)
-    return known or path.stem
+    return known or Path(name or path).stem
 
 
 def trusted(path: Path) -> bool:

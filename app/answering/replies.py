@@ -1,0 +1,110 @@
+"""Replies that no model writes: to a greeting, about the app and the corpus, and that nothing was found."""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from app.answering.aim import Aim
+from app.answering.events import Retrieved
+from app.answering.intent import Intent
+from app.answering.searching import Searching
+from app.documents.language import name
+from app.retrieval.health import File, Health
+from app.settings import Settings
+
+NAMED = 20
+"""Files of one kind that are named at most."""
+
+NEAR = 3
+"""Documents that are named as the nearest."""
+
+UNAIDED = "Not from your documents."
+"""The notice of an answer that was written without passages."""
+
+
+def reply(aim: Aim, searching: Searching, settings: Settings) -> str | None:
+    """What to say where neither a search nor a model is needed; None where one is. It may block."""
+    match aim.intent:
+        case Intent("overview"):
+            return overview(searching.health(), settings.corpus)
+        case Intent("greets" | "app" as kind, language):
+            own, documents = _own(language), searching.documents
+            count = own["count"].format(documents=f"{documents:,}") if documents else ""
+            opening = own["later" if aim.turn.history else "first"]
+            return own[kind].format(opening=opening, count=count, small=settings.small, large=settings.large)
+    return None
+
+
+def takes_a_model(aim: Aim) -> str:
+    """What to say where the last answer is to be given in another form and no model is there."""
+    return _own(aim.intent.language if aim.intent is not None else "en")["instructs"]
+
+
+def _own(language: str) -> dict[str, str]:
+    """The texts in a language, the English ones if there are none."""
+    texts: dict[str, dict[str, str]]
+    texts = json.loads(Path(__file__).with_name("replies.json").read_text(encoding="utf-8"))
+    return texts.get(language, texts["en"])
+
+
+def overview(health: Health, corpus: Path) -> str:
+    """What is in the corpus, as Markdown."""
+    return "\n\n".join(_overview(health, corpus))
+
+
+def _overview(health: Health, corpus: Path) -> Iterator[str]:
+    searchable = [file for file in health.files if file.entry is not None]
+    counted = health.languages.most_common()
+    languages = ", ".join(f"{name(code)} {count:,}" if counted[1:] else name(code) for code, count in counted)
+    changed = f" The index was changed last on {time.strftime('%Y-%m-%d at %H:%M', time.localtime(health.made))}."
+    yield (
+        f"**{_count(len(searchable), 'document')}** in {corpus}, {_count(health.passages, 'passage')}"
+        f"{f', in {languages}' if languages else ''}.{changed if health.made else ''}"
+    )
+    folders = Counter(file.name.partition("/")[0] if "/" in file.name else "" for file in searchable)
+    if len(searchable) > NAMED and len(folders) > 1:
+        folder_names = [f"{folder or 'no folder'} {count:,}" for folder, count in folders.most_common(NAMED)]
+        yield f"By folder: {_listed(folder_names, len(folders), ', ')}."
+    yield _listed([_titled(file) for file in searchable[:NAMED]], len(searchable), "\n", "- ")
+    problems = [f"{file.name}: {file.reason}" for file in health.files if file.reason]
+    silent = [file.name for file in searchable if file.entry is not None and file.entry.silent]
+    same = [" = ".join(names[:NAMED]) for names in health.duplicates]
+    for head, found in (("Not read", problems), ("With pages that hold no text", silent), ("The same words", same)):
+        if found:
+            yield f"{head}:\n\n{_listed(found[:NAMED], len(found), chr(10), '- ')}"
+
+
+def nothing_found(retrieved: Retrieved) -> str:
+    """What to say where nothing answers to the question, and which documents come nearest to it."""
+    found = retrieved.found
+    near = list(dict.fromkeys(hit.passage.file for hit in found.hits))[:NEAR]
+    words = ", ".join(f"“{word}”" for word in found.unknown_words[:8])
+    taken = "; ".join(f"{', '.join(others)} for “{word}”" for word, others in list(found.taken_for.items())[:8])
+    enough = " well enough" if found.hits else ""
+    said = [
+        f"Nothing in your documents matches this question{enough}, so no model was asked to answer it.",
+        f"They are still being read: {retrieved.reading}." if retrieved.reading else "",
+        f"No document is in {name(found.foreign)}, the language of the question." if found.foreign else "",
+        f"These words occur in none of them: {words}." if words else "",
+        f"Perhaps you meant: {taken}." if taken else "",
+        f"The nearest documents: {', '.join(near)}." if near else "",
+        "Ask with words that the documents use, or put a document about it into the corpus folder.",
+    ]
+    return " ".join(filter(None, said))
+
+
+def _titled(file: File) -> str:
+    title = file.entry.title if file.entry is not None else ""
+    return f"{title} ({file.name})" if title and title != file.name else file.name
+
+
+def _listed(items: Sequence[str], whole: int, between: str, before: str = "") -> str:
+    """The items, and how many more there are."""
+    more = [f"and {whole - len(items):,} more"] if whole > len(items) else []
+    return between.join(f"{before}{item}" for item in [*items, *more])
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
