@@ -137,6 +137,7 @@ TO_ANSWER = """
     answering/searching answering/translation answering/prompt answering/safety answering/course answering/emitting
     answering/attempts models/chat answering/escalation answering/signals answering/phrases answering/policy
     answering/citations answering/behind answering/alignment answering/support answering/claims
+    answering/aim answering/evidence answering/markdown answering/fences
 """
 """From there to the cited answer."""
 
@@ -146,9 +147,9 @@ def test_the_house_stays_small_enough_to_be_read() -> None:
 
     assert sizes["app/main.py"] < 150
     assert {name: size for name, size in sizes.items() if size > 250} == {}
-    assert sum(map(code_lines, MODULES)) <= 10_100
+    assert sum(map(code_lines, MODULES)) <= 11_700
     assert sum(code_lines(ROOT / "app" / f"{name}.py") for name in TO_EVIDENCE.split()) <= 920
-    assert sum(code_lines(ROOT / "app" / f"{name}.py") for name in TO_ANSWER.split()) <= 1_400
+    assert sum(code_lines(ROOT / "app" / f"{name}.py") for name in TO_ANSWER.split()) <= 1_850
     assert sizes["app/retrieval/bm25.py"] < 150
 
 

@@ -9,6 +9,7 @@ from app.answering.confidence import ConfidenceFilter
 from app.answering.emitting import Emit
 from app.answering.events import AttemptEnded, AttemptStarted, Progress, Reasoning, Token
 from app.answering.ledger import Metrics, Stopwatch, speed
+from app.answering.markdown import SafeMarkdown, addresses
 from app.answering.prompt import Message, messages
 from app.answering.turn import NUMBERS, Attempt, Role, Turn
 from app.errors import ContextOverflow, ModelError
@@ -55,7 +56,7 @@ class Attempts:
         alias, other = self._aliases(order.role)
         started = AttemptStarted(NUMBERS[order.role], order.role, alias, service.host)
         emit(started)
-        answer = _Answer(started, emit, order.enough)
+        answer = _Answer(started, emit, order)
         failure: ModelError | None = None
         try:
             model = await self._models.ready(alias, partial(_say, emit, NUMBERS[order.role]), instead_of=other)
@@ -156,11 +157,13 @@ def replay(attempt: Attempt, emit: Emit) -> Attempt:
 class _Answer:
     """An answer as it comes in."""
 
-    def __init__(self, started: AttemptStarted, emit: Emit, enough: Callable[[str], bool] | None) -> None:
+    def __init__(self, started: AttemptStarted, emit: Emit, order: Order) -> None:
         self.emit = emit
         self._attempt = Attempt(started.id, started.role, started.model, started.host, "", "error", Metrics())
-        self._enough = enough
-        self._shown = ConfidenceFilter()
+        self._enough = order.enough
+        known = addresses(item.text for item in order.evidence)
+        self._told = ConfidenceFilter()
+        self._safe, self._thought = SafeMarkdown(known), SafeMarkdown(known)
         self._text = ""
         self._begun = self._clock = Stopwatch()
         self._metrics = Metrics()
@@ -176,11 +179,11 @@ class _Answer:
         if isinstance(piece, chat.End):
             self._end = piece
         elif piece.reasoning:
-            self.emit(Reasoning(self._attempt.id, piece.text))
+            self._think(self._thought.feed(piece.text))
         else:
             if self._metrics.first_token_ms is None:
                 self._metrics = replace(self._metrics, first_token_ms=self._clock.ms)
-            self._show(self._shown.feed(piece.text))
+            self._show(self._safe.feed(self._told.feed(piece.text)))
             if self._enough is not None and self._enough(self._text):
                 self._end = chat.End("stopped", None, None)
                 return True
@@ -189,7 +192,8 @@ class _Answer:
     def ended(self) -> Attempt:
         """The attempt, after the last piece or the failure."""
         total = self._clock.ms
-        self._show(self._shown.close())
+        self._think(self._thought.close())
+        self._show(self._safe.feed(self._told.close()) + self._safe.close())
         finish, prompt, written = "error", None, None
         if self._end is not None:
             finish, prompt, written = self._end.finish, self._end.prompt_tokens, self._end.completion_tokens
@@ -198,11 +202,15 @@ class _Answer:
             self._attempt,
             text=self._text,
             finish=finish,
-            confidence=self._shown.level,
+            confidence=self._told.level,
             metrics=replace(
                 self._metrics, total_ms=total, prompt_tokens=prompt, completion_tokens=written, tokens_per_s=pace
             ),
         )
+
+    def _think(self, text: str) -> None:
+        if text:
+            self.emit(Reasoning(self._attempt.id, text))
 
     def _show(self, text: str) -> None:
         if text:

@@ -17,6 +17,7 @@ from app.answering.events import Abstained, Cited, Escalated, Failed, Finished, 
 from app.answering.evidence import evidence_for
 from app.answering.extractive import as_markdown, quotes
 from app.answering.ledger import Metrics, Stopwatch
+from app.answering.markdown import addresses, safe
 from app.answering.policy import POLISHED
 from app.answering.replies import UNAIDED, nothing_found, reply, takes_a_model
 from app.answering.summing_up import openings
@@ -217,7 +218,9 @@ class Course:
         self.text = self.rendered = kept.text
         if kept.role != "extractive":
             behind = self.behind.get(kept.role) or Behind(self._found().evidence)
-            self.rendered, self.citations = await behind.finish(kept.text)
+            rendered, self.citations = await behind.finish(kept.text)
+            # Where a mark was taken out, what stood around it may have become a link.
+            self.rendered = safe(rendered, addresses(item.text for item in self._found().evidence))
 
     def _answer(self) -> Answer:
         retrieved, earlier = self.retrieved, self.turn.earlier

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from app.answering.markdown import addresses, safe
 from app.retrieval.packing import Evidence
 from app.retrieval.pieces import spans
 from app.retrieval.telling import chances
@@ -44,7 +45,8 @@ def quotes(
 
 def as_markdown(found: Sequence[Quote]) -> str:
     """The quotes, each as a block quote with its number."""
-    return "\n\n".join(f"> {' '.join(quote.text.split())} [{quote.evidence.number}]" for quote in found)
+    text = "\n\n".join(f"> {' '.join(quote.text.split())} [{quote.evidence.number}]" for quote in found)
+    return safe(text, addresses(quote.text for quote in found))
 
 
 def sentences_of(item: Evidence) -> list[Quote]:

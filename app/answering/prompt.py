@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Literal, TypedDict
 
 from app.answering.phrases import bare
-from app.answering.safety import defused, fence_token
+from app.answering.safety import defused, fence_token, one_line, quoted
 from app.answering.turn import Exchange
 from app.retrieval.packing import Evidence
 
@@ -61,8 +61,8 @@ def messages(
     by itself.
     """
     fence = fence_token(question, *(item.text for item in evidence))
-    passages = "\n\n".join(f"[{item.number}] {defused(_heading(item))}\n{defused(item.text)}" for item in evidence)
-    given = DRAFT.format(fence=fence, draft=defused(draft)) + (f"{POLISH}\n\n" if polish else "") if draft else ""
+    passages = "\n\n".join(f"[{item.number}] {one_line(_heading(item))}\n{quoted(item.text)}" for item in evidence)
+    given = DRAFT.format(fence=fence, draft=quoted(draft)) + (f"{POLISH}\n\n" if polish else "") if draft else ""
     fenced = f"<passages {fence}>\n{passages}\n</passages {fence}>\n\n" if evidence else ""
     asked = f"{fenced}{given}Question: {defused(question)}"
     earlier: list[Message] = []

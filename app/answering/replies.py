@@ -9,6 +9,7 @@ from pathlib import Path
 from app.answering.aim import Aim
 from app.answering.events import Retrieved
 from app.answering.intent import Intent
+from app.answering.markdown import label
 from app.answering.searching import Searching
 from app.documents.language import name
 from app.retrieval.health import File, Health
@@ -68,9 +69,9 @@ def _overview(health: Health, corpus: Path) -> Iterator[str]:
         folder_names = [f"{folder or 'no folder'} {count:,}" for folder, count in folders.most_common(NAMED)]
         yield f"By folder: {_listed(folder_names, len(folders), ', ')}."
     yield _listed([_titled(file) for file in searchable[:NAMED]], len(searchable), "\n", "- ")
-    problems = [f"{file.name}: {file.reason}" for file in health.files if file.reason]
-    silent = [file.name for file in searchable if file.entry is not None and file.entry.silent]
-    same = [" = ".join(names[:NAMED]) for names in health.duplicates]
+    problems = [f"{label(file.name)}: {file.reason}" for file in health.files if file.reason]
+    silent = [label(file.name) for file in searchable if file.entry is not None and file.entry.silent]
+    same = [" = ".join(map(label, names[:NAMED])) for names in health.duplicates]
     for head, found in (("Not read", problems), ("With pages that hold no text", silent), ("The same words", same)):
         if found:
             yield f"{head}:\n\n{_listed(found[:NAMED], len(found), chr(10), '- ')}"
@@ -79,7 +80,7 @@ def _overview(health: Health, corpus: Path) -> Iterator[str]:
 def nothing_found(retrieved: Retrieved) -> str:
     """What to say where nothing answers to the question, and which documents come nearest to it."""
     found = retrieved.found
-    near = list(dict.fromkeys(hit.passage.file for hit in found.hits))[:NEAR]
+    near = list(dict.fromkeys(label(hit.passage.file) for hit in found.hits))[:NEAR]
     words = ", ".join(f"“{word}”" for word in found.unknown_words[:8])
     taken = "; ".join(f"{', '.join(others)} for “{word}”" for word, others in list(found.taken_for.items())[:8])
     enough = " well enough" if found.hits else ""
@@ -97,7 +98,7 @@ def nothing_found(retrieved: Retrieved) -> str:
 
 def _titled(file: File) -> str:
     title = file.entry.title if file.entry is not None else ""
-    return f"{title} ({file.name})" if title and title != file.name else file.name
+    return label(f"{title} ({file.name})" if title and title != file.name else file.name)
 
 
 def _listed(items: Sequence[str], whole: int, between: str, before: str = "") -> str:

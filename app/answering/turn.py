@@ -6,6 +6,7 @@ from typing import Literal, cast, get_args
 from app.answering.citations import Citation, cite
 from app.answering.escalation import Decision
 from app.answering.ledger import Metrics
+from app.answering.markdown import addresses, safe
 from app.documents.document import Document
 from app.errors import InputError
 from app.retrieval.packing import Evidence
@@ -127,7 +128,8 @@ class Answer:
     def standing(self, attempt: Attempt) -> "Answer":
         """The same turn with another attempt chosen, cited anew; not quick enough for an event loop."""
         rendered, citations = cite(attempt.text, self.evidence)
-        return replace(self, attempt=attempt, text=attempt.text, rendered=rendered, citations=citations)
+        shown = safe(rendered, addresses(item.text for item in self.evidence))
+        return replace(self, attempt=attempt, text=attempt.text, rendered=shown, citations=citations)
 
     @property
     def sources(self) -> list[Evidence]:

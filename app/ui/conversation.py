@@ -21,6 +21,7 @@ from app.ui import ledger, panel
 from app.ui.dropped import Dropped
 from app.ui.place import Originals
 from app.ui.view import TurnView
+from app.ui.words import said
 
 log = logging.getLogger(__name__)
 
@@ -133,7 +134,7 @@ class Conversation:
         try:
             await work(await asyncio.to_thread(assistant))
         except EscalatorError as error:
-            await cl.ErrorMessage(content=str(error)).send()
+            await cl.ErrorMessage(content=said(error)).send()
         except Exception as error:
             log.exception("a turn failed")
             what = f"Something went wrong inside Escalator ({type(error).__name__}). The terminal has the details."

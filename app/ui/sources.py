@@ -11,6 +11,7 @@ from chainlit.element import Element
 from app import report
 from app.answering.citations import Citation
 from app.answering.events import Retrieved
+from app.answering.markdown import label, safe
 from app.answering.turn import Answer
 from app.documents.language import name as name_of
 from app.documents.passages import Passage
@@ -23,17 +24,11 @@ from app.ui.place import Originals
 _CODE = re.compile(r"```.*?(?:```|$)|`[^`\n]*`", re.DOTALL)
 """Where a number in brackets is no mark."""
 
-_ALIKE = str.maketrans("*`~<>[]|\\", "∗ˋ∼‹›⁅⁆∣∖")
-_MARKUP = re.compile(r":(?=\w)|(?<![^\W_])_|_(?![^\W_])")
-_BARRED = "\u2060\\g<0>\u2060"
-"""In the name of a source nothing may be Markdown, or Chainlit does not know it again; a backslash would be seen."""
-
 
 def name(item: Evidence) -> str:
     """The name under which a source is listed and opened; unique within an answer."""
-    label = item.place.label if len(item.place.label) <= 60 else f"{item.place.label[:57]}…"
-    plain = " ".join(f"{item.file}, {label}".split()).translate(_ALIKE)
-    return f"[{item.number}] {_MARKUP.sub(_BARRED, plain)}"
+    place = item.place.label if len(item.place.label) <= 60 else f"{item.place.label[:57]}…"
+    return f"[{item.number}] {label(f'{item.file}, {place}')}"
 
 
 def line(listed: Sequence[Evidence], citations: Sequence[Citation]) -> list[str]:
@@ -55,7 +50,7 @@ async def elements(item: Evidence, answer: Answer, snapshot: Snapshot, path: Pat
     """The place of a source, under its name and under its number; `path` is where its file lies."""
     hits = answer.found.hits if answer.found is not None else ()
     hit = next((hit for hit in hits if _within(hit.passage, item)), None)
-    why = _cell(report.why(hit), 300) if hit is not None else ""
+    why = _short(report.why(hit), 300) if hit is not None else ""
     props, sheet = await asyncio.to_thread(place.props, item, answer.citations, snapshot, path)
     props |= {"why": why, "sheet": place.remember(sheet) if sheet is not None else None}
     names, mark = [name(item)], f"[{item.number}]"
@@ -78,18 +73,18 @@ def table(retrieved: Retrieved) -> str:
     elif found.foreign:
         lines.append(f"No document is in {name_of(found.foreign)}: only names and words that are alike can be found.")
     if found.earlier_words:
-        lines.append(f"From earlier questions: {', '.join(found.earlier_words)}")
+        lines.append(f"From earlier questions: {', '.join(map(safe, found.earlier_words))}")
     if found.unknown_words:
         lines.append(f"In no document: {', '.join(_unknown(found, word) for word in found.unknown_words)}")
     if found.hits:
         lines.append("\n".join(["| | Passage | Score | Because of |", "|---|---|---|---|", *_rows(retrieved)]))
-    lines += [f"Not read: {problem.file} – {problem.reason}" for problem in retrieved.problems]
+    lines += [f"Not read: {label(problem.file)} – {safe(problem.reason)}" for problem in retrieved.problems]
     return "\n\n".join(lines)
 
 
 def _unknown(found: Found, word: str) -> str:
     others = found.taken_for.get(word)
-    return f"{_cell(word, 30)} (taken for {', '.join(_cell(other, 30) for other in others)})" if others else word
+    return f"{_cell(word, 30)} (taken for {', '.join(_cell(other, 30) for other in others)})" if others else safe(word)
 
 
 def _rows(retrieved: Retrieved) -> list[str]:
@@ -108,5 +103,9 @@ def _within(passage: Passage, item: Evidence) -> bool:
 
 
 def _cell(text: str, most: int) -> str:
-    flat = " ".join(text.split()).replace("|", "\\|")
+    return safe(_short(text, most)).replace("|", "\\|")
+
+
+def _short(text: str, most: int) -> str:
+    flat = " ".join(text.split())
     return flat if len(flat) <= most else flat[: most - 1] + "…"

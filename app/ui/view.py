@@ -27,6 +27,7 @@ from app.ui import buttons, ledger, sources, steps
 from app.ui.comparison import Comparison
 from app.ui.place import Originals
 from app.ui.stream import Stream
+from app.ui.words import said
 
 
 class TurnView:
@@ -72,7 +73,7 @@ class TurnView:
             case Abstained(text, unaided):
                 self._reply = await self._replied(text, [buttons.UNAIDED] if unaided else [])
             case Failed(error, None):
-                await cl.ErrorMessage(content=str(error)).send()
+                await cl.ErrorMessage(content=said(error)).send()
             case Finished(answer):
                 await self._finished(answer)
 
@@ -100,8 +101,7 @@ class TurnView:
     @property
     def message_id(self) -> str | None:
         """The message that holds the answer, once the turn is over."""
-        message = self._message()
-        return message.id if message is not None else None
+        return message.id if (message := self._message()) is not None else None
 
     async def keep_draft(self) -> None:
         """Take the draft back: unfold it and set the other answers aside."""
@@ -167,7 +167,7 @@ class TurnView:
             await step.update()
 
     async def _replied(self, text: str, offered: list[str]) -> cl.Message:
-        message = cl.Message(text)
+        message = cl.Message(said(text))
         message.actions = [buttons.button(name, message.id) for name in offered]
         await message.send()
         return message
@@ -200,8 +200,7 @@ class TurnView:
         if self.answer is not None and answer.attempt is None:
             return  # a button brought nothing; what stood before it stands
         self.answer = answer
-        message = self._message()
-        if message is None or answer.attempt is None:
+        if (message := self._message()) is None or answer.attempt is None:
             return
         if self._reply is not None:
             await self._reply.remove_actions()
@@ -228,7 +227,7 @@ class TurnView:
         text, listed = answer.rendered, answer.sources
         if message is self._compared() and self.answer is not None:
             text, listed = "Both models on the same passages:", self.answer.sources
-        notices = [f"**Note:** {notice}" for notice in answer.notices]
+        notices = [f"**Note:** {said(notice)}" for notice in answer.notices]
         message.content = "\n\n".join([text, *notices, *sources.line(listed, answer.citations)])
         sent = self._sourced.setdefault(message.id, set())
         if fresh := [item for item in listed if sources.name(item) not in sent]:

@@ -13,8 +13,8 @@ from app.errors import EscalatorError
 from app.evaluation import bench_corpus as benchmark
 from app.evaluation import formats
 from app.evaluation.formats import SAMPLES, Sample
-from app.retrieval.retriever import NOTHING
 from app.retrieval.search import Found, search
+from app.retrieval.snapshot import NOTHING
 
 WORDS = {
     ".csv": "Fruit", ".docx": "painted", ".epub": "painted", ".html": "painted", ".ipynb": "Tide", ".json": "Fruit",

@@ -19,7 +19,7 @@ from tests.support.scripted import Script
 from tests.support.servers import Asked, Fault, FaultProxy
 
 LONG = "The tide turns late in winter, and the ferry waits for it before it leaves the old harbour [1]. " * 8
-SHOWN = LONG.replace(" [1]", "").strip()
+UNMARKED = LONG.replace(" [1]", "").strip()
 """What stays of it: no passage says so."""
 
 PARTS = ["its beginning", "the timetable", "the old engine", "a hard winter", "the fare", "the crew", "fog", "the end"]
@@ -171,8 +171,8 @@ async def test_an_answer_comes_in_pieces(house: House, chat: Chat) -> None:
     assert 0 < len(so_far) < len(LONG)
     assert LONG.startswith(so_far)
     slow.pace = 0
-    await chat.until(lambda: "Sources: " in chat.answers[-1]["output"])
-    assert chat.answers[-1]["output"].startswith(SHOWN)
+    await chat.until(lambda: "The model was given: " in chat.answers[-1]["output"])
+    assert chat.answers[-1]["output"].startswith(UNMARKED)
     assert list(chat.rows).count(growing["id"]) == 1
 
 
@@ -183,7 +183,7 @@ async def test_sources_come_in_the_order_of_their_numbers(chat: Chat) -> None:
         found = [source["name"] for source in chat.sources(answer)]
         assert len(found) >= 3
         assert [name[:3] for name in found] == [f"[{number}]" for number in range(1, len(found) + 1)]
-        assert answer["output"].endswith("Sources: " + " · ".join(found))
+        assert answer["output"].endswith("The model was given: " + " · ".join(found))
 
 
 async def test_a_source_in_a_pdf_opens_at_its_page(house: House, chat: Chat) -> None:
@@ -439,10 +439,10 @@ async def test_two_users_are_kept_apart_and_the_second_is_told_that_it_waits(hou
         await other.until(lambda: waiting in names(other.steps))
         slow.pace = 0
         await other.until(lambda: other.answers and "Sources: " in other.answers[0]["output"])
-        await chat.until(lambda: "Sources: " in chat.answers[0]["output"])
+        await chat.until(lambda: "The model was given: " in chat.answers[0]["output"])
 
         [mine], [theirs] = chat.answers, other.answers
-        assert mine["output"].startswith(SHOWN)
+        assert mine["output"].startswith(UNMARKED)
         assert theirs["output"].startswith("The ferry leaves at 9:30 [1].")
         assert waiting not in names(chat.steps) + names(other.steps)
         assert {source["forId"] for source in chat.elements} == {mine["id"]}
@@ -477,8 +477,8 @@ async def test_a_turn_outlives_a_dropped_connection_but_not_a_closed_tab(house: 
 
     assert GONE_SECONDS - 1 < time.monotonic() - gone < GONE_SECONDS + 2
     slow.pace = 0
-    await chat.until(lambda: "Sources: " in chat.answers[-1]["output"])
-    assert chat.answers[-1]["output"].startswith(SHOWN)
+    await chat.until(lambda: "The model was given: " in chat.answers[-1]["output"])
+    assert chat.answers[-1]["output"].startswith(UNMARKED)
 
 
 async def test_without_models_the_best_sentences_are_quoted_within_a_second(without_models: App) -> None:

@@ -43,7 +43,7 @@ async def test_a_question_is_answered_from_the_file_that_came_with_it(without_mo
         assert answer["output"].startswith("> Ada bakes the bread at dawn. [1]")
         [source] = chat.sources(answer)
         assert source["name"] == "[1] bread.txt (dropped), line 1"
-        assert BREAD.strip() in await chat.content(source)
+        assert BREAD.decode().strip() in "".join(text for line in source["props"]["lines"] for text, _ in line["parts"])
         read, search = steps(chat)
         assert read == "Read bread.txt: 1 passage"
         assert search.startswith("Found 1 passage in 1 document")
@@ -76,8 +76,10 @@ async def test_a_source_in_a_dropped_pdf_opens_at_its_page(without_models: App) 
 
         assert steps(chat)[0] == "Read Plan.PDF: 3 pages, 2 passages, no text on page 2"
         [source] = chat.sources(answer)
-        assert (source["name"], source["type"], source["page"]) == ("[1] Plan.PDF (dropped), page 3", "pdf", 3)
-        assert await chat.content(source) == plan
+        assert source["name"] == "[1] Plan.PDF (dropped), page 3"
+        link, _, fragment = (await chat.page(source))["link"].partition("#")
+        assert fragment == "page=3"
+        assert await chat.content(link) == plan
 
 
 async def test_two_dropped_files_of_one_name_are_told_apart(without_models: App) -> None:

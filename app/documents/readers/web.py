@@ -11,7 +11,10 @@ from app.errors import UnreadableFile
 _NOT_SHOWN = (
     ":is(head, script, style, noscript, template, svg, iframe, noframes, object, button, select, datalist, textarea, "
     "[hidden], [aria-hidden=true], [style*='display:none' i], [style*='display: none' i], "
-    "[style*='visibility:hidden' i], [style*='visibility: hidden' i])"
+    "[style*='visibility:hidden' i], [style*='visibility: hidden' i], "
+    "[style*='font-size:0' i]:not([style*='font-size:0.' i]), "
+    "[style*='font-size: 0' i]:not([style*='font-size: 0.' i]), "
+    "[style$='opacity:0' i], [style*='opacity:0;' i], [style$='opacity: 0' i], [style*='opacity: 0;' i])"
 )
 _NO_DATA = "table:is(:has(table, h1, h2, h3, h4, h5, h6, pre), :not(:has(tr > * + *)))"
 """Tables that only arrange a page."""

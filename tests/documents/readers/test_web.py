@@ -138,3 +138,12 @@ def test_no_page_raises_anything_but_unreadable_file(pieces: list[str]) -> None:
     except UnreadableFile:
         return
     assert all("\f" not in page.text and "\0" not in page.text and page.text.strip() for page in found)
+
+
+@pytest.mark.parametrize("style", ["font-size:0", "FONT-SIZE: 0px", "color:red;opacity:0", "opacity: 0;color:red"])
+def test_words_without_size_or_colour_are_not_read(style: str) -> None:
+    read = web.read(
+        f"<p>Seen by all.</p><p style='{style}'>Never seen.</p><p style='font-size:0.9em'>Small.</p>".encode()
+    )
+
+    assert [page.text.split() for page in read] == [["Seen", "by", "all.", "Small."]]
