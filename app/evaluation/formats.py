@@ -142,7 +142,7 @@ def _calamine(data: bytes) -> list[object]:
 
 
 def _openpyxl(data: bytes) -> list[object]:
-    from openpyxl import load_workbook  # type: ignore[import-untyped]
+    from openpyxl import load_workbook
 
     workbook = load_workbook(io.BytesIO(data), read_only=True, data_only=True)
     return [row for sheet in workbook.worksheets for row in sheet.iter_rows(values_only=True)]
