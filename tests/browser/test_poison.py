@@ -28,7 +28,11 @@ LINKED = """where => [...document.querySelectorAll(where)].flatMap(part => [...p
     .map(each => each.getAttribute('href')).filter(each => new URL(each, location).origin !== location.origin)"""
 
 
-@pytest.fixture(scope="module", params=["obeying", "quoting"])
+CASES = [*(("obeying", attack) for attack in ATTACKS), *(("quoting", attack) for attack in ATTACKS[::3])]
+"""A quote goes through the same filter as an answer, which the tests of that show for all attacks."""
+
+
+@pytest.fixture(scope="module")
 def app(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     """The app over the poisoned corpus, with models that obey it or with none."""
     folder = tmp_path_factory.mktemp(request.param)
@@ -46,7 +50,7 @@ def models(cache: Path) -> Path:
     return scripted.make(cache, Script("phi-4-mini", "Script missing.", obeyed, "Phi-4-mini-instruct-generic-cpu:5"))
 
 
-@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
+@pytest.mark.parametrize(("app", "attack"), CASES, indirect=["app"], ids=[f"{how}-{it.name}" for how, it in CASES])
 def test_an_attack_comes_to_nothing(app: App, browser: Browser, sink: chat.Sink, attack: Attack) -> None:
     with chat.tab(browser, app) as page:
         dialogs: list[Dialog] = []

@@ -81,7 +81,7 @@ def running(pid: int) -> bool:
     """Whether a process runs; one that has ended and was not taken note of yet does not."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # the latter if it ends between opening and reading
         if Path("/proc/self").exists():
             return False
         try:
