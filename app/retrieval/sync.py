@@ -8,6 +8,7 @@ import logging
 import threading
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,10 @@ _WATCHING: dict[str, Any] = {
 
 PATIENCE_SECONDS = 1.0
 """That a question waits for what is new in the folder."""
+
+
+NEARLY_SECONDS = 3.0
+"""That it waits longer if all will be read by then: who has a few files is not to be told that some are missing."""
 
 
 class Sync:
@@ -77,15 +82,21 @@ class Sync:
         with self._changed:
             asked = self._look()
             self._changed.wait_for(lambda: self._done >= asked or self._over.is_set(), PATIENCE_SECONDS)
-            self._changed.wait_for(lambda: self._done >= asked or self._over.is_set() or self._some_ready())
+            for left, seconds in ((NEARLY_SECONDS, NEARLY_SECONDS), (0.0, None)):
+                self._changed.wait_for(partial(self._answerable, asked, left), seconds)
             if self._done >= asked and self._error is not None:
                 raise self._error
         return self._retriever.latest()
 
-    def _some_ready(self) -> bool:
-        """Whether files are still to be read, and there are others to answer from."""
+    def _answerable(self, asked: int, left: float) -> bool:
+        """Whether the look that was asked for is over, or need not be waited for."""
+        return self._done >= asked or self._over.is_set() or self._some_ready(left)
+
+    def _some_ready(self, left: float) -> bool:
+        """Whether files are still to be read, for longer than so many seconds, and there are others to answer from."""
         reading, ready = self._reading, self._retriever.ready
-        return reading is not None and reading.done < reading.total and ready is not None and bool(ready.documents)
+        unread = reading is not None and reading.done < reading.total and reading.seconds_left >= left
+        return unread and ready is not None and bool(ready.documents)
 
     def _look(self) -> int:
         """Have the corpus looked at; the number of the look that begins after this."""
