@@ -104,12 +104,16 @@ def test_a_citation_of_a_pdf_shows_its_page_with_its_words_marked(page: Page) ->
 
 
 def parts(picture: Locator, box: Locator) -> tuple[float, float, float, float]:
-    """Where a box lies on a picture: left, top, right and bottom as parts of its size."""
-    whole, part = picture.bounding_box(), box.bounding_box()
-    assert whole is not None
-    assert part is not None
-    left, top = (part["x"] - whole["x"]) / whole["width"], (part["y"] - whole["y"]) / whole["height"]
-    return left, top, left + part["width"] / whole["width"], top + part["height"] / whole["height"]
+    """Where a box lies on a picture, as parts of its size: left, top, right, bottom; both may move meanwhile."""
+    left, top, right, bottom = box.evaluate(
+        """(part, whole) => {
+            const p = part.getBoundingClientRect(), w = whole.getBoundingClientRect();
+            return [(p.left - w.left) / w.width, (p.top - w.top) / w.height,
+                    (p.right - w.left) / w.width, (p.bottom - w.top) / w.height];
+        }""",
+        picture.element_handle(),
+    )
+    return left, top, right, bottom
 
 
 def test_the_number_in_the_answer_opens_the_same_place_and_the_keyboard_reaches_all_of_it(page: Page) -> None:
