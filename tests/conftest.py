@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
+from hypothesis import settings
 
 from app.models.foundry import Foundry
 from tests.support import scripted
@@ -18,6 +19,12 @@ PREFIXES = ("FOUNDRY_", "ESCALATOR_", "OPENAI_", "SLM_", "LLM_", "RETRY_", "COMP
 NAMES = ("CORPUS_DIR", "SHOW_USAGE", "BASE_URL", "MODEL", "API_KEY", "TIKTOKEN_CACHE_DIR", "DATA_GYM_CACHE_DIR")
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 KEPT = ("ESCALATOR_REQUIRE_BROWSER",)
+
+# Whether a change may land must not hang on a draw: the same examples each time. Many new ones are tried with
+# `pytest --hypothesis-profile=search`. No deadline, as the first call of a loop compiles it.
+settings.register_profile("same", deadline=None, derandomize=True)
+settings.register_profile("search", deadline=None, max_examples=3000)
+settings.load_profile("same")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from app.documents import readers
@@ -297,7 +297,6 @@ def test_a_name_that_is_no_text_is_a_problem_that_can_be_shown(corpus: Path) -> 
 RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³]) *(\.|$)", re.IGNORECASE)
 
 
-@settings(deadline=None)
 @given(
     st.one_of(
         st.text(max_size=400),
@@ -324,7 +323,6 @@ def test_a_safe_name_is_one_that_every_system_takes_and_the_corpus_does_not_igno
     assert safe(found) == found
 
 
-@settings(deadline=None)
 @given(st.text(max_size=300), st.sampled_from([".md", ".pdf", ".docx", ".PDF", ".ipynb", ".xhtml"]))
 def test_a_safe_name_keeps_its_ending_and_is_listed(name: str, suffix: str) -> None:
     found = safe(name + suffix)

@@ -3,12 +3,8 @@
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import settings
 
 from app.retrieval import compiled
-
-settings.register_profile("untimed", deadline=None)  # the first call of a loop compiles it
-settings.load_profile("untimed")
 
 
 @pytest.fixture(params=["numpy", "compiled"], scope="module")

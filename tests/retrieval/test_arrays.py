@@ -13,7 +13,7 @@ from app.retrieval import arrays
 KINDS = (np.bool_, np.uint8, np.uint16, np.int32, np.uint32, np.int64, np.uint64, np.float32, np.float64)
 EXAMPLE = {"numbers": np.arange(1000, dtype=np.int64), "none": np.zeros(0, np.int32), "bytes": np.arange(7, dtype="u1")}
 
-in_one_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+in_one_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 
 
 @pytest.fixture

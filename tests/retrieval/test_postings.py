@@ -111,7 +111,7 @@ def test_a_text_of_nothing_but_marks_is_a_passage_without_terms() -> None:
     assert content(Postings(builder.arrays())) == {}
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(st.integers(60_000, 80_000))
 def test_a_term_may_stand_many_times_in_a_passage(times: int) -> None:
     passages = [["a"] * times, ["a", "b"]]

@@ -49,7 +49,7 @@ def test_plain_scores_are_those_of_bm25(texts: list[str], query: list[str]) -> N
     assert found == sorted(found, key=lambda hit: (-hit[0], hit[2]))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=25)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
 @given(st.lists(st.dictionaries(st.sampled_from("uvwxyz"), st.none() | TEXTS, min_size=1), max_size=6), QUERY)
 def test_they_still_are_when_the_corpus_has_changed(
     tmp_path_factory: pytest.TempPathFactory, changes: list[dict[str, list[str] | None]], query: list[str]
