@@ -174,7 +174,7 @@ async def _ask(turn: Turn, settings: "Settings", write: Callable[[str], Any] | N
                     case Escalated() if write is not None:
                         write("\n")
                         sys.stdout.flush()
-                        typer.echo(f"\nAsking {settings.large}: {event.why}\n", err=True)
+                        typer.echo(f"\nAsking {assistant.models.pair.large}: {event.why}\n", err=True)
                     case Finished(answer):
                         return answer
                     case _:

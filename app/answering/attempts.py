@@ -53,7 +53,7 @@ class Attempts:
 
     async def run(self, order: Order, service: Service, emit: Emit) -> tuple[Attempt, ModelError | None]:
         """One attempt, from `AttemptStarted` to `AttemptEnded`; one that failed has the finish "error" and its text."""
-        alias, other = self._aliases(order.role)
+        alias, other = self._models.pair.of(order.role)
         started = AttemptStarted(NUMBERS[order.role], order.role, alias, service.host)
         emit(started)
         answer = _Answer(started, emit, order)
@@ -116,17 +116,12 @@ class Attempts:
         answer.sending(clock.ms)
         output = self._output(order.role, model)
         say = partial(_say, answer.emit, NUMBERS[order.role])
-        other = self._aliases(order.role)[1]
+        _, other = self._models.pair.of(order.role)
         stream = chat.answer(self._models, model, prompt, max_tokens=output, progress=say, instead_of=other)
         async with aclosing(stream):
             async for piece in stream:
                 if answer.take(piece):
                     break
-
-    def _aliases(self, role: Role) -> tuple[str, str]:
-        """The model of this role, and the one that may be unloaded for it."""
-        small, large = self._settings.small, self._settings.large
-        return (small, large) if role == "small" else (large, small)
 
     def _output(self, role: Role, model: Model) -> int:
         most = self._settings.max_tokens if role == "small" else self._settings.large_max_tokens

@@ -63,10 +63,10 @@ class Course:
 
     async def _steps(self, emit: Emit) -> None:
         self.turn.check()
-        searching, settings = self.assistant.searching, self.assistant.settings
+        searching = self.assistant.searching
         search = self.assistant.look()
         self.aim = await asyncio.to_thread(searching.aim, self.turn)
-        if text := await asyncio.to_thread(reply, self.aim, searching, settings):
+        if text := await asyncio.to_thread(reply, self.aim, searching, self.assistant.models.pair):
             self._reply(text, emit)
             return
         earlier = self.turn.earlier
@@ -146,10 +146,10 @@ class Course:
 
     async def _escalate(self, draft: Attempt, decision: Decision, service: Service, emit: Emit) -> None:
         """The large model's attempt, with wider evidence; the draft stands if it brings no text."""
-        settings = self.assistant.settings
-        if settings.large == settings.small:
+        pair = self.assistant.models.pair
+        if pair.alone:
             raise NoModel(
-                f"The large model was not asked: SLM_ALIAS and LLM_ALIAS both name {settings.large}. Set LLM_ALIAS to "
+                f"The large model was not asked: SLM_ALIAS and LLM_ALIAS both name {pair.large}. Set LLM_ALIAS to "
                 "a larger model."
             )
         assert decision.code is not None
@@ -172,10 +172,10 @@ class Course:
 
     async def _escalation_is_certain(self) -> bool:
         """Whether a draft with a hard reason against it is sure to be sent on, so that it may be stopped early."""
-        settings, dial = self.assistant.settings, self.assistant.policy.dial(self.turn)
-        if self.turn.mode == "small" or dial == "never" or settings.large == settings.small:
+        pair, dial = self.assistant.models.pair, self.assistant.policy.dial(self.turn)
+        if self.turn.mode == "small" or dial == "never" or pair.alone:
             return False
-        return await self.assistant.models.present(settings.large, instead_of=settings.small)
+        return await self.assistant.models.present(*pair.of("large"))
 
     async def _attempt(
         self,

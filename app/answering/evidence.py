@@ -49,7 +49,7 @@ async def _translated(
     try:
         await assistant.found(search, emit)
         languages = await asyncio.to_thread(lambda: searching.languages)
-        words = await search_words(turn.question, languages, models, assistant.settings, emit)
+        words = await search_words(turn.question, languages, models, emit)
     except ModelError:  # said with the answer
         return retrieved
     if opening(words) is not None:  # it declined

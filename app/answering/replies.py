@@ -12,8 +12,8 @@ from app.answering.intent import Intent
 from app.answering.markdown import label
 from app.answering.searching import Searching
 from app.documents.language import name
+from app.models.pair import Pair
 from app.retrieval.health import File, Health
-from app.settings import Settings
 
 NAMED = 20
 """Files of one kind that are named at most."""
@@ -25,16 +25,16 @@ UNAIDED = "Not from your documents."
 """The notice of an answer that was written without passages."""
 
 
-def reply(aim: Aim, searching: Searching, settings: Settings) -> str | None:
+def reply(aim: Aim, searching: Searching, pair: Pair) -> str | None:
     """What to say where neither a search nor a model is needed; None where one is. It may block."""
     match aim.intent:
         case Intent("overview"):
-            return overview(searching.health(), settings.corpus)
+            return overview(searching.health(), searching.folder.path)
         case Intent("greets" | "app" as kind, language):
             own, documents = _own(language), searching.documents
             count = own["count"].format(documents=f"{documents:,}") if documents else ""
             opening = own["later" if aim.turn.history else "first"]
-            return own[kind].format(opening=opening, count=count, small=settings.small, large=settings.large)
+            return own[kind].format(opening=opening, count=count, small=pair.small, large=pair.large)
     return None
 
 

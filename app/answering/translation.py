@@ -10,7 +10,6 @@ from app.answering.prompt import Message
 from app.documents.language import name
 from app.models import chat
 from app.models.foundry import Foundry
-from app.settings import Settings
 
 INSTRUCTION = """\
 Translate the question of the user into search words in {languages}. Write the words that matter, names unchanged, with
@@ -22,18 +21,19 @@ LONGEST = 300
 """Characters of what a model writes that are searched for."""
 
 
-async def search_words(question: str, languages: Sequence[str], models: Foundry, settings: Settings, emit: Emit) -> str:
+async def search_words(question: str, languages: Sequence[str], models: Foundry, emit: Emit) -> str:
     """Words to be searched besides those of the question; raises ModelError."""
     names = " and ".join(name(code) for code in languages[:MOST_LANGUAGES])
-    emit(Progress(f"Asking {settings.small} for search words in {names}"))
-    model = await models.ready(settings.small, partial(_say, emit), instead_of=settings.large)
+    small, large = models.pair.of("small")
+    emit(Progress(f"Asking {small} for search words in {names}"))
+    model = await models.ready(small, partial(_say, emit), instead_of=large)
     prompt: list[Message] = [
         {"role": "system", "content": INSTRUCTION.format(languages=names)},
         {"role": "user", "content": question},
     ]
     text = ""
     async with models.slot(model):
-        stream = chat.answer(models, model, prompt, max_tokens=MAX_TOKENS, instead_of=settings.large)
+        stream = chat.answer(models, model, prompt, max_tokens=MAX_TOKENS, instead_of=large)
         async with aclosing(stream):
             async for piece in stream:
                 if isinstance(piece, chat.Delta) and not piece.reasoning:

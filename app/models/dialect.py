@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote, urlsplit
 
-from app.models import discovery
+from app.models import catalogue
+from app.models.catalogue import Known
 from app.models.client import Client, Reply
-from app.models.discovery import Known
 from app.models.supervisor import Lease
 from app.settings import is_loopback
 
@@ -95,7 +95,7 @@ class Server:
         if self.dialect == "plain" or self.prefix or not is_loopback(self.client.root):
             return {}
         cache = (await self._get("/status")).fields.get("modelCachePath")
-        return await asyncio.to_thread(discovery.known, Path(cache)) if isinstance(cache, str) and cache else {}
+        return await asyncio.to_thread(catalogue.known, Path(cache)) if isinstance(cache, str) and cache else {}
 
     def registered(self) -> "Server":
         """The same server where it serves, with all the same routes, the models that were registered by hand."""

@@ -13,6 +13,7 @@ from app.models import memory
 from app.models.client import Client, Unreachable
 from app.models.dialect import Server, Service
 from app.models.flight import Flights, Progress, silent
+from app.models.pair import Pair
 from app.models.resolve import obtainable, resolve
 from app.models.search import Search
 from app.settings import Settings
@@ -45,6 +46,7 @@ class Foundry:
 
     def __init__(self, settings: Settings):
         self.settings = settings
+        self.pair = Pair(settings.small, settings.large)
         self._search = Search(settings, self._client)
         self._found: Server | None = None
         self._clients: dict[str, Client] = {}
@@ -164,7 +166,7 @@ class Foundry:
             async with self._at_rest(resting, tell), self._loading:
                 fit = await memory.fit(found, alias, instead_of)
                 if fit and fit.too_big:
-                    raise NoModel(fit.refusal("SLM_ALIAS" if alias == self.settings.small else "LLM_ALIAS"))
+                    raise NoModel(fit.refusal("SLM_ALIAS" if alias == self.pair.small else "LLM_ALIAS"))
                 if fit and fit.swap and resting is None:
                     resting = fit  # the other model ends its answers first, then what is free is looked at again
                     continue

@@ -78,7 +78,8 @@ async def fit(server: Server, name: str, instead_of: str | None = None) -> Fit |
     So it is with a model that is loaded, is another machine's, goes into a graphics card, or has no known size.
     """
     known = await server.known()
-    sizes = [told.size_mb for model, told in known.items() if told.here and among(name, [model], known)]
+    here = [told for model, told in known.items() if told.here and among(name, [model], known)]
+    sizes = [told.size_mb if told.device == "CPU" else None for told in here]
     if not sizes or None in sizes:
         return None
     loaded = await server.loaded()

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from app.errors import NoModel
+from app.models.catalogue import Known
 from app.models.client import Reply, Unreachable
 from app.models.dialect import Server, Service, among, same_name
-from app.models.discovery import Known
 from app.models.flight import Progress
 
 

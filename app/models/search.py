@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from app import state
 from app.errors import NoModel
-from app.models import discovery, supervisor
+from app.models import catalogue, discovery, supervisor
 from app.models.client import Client, Unreachable
 from app.models.dialect import Server, Stranger, recognise
 from app.settings import Settings, is_loopback, origin
@@ -70,7 +70,7 @@ class Search:
 
     async def _embedded(self) -> Server:
         cache = self._settings.model_cache_path
-        if not await asyncio.to_thread(discovery.can_embed, cache):
+        if not await asyncio.to_thread(catalogue.can_embed, cache):
             raise NoModel(
                 "No model was found: FOUNDRY_LOCAL_ENDPOINT is not set, no Foundry Local service runs, and no list of "
                 f"models lies in {cache}. Set FOUNDRY_LOCAL_ENDPOINT to a running model server; or install Foundry "

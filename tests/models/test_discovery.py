@@ -8,9 +8,6 @@ from pathlib import Path
 import pytest
 
 from app.models import discovery
-from app.models.discovery import Known
-from tests.support.runtime import LARGE, SMALL
-from tests.support.scripted import make
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="the programs are shell scripts")
 
@@ -93,20 +90,3 @@ def test_an_address_is_found_in_a_status_of_words(said: str, address: str | None
 )
 def test_an_endpoint_may_be_given_with_and_without_v1(url: str) -> None:
     assert discovery.root_of(url) == "http://127.0.0.1:5273"
-
-
-def test_the_catalogue_of_a_cache_tells_the_aliases_and_its_folders_what_is_downloaded(tmp_path: Path) -> None:
-    make(tmp_path, SMALL, LARGE)
-    assert discovery.known(tmp_path) == {
-        SMALL.full_id: Known("phi-4-mini", 1, here=True),
-        LARGE.full_id: Known("gpt-oss-20b", 1, here=True),
-    }
-    assert discovery.can_embed(tmp_path)
-
-
-def test_a_damaged_catalogue_tells_nothing(tmp_path: Path) -> None:
-    (tmp_path / "foundry.modelinfo.json").write_text('{"models": [{"id": 1}]', encoding="utf-8")
-    (tmp_path / "a" / "b").mkdir(parents=True)
-    (tmp_path / "a" / "b" / "inference_model.json").write_text("[]", encoding="utf-8")
-    assert discovery.known(tmp_path) == {}
-    assert not discovery.can_embed(tmp_path / "none")

@@ -13,10 +13,10 @@ import psutil
 import pytest
 
 from app.errors import NoModel
-from app.models import discovery, memory
+from app.models import catalogue, memory
+from app.models.catalogue import Known
 from app.models.chat import Delta, answer, complete
 from app.models.dialect import Server
-from app.models.discovery import Known
 from app.models.flight import Progress, silent
 from app.models.foundry import Foundry, Model
 from app.models.memory import OVERHEAD, SPARE_MB, Fit
@@ -269,14 +269,14 @@ def test_only_what_lies_whole_on_the_disk_counts_as_downloaded_and_a_graphics_ca
     model_cache: Callable[..., Path],
 ) -> None:
     cache = model_cache(SMALL, LARGE)
-    file = cache / discovery.CATALOGUES[0]
+    file = cache / catalogue.CATALOGUES[0]
     data = json.loads(file.read_text(encoding="utf-8"))
     data["models"][1]["runtime"]["deviceType"] = "GPU"
     file.write_text(json.dumps(data), encoding="utf-8")
     (next(cache.glob("Microsoft/phi*")) / "download.tmp").touch()
-    assert discovery.known(cache) == {
+    assert catalogue.known(cache) == {
         SMALL.full_id: Known("phi-4-mini", 3000, here=False),
-        LARGE.full_id: Known("gpt-oss-20b", None, here=True),
+        LARGE.full_id: Known("gpt-oss-20b", 12000, here=True, device="GPU"),
     }
 
 

@@ -1,0 +1,25 @@
+"""What is known of the models of a cache folder."""
+
+from pathlib import Path
+
+from app.models import catalogue
+from app.models.catalogue import Known
+from tests.support.runtime import LARGE, SMALL
+from tests.support.scripted import make
+
+
+def test_the_catalogue_of_a_cache_tells_the_aliases_and_its_folders_what_is_downloaded(tmp_path: Path) -> None:
+    make(tmp_path, SMALL, LARGE)
+    assert catalogue.known(tmp_path) == {
+        SMALL.full_id: Known("phi-4-mini", 1, here=True),
+        LARGE.full_id: Known("gpt-oss-20b", 1, here=True),
+    }
+    assert catalogue.can_embed(tmp_path)
+
+
+def test_a_damaged_catalogue_tells_nothing(tmp_path: Path) -> None:
+    (tmp_path / "foundry.modelinfo.json").write_text('{"models": [{"id": 1}]', encoding="utf-8")
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "b" / "inference_model.json").write_text("[]", encoding="utf-8")
+    assert catalogue.known(tmp_path) == {}
+    assert not catalogue.can_embed(tmp_path / "none")
