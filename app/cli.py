@@ -127,6 +127,7 @@ def index(
                 bar.update(reading.done - bar.pos)
 
             result = report.indexed(retriever.refresh(show_progress))
+        retriever.settle()
     show(result, as_json, report.index_lines(result))
 
 

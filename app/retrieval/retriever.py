@@ -9,7 +9,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Generator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -85,6 +85,14 @@ class Retriever:
                 if not (self._snapshot and self._snapshot.documents):
                     self._snapshot = self._elsewhere(progress)
             return self._snapshot
+
+    def settle(self) -> None:
+        """Tidy the index up, for which nobody should have to wait."""
+        with self._lock, suppress(OSError, DamagedIndex), self._store.writing(0.0) as writer:
+            before = self._snapshot
+            if writer is not None and before is not None and self._current(before) is before:
+                generation = writer.settle()
+                self._snapshot = before if generation is before.generation else Snapshot(generation)
 
     @property
     def ready(self) -> Snapshot | None:

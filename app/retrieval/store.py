@@ -9,7 +9,7 @@ import logging
 import math
 import secrets
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import astuple, dataclass
 from itertools import pairwise
@@ -30,7 +30,7 @@ FORMAT = 3
 """Of segments and of what terms are; an index of another format is made anew."""
 
 FEW = 8
-"""Segments up to which nothing is merged."""
+"""Segments up to which nothing is merged; where nobody settles, a change does so at twice as many."""
 
 WORDS = 1 << 24
 """In a draft, at which it becomes a segment; bounds the memory of a build at about half a gigabyte."""
@@ -183,8 +183,23 @@ class Writer:
         ]
         segments += [(segment, frozenset()) for segment in fresh]
         kept = [problem for problem in before.problems if problem.file not in outdated | passing]
-        merged = self._merged([pair for pair in segments if _living(*pair)], number)
-        generation = Generation(number, secrets.token_hex(8), merged, (*kept, *problems.values()), time.time())
+        segments = [self._slim(pair, number) for pair in segments if _living(*pair)]
+        if len(segments) > 2 * FEW:
+            segments = self._merged(segments, number)
+        return self._in_force(number, segments, (*kept, *problems.values()), time.time())
+
+    def settle(self) -> Generation:
+        """Merge segments, if there are too many; what can be found stays the same."""
+        before = self._store.current()
+        merged = self._merged(list(before.segments), before.number + 1)
+        if len(merged) == len(before.segments):
+            return before
+        return self._in_force(before.number + 1, merged, before.problems, before.made)
+
+    def _in_force(
+        self, number: int, segments: Sequence[Living], problems: tuple[Problem, ...], made: float
+    ) -> Generation:
+        generation = Generation(number, secrets.token_hex(8), tuple(segments), problems, made)
         self._store.put(generation)
         return generation
 
@@ -193,30 +208,28 @@ class Writer:
         arrays.write(path, draft.arrays())
         return self._store.opened(path.name)
 
-    def _merged(self, segments: list[Living], generation: int) -> tuple[Living, ...]:
-        """The segments, those more than half of which is gone written anew, and few enough of them.
+    def _slim(self, segment: Living, generation: int) -> Living:
+        """The segment, written anew if more than half of it is gone: what is deleted is not to stay for ever."""
+        return self._joined([segment], generation) if 2 * _living(*segment) < len(segment[0].numbers) else segment
 
-        Where there are too many, so many of the last become one that each of the others is twice what follows it: every
-        document is then copied once for each doubling of the corpus.
+    def _merged(self, segments: list[Living], generation: int) -> list[Living]:
+        """Few enough segments.
+
+        So many of the last become one that each of the others is twice what follows it: every document is then copied
+        once for each doubling of the corpus.
         """
-        for at, pair in enumerate(segments):
-            if 2 * _living(*pair) < len(pair[0].numbers):
-                segments[at] = self._joined([pair], generation)
         if len(segments) <= FEW:
-            return tuple(segments)
+            return segments
         sizes = [_words(*pair) for pair in segments]
         for first, size in enumerate(sizes[:-1]):
             rest = sum(sizes[first + 1 :])
             if size < 2 * rest and size + rest <= WORDS:
-                return (*segments[:first], self._joined(segments[first:], generation))
+                return [*segments[:first], self._joined(segments[first:], generation)]
         for first, (one, two) in enumerate(pairwise(sizes)):  # parts of a corpus of more than WORDS
             if one + two <= WORDS:
-                return (
-                    *segments[:first],
-                    self._joined(segments[first : first + 2], generation),
-                    *segments[first + 2 :],
-                )
-        return tuple(segments)
+                segments[first : first + 2] = [self._joined(segments[first : first + 2], generation)]
+                return segments
+        return segments
 
     def _joined(self, segments: list[Living], generation: int) -> Living:
         draft = Draft()

@@ -35,6 +35,9 @@ PATIENCE_SECONDS = 1.0
 """That a question waits for what is new in the folder."""
 
 
+SETTLE_SECONDS = 2.0
+"""Without a look after which the index is tidied up."""
+
 NEARLY_SECONDS = 3.0
 """That it waits longer if all will be read by then: who has a few files is not to be told that some are missing."""
 
@@ -106,14 +109,21 @@ class Sync:
             return self._wanted
 
     def _keep_up(self) -> None:
-        """A thread: looks when it is wanted, once for all who have wanted it by then."""
+        """A thread: looks when it is wanted, once for all who have wanted it by then, and tidies up after it."""
+        unsettled = False
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._wanted > self._done)
+                wanted = self._changed.wait_for(
+                    lambda: self._wanted > self._done, SETTLE_SECONDS if unsettled else None
+                )
                 looked = self._wanted
+            if not wanted:
+                self._retriever.settle()
+                unsettled = False
+                continue
             if self._over.is_set():
                 return
-            begun = time.monotonic()
+            begun, unsettled = time.monotonic(), True
             error: Exception | None = None
             try:
                 self._retriever.refresh(self._tell)

@@ -136,6 +136,13 @@ def test_after_many_changes_there_are_the_documents_there_should_be(
         expected = {file: text for file, text in expected.items() if file not in gone}
         expected |= {each.file: each.text for each in documents}
         assert texts(generation) == dict(sorted(expected.items()))
+        assert len(generation.segments) <= 2 * store.FEW or words == 100
+        if chance.random() < 0.5:
+            continue
+        with kept.writing() as writer:
+            assert writer is not None
+            generation = writer.settle()
+        assert texts(generation) == texts(Store(kept.folder).current()) == dict(sorted(expected.items()))
         living = sum(len(segment.numbers) - len(dead) for segment, dead in generation.segments)
         assert living == len(expected)
         everything = sum(len(segment.numbers) for segment, _ in generation.segments)

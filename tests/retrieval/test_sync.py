@@ -16,7 +16,7 @@ import watchfiles
 from app.documents import reader, readers
 from app.documents.folder import Folder
 from app.errors import CorpusError
-from app.retrieval import parts, sync
+from app.retrieval import parts, store, sync
 from app.retrieval.retriever import Reading, Retriever
 from app.retrieval.sync import Sync
 from tests.support import bad_readers
@@ -277,6 +277,18 @@ def test_a_question_right_after_a_change_is_answered_with_it(home: Home) -> None
     for number in range(5):
         home.put("a.md", f"Number {number}{'!' * number}")
         assert kept.current().text("a.md") == f"Number {number}{'!' * number}"
+
+
+def test_many_parts_of_an_index_become_few_when_nobody_waits_and_a_question_meanwhile_is_answered(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sync, "SETTLE_SECONDS", 0.3)
+    watching, retriever = home.sync()
+    for number in range(store.FEW + 2):
+        home.put(f"{number}.md", f"The ferry {number}")
+        assert f"{number}.md" in watching.current().documents
+    assert until(lambda: len(retriever.latest().generation.segments) == 1, 10)
+    assert len(watching.current().documents) == store.FEW + 2
 
 
 def test_each_asker_is_told_that_the_folder_is_missing_and_answered_when_it_is_there(home: Home) -> None:
