@@ -94,9 +94,10 @@ def _parts(text: str, start: int, end: int) -> Iterator[Span]:
         return
     piece_start = piece_end = start
     total = 0
+    spaceless = _SPACELESS.search(text, start, end)
     for match in _WORD.finditer(text, start, end):
-        for word_start, word_end in _chunks(text, *match.span()):
-            words = measure(text[word_start:word_end])
+        for word_start, word_end in _chunks(*match.span()):
+            words = measure(text[word_start:word_end]) if spaceless else 1
             too_long = word_end - piece_start > _SENTENCE_CHARS // 2 or total + words > _SENTENCE_WORDS // 2
             if total and too_long:
                 yield piece_start, piece_end
@@ -105,7 +106,7 @@ def _parts(text: str, start: int, end: int) -> Iterator[Span]:
     yield piece_start, piece_end
 
 
-def _chunks(text: str, start: int, end: int) -> Iterator[Span]:
+def _chunks(start: int, end: int) -> Sequence[Span]:
     """A run without blanks, cut where it is longer than any word: base64, or a script without spaces."""
     size = _SENTENCE_WORDS // 4
-    return ((at, min(at + size, end)) for at in range(start, end, size))
+    return [(at, min(at + size, end)) for at in range(start, end, size)] if end - start > size else [(start, end)]
