@@ -16,7 +16,7 @@ import typer
 from app.answering.turn import Answer, Mode, Turn
 from app.answering.turn import mode as mode_named
 from app.errors import InputError
-from app.evaluation.commands import bench, evaluate
+from app.evaluation.commands import bench, compare, evaluate
 from app.terminal import Json, Verbose, errors, print_json, show
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ cli = typer.Typer(
 
 cli.add_typer(bench, name="bench")
 cli.add_typer(evaluate, name="eval")
+cli.command()(compare)
 
 Corpus = Annotated[Path | None, typer.Option("--corpus", help="The folder of documents (default: CORPUS_DIR).")]
 
@@ -151,7 +152,7 @@ def doctor(
 
 
 async def _ask(turn: Turn, settings: "Settings", write: Callable[[str], Any] | None) -> Answer:
-    from app.answering.events import Abstained, AttemptEnded, Escalated, Failed, Finished, Progress, Retrieved, Token
+    from app.answering import events as told
     from app.answering.pipeline import Assistant
 
     assistant = Assistant(settings, patience=None)
@@ -159,24 +160,27 @@ async def _ask(turn: Turn, settings: "Settings", write: Callable[[str], Any] | N
         async with aclosing(assistant.answer(turn)) as events:
             async for event in events:
                 match event:
-                    case Retrieved(problems=problems) if problems:
+                    case told.Retrieved(problems=problems) if problems:
                         typer.echo(f"{len(problems)} files were not read; `escalator doctor` names them.", err=True)
-                    case Progress(text) | Abstained(text):
+                    case told.Progress(text) | told.Abstained(text):
                         typer.echo(text, err=True)
-                    case Failed(InputError() as error, _):
+                    case told.Previewed(quote) if write is not None:
+                        text = " ".join(quote.text.split())
+                        typer.echo(f"Until the answer comes, from {quote.evidence.file}:\n> {text}\n", err=True)
+                    case told.Failed(InputError() as error, _):
                         raise error
-                    case Failed(error, _):
+                    case told.Failed(error, _):
                         typer.echo(f"\n{error}" if write else error, err=True)
-                    case Token(_, text) if write is not None and turn.mode != "compare":
+                    case told.Token(_, text) if write is not None and turn.mode != "compare":
                         write(text)
                         sys.stdout.flush()
-                    case AttemptEnded(attempt) if write is not None and turn.mode == "compare":  # they interleave
+                    case told.AttemptEnded(attempt) if write is not None and turn.mode == "compare":  # they interleave
                         write(f"{attempt.model}:\n{attempt.text}\n\n")
-                    case Escalated() if write is not None:
+                    case told.Escalated() if write is not None:
                         write("\n")
                         sys.stdout.flush()
                         typer.echo(f"\nAsking {assistant.models.pair.large}: {event.why}\n", err=True)
-                    case Finished(answer):
+                    case told.Finished(answer):
                         return answer
                     case _:
                         pass

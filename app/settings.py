@@ -119,6 +119,14 @@ class Settings(BaseSettings):
         None, "Folder of downloaded models. Unset: `~/.foundry/cache/models` if it exists.", "ESCALATOR_MODEL_CACHE"
     )
 
+    compare_prompt: str = _field(
+        "List 5 benefits of local AI inference.",
+        "What `escalator compare` asks if it is given nothing.",
+        "COMPARE_PROMPT",
+    )
+    compare_retries: int = _field(
+        2, "Further tries of a request of `escalator compare` that failed.", "COMPARE_RETRIES", ge=0, le=5
+    )
     bench_models: str = _field(
         "", "Models of `escalator bench chat`, with commas; the small one if empty.", "BENCH_MODELS"
     )

@@ -1,5 +1,7 @@
-// What Chainlit has no place for: what the button "Documents" in the header does, and how far reading is.
+// What Chainlit has no place for: what the button "Documents" in the header does, how far reading is, for how many
+// seconds something has been waited for, and what a screen reader says.
 const SILENT_MS = 5000; // without further word the bar goes, for the connection may be lost
+const HEARD_MS = 1000; // after that a screen reader has it, and shall not find it a second time
 
 document.addEventListener('click', (event) => {
   const pressed = event.target.closest('button, a');
@@ -14,6 +16,25 @@ bar.id = 'reading';
 bar.hidden = true;
 bar.innerHTML = '<p></p><progress max="100" aria-label="Reading your documents"></progress>';
 document.body.append(bar);
+
+const voice = document.createElement('div');
+voice.id = 'heard';
+voice.setAttribute('role', 'status');
+document.body.append(voice);
+window.addEventListener('message', ({ source, data }) => {
+  if (source !== window || data?.about !== 'heard') return;
+  voice.textContent = data.text;
+  setTimeout(() => { voice.textContent = ''; }, HEARD_MS);
+});
+
+const since = new WeakMap(); // a row that waits -> its text, and when that came
+setInterval(() => {
+  document.querySelectorAll('.loading-shimmer').forEach((row) => {
+    if (since.get(row)?.text !== row.textContent) since.set(row, { text: row.textContent, at: Date.now() });
+    const seconds = Math.round((Date.now() - since.get(row).at) / 1000);
+    row.dataset.waited = seconds > 1 ? ` · ${seconds} s` : '';
+  });
+}, 500);
 
 let silence;
 window.addEventListener('message', ({ source, data }) => {

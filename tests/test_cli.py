@@ -15,8 +15,10 @@ from typer.testing import CliRunner, Result
 from app import settings
 from app.cli import cli
 from app.settings import ROOT
+from tests.support.chat import served
 from tests.support.runtime import state_of
 from tests.support.scripted import Script
+from tests.support.servers import Fault, FaultProxy
 
 FERRY = "# The ferry\n\nThe ferry leaves at 9:30 from the old harbour. Tickets are sold on board.\n"
 LONG = "The ferry waits for the tide before it leaves, and the tide turns late. " * 4
@@ -76,6 +78,21 @@ def test_an_answer_comes_with_its_sources_and_the_rest_goes_to_stderr(
     assert result.exit_code == 0
     assert result.stdout == "The ferry leaves at 9:30 [1].\n[1] ferry.md, The ferry\n"
     assert re.search(r"^phi-4-mini · first token [\d.]+ s · .*all [\d.]+ s$", result.stderr, re.M)
+
+
+def test_while_a_slow_model_reads_the_best_sentence_goes_to_stderr(
+    models: Path, runtime: str, corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with served(FaultProxy(runtime, Fault(delay=1.5))) as slow:
+        monkeypatch.setenv("FOUNDRY_LOCAL_ENDPOINT", slow.url)
+        result = escalator("ask", "When does the ferry leave?", "--corpus", corpus)
+        as_json = escalator("ask", "When does the ferry leave?", "--corpus", corpus, "--json")
+
+    sentence = "Until the answer comes, from ferry.md:\n> The ferry leaves at 9:30 from the old harbour.\n"
+    assert sentence in result.stderr
+    assert result.stdout == "The ferry leaves at 9:30 [1].\n[1] ferry.md, The ferry\n"
+    assert sentence not in as_json.stderr
+    assert json.loads(as_json.stdout)["answer"] == "The ferry leaves at 9:30 [1]."
 
 
 def test_an_escalated_answer_stands_below_the_draft_with_the_reason_on_stderr(

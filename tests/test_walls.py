@@ -147,7 +147,7 @@ def test_the_house_stays_small_enough_to_be_read() -> None:
 
     assert sizes["app/main.py"] < 150
     assert {name: size for name, size in sizes.items() if size > 250} == {}
-    assert sum(map(code_lines, MODULES)) <= 11_700
+    assert sum(map(code_lines, MODULES)) <= 12_000
     assert sum(code_lines(ROOT / "app" / f"{name}.py") for name in TO_EVIDENCE.split()) <= 920
     assert sum(code_lines(ROOT / "app" / f"{name}.py") for name in TO_ANSWER.split()) <= 1_850
     assert sizes["app/retrieval/bm25.py"] < 150

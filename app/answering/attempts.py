@@ -1,5 +1,6 @@
 """One model's answer to one prompt; knows nothing of judging or of what comes after."""
 
+import asyncio
 from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -21,6 +22,9 @@ from app.settings import Settings
 
 SPARE = 0.9
 """Share of a model's context that is planned for: token counts are estimates."""
+
+READING_SECONDS = 1.0
+"""After so long without a word from a model it is said that it reads the prompt."""
 
 LEAST_CHARS = 200
 """What is left of the first passage at the least: without any passage there is nothing to answer from."""
@@ -50,6 +54,7 @@ class Attempts:
         self._settings = settings
         self._count = counter.count
         self._limits: dict[str, tuple[int, float]] = {}
+        self._heard: set[str] = set()
 
     async def run(self, order: Order, service: Service, emit: Emit) -> tuple[Attempt, ModelError | None]:
         """One attempt, from `AttemptStarted` to `AttemptEnded`; one that failed has the finish "error" and its text."""
@@ -116,12 +121,20 @@ class Attempts:
         answer.sending(clock.ms)
         output = self._output(order.role, model)
         say = partial(_say, answer.emit, NUMBERS[order.role])
+        first = "" if model.id in self._heard else "; the first time takes longest"
+        reads = f"{model.alias} reads {self._size(order)} tokens{first}"
+        reading = asyncio.get_running_loop().call_later(READING_SECONDS, say, reads)
         _, other = self._models.pair.of(order.role)
         stream = chat.answer(self._models, model, prompt, max_tokens=output, progress=say, instead_of=other)
-        async with aclosing(stream):
-            async for piece in stream:
-                if answer.take(piece):
-                    break
+        try:
+            async with aclosing(stream):
+                async for piece in stream:
+                    reading.cancel()
+                    self._heard.add(model.id)
+                    if answer.take(piece):
+                        break
+        finally:
+            reading.cancel()
 
     def _output(self, role: Role, model: Model) -> int:
         most = self._settings.max_tokens if role == "small" else self._settings.large_max_tokens

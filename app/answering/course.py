@@ -15,12 +15,12 @@ from app.answering.emitting import Emit
 from app.answering.escalation import Decision, opening
 from app.answering.events import Abstained, Cited, Escalated, Failed, Finished, Judged, Retrieved, Started
 from app.answering.evidence import evidence_for
-from app.answering.extractive import as_markdown, quotes
+from app.answering.extractive import as_markdown
 from app.answering.ledger import Metrics, Stopwatch
 from app.answering.markdown import addresses, safe
 from app.answering.policy import POLISHED
+from app.answering.quoting import previewing, quoted
 from app.answering.replies import UNAIDED, nothing_found, reply, takes_a_model
-from app.answering.summing_up import openings
 from app.answering.turn import NUMBERS, Answer, Attempt, Role, Turn
 from app.errors import EscalatorError, ModelError, NoModel
 from app.models.foundry import Service
@@ -82,7 +82,8 @@ class Course:
             self._reply(await asyncio.to_thread(nothing_found, retrieved), emit, unaided=True)
             return
         try:
-            await self._generate(await self.assistant.found(search, emit), emit)
+            async with previewing(self.aim, retrieved, self.assistant.models, search, emit) as heard:
+                await self._generate(await self.assistant.found(search, heard), heard)
         except ModelError as error:
             self.failure = error
         if self.kept is not None and not retrieved.evidence:
@@ -198,11 +199,7 @@ class Course:
         """The extractive answer: the best sentences, quoted; it stands."""
         number = NUMBERS["extractive"]
         clock = Stopwatch()
-        retrieved = self._found()
-        if self.aim.file:
-            found = openings(retrieved.evidence)
-        else:
-            found = await asyncio.to_thread(quotes, self.turn.question, retrieved.evidence, retrieved.found.weights)
+        found = await asyncio.to_thread(quoted, self.aim, self._found())
         metrics = Metrics(first_token_ms=clock.ms, total_ms=clock.ms)
         self.kept = Attempt(number, "extractive", "quotes", "", as_markdown(found), "stop", metrics)
         self.attempts[number] = replay(self.kept, emit)

@@ -4,6 +4,7 @@
     Started  Progress*  Retrieved  Progress*  ( Abstained | Attempt+  Cited? )  Finished
     Attempt = AttemptStarted  ( Progress | Reasoning | Token )*  AttemptEnded  Judged?  Retrieved?
 
+`Previewed` stands once, before the first `Token`, if a model takes its time: at any place behind the first `Retrieved`.
 `Escalated` stands between two attempts; in the mode "compare" two attempts interleave, told apart by id. `Failed` may
 stand anywhere before `Finished`, which always comes last.
 """
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 
 from app.answering.citations import Citation
 from app.answering.escalation import Decision
+from app.answering.extractive import Quote
 from app.answering.turn import Answer, Attempt, Role, Turn
 from app.documents.document import Problem
 from app.errors import EscalatorError
@@ -44,6 +46,13 @@ class Retrieved:
     problems: tuple[Problem, ...]
     packed_ms: float
     reading: Reading | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Previewed:
+    """The best sentence of the evidence, to be read until a model's first token comes."""
+
+    quote: Quote
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +144,7 @@ Event = (
     Started
     | Progress
     | Retrieved
+    | Previewed
     | Abstained
     | AttemptStarted
     | Reasoning

@@ -19,6 +19,9 @@ from app.models.foundry import Foundry, Service
 from app.models.tokens import TokenCounter
 from app.settings import Settings
 
+TOLD_SECONDS = 0.5
+"""Between two looks at what is being waited for."""
+
 
 class Assistant:
     """Answers turns from a corpus with a small and a large model, or with quotes where there is none.
@@ -63,9 +66,12 @@ class Assistant:
 
     async def found(self, search: asyncio.Future[Service], emit: Emit) -> Service:
         """The model server, waited for as long as patience or good hope lasts; raises NoModel."""
-        done, _ = await asyncio.wait([search], timeout=self._patience)
-        if not done and self.models.starting:
-            emit(Progress("Starting Foundry Local"))
-        elif not done:
-            raise NoModel("Foundry Local is still being looked for. Ask again in a moment.")
+        said = ""
+        while not (await asyncio.wait([search], timeout=TOLD_SECONDS if said else self._patience or TOLD_SECONDS))[0]:
+            doing = self.models.starting
+            if not (doing or said or self._patience is None):
+                raise NoModel("Foundry Local is still being looked for. Ask again in a moment.")
+            doing = doing or said or "Looking for Foundry Local"
+            if doing != said:
+                emit(Progress(said := doing))
         return await asyncio.shield(search)

@@ -1,4 +1,4 @@
-"""The commands that measure: `escalator bench …` for speed, `escalator eval …` for quality."""
+"""The commands that measure: `escalator bench …` for speed, `escalator eval …` for quality, `escalator compare`."""
 
 import asyncio
 import sys
@@ -13,6 +13,28 @@ bench = typer.Typer(help="Measure speed.", no_args_is_help=True)
 evaluate = typer.Typer(help="Measure quality on data sets.", no_args_is_help=True)
 
 Directory = Annotated[Path, typer.Argument(help="A folder with corpus.jsonl, queries.jsonl (.gz or not), qrels.tsv.")]
+
+
+def compare(
+    prompt: Annotated[list[str] | None, typer.Argument(help="What both are asked (default: COMPARE_PROMPT).")] = None,
+    models: Annotated[str | None, typer.Option(help="Two models with a comma (default: SLM_ALIAS,LLM_ALIAS).")] = None,
+    rounds: Annotated[int, typer.Option(min=1, max=1000, help="Answers of each model; medians are told.")] = 1,
+    corpus: Annotated[Path | None, typer.Option(help="Ask with the passages that this folder has for it.")] = None,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Ask both models the same, and tell what each takes and says."""
+    from app.evaluation import compare as comparison
+    from app.settings import load
+
+    with errors(verbose):
+        pair = comparison.pair_named(models) if models is not None else None
+        settings = load(corpus=corpus, small=pair and pair.small, large=pair and pair.large)
+        asked = " ".join(prompt or ()) or settings.compare_prompt
+        result = asyncio.run(comparison.compare(settings, asked, rounds, tell, passages=corpus is not None))
+    show(result, as_json, comparison.lines(result))
+    if any("error" in row for row in result["models"]):
+        raise typer.Exit(1)
 
 
 @bench.command()

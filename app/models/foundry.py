@@ -58,8 +58,8 @@ class Foundry:
         self._loading = asyncio.Lock()
 
     @property
-    def starting(self) -> bool:
-        """Whether models were found and their runtime is being started, so that waiting is worth while."""
+    def starting(self) -> str:
+        """A sentence if models were found and their runtime is being started, so that waiting is worth while."""
         return self._search.starting
 
     async def find(self) -> Service:

@@ -55,15 +55,15 @@ class Fit:
         """What a swap costs; `seconds` is how long loading took the last time."""
         seconds = seconds or self.size_mb / DISK_MB_PER_SECOND
         return (
-            f"{self.name} needs {_gigabytes(self.needed_mb)} and {_gigabytes(self.free_mb)} are free: {self.other} is "
+            f"{self.name} needs {gigabytes(self.needed_mb)} and {gigabytes(self.free_mb)} are free: {self.other} is "
             f"unloaded first, loading takes about {max(1, round(seconds))} s"
         )
 
     def refusal(self, setting: str) -> str:
         """Why the model is not loaded; `setting` is where a smaller one can be set."""
-        without = f" ({_gigabytes(self.freed_mb)} without {self.other})" if self.other else ""
+        without = f" ({gigabytes(self.freed_mb)} without {self.other})" if self.other else ""
         return (
-            f"{self.name} needs about {_gigabytes(self.needed_mb)} of memory and {_gigabytes(self.free_mb)} are "
+            f"{self.name} needs about {gigabytes(self.needed_mb)} of memory and {gigabytes(self.free_mb)} are "
             f"free{without}. Close other programs, or set {setting} to a smaller model."
         )
 
@@ -112,5 +112,6 @@ def free_mb() -> int:
     return int(psutil.virtual_memory().available / 1_000_000)
 
 
-def _gigabytes(megabytes: int) -> str:
+def gigabytes(megabytes: int) -> str:
+    """A size as people read it."""
     return f"{megabytes / 1000:.1f} GB".replace(".0 ", " ")

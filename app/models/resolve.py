@@ -9,6 +9,7 @@ from app.models.catalogue import Known
 from app.models.client import Reply, Unreachable
 from app.models.dialect import Server, Service, among, same_name
 from app.models.flight import Progress
+from app.models.memory import DISK_MB_PER_SECOND, gigabytes
 
 
 class Resolved(NamedTuple):
@@ -34,7 +35,7 @@ async def resolve(server: Server, name: str, tell: Progress) -> Resolved:
     if found := among(name, before, known):
         return Resolved(server.service, found)
     wanted = _here(server, name, known) if server.dialect == "classic" else known.get(name, Known(name)).alias
-    tell(f"Loading {name} into memory")
+    tell(f"Loading {name} into memory{_effort(name, known)}")
     begun = time.monotonic()
     try:
         reply = await server.load(wanted)
@@ -62,6 +63,14 @@ async def obtainable(server: Server, name: str) -> bool:
     if among(name, [*loaded, *(model for model in known if known[model].here)], known) is not None:
         return True
     return server.dialect == "foundry" and same_name(name, await server.registered().listed()) is not None
+
+
+def _effort(name: str, known: Mapping[str, Known]) -> str:
+    """How much there is to load and how long that may take, as far as its size is known."""
+    here = [model for model in known if known[model].here]
+    size = known[found].size_mb if (found := among(name, here, known)) else None
+    seconds = round(size / DISK_MB_PER_SECOND) if size else 0
+    return f" ({gigabytes(size)}, about {seconds} s)" if size and seconds else ""
 
 
 def _here(server: Server, name: str, known: Mapping[str, Known]) -> str:

@@ -20,7 +20,7 @@ class Search:
     """The order in which a model server is looked for; `client` opens the connection to an address."""
 
     def __init__(self, settings: Settings, client: Callable[[str], Client]):
-        self.starting = False
+        self.starting = ""
         self._settings = settings
         self._client = client
 
@@ -77,9 +77,13 @@ class Search:
                 f"Local and run `foundry model download {self._settings.small}`, which needs the network once. "
                 "`escalator doctor` shows what was looked for."
             )
-        self.starting = True
+        self.starting = supervisor.STARTING
+        slow = asyncio.get_running_loop().call_later(
+            supervisor.SLOW_SECONDS, setattr, self, "starting", supervisor.SLOW
+        )
         try:
             lease = await supervisor.acquire(cache, self._settings.state_dir)
         finally:
-            self.starting = False
+            slow.cancel()
+            self.starting = ""
         return Server(self._client(lease.url), "foundry", "embedded", lease)

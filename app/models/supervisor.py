@@ -15,7 +15,17 @@ from app import state
 from app.errors import NoModel
 from app.settings import ROOT
 
-START_SECONDS = 30.0
+START_SECONDS = 120.0
+"""An antivirus program that checks every new file can make a start of 3 s take a minute."""
+
+SLOW_SECONDS = 8.0
+STARTING = "Starting Foundry Local"
+SLOW = (
+    "Foundry Local is slow to start. An antivirus program may be checking its new files, which happens once: wait, or "
+    f"exclude {sys.prefix} from its checks"
+)
+"""What is being waited for, and the same after SLOW_SECONDS."""
+
 HANDSHAKE_SECONDS = 5.0
 RUNTIME = (sys.executable, "-P", "-X", "utf8", "-m", "app.models.runtime")
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")

@@ -11,10 +11,11 @@ PUSH_SECONDS = 0.05
 
 
 class Stream:
-    """Collects pieces of a text and pushes them to the message that it makes with the first one."""
+    """Collects pieces of a text and pushes them to a message: one that it makes with the first one, or one in place."""
 
-    def __init__(self, author: str) -> None:
-        self.message = cl.Message("", author=author)
+    def __init__(self, author: str, instead_of: cl.Message | None = None) -> None:
+        self.message = instead_of or cl.Message("")
+        self.message.author, self.message.content = author, ""
         self.text = ""
         self._waiting = ""
         self._push: asyncio.Task[None] | None = None

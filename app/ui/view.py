@@ -14,6 +14,7 @@ from app.answering.events import (
     Event,
     Failed,
     Finished,
+    Previewed,
     Progress,
     Reasoning,
     Retrieved,
@@ -21,13 +22,13 @@ from app.answering.events import (
     Token,
 )
 from app.answering.turn import Answer, Attempt
-from app.checkup import count
 from app.settings import Settings
 from app.ui import buttons, ledger, sources, steps
 from app.ui.comparison import Comparison
 from app.ui.place import Originals
 from app.ui.stream import Stream
-from app.ui.words import said
+from app.ui.waiting import Waiting
+from app.ui.words import found, said
 
 
 class TurnView:
@@ -38,13 +39,12 @@ class TurnView:
         self._originals = originals
         self._settings = settings
         self._search: cl.Step | None = None
-        self._steps: dict[int, cl.Step] = {}
+        self._waiting = Waiting()
         self._streams: dict[int, Stream] = {}
         self._started: dict[int, AttemptStarted] = {}
         self._set_aside: dict[int, str] = {}
         self._comparing = False
         self._comparison: Comparison | None = None
-        self._starting: cl.Step | None = None
         self._sourced: dict[str, set[str]] = {}
         self._reply: cl.Message | None = None
 
@@ -57,13 +57,14 @@ class TurnView:
                 self._search = None if turn.earlier else await steps.begin("Searching your documents", "search")
             case Retrieved():
                 await self._retrieved(event)
+            case Previewed(quote):
+                await self._waiting.preview(quote)
             case AttemptStarted():
                 await self._asked(event)
             case Progress():
                 await self._waiting_for(event)
             case Reasoning(number, text):
-                if number in self._steps:
-                    await self._steps[number].stream_token(text)
+                await self._waiting.thinks(number, text)
             case Token(number, text):
                 await self._token(number, text)
             case AttemptEnded(attempt):
@@ -79,9 +80,7 @@ class TurnView:
 
     async def stopped(self) -> None:
         """End what was streaming when the turn was cut short; what stood before it stands again."""
-        for number, step in self._steps.items():
-            if step.end is None:
-                await steps.end(step, f"{self._started[number].model}: stopped")
+        await self._waiting.stopped()
         await self._end_search("Search stopped")
         for stream in self._streams.values():
             await stream.close()
@@ -129,42 +128,33 @@ class TurnView:
             await steps.end(self._search, name)
 
     async def _retrieved(self, event: Retrieved) -> None:
-        files = len({item.file for item in event.evidence})
-        passages = f"{count(len(event.evidence), 'passage')} in {count(files, 'document')}" if files else "nothing"
-        unread = f" · {count(len(event.problems), 'file')} not read" if event.problems else ""
-        unread += f" · {event.reading}" if event.reading else ""
         if self._search is None and self.answer is not None and len(event.evidence) > len(self.answer.evidence):
             self._search = await steps.begin("Searching wider", "search")
         if self._search is not None:
             self._search.output = await asyncio.to_thread(sources.table, event)
-            await steps.end(self._search, f"Found {passages} in {event.found.took_ms:.0f} ms{unread}")
+            await steps.end(self._search, found(event))
 
     async def _asked(self, event: AttemptStarted) -> None:
         self._started[event.id] = event
         if event.role == "extractive":
             return
-        if self._starting is not None:
-            await steps.end(self._starting, "Foundry Local is there")
-            self._starting = None
         if self._comparing:
+            await self._waiting.ended(None, "Foundry Local is there")
             self._comparison = self._comparison or Comparison()
             await self._comparison.begin(event.id, event.model)
+            await self._waiting.below()
             return
         self._streams.pop(event.id, None)  # of an earlier try, which is folded
-        why = " ".join(self._set_aside.values())
-        self._steps[event.id] = await steps.begin(f"Asking {event.model}{f': {why}' if why else ''}", "cpu")
+        await self._waiting.asked(event.id, event.model, " ".join(self._set_aside.values()))
 
     async def _waiting_for(self, event: Progress) -> None:
         if event.id is None and self._search is not None and self._search.end is None:
             self._search.name = event.text
             await self._search.update()
-        elif event.id is None:
-            self._starting = await steps.begin(event.text, "loader")
-        elif self._comparison is not None:
+        elif event.id is not None and self._comparison is not None:
             self._comparison.note(event.id, event.text)
-        elif step := self._steps.get(event.id):
-            step.name = event.text
-            await step.update()
+        else:
+            await self._waiting.told(event.text, event.id)
 
     async def _replied(self, text: str, offered: list[str]) -> cl.Message:
         message = cl.Message(said(text))
@@ -173,12 +163,15 @@ class TurnView:
         return message
 
     async def _token(self, number: int, text: str) -> None:
+        place = await self._waiting.writes(number) if number not in self._streams else None
         if self._comparison is not None and self._started[number].role != "extractive":
+            if place is not None:
+                await place.remove()
             self._comparison.feed(number, text)
             return
         if number not in self._streams:
             await self._fold_drafts()
-            self._streams[number] = Stream(self._started[number].model)
+            self._streams[number] = Stream(self._started[number].model, place)
         await self._streams[number].feed(text)
 
     async def _fold_drafts(self) -> None:
@@ -190,13 +183,13 @@ class TurnView:
         if attempt.id in self._streams:
             await self._streams[attempt.id].close()
         summary = ledger.summary(attempt, usage=self._settings.show_usage)
-        if step := self._steps.get(attempt.id):
-            await steps.end(step, summary)
+        await self._waiting.ended(attempt.id, summary)
         if self._comparison is not None and attempt.role != "extractive":
             self._comparison.end(attempt.id, summary.partition(" · ")[2] or summary)
 
     async def _finished(self, answer: Answer) -> None:
         await self._end_search("Nothing was searched")
+        await self._waiting.ended(None, "Foundry Local did not start")
         if self.answer is not None and answer.attempt is None:
             return  # a button brought nothing; what stood before it stands
         self.answer = answer

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import re
+import sys
+import time
 from collections.abc import Callable
 from contextlib import aclosing
 from pathlib import Path
@@ -19,6 +21,7 @@ from app.answering.events import (
     Failed,
     Finished,
     Judged,
+    Previewed,
     Progress,
     Reasoning,
     Retrieved,
@@ -27,6 +30,7 @@ from app.answering.events import (
 )
 from app.answering.pipeline import Assistant
 from app.answering.turn import Answer, Exchange, Turn
+from app.models import supervisor
 from app.settings import ROOT
 from tests.support import scripted
 from tests.support.runtime import settings_for
@@ -44,7 +48,7 @@ ESSAY = (
 
 LETTERS = {
     Started: "s", Progress: "p", Retrieved: "r", Abstained: "a", AttemptStarted: "(", Reasoning: "g", Token: "t",
-    AttemptEnded: ")", Judged: "j", Escalated: "e", Failed: "f", Cited: "c", Finished: ".",
+    AttemptEnded: ")", Judged: "j", Escalated: "e", Failed: "f", Cited: "c", Finished: ".", Previewed: "v",
 }  # fmt: skip
 TRIED = r"r? e? f? ( \( [pgtr()]* \) j? r? e? )+"
 GRAMMAR = re.compile(rf"s p* ( f | a | r p* ( a f? | f c? | {TRIED} ( f? c | a? f ) ) ) \.".replace(" ", ""))
@@ -54,7 +58,8 @@ async def events_of(assistant: Assistant, turn: Turn) -> list[Event]:
     async with aclosing(assistant.answer(turn)) as stream:
         events = [event async for event in stream]
     letters = "".join(LETTERS[type(event)] for event in events)
-    assert GRAMMAR.fullmatch(letters), letters
+    assert GRAMMAR.fullmatch(letters.replace("v", "")), letters
+    assert re.fullmatch(r"[^v]* | [^vrt]* r [^vt]* v [^v]*".replace(" ", ""), letters), letters
     return events
 
 
@@ -308,8 +313,10 @@ async def test_a_question_that_waits_for_the_busy_model_says_so(model_cache: Cal
     both = await asyncio.gather(*(events_of(assistant, Turn("When does the ferry leave?")) for _ in range(2)))
     await assistant.close()
 
-    waited = [event.text for events in both for event in events if isinstance(event, Progress)]
-    assert waited == ["Waiting for phi-4-mini: it is answering another question."]
+    said = [event.text for events in both for event in events if isinstance(event, Progress)]
+    assert [text for text in said if " reads " not in text] == [
+        "Waiting for phi-4-mini: it is answering another question."
+    ]
     assert {events[-1].answer.text for events in both} == {"The ferry leaves at 9:30 [1]."}  # type: ignore[union-attr]
 
 
@@ -495,6 +502,96 @@ async def test_a_large_model_that_is_too_big_leaves_the_draft_and_a_sentence(
 
     assert answer.text == "I do not know."
     assert "Close other programs" in answer.notices[0]
+
+
+def previews(events: list[Event]) -> list[str]:
+    return [event.quote.text for event in events if isinstance(event, Previewed)]
+
+
+def progress(events: list[Event]) -> list[str]:
+    return [event.text for event in events if isinstance(event, Progress)]
+
+
+async def test_while_a_model_reads_the_best_sentence_is_there_and_after_a_second_it_is_said_what_it_does(
+    models: Path, runtime: str, corpus: Path
+) -> None:
+    async with FaultProxy(runtime, Fault(delay=1.5)) as proxy:
+        assistant = Assistant(settings_for(models, corpus, endpoint=proxy.url))
+
+        events = await events_of(assistant, Turn("When does the ferry leave?"))
+        again = await events_of(assistant, Turn("When does the ferry leave?"))
+        await assistant.close()
+
+    assert previews(events) == previews(again) == ["The ferry leaves at 9:30 from the old harbour."]
+    [reads], [rereads] = progress(events), progress(again)
+    assert re.fullmatch(r"phi-4-mini reads \d+ tokens; the first time takes longest", reads)
+    assert re.fullmatch(r"phi-4-mini reads \d+ tokens", rereads)
+    assert events[-1].answer.text == "The ferry leaves at 9:30 [1]."  # type: ignore[union-attr]
+
+
+async def test_nothing_is_quoted_before_a_model_that_answers_at_once(
+    models: Path, runtime: str, corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.answering.quoting.PREVIEW_SECONDS", 30.0)
+    assistant = Assistant(settings_for(models, corpus))
+
+    assert previews(await events_of(assistant, Turn("When does the ferry leave?"))) == []
+    assert not [task for task in asyncio.all_tasks() if "previewing" in str(task.get_coro())]
+    await assistant.close()
+
+
+@pytest.mark.parametrize("patience", [0.3, None])
+async def test_nothing_is_quoted_before_an_answer_of_quotes(
+    tmp_path: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch, patience: float | None
+) -> None:
+    monkeypatch.setattr("app.answering.quoting.PREVIEW_SECONDS", 0.0)
+    monkeypatch.setattr("shutil.which", lambda name: time.sleep(0.7))  # it takes long to find nothing
+    assistant = Assistant(settings_for(tmp_path / "none", corpus), patience=patience)
+
+    events = await events_of(assistant, Turn("When does the ferry leave?"))
+    await assistant.close()
+
+    assert previews(events) == []
+    assert progress(events) == ([] if patience else ["Looking for Foundry Local"])
+
+
+async def test_a_button_quotes_nothing_where_an_answer_stands(models: Path, runtime: str, corpus: Path) -> None:
+    async with FaultProxy(runtime) as proxy:
+        assistant = Assistant(settings_for(models, corpus, endpoint=proxy.url))
+        earlier = await asked(assistant, "When does the ferry leave?")
+        proxy.fault = Fault(delay=1.0)
+
+        events = await events_of(assistant, Turn("When does the ferry leave?", mode="large", earlier=earlier))
+        await assistant.close()
+
+    assert previews(events) == []
+    assert events[-1].answer.escalated  # type: ignore[union-attr]
+
+
+async def test_a_start_that_takes_long_is_explained_and_the_answer_comes_nevertheless(
+    model_cache: Callable[..., Path], corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked = tmp_path / "checked" / "foundry_local_sdk"  # as slow as if every new file was looked into
+    checked.mkdir(parents=True)
+    (checked / "__init__.py").write_text(
+        f"import sys, time\ntime.sleep(3)\nsys.path.remove({str(checked.parent)!r})\n"
+        "del sys.modules[__name__]\nimport foundry_local_sdk\n",
+        encoding="utf-8",
+    )
+    monkeypatch.setenv("PYTHONPATH", str(checked.parent))
+    monkeypatch.setattr(supervisor, "SLOW_SECONDS", 2.0)
+    assistant = Assistant(settings_for(model_cache(small(say="The ferry leaves at 9:30 [1].")), corpus))
+
+    events = await events_of(assistant, Turn("When does the ferry leave?"))
+    await assistant.close()
+
+    assert [text for text in progress(events) if "start" in text.lower()] == [supervisor.STARTING, supervisor.SLOW]
+    assert "antivirus" in supervisor.SLOW
+    assert sys.prefix in supervisor.SLOW
+    assert previews(events) == ["The ferry leaves at 9:30 from the old harbour."]
+    kinds = [type(event) for event in events]
+    assert kinds.index(Previewed) < kinds.index(AttemptStarted)
+    assert events[-1].answer.text == "The ferry leaves at 9:30 [1]."  # type: ignore[union-attr]
 
 
 async def test_each_reason_escalates_once(model_cache: Callable[..., Path], corpus: Path) -> None:

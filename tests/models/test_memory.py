@@ -96,7 +96,7 @@ async def test_both_models_stay_loaded_where_memory_suffices(machine: Machine, f
     await small(foundry)
     assert await foundry.present("gpt-oss-20b", "phi-4-mini")
     await large(foundry, told.append)
-    assert told == ["Loading gpt-oss-20b into memory"]
+    assert told == ["Loading gpt-oss-20b into memory (12 GB, about 24 s)"]
     assert set(await asyncio.to_thread(machine.loaded)) == {SMALL.full_id, LARGE.full_id}
 
 

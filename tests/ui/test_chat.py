@@ -1,6 +1,7 @@
 """Whole conversations over the socket that a browser uses, with the app in a process of its own and real models."""
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
@@ -427,6 +428,80 @@ async def test_stop_ends_the_models_work_and_the_next_question_is_answered(house
     assert LONG.startswith(stopped["output"])
     assert not stopped["streaming"]
     assert "phi-4-mini: stopped" in names(chat.steps)
+
+
+QUOTED = "From **ferry.md, The ferry**, until the answer begins:\n\n> The ferry leaves at 9:30 from the old harbour."
+
+
+def quoting(chat: Chat) -> Row | None:
+    return next((row for row in chat.answers if row["output"] == QUOTED), None)
+
+
+async def test_while_a_model_reads_a_quote_stands_where_its_answer_then_begins(house: House, chat: Chat) -> None:
+    house.models.fault = Fault(delay=2.0, times=1)
+    await chat.send("When does the ferry leave?")
+
+    await chat.until(lambda: quoting(chat) and " reads " in chat.steps[-1]["name"])
+    place = quoting(chat)
+    assert place is not None
+    assert list(chat.rows)[-1] == place["id"]
+    heard = [data["text"] for name, data in chat.history if name == "window_message" and data["about"] == "heard"]
+    assert heard == ["ferry.md: The ferry leaves at 9:30 from the old harbour."]
+    await chat.until(lambda: chat.steps[-1]["name"].startswith("Ledger: "))
+    [answer] = chat.answers
+    assert answer["id"] == place["id"]
+    assert answer["name"] == "phi-4-mini"
+    assert answer["output"] == "The ferry leaves at 9:30 [1].\n\nSources: [1] ferry.md, The ferry"
+
+
+async def test_a_model_that_is_stopped_before_its_first_token_leaves_the_quote(house: House, chat: Chat) -> None:
+    house.models.fault = Fault(delay=3.0, times=1)
+    await chat.send("When does the ferry leave?")
+    await chat.until(lambda: quoting(chat))
+
+    await chat.stop()
+
+    await chat.until(lambda: "phi-4-mini: stopped" in names(chat.steps))
+    await chat.until(lambda: QUOTED.replace(", until the answer begins", "") in [row["output"] for row in chat.answers])
+    await chat.ask("When does the ferry leave?")
+    assert [message["role"] for message in house.models.prompts[-1].data["messages"]] == ["system", "user"]
+    await soon(lambda: house.models.writing == 0, 10)
+
+
+async def test_the_quote_stays_below_the_row_of_a_large_model_that_steps_in(house: House, chat: Chat) -> None:
+    house.models.fault = Fault(delay=1.0, status=400, body={"error": {"message": "no"}}, times=1)
+    await chat.send("Which lantern is in the journal?")
+    await chat.until(lambda: any("until the answer begins" in row["output"] for row in chat.answers))
+    house.models.fault = Fault(delay=1.0)
+
+    await chat.until(lambda: chat.steps[-1]["name"].startswith("Ledger: "))
+
+    kinds = [row["name"] for row in chat.rows.values() if row["type"] in ("tool", "assistant_message")]
+    assert [name.partition(" ")[0] for name in kinds] == [
+        "Found",
+        "phi-4-mini",
+        "gpt-oss-20b",
+        "gpt-oss-20b",
+        "Ledger:",
+    ]
+
+
+async def test_a_comparison_begins_where_it_stood_and_the_quote_goes(house: House, chat: Chat) -> None:
+    house.models.fault = Fault(delay=1.0)
+    await chat.send("When does the ferry leave?", "compare")
+    await chat.until(lambda: quoting(chat))
+
+    await chat.until(lambda: chat.steps[-1]["name"].startswith("Ledger: "))
+
+    [answer] = chat.answers
+    assert answer["output"].startswith("Both models on the same passages:")
+
+
+async def test_passages_that_do_not_answer_are_called_near_and_not_found(chat: Chat) -> None:
+    await chat.ask("Which pumpkin soup does the harbour restaurant serve?")
+
+    [search] = chat.steps
+    assert re.fullmatch(r"Found nothing that answers, nearest \w+\.\w+, in \d+ ms", search["name"])
 
 
 async def test_two_users_are_kept_apart_and_the_second_is_told_that_it_waits(house: House, chat: Chat) -> None:

@@ -1,0 +1,71 @@
+"""What a person sees before a slow model's first token, in a real browser."""
+
+import re
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Locator, expect
+
+from app.settings import ROOT
+from tests.browser import test_browser as chat
+from tests.browser.test_browser import KEPT, answer, ask, fits, models, tab
+from tests.support.chat import App, running, served
+from tests.support.runtime import held
+from tests.support.servers import Fault, FaultProxy
+
+pytestmark = pytest.mark.browser
+
+sink, browser = chat.sink, chat.browser
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    """The app over the sample corpus, with models that read for some seconds."""
+    folder = tmp_path_factory.mktemp("waiting")
+    corpus = shutil.copytree(ROOT / "corpus", folder / "corpus")
+    with (
+        held(models(folder / "models")) as lease,
+        served(FaultProxy(lease.url, Fault(delay=5))) as slow,
+        running(folder, corpus, FOUNDRY_LOCAL_ENDPOINT=slow.url) as running_app,
+    ):
+        yield running_app
+
+
+@pytest.mark.parametrize(("width", "theme"), [(390, "dark"), (1200, "light")])
+def test_the_answer_begins_where_the_quote_was_read(app: App, browser: chat.Browser, width: int, theme: str) -> None:
+    with tab(browser, app, width=width, height=844, theme=theme) as page:
+        page.evaluate(HEARD)
+        ask(page, KEPT["question"])
+
+        message = page.locator(".ai-message").last
+        expect(message).to_contain_text("From foundry-local-setup.md")
+        expect(message.locator("blockquote")).to_contain_text(
+            "Older guides for Foundry Local used the fixed port 5273."
+        )
+        row = page.locator(".loading-shimmer")
+        expect(row).to_contain_text(re.compile(r"phi-4-mini reads \d+ tokens"))
+        expect(row).to_have_attribute("data-waited", re.compile(r"^ · \d s$"))
+        fits(page, f"{width}-{theme}-reading")
+        before = top(message)
+
+        expect(message).not_to_contain_text("until the answer begins", timeout=15_000)
+        assert abs(top(message) - before) <= 1
+        answer(page, KEPT["small"])
+        expect(page.locator("blockquote")).to_have_count(0)
+        assert page.evaluate("window.heard").count("fixed port 5273") == 1
+        expect(page.locator("#heard")).to_be_empty()
+        fits(page, f"{width}-{theme}-read")
+
+
+HEARD = """() => {
+    window.heard = '';
+    const voice = document.querySelector('#heard[role=status]');
+    new MutationObserver(() => { window.heard += voice.textContent; }).observe(voice, {childList: true});
+}"""
+
+
+def top(message: Locator) -> float:
+    box = message.bounding_box()
+    assert box is not None
+    return box["y"]

@@ -1,0 +1,146 @@
+"""What the documents show can be typed, opened and found: command lines, links, variables, the program's own words."""
+
+import ast
+import re
+import shlex
+from collections.abc import Iterator
+from importlib.util import find_spec
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from app.cli import cli
+from app.settings import ROOT, Settings
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+TRAINER = ROOT / "docs" / "trainer.md"
+
+
+def rooms_are_there() -> bool:
+    """Whether the rooms are built whose commands and messages the trainer's page names."""
+    return all(find_spec(f"app.{room}") for room in ("kit", "models.downloads", "models.ladder"))
+
+
+ONCE_BUILT = pytest.mark.skipif(not rooms_are_there(), reason="the trainer's page names rooms that are being built")
+
+
+def named(page: Path) -> Any:
+    name = page.relative_to(ROOT).as_posix()
+    return pytest.param(page, id=name, marks=ONCE_BUILT if page == TRAINER else ())
+
+
+EVERY_PAGE = pytest.mark.parametrize("page", map(named, PAGES))
+
+
+def command_lines(text: str) -> Iterator[tuple[str, bool]]:
+    """The lines that begin with `escalator`, and whether one stands in a block, where it is whole."""
+    for block in re.findall(r"^ *```\w*\n(.*?)^ *```", text, re.M | re.S):
+        yield from ((line.strip(), True) for line in block.splitlines() if line.strip().startswith("escalator "))
+    rest = re.sub(r"^ *```.*?^ *```", "", text, flags=re.M | re.S)
+    yield from ((line, False) for line in re.findall(r"`(escalator [^`]+)`", rest))
+
+
+def exit_code(line: str, *, whole: bool) -> int:
+    """What the program would end with if it did nothing but parse the line; a mere mention may lack arguments."""
+    command: Any = typer.main.get_command(cli)
+    disarm(command)
+    words = [word for word in shlex.split(line.replace("\\", "/"), comments=True)[1:] if word != "…"]
+    with pytest.raises(SystemExit) as ended:
+        command.main(words if whole else [*words, "--help"], prog_name="escalator")
+    return int(ended.value.code or 0)
+
+
+def variants(line: str) -> Iterator[str]:
+    """A line for each choice of what may stand in square brackets."""
+    parts = enumerate(re.split(r"\[([^]]*)\]", line))  # every second one stood in brackets
+    return map("".join, product(*(part.split("|") if number % 2 else [part] for number, part in parts)))
+
+
+def disarm(command: Any) -> None:
+    for inner in getattr(command, "commands", {}).values():
+        disarm(inner)
+    if not hasattr(command, "commands"):
+        command.callback = lambda **given: None
+
+
+@EVERY_PAGE
+def test_every_command_line_of_a_page_is_understood(page: Path) -> None:
+    text = page.read_text(encoding="utf-8").replace("\\|", "|")
+
+    for line, whole in command_lines(text):
+        for variant in variants(line):
+            assert exit_code(variant, whole=whole) == 0, variant
+
+
+@pytest.mark.parametrize(
+    ("line", "whole"),
+    [
+        ("escalator fly", False),
+        ("escalator bench fly", False),
+        ("escalator ask --fly", False),
+        ("escalator search ferry -k many", True),
+        ("escalator search ferry boat", True),
+        ("escalator search", True),
+    ],
+)
+def test_a_line_that_is_not_understood_is_noticed(line: str, whole: bool) -> None:
+    assert exit_code(line, whole=whole) == 2
+
+
+def test_command_lines_are_found_in_blocks_and_in_sentences() -> None:
+    text = "Use `escalator a`.\n\n```sh\nescalator b  # why\nother c\n```\n\nOr `escalator d …`, not `x escalator e`.\n"
+
+    assert list(command_lines(text)) == [("escalator b  # why", True), ("escalator a", False), ("escalator d …", False)]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_every_link_within_the_project_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        if "://" in target:
+            continue
+        path, _, anchor = target.partition("#")
+        other = (page.parent / path).resolve() if path else page
+        assert other.exists(), target
+        if anchor:
+            heads = re.findall(r"^#+ (.+)$", other.read_text(encoding="utf-8"), re.M)
+            assert anchor in [re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in heads], target
+
+
+def said_by_the_program() -> str:
+    """All texts of the program, with … for what is put into them."""
+    found = []
+    for path in (ROOT / "app").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                found.append("".join(str(v.value) if isinstance(v, ast.Constant) else "…" for v in node.values))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.append(node.value)
+    return "\n\n".join(re.sub(r"\s+", " ", text) for text in found)
+
+
+@ONCE_BUILT
+def test_the_trainers_page_quotes_what_the_program_really_says() -> None:
+    tables = TRAINER.read_text(encoding="utf-8").partition("## When something fails")[2]
+    quotes = re.findall(r"“(.+?)”", re.search(r"^\| On screen.*?^## ", tables, re.M | re.S)[0])  # type: ignore[index]
+
+    said = said_by_the_program()
+
+    assert len(quotes) >= 15
+    assert [quote for quote in quotes if not re.search(re.escape(quote).replace("…", "[^\n]+?"), said)] == []
+
+
+def test_the_trainers_page_maps_every_variable_to_a_setting_that_exists() -> None:
+    table = TRAINER.read_text(encoding="utf-8").partition("### Variables")[2]
+    rows = [line.split("|") for line in table.splitlines() if line.startswith("| `")]
+    ours = {
+        str(name)
+        for field in Settings.model_fields.values()
+        for name in field.validation_alias.choices  # type: ignore[union-attr]
+    }
+
+    assert {name for row in rows for name in re.findall(r"`(\w+)`", row[2])} <= ours
+    older = {name for row in rows for name in re.findall(r"`(\w+)`", row[1])}
+    assert {name for name in ours if not name.startswith(("ESCALATOR_", "CORPUS_"))} <= older
