@@ -175,18 +175,22 @@ class _Answer:
         self._text = ""
         self._begun = self._clock = Stopwatch()
         self._metrics = Metrics()
+        self._wrote_ms: float | None = None  # the first token of all, those of reasoning included
         self._end: chat.End | None = None
 
     def sending(self, prompt_ms: float) -> None:
         """The request goes out now."""
         self._metrics = Metrics(prompt_ms=prompt_ms, sent_ms=self._begun.ms)
-        self._clock = Stopwatch()
+        self._clock, self._wrote_ms = Stopwatch(), None
 
     def take(self, piece: chat.Delta | chat.End) -> bool:
         """Pass a piece of the stream on; returns whether the attempt is to end here."""
         if isinstance(piece, chat.End):
             self._end = piece
-        elif piece.reasoning:
+            return False
+        if self._wrote_ms is None:
+            self._wrote_ms = self._clock.ms
+        if piece.reasoning:
             self._think(self._thought.feed(piece.text))
         else:
             if self._metrics.first_token_ms is None:
@@ -205,7 +209,7 @@ class _Answer:
         finish, prompt, written = "error", None, None
         if self._end is not None:
             finish, prompt, written = self._end.finish, self._end.prompt_tokens, self._end.completion_tokens
-        pace = speed(written, self._metrics.first_token_ms, total)
+        pace = speed(written, self._wrote_ms, total)
         return replace(
             self._attempt,
             text=self._text,

@@ -51,7 +51,7 @@ def split(pages: Sequence[Page], file: str, title: str, language: str) -> list[P
 
 def measure(text: str) -> int:
     """The number of words; two characters of a script without spaces count as one."""
-    return len(text.split()) + len(_SPACELESS.findall(text)) // 2
+    return len(text.split()) + (0 if text.isascii() else len(_SPACELESS.findall(text)) // 2)
 
 
 def _spans(text: str) -> Iterator[Span]:

@@ -13,6 +13,7 @@ _CLOSING = "]}"
 _LONG_LINE = 400
 """Characters in the mean line, above which nobody wrote it to be read."""
 
+_NESTED = (dict, list)
 _MAX_PATH = 120
 _MAX_SECTIONS = 50
 
@@ -56,7 +57,7 @@ def _value(source: str) -> object | None:
 
 def _row(line: str) -> str:
     value = _value(line)
-    return text.clean(_record(value)) if isinstance(value, dict | list) else line
+    return text.clean(_record(value)) if isinstance(value, _NESTED) else line
 
 
 def _record(value: object, *first: str) -> str:
@@ -80,10 +81,10 @@ def _lines(value: object, parts: dict[str, object] | None = None) -> Iterator[st
     """A row for each record of a list, a line for each other value; with `parts` these take what has parts itself."""
     if isinstance(value, list):
         for number, item in enumerate(value, 1):
-            yield _record(item, str(number)) if isinstance(item, dict | list) else _word(item)
+            yield _record(item, str(number)) if isinstance(item, _NESTED) else _word(item)
     elif isinstance(value, dict) and (parts is None or len(value) <= _MAX_SECTIONS):
         for key, item in value.items():
-            if parts is not None and isinstance(item, dict | list):
+            if parts is not None and isinstance(item, _NESTED):
                 parts[key] = item
             elif isinstance(item, list) and any(isinstance(record, dict) for record in item):
                 for number, record in enumerate(item, 1):
@@ -99,17 +100,23 @@ def _lines(value: object, parts: dict[str, object] | None = None) -> Iterator[st
 
 def _values(value: object, path: str = "") -> Iterator[str]:
     """`path: value` for all that is in a value; a stack of its own, for nesting may be deeper than Python's."""
-    stack = [(path, value)]
+    stack = [iter([(path, value)])]
     while stack:
-        path, value = stack.pop()
-        path = path[-_MAX_PATH:]
-        if isinstance(value, dict):
-            stack.extend((f"{path}.{key}" if path else key, item) for key, item in reversed(value.items()))
-        elif isinstance(value, list) and any(isinstance(item, dict | list) for item in value):
-            stack.extend((f"{path}[{number}]", value[number]) for number in reversed(range(len(value))))
+        for path, value in stack[-1]:
+            path = path[-_MAX_PATH:]
+            if isinstance(value, str):
+                yield f"{path}: {value}" if path else value
+            elif isinstance(value, dict):
+                stack.append(iter([(f"{path}.{key}" if path else key, item) for key, item in value.items()]))
+                break
+            elif isinstance(value, list) and any(isinstance(item, _NESTED) for item in value):
+                stack.append(iter([(f"{path}[{number}]", item) for number, item in enumerate(value)]))
+                break
+            else:
+                word = ", ".join(map(_word, value)) if isinstance(value, list) else _word(value)
+                yield f"{path}: {word}" if path else word
         else:
-            word = ", ".join(map(_word, value)) if isinstance(value, list) else _word(value)
-            yield f"{path}: {word}" if path else word
+            stack.pop()
 
 
 def _word(value: object) -> str:

@@ -18,9 +18,9 @@ _LOOKED_AT = 50
 def read(data: bytes) -> list[Page]:
     """The groups of rows; their places are lines of the file, the header not counted."""
     # Not Place("line", …): from that others count on by the lines of the text, in which the header is repeated.
-    content = text.clean(text.decode(data))
+    lines = text.clean(text.decode(data)).splitlines(keepends=True)
     try:
-        found = list(groups(_rows(content, _delimiter(content))))
+        found = list(groups(_rows(lines, _delimiter(lines))))
     except csv.Error:  # a quotation mark too many, for instance, makes a cell of all that follows
         return text.read(data)
     if not found:
@@ -32,19 +32,19 @@ def _place(first: int, last: int) -> Place:
     return Place("sheet", f"line {first}" if first == last else f"lines {first}-{last}", first)
 
 
-def _rows(content: str, delimiter: str) -> Iterator[Row]:
-    reader = csv.reader(content.splitlines(keepends=True), delimiter=delimiter)
+def _rows(lines: list[str], delimiter: str) -> Iterator[Row]:
+    reader = csv.reader(lines, delimiter=delimiter)
     line = 1
     for cells in reader:
-        yield line, dict(enumerate(cells, 1))
+        yield line, {column: cell for column, cell in enumerate(cells, 1) if cell}
         line = reader.line_num + 1
 
 
-def _delimiter(content: str) -> str:
+def _delimiter(lines: list[str]) -> str:
     """The character that cuts most rows into one number of cells, and into more cells if several do."""
 
     def agreement(delimiter: str) -> tuple[int, int]:
-        sizes = Counter(len(cells) for _, cells in islice(_rows(content, delimiter), _LOOKED_AT) if len(cells) > 1)
-        return max(((count, size) for size, count in sizes.items()), default=(0, 0))
+        sizes = Counter(map(len, islice(csv.reader(lines, delimiter=delimiter), _LOOKED_AT)))
+        return max(((count, size) for size, count in sizes.items() if size > 1), default=(0, 0))
 
     return max(_DELIMITERS, key=agreement)

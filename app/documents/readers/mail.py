@@ -14,7 +14,7 @@ from app.errors import UnreadableFile
 _SHOWN = ("Subject", "From", "To", "Cc", "Date")
 _UNNAMED = "message"
 _DEEPEST = 50
-_NEXT = re.compile(rb"(?:\A|\r?\n\r?\n)From [^\r\n]*\d{4}[^\r\n]*\r?\n")
+_NEXT = re.compile(rb"From (?:(?<=\AFrom )|(?<=\n\nFrom )|(?<=\n\r\nFrom ))[^\r\n]*\d{4}[^\r\n]*\r?\n")
 _QUOTED_FROM = re.compile(rb"^>(>*From )", re.MULTILINE)
 
 
@@ -69,7 +69,7 @@ def _header(message: Message, name: str) -> str:
 def _decoded(raw: str) -> str:
     try:
         text = " ".join(decode(raw.encode("utf-8", "surrogateescape")).split())
-        return " ".join(str(make_header(decode_header(text))).split())
+        return " ".join(str(make_header(decode_header(text))).split()) if "=?" in text else text
     except (LookupError, ValueError, NotText):
         return " ".join(raw.encode("utf-8", "replace").decode().split())
 
@@ -77,8 +77,7 @@ def _decoded(raw: str) -> str:
 def _texts(part: Message, attached: list[str], deepest: int) -> Iterator[str]:
     """What is to be read of a part, plain rather than as HTML; names of files are put to the `attached`."""
     kind, name = part.get_content_type(), part.get_filename()
-    payload = part.get_payload()
-    inner = [item for item in payload if isinstance(item, Message)] if isinstance(payload, list) else []
+    inner = [item for item in part.get_payload() if isinstance(item, Message)] if part.is_multipart() else []
     if kind.startswith("message/") and inner:
         attached.append(_decoded(name) if name else _header(inner[0], "Subject") or _UNNAMED)
     elif part.is_multipart():

@@ -89,4 +89,4 @@ def _dicts(value: object) -> Iterator[dict[str, object]]:
 def _joined(value: object) -> str:
     """A text, which notebooks keep as a list of its lines."""
     parts = value if isinstance(value, list) else [value]
-    return clean("".join(part for part in parts if isinstance(part, str)))
+    return clean("".join([part for part in parts if isinstance(part, str)]))

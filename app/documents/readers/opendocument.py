@@ -9,8 +9,7 @@ from xml.etree.ElementTree import Element
 from zipfile import ZipFile
 
 from app.documents.pages import Page, Place
-from app.documents.readers import package, web
-from app.documents.readers.sheets import column_name
+from app.documents.readers import package, sheets, web
 from app.documents.readers.tables import Cells, Row, groups, repeated
 from app.errors import UnreadableFile
 
@@ -31,7 +30,6 @@ _MAX_COPIES = 1_000_000
 
 _LENGTH = re.compile(r"(-?[\d.]+)(cm|mm|in|pt)?")
 _UNITS = {"mm": 0.1, "in": 2.54, "pt": 0.0353}
-_PLAIN_NAME = re.compile(r"[^\W\d]\w*$")
 
 
 def read_text(data: bytes) -> list[Page]:
@@ -49,7 +47,8 @@ def read_sheets(data: bytes) -> list[Page]:
     """The groups of rows of all sheets, also of hidden ones; the number of their place is that of the sheet."""
     with _opened(data, ".ods") as root:
         tables = _part(root, "spreadsheet").findall("table")
-        pages = [page for number, table in enumerate(tables, 1) for page in _sheet(table, number)]
+        found = (sheets.pages(table.get("name", ""), number, _rows(table)) for number, table in enumerate(tables, 1))
+        pages = [page for sheet in found for page in sheet]
     if not pages:
         raise UnreadableFile("none of its sheets holds text or numbers")
     return pages
@@ -123,7 +122,7 @@ def _rows(table: Element) -> Iterator[Row]:
     for row in _stored(table):
         cells: Cells = {}
         column = 1
-        for cell in row.iterfind("*"):
+        for cell in row:
             last, above = merged.get(column, (0, ""))
             covered = cell.tag == "covered-table-cell" and number <= last
             text = above if covered else " ".join(_text(cell).split())
@@ -131,8 +130,10 @@ def _rows(table: Element) -> Iterator[Row]:
                 merged[column] = number + below, repeated(text)
             times = int(cell.get("number-columns-repeated", "1"))
             if text and column <= _MAX_COLUMN:
-                copies = range(column + 1, min(column + times, _MAX_COLUMN + 1))
-                cells |= {column: text} | dict.fromkeys(copies, repeated(text))
+                cells[column] = text
+                if times > 1:
+                    copies = range(column + 1, min(column + times, _MAX_COLUMN + 1))
+                    cells |= dict.fromkeys(copies, repeated(text))
             column += times
         times = int(row.get("number-rows-repeated", "1"))
         left -= len(cells) * times
@@ -150,15 +151,6 @@ def _stored(parent: Element) -> Iterator[Element]:
             yield child
         elif child.tag in _ROWS:
             yield from _stored(child)
-
-
-def _sheet(table: Element, number: int) -> Iterator[Page]:
-    name = table.get("name", "")
-    name = name if _PLAIN_NAME.match(name) else "'" + name.replace("'", "''") + "'"
-    for group in groups(_rows(table)):
-        first = f"{column_name(group.first_column)}{group.first_row}"
-        last = f"{column_name(group.last_column)}{group.last_row}"
-        yield Page(group.text, Place("sheet", f"{name}!{first}" + f":{last}" * (first != last), number))
 
 
 def _slide(slide: Element, number: int) -> Iterator[Page]:

@@ -81,8 +81,8 @@ class Package:
         local = _Local()
         for element in root.iter():
             element.tag = local[element.tag]
-            if element.keys():
-                element.attrib = {local[key]: value for key, value in element.items()}
+            if attributes := element.items():
+                element.attrib = {local[key]: value for key, value in attributes}
         return root
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 _LIGATURES = {"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "ft", "ﬆ": "st"}
 _LIGATURE = re.compile("[ﬀ-ﬆ]")
-_BROKEN = re.compile(r"(?<=[^\W\d_]{2})([-\u2010\xad])[ \t]*\n[ \t]*([^\W\d_]{2,})(\S*)[ \t]*\n?")
+_BROKEN = re.compile(r"([-\u2010\xad])(?<=[^\W\d_]{2}.)[ \t]*\n[ \t]*([^\W\d_]{2,})(\S*)[ \t]*\n?")
 _LAST_WORD = re.compile(r"[^\W\d_]+$")
 _FULL_LINE = re.compile(r"[\x02\ufffe]\s*")
 """What PDFium writes for a hyphen and the end of the line after it."""
@@ -27,7 +27,7 @@ _SHARE = 0.4
 def mended(pages: list[str]) -> list[str]:
     """The pages as they were before they were set."""
     texts = [_LIGATURE.sub(_letters, _FULL_LINE.sub("-\n", text)) for text in _without_heads(pages)]
-    words = Counter(word.casefold() for text in texts for word in _COMPOUND.findall(text))
+    words = Counter(_COMPOUND.findall("\n".join(texts).casefold()))
 
     def joined(match: re.Match[str]) -> str:
         first = _LAST_WORD.findall(match.string[max(0, match.start() - 40) : match.start()])[0]

@@ -1,7 +1,7 @@
 """Workbooks (.xlsx), the rows of each sheet in groups under its header; formulas are what they last came to."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from io import BytesIO
 from typing import TYPE_CHECKING
@@ -14,20 +14,29 @@ from app.errors import UnreadableFile
 if TYPE_CHECKING:
     from python_calamine import CalamineSheet
 
-_STYLED = re.compile(rb"""<(?:\w+:)?c\s(?=[^>]*\br=["']([A-Z]+\d+))(?=[^>]*\bs=["'](\d+))""")
+_STYLED = re.compile(rb"""<(?:\w+:)?c\s(?=[^>]*?\br=["']([A-Z]+\d+))[^>]*?\bs=["'](\d+)""")
 _PLAIN_NAME = re.compile(r"[^\W\d]\w*$")
 
 
 def read(data: bytes) -> list[Page]:
     """The groups of rows of all sheets, also of hidden ones; the number of their place is that of the sheet."""
     with package.opened(data, ".xlsx") as parts:
-        pages = list(_pages(data, parts))
-    if not pages:
+        found = list(_pages(data, parts))
+    if not found:
         raise UnreadableFile("none of its sheets holds text or numbers")
-    return pages
+    return found
 
 
-def column_name(number: int) -> str:
+def pages(name: str, number: int, rows: Iterable[Row]) -> Iterator[Page]:
+    """The groups of rows of a sheet; their places are ranges of cells."""
+    name = name if _PLAIN_NAME.match(name) else "'" + name.replace("'", "''") + "'"
+    for group in groups(rows):
+        first = f"{_column_name(group.first_column)}{group.first_row}"
+        last = f"{_column_name(group.last_column)}{group.last_row}"
+        yield Page(group.text, Place("sheet", f"{name}!{first}" + f":{last}" * (first != last), number))
+
+
+def _column_name(number: int) -> str:
     """The letters of a column, which the first one is "A" of."""
     name = ""
     while number:
@@ -49,11 +58,7 @@ def _pages(data: bytes, parts: package.Package) -> Iterator[Page]:
             continue
         cells = _STYLED.findall(parts.part(targets[sheet.name]))
         formats = {name.decode(): code for name, style in cells if (code := codes.get(style))}
-        name = sheet.name if _PLAIN_NAME.match(sheet.name) else "'" + sheet.name.replace("'", "''") + "'"
-        for group in groups(_rows(workbook.get_sheet_by_index(index), formats)):
-            first = f"{column_name(group.first_column)}{group.first_row}"
-            last = f"{column_name(group.last_column)}{group.last_row}"
-            yield Page(group.text, Place("sheet", f"{name}!{first}" + f":{last}" * (first != last), index + 1))
+        yield from pages(sheet.name, index + 1, _rows(workbook.get_sheet_by_index(index), formats))
 
 
 def _codes(parts: package.Package) -> dict[bytes, str]:
@@ -71,7 +76,7 @@ def _codes(parts: package.Package) -> dict[bytes, str]:
 def _rows(sheet: "CalamineSheet", formats: dict[str, str]) -> list[Row]:
     """The rows; what stands in a cell merged over several of them stands in each that holds something."""
     left = sheet.start[1] if sheet.start else 0
-    names = [column_name(number) for number in range(left + sheet.width + 1)]
+    names = [_column_name(number) for number in range(left + sheet.width + 1)]
     rows: list[Row] = []
     for number, values in enumerate(sheet.iter_rows(), 1):
         cells: Cells = {}

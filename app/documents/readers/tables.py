@@ -1,14 +1,15 @@
 """Tables as text: groups of rows, each under the header; it knows no format."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from app.documents.passages import AIM_WORDS, MAX_CHARS, measure
 from app.documents.readers.text import clean
 
 Cells = dict[int, str]
-"""The cells of a row by the number of their column; in the order of these, and without empty ones, inside here."""
+"""The cells of a row by the number of their column."""
 
 Row = tuple[int, Cells]
 """A row's number, and its cells."""
@@ -37,9 +38,8 @@ def groups(rows: Iterable[Row]) -> Iterator[Group]:
 
     A new table begins below an empty row, with a row of words above one with numbers.
     """
-    for table in _tables([(number, kept) for number, cells in rows if (kept := _plain(cells))]):
-        head = _head(table)
-        yield from _grouped(table[:head], table[head:])
+    for table in _tables(list(_tidied(rows))):
+        yield from _grouped(table)
 
 
 def tidy(text: str) -> str:
@@ -52,86 +52,103 @@ def repeated(text: str) -> str:
     return text if len(text) <= _REPEATED_CHARS else text[: _REPEATED_CHARS - 1] + "…"
 
 
-def _plain(cells: Cells) -> Cells:
-    return {column: text for column, cell in sorted(cells.items()) if (text := tidy(cell))}
+class _Line(NamedTuple):
+    """A row, its tidy cells with bars between them, and the number of their words."""
+
+    number: int
+    cells: Cells
+    text: str
+    words: int
 
 
-def _tables(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+def _tidied(rows: Iterable[Row]) -> Iterator[_Line]:
+    """The rows that hold something; most are tidy, which is seen of all cells at once."""
+    for number, cells in rows:
+        text = " | ".join(cells.values())
+        words = text.split()
+        if " ".join(words) != text or text.count("|") != len(cells) - 1 or [*cells] != sorted(cells):
+            cells = {column: tidied for column, cell in sorted(cells.items()) if (tidied := tidy(cell))}
+            text = " | ".join(cells.values())
+            words = text.split()
+        if text:
+            bars = len(cells) - 1
+            yield _Line(number, cells, text, (len(words) if text.isascii() else measure(text)) - bars)
+
+
+def _tables(rows: Sequence[_Line]) -> Iterator[Sequence[_Line]]:
     start = 0
     for index in range(1, len(rows) - 1):
-        apart = rows[index][0] > rows[index - 1][0] + 1
-        words = len(rows[index][1]) > 1 and not any(map(_NUMBER.match, rows[index][1].values()))
-        titles = index - start <= _TITLES and all(len(cells) == 1 for _, cells in rows[start:index])
-        if apart and words and not titles and any(map(_NUMBER.match, rows[index + 1][1].values())):
+        if rows[index].number == rows[index - 1].number + 1:
+            continue
+        words = len(rows[index].cells) > 1 and not _numbered(rows[index])
+        titles = index - start <= _TITLES and all(len(row.cells) == 1 for row in rows[start:index])
+        if words and not titles and _numbered(rows[index + 1]):
             yield rows[start:index]
             start = index
     if rows:
         yield rows[start:]
 
 
-def _head(table: Sequence[Row]) -> int:
-    """How many rows stand at the top of each group: the first of several cells, and titles above it."""
-    return next((n for n, (_, cells) in enumerate(table[: _TITLES + 1], 1) if len(cells) > 1), 1)
+def _numbered(row: _Line) -> bool:
+    return any(map(_NUMBER.match, row.cells.values()))
 
 
-def _grouped(head: Sequence[Row], rows: Sequence[Row]) -> Iterator[Group]:
-    shown = _Lines(head, whole=True)
-    short = [(number, {column: repeated(text) for column, text in cells.items()}) for number, cells in head]
-    for number, cells in rows:
-        if shown.rows and not shown.fits(cells):
-            yield shown.group()
-            shown = _Lines(short, whole=False)
-        shown.add(number, cells)
-    yield shown.group()
+def _grouped(table: Sequence[_Line]) -> Iterator[Group]:
+    """The groups of a table; at the top of each stand the first row of several cells, and the titles above it."""
+    size = next((n for n, row in enumerate(table[: _TITLES + 1], 1) if len(row.cells) > 1), 1)
+    head = table[:size]
+    short = [row._replace(cells={column: repeated(text) for column, text in row.cells.items()}) for row in head]
+    lines = _Lines(head, {column for row in head for column in row.cells})
+    for row in table[size:]:
+        if not lines.take(row):
+            yield lines.group()
+            lines = _Lines(short, ())
+            lines.take(row)
+    yield lines.group()
 
 
-def _line(cells: Cells, columns: Sequence[int]) -> str:
+def _text(cells: Cells, columns: Sequence[int]) -> str:
     last = next(reversed(cells))
-    return f"| {' | '.join([cells.get(column, '') for column in columns if column <= last])} |"
+    return " | ".join([cells.get(column, "") for column in columns if column <= last])
 
 
 class _Lines:
-    """A header and the rows below it so far.
+    """A header over some columns, and the rows below it so far.
 
-    Unless the header is to be `whole`, a column that is empty in all rows is left out, so that a wide table with few
-    cells does not grow with each group.
+    Other columns are added as rows have them, so that a wide table with few cells does not grow with each group.
     """
 
-    def __init__(self, head: Sequence[Row], *, whole: bool):
-        self.rows: list[Row] = []
+    def __init__(self, head: Sequence[_Line], columns: Collection[int]):
         self._head = head
-        self._columns: set[int] = set()
-        self._words = self._chars = 0
-        if whole:
-            for _, cells in head:
-                self._count(cells)
+        self._rows: list[_Line] = []
+        self._columns = set(columns)
+        self._words, self._chars = self._size(columns)
 
-    def fits(self, cells: Cells) -> bool:
-        """Whether all is one passage with a row more; also the marks between cells count there."""
-        fresh = cells.keys() - self._columns
-        texts = [*cells.values(), *(row[column] for _, row in self._head for column in fresh if column in row)]
-        marks = (len(self._columns) + len(fresh) + 1) * (len(self._head) + len(self.rows) + 1)
-        words = self._words + measure(" ".join(texts)) + marks
-        return words <= AIM_WORDS and self._chars + sum(map(len, texts)) + 3 * marks <= MAX_CHARS
-
-    def add(self, number: int, cells: Cells) -> None:
-        """Takes a row more."""
-        fresh = cells.keys() - self._columns
-        for _, row in self._head:
-            self._count({column: row[column] for column in fresh if column in row})
-        self._count(cells)
-        self.rows.append((number, cells))
+    def take(self, row: _Line) -> bool:
+        """Adds a row, unless it is not the first and all would not be one passage, where also bars count as words."""
+        words, chars = self._words + row.words, self._chars + len(row.text) - 3 * (len(row.cells) - 1)
+        columns = self._columns
+        if not row.cells.keys() <= columns:
+            more = self._size(row.cells.keys() - columns)
+            words, chars, columns = words + more[0], chars + more[1], columns | row.cells.keys()
+        bars = (len(columns) + 1) * (len(self._head) + len(self._rows) + 1)
+        if self._rows and (words + bars > AIM_WORDS or chars + 3 * bars > MAX_CHARS):
+            return False
+        self._rows.append(row)
+        self._words, self._chars, self._columns = words, chars, columns
+        return True
 
     def group(self) -> Group:
         """The lines as text, and their range."""
         columns = sorted(self._columns)
-        head = [cells for _, cells in self._head if any(column in cells for column in columns)]
-        text = clean("\n".join([_line(cells, columns) for cells in [*head, *(cells for _, cells in self.rows)]]))
-        ranged = self.rows or self._head
-        used = {column for _, cells in ranged for column in cells}
-        return Group(text, ranged[0][0], ranged[-1][0], min(used), max(used))
+        lines = [_text(row.cells, columns) for row in self._head if any(column in row.cells for column in columns)]
+        lines += [row.text if len(row.cells) == len(columns) else _text(row.cells, columns) for row in self._rows]
+        text = clean("\n".join([f"| {line} |" for line in lines]))
+        ranged = self._rows or self._head
+        used = set().union(*[row.cells for row in ranged])
+        return Group(text, ranged[0].number, ranged[-1].number, min(used), max(used))
 
-    def _count(self, cells: Cells) -> None:
-        self._columns |= cells.keys()
-        self._words += measure(" ".join(cells.values()))
-        self._chars += sum(map(len, cells.values()))
+    def _size(self, columns: Collection[int]) -> tuple[int, int]:
+        """The words and the characters that stand in some columns of the header."""
+        texts = [row.cells[column] for row in self._head for column in columns if column in row.cells]
+        return measure(" ".join(texts)), sum(map(len, texts))

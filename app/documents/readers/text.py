@@ -1,7 +1,6 @@
 """Plain text in any encoding, as one page."""
 
 import codecs
-import re
 
 from app.documents.pages import Page, Place
 from app.errors import UnreadableFile
@@ -20,7 +19,7 @@ _ENCODINGS = [
 ]
 """What text without a mark is written in when it is not UTF-8; rarer guesses are mostly wrong ones."""
 
-_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
+_CONTROL = bytes([*range(0x09), *range(0x0E, 0x1B), *range(0x1C, 0x20), 0x7F])
 
 
 class NotText(UnreadableFile):
@@ -40,6 +39,8 @@ def read(data: bytes) -> list[Page]:
 
 def clean(text: str) -> str:
     """The text with `\\n` at the end of each line, also of a printed page, and without what no file can hold."""
+    if text.isprintable():
+        return text
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\f", "\n").replace("\0", "")
     return text.encode("utf-8", "ignore").decode()  # without halves of characters
 
@@ -75,6 +76,7 @@ def _guessed(data: bytes) -> str:
 
 
 def _checked(text: str) -> str:
-    if "\0" in text or len(_CONTROL.findall(text)) > 1 + len(text) / 50:
+    data = text.encode("utf-8", "replace")
+    if b"\0" in data or len(data) - len(data.translate(None, _CONTROL)) > 1 + len(text) / 50:
         raise NotText
     return text

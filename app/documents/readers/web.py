@@ -9,12 +9,12 @@ from app.documents.readers.text import decode
 from app.errors import UnreadableFile
 
 _NOT_SHOWN = (
-    ":is(head, script, style, noscript, template, svg, iframe, noframes, object, button, select, datalist, textarea, "
-    "[hidden], [aria-hidden=true], [style*='display:none' i], [style*='display: none' i], "
+    "html :is(head, script, style, noscript, template, svg, iframe, noframes, object, button, select, datalist, "
+    "textarea, [hidden], [aria-hidden=true], [style]:is([style*='display:none' i], [style*='display: none' i], "
     "[style*='visibility:hidden' i], [style*='visibility: hidden' i], "
     "[style*='font-size:0' i]:not([style*='font-size:0.' i]), "
     "[style*='font-size: 0' i]:not([style*='font-size: 0.' i]), "
-    "[style$='opacity:0' i], [style*='opacity:0;' i], [style$='opacity: 0' i], [style*='opacity: 0;' i])"
+    "[style$='opacity:0' i], [style*='opacity:0;' i], [style$='opacity: 0' i], [style*='opacity: 0;' i]))"
 )
 _NO_DATA = "table:is(:has(table, h1, h2, h3, h4, h5, h6, pre), :not(:has(tr > * + *)))"
 """Tables that only arrange a page."""
@@ -35,15 +35,15 @@ def read(data: bytes) -> list[Page]:
     tree = LexborHTMLParser(source)
     sections = Sections()
     titles = (node.text() for name in ("head title", "h1") for node in tree.css(name))
-    title = next((words for text in titles if (words := layout.plain(text))), "")
+    title = next((words for text in titles if (words := " ".join(layout.unbroken(text).split()))), "")
     if title:
         sections.heading(0, title)
+    for node in reversed(tree.css(_NOT_SHOWN)):  # the inner ones first: what is within is freed with a node
+        node.decompose()
+    for table in tree.css(_NO_DATA):
+        table.unwrap()
     if tree.body is not None:
-        for node in reversed(tree.body.css(_NOT_SHOWN)):  # the inner ones first: what is within is freed with a node
-            node.decompose()
-        for table in tree.body.css(_NO_DATA):
-            table.unwrap()
-        layout.Layout(sections).add(tree.body.inner_html or "")
+        layout.add(tree.body.html or "", sections)
     pages = sections.pages()
     if sum(len(page.text.split()) for page in pages) <= len(title.split()):
         raise UnreadableFile("it shows no text; if a script fills it, open it in a browser and save the complete page")

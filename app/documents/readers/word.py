@@ -11,7 +11,7 @@ from app.documents.readers.tables import Row, repeated
 from app.documents.readers.text import clean
 from app.errors import UnreadableFile
 
-_GONE = {"del", "moveFrom", "pPr", "rPr", "sdtPr", "rt", "instrText", "delText", "footnotePr"}
+_GONE = {"del", "moveFrom", "pPr", "rPr", "sdtPr", "sectPr", "tcPr", "rt", "instrText", "delText", "footnotePr"}
 """What tells no text that stands in the document: removed text, settings, small print above other letters."""
 
 _MARKS = {"tab": " ", "br": "\n", "cr": "\n", "noBreakHyphen": "-"}
@@ -71,23 +71,25 @@ class _Document:
             if child.tag == "p":
                 asides: list[Element] = []
                 text = carried + self._text(child, asides)
-                carried = text if child.find("pPr/rPr/del") is not None else ""
+                settings = child.find("pPr")
+                settings = Element("pPr") if settings is None else settings
+                carried = text if settings.find("rPr/del") is not None else ""
                 if not carried and (text := clean(text).strip()):
-                    yield self._block(child, text)
+                    yield self._block(settings, text)
                 for aside in asides:
                     yield from self.blocks(aside)
             elif child.tag == "tbl":
                 yield list(self._rows(child))
             elif child.tag not in _GONE:
                 yield from self.blocks(child)
-        if text := clean(carried).strip():
+        if carried and (text := clean(carried).strip()):
             yield Block(0, text, listed=False)
 
-    def _block(self, paragraph: Element, text: str) -> Block:
-        style, own = paragraph.find("pPr/pStyle"), paragraph.find("pPr/outlineLvl")
+    def _block(self, settings: Element, text: str) -> Block:
+        style, own = settings.find("pStyle"), settings.find("outlineLvl")
         level = self._levels.get(style.get("val", ""), 0) if style is not None else 0
         level = _level(own) if own is not None else level
-        numbering = paragraph.find("pPr/numPr")
+        numbering = settings.find("numPr")
         if numbering is None or level:
             return Block(level, text, listed=False)
         inner = numbering.find("ilvl")

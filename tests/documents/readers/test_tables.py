@@ -97,6 +97,11 @@ def test_empty_rows_columns_and_cells_are_left_out() -> None:
     assert texts(rows) == ["| A | B |\n|  | 7 |\n| x\\|y z |"]
 
 
+def test_cells_in_any_order_stand_in_that_of_their_columns() -> None:
+    rows = [(1, {1: "A", 2: "B", 3: "C"}), (2, {3: "z", 1: "x"}), (3, {2: "y"})]
+    assert texts(rows) == ["| A | B | C |\n| x |  | z |\n|  | y |"]
+
+
 def test_a_wide_table_with_few_cells_does_not_grow() -> None:
     wide = {column: f"Column {column}" for column in range(1, 2001)}
     rows = [(1, wide), *[(number, {number: "x"}) for number in range(2, 2001)]]

@@ -65,6 +65,11 @@ def test_words_are_parted_by_blocks_and_not_by_marks() -> None:
     )
 
 
+def test_the_caption_of_a_table_stands_above_it_and_blocks_part_words_within_cells() -> None:
+    table = "<table><caption>All <b>fees</b></caption><tr><th>Book<th>Fee<tr><td>a<p>b</p>c<td>1<br>2</table>"
+    assert text(f"<p>See:</p>{table}") == "See:\n\nAll fees\n\n| Book | Fee |\n| a b c | 1 2 |"
+
+
 def test_a_long_table_repeats_its_header() -> None:
     rows = "".join(f"<tr><td>name{n}<td>several words in a cell" for n in range(40))
     lines = text(f"<table><tr><th>Name<th>Words{rows}</table>").split("\n")
@@ -112,7 +117,10 @@ def test_the_encoding_is_what_the_bytes_are_else_what_the_page_says(head: str, e
 
 
 def test_a_page_without_text_is_named() -> None:
-    for body in ("<div id=root></div><script>run()</script>", "<title>App</title><div id=root></div>", "<p hidden>x"):
+    for body in (
+        "<div id=root></div><script>run()</script>", "<title>App</title><div id=root></div>", "<p hidden>x",
+        "<body style='visibility: hidden'><p>x", "<html hidden><head><script></script></head><body hidden>x",
+    ):  # fmt: skip
         with pytest.raises(UnreadableFile, match="shows no text"):
             pages(body)
 
