@@ -17,6 +17,8 @@ from app.answering.turn import Answer, Mode, Turn
 from app.answering.turn import mode as mode_named
 from app.errors import InputError
 from app.evaluation.commands import bench, compare, evaluate
+from app.kit.commands import kit
+from app.model_commands import models
 from app.terminal import Json, Verbose, errors, print_json, show
 
 if TYPE_CHECKING:
@@ -33,6 +35,8 @@ cli = typer.Typer(
 cli.add_typer(bench, name="bench")
 cli.add_typer(evaluate, name="eval")
 cli.command()(compare)
+cli.add_typer(models, name="models")
+cli.add_typer(kit, name="kit")
 
 Corpus = Annotated[Path | None, typer.Option("--corpus", help="The folder of documents (default: CORPUS_DIR).")]
 
@@ -136,19 +140,23 @@ def index(
 def doctor(
     corpus: Corpus = None,
     as_json: Json = False,
+    online: Annotated[bool, typer.Option("--online", help="Ask the public catalogue of models, too.")] = False,
+    to_report: Annotated[bool, typer.Option("--report", help="Print Markdown to send on, without names.")] = False,
     settings_table: Annotated[bool, typer.Option(help="Print the settings as a Markdown table.")] = False,
     verbose: Verbose = False,
 ) -> None:
     """Check everything that an answer needs, and say what to do where something is missing."""
     from app import settings
-    from app.checkup import checks, lines
+    from app.doctor.check import lines, markdown
+    from app.doctor.checkup import checks
 
     if settings_table:
         typer.echo(settings.table())
         return
     with errors(verbose):
-        result = asyncio.run(checks(settings.load(corpus=corpus)))
-    show(result, as_json, lines(result))
+        given = settings.load(corpus=corpus)
+        result = asyncio.run(checks(given, online=online, named=not to_report))
+    show(result, as_json, markdown(result, given) if to_report else lines(result))
 
 
 async def _ask(turn: Turn, settings: "Settings", write: Callable[[str], Any] | None) -> Answer:

@@ -8,12 +8,19 @@ EscalatorError
 │   └── DamagedIndex      what was kept of it; it is made anew
 └── ModelError            no answer from a model
     ├── NoModel           none could be found or loaded
+    ├── DownloadFailed    a model did not arrive; what has arrived is kept
+    │   ├── UnknownModel      no catalogue names it
+    │   ├── CatalogueBlocked  the public catalogue, or its store, is out of reach
+    │   ├── DiskFull          before or during the download
+    │   └── DamagedModel      it arrived and cannot be used; it was removed
     └── AnswerFailed      a request was sent and did not end well
         ├── ContextOverflow
         ├── ModelGone     the server no longer has the model loaded; loading it again may help
         └── ServerError   worth another try: unavailable, connection refused or lost
             └── ServerBusy
 """
+
+from __future__ import annotations  # in a kit, an older Python reads this
 
 from pathlib import Path
 
@@ -51,6 +58,39 @@ class ModelError(EscalatorError):
 
 class NoModel(ModelError):
     """No model could be found or loaded."""
+
+
+class DownloadFailed(ModelError):
+    """A model did not arrive; what has arrived is kept, and another try goes on from there."""
+
+
+class UnknownModel(DownloadFailed):
+    """No model of this name is in the catalogue."""
+
+
+class CatalogueBlocked(DownloadFailed):
+    """The public catalogue of models, or the store of its models, is out of reach from here."""
+
+    def __init__(self, why: str):
+        super().__init__(
+            f"The public catalogue of models cannot be reached: {why}. A company's network may not let it through: try "
+            "another network, or use a trainer's kit (`escalator kit use`), which needs none. Where a proxy must be "
+            "used, set HTTPS_PROXY to its address, and SSL_CERT_FILE to its certificate if it opens what is encrypted."
+        )
+
+
+class DiskFull(DownloadFailed):
+    """There is not enough room on the disk for a model; sizes in megabytes."""
+
+    def __init__(self, name: str, need_mb: float, free_mb: float, folder: Path):
+        super().__init__(
+            f"{name} needs {need_mb / 1000:.1f} GB more on the disk of {folder}, where {free_mb / 1000:.1f} GB are "
+            "free. Make room there, or have ESCALATOR_MODEL_CACHE name a folder on another disk, and try again."
+        )
+
+
+class DamagedModel(DownloadFailed):
+    """A model arrived and cannot be loaded; its files have been removed."""
 
 
 class AnswerFailed(ModelError):

@@ -15,9 +15,10 @@ from chainlit.context import context  # noqa: E402
 from chainlit.input_widget import InputWidget, Select  # noqa: E402
 from chainlit.session import WebsocketSession  # noqa: E402
 
+from app.answering.turn import Mode  # noqa: E402
 from app.errors import EscalatorError  # noqa: E402
 from app.settings import Dial  # noqa: E402
-from app.ui import buttons, dropped, page, panel, place, starters  # noqa: E402
+from app.ui import buttons, dropped, page, panel, place, shelf, starters  # noqa: E402
 from app.ui.conversation import Conversation, assistant, stoppable  # noqa: E402
 
 page.install()
@@ -91,9 +92,10 @@ async def answer(message: cl.Message) -> None:
 
 @cl.on_window_message
 async def open_panel(message: object) -> None:
-    """The button *Documents* in the header."""
-    if message == panel.OPEN:
-        await panel.show()
+    """The buttons *Documents* and *Models* in the header."""
+    for each in (panel, shelf):
+        if message == each.OPEN:
+            await each.show()
 
 
 @cl.action_callback(panel.LIST)
@@ -101,6 +103,12 @@ async def list_corpus(action: cl.Action) -> dict[str, Any]:
     """What the panel shows, for what is typed there."""
     searching = (await asyncio.to_thread(assistant)).searching
     return await asyncio.to_thread(panel.listed, searching, str(action.payload.get("filter", "")))
+
+
+@cl.action_callback(shelf.TELL)
+async def list_models(action: cl.Action) -> dict[str, Any]:
+    """What the panel of models shows, after the button that was pressed there."""
+    return await shelf.told((await asyncio.to_thread(assistant)).shelf, action.payload)
 
 
 @cl.action_callback(dropped.KEEP)
@@ -115,22 +123,16 @@ async def keep(action: cl.Action) -> None:
     await stoppable(Conversation.current().keep_draft(action.payload["message"]))
 
 
-@cl.action_callback(buttons.ASK)
-async def ask_large(action: cl.Action) -> None:
-    """The button *Ask the large model*."""
-    await stoppable(Conversation.current().again(action.payload["message"], "large"))
+async def again(action: cl.Action) -> None:
+    """The buttons *Ask the large model*, *Compare both* and *Ask the model anyway*."""
+    modes: dict[str, Mode] = {buttons.ASK: "large", buttons.COMPARE: "compare"}
+    mode = modes.get(action.name)
+    await stoppable(Conversation.current().again(action.payload["message"], mode, unaided=mode is None))
 
 
-@cl.action_callback(buttons.COMPARE)
-async def compare(action: cl.Action) -> None:
-    """The button *Compare both*."""
-    await stoppable(Conversation.current().again(action.payload["message"], "compare"))
-
-
-@cl.action_callback(buttons.UNAIDED)
-async def ask_unaided(action: cl.Action) -> None:
-    """The button *Ask the model anyway*."""
-    await stoppable(Conversation.current().again(action.payload["message"], unaided=True))
+for name in (buttons.ASK, buttons.COMPARE, buttons.UNAIDED):
+    cl.action_callback(name)(again)
+cl.action_callback(buttons.MODELS)(shelf.show)
 
 
 @cl.action_callback(place.PICTURE)

@@ -1,13 +1,15 @@
-// What Chainlit has no place for: what the button "Documents" in the header does, how far reading is, for how many
-// seconds something has been waited for, and what a screen reader says.
+// What Chainlit has no place for: what the buttons "Documents" and "Models" in the header do, how far reading is, for
+// how many seconds something has been waited for, and what a screen reader says.
 const SILENT_MS = 5000; // without further word the bar goes, for the connection may be lost
 const HEARD_MS = 1000; // after that a screen reader has it, and shall not find it a second time
 
 document.addEventListener('click', (event) => {
   const pressed = event.target.closest('button, a');
-  if (pressed?.matches('a[href="#documents"]') || pressed?.querySelector('a[href="#documents"]')) {
+  const link = ['documents', 'models'].find((name) =>
+    pressed?.matches(`a[href="#${name}"]`) || pressed?.querySelector(`a[href="#${name}"]`));
+  if (link) {
     event.preventDefault();
-    window.postMessage('documents', location.origin); // Chainlit hands it to app/main.py
+    window.postMessage(link, location.origin); // Chainlit hands it to app/main.py
   }
 });
 

@@ -14,17 +14,18 @@ import pytest
 from app.settings import ROOT
 
 MODULES = sorted((ROOT / "app").rglob("*.py"))
-FACES = {"main", "ui", "gateway", "cli", "terminal", "evaluation", "report", "checkup"}
+FACES = {"main", "ui", "gateway", "cli", "terminal", "evaluation", "kit", "report", "doctor", "model_commands"}
 BELOW = {
     "settings": {"errors"},
     "errors": set(),
     "state": set(),
+    "wording": set(),
     "documents": set(),
     "retrieval": {"documents"},
     "models": set(),
     "answering": {"retrieval", "models", "documents"},
 }
-"""What stands below each room; `settings`, `errors` and `state` stand below all."""
+"""What stands below each room; `settings`, `errors`, `state` and `wording` stand below all."""
 
 HEAVY = {
     *("openai", "pypdfium2", "py3langid", "tiktoken", "foundry_local_sdk", "charset_normalizer", "rank_bm25", "numpy"),
@@ -79,7 +80,7 @@ def test_imports_point_downwards(path: Path) -> None:
         assert "main" not in rooms
         assert here == "main" or "ui" not in rooms
     elif here != "__init__":
-        assert rooms <= BELOW[here] | {"settings", "errors", "state"}
+        assert rooms <= BELOW[here] | {"settings", "errors", "state", "wording"}
         assert not [module for module in modules if module.split(".")[0] == "chainlit"]
 
 
@@ -147,7 +148,7 @@ def test_the_house_stays_small_enough_to_be_read() -> None:
 
     assert sizes["app/main.py"] < 150
     assert {name: size for name, size in sizes.items() if size > 250} == {}
-    assert sum(map(code_lines, MODULES)) <= 12_000
+    assert sum(map(code_lines, MODULES)) <= 13_700
     assert sum(code_lines(ROOT / "app" / f"{name}.py") for name in TO_EVIDENCE.split()) <= 920
     assert sum(code_lines(ROOT / "app" / f"{name}.py") for name in TO_ANSWER.split()) <= 1_850
     assert sizes["app/retrieval/bm25.py"] < 150

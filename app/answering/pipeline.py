@@ -16,6 +16,7 @@ from app.answering.searching import Searching
 from app.answering.turn import Turn
 from app.errors import EscalatorError, NoModel
 from app.models.foundry import Foundry, Service
+from app.models.shelf import Shelf
 from app.models.tokens import TokenCounter
 from app.settings import Settings
 
@@ -32,6 +33,7 @@ class Assistant:
     def __init__(self, settings: Settings, *, patience: float | None = 0.5) -> None:
         self.settings = settings
         self.models = Foundry(settings)
+        self.shelf = Shelf(self.models)
         counter = TokenCounter()
         self.attempts = Attempts(self.models, settings, counter)
         self.searching = Searching(settings, counter, live=patience is not None)
@@ -55,6 +57,7 @@ class Assistant:
 
     async def close(self) -> None:
         """Give the model server back."""
+        await self.shelf.cancel()
         await self.models.close()
 
     def _warm(self) -> None:

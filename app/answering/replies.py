@@ -14,6 +14,7 @@ from app.answering.searching import Searching
 from app.documents.language import name
 from app.models.pair import Pair
 from app.retrieval.health import File, Health
+from app.wording import count
 
 NAMED = 20
 """Files of one kind that are named at most."""
@@ -32,9 +33,9 @@ def reply(aim: Aim, searching: Searching, pair: Pair) -> str | None:
             return overview(searching.health(), searching.folder.path)
         case Intent("greets" | "app" as kind, language):
             own, documents = _own(language), searching.documents
-            count = own["count"].format(documents=f"{documents:,}") if documents else ""
+            holds = own["count"].format(documents=f"{documents:,}") if documents else ""
             opening = own["later" if aim.turn.history else "first"]
-            return own[kind].format(opening=opening, count=count, small=pair.small, large=pair.large)
+            return own[kind].format(opening=opening, count=holds, small=pair.small, large=pair.large)
     return None
 
 
@@ -58,15 +59,15 @@ def overview(health: Health, corpus: Path) -> str:
 def _overview(health: Health, corpus: Path) -> Iterator[str]:
     searchable = [file for file in health.files if file.entry is not None]
     counted = health.languages.most_common()
-    languages = ", ".join(f"{name(code)} {count:,}" if counted[1:] else name(code) for code, count in counted)
+    languages = ", ".join(f"{name(code)} {number:,}" if counted[1:] else name(code) for code, number in counted)
     changed = f" The index was changed last on {time.strftime('%Y-%m-%d at %H:%M', time.localtime(health.made))}."
     yield (
-        f"**{_count(len(searchable), 'document')}** in {corpus}, {_count(health.passages, 'passage')}"
+        f"**{count(len(searchable), 'document')}** in {corpus}, {count(health.passages, 'passage')}"
         f"{f', in {languages}' if languages else ''}.{changed if health.made else ''}"
     )
     folders = Counter(file.name.partition("/")[0] if "/" in file.name else "" for file in searchable)
     if len(searchable) > NAMED and len(folders) > 1:
-        folder_names = [f"{folder or 'no folder'} {count:,}" for folder, count in folders.most_common(NAMED)]
+        folder_names = [f"{folder or 'no folder'} {number:,}" for folder, number in folders.most_common(NAMED)]
         yield f"By folder: {_listed(folder_names, len(folders), ', ')}."
     yield _listed([_titled(file) for file in searchable[:NAMED]], len(searchable), "\n", "- ")
     problems = [f"{label(file.name)}: {file.reason}" for file in health.files if file.reason]
@@ -105,7 +106,3 @@ def _listed(items: Sequence[str], whole: int, between: str, before: str = "") ->
     """The items, and how many more there are."""
     more = [f"and {whole - len(items):,} more"] if whole > len(items) else []
     return between.join(f"{before}{item}" for item in [*items, *more])
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -56,12 +56,10 @@ class Known(Protocol):
     @property
     def size(self) -> int:
         """Bytes, or -1."""
-        ...
 
     @property
     def modified_ns(self) -> int:
         """Time of change, or -1."""
-        ...
 
 
 def signature(path: Path) -> Signature:

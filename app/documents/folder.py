@@ -162,10 +162,9 @@ class Folder:
                         raise
                     return target.name
         except OSError as error:
-            raise CorpusError(
-                f"{name} cannot be copied into {self.path} ({error.strerror or error}). Free some space, or allow "
-                "this program to write there."
-            ) from error
+            remedy = "Free some space, or allow this program to write there."
+            why = error.strerror or error
+            raise CorpusError(f"{name} cannot be copied into {self.path} ({why}). {remedy}") from error
         raise AssertionError("numbers do not end")
 
     @cached_property

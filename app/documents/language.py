@@ -6,47 +6,21 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from py3langid.langid import LanguageIdentifier
 
-SNOWBALL = {
-    "ar": "arabic",
-    "ca": "catalan",
-    "cs": "czech",
-    "da": "danish",
-    "de": "german",
-    "el": "greek",
-    "en": "english",
-    "es": "spanish",
-    "et": "estonian",
-    "eu": "basque",
-    "fa": "persian",
-    "fi": "finnish",
-    "fr": "french",
-    "ga": "irish",
-    "hi": "hindi",
-    "hu": "hungarian",
-    "hy": "armenian",
-    "id": "indonesian",
-    "it": "italian",
-    "lt": "lithuanian",
-    "ne": "nepali",
-    "nl": "dutch",
-    "no": "norwegian",
-    "pl": "polish",
-    "pt": "portuguese",
-    "ro": "romanian",
-    "ru": "russian",
-    "sr": "serbian",
-    "sv": "swedish",
-    "ta": "tamil",
-    "tr": "turkish",
-}
+
+def _named(pairs: str) -> dict[str, str]:
+    return dict(pair.split(":") for pair in pairs.split())
+
+
+SNOWBALL = _named("""
+    ar:arabic ca:catalan cs:czech da:danish de:german el:greek en:english es:spanish et:estonian eu:basque
+    fa:persian fi:finnish fr:french ga:irish hi:hindi hu:hungarian hy:armenian id:indonesian it:italian
+    lt:lithuanian ne:nepali nl:dutch no:norwegian pl:polish pt:portuguese ro:romanian ru:russian sr:serbian
+    sv:swedish ta:tamil tr:turkish
+""")
 """Languages with a Snowball stemmer, and the stemmer's name."""
 
-UNSTEMMED = ("he", "ja", "ko", "th", "uk", "vi", "zh")
+UNSTEMMED = _named("he:hebrew ja:japanese ko:korean th:thai uk:ukrainian vi:vietnamese zh:chinese")
 """Languages that would otherwise be taken for one of those above; their words are indexed as they are."""
-
-_UNSTEMMED_NAMES = dict(
-    zip(UNSTEMMED, ("Hebrew", "Japanese", "Korean", "Thai", "Ukrainian", "Vietnamese", "Chinese"), strict=True)
-)
 
 DEFAULT = "en"
 
@@ -56,7 +30,7 @@ _SAMPLE = 1500
 
 def name(code: str) -> str:
     """The English name of a language."""
-    return _UNSTEMMED_NAMES.get(code) or SNOWBALL.get(code, code).capitalize()
+    return (SNOWBALL | UNSTEMMED).get(code, code).capitalize()
 
 
 def detect(text: str) -> str:

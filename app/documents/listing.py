@@ -67,20 +67,19 @@ def scan(corpus: Path) -> Iterator[tuple[str, Listed | Problem]]:
         seen.add(folder)
         try:
             with os.scandir(folder) as listed:
-                entries = sorted(
-                    (entry for entry in listed if wanted(entry.name)), key=attrgetter("name"), reverse=True
-                )
+                shown = filter(lambda entry: wanted(entry.name), listed)
+                entries = sorted(shown, key=attrgetter("name"), reverse=True)
         except OSError:
             if not prefix:
-                raise CorpusError(
-                    f"The corpus folder {corpus} cannot be listed. Allow this program to read it, or set CORPUS_DIR."
-                ) from None
+                remedy = "Allow this program to read it, or set CORPUS_DIR."
+                raise CorpusError(f"The corpus folder {corpus} cannot be listed. {remedy}") from None
             yield prefix, Problem(prefix, _CLOSED)
             continue
         for entry in entries:
             file = f"{prefix}/{entry.name}" if prefix else entry.name
-            if not _is_text(entry.name):
-                yield _readable(file), Problem(_readable(file), _BAD_NAME)
+            readable = file.encode("utf-8", "replace").decode()
+            if readable != file:
+                yield readable, Problem(readable, _BAD_NAME)
             elif _leads_elsewhere(entry):
                 links.append((file, entry.path))
             elif entry.is_dir():
@@ -129,15 +128,3 @@ def _target(path: str) -> str | None:
         return os.path.realpath(path, strict=True)
     except OSError:
         return None
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _readable(name: str) -> str:
-    return name.encode("utf-8", "replace").decode("utf-8")

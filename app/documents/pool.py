@@ -160,9 +160,7 @@ class _Idle:
     def take(self) -> Reader | None:
         """One of them, if there is one."""
         with self._lock:
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
+            self._stay()
             while self._readers:
                 reader = self._readers.pop()
                 if reader.alive:
@@ -186,11 +184,14 @@ class _Idle:
     def end(self) -> None:
         """End them all now."""
         with self._lock:
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
+            self._stay()
             while self._readers:
                 self._readers.pop().end()
+
+    def _stay(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
 
 def _end_elsewhere(idle: _Idle) -> None:

@@ -47,15 +47,7 @@ class Reader:
         self._ready = False
         self._since: float | None = time.monotonic()
         given = (max_bytes, limits.seconds, limits.megabytes)
-        self._process = subprocess.Popen(  # noqa: S603 - our own module, run by our own interpreter
-            [*READER, *map(str, given)],
-            cwd=ROOT,
-            env=environment(limits),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            **detached(sys.platform),
-        )
+        self._process = started([*READER, *map(str, given)], limits)
 
     @property
     def alive(self) -> bool:
@@ -93,10 +85,8 @@ class Reader:
             return
         seconds = limits.seconds if self._ready else max(limits.seconds, START_SECONDS)
         if time.monotonic() - since > seconds:
-            self._fault = (
-                f"it took longer than {limits.seconds} s to read and was given up; "
-                "split it, or raise ESCALATOR_READ_SECONDS"
-            )
+            too_long = f"it took longer than {limits.seconds} s to read and was given up"
+            self._fault = f"{too_long}; split it, or raise ESCALATOR_READ_SECONDS"
         elif self.memory() > limits.megabytes * 1_000_000:
             self._fault = self._too_much()
         if self._fault:
@@ -129,10 +119,17 @@ class Reader:
         return self._too_much() if self._process.wait() == OUT_OF_MEMORY else DIED
 
     def _too_much(self) -> str:
-        return (
-            f"reading it took more than {self._limits.megabytes} MB of memory and was given up; "
-            "split it, or raise ESCALATOR_READ_MB"
-        )
+        too_much = f"reading it took more than {self._limits.megabytes} MB of memory and was given up"
+        return f"{too_much}; split it, or raise ESCALATOR_READ_MB"
+
+
+def started(command: list[str], limits: Limits) -> "subprocess.Popen[bytes]":
+    """A process that is asked and answers by pipes, and says nothing else."""
+    pipe = subprocess.PIPE
+    return subprocess.Popen(  # noqa: S603 - our own module, run by our own interpreter
+        command, cwd=ROOT, env=environment(limits), stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL,
+        **detached(sys.platform),
+    )  # fmt: skip
 
 
 def detached(platform: str) -> dict[str, Any]:

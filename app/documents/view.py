@@ -8,7 +8,6 @@ import json
 import math
 import os
 import struct
-import subprocess
 import sys
 import zlib
 from collections.abc import Iterator, Sequence
@@ -56,18 +55,9 @@ def look(path: Path, number: int, text: str, spans: Sequence[Span], limits: Limi
 
     Blocks; raises UnreadableFile if the page cannot be shown.
     """
-    from app.documents.reader import detached, environment  # here, for the process itself does without
-    from app.settings import ROOT
+    from app.documents.reader import started  # here, for the process itself does without
 
-    process = subprocess.Popen(  # noqa: S603 - our own module, run by our own interpreter
-        [*VIEWER, str(limits.megabytes)],
-        cwd=ROOT,
-        env=environment(limits),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        **detached(sys.platform),
-    )
+    process = started([*VIEWER, str(limits.megabytes)], limits)
     timer = Timer(limits.seconds, process.kill)
     timer.start()
     with process:
@@ -125,10 +115,8 @@ def drawn(data: bytes, number: int, text: str, spans: Sequence[Span]) -> Look:
         bitmap = page.render(scale=min(WIDTH / width, math.sqrt(MAX_PIXELS / (width * height))), rev_byteorder=True)
         printed, boxes = _printed(page)
         where = bitmap.get_posconv(page)
-        seen = [
-            _placed(line, where, bitmap.width, bitmap.height)
-            for line in _lines(printed, boxes, cited(text, spans, printed))
-        ]
+        lines = _lines(printed, boxes, cited(text, spans, printed))
+        seen = [_placed(line, where, bitmap.width, bitmap.height) for line in lines]
         visible = tuple(box for box in seen if box[0] < box[2] and box[1] < box[3])
         return Look(_png(bitmap), visible, any(map(str.isalnum, printed)))
 
@@ -154,23 +142,21 @@ def _placed(box: Box, where: "PdfPosConv", width: int, height: int) -> Box:
 def _lines(printed: str, boxes: Sequence[Box], marked: frozenset[int]) -> Iterator[Box]:
     """Boxes around the marked letters and what stands between them, one for each line of them."""
     line: Box | None = None
-    between: list[int] = []
-    for index, character in enumerate(printed):
+    between: list[Box] = []
+    for index, (character, own) in enumerate(zip(printed, boxes, strict=True)):
         if index not in marked:
             if character.isalnum() and line is not None:
                 yield line
                 line = None
-            between.append(index)
+            between.append(own)
             continue
-        for box in (boxes[at] for at in ((*between, index) if line is not None else (index,))):
-            if box[0] >= box[2] or box[1] >= box[3]:
-                continue
-            if line is not None and _beside(line, box):
-                line = min(line[0], box[0]), min(line[1], box[1]), max(line[2], box[2]), max(line[3], box[3])
-                continue
-            if line is not None:
-                yield line
-            line = box
+        for box in (*between, own) if line is not None else (own,):
+            if box[0] < box[2] and box[1] < box[3]:
+                if line is not None and not _beside(line, box):
+                    yield line
+                    line = None
+                first = line or box
+                line = min(first[0], box[0]), min(first[1], box[1]), max(first[2], box[2]), max(first[3], box[3])
         between = []
     if line is not None:
         yield line

@@ -1,23 +1,24 @@
 """How fast a folder of documents becomes searchable, and what reading its formats takes beside bare libraries."""
 
 import multiprocessing
-import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import islice
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from app.answering.ledger import Stopwatch
 from app.documents import readers
 from app.documents.folder import Folder
 from app.errors import EscalatorError
 from app.evaluation import formats, generated
-from app.evaluation.bench_retrieval import Tell
+from app.evaluation.measuring import Tell, median, process, took
 from app.evaluation.peers import opened
 from app.retrieval.retriever import Retriever
 from app.retrieval.search import Found, search
@@ -56,8 +57,9 @@ QUICK = Size(200, (100, 1_000), 0.02, large=False)
 def bench_corpus(size: Size, tell: Tell) -> dict[str, Any]:
     """All figures; those with {median, worst} are of five rounds. Raises EscalatorError.
 
-    formats    rows of format, library, compared (what the library reads), bytes, escalator_ms, bare_ms and ratio, which
-               is bare_ms / escalator_ms; processor time of one reading, medians of three pairs of batches in turns
+    formats    rows of format, kind ("decoder" or "same purpose"), library, compared (what the library reads), bytes,
+               escalator_ms, bare_ms and ratio, which is bare_ms / escalator_ms; processor time of one reading, medians
+               of three pairs of batches in turns
     index      the first indexing of many Markdown files: files, mb, passages, seconds, files_per_s, and peak_mb, the
                most memory that the process and those it started had, where shared memory counts more than once
     open_ms    until an index that exists answers; look_ms: a look at the folder that finds nothing new
@@ -66,11 +68,10 @@ def bench_corpus(size: Size, tell: Tell) -> dict[str, Any]:
     drop_s     rows of passages and, for 1 MB of text in one new file, the seconds from the end of writing it until a
                question finds its last word: asked by Retriever.search, by Sync, and "watched", without a question
     """
-    result: dict[str, Any] = {"formats": []}
-    if formats.installed():
-        result["formats"] = [row for sample in formats.SAMPLES for row in _reading(sample, size, tell)]
-    else:
+    samples = formats.SAMPLES if formats.FILES.is_dir() else ()
+    if not samples:
         tell(f"The formats are left out, their files are not there: {formats.FILES}")
+    result: dict[str, Any] = {"formats": [row for sample in samples for row in _reading(sample, size, tell)]}
     with tempfile.TemporaryDirectory(prefix="escalator-", ignore_cleanup_errors=True) as home:
         corpus, state = Path(home) / "corpus", Path(home) / "state"
         written = generated.folder(corpus, size.files * SECTIONS, SECTIONS)
@@ -80,54 +81,50 @@ def bench_corpus(size: Size, tell: Tell) -> dict[str, Any]:
         (index,) = (state / "index").iterdir()
         retriever = Retriever(Folder(corpus, MAX_BYTES), state)
         retriever.refresh()
-        result["open_ms"] = _figures([_timed(lambda: opened(index)) for _ in range(ROUNDS)])
-        result["look_ms"] = _figures([_timed(retriever.refresh) for _ in range(ROUNDS)])
+        result["open_ms"] = _figures([took(opened, index) for _ in range(ROUNDS)])
+        result["look_ms"] = _figures([took(retriever.refresh) for _ in range(ROUNDS)])
         tell(f"{size.files} files: changes")
-        result["change_ms"] = {"search": _changes(corpus, retriever.search, _WORDS[:20])}
+        words = iter(_WORDS)
+        result["change_ms"] = {"search": _changes(corpus, retriever.search, words)}
         with _followed(retriever) as ask:
-            result["change_ms"]["sync"] = _changes(corpus, ask, _WORDS[20:40])
+            result["change_ms"]["sync"] = _changes(corpus, ask, words)
     result["drop_s"] = [_drops(count, tell) for count in size.passages]
     return result
 
 
-def table(result: dict[str, Any]) -> list[str]:
+def table(result: dict[str, Any]) -> Iterator[str]:
     """The same for a person to read."""
-    lines = [f"{'format':8}{'library':24}{'MB':>8}{'our ms':>10}{'bare ms':>10}{'ratio':>8}"]
+    yield f"{'format':8}{'kind':14}{'library':24}{'MB':>8}{'our ms':>10}{'bare ms':>10}{'ratio':>8}"
+    columns = "{format:8}{kind:14}{library:24}{mb:8.2f}{escalator_ms:10.1f}{bare_ms:10.1f}{ratio:8.2f}  {compared}"
     for row in result["formats"]:
-        times = f"{row['escalator_ms']:10.1f}{row['bare_ms']:10.1f}{row['ratio']:8.2f}"
-        lines.append(f"{row['format']:8}{row['library']:24}{row['bytes'] / 1e6:8.2f}{times}  {row['compared']}")
-    index = result["index"]
-    lines.append(
-        f"{index['files']} files, {index['passages']} passages: {index['seconds']} s, {index['files_per_s']} files/s, "
-        f"at most {index['peak_mb']} MB"
-    )
+        yield columns.format_map(row | {"mb": row["bytes"] / 1e6})
+    text = "{files} files, {passages} passages: {seconds} s, {files_per_s} files/s, at most {peak_mb} MB"
+    yield text.format_map(result["index"])
     figures = {"open it, ms": result["open_ms"], "look, ms": result["look_ms"]}
     figures |= {f"{act}, {way}, ms": found for way, acts in result["change_ms"].items() for act, found in acts.items()}
     for row in result["drop_s"]:
         figures |= {f"drop into {row['passages']}, {way}, s": row[way] for way in ("search", "sync", "watched")}
-    return lines + [f"{name:32}{found['median']:10} worst {found['worst']}" for name, found in figures.items()]
+    yield from (f"{name:32}{found['median']:10} worst {found['worst']}" for name, found in figures.items())
 
 
-def _reading(sample: formats.Sample, size: Size, tell: Tell) -> list[dict[str, Any]]:
+def _reading(sample: formats.Sample, size: Size, tell: Tell) -> Iterator[dict[str, Any]]:
     """One format beside each of its libraries, in one process."""
     data = sample.data(sample.times if size.large else 1)
-    read, rows = readers.SUFFIXES[sample.suffix].read, []
     for bare in sample.bare:
         if bare.missing:
             tell(f"{sample.suffix} is not compared with {bare.library}, which is not installed.")
             continue
         tell(f"{sample.suffix} beside {bare.library}")
-        calls: tuple[Callable[[bytes], object], ...] = (read, bare.read)
+        calls: tuple[Callable[[bytes], object], ...] = (readers.SUFFIXES[sample.suffix].read, bare.read)
         for call in calls:
             call(data)  # imports
         pairs = [[_batch(call, data, size.seconds) for call in calls] for _ in range(BATCHES)]
-        ours, theirs = (statistics.median(each) for each in zip(*pairs, strict=True))
-        rows.append({
-            "format": sample.suffix, "library": bare.library, "compared": bare.compared, "bytes": len(data),
-            "escalator_ms": round(ours, 3), "bare_ms": round(theirs, 3),
-            "ratio": round(statistics.median(their / our for our, their in pairs), 3),
-        })  # fmt: skip
-    return rows
+        ours, theirs = map(median, zip(*pairs, strict=True))
+        yield {
+            "format": sample.suffix, "kind": bare.kind, "library": bare.library, "compared": bare.compared,
+            "bytes": len(data), "escalator_ms": ours, "bare_ms": theirs,
+            "ratio": median([their / our for our, their in pairs]),
+        }  # fmt: skip
 
 
 def _batch(call: Callable[[bytes], object], data: bytes, seconds: float) -> float:
@@ -141,37 +138,31 @@ def _batch(call: Callable[[bytes], object], data: bytes, seconds: float) -> floa
 
 def _indexed(corpus: Path, state: Path) -> dict[str, Any]:
     """The first indexing, in a process of its own."""
-    context = multiprocessing.get_context("spawn")
-    line, far = context.Pipe()
-    process = context.Process(target=_index, args=(corpus, state, far), daemon=True)
-    process.start()
-    far.close()
     peak = 0
     try:
-        while not line.poll(0.05):
-            peak = max(peak, _memory(process.pid))
-        seconds, passages = line.recv()
+        with process(_index, corpus, state) as line:
+            while not line.poll(0.05):
+                peak = max(peak, _memory())
+            seconds, passages = line.recv()
     except (EOFError, OSError) as error:
         raise EscalatorError("Indexing ended early, perhaps for lack of memory; the log says more.") from error
-    finally:
-        process.kill()
-        process.join()
     return {"seconds": round(seconds, 3), "passages": passages, "peak_mb": round(peak / 1e6, 1)}
 
 
 def _index(corpus: Path, state: Path, line: Connection) -> None:
     """What runs in that process."""
-    started = time.perf_counter()
+    clock = Stopwatch()
     snapshot = Retriever(Folder(corpus, MAX_BYTES), state).refresh()
-    line.send((time.perf_counter() - started, len(snapshot.index)))
+    line.send((clock.ms / 1000, len(snapshot.index)))
 
 
-def _memory(pid: int | None) -> int:
-    """Bytes in memory of a process and of all that it has started."""
+def _memory() -> int:
+    """Bytes in memory of that process and of all that it has started."""
     total = 0
     with suppress(psutil.Error):  # one has just ended
-        for process in (psutil.Process(pid), *psutil.Process(pid).children(recursive=True)):
-            total += process.memory_info().rss
+        for child in multiprocessing.active_children():
+            indexing = psutil.Process(child.pid)
+            total += sum(each.memory_info().rss for each in (indexing, *indexing.children(recursive=True)))
     return total
 
 
@@ -184,11 +175,12 @@ def _followed(retriever: Retriever) -> Iterator[Ask]:
     kept.stop()
 
 
-def _changes(corpus: Path, ask: Ask, words: list[str]) -> dict[str, Any]:
+def _changes(corpus: Path, ask: Ask, words: Iterator[str]) -> dict[str, Any]:
     """One file that comes, changes, gets another name and goes, a few times; two words for each time."""
     path, moved = corpus / "new.md", corpus / "moved.md"
     times: dict[str, list[float]] = {"add": [], "edit": [], "rename": [], "delete": []}
-    for first, second in zip(words[:ROUNDS], words[ROUNDS:], strict=False):
+    for _ in range(ROUNDS):
+        first, second = next(words), next(words)
         path.write_text(f"The {first} is here.", encoding="utf-8")
         times["add"].append(_found(ask, first, {path.name}))
         path.write_text(f"The {second} is here instead.", encoding="utf-8")
@@ -208,20 +200,19 @@ def _drops(passages: int, tell: Tell) -> dict[str, Any]:
         generated.folder(corpus, passages, min(LONG, passages))
         retriever = Retriever(Folder(corpus, MAX_BYTES), Path(home) / "state")
         row: dict[str, Any] = {"passages": len(retriever.refresh().index)}
-        paragraphs = "\n\n".join(generated.passages(DROPPED_BYTES // 250, seed=1))
-        row["search"] = _dropped(corpus, paragraphs, retriever.search, _WORDS[:ROUNDS])
+        words = iter(_WORDS)
+        row["search"] = _dropped(corpus, retriever.search, words)
         with _followed(retriever) as ask:
-            row["sync"] = _dropped(corpus, paragraphs, ask, _WORDS[ROUNDS : 2 * ROUNDS])
-
-            unasked: Ask = lambda question: search(retriever.latest().index, question)  # noqa: E731
-            row["watched"] = _dropped(corpus, paragraphs, unasked, _WORDS[2 * ROUNDS : 3 * ROUNDS])
+            row["sync"] = _dropped(corpus, ask, words)
+            row["watched"] = _dropped(corpus, lambda question: search(retriever.latest().index, question), words)
     return row
 
 
-def _dropped(corpus: Path, text: str, ask: Ask, words: list[str]) -> dict[str, float]:
+def _dropped(corpus: Path, ask: Ask, words: Iterator[str]) -> dict[str, float]:
     path, times = corpus / "dropped.txt", []
-    for word in words:
-        path.write_text(f"{text[: DROPPED_BYTES - 100]}\n\nThe {word} is the end.\n", encoding="utf-8")
+    text = "\n\n".join(generated.passages(DROPPED_BYTES // 250, seed=1))[: DROPPED_BYTES - 100]
+    for word in islice(words, ROUNDS):
+        path.write_text(f"{text}\n\nThe {word} is the end.\n", encoding="utf-8")
         times.append(_found(ask, word, {path.name}) / 1000)
         path.unlink()
         _found(ask, word, set())
@@ -230,20 +221,13 @@ def _dropped(corpus: Path, text: str, ask: Ask, words: list[str]) -> dict[str, f
 
 def _found(ask: Ask, word: str, expected: set[str]) -> float:
     """Milliseconds until a question for a word finds it in just these files; raises EscalatorError."""
-    started = time.perf_counter()
-    while (spent := time.perf_counter() - started) < PATIENCE_SECONDS:
+    clock = Stopwatch()
+    while (spent := clock.ms / 1000) < PATIENCE_SECONDS:
         if {hit.passage.file for hit in ask(word).hits if word in hit.passage.text} == expected:
-            return (time.perf_counter() - started) * 1000
+            return clock.ms
         time.sleep(0.005)
     raise EscalatorError(f"After {spent:.0f} s a change of the folder was not searchable; the log says more.")
 
 
-def _timed(call: Callable[[], object]) -> float:
-    """Milliseconds."""
-    started = time.perf_counter()
-    call()
-    return (time.perf_counter() - started) * 1000
-
-
-def _figures(times: list[float]) -> dict[str, float]:
-    return {"median": round(statistics.median(times), 3), "worst": round(max(times), 3)}
+def _figures(times: Sequence[float]) -> dict[str, float]:
+    return {"median": median(times), "worst": round(max(times), 3)}

@@ -2,30 +2,28 @@
 
 import gc
 import json
-import multiprocessing
 import re
 import signal
 import statistics
 import tempfile
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from app.answering.ledger import Stopwatch
 from app.documents.language import DEFAULT
 from app.errors import EscalatorError, InputError
 from app.evaluation import generated
 from app.evaluation.collections import Collection
+from app.evaluation.measuring import Tell, median, process, took
 from app.evaluation.peers import ENGINES, Engine, missing, opened
 
 ROUNDS = 5
 QUESTIONS = 100
 WARM_UP = 200
 """Passages that an engine indexes first, so that what it imports and compiles once is in no figure of time."""
-
-Tell = Callable[[str], None]
 
 
 def bench_retrieval(sizes: Sequence[int], collection: Collection | None, tell: Tell) -> dict[str, Any]:
@@ -58,7 +56,7 @@ def _row(size: int, collection: Collection | None, engines: Mapping[str, Engine]
         try:
             for name, engine in engines.items():
                 tell(f"{size} passages: {name} builds")
-                lines[name] = _process(stack, engine, file, Path(folder) / name)
+                lines[name] = stack.enter_context(process(_serve, engine, file, Path(folder) / name))
                 built[name] = lines[name].recv()
             for number in range(ROUNDS + 1):
                 tell(f"{size} passages: round {number} of {ROUNDS}")
@@ -78,19 +76,7 @@ def _row(size: int, collection: Collection | None, engines: Mapping[str, Engine]
 
 def _percentile(rounds: Sequence[Sequence[float]], n: int) -> float:
     """The median over the rounds of a percentile over the questions, in milliseconds."""
-    return round(statistics.median(sorted(times)[len(times) * n // 100] for times in rounds), 4)
-
-
-def _process(stack: ExitStack, engine: Engine, file: Path, folder: Path) -> Connection:
-    """The line to a process of its own for an engine, which ends with the stack."""
-    context = multiprocessing.get_context("spawn")
-    line, far = context.Pipe()
-    process = context.Process(target=_serve, args=(engine, file, folder, far), daemon=True)
-    process.start()
-    far.close()
-    stack.callback(process.join)
-    stack.callback(process.kill)
-    return stack.enter_context(line)
+    return median([sorted(times)[len(times) * n // 100] for times in rounds], 4)
 
 
 def _serve(engine: Engine, file: Path, folder: Path, line: Connection) -> None:
@@ -100,24 +86,26 @@ def _serve(engine: Engine, file: Path, folder: Path, line: Connection) -> None:
     texts, questions, language = told["texts"], told["questions"], told["language"]
     engine(texts[:WARM_UP], language, folder / "small")(questions[0])
     gc.collect()
-    started = time.perf_counter()
+    clock = Stopwatch()
     query = engine(texts, language, folder / "all")
-    seconds = time.perf_counter() - started
+    seconds = clock.ms / 1000
     gc.collect()
     built = {"build_s": round(seconds, 3), **_memory()}
     if (folder / "all").exists():
-        built["open_ms"] = round(statistics.median(_took(opened, folder / "all") for _ in range(ROUNDS)), 3)
+        built["open_ms"] = median([took(opened, folder / "all") for _ in range(ROUNDS)])
     line.send(built)
     with suppress(EOFError):
         while line.recv():
-            line.send([_took(query, question) for question in questions])
+            line.send([took(query, question) for question in questions])
 
 
-def _took(call: Callable[[Any], Any], given: Any) -> float:
-    """Milliseconds."""
-    started = time.perf_counter()
-    call(given)
-    return (time.perf_counter() - started) * 1000
+def table(result: dict[str, Any]) -> Iterator[str]:
+    """The same for a person to read."""
+    for row in result["rows"]:
+        yield f"{row['passages']} passages, 10 hits{'p50 ms':>17}{'p95 ms':>10}{'build s':>10}{'MB':>10}"
+        for name in row["p50_ms"]:
+            keys = ("p50_ms", "p95_ms", "build_s", "rss_mb")
+            yield f"  {name:30}{''.join(f'{row[key][name]:10}' for key in keys)}"
 
 
 def _memory() -> dict[str, Any]:

@@ -10,12 +10,11 @@ from statistics import fmean
 from typing import Any
 
 from app.answering.citations import Citation, cite
-from app.documents.language import detect
-from app.documents.pages import Place
 from app.documents.sentences import sentences
 from app.errors import InputError
 from app.evaluation import rows
 from app.evaluation.collections import Collection
+from app.evaluation.escalation import given
 from app.evaluation.figures import auroc, interval
 from app.evaluation.retrieval import ask
 from app.evaluation.rows import Row
@@ -27,6 +26,8 @@ LEAST = 6
 
 CHANGED = 1 / 3
 """Share of the words that are deleted, swapped or replaced."""
+
+FIGURES = ("marked", "covers", "same")
 
 GOOD = 20
 """Sentences without a marked span that a language has at least to be counted."""
@@ -89,11 +90,8 @@ def figures(judged: Iterable[Row]) -> dict[str, Row]:
     kinds: defaultdict[str, list[Row]] = defaultdict(list)
     for row in judged:
         kinds[row["kind"]].append(row)
-    keys = ("marked", "covers", "same")
-    return {
-        kind: {"sentences": len(own)} | {key: round(fmean(row[key] for row in own), 4) for key in keys}
-        for kind, own in kinds.items()
-    }
+    shares = {kind: {key: round(fmean(row[key] for row in own), 4) for key in FIGURES} for kind, own in kinds.items()}
+    return {kind: {"sentences": len(kinds[kind])} | found for kind, found in shares.items()}
 
 
 def support(file: Path) -> dict[str, Row]:
@@ -126,12 +124,7 @@ def support(file: Path) -> dict[str, Row]:
 
 def _told(row: Row) -> Iterator[Row]:
     """The sentences of an answer, what people marked and what we make of them; what states nothing lacks nothing."""
-    place = Place("line", "line 1", 1)
-    evidence = [
-        Evidence(number, "", "", place, 0, len(text), text, detect(text))
-        for number, text in enumerate(row.get("context") or [], 1)
-    ]
-    _, citations = cite(row["answer"], evidence)
+    _, citations = cite(row["answer"], given(row.get("context") or []))
     known = {citation.sentence: citation.support for citation in citations}
     for start, end in sentences(row["answer"]):
         bad = any(first < end and last > start for first, last in row.get("halluc_spans", []))
@@ -143,9 +136,7 @@ class _Words:
     """The words of a collection: plain ones, names and numbers."""
 
     def __init__(self, collection: Collection, beside: Collection | None) -> None:
-        self._names: set[str] | None = None
-        if beside is not None:
-            self._names = set(_Words(beside, None).pools["name"])
+        self._names = set(_Words(beside, None).pools["name"]) if beside else None
         self.pools: dict[str, list[str]] = {"plain": [], "name": [], "number": [], "opening": []}
         for passage in collection.passages:
             for start, end in sentences(passage.text):
@@ -183,8 +174,7 @@ class _Words:
                       if word not in " ".join(words)]  # fmt: skip
             if places and others:
                 at = random.choice(places)
-                exchanged = [*words[:at], _put(words[at], others[0]), *words[at + 1 :]]
-                yield f"one {kind} exchanged", " ".join(exchanged)
+                yield f"one {kind} exchanged", " ".join([*words[:at], _put(words[at], others[0]), *words[at + 1 :]])
 
 
 def _put(word: str, core: str) -> str:

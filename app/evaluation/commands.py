@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -65,7 +65,7 @@ def retrieval(
     with errors(verbose):
         sizes = benchmark.sizes(passages)
         result = benchmark.bench_retrieval(sizes, read(collection) if collection else None, tell)
-    show(result, as_json, (line for row in result["rows"] for line in _table(row)))
+    show(result, as_json, benchmark.table(result))
 
 
 @bench.command()
@@ -80,12 +80,6 @@ def corpus(
     with errors(verbose):
         result = benchmark.bench_corpus(benchmark.QUICK if quick else benchmark.Size(), tell)
     show(result, as_json, benchmark.table(result))
-
-
-def _table(row: dict[str, Any]) -> list[str]:
-    head = f"{row['passages']} passages, 10 hits{'p50 ms':>17}{'p95 ms':>10}{'build s':>10}{'MB':>10}"
-    keys = ("p50_ms", "p95_ms", "build_s", "rss_mb")
-    return [head, *(f"  {name:30}{''.join(f'{row[key][name]:10}' for key in keys)}" for name in row["p50_ms"])]
 
 
 @evaluate.command()
@@ -107,10 +101,7 @@ def escalation(
         result = evaluation.figures(judged, sets)
         if scores is not None:
             rows.write(scores, ({"id": answer["id"], "score": decision.score} for answer, decision in judged))
-    found = result["sets"] | {f"mean {group}": each for group, each in result["macro"].items()}
-    show(result, as_json, (
-        f"{name:18} AUROC {each.get('auroc')}  recall@20 {each.get('recall@20')}" for name, each in found.items()
-    ))  # fmt: skip
+    show(result, as_json, evaluation.lines(result))
 
 
 @evaluate.command()

@@ -45,7 +45,7 @@ async def compare(
         sides = [_Side(foundry, role, found, tell) for role in roles]
         for side in sides:
             await side.tried(side.ready)
-        _, loaded = await foundry.offered()
+        _, loaded, _ = await foundry.offered()
         together = all(side.model.id in loaded for side in sides if side.model)
         # Where memory holds one at a time, taking turns would load a model for every answer.
         turns = [(n, side) for n in range(rounds) for side in sides]

@@ -48,7 +48,7 @@ def judge(answers: Iterable[Row], grounded: set[str]) -> Iterator[Judged]:
     """Decide about every answer; in the `grounded` sets no context means that nothing was found, elsewhere that nobody
     knows what was."""
     for row in answers:
-        evidence = _evidence(row.get("context") or []) if row["set"] in grounded else None
+        evidence = given(row.get("context") or []) if row["set"] in grounded else None
         yield row, decide(row.get("question") or "", evidence, row["answer"], row.get("finish") or "stop")
 
 
@@ -61,13 +61,19 @@ def figures(judged: Iterable[Judged], grounded: set[str]) -> dict[str, Any]:
     sets = {name: _figures(items) for name, items in sorted(by_set.items())}
     names = {name for name in sets if name not in BY_ITSELF and "auroc" in sets[name]}
     groups = {"evidence": names & grounded, "answer_only": names - grounded, "all": names}
-    macro = {
-        group: {
-            key: round(fmean(sets[name][key] for name in own), 4) if own else None for key in ("auroc", "recall@20")
-        }
-        for group, own in groups.items()
-    }
+
+    def mean(names: set[str], key: str) -> float | None:
+        return round(fmean(sets[name][key] for name in names), 4) if names else None
+
+    macro = {group: {key: mean(own, key) for key in ("auroc", "recall@20")} for group, own in groups.items()}
     return {"macro": macro, "sets": sets, "threshold": THRESHOLD}
+
+
+def lines(result: dict[str, Any]) -> Iterator[str]:
+    """The figures for a person."""
+    found = result["sets"] | {f"mean {group}": each for group, each in result["macro"].items()}
+    for name, each in found.items():
+        yield f"{name:18} AUROC {each.get('auroc')}  recall@20 {each.get('recall@20')}"
 
 
 def _figures(items: Sequence[Judged]) -> dict[str, Any]:
@@ -84,7 +90,8 @@ def _figures(items: Sequence[Judged]) -> dict[str, Any]:
     return found | {"codes": {code: dict(counts) for code, counts in sorted(codes.items())}}
 
 
-def _evidence(context: Sequence[str]) -> tuple[Evidence, ...]:
+def given(context: Sequence[str]) -> tuple[Evidence, ...]:
+    """The passages that came with an answer."""
     place = Place("line", "line 1", 1)
     return tuple(
         Evidence(number, f"passage {number}", "", place, 0, len(text), text, detect(text))

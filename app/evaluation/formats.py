@@ -1,33 +1,43 @@
-"""Files of all formats, and the bare libraries that one would read them with instead.
+"""Files of all formats, and the libraries that one would read them with instead.
 
-The files are the real ones of the tests, made larger: what stands between the beginning and the end of their text is
-repeated. Each library gets the bytes of a file and finds its text, without headings, tables and places told apart.
+The files are the real ones of the tests, made larger. Each library gets the bytes of a file. A "decoder" is what our
+reader stands on, or the least that reading takes: it finds characters, and not what they belong to. For the "same
+purpose" one would take the others.
 """
 
 import csv
-import email
-import email.policy
-import io
 import json
 import re
-import zipfile
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
+from email import message_from_bytes
+from functools import partial
+from importlib import import_module as module
 from importlib.util import find_spec
+from io import BytesIO, StringIO
+from mailbox import mbox
+from pathlib import Path
 from xml.etree import ElementTree
+from zipfile import ZipFile
 
+from app.evaluation.enlarged import Enlarge, cells, chapters, lines, pages, records, repeated, sheet, within
 from app.settings import ROOT
 
 FILES = ROOT / "tests" / "documents" / "readers" / "files"
+
+Read = Callable[[bytes], object]
 
 
 @dataclass(frozen=True, slots=True)
 class Bare:
     """A library, its package if it may be missing, and what of a file it reads."""
 
+    kind: str
     library: str
     compared: str
-    read: Callable[[bytes], object]
+    read: Read
     package: str = ""
 
     @property
@@ -42,189 +52,166 @@ class Sample:
 
     suffix: str
     file: str
-    enlarge: Callable[[bytes, int], bytes]
+    enlarge: Enlarge
     times: int
-    bare: tuple[Bare, ...]
+    decoder: Bare
+    same: Bare | None = None
 
     def data(self, times: int) -> bytes:
         """The file, so many times as long; raises OSError where there are no files of tests."""
         return self.enlarge((FILES / self.file).read_bytes(), times)
 
-
-def _repeated(begin: bytes, end: bytes, part: str = "") -> Callable[[bytes, int], bytes]:
-    """Repeats what stands between two expressions, in the parts of a package if there are some."""
-
-    def text(data: bytes, times: int) -> bytes:
-        first = re.search(begin, data)
-        last = re.compile(end, re.DOTALL).search(data, first.end() if first else 0)
-        if first is None or last is None:
-            return data
-        return data[: first.end()] + data[first.end() : last.start()] * times + data[last.start() :]
-
-    return (lambda data, times: _parts(data, part, lambda found: text(found, times))) if part else text
-
-
-def _parts(data: bytes, part: str, change: Callable[[bytes], bytes]) -> bytes:
-    target = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as new:
-        for name in old.namelist():
-            new.writestr(name, change(old.read(name)) if re.fullmatch(part, name) else old.read(name))
-    return target.getvalue()
-
-
-def _rows(data: bytes, times: int) -> bytes:
-    """A workbook whose rows come again and again, with numbers of their own."""
-
-    def sheet(found: bytes) -> bytes:
-        found = re.sub(rb"<dimension[^>]*>", b"", found)  # openpyxl believes it
-        head, begin, rest = found.partition(b"<sheetData>")
-        body, end, tail = rest.partition(b"</sheetData>")
-        size = max(map(int, re.findall(rb'<row r="(\d+)"', body)), default=0)
-        number = re.compile(rb'(<row r="|<c r="[A-Z]+)(\d+)')
-        bodies = (
-            number.sub(lambda m, below=at * size: m[1] + b"%d" % (int(m[2]) + below), body)  # type: ignore[misc]
-            for at in range(times)
-        )
-        return head + begin + b"".join(bodies) + end + tail
-
-    return _parts(data, r"xl/worksheets/sheet1\.xml", sheet)
-
-
-def _pages(data: bytes, times: int) -> bytes:
-    from pypdfium2 import PdfDocument
-
-    source, target, stream = PdfDocument(data), PdfDocument.new(), io.BytesIO()
-    for _ in range(times):
-        target.import_pages(source)
-    target.save(stream)
-    return stream.getvalue()
-
-
-def _records(data: bytes, times: int) -> bytes:
-    """The rows of a table as JSON without lines."""
-    rows = list(csv.reader(io.StringIO(data.decode()), delimiter=";"))
-    return json.dumps([{f"field {at}": cell for at, cell in enumerate(row)} for row in rows] * times).encode()
-
-
-def _cells(data: bytes, times: int) -> bytes:
-    notebook = json.loads(data)
-    return json.dumps(notebook | {"cells": notebook["cells"] * times}, indent=1).encode()
-
-
-def _lines(data: bytes, times: int) -> bytes:
-    return b"\n".join([data] * times)
-
-
-def _markdown(data: bytes, times: int) -> bytes:
-    return b"".join(b"# Part %d\n\n%s\n\n## Below\n\n%s\n\n" % (at, data, data) for at in range(times))
+    @property
+    def bare(self) -> list[Bare]:
+        """Its libraries."""
+        return [self.decoder, *([self.same] if self.same else ())]
 
 
 def _pdfium(data: bytes) -> list[str]:
-    from pypdfium2 import PdfDocument
+    return [page.get_textpage().get_text_range() for page in module("pypdfium2").PdfDocument(data)]
 
-    document = PdfDocument(data)
-    return [page.get_textpage().get_text_range() for page in document]
+
+def _pypdf(data: bytes) -> list[str]:
+    return [page.extract_text() for page in module("pypdf").PdfReader(BytesIO(data)).pages]
 
 
 def _python_docx(data: bytes) -> list[str]:
-    from docx import Document
-
-    document = Document(io.BytesIO(data))
+    document = module("docx").Document(BytesIO(data))
     cells = [cell.text for table in document.tables for row in table.rows for cell in row.cells]
-    return [paragraph.text for paragraph in document.paragraphs] + cells
+    return [paragraph.style.name + paragraph.text for paragraph in document.paragraphs] + cells
 
 
 def _calamine(data: bytes) -> list[object]:
-    from python_calamine import CalamineWorkbook
-
-    workbook = CalamineWorkbook.from_filelike(io.BytesIO(data))
+    workbook = module("python_calamine").CalamineWorkbook.from_filelike(BytesIO(data))
     return [workbook.get_sheet_by_name(name).to_python() for name in workbook.sheet_names]
 
 
 def _openpyxl(data: bytes) -> list[object]:
-    from openpyxl import load_workbook
-
-    workbook = load_workbook(io.BytesIO(data), read_only=True, data_only=True)
+    workbook = module("openpyxl").load_workbook(BytesIO(data), read_only=True, data_only=True)
     return [row for sheet in workbook.worksheets for row in sheet.iter_rows(values_only=True)]
 
 
+def _odfpy(data: bytes) -> list[str]:
+    document, text = module("odf.opendocument").load(BytesIO(data)), module("odf.text")
+    blocks = document.getElementsByType(text.H) + document.getElementsByType(text.P)
+    return [module("odf.teletype").extractText(block) for block in blocks]
+
+
+def _python_pptx(data: bytes) -> list[str]:
+    shapes = [shape for slide in module("pptx").Presentation(BytesIO(data)).slides for shape in slide.shapes]
+    cells = [cell.text for shape in shapes if shape.has_table for row in shape.table.rows for cell in row.cells]
+    return [shape.text_frame.text for shape in shapes if shape.has_text_frame] + cells
+
+
 def _selectolax(data: bytes) -> str:
-    from selectolax.lexbor import LexborHTMLParser
-
-    body = LexborHTMLParser(data).body
-    return body.text() if body else ""
+    body = module("selectolax.lexbor").LexborHTMLParser(data).body
+    return str(body.text()) if body else ""
 
 
-def _chapters(data: bytes) -> list[str]:
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        return [_selectolax(archive.read(name)) for name in archive.namelist() if name.endswith("html")]
+def _ebooklib(data: bytes) -> list[str]:
+    book = module("ebooklib.epub").read_epub(BytesIO(data), {"ignore_ncx": True})
+    chapters = book.get_items_of_type(module("ebooklib").ITEM_DOCUMENT)
+    return [module("bs4").BeautifulSoup(chapter.get_content(), "lxml-xml").get_text() for chapter in chapters]
 
 
-def _xml(pattern: str) -> Callable[[bytes], list[str]]:
+def _xml(data: bytes) -> str:
+    return "".join(ElementTree.fromstring(data).itertext())  # noqa: S314 - our own files
+
+
+def _parts(pattern: str, text: Callable[[bytes], str] = _xml) -> Read:
     """The text of the parts of a package."""
 
     def read(data: bytes) -> list[str]:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            names = [name for name in archive.namelist() if re.fullmatch(pattern, name)]
-            return ["".join(ElementTree.fromstring(archive.read(name)).itertext()) for name in names]  # noqa: S314
+        with ZipFile(BytesIO(data)) as archive:
+            return [text(archive.read(name)) for name in archive.namelist() if re.fullmatch(pattern, name)]
 
     return read
 
 
-def _striprtf(data: bytes) -> str:
-    from striprtf.striprtf import rtf_to_text
-
-    return str(rtf_to_text(data.decode("ascii", "replace"), errors="replace"))
-
-
 def _messages(data: bytes) -> list[object]:
-    parts = re.split(rb"^From .*\n", data, flags=re.MULTILINE)[1:]
-    messages = [email.message_from_bytes(part, policy=email.policy.compat32) for part in parts]
+    messages = map(message_from_bytes, re.split(rb"^From .*\n", data, flags=re.MULTILINE)[1:])
     return [part.get_payload(decode=True) for message in messages for part in message.walk()]
 
 
+def _mailbox(data: bytes) -> list[object]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "box"
+        path.write_bytes(data)
+        with closing(mbox(path)) as box:
+            return [(message["Subject"], part.get_payload(decode=True)) for message in box for part in message.walk()]
+
+
+def _text_by(name: str, function: str, **options: str) -> Read:
+    return lambda data: getattr(module(name), function)(data.decode(), **options)
+
+
+def _markdown_it(data: bytes) -> object:
+    return module("markdown_it").MarkdownIt().parse(data.decode())
+
+
 def _csv(data: bytes) -> list[list[str]]:
-    return list(csv.reader(io.StringIO(data.decode()), delimiter=";"))
+    return list(csv.reader(StringIO(data.decode()), delimiter=";"))
 
 
-_DOCX = _repeated(rb"<w:body>", rb"<w:sectPr>(?!.*<w:sectPr>)", r"word/document\.xml")
-_ODT = _repeated(rb"<office:text[^>]*>", rb"</office:text>", r"content\.xml")
-_PPTX = _repeated(rb"</p:grpSpPr>", rb"</p:spTree>", r"ppt/slides/slide\d+\.xml")
-_EPUB = _repeated(rb"<body[^>]*>", rb"</body>", r".*/ch\d+\.xhtml")
-_HTML = _repeated(rb"<body[^>]*>", rb"</body>")
-_RTF = _repeated(rb"\\pgndec", rb"\}\s*\Z")
+def _named(data: bytes) -> list[str]:
+    rows = csv.DictReader(StringIO(data.decode()), delimiter=";")
+    return ["\n".join(f"{name}: {cell}" for name, cell in row.items()) for row in rows]
 
-_PDFIUM = Bare("pypdfium2", "the text of each page", _pdfium)
-_PYTHON_DOCX = Bare("python-docx", "the text of paragraphs, then of tables", _python_docx, "docx")
-_CALAMINE = Bare("python-calamine", "values", _calamine)
-_OPENPYXL = Bare("openpyxl", "values, read-only", _openpyxl, "openpyxl")
-_NODES = Bare("zipfile, ElementTree", "the text of all nodes", _xml(r"content\.xml|ppt/slides/slide\d+\.xml"))
-_LEXBOR = Bare("selectolax", "the text of the body", _selectolax)
-_BODIES = Bare("zipfile, selectolax", "the text of all bodies", _chapters)
-_STRIPRTF = Bare("striprtf", "the text", _striprtf, "striprtf")
-_EMAIL = Bare("email", "all parts, decoded", _messages)
-_CSV = Bare("csv", "rows of cells", _csv)
-_JSON = Bare("json", "values", json.loads)
-_DECODED = Bare("bytes.decode", "the characters, nothing found in them", bytes.decode)
+
+def _paths(data: bytes) -> list[str]:
+    def walk(value: object, path: str) -> Iterator[str]:
+        if isinstance(value, dict | list):
+            for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+                yield from walk(item, f"{path}.{key}")
+        else:
+            yield f"{path}: {value}"
+
+    return list(walk(json.loads(data), ""))
+
+
+_MAIN, _CONTENT, _SLIDES = r"word/document\.xml", r"content\.xml", r"ppt/slides/slide\d+\.xml"
+_BODY = repeated(rb"<body[^>]*>", rb"</body>")
+
+_DECODER, _SAME = partial(Bare, "decoder"), partial(Bare, "same purpose")
+_XML = partial(_DECODER, "zipfile, ElementTree", "the text of all nodes")
+_JSON = _DECODER("json", "values", json.loads)
+_BYTES = _DECODER("bytes.decode", "the characters", bytes.decode)
 
 SAMPLES = (
-    Sample(".pdf", "libreoffice.pdf", _pages, 40, (_PDFIUM,)),
-    Sample(".docx", "handbook.docx", _DOCX, 10, (_PYTHON_DOCX,)),
-    Sample(".xlsx", "market.xlsx", _rows, 50, (_CALAMINE, _OPENPYXL)),
-    Sample(".odt", "handbook.odt", _ODT, 20, (_NODES,)),
-    Sample(".pptx", "harbour.pptx", _PPTX, 50, (_NODES,)),
-    Sample(".html", "handbook.html", _HTML, 200, (_LEXBOR,)),
-    Sample(".epub", "handbook.epub", _EPUB, 100, (_BODIES,)),
-    Sample(".rtf", "fees.rtf", _RTF, 20, (_STRIPRTF,)),
-    Sample(".mbox", "sent.mbox", _lines, 100, (_EMAIL,)),
-    Sample(".csv", "market.csv", _lines, 200, (_CSV,)),
-    Sample(".json", "market.csv", _records, 200, (_JSON,)),
-    Sample(".ipynb", "nbconvert.ipynb", _cells, 200, (_JSON,)),
-    Sample(".md", "README.md", _markdown, 300, (_DECODED,)),
-    Sample(".txt", "README.md", _lines, 600, (_DECODED,)),
-)
-
-
-def installed() -> bool:
-    """Whether the files of the tests are there."""
-    return FILES.is_dir()
+    Sample(".pdf", "libreoffice.pdf", pages, 40,
+        _DECODER("pypdfium2", "the text of each page", _pdfium),
+        _SAME("pypdf", "the text of each page", _pypdf)),
+    Sample(".docx", "handbook.docx", within(_MAIN, repeated(rb"<w:body>", rb"<w:sectPr>(?!.*<w:sectPr>)")), 10,
+        _XML(_parts(_MAIN)),
+        _SAME("python-docx", "paragraphs with their styles, then cells", _python_docx, "docx")),
+    Sample(".xlsx", "market.xlsx", within(r"xl/worksheets/sheet1\.xml", sheet), 50,
+        _DECODER("python-calamine", "values", _calamine),
+        _SAME("openpyxl", "values, read-only", _openpyxl, "openpyxl")),
+    Sample(".odt", "handbook.odt", within(_CONTENT, repeated(rb"<office:text[^>]*>", rb"</office:text>")), 20,
+        _XML(_parts(_CONTENT)),
+        _SAME("odfpy", "headings, then paragraphs", _odfpy, "odf")),
+    Sample(".pptx", "harbour.pptx", within(_SLIDES, repeated(rb"</p:grpSpPr>", rb"</p:spTree>")), 50,
+        _XML(_parts(_SLIDES)),
+        _SAME("python-pptx", "the text of shapes, then cells", _python_pptx, "pptx")),
+    Sample(".html", "handbook.html", _BODY, 200,
+        _DECODER("selectolax", "the text of the body", _selectolax),
+        _SAME("html2text", "Markdown", _text_by("html2text", "html2text"), "html2text")),
+    Sample(".epub", "handbook.epub", within(r".*/ch\d+\.xhtml", _BODY), 100,
+        _DECODER("zipfile, selectolax", "the text of all bodies", _parts(".*html", _selectolax)),
+        _SAME("ebooklib, BeautifulSoup", "the text of all chapters", _ebooklib, "ebooklib")),
+    Sample(".rtf", "fees.rtf", repeated(rb"\\pgndec", rb"\}\s*\Z"), 20,
+        _DECODER("striprtf", "the text", _text_by("striprtf.striprtf", "rtf_to_text", errors="replace"), "striprtf")),
+    Sample(".mbox", "sent.mbox", lines, 100,
+        _DECODER("email", "all parts, decoded", _messages),
+        _SAME("mailbox", "subjects and all parts, decoded", _mailbox)),
+    Sample(".csv", "market.csv", lines, 200,
+        _DECODER("csv", "rows of cells", _csv),
+        _SAME("csv.DictReader", "rows, each cell with its header", _named)),
+    Sample(".json", "market.csv", records, 200,
+        _JSON, _SAME("json, a walk", "values, each with its path", _paths)),
+    Sample(".ipynb", "nbconvert.ipynb", cells, 200,
+        _JSON, _SAME("nbformat", "cells", _text_by("nbformat.v4", "reads"), "nbformat")),
+    Sample(".md", "README.md", chapters, 300,
+        _BYTES, _SAME("markdown-it-py", "blocks", _markdown_it, "markdown_it")),
+    Sample(".txt", "README.md", lines, 600, _BYTES),
+)  # fmt: skip

@@ -1,12 +1,12 @@
 """How well the search finds what people judged to be relevant, on the way that a question of the product takes."""
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from app.answering.extractive import quotes
+from app.answering.ledger import Stopwatch
 from app.errors import InputError
 from app.evaluation import figures, rows
 from app.evaluation.collections import Collection, Query
@@ -35,10 +35,9 @@ def indexed(collection: Collection) -> tuple[Index, Row]:
     import psutil
     import Stemmer  # noqa: F401  # what is imported once is not part of the time
 
-    started = time.perf_counter()
+    clock = Stopwatch()
     index = Index.of(collection.passages, collection.documents)
-    seconds = time.perf_counter() - started
-    return index, {"index_s": round(seconds, 3), "rss_mb": round(psutil.Process().memory_info().rss / 1e6, 1)}
+    return index, {"index_s": round(clock.ms / 1000, 3), "rss_mb": round(psutil.Process().memory_info().rss / 1e6, 1)}
 
 
 def ask(index: Index, query: Query, k: int, *, history: bool = True) -> Found:
@@ -51,9 +50,8 @@ def judge(index: Index, queries: Iterable[Query], collection: Collection, *, his
     """A row of a run for each question, asked one after the other; a first one that is not counted warms up."""
     ask(index, collection.queries[0], DEPTH, history=history)
     for query in queries:
-        started = time.perf_counter()
-        found = ask(index, query, DEPTH, history=history)
-        took = (time.perf_counter() - started) * 1000
+        clock = Stopwatch()
+        found, took = ask(index, query, DEPTH, history=history), clock.ms
         hits = [{"id": hit.passage.place.label, "score": hit.score} for hit in found.hits]
         worth = figures.ranking([str(hit["id"]) for hit in hits], collection.judgements[query.id])
         yield {"id": query.id, "text": query.text, **worth, "hits": hits, "took_ms": round(took, 3)}
@@ -62,12 +60,8 @@ def judge(index: Index, queries: Iterable[Query], collection: Collection, *, his
 def summary(run: Sequence[Row]) -> dict[str, Any]:
     """Means over the questions, and what they took."""
     took = sorted(row["took_ms"] for row in run)
-    return {
-        **{name: round(fmean(row[name] for row in run), 4) for name in figures.RANKING},
-        "queries": len(run),
-        "query_ms_p50": took[len(took) // 2],
-        "query_ms_p95": took[int(len(took) * 0.95)],
-    }
+    times = {"query_ms_p50": took[len(took) // 2], "query_ms_p95": took[int(len(took) * 0.95)]}
+    return {name: round(fmean(row[name] for row in run), 4) for name in figures.RANKING} | {"queries": len(run)} | times
 
 
 def earlier(file: Path) -> list[Row]:
@@ -93,11 +87,8 @@ def compare(new: Sequence[Row], old: Sequence[Row]) -> dict[str, Any]:
             f"{len(old)} there. Compare runs of one collection, made with the same options for its questions."
         )
     gained = sorted(((new["ndcg@10"] - old["ndcg@10"], new, old) for new, old in pairs), key=lambda each: -abs(each[0]))
-    changed = [
-        {"id": new["id"], "text": new.get("text"), "before": old["ndcg@10"], "after": new["ndcg@10"]}
-        for gain, new, old in gained[:CHANGED]
-        if abs(gain) > figures.TIE
-    ]
+    changed = [{"id": new["id"], "text": new.get("text"), "before": old["ndcg@10"], "after": new["ndcg@10"]}
+               for gain, new, old in gained[:CHANGED] if abs(gain) > figures.TIE]  # fmt: skip
     differences = {name: figures.difference([new[name] - old[name] for new, old in pairs]) for name in figures.RANKING}
     return {**differences, "changed": changed}
 
@@ -135,12 +126,11 @@ def _held(index: Index, query: Query, text_of: Callable[[str], str]) -> dict[str
     """Which evidence and which quotes hold an answer."""
     found = ask(index, query, LOOKED_AT)
     default = int(Settings.model_fields["evidence_tokens"].default)
-    packed = {budget: pack(found, budget, tokens, text_of) for budget in (*BUDGETS, default)}
-    said = {most: quotes(query.text, packed[default], found.weights, most) for most in QUOTED}
-    return {
-        **{f"evidence@{budget}": holds((item.text for item in packed[budget]), query.answers) for budget in BUDGETS},
-        **{f"quoted@{most}": holds((quote.text for quote in said[most]), query.answers) for most in QUOTED},
-    }
+    chosen = pack(found, default, tokens, text_of)
+    texts = {f"evidence@{budget}": [item.text for item in pack(found, budget, tokens, text_of)] for budget in BUDGETS}
+    for most in QUOTED:
+        texts[f"quoted@{most}"] = [quote.text for quote in quotes(query.text, chosen, found.weights, most)]
+    return {name: holds(own, query.answers) for name, own in texts.items()}
 
 
 def tokens(text: str) -> int:

@@ -125,14 +125,9 @@ def _told(queries: Sequence[Query], places: _Places) -> dict[str, _Conversation]
 def _composed(collection: Collection, places: _Places) -> list[_Conversation]:
     """Conversations of three questions whose relevant passages follow on each other."""
     ordered = sorted(collection.queries, key=lambda query: min(places[query.id]))
-    groups = [ordered[at : at + _QUESTIONS] for at in range(0, len(ordered), _QUESTIONS)]
-    return [
-        (
-            tuple(_exchange(query, collection.passages[min(places[query.id])].text) for query in group),
-            frozenset[int]().union(*(places[query.id] for query in group)),
-        )
-        for group in groups
-    ]
+    told = [_exchange(query, collection.passages[min(places[query.id])].text) for query in ordered]
+    groups = [slice(at, at + _QUESTIONS) for at in range(0, len(ordered), _QUESTIONS)]
+    return [(tuple(told[own]), frozenset().union(*(places[query.id] for query in ordered[own]))) for own in groups]
 
 
 def _exchange(query: Query, text: str) -> Exchange:

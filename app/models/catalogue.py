@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,9 @@ from typing import Any
 
 CATALOGUES = ("foundry.modelinfo.json", "foundry.local.modelinfo.json")
 """The files by which the runtime knows the models of a cache folder: the saved public catalogue, and one's own."""
+
+MEBIBYTE = 1.048576
+"""In megabytes: the catalogue counts the former and calls them MB."""
 
 
 def can_embed(cache: Path) -> bool:
@@ -30,7 +34,7 @@ class Known:
 
 def known(cache: Path) -> dict[str, Known]:
     """Every model of the folder's catalogue by its id; empty when there is no catalogue that can be read."""
-    folders = _folders(cache)
+    folders = folders_of(cache)
     try:
         entries = json.loads((cache / CATALOGUES[0]).read_text(encoding="utf-8"))["models"]
         return {str(entry["id"]): _known(entry, folders.get(str(entry["id"]))) for entry in entries}
@@ -38,20 +42,37 @@ def known(cache: Path) -> dict[str, Known]:
         return {}
 
 
+def among(name: str, ids: Iterable[str], known: Mapping[str, Known]) -> str | None:
+    """The id that is certainly meant: the name itself, with or without its version, or one known by it as its alias."""
+    for model in ids:
+        if name in (model, model.rpartition(":")[0]) or (model in known and known[model].alias == name):
+            return model
+    return None
+
+
+def downloaded(name: str, known: Mapping[str, Known]) -> str | None:
+    """The id of the model that is meant, if it lies on the disk."""
+    return among(name, [model for model, told in known.items() if told.here], known)
+
+
 def _known(entry: dict[str, Any], folder: Path | None) -> Known:
-    size = entry.get("fileSizeMb")
-    if not isinstance(size, int) or size <= 0:
-        files = [file for file in folder.rglob("*") if file.is_file()] if folder else []
-        size = sum(file.stat().st_size for file in files) // 1_000_000 if files else None
+    size = round((entry.get("fileSizeMb") or 0) * MEBIBYTE)
+    if folder and not size:
+        size = size_mb(folder)
     device = str((entry.get("runtime") or {}).get("deviceType") or "CPU").upper()
-    return Known(str(entry["alias"]), size, folder is not None, device, str(entry.get("license") or ""))
+    return Known(str(entry["alias"]), size or None, folder is not None, device, str(entry.get("license") or ""))
 
 
-def _folders(cache: Path) -> dict[str, Path]:
+def size_mb(folder: Path) -> int:
+    """What a model's files take, in megabytes."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) // 1_000_000
+
+
+def folders_of(cache: Path) -> dict[str, Path]:
     """Where the downloaded models lie, by their ids."""
     found = {}
     for path in cache.rglob("inference_model.json"):
         with suppress(OSError, ValueError, KeyError, TypeError):
-            if not (path.parent / "download.tmp").exists():
+            if not any((folder / "download.tmp").exists() for folder in (path.parent, path.parent.parent)):
                 found[str(json.loads(path.read_text(encoding="utf-8-sig"))["Name"])] = path.parent
     return found

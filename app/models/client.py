@@ -34,8 +34,7 @@ class Reply:
     @property
     def fields(self) -> dict[str, Any]:
         """The body as a JSON object, empty when it is none."""
-        data = self.data
-        return data if isinstance(data, dict) else {}
+        return self.data if isinstance(self.data, dict) else {}
 
     @property
     def message(self) -> str:

@@ -5,8 +5,7 @@ that speaks OpenAI's protocol, such as Ollama or llama.cpp, and loads models by 
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote, urlsplit
@@ -42,6 +41,22 @@ class Service:
     def host(self) -> str:
         """Host and port, as an answer names where it was made; without a user name and password."""
         return urlsplit(self.root).netloc.rpartition("@")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model that is loaded and can answer: the name it was asked for, its full id, and where it runs.
+
+    `took` is how many seconds loading it took, if it had to be loaded.
+    """
+
+    alias: str
+    id: str
+    service: Service
+    took: float | None = field(default=None, compare=False)
+
+    def __str__(self) -> str:
+        return f"{self.alias} at {self.service.host}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,14 +132,6 @@ async def recognise(client: Client, how: How) -> Server:
     if reply.status >= 500 or isinstance(reply.fields.get("data"), list):
         return Server(client, "plain", how)
     raise Stranger(f"it is no model server: GET /v1/models gave {reply.status}")
-
-
-def among(name: str, ids: Iterable[str], known: Mapping[str, Known]) -> str | None:
-    """The id that is certainly meant: the name itself, with or without its version, or one known by it as its alias."""
-    for model in ids:
-        if name in (model, model.rpartition(":")[0]) or (model in known and known[model].alias == name):
-            return model
-    return None
 
 
 def same_name(alias: str, ids: list[str]) -> str | None:

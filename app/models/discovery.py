@@ -5,8 +5,12 @@ import re
 import subprocess
 import tempfile
 from contextlib import suppress
+from typing import Literal
 
 COMMAND_SECONDS = 5.0
+
+Generation = Literal["current", "old", "stranger"]
+"""Foundry Local since 0.10, up to 0.8, or another program: Ethereum's tools and GNOME's have this name too."""
 
 _ADDRESS = re.compile(r"https?://[\w.\-\[\]:]*:\d+")
 
@@ -18,8 +22,18 @@ def root_of(url: str) -> str:
 
 def address(program: str) -> str | None:
     """The address that the command line tells of a running service; blocks for up to ten seconds."""
-    said = _run(program, "server", "status", "-o", "json") or _run(program, "service", "status")  # the latter to 0.8
+    said = run(program, "server", "status", "-o", "json") or run(program, "service", "status")  # the latter to 0.8
     return address_in(said or "")
+
+
+def generation(program: str) -> Generation:
+    """Which program of the name `foundry` it is, by what it says of a status; starts nothing, blocks as `address`."""
+    if '"running"' in (run(program, "server", "status", "-o", "json", strict=False) or ""):
+        return "current"
+    said = (run(program, "service", "status", strict=False) or "").casefold()
+    if "unknown command: 'service'" in said:  # what 0.10 says, whose status of a server has failed
+        return "current"
+    return "old" if "model management service" in said or "foundry service" in said else "stranger"
 
 
 def address_in(said: str) -> str | None:
@@ -32,17 +46,17 @@ def address_in(said: str) -> str | None:
         return found[0] if found else None
 
 
-def _run(*line: str) -> str | None:
-    """What a command printed, None when it failed or took too long."""
+def run(*line: str, seconds: float | None = None, strict: bool = True) -> str | None:
+    """What a command printed, None when it took too long or, if `strict`, failed; else with what it complained of."""
     # A file, not a pipe: a grandchild that outlives the command would hold a pipe open for ever.
     with tempfile.TemporaryFile() as output, suppress(OSError, subprocess.SubprocessError):
         subprocess.run(  # noqa: S603 - found on PATH, fixed arguments
             line,
             stdin=subprocess.DEVNULL,
             stdout=output,
-            stderr=subprocess.DEVNULL,
-            timeout=COMMAND_SECONDS,
-            check=True,
+            stderr=subprocess.DEVNULL if strict else output,
+            timeout=seconds or COMMAND_SECONDS,
+            check=strict,
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
         )
         output.seek(0)

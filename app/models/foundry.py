@@ -4,18 +4,19 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from app.errors import NoModel
-from app.models import memory
+from app.models import memory, standing
+from app.models.catalogue import Known
 from app.models.client import Client, Unreachable
-from app.models.dialect import Server, Service
+from app.models.dialect import Model, Server, Service
 from app.models.flight import Flights, Progress, silent
 from app.models.pair import Pair
 from app.models.resolve import obtainable, resolve
 from app.models.search import Search
+from app.models.supervisor import STARTING
 from app.settings import Settings
 
 if TYPE_CHECKING:
@@ -29,24 +30,17 @@ PRESENT_SECONDS = 1.0
 """How long a server may take to tell what it has before that counts as no."""
 
 
-@dataclass(frozen=True, slots=True)
-class Model:
-    """A model that is loaded and can answer: the name it was asked for, its full id, and where it runs."""
-
-    alias: str
-    id: str
-    service: Service
-
-    def __str__(self) -> str:
-        return f"{self.alias} at {self.service.host}"
-
-
 class Foundry:
-    """The model server of one process; to be used from one event loop."""
+    """The model server of one process; to be used from one event loop.
+
+    `pair` are the models that answer. Once a server was found they are some that are on its disk, if any is, and
+    `standing_in` says in a sentence what stands in for what.
+    """
 
     def __init__(self, settings: Settings):
         self.settings = settings
         self.pair = Pair(settings.small, settings.large)
+        self.standing_in: str | None = None
         self._search = Search(settings, self._client)
         self._found: Server | None = None
         self._clients: dict[str, Client] = {}
@@ -56,6 +50,7 @@ class Foundry:
         self._loads = Flights[Model]()
         self._gates: dict[str, asyncio.Semaphore] = {}
         self._loading = asyncio.Lock()
+        self._refreshing = asyncio.Lock()
 
     @property
     def starting(self) -> str:
@@ -103,6 +98,17 @@ class Foundry:
         if self._found is not None and self._found.lease is None:
             self._drop(self._found)
 
+    async def refresh(self) -> None:
+        """Have a runtime that knows what was downloaded since this one started, once nobody is being answered."""
+        found = self._found
+        if found is None or found.lease is None:
+            return
+        async with self._refreshing, AsyncExitStack() as permits:
+            for gate in list(self._gates.values()):
+                for _ in range(self.settings.parallel):
+                    await permits.enter_async_context(gate)
+            self._drop(found)
+
     def busy(self, model: Model) -> bool:
         """Whether `slot` would have to wait."""
         return self.slot(model).locked()
@@ -115,13 +121,24 @@ class Foundry:
         """The openai client of a service."""
         return await self._client(service.root).openai()
 
-    async def offered(self) -> tuple[list[str], list[str]]:
-        """Ids of the models that the server lists, and of those that are loaded; raises NoModel."""
+    async def offered(self) -> tuple[list[str], list[str], dict[str, Known]]:
+        """Ids of the models that the server lists, of those that are loaded, and what it tells; raises NoModel."""
         server = await self._server()
         try:
-            return sorted(await server.listed()), sorted(await server.loaded())
+            return sorted(await server.listed()), sorted(await server.loaded()), await server.known()
         except Unreachable as error:
             raise NoModel(f"The model server at {server.service.host} does not answer any more ({error}).") from error
+
+    async def use(self, pair: Pair) -> None:
+        """Answer with the pair that a person chose, in later chats too, as far as SLM_ALIAS and LLM_ALIAS name none."""
+        await asyncio.to_thread(standing.choose, self.settings, pair)
+        self.pair, self.standing_in = pair, None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *ended: object) -> None:
+        await self.close()
 
     async def close(self) -> None:
         """Close the connections, and let the embedded runtime end."""
@@ -148,8 +165,18 @@ class Foundry:
         return self._found or await self._searches.share("", self._look)
 
     async def _look(self, tell: Progress) -> Server:
-        self._found = await self._search.find()
-        return self._found
+        found = await self._search.find()
+        self._search.starting = STARTING if found.lease is not None else ""
+        try:
+            self.pair, self.standing_in = await standing.used(found, self.settings)
+        except asyncio.CancelledError:
+            if found.lease is not None:
+                found.lease.close()
+            raise
+        finally:
+            self._search.starting = ""
+        self._found = found
+        return found
 
     def _drop(self, found: Server) -> None:
         """Look for a server anew, the next time one is needed, unless that has been done already."""
@@ -166,7 +193,8 @@ class Foundry:
             async with self._at_rest(resting, tell), self._loading:
                 fit = await memory.fit(found, alias, instead_of)
                 if fit and fit.too_big:
-                    raise NoModel(fit.refusal("SLM_ALIAS" if alias == self.pair.small else "LLM_ALIAS"))
+                    setting = "SLM_ALIAS" if alias == self.pair.small else "LLM_ALIAS"
+                    raise await standing.too_big(found, self.settings, fit, setting)
                 if fit and fit.swap and resting is None:
                     resting = fit  # the other model ends its answers first, then what is free is looked at again
                     continue
@@ -175,11 +203,10 @@ class Foundry:
                     await memory.unload(found, fit)
                     self._models = {name: kept for name, kept in self._models.items() if kept.id != fit.other_id}
                     tell = silent  # the price is what shall be read while the model is loaded
-                resolved = await resolve(found, alias, tell)
+                model = await resolve(found, alias, tell)
             break
-        if resolved.took is not None:
-            self._took[alias] = resolved.took
-        model = Model(alias, resolved.id, resolved.service)
+        if model.took is not None:
+            self._took[alias] = model.took
         if self._found is found:
             self._models[alias] = model
         return model

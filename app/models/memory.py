@@ -4,7 +4,9 @@ import asyncio
 from dataclasses import dataclass
 
 from app.errors import NoModel
-from app.models.dialect import Server, among
+from app.models.catalogue import among
+from app.models.dialect import Server
+from app.wording import gigabytes
 
 OVERHEAD = 1.15
 """Memory that a model takes, over its size on disk: models of 0.4 and 2 GB took 1.05 times their size, and the cache of
@@ -110,8 +112,3 @@ def free_mb() -> int:
     import psutil
 
     return int(psutil.virtual_memory().available / 1_000_000)
-
-
-def gigabytes(megabytes: int) -> str:
-    """A size as people read it."""
-    return f"{megabytes / 1000:.1f} GB".replace(".0 ", " ")

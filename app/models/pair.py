@@ -11,9 +11,19 @@ class Pair:
     large: str
 
     @property
+    def both(self) -> tuple[str, str]:
+        """The small one and the large one."""
+        return self.small, self.large
+
+    @property
     def alone(self) -> bool:
         """Whether one model plays both parts, so that there is none to ask."""
         return self.small == self.large
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The parts that there are to play."""
+        return ("small",) if self.alone else ("small", "large")
 
     def of(self, role: str) -> tuple[str, str]:
         """The model of this role, and the one that may be unloaded for it."""

@@ -2,25 +2,17 @@
 
 import time
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
 
 from app.errors import NoModel
-from app.models.catalogue import Known
+from app.models.catalogue import Known, among, downloaded
 from app.models.client import Reply, Unreachable
-from app.models.dialect import Server, Service, among, same_name
+from app.models.dialect import Model, Server, same_name
 from app.models.flight import Progress
-from app.models.memory import DISK_MB_PER_SECOND, gigabytes
+from app.models.memory import DISK_MB_PER_SECOND
+from app.wording import gigabytes
 
 
-class Resolved(NamedTuple):
-    """What answers for a model, its full id, and the seconds that loading it took, if it had to be."""
-
-    service: Service
-    id: str
-    took: float | None = None
-
-
-async def resolve(server: Server, name: str, tell: Progress) -> Resolved:
+async def resolve(server: Server, name: str, tell: Progress) -> Model:
     """The model of this alias or full id, loaded first if need be.
 
     Raises NoModel, or Unreachable when the server was lost before it was asked to load anything.
@@ -30,12 +22,19 @@ async def resolve(server: Server, name: str, tell: Progress) -> Resolved:
         found = same_name(name, before) if before else name
         if found is None:
             raise NoModel(_unknown(server, name, before))
-        return Resolved(server.service, found)
+        return Model(name, found, server.service)
     known = await server.known()
     if found := among(name, before, known):
-        return Resolved(server.service, found)
-    wanted = _here(server, name, known) if server.dialect == "classic" else known.get(name, Known(name)).alias
-    tell(f"Loading {name} into memory{_effort(name, known)}")
+        return Model(name, found, server.service)
+    wanted = known[name].alias if name in known else name
+    if server.dialect == "classic":  # which loads a model by the id of the variant that is downloaded
+        if (found := downloaded(name, known)) is None:
+            there = [model for model, told in known.items() if told.here]
+            raise NoModel(_not_downloaded(server, name) if among(name, known, known) else _unknown(server, name, there))
+        wanted = found
+    size = known[found].size_mb if (found := downloaded(name, known)) else None
+    seconds = round((size or 0) / DISK_MB_PER_SECOND)
+    tell(f"Loading {name} into memory" + (f" ({gigabytes(size or 0)}, about {seconds} s)" if seconds else ""))
     begun = time.monotonic()
     try:
         reply = await server.load(wanted)
@@ -46,7 +45,7 @@ async def resolve(server: Server, name: str, tell: Progress) -> Resolved:
         ) from error
     took = time.monotonic() - begun
     if reply.status == 200:
-        return Resolved(server.service, _loaded(server, name, before, await server.loaded(), known), took)
+        return Model(name, _loaded(server, name, before, await server.loaded(), known), server.service, took)
     if reply.status == 404 and server.dialect == "foundry" and not server.prefix:
         by_hand = server.registered()
         if same_name(name, await by_hand.listed()) is not None:
@@ -60,26 +59,9 @@ async def obtainable(server: Server, name: str) -> bool:
     if server.dialect == "plain":
         return not loaded or same_name(name, loaded) is not None
     known = await server.known()
-    if among(name, [*loaded, *(model for model in known if known[model].here)], known) is not None:
+    if among(name, loaded, known) or downloaded(name, known):
         return True
     return server.dialect == "foundry" and same_name(name, await server.registered().listed()) is not None
-
-
-def _effort(name: str, known: Mapping[str, Known]) -> str:
-    """How much there is to load and how long that may take, as far as its size is known."""
-    here = [model for model in known if known[model].here]
-    size = known[found].size_mb if (found := among(name, here, known)) else None
-    seconds = round(size / DISK_MB_PER_SECOND) if size else 0
-    return f" ({gigabytes(size)}, about {seconds} s)" if size and seconds else ""
-
-
-def _here(server: Server, name: str, known: Mapping[str, Known]) -> str:
-    """The id of the variant that is downloaded, by which a classic service loads it."""
-    here = [model for model in known if known[model].here]
-    found = among(name, here, known)
-    if found is None:
-        raise NoModel(_not_downloaded(server, name) if among(name, known, known) else _unknown(server, name, here))
-    return found
 
 
 def _loaded(server: Server, name: str, before: list[str], after: list[str], known: Mapping[str, Known]) -> str:
@@ -112,7 +94,7 @@ async def _refused(server: Server, name: str, reply: Reply, known: Mapping[str, 
 def _not_downloaded(server: Server, name: str) -> str:
     return (
         f"{name} is known at {server.service.host} but has not been downloaded. "
-        f"Run `foundry model download {name}`, or set SLM_ALIAS or LLM_ALIAS to a model that has been."
+        f"Run `escalator models get {name}`, or set SLM_ALIAS or LLM_ALIAS to a model that has been."
     )
 
 
@@ -121,5 +103,5 @@ def _unknown(server: Server, name: str, there: Iterable[str]) -> str:
     some = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
     return (
         f"There is no model {name} at {server.service.host}; there are: {some or 'none'}. Set SLM_ALIAS or LLM_ALIAS "
-        f"to one of them, or run `foundry model download {name}`."
+        f"to one of them, or run `escalator models get {name}`."
     )

@@ -10,15 +10,19 @@ import os
 import secrets
 import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from socketserver import ThreadingTCPServer
 from typing import NoReturn
 
 from app import state
+from app.models import sdk
+from app.models.catalogue import folders_of
 
 FIRST_LEASE_SECONDS = 15.0
 GRACE_SECONDS = 0.4
+LOOK_SECONDS = 0.1
 TOKEN_SECONDS = 5.0
 
 
@@ -29,16 +33,12 @@ class Leases:
         self.token = secrets.token_hex(16)
         self.answer = secrets.token_hex(16)
         self._held = 0
-        self._over = asyncio.Event()
-        self._timer = asyncio.get_running_loop().call_later(first, self._over.set)
+        self._end = time.monotonic() + first
 
     async def ended(self) -> None:
         """Return when nobody has held a lease for a while."""
-        while True:
-            await self._over.wait()
-            if not self._held:
-                return
-            self._over.clear()  # a lease was granted just when the time was up
+        while self._held or time.monotonic() < self._end:  # noqa: ASYNC110 - a time that moves has no event
+            await asyncio.sleep(LOOK_SECONDS)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection: without the token it is closed, with it it counts until the other side closes it."""
@@ -53,7 +53,6 @@ class Leases:
 
     async def _hold(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._held += 1
-        self._timer.cancel()
         try:
             writer.write(self.answer.encode() + b"\n")
             await writer.drain()
@@ -61,8 +60,7 @@ class Leases:
                 pass
         finally:
             self._held -= 1
-            if not self._held:
-                self._timer = asyncio.get_running_loop().call_later(GRACE_SECONDS, self._over.set)
+            self._end = time.monotonic() + GRACE_SECONDS
 
 
 class NoCatalogue(BaseHTTPRequestHandler):
@@ -79,37 +77,23 @@ class NoCatalogue(BaseHTTPRequestHandler):
         """Say nothing: what is logged last is shown to a person if the runtime ends."""
 
 
-def start(cache: Path, data: Path, catalogue: str) -> str:
-    """Start Foundry Local in this process; returns the address of its web service."""
-    os.environ["CI"] = "true"  # the one switch that keeps its telemetry off the network; read when it is imported
-    from foundry_local_sdk import Configuration, FoundryLocalManager, LogLevel
-
-    manager = FoundryLocalManager(
-        Configuration(
-            app_name="escalator",
-            app_data_dir=str(data),
-            model_cache_dir=str(cache),
-            log_level=LogLevel.FATAL,
-            disable_nonessential_telemetry=True,
-            catalog_urls=[(catalogue, None)],
-        )
-    )
-    manager.start_web_service()
-    address: str = (manager.urls or [""])[0]
-    return address.rstrip("/")
-
-
 async def run(cache: Path, state_file: Path) -> NoReturn:
     """Serve until the last lease is closed."""
     catalogue = ThreadingTCPServer(("127.0.0.1", 0), NoCatalogue)  # an HTTPServer would look up the machine's name
     threading.Thread(target=catalogue.serve_forever, daemon=True).start()
     address = f"http://127.0.0.1:{catalogue.server_address[1]}/asset-gallery/v1.0/models"
-    url = await asyncio.to_thread(start, cache, state_file.parent / "foundry", address)
+    models = await asyncio.to_thread(lambda: sorted(folders_of(cache)))
+    manager = await asyncio.to_thread(
+        sdk.opened, cache, state_file.parent / "foundry", "FATAL", catalog_urls=[(address, None)]
+    )
+    await asyncio.to_thread(manager.start_web_service)
+    url = (manager.urls or [""])[0].rstrip("/")
 
     leases = Leases()
     server = await asyncio.start_server(leases.serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    mine = {"pid": os.getpid(), "port": port, "token": leases.token, "answer": leases.answer, "url": url}
+    known = {"token": leases.token, "answer": leases.answer, "models": models}
+    mine = known | {"pid": os.getpid(), "port": port, "url": url}
     await asyncio.to_thread(state.write, state_file, mine)
     await leases.ended()
     # From here to the end of the process nothing waits, so no lease is granted that would not be kept.

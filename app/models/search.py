@@ -72,10 +72,9 @@ class Search:
         cache = self._settings.model_cache_path
         if not await asyncio.to_thread(catalogue.can_embed, cache):
             raise NoModel(
-                "No model was found: FOUNDRY_LOCAL_ENDPOINT is not set, no Foundry Local service runs, and no list of "
-                f"models lies in {cache}. Set FOUNDRY_LOCAL_ENDPOINT to a running model server; or install Foundry "
-                f"Local and run `foundry model download {self._settings.small}`, which needs the network once. "
-                "`escalator doctor` shows what was looked for."
+                f"There is no model on this machine: no Foundry Local service runs, and none lies in {cache}. Choose a "
+                "pair under Models, run `escalator models get tiny` or use a trainer's kit; or set "
+                "FOUNDRY_LOCAL_ENDPOINT to a running model server. `escalator doctor` tells more."
             )
         self.starting = supervisor.STARTING
         slow = asyncio.get_running_loop().call_later(

@@ -8,11 +8,13 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from app import state
 from app.errors import NoModel
+from app.models import catalogue
 from app.settings import ROOT
 
 START_SECONDS = 120.0
@@ -38,7 +40,6 @@ class Files:
         name = os.path.normcase(cache.expanduser().resolve())
         self.folder = state_dir.expanduser().absolute() / "runtime" / hashlib.sha256(name.encode()).hexdigest()[:16]
         self.state = self.folder / "state.json"
-        self.lock = self.folder / "start.lock"
         self.log = self.folder / "runtime.log"
 
 
@@ -72,13 +73,8 @@ async def acquire(cache: Path, state_dir: Path) -> Lease:
     try:
         return await asyncio.shield(getting)
     except asyncio.CancelledError:  # the thread goes on, and what it gets is let go
-        getting.add_done_callback(_let_go)
+        getting.add_done_callback(lambda got: None if got.exception() else got.result().close())
         raise
-
-
-def _let_go(getting: "asyncio.Future[Lease]") -> None:
-    if getting.exception() is None:
-        getting.result().close()
 
 
 def acquire_now(cache: Path, state_dir: Path) -> Lease:
@@ -88,8 +84,9 @@ def acquire_now(cache: Path, state_dir: Path) -> Lease:
     files = Files(cache, state_dir)
     try:
         files.folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(files.lock, timeout=2 * START_SECONDS):
-            return join(files) or _start(files, cache)
+        with FileLock(files.folder / "start.lock", timeout=2 * START_SECONDS):
+            models = set(catalogue.folders_of(cache))
+            return join(files, models) or _start(files, cache, models)
     except Timeout:
         raise NoModel(
             f"Another process has been starting the model runtime for {2 * START_SECONDS:.0f} seconds. "
@@ -102,8 +99,10 @@ def acquire_now(cache: Path, state_dir: Path) -> Lease:
         ) from error
 
 
-def join(files: Files) -> Lease | None:
-    """A lease on the running runtime, None when none runs.
+def join(files: Files, models: Collection[str] = ()) -> Lease | None:
+    """A lease on the running runtime, None when none runs, or when it does not know one of the models.
+
+    It learns what was downloaded at its start, and only then; who uses one that was started earlier goes on with it.
 
     A state file may be left over and its port be someone else's by now: only who knows the file's two secrets is ours.
     """
@@ -111,6 +110,7 @@ def join(files: Files) -> Lease | None:
     try:
         token, answer, url = str(found["token"]), str(found["answer"]), str(found["url"])
         pid, port = int(found["pid"]), int(found["port"])
+        known = set(found.get("models") or ())
         connection = socket.create_connection(("127.0.0.1", port), timeout=HANDSHAKE_SECONDS)
     except (KeyError, TypeError, ValueError, OverflowError, OSError):
         return None
@@ -120,18 +120,18 @@ def join(files: Files) -> Lease | None:
             granted = lines.readline(len(answer) + 2) == answer.encode() + b"\n"
     except OSError:
         granted = False
-    if granted:
+    if granted and known.issuperset(models):
         return Lease(connection, url, pid)
     connection.close()
     return None
 
 
-def _start(files: Files, cache: Path) -> Lease:
+def _start(files: Files, cache: Path, models: Collection[str]) -> Lease:
     with files.log.open("wb") as log:
         process = subprocess.Popen(  # noqa: S603 - our own module, run by our own interpreter
             [*RUNTIME, str(cache), str(files.state)],
             cwd=files.folder,
-            env=_environment(),
+            env=environment(without=PROXIES),  # what the runtime asks for lies on this machine
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -142,7 +142,7 @@ def _start(files: Files, cache: Path) -> Lease:
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end:
         ended = process.poll() is not None
-        if lease := join(files):
+        if lease := join(files, models):  # not one that was started earlier and has been found wanting
             return lease
         if ended:
             raise NoModel(f"The model runtime ended at its start: {last_line(files.log)} Its log is {files.log}.")
@@ -153,12 +153,9 @@ def _start(files: Files, cache: Path) -> Lease:
 
 def last_line(log: Path) -> str:
     """The last line of a log that says anything, as a sentence."""
-    try:
-        lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines()]
-    except OSError:
-        lines = []
-    said = next((line for line in reversed(lines) if line), "it left no word")
-    return said[:300].rstrip(".") + "."
+    text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+    said = [line.strip() for line in text.splitlines() if line.strip()] or ["it left no word"]
+    return said[-1][:300].rstrip(".") + "."
 
 
 def detached(platform: str) -> dict[str, Any]:
@@ -168,9 +165,10 @@ def detached(platform: str) -> dict[str, Any]:
     return {"start_new_session": True}
 
 
-def _environment() -> dict[str, str]:
-    # Without a proxy: what the runtime asks for lies on this machine. CI is what keeps its telemetry off the network.
-    kept = {name: value for name, value in os.environ.items() if name.upper() not in PROXIES}
+def environment(without: Collection[str] = ()) -> dict[str, str]:
+    """What a process of ours with the SDK in it is given of this one's environment."""
+    kept = {name: value for name, value in os.environ.items() if name.upper() not in without}
     path = os.pathsep.join(part for part in (str(ROOT), os.environ.get("PYTHONPATH")) if part)
-    # Left to itself, glibc keeps most of an unloaded model's memory, and takes half as much again to load one.
+    # CI is what keeps the SDK's telemetry off the network. Left to itself, glibc keeps most of an unloaded model's
+    # memory, and takes half as much again to load one.
     return kept | {"PYTHONPATH": path, "CI": "true", "MALLOC_MMAP_THRESHOLD_": "1048576"}

@@ -1,24 +1,27 @@
-"""The buttons below an answer: take the draft back, have the large model answer, see both, do without documents."""
+"""The buttons below an answer: take the draft back, ask the large model, see both, do without documents, get models."""
 
 import chainlit as cl
 
 from app.answering.turn import Answer
 
-KEEP, ASK, COMPARE, UNAIDED = "keep", "ask", "compare", "unaided"
+KEEP, ASK, COMPARE, UNAIDED, MODELS = "keep", "ask", "compare", "unaided", "choose"
 
 LABELS = {
     KEEP: ("Keep the small answer", "undo-2"),
     ASK: ("Ask the large model", "arrow-up-right"),
     COMPARE: ("Compare both", "columns-2"),
-    UNAIDED: ("Ask the model anyway, without documents", "message-circle-question"),
+    MODELS: ("Choose models for this machine", "cpu"),
+    UNAIDED: ("Ask the model anyway", "message-circle-question"),
 }
 
 
 def offered(answer: Answer, *, comparing: bool = False) -> list[str]:
     """The buttons that make sense below an answer."""
     kept = answer.attempt
-    if kept is None or kept.role == "extractive":
+    if kept is None:
         return []
+    if kept.role == "extractive":
+        return [MODELS]
     take_back = [KEEP] if answer.draft is not None else []
     if comparing:
         return take_back

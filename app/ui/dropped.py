@@ -10,10 +10,10 @@ import chainlit as cl
 from chainlit.element import Element
 
 from app.answering.searching import Searching
-from app.checkup import extent, silence
 from app.documents.document import Document, Problem
 from app.documents.folder import safe
 from app.errors import CorpusError
+from app.retrieval.health import extent, silence
 from app.ui import steps
 
 KEEP = "keep-file"

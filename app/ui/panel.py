@@ -7,11 +7,11 @@ import chainlit as cl
 from chainlit.session import WebsocketSession
 
 from app.answering.searching import Searching
-from app.checkup import count, extent, notes, summary
 from app.documents.language import name as name_of
 from app.errors import CorpusError
-from app.retrieval.health import File
+from app.retrieval.health import File, extent, notes, summary
 from app.retrieval.retriever import TELLING, Reading
+from app.wording import count
 
 OPEN = "documents"
 """What public/escalator.js sends when the button in the header is pressed."""

@@ -2,8 +2,8 @@
 
 from app.answering.events import Retrieved
 from app.answering.markdown import addresses, label, safe
-from app.checkup import count
 from app.settings import is_loopback
+from app.wording import count
 
 
 def said(text: object) -> str:

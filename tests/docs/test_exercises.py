@@ -82,7 +82,7 @@ def test_without_a_model_a_script_ends_with_a_sentence(
     _, complaints = process.communicate(timeout=60)
 
     assert process.returncode == 1
-    assert complaints.startswith(b"No model was found: ")
+    assert complaints.startswith(b"There is no model on this machine: ")
     assert b"Traceback" not in complaints
 
 

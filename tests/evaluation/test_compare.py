@@ -70,7 +70,7 @@ async def test_a_model_that_is_not_there_leaves_the_other_its_figures(model_cach
     small, large = result["models"]
     assert small["text"] == "The ferry leaves at 9:30 [1]."
     assert set(large) == {"model", "error"}
-    assert "foundry model download gpt-oss-20b" in large["error"]
+    assert "escalator models get gpt-oss-20b" in large["error"]
 
 
 async def test_where_memory_holds_one_at_a_time_each_model_has_its_rounds_in_a_row(
@@ -179,7 +179,7 @@ def test_nothing_is_compared_where_no_model_is(corpus: Path) -> None:
 
     assert result.exit_code == 1
     assert result.stdout == ""
-    assert "foundry model download phi-4-mini" in result.stderr
+    assert "escalator models get tiny" in result.stderr
 
 
 def test_a_failed_side_is_named_in_the_table_with_exit_code_1(

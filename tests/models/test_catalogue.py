@@ -23,3 +23,22 @@ def test_a_damaged_catalogue_tells_nothing(tmp_path: Path) -> None:
     (tmp_path / "a" / "b" / "inference_model.json").write_text("[]", encoding="utf-8")
     assert catalogue.known(tmp_path) == {}
     assert not catalogue.can_embed(tmp_path / "none")
+
+
+def test_sizes_are_in_megabytes_though_the_catalogue_counts_mebibytes(tmp_path: Path) -> None:
+    make(tmp_path, SMALL)
+    saved = tmp_path / "foundry.modelinfo.json"
+    saved.write_text(
+        saved.read_text(encoding="utf-8").replace('"fileSizeMb": 1', '"fileSizeMb": 3000'), encoding="utf-8"
+    )
+    assert catalogue.known(tmp_path)[SMALL.full_id].size_mb == 3146
+
+
+def test_a_model_on_its_way_is_not_here(tmp_path: Path) -> None:
+    make(tmp_path, SMALL)
+    folder = tmp_path / "Microsoft" / SMALL.full_id.replace(":", "-")
+    (folder / "v5").mkdir()
+    (folder / "inference_model.json").rename(folder / "v5" / "inference_model.json")
+    assert catalogue.known(tmp_path)[SMALL.full_id].here
+    (folder / "download.tmp").touch()
+    assert not catalogue.known(tmp_path)[SMALL.full_id].here

@@ -13,8 +13,9 @@ import pytest
 from app.errors import ContextOverflow, ServerError
 from app.models.chat import Delta, End, answer, complete
 from app.models.foundry import Foundry, Model
-from tests.support.runtime import ANALYSIS, FINAL, SMALL, cpu_seconds, opened, pid_of, running, settings_for, until
+from tests.support.runtime import ANALYSIS, FINAL, SMALL, cpu_seconds, opened, pid_of, running, settings_for
 from tests.support.scripted import Script
+from tests.support.waiting import until
 
 SLOW = Script(alias="slow", say="One word after the other, and so on and so forth, for a long time. " * 8, work=150)
 

@@ -90,3 +90,31 @@ def test_an_address_is_found_in_a_status_of_words(said: str, address: str | None
 )
 def test_an_endpoint_may_be_given_with_and_without_v1(url: str) -> None:
     assert discovery.root_of(url) == "http://127.0.0.1:5273"
+
+
+UNKNOWN = """
+[ "$1" = service ] && echo "error: Unknown command: 'service'" >&2
+exit 2
+"""
+STOPPED = """
+[ "$1" = service ] || { echo "Unrecognized command or argument 'server'." >&2; exit 1; }
+echo 'Model management service is not running!'
+echo 'To start the service, run the following command: foundry service start'
+"""
+
+
+@pytest.mark.parametrize(
+    ("script", "kind"),
+    [
+        (CURRENT, "current"),
+        ("""echo '{"running":false,"state":"initializing"}'""", "current"),
+        (UNKNOWN, "current"),
+        (CLASSIC, "old"),
+        (STOPPED, "old"),
+        (f"{STOPPED}; exit 1", "old"),
+        ("echo 'error: unrecognized subcommand, did you mean forge?' >&2; exit 2", "stranger"),
+        ("echo 'foundry 1.0: an IDE toolbox'; exit 1", "stranger"),
+    ],
+)
+def test_a_program_of_that_name_is_told_by_what_it_says_of_a_status(script: str, kind: str, tmp_path: Path) -> None:
+    assert discovery.generation(program(tmp_path, script)) == kind

@@ -13,9 +13,10 @@ import pytest
 
 from app.errors import NoModel
 from app.models.foundry import Foundry, Model, Service
-from tests.support.runtime import LARGE, SMALL, opened, pid_of, running, settings_for, until
+from tests.support.runtime import LARGE, SMALL, opened, pid_of, running, settings_for
 from tests.support.scripted import Script
 from tests.support.servers import Answer, Asked, Canned, Silent, reply
+from tests.support.waiting import until
 
 
 def models_list(*ids: str) -> bytes:
@@ -95,7 +96,7 @@ async def test_with_nothing_on_the_machine_that_is_said_at_once_with_the_remedie
         with pytest.raises(NoModel) as caught:
             await foundry.find()
         assert time.perf_counter() - begun < 1
-    for remedy in ("FOUNDRY_LOCAL_ENDPOINT", "foundry model download phi-4-mini", "network", "escalator doctor"):
+    for remedy in ("FOUNDRY_LOCAL_ENDPOINT", "escalator models get tiny", "kit", "escalator doctor"):
         assert remedy in str(caught.value)
 
 
@@ -166,7 +167,7 @@ async def test_without_the_package_of_the_runtime_there_is_no_embedded_one(
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     async with opened(settings_for(models)) as foundry:
-        with pytest.raises(NoModel, match="No model was found"):
+        with pytest.raises(NoModel, match="There is no model on this machine"):
             await foundry.find()
 
 
@@ -257,7 +258,7 @@ async def test_a_model_that_is_not_downloaded_is_told_with_the_command(model_cac
     cache = model_cache(SMALL, ODD)
     (cache / "Microsoft" / "quay-and-pier-cpu-3").rename(cache.parent / "elsewhere")
     async with opened(settings_for(cache)) as foundry:
-        with pytest.raises(NoModel, match=r"has not been downloaded\. Run `foundry model download harbour`"):
+        with pytest.raises(NoModel, match=r"has not been downloaded\. Run `escalator models get harbour`"):
             await foundry.ready("harbour")
         assert (await foundry.ready("phi-4-mini")).id == SMALL.full_id
 
@@ -361,7 +362,7 @@ async def test_a_classic_service_loads_the_variant_that_is_downloaded() -> None:
         with pytest.raises(NoModel, match=r"no model phi-5 .* there are: Phi-4-mini-instruct-generic-cpu:5"):
             await foundry.ready("phi-5")
     async with Classic() as server, opened(settings_for(endpoint=server.url)) as foundry:
-        with pytest.raises(NoModel, match="foundry model download phi-4-mini"):
+        with pytest.raises(NoModel, match="escalator models get phi-4-mini"):
             await foundry.ready("phi-4-mini")
 
 
@@ -445,14 +446,15 @@ async def test_a_model_writes_as_many_answers_at_a_time_as_are_allowed(parallel:
 
 async def test_what_a_server_offers_is_what_it_lists_and_what_it_has_loaded(foundry: Foundry) -> None:
     await foundry.ready("phi-4-mini")
-    listed, loaded = await foundry.offered()
+    listed, loaded, known = await foundry.offered()
     assert listed == [SMALL.full_id, LARGE.full_id]
     assert SMALL.full_id in loaded
+    assert {told.alias for told in known.values()} == {"phi-4-mini", "gpt-oss-20b"}
 
 
 async def test_without_a_server_nothing_is_offered_and_it_is_said_why() -> None:
     async with opened(settings_for()) as foundry:
-        with pytest.raises(NoModel, match="No model was found"):
+        with pytest.raises(NoModel, match="There is no model on this machine"):
             await foundry.offered()
 
 

@@ -13,17 +13,19 @@ import psutil
 import pytest
 
 from app.errors import NoModel
-from app.models import catalogue, memory
+from app.models import catalogue, ladder, memory, standing
 from app.models.catalogue import Known
 from app.models.chat import Delta, answer, complete
 from app.models.dialect import Server
 from app.models.flight import Progress, silent
 from app.models.foundry import Foundry, Model
+from app.models.machine import Machine as Whole
 from app.models.memory import OVERHEAD, SPARE_MB, Fit
 from tests.models.test_foundry import Classic, models_list, register
-from tests.support.runtime import held, opened, pid_of, running, settings_for, state_of, until
+from tests.support.runtime import held, opened, pid_of, running, settings_for, state_of
 from tests.support.scripted import Script
 from tests.support.servers import Canned, FaultProxy, reply
+from tests.support.waiting import until
 
 SMALL = Script(
     alias="phi-4-mini", say="One word after the other. " * 20, when={"ferry": "At 9:30."}, work=60, size_mb=3000
@@ -58,6 +60,9 @@ class Machine:
 def machine(model_cache: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> Machine:
     machine = Machine(model_cache(SMALL, LARGE), BOTH)
     monkeypatch.setattr("app.models.memory.free_mb", lambda: machine.free_mb())
+    # With a system of its own that takes nothing of it, so that the pair stays whatever the machine of the tests is.
+    whole = BOTH + ladder.SYSTEM_MB
+    monkeypatch.setattr(standing, "machine", lambda *_, **__: Whole(whole, machine.free_mb(), 100_000, 2))
     return machine
 
 
@@ -142,7 +147,7 @@ async def test_a_model_that_is_too_big_is_not_loaded_and_nothing_is_unloaded(
         await large(foundry)
     assert str(caught.value) == (
         "gpt-oss-20b needs about 14.3 GB of memory and 10.6 GB are free (14 GB without phi-4-mini). Close other "
-        "programs, or set LLM_ALIAS to a smaller model."
+        "programs, or set LLM_ALIAS to a smaller model. phi-4-mini and phi-4 fit: run `escalator models get large`."
     )
     assert await asyncio.to_thread(machine.loaded) == [SMALL.full_id]
     machine.total_mb = BOTH

@@ -14,7 +14,8 @@ import pytest
 from app.models.supervisor import Files
 from app.settings import ROOT
 from tests.support import watch
-from tests.support.runtime import SMALL, held, opened, settings_for, state_of, until
+from tests.support.runtime import SMALL, held, opened, settings_for, state_of
+from tests.support.waiting import until
 
 watched = pytest.mark.skipif(not watch.POSSIBLE, reason="this system does not let itself be watched")
 both_ways = pytest.mark.parametrize("strace", [True, False])

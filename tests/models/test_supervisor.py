@@ -20,8 +20,9 @@ from app.errors import NoModel
 from app.models import supervisor
 from app.models.supervisor import Files, Lease, acquire_now, join
 from app.settings import ROOT
-from tests.support.runtime import SMALL, running, state_of, until
+from tests.support.runtime import SMALL, running, state_of
 from tests.support.servers import reset_on_close
+from tests.support.waiting import until
 
 HOLD = (
     "import sys; from pathlib import Path; from app.models.supervisor import acquire_now\n"

@@ -2,8 +2,7 @@
 
 import json
 import os
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from app.models import supervisor
 from app.models.foundry import Foundry
 from app.settings import Settings
 from tests.support.scripted import Script
+from tests.support.waiting import until
 
 ANALYSIS = "<|channel|>analysis<|message|>"
 FINAL = "<|end|><|start|>assistant<|channel|>final<|message|>"
@@ -98,13 +98,3 @@ def cpu_seconds(pid: int) -> float:
     """Processor time that a process has used; Linux only."""
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def until(true: Callable[[], bool], seconds: float) -> bool:
-    """Wait for something to become true; returns whether it did."""
-    end = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.01)
-    return True

@@ -283,7 +283,7 @@ def _entry(script: Script) -> dict[str, Any]:
         "publisher": "local",
         "task": "chat-completion",
         "createdAt": 1_760_000_000,
-        "fileSizeMb": script.size_mb,
+        "fileSizeMb": script.size_mb and round(script.size_mb / 1.048576),  # the catalogue counts mebibytes
         "maxOutputTokens": longest,
         "runtime": {"deviceType": "CPU", "executionProvider": "CPUExecutionProvider"},
         "intProperties": {"context_length": script.context, "max_output_tokens": longest},

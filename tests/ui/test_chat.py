@@ -566,8 +566,8 @@ async def test_without_models_the_best_sentences_are_quoted_within_a_second(with
 
             quote, note, listed = answer["output"].split("\n\n")
             assert quote == "> The ferry leaves at 9:30 from the old harbour. [1]"
-            assert "No model was found: " in note
-            assert "foundry model download phi-4-mini" in note
+            assert "There is no model on this machine: " in note
+            assert "escalator models get tiny" in note
             assert listed == "Sources: [1] ferry.md, The ferry"
             assert not answer.get("isError")
             assert len(chat.sources(answer)) == 1

@@ -5,24 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.documents.pages import Page
-from app.documents.readers import (
-    code,
-    data,
-    delimited,
-    epub,
-    mail,
-    markdown,
-    notebook,
-    opendocument,
-    pdf,
-    rtf,
-    scans,
-    sheets,
-    slides,
-    text,
-    web,
-    word,
-)  # fmt: skip
+from app.documents.readers import code, data, delimited, epub, mail, markdown, notebook, opendocument
+
+# isort: split
+from app.documents.readers import pdf, rtf, scans, sheets, slides, text, web, word
 from app.errors import UnreadableFile
 
 
@@ -46,7 +32,7 @@ FORMATS = (
     Format(code.SUFFIXES, code.read, trusted=True),
     Format((".json", ".yaml", ".yml", ".geojson"), data.read),
     Format((".jsonl", ".ndjson"), data.read_lines),
-    Format((".ipynb",), notebook.read, notebook.title),
+    Format((".ipynb",), notebook.read, markdown.title),
     Format((".html", ".htm", ".xhtml"), web.read, web.title),
     Format((".docx",), word.read, markdown.title),
     Format((".pptx",), slides.read, markdown.title),
@@ -82,15 +68,13 @@ def read(path: Path, max_bytes: int) -> list[Page]:
                 data = file.read(max_bytes + 1)
             size = max(size, len(data))
     except PermissionError as error:
-        raise UnreadableFile(
-            "it cannot be opened; close it in other programs, or allow this program to read it"
-        ) from error
+        remedy = "close it in other programs, or allow this program to read it"
+        raise UnreadableFile(f"it cannot be opened; {remedy}") from error
     except OSError as error:
         raise UnreadableFile(f"it cannot be read ({error.strerror or type(error).__name__}); try again") from error
     if size > max_bytes:
-        raise UnreadableFile(
-            f"it is {size / _MB:.0f} MB; files over {max_bytes / _MB:.0f} MB are left out, see ESCALATOR_MAX_FILE_MB"
-        )
+        most = f"files over {max_bytes / _MB:.0f} MB are left out, see ESCALATOR_MAX_FILE_MB"
+        raise UnreadableFile(f"it is {size / _MB:.0f} MB; {most}")
     if not data:
         raise UnreadableFile("it is empty")
     try:

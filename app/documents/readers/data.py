@@ -26,14 +26,12 @@ def read(data: bytes) -> list[Page]:
         return _flat(value)
     inner = [_indentation(line) for line in lines if line.strip() and line.rstrip() not in _BRACKETS]
     outermost = min(inner, default=0)
-    return grouped(
-        lines,
-        (
-            number
-            for number, line in enumerate(lines)
-            if number and line.strip() and _indentation(line) == outermost and line.strip()[0] not in _CLOSING
-        ),
+    starts = (
+        number
+        for number, line in enumerate(lines)
+        if number and line.strip() and _indentation(line) == outermost and line.strip()[0] not in _CLOSING
     )
+    return grouped(lines, starts)
 
 
 def read_lines(data: bytes) -> list[Page]:
@@ -92,8 +90,7 @@ def _lines(value: object, parts: dict[str, object] | None = None) -> Iterator[st
             else:
                 yield from _values(item, key)
     elif isinstance(value, dict):
-        for key, item in value.items():
-            yield _record(item, key[:_MAX_PATH])
+        yield from (_record(item, key[:_MAX_PATH]) for key, item in value.items())
     else:
         yield _word(value)
 

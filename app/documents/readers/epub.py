@@ -5,9 +5,7 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
-from io import BytesIO
 from urllib.parse import unquote
-from zipfile import ZipFile
 
 from app.documents.pages import Page, Place
 from app.documents.readers import package, web
@@ -23,14 +21,14 @@ _RIGHTS = "META-INF/encryption.xml"
 
 def read(data: bytes) -> list[Page]:
     """The title and who wrote it, then the sections; what continues without a heading stands under the last one."""
-    with package.opened(data, ".epub") as parts, ZipFile(BytesIO(data)) as archive:
-        first, *pages = _pages(parts, archive)
+    with package.opened(data, ".epub") as parts:
+        first, *pages = _pages(parts)
     if not pages:
         raise UnreadableFile("none of its chapters shows text; pictures of pages need text recognition first")
     return [first] * bool(first.text) + pages
 
 
-def _pages(parts: package.Package, archive: ZipFile) -> Iterator[Page]:
+def _pages(parts: package.Package) -> Iterator[Page]:
     book = next(parts.tree("META-INF/container.xml").iter("rootfile")).get("full-path", "")
     root = parts.tree(book)
     words = (" ".join((item.text or "").split()) for name in _WORDS for item in root.iterfind(f"metadata/{name}"))
@@ -38,8 +36,8 @@ def _pages(parts: package.Package, archive: ZipFile) -> Iterator[Page]:
     title, number = lines[0] if lines else BEGINNING, 1
     label = title
     yield Page("\n".join(lines), Place("heading", label, number))
-    names = set(archive.namelist())
-    locked = {item.get("URI") for item in parts.tree(_RIGHTS).iter("CipherReference")} if _RIGHTS in names else set()
+    rights = parts.tree(_RIGHTS).iter("CipherReference") if _RIGHTS in parts.names else ()
+    locked = {item.get("URI") for item in rights}
     items = {item.get("id"): item for item in root.iterfind("manifest/item")}
     chapters = [items[part.get("idref")] for part in root.iterfind("spine/itemref") if part.get("idref") in items]
     hrefs = [item.get("href", "") for item in chapters if "nav" not in item.get("properties", "").split()]
@@ -48,11 +46,9 @@ def _pages(parts: package.Package, archive: ZipFile) -> Iterator[Page]:
         if name in locked:
             raise UnreadableFile("it is protected against copying; only the program it was bought for opens it")
         with suppress(UnreadableFile):  # a picture of the cover, or a chapter that is missing
-            source = archive.read(name) if name in names else b""
-            if (found := _TITLE.search(source)) and found[1].decode("utf-8", "replace") in (
-                title,
-                posixpath.basename(name),
-            ):
+            source = parts.part(name) if name in parts.names else b""
+            found, vain = _TITLE.search(source), (title, posixpath.basename(name))
+            if found and found[1].decode("utf-8", "replace") in vain:
                 source = source.replace(found[0], b"", 1)
             for page in web.read(source):
                 if page.place.label not in (BEGINNING, title):

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from email import message_from_bytes
 from email.header import decode_header, make_header
 from email.message import Message
@@ -22,24 +23,20 @@ def read(data: bytes) -> list[Page]:
     """One message."""
     try:
         message = message_from_bytes(data)
-        if not any(message.get(name) for name in _SHOWN[:2] + _SHOWN[-1:]):
-            raise UnreadableFile("it is no e-mail although its name says so; save it again")
-        return [_page(message, 1)]
-    except UnreadableFile:
-        raise
+        if any(message.get(name) for name in _SHOWN[:2] + _SHOWN[-1:]):
+            return [_page(message, 1)]
     except Exception as error:  # damaged files raise anything
         raise UnreadableFile(f"it cannot be read ({type(error).__name__}); it may be damaged, save it again") from None
+    raise UnreadableFile("it is no e-mail although its name says so; save it again")
 
 
 def read_box(data: bytes) -> list[Page]:
     """All messages of a mailbox that can be read."""
     pages: list[Page] = []
     for source in _NEXT.split(data):
-        try:
+        with suppress(Exception):  # the others are still good
             if source.strip():
                 pages.append(_page(message_from_bytes(_QUOTED_FROM.sub(rb"\1", source)), len(pages) + 1))
-        except Exception:  # noqa: S112 - the others are still good
-            continue
     if not any(page.place.label != _UNNAMED for page in pages):
         raise UnreadableFile("it holds no messages; export the folder of the mail program again")
     return pages
@@ -62,8 +59,7 @@ def _page(message: Message, number: int) -> Page:
 
 def _header(message: Message, name: str) -> str:
     """The words of a header; also those in UTF-8, which servers let through although it is not allowed everywhere."""
-    raw = next((value for key, value in message.raw_items() if key.lower() == name.lower()), "")
-    return _decoded(raw)
+    return _decoded(next((value for key, value in message.raw_items() if key.lower() == name.lower()), ""))
 
 
 def _decoded(raw: str) -> str:
@@ -89,13 +85,9 @@ def _texts(part: Message, attached: list[str], deepest: int) -> Iterator[str]:
     elif name and not (part.get_content_disposition() == "inline" and kind.startswith("image/")):
         attached.append(_decoded(name))
     elif kind in ("text/plain", "text/html") and part.get_content_disposition() != "attachment":
-        text = _text(part)
-        if kind == "text/html":
-            try:
-                text = "\n\n".join(page.text for page in web.read(text.encode()))
-            except UnreadableFile:  # it shows only pictures
-                return
-        yield text
+        with suppress(UnreadableFile):  # it shows only pictures
+            text = _text(part)
+            yield "\n\n".join(page.text for page in web.read(text.encode())) if kind == "text/html" else text
 
 
 def _text(part: Message) -> str:

@@ -38,26 +38,20 @@ def read(data: bytes) -> list[Page]:
 
 def title(pages: list[Page]) -> str | None:
     """The first heading of level 1."""
-    for page in pages:
-        for _, level, label in _headings(page.text.split("\n")):
-            if level == 1:
-                return label
-    return None
+    headings = (heading for page in pages for heading in _headings(page.text.split("\n")))
+    return next((label for _, level, label in headings if level == 1), None)
 
 
 def _with_their_text(lines: list[str], headings: list[Heading]) -> Iterator[tuple[int, Heading]]:
     """Each section's first line and its heading; a heading above a deeper one, with nothing between, goes with it."""
     first: int | None = None
-    for index, heading in enumerate(headings):
+    for heading, (following, deeper, _) in pairwise([*headings, (len(lines), 0, "")]):
         number, level, _ = heading
         first = number if first is None else first
-        if index + 1 < len(headings):
-            following, deeper, _ = headings[index + 1]
-            own = 2 if _ATX.match(lines[number]) is None else 1
-            if deeper > level and not any(map(str.strip, lines[number + own : following])):
-                continue
-        yield first, heading
-        first = None
+        own = 1 if _ATX.match(lines[number]) else 2
+        if deeper <= level or any(map(str.strip, lines[number + own : following])):
+            yield first, heading
+            first = None
 
 
 def _headings(lines: list[str]) -> Iterator[Heading]:
@@ -73,13 +67,11 @@ def _headings(lines: list[str]) -> Iterator[Heading]:
         if mark:
             fence = mark[1]
             continue
-        atx = _ATX.match(line)
-        if atx:
+        label = ""
+        if atx := _ATX.match(line):
             level, label = len(atx[1]), _plain(_TRAILING.sub("", line[atx.end() :].rstrip()))
         elif number + 1 < len(lines) and _UNDERLINE.match(lines[number + 1]) and _stands_alone(lines, number, index):
             level, label = 1 if "=" in lines[number + 1] else 2, _plain(line)
-        else:
-            continue
         if label:
             yield number, level, label
 

@@ -6,11 +6,8 @@ from collections.abc import Iterator
 
 from app.documents.pages import Page, Place
 from app.documents.passages import AIM_WORDS, measure
-from app.documents.readers.markdown import title
 from app.documents.readers.text import clean, decode
 from app.errors import UnreadableFile
-
-__all__ = ["read", "title"]
 
 _OUTPUT_LINES = 20
 _OUTPUT_COLUMNS = 200
@@ -27,26 +24,25 @@ def read(data: bytes) -> list[Page]:
         notebook = json.loads(decode(data))
     except (ValueError, RecursionError):
         raise UnreadableFile("it is not a whole notebook; open it in Jupyter and save it again") from None
-    pages: list[Page] = []
-    first, last, texts, words = 0, 0, list[str](), 0
+    together: list[dict[int, str]] = []
+    words = 0
     for number, text in enumerate(map(_text, _cells(notebook)), 1):
-        if not text:
-            continue
         more = measure(text)
-        if texts and (words + more > AIM_WORDS or _HEADING.match(text)):
-            pages.append(_page(first, last, texts))
-            texts, words = [], 0
-        first, last = (first if texts else number), number
-        texts.append(text)
-        words += more
-    if not texts:
+        if text and (not together or words + more > AIM_WORDS or _HEADING.match(text)):
+            together.append({})
+            words = 0
+        if text:
+            together[-1][number] = text
+            words += more
+    if not together:
         raise UnreadableFile("it has no cells with text; open it in Jupyter and save it again")
-    return [*pages, _page(first, last, texts)]
+    return list(map(_page, together))
 
 
-def _page(first: int, last: int, texts: list[str]) -> Page:
+def _page(texts: dict[int, str]) -> Page:
+    first, last = min(texts), max(texts)
     label = f"cell {first}" if first == last else f"cells {first} to {last}"
-    return Page("\n\n".join(texts), Place("cell", label, first))
+    return Page("\n\n".join(texts.values()), Place("cell", label, first))
 
 
 def _cells(notebook: object) -> Iterator[dict[str, object]]:
@@ -65,9 +61,8 @@ def _text(cell: dict[str, object]) -> str:
         return mark + source if source.strip() else ""
     parts = [f"```\n{source}\n```"] if source.strip() else []
     printed = "\n".join(filter(None, map(_printed, _dicts(cell.get("outputs"))))).split("\n")
-    shown = [line if len(line) <= _OUTPUT_COLUMNS else line[:_OUTPUT_COLUMNS] + "…" for line in printed]
-    if len(shown) > _OUTPUT_LINES:
-        shown = [*shown[:_OUTPUT_LINES], "…"]
+    shown = [line if len(line) <= _OUTPUT_COLUMNS else line[:_OUTPUT_COLUMNS] + "…" for line in printed[:_OUTPUT_LINES]]
+    shown += ["…"] * (len(printed) > _OUTPUT_LINES)
     if any(shown):
         parts.append("\n".join(["Output:", "```", *shown, "```"]))
     return "\n\n".join(parts)

@@ -4,13 +4,11 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from html import escape
-from io import BytesIO
 from xml.etree.ElementTree import Element
-from zipfile import ZipFile
 
-from app.documents.pages import Page, Place
-from app.documents.readers import package, sheets, web
-from app.documents.readers.tables import Cells, Row, groups, repeated
+from app.documents.pages import Page
+from app.documents.readers import package, sheets, slides, web
+from app.documents.readers.tables import Cells, Row, repeated
 from app.errors import UnreadableFile
 
 _GONE = frozenset(
@@ -37,10 +35,7 @@ def read_text(data: bytes) -> list[Page]:
     with _opened(data, ".odt") as root:
         styles = {style.get("name"): style.get("parent-style-name") for style in root.iter("style")}
         titles = {"Title", *(name for name, parent in styles.items() if parent == "Title")}
-        html = "".join(_html(_part(root, "text"), titles))
-    if not re.search(r"\w(?![^<]*>)", html):
-        raise UnreadableFile("it holds no text; if it shows pictures of pages, they need text recognition first")
-    return web.read(f"<!DOCTYPE html><body>{html}".encode())
+        return web.made("".join(_html(_part(root, "text"), titles)))
 
 
 def read_sheets(data: bytes) -> list[Page]:
@@ -57,19 +52,14 @@ def read_sheets(data: bytes) -> list[Page]:
 def read_slides(data: bytes) -> list[Page]:
     """All slides, also the blank and the hidden ones, with the speaker's notes."""
     with _opened(data, ".odp") as root:
-        slides = _part(root, "presentation").findall("page")
-        pages = [page for number, slide in enumerate(slides, 1) for page in _slide(slide, number)]
-    if not any(page.text for page in pages):
-        raise UnreadableFile("none of its slides holds text; pictures of text need text recognition first")
-    return pages
+        return slides.pages(map(_slide, _part(root, "presentation").findall("page")))
 
 
 @contextmanager
 def _opened(data: bytes, suffix: str) -> Iterator[Element]:
     with package.opened(data, suffix) as parts:
-        with ZipFile(BytesIO(data)) as archive:
-            if _MANIFEST in archive.namelist() and b"encryption-data" in archive.read(_MANIFEST):
-                raise UnreadableFile("it is protected with a password; save it without one")
+        if _MANIFEST in parts.names and b"encryption-data" in parts.part(_MANIFEST):
+            raise UnreadableFile("it is protected with a password; save it without one")
         yield parts.tree("content.xml")
 
 
@@ -131,9 +121,8 @@ def _rows(table: Element) -> Iterator[Row]:
             times = int(cell.get("number-columns-repeated", "1"))
             if text and column <= _MAX_COLUMN:
                 cells[column] = text
-                if times > 1:
-                    copies = range(column + 1, min(column + times, _MAX_COLUMN + 1))
-                    cells |= dict.fromkeys(copies, repeated(text))
+                copies = range(column + 1, min(column + times, _MAX_COLUMN + 1))
+                cells |= dict.fromkeys(copies, repeated(text)) if copies else {}
             column += times
         times = int(row.get("number-rows-repeated", "1"))
         left -= len(cells) * times
@@ -153,27 +142,14 @@ def _stored(parent: Element) -> Iterator[Element]:
             yield from _stored(child)
 
 
-def _slide(slide: Element, number: int) -> Iterator[Page]:
-    """The slide, its shapes line by line, a centimetre each; a table of several groups has a page for each of them."""
-    place = Place("slide", f"slide {number}", number)
-    texts: list[str] = []
-    tables: list[str] = []
-    shapes = [shape for shape in slide if shape.tag not in _GONE and shape.get("class") not in _FURNITURE]
-    for shape in sorted(
-        shapes, key=lambda shape: (shape.get("class") != "title", int(_at(shape, "y")), _at(shape, "x"))
-    ):
-        lines = _lines(shape)
-        if shape.get("class") == "title" and lines:
-            texts.append("# " + " ".join(lines))
-        else:
-            texts += ["\n".join(f"- {line}" for line in lines)] if len(lines) > 1 else lines
-        for table in shape.iter("table"):
-            found = [group.text for group in groups(_rows(table))]
-            (texts if len(found) == 1 else tables).extend(found)
-    notes = [line for part in slide.iterfind("notes/frame") for line in _lines(part)]
-    texts += ["Notes: " + "\n\n".join(notes)] if notes else []
-    yield Page("\n\n".join(texts), place)
-    yield from (Page(table, place) for table in tables)
+def _slide(slide: Element) -> slides.Slide:
+    """Its shapes line by line, a centimetre each."""
+    shown = [shape for shape in slide if shape.tag not in _GONE and shape.get("class") not in _FURNITURE]
+    shapes = [
+        slides.Shape(shape.get("class") == "title", _lines(shape), list(map(_rows, shape.iter("table"))))
+        for shape in sorted(shown, key=lambda shape: (int(_at(shape, "y")), _at(shape, "x")))
+    ]
+    return shapes, [line for part in slide.iterfind("notes/frame") for line in _lines(part)]
 
 
 def _lines(parent: Element) -> list[str]:

@@ -27,18 +27,16 @@ def opened(data: bytes, suffix: str) -> Iterator["Package"]:
     if data.startswith(_OLE):
         if _ENCRYPTED in data:
             raise UnreadableFile("it is protected with a password; save it without one")
-        raise UnreadableFile(
-            f"it is in an old format of Office under a new name; open it there and save it as {suffix}"
-        )
+        old = "it is in an old format of Office under a new name"
+        raise UnreadableFile(f"{old}; open it there and save it as {suffix}")
     try:
         with ZipFile(BytesIO(data)) as archive:
             yield Package(archive)
     except (UnreadableFile, MemoryError):
         raise
     except Exception as error:  # damaged files raise anything, from zlib.error to RecursionError
-        raise UnreadableFile(
-            f"it cannot be read ({type(error).__name__}); it may be damaged, save it as {suffix} again"
-        ) from None
+        name = type(error).__name__
+        raise UnreadableFile(f"it cannot be read ({name}); it may be damaged, save it as {suffix} again") from None
 
 
 class Package:
@@ -46,7 +44,7 @@ class Package:
 
     def __init__(self, archive: ZipFile):
         self._archive = archive
-        self._names = set(archive.namelist())
+        self.names = frozenset(archive.namelist())
 
     def main(self) -> str:
         """The name of the part that all others hang on."""
@@ -60,16 +58,14 @@ class Package:
         """The parts that a part names, by the ids it has for them."""
         folder, file = posixpath.split(name)
         relations = f"{folder}/_rels/{file}.rels".lstrip("/")
-        if relations not in self._names:
+        if relations not in self.names:
             return {}
-        return {
-            item.get("Id", ""): Relation(
-                item.get("Type", "").rpartition("/")[2],
-                posixpath.normpath(posixpath.join("/", folder, item.get("Target", ""))).lstrip("/"),
-            )
-            for item in self.tree(relations)
-            if item.get("TargetMode") != "External"
-        }
+        found = {}
+        for item in self.tree(relations):
+            if item.get("TargetMode") != "External":
+                target = posixpath.normpath(posixpath.join("/", folder, item.get("Target", ""))).lstrip("/")
+                found[item.get("Id", "")] = Relation(item.get("Type", "").rpartition("/")[2], target)
+        return found
 
     def part(self, name: str) -> bytes:
         """A part as it is stored."""

@@ -4,7 +4,7 @@ import logging
 import math
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from io import BytesIO
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -77,26 +77,18 @@ def _recognize(data: bytes, texts: list[str], began: float) -> None:
                 return
             if text.strip():
                 continue
-            page = document[number]
-            try:
+            with closing(document[number]) as page, suppress(PdfiumError, scans.Failed):
                 if FPDFPage_CountObjects(page):
-                    with suppress(PdfiumError, scans.Failed):
-                        texts[number] = clean(tesseract.text(_picture(page), "--dpi", str(_DOTS))).strip()
-            finally:
-                page.close()
+                    texts[number] = clean(tesseract.text(_picture(page), "--dpi", str(_DOTS))).strip()
 
 
 def _picture(page: "PdfPage") -> bytes:
     """The page in shades of grey, as a file in the format PGM."""
     width, height = page.get_size()
     scale = min(_DOTS / 72, math.sqrt(_MAX_DOTS / (width * height)))
-    bitmap = page.render(scale=scale, grayscale=True)
-    try:
+    with closing(page.render(scale=scale, grayscale=True)) as bitmap:
         lines = bitmap.to_numpy()
-        head = f"P5 {lines.shape[1]} {lines.shape[0]} 255\n"
-        return head.encode() + bytes(lines.tobytes())
-    finally:
-        bitmap.close()
+        return f"P5 {lines.shape[1]} {lines.shape[0]} 255\n".encode() + bytes(lines.tobytes())
 
 
 def _texts(data: bytes) -> Iterator[str]:
@@ -105,10 +97,5 @@ def _texts(data: bytes) -> Iterator[str]:
 
     with PdfDocument(data) as document:
         for number in range(len(document)):
-            page = document[number]
-            text = page.get_textpage()
-            try:
+            with closing(document[number]) as page, closing(page.get_textpage()) as text:
                 yield clean(text.get_text_bounded())
-            finally:
-                text.close()
-                page.close()

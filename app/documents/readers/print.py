@@ -26,7 +26,9 @@ _SHARE = 0.4
 
 def mended(pages: list[str]) -> list[str]:
     """The pages as they were before they were set."""
-    texts = [_LIGATURE.sub(_letters, _FULL_LINE.sub("-\n", text)) for text in _without_heads(pages)]
+    texts = [
+        _LIGATURE.sub(lambda found: _LIGATURES[found[0]], _FULL_LINE.sub("-\n", text)) for text in _without_heads(pages)
+    ]
     words = Counter(_COMPOUND.findall("\n".join(texts).casefold()))
 
     def joined(match: re.Match[str]) -> str:
@@ -37,10 +39,6 @@ def mended(pages: list[str]) -> list[str]:
         return f"{'-' if keeps else ''}{second}{rest}\n"
 
     return [_BROKEN.sub(joined, text).replace("\xad", "") for text in texts]
-
-
-def _letters(match: re.Match[str]) -> str:
-    return _LIGATURES[match[0]]
 
 
 def _without_heads(pages: list[str]) -> Iterator[str]:

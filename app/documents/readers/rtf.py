@@ -33,9 +33,8 @@ def read(data: bytes) -> list[Page]:
     try:
         from striprtf.striprtf import rtf_to_text
     except ImportError:
-        raise UnreadableFile(
-            'reading it takes another package: run pip install -e ".[formats]", then escalator index --rebuild'
-        ) from None
+        remedy = 'run pip install -e ".[formats]", then escalator index --rebuild'
+        raise UnreadableFile(f"reading it takes another package: {remedy}") from None
     while found := _BINARY.search(data):
         data = data[: found.start()] + data[found.end() + int(found[1]) :]
     source = _HIGH.sub(lambda byte: b"\\'%02x" % ord(byte[0]), _PICTURE.sub(b"", data)).decode("ascii")
@@ -46,10 +45,7 @@ def read(data: bytes) -> list[Page]:
         text = rtf_to_text(source, errors="replace").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     except Exception as error:  # damaged files raise anything
         raise UnreadableFile(f"it cannot be read ({type(error).__name__}); it may be damaged, save it again") from None
-    html = "".join(_html(text))
-    if not html:
-        raise UnreadableFile("it holds no text; if it shows pictures of pages, they need text recognition first")
-    return web.read(f"<!DOCTYPE html><body>{html}".encode())
+    return web.made("".join(_html(text)))
 
 
 def _headings_marked(source: str) -> str:

@@ -48,13 +48,9 @@ class Tesseract:
 
     def _run(self, given: bytes, *arguments: str) -> str:
         try:
-            done = subprocess.run(  # noqa: S603 - found by its name, with our own arguments
-                [self._program, *arguments],
-                input=given,
-                capture_output=True,
-                check=True,
-                timeout=max(0.1, self._end - time.monotonic()),
-            )
+            left = max(0.1, self._end - time.monotonic())
+            command = [self._program, *arguments]  # found by its name, with our own arguments
+            done = subprocess.run(command, input=given, capture_output=True, check=True, timeout=left)  # noqa: S603
         except (OSError, subprocess.SubprocessError) as error:
             raise Failed(type(error).__name__) from None
         return done.stdout.decode("utf-8", "replace")
@@ -79,15 +75,11 @@ def read(data: bytes) -> list[Page]:
     if not data.startswith(_PICTURES):
         raise UnreadableFile("it is no picture although its name says so; save it as PNG")
     try:
-        texts = (
-            [clean(text).strip() for text in Tesseract(time.monotonic()).text(data).split(SEPARATOR)]
-            if program()
-            else []
-        )
+        text = Tesseract(time.monotonic()).text(data) if program() else ""
     except Failed as error:
-        raise UnreadableFile(
-            f"text recognition failed ({error}); save it as PNG, or raise ESCALATOR_READ_SECONDS"
-        ) from None
+        remedy = "save it as PNG, or raise ESCALATOR_READ_SECONDS"
+        raise UnreadableFile(f"text recognition failed ({error}); {remedy}") from None
+    texts = [clean(text).strip() for text in text.split(SEPARATOR)]
     if not any(texts):
         raise UnreadableFile(f"it is a picture, {wanting()}")
     return [Page(text, Place("page", f"page {n}", n)) for n, text in enumerate(texts, 1)]

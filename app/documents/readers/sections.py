@@ -10,6 +10,9 @@ BEGINNING = "beginning"
 """The label of what stands above the first heading."""
 
 
+NO_TEXT = "it holds no text; if it shows pictures of pages, they need text recognition first"
+
+
 class Sections:
     """Grows line by line; a heading begins a page, unless nothing but higher headings stands above it.
 

@@ -1,6 +1,7 @@
 """Slides (.pptx), one page for each, with the speaker's notes; titles and tables are written as in Markdown."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 from xml.etree.ElementTree import Element
 
 from app.documents.pages import Page, Place
@@ -15,39 +16,56 @@ _LINE = 360_000
 """Shapes whose tops are within a centimetre, in English Metric Units, stand beside each other."""
 
 
+class Shape(NamedTuple):
+    """A shape of a slide: its lines, and its tables as rows."""
+
+    is_title: bool
+    lines: list[str]
+    tables: list[Iterator[Row]]
+
+
+Slide = tuple[list[Shape], list[str]]
+"""The shapes in the order in which one reads them, and the lines of the notes."""
+
+
 def read(data: bytes) -> list[Page]:
     """All slides, also the blank and the hidden ones, so that their numbers stay right."""
     with package.opened(data, ".pptx") as parts:
         main = parts.main()
         related = parts.related(main)
         names = [related[slide.get("r:id", "")].target for slide in parts.tree(main).iterfind("sldIdLst/sldId")]
-        pages = [page for number, name in enumerate(names, 1) for page in _slide(parts, name, number)]
-    if not any(page.text for page in pages):
+        return pages(_slide(parts, name) for name in names)
+
+
+def pages(slides: Iterable[Slide]) -> list[Page]:
+    """Each slide, its title first; a table of several groups of rows has a page for each of them."""
+    found: list[Page] = []
+    for number, (shapes, notes) in enumerate(slides, 1):
+        place = Place("slide", f"slide {number}", number)
+        texts: list[str] = []
+        tables: list[str] = []
+        for is_title, lines, grids in sorted(shapes, key=lambda shape: not shape.is_title):
+            if is_title and lines:
+                texts.append("# " + " ".join(" ".join(lines).split()))
+            else:
+                texts += ["\n".join(f"- {line}" for line in lines)] if len(lines) > 1 else lines
+            for grid in grids:
+                parts = [group.text for group in groups(grid)]
+                (texts if len(parts) == 1 else tables).extend(parts)
+        texts += ["Notes: " + "\n\n".join(notes)] if notes else []
+        found += [Page("\n\n".join(texts), place), *(Page(table, place) for table in tables)]
+    if not any(page.text for page in found):
         raise UnreadableFile("none of its slides holds text; pictures of text need text recognition first")
-    return pages
+    return found
 
 
-def _slide(parts: package.Package, name: str, number: int) -> Iterator[Page]:
-    """The slide; a table of several groups of rows has a page for each of them."""
-    place = Place("slide", f"slide {number}", number)
-    texts: list[str] = []
-    tables: list[str] = []
-    root = parts.tree(name)
-    shapes = list(_shapes(root))
-    for shape in sorted(shapes, key=lambda shape: _kind(shape) not in _TITLES):
-        for table in shape.iter("tbl"):
-            found = [group.text for group in groups(_rows(table))]
-            (texts if len(found) == 1 else tables).extend(found)
-        lines = _lines(shape)
-        if _kind(shape) in _TITLES and lines:
-            texts.append("# " + " ".join(" ".join(lines).split()))
-        else:
-            texts += ["\n".join(f"- {line}" for line in lines)] if len(lines) > 1 else lines
-    if notes := parts.one(name, "notesSlide"):
-        spoken = [line for shape in _shapes(parts.tree(notes)) for line in _lines(shape)]
-        texts += ["Notes: " + "\n\n".join(spoken)] if spoken else []
-    yield Page("\n\n".join(texts), place)
-    yield from (Page(table, place) for table in tables)
+def _slide(parts: package.Package, name: str) -> Slide:
+    shapes = [
+        Shape(_kind(shape) in _TITLES, _lines(shape), list(map(_rows, shape.iter("tbl"))))
+        for shape in _shapes(parts.tree(name))
+    ]
+    notes = parts.one(name, "notesSlide")
+    return shapes, [line for shape in _shapes(parts.tree(notes)) for line in _lines(shape)] if notes else []
 
 
 def _shapes(parent: Element) -> Iterator[Element]:

@@ -5,18 +5,13 @@ import codecs
 from app.documents.pages import Page, Place
 from app.errors import UnreadableFile
 
-_BOMS = (  # the longer ones first: that of UTF-32 begins as that of UTF-16
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
+_BOMS: dict[str, tuple[bytes, ...]] = {  # the longer ones first: that of UTF-32 begins as that of UTF-16
+    "utf-32": (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE),
+    "utf-8-sig": (codecs.BOM_UTF8,),
+    "utf-16": (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE),
+}
 
-_ENCODINGS = [
-    *("cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "koi8_r"),
-    *("cp932", "euc_jp", "gb18030", "big5", "cp949"),
-]
+_ENCODINGS = "cp1252 cp1250 cp1251 cp1253 cp1254 cp1255 cp1256 cp1257 koi8_r cp932 euc_jp gb18030 big5 cp949".split()
 """What text without a mark is written in when it is not UTF-8; rarer guesses are mostly wrong ones."""
 
 _CONTROL = bytes([*range(0x09), *range(0x0E, 0x1B), *range(0x1C, 0x20), 0x7F])
@@ -47,17 +42,14 @@ def clean(text: str) -> str:
 
 def decode(data: bytes) -> str:
     """The characters that the bytes mean; raises NotText."""
-    for bom, encoding in _BOMS:
-        if data.startswith(bom):
-            try:
-                return _checked(data.decode(encoding))
-            except UnicodeDecodeError:
-                raise NotText from None
-    if b"\0" in data:
+    marked = next((encoding for encoding, bom in _BOMS.items() if data.startswith(bom)), "")
+    if not marked and b"\0" in data:
         raise NotText
     try:
-        return _checked(data.decode("utf-8"))
+        return _checked(data.decode(marked or "utf-8"))
     except UnicodeDecodeError:
+        if marked:
+            raise NotText from None
         return _checked(_guessed(data))
 
 

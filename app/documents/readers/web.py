@@ -1,10 +1,11 @@
 """HTML, one page for each section under a heading: what a browser shows before it runs anything."""
 
 import re
+from contextlib import suppress
 
 from app.documents.pages import Page
 from app.documents.readers import layout
-from app.documents.readers.sections import BEGINNING, Sections
+from app.documents.readers.sections import BEGINNING, NO_TEXT, Sections
 from app.documents.readers.text import decode
 from app.errors import UnreadableFile
 
@@ -22,6 +23,7 @@ _NO_DATA = "table:is(:has(table, h1, h2, h3, h4, h5, h6, pre), :not(:has(tr > * 
 _CHARSET = re.compile(rb"<(?:meta|\?xml)[^>]{0,500}?(?:charset|encoding)\s*=\s*[\"']?\s*([\w:.-]+)", re.IGNORECASE)
 _SINGLE_BYTES = re.compile(r"windows|cp\d|iso|latin|koi8|mac|shift|x-sjis|sjis|euc|gb|big5|ks_c|tis", re.IGNORECASE)
 _LATIN_1 = re.compile(r"iso[-_]?8859-1$|latin-?1$", re.IGNORECASE)
+_TEXT = re.compile(r">\s*[^<\s]")
 _SELF_CLOSED = re.compile(r"<(script|style|title|iframe|textarea|div|span|a|p|td|th|li)\b([^<>]*)/>", re.IGNORECASE)
 
 
@@ -50,6 +52,13 @@ def read(data: bytes) -> list[Page]:
     return pages
 
 
+def made(html: str) -> list[Page]:
+    """The same for what a reader of another format has written as the body of a page."""
+    if not _TEXT.search(html):
+        raise UnreadableFile(NO_TEXT)
+    return read(f"<!DOCTYPE html><body>{html}".encode())
+
+
 def title(pages: list[Page]) -> str | None:
     """The title of the page, else its first heading."""
     return None if pages[0].place.label == BEGINNING else pages[0].text.partition("\n")[0]
@@ -60,13 +69,9 @@ def _decoded(data: bytes) -> str:
     declared = _CHARSET.search(data[:4096])
     name = declared[1].decode("ascii", "replace") if declared else ""
     if _SINGLE_BYTES.match(name) and b"\0" not in data:
-        try:
+        with suppress(UnicodeDecodeError):
             if b"\x1b" not in data:  # with which ISO 2022 changes its alphabets
                 return data.decode("utf-8")
-        except UnicodeDecodeError:
-            pass
-        try:
+        with suppress(LookupError):
             return data.decode("cp1252" if _LATIN_1.match(name) else name, "replace")
-        except LookupError:
-            pass
     return decode(data)

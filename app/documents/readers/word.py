@@ -6,7 +6,7 @@ from xml.etree.ElementTree import Element
 
 from app.documents.pages import Page
 from app.documents.readers import package
-from app.documents.readers.sections import Sections
+from app.documents.readers.sections import NO_TEXT, Sections
 from app.documents.readers.tables import Row, repeated
 from app.documents.readers.text import clean
 from app.errors import UnreadableFile
@@ -43,7 +43,7 @@ def read(data: bytes) -> list[Page]:
             else:
                 sections.line(block.text)
     if not (pages := sections.pages()):
-        raise UnreadableFile("it holds no text; if it shows pictures of pages, they need text recognition first")
+        raise UnreadableFile(NO_TEXT)
     return pages
 
 
@@ -52,10 +52,7 @@ class _Document:
 
     def __init__(self, parts: package.Package):
         main = parts.main()
-        body = parts.tree(main).find("body")
-        if body is None:
-            raise UnreadableFile("it holds no document; save it as .docx again")
-        self.body = body
+        self.body = next(parts.tree(main).iter("body"))
         self._notes: dict[tuple[str, str], Element] = {}
         styles = parts.one(main, "styles")
         self._levels = _levels(parts.tree(styles)) if styles else {}
@@ -71,11 +68,9 @@ class _Document:
             if child.tag == "p":
                 asides: list[Element] = []
                 text = carried + self._text(child, asides)
-                settings = child.find("pPr")
-                settings = Element("pPr") if settings is None else settings
-                carried = text if settings.find("rPr/del") is not None else ""
+                carried = text if child.find("pPr/rPr/del") is not None else ""
                 if not carried and (text := clean(text).strip()):
-                    yield self._block(settings, text)
+                    yield self._block(child, text)
                 for aside in asides:
                     yield from self.blocks(aside)
             elif child.tag == "tbl":
@@ -85,16 +80,13 @@ class _Document:
         if carried and (text := clean(carried).strip()):
             yield Block(0, text, listed=False)
 
-    def _block(self, settings: Element, text: str) -> Block:
-        style, own = settings.find("pStyle"), settings.find("outlineLvl")
-        level = self._levels.get(style.get("val", ""), 0) if style is not None else 0
-        level = _level(own) if own is not None else level
-        numbering = settings.find("numPr")
-        if numbering is None or level:
+    def _block(self, paragraph: Element, text: str) -> Block:
+        own = _value(paragraph, "pPr/outlineLvl")
+        level = _level(own) if own else self._levels.get(_value(paragraph, "pPr/pStyle"), 0)
+        if level or paragraph.find("pPr/numPr") is None:
             return Block(level, text, listed=False)
-        inner = numbering.find("ilvl")
-        indent = "  " * min(int(inner.get("val", "0")), _LEVELS) if inner is not None else ""
-        return Block(0, f"{indent}- {text}", listed=True)
+        inner = int(_value(paragraph, "pPr/numPr/ilvl") or 0)
+        return Block(0, f"{'  ' * min(inner, _LEVELS)}- {text}", listed=True)
 
     def _text(self, parent: Element, asides: list[Element]) -> str:
         """What stands in a paragraph; notes and text boxes are put to the `asides`, to follow it."""
@@ -108,8 +100,8 @@ class _Document:
             elif tag == "txbxContent":
                 asides.append(child)
             elif tag in ("footnoteReference", "endnoteReference"):
-                note = self._notes.pop((tag.removesuffix("Reference"), child.get("id", "")), None)
-                asides += [] if note is None else [note]
+                if (key := (tag.removesuffix("Reference"), child.get("id", ""))) in self._notes:
+                    asides.append(self._notes.pop(key))
             elif tag == "AlternateContent":  # the same twice, for newer and older programs
                 texts += [self._text(choice, asides) for choice in child[:1]]
             elif tag not in _GONE:
@@ -122,10 +114,10 @@ class _Document:
         for number, row in enumerate([row for row in rows if row.find("trPr/del") is None], 1):
             cells, column = {}, 1
             for cell in row.findall("tc") + row.findall("sdt/sdtContent/tc"):
-                merged, span = cell.find("tcPr/vMerge"), cell.find("tcPr/gridSpan")
+                merged = cell.find("tcPr/vMerge")
                 goes_on = merged is not None and merged.get("val") != "restart"
                 cells[column] = repeated(above.get(column, "")) if goes_on else self._flat(cell)
-                column += min(int(span.get("val", "1")), 100) if span is not None else 1
+                column += min(int(_value(cell, "tcPr/gridSpan") or 1), 100)
             above = cells
             yield number, cells
 
@@ -145,16 +137,19 @@ def _levels(styles: Element) -> dict[str, int]:
         style = found.get(identity)
         if style is None or steps < 0:
             return 0
-        name, outline, base = style.find("name"), style.find("pPr/outlineLvl"), style.find("basedOn")
-        if outline is not None:
+        if outline := _value(style, "pPr/outlineLvl"):
             return _level(outline)
-        if name is not None and name.get("val", "").lower() == "title":
-            return 1
-        return level(base.get("val", ""), steps - 1) if base is not None else 0
+        return 1 if _value(style, "name").lower() == "title" else level(_value(style, "basedOn"), steps - 1)
 
     return {identity: level(identity) for identity in found}
 
 
-def _level(outline: Element) -> int:
+def _level(outline: str) -> int:
     """1 for a heading of the first level, 0 for no heading."""
-    return (int(outline.get("val", "9")) + 1) % (_LEVELS + 1)
+    return (int(outline) + 1) % (_LEVELS + 1)
+
+
+def _value(parent: Element, path: str) -> str:
+    """What a setting says, or nothing where there is none."""
+    setting = parent.find(path)
+    return "" if setting is None else setting.get("val", "")

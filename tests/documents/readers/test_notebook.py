@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.documents.pages import Place
-from app.documents.readers import notebook
+from app.documents.readers import SUFFIXES, notebook
 from app.errors import UnreadableFile
 
 FILES = Path(__file__).with_name("files")
@@ -35,7 +35,7 @@ def test_a_notebook_that_jupyter_ran_is_read_by_cells_under_headings(name: str) 
     assert "ZeroDivisionError: division by zero" in second.text
     assert "\x1b" not in second.text
     assert "<IPython.core.display" not in second.text
-    assert notebook.title([first, second]) == "Tide tables"
+    assert SUFFIXES[".ipynb"].title([first, second]) == "Tide tables"
 
 
 def test_a_long_cell_is_a_page_by_itself_and_empty_cells_count() -> None:

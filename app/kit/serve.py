@@ -1,0 +1,75 @@
+"""Offers a kit on the room's network: its files and nothing else, to be read and not written."""
+
+import asyncio
+import html
+import time
+from collections.abc import Callable
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import psutil
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, HTMLResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.kit.bundle import Kit
+from app.kit.carry import mb
+from app.kit.scripts import text
+
+TELL_SECONDS = 5.0
+
+CODE = (
+    "import runpy,urllib.request as u;open('use.pyz','wb').write(u.build_opener(u.ProxyHandler({{}}))"
+    ".open('http://{host}/use.pyz').read());runpy.run_path('use.pyz',run_name='__main__')"
+)
+
+
+class Counter:
+    """Counts the bytes that each machine has got, and tells them from time to time."""
+
+    def __init__(self, app: ASGIApp, tell: Callable[[str], Any]):
+        self._app, self._tell = app, tell
+        self.bytes: dict[str, int] = {}
+        self._told = 0.0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def counted(message: Message) -> None:
+            await send(message)
+            host = (scope.get("client") or ["?"])[0]
+            self.bytes[host] = self.bytes.get(host, 0) + len(message.get("body", b""))
+            if time.monotonic() - self._told > TELL_SECONDS:
+                self._told = time.monotonic()
+                self._tell(", ".join(f"{host}: {mb(got)}" for host, got in self.bytes.items()))
+
+        await self._app(scope, receive, counted if scope["type"] == "http" else send)
+
+
+def application(folder: Path) -> tuple[Starlette, str]:
+    """The server of a kit and the SHA-256 of its kit.json; paths are looked up in that, never in the folder."""
+    kit = Kit(str(folder))
+    page = Template(text("page.html"))
+    files = {path: folder / path for path in (*kit.files, "kit.json")}
+
+    async def index(request: Request) -> Response:
+        host = html.escape(request.headers.get("host", ""), quote=True)
+        return HTMLResponse(page.substitute(code=CODE.format(host=host), host=host, sum=kit.sum))
+
+    async def file(request: Request) -> Response:
+        path = files.get(request.path_params["path"])
+        if path is None or not await asyncio.to_thread(path.is_file):
+            raise HTTPException(404)
+        return FileResponse(path)
+
+    return Starlette(routes=[Route("/", index), Route("/{path:path}", file)]), kit.sum
+
+
+def addresses(host: str, port: int) -> list[str]:
+    """Where the server can be reached when it listens at `host`."""
+    hosts = [host]
+    if host == "0.0.0.0":  # noqa: S104
+        hosts = [each.address for card in psutil.net_if_addrs().values() for each in card if each.family == 2]
+    return [f"http://{host}:{port}" for host in hosts]

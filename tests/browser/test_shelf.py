@@ -1,0 +1,71 @@
+"""The panel of models in a real browser, from quotes without a model to the pair that was got."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.browser.test_browser import ask, browser, fits, sink, tab
+from tests.support.chat import App, running
+from tests.support.scripted import Script, make
+from tests.support.store import Offered, Store
+
+pytestmark = pytest.mark.browser
+
+__all__ = ["browser", "sink"]  # fixtures
+
+MODELS = (
+    Script(alias="qwen2.5-0.5b", say="I do not know.", size_mb=None),
+    Script(alias="qwen2.5-1.5b", say="The ferry leaves at 9:30 [1].", weight_mb=48, size_mb=None),
+)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    made = make(tmp_path / "made", *MODELS)
+    shop = Store([Offered(it.full_id, it.alias, made / "Microsoft" / it.full_id.replace(":", "-")) for it in MODELS])
+    yield shop
+    shop.close()
+
+
+@pytest.fixture
+def app(store: Store, tmp_path: Path) -> Iterator[App]:
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    (corpus / "ferry.md").write_text("# The ferry\n\nThe ferry leaves at 9:30 from the old harbour.\n", "utf-8")
+    cache = {"ESCALATOR_MODEL_CACHE": str(tmp_path / "cache")}
+    with running(tmp_path, corpus, **store.environment(tmp_path), **cache) as running_app:
+        yield running_app
+
+
+@pytest.mark.parametrize(("width", "theme"), [(390, "dark"), (1200, "light")])
+def test_from_quotes_to_a_pair_that_answers(app: App, store: Store, browser: Browser, width: int, theme: str) -> None:
+    with tab(browser, app, width=width, height=844, theme=theme) as page:
+        ask(page, "When does the ferry leave?")
+        page.get_by_role("button", name="Choose models for this machine").click()
+        pairs = page.get_by_label("Pairs of models", exact=True)
+        expect(pairs).to_contain_text("qwen2.5-0.5b, then qwen2.5-1.5b", timeout=30_000)
+        fits(page, f"{width}-{theme}-models")
+        page.get_by_role("button", name="Ask the catalogue online").click()
+        page.get_by_text("All models of the catalogue").click(timeout=30_000)
+        expect(page.get_by_text("qwen2.5-1.5b-instruct-generic-cpu:1")).to_be_visible()
+
+        store.pace = 0.05
+        pairs.get_by_role("button", name="Get").first.click()
+        bar = page.get_by_role("progressbar", name="The download")
+        expect(page.get_by_text("qwen2.5-1.5b: ")).to_be_visible(timeout=30_000)
+        expect(bar).to_be_visible()
+        fits(page, f"{width}-{theme}-models-coming")
+        store.pace = 0.0
+        expect(page.get_by_text("qwen2.5-0.5b answers, and qwen2.5-1.5b when it must.")).to_be_visible(timeout=60_000)
+        expect(bar).to_have_count(0, timeout=60_000)
+        expect(pairs).to_contain_text("on this disk")
+        fits(page, f"{width}-{theme}-models-here")
+
+        if width < 500:
+            page.get_by_role("button", name="Close").click()
+        ask(page, "When does the ferry leave?")
+        expect(page.locator(".ai-message").filter(has_text="The ferry leaves at 9:30 [1].")).to_be_visible(
+            timeout=30_000
+        )

@@ -1,0 +1,424 @@
+"""Models come from the public catalogue and its store, which stand on loopback here, by the SDK's own ways."""
+
+import asyncio
+import os
+import random
+import struct
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import aclosing, suppress
+from functools import partial
+from pathlib import Path
+
+import psutil
+import pytest
+
+from app.errors import CatalogueBlocked, DamagedModel, DiskFull, DownloadFailed, UnknownModel
+from app.models import catalogue, chat, downloads, sums
+from app.models.catalogue import Known
+from app.models.chat import Delta
+from app.models.downloads import Downloads, Fetched
+from app.settings import ROOT
+from tests.support.runtime import opened, settings_for
+from tests.support.scripted import Script, make
+from tests.support.store import PIECE, Offered, Store
+from tests.support.waiting import until
+
+FERRY = Script(alias="ferry", say="The ferry leaves at 9:30 [1].", weight_mb=48, size_mb=None)
+BIG = Script(alias="big", say="A big model answers [1].", weight_mb=128, size_mb=None)
+TINY = Script(alias="tiny", say="A tiny model answers [1].", size_mb=None)
+OF_FERRY = "ferry-instruct-generic-cpu:1"
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The files of the models, as they lie in the store."""
+    cache = make(tmp_path_factory.mktemp("store"), FERRY, TINY, BIG)
+    return {one.alias: cache / "Microsoft" / one.full_id.replace(":", "-") for one in (FERRY, TINY, BIG)}
+
+
+@pytest.fixture
+def store(made: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    shop = Store([Offered(one.full_id, one.alias, made[one.alias]) for one in (FERRY, TINY)])
+    for name, value in shop.environment(tmp_path).items():
+        monkeypatch.setenv(name, value)
+    yield shop
+    shop.close()
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def getting(cache: Path) -> Downloads:
+    return Downloads(settings_for(cache))
+
+
+async def fetched(getting: Downloads, name: str, enough: Callable[[Fetched], bool] = lambda _: False) -> list[Fetched]:
+    """The reports of a download, to its end or until it is enough."""
+    reports = []
+    async with aclosing(getting.fetch(name)) as reporting:
+        async for report in reporting:
+            reports.append(report)
+            if enough(report):
+                break
+    return reports
+
+
+def folder_of(cache: Path, alias: str = "ferry") -> Path:
+    return cache / "Microsoft" / f"{alias}-instruct-generic-cpu-1" / "v1"
+
+
+async def known_in(cache: Path) -> dict[str, Known]:
+    return await asyncio.to_thread(catalogue.known, cache)
+
+
+async def damaged_in(cache: Path) -> list[str]:
+    return await asyncio.to_thread(sums.checked, folder_of(cache))
+
+
+def whole(cache: Path, made: dict[str, Path], alias: str = "ferry") -> bool:
+    """Whether the model lies there as it lies in the store."""
+    files = {path.name: path.read_bytes() for path in made[alias].iterdir() if path.name != "inference_model.json"}
+    return all((folder_of(cache, alias) / name).read_bytes() == data for name, data in files.items())
+
+
+async def test_the_catalogue_is_asked_and_saved(store: Store, getting: Downloads, cache: Path) -> None:
+    known = await getting.look()
+    assert known == await known_in(cache)
+    assert known[OF_FERRY] == Known("ferry", 50, here=False, device="CPU", licence="MIT")
+    assert known["tiny-instruct-generic-cpu:1"].licence == "MIT"
+
+
+async def test_a_look_keeps_what_is_here_and_not_offered_any_more(
+    store: Store, getting: Downloads, cache: Path
+) -> None:
+    make(cache, Script(alias="retired", say="Still here."))
+    make(cache, Script(alias="removed", say="Not here."))
+    (cache / "Microsoft" / "removed-instruct-generic-cpu-1" / "inference_model.json").unlink()
+    known = await getting.look()
+    assert {one.alias for one in known.values()} == {"ferry", "tiny", "retired"}
+    store.offered.pop()
+    assert {one.alias for one in (await getting.look()).values()} == {"ferry", "retired"}
+
+
+async def answer(cache: Path, alias: str) -> str:
+    """What the model says, through the runtime."""
+    async with opened(settings_for(cache)) as foundry:
+        model = await foundry.ready(alias)
+        asked = [{"role": "user", "content": "When does the ferry leave?"}]
+        events = [event async for event in chat.answer(foundry, model, asked, max_tokens=100)]
+        return "".join(event.text for event in events if isinstance(event, Delta))
+
+
+async def test_a_download_tells_how_far_it_is_and_the_model_then_answers(
+    store: Store, getting: Downloads, cache: Path, made: dict[str, Path]
+) -> None:
+    store.pace = 0.08
+    reports = await fetched(getting, "ferry")
+    done = [report.done_mb for report in reports]
+    assert done == sorted(done)
+    assert len({mb for mb in done if 0 < mb < 50}) > 5
+    assert (reports[-1].id, reports[-1].done_mb, reports[-1].seconds_left) == (OF_FERRY, reports[-1].total_mb, 0.0)
+    speeds = [report.mb_per_s for report in reports if report.mb_per_s]
+    assert speeds
+    assert max(speeds) < 2 * 8 * PIECE / 1e6 / store.pace
+    assert any(report.seconds_left for report in reports)
+    assert whole(cache, made)
+    assert await answer(cache, "ferry") == FERRY.say
+
+
+async def test_a_runtime_that_runs_is_replaced_by_one_that_knows_what_has_been_downloaded(
+    store: Store, getting: Downloads, cache: Path
+) -> None:
+    make(cache, Script(alias="first", say="The first one [1]."))
+    async with opened(settings_for(cache)) as foundry, opened(settings_for(cache)) as other:
+        before = await foundry.ready("first")
+        await other.find()
+        await fetched(getting, "tiny")
+        async with foundry.slot(before):
+            refreshing = asyncio.create_task(foundry.refresh())
+            await asyncio.sleep(0.1)
+            assert not refreshing.done(), "an answer is being written"
+            assert await foundry.ready("first") == before
+        await refreshing
+        assert (await foundry.ready("tiny")).service != before.service
+        assert (await other.find()) == before.service, "who did not ask for it goes on with the one that runs"
+
+
+def parts_kept(cache: Path, alias: str) -> set[str]:
+    """The parts of the large file that the SDK's note says are here, as they are asked for."""
+    try:
+        note = (folder_of(cache, alias) / "model.onnx.dlstate").read_bytes()
+    except FileNotFoundError:
+        return set()
+    size, part, parts, start = struct.unpack_from("<qiii", note, 5)
+    bits = int.from_bytes(note[45:], "little") << start | (1 << start) - 1
+    return {f"bytes={n * part}-{min((n + 1) * part, size) - 1}" for n in range(parts) if bits >> n & 1}
+
+
+def parts_asked(store: Store) -> list[str]:
+    return [line.rsplit(" ", 1)[1] for line in store.asked if "GET" in line and "model.onnx " in line]
+
+
+def fetcher() -> psutil.Process:
+    (found,) = [one for one in psutil.Process().children() if "app.models.fetcher" in one.cmdline()]
+    return found
+
+
+@pytest.mark.parametrize(("way", "alias"), [("closed", "ferry"), ("unplugged", "big"), ("killed", "big")])
+async def test_an_interrupted_download_goes_on_and_fetches_no_finished_part_again(
+    way: str,
+    alias: str,
+    store: Store,
+    getting: Downloads,
+    cache: Path,
+    made: dict[str, Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(downloads, "STALL_SECONDS", 4)
+    store.offered.append(Offered(BIG.full_id, "big", made["big"]))
+    store.pace = 0.02
+    size = sum(path.stat().st_size for path in made[alias].iterdir()) / 1e6
+    points = sorted(random.Random(way).uniform(0, size * 0.9) for _ in range(5))
+    kept: set[str] = set()
+    for point in points:
+        with suppress(DownloadFailed):
+            async with aclosing(getting.fetch(alias)) as reporting:
+                async for report in reporting:
+                    if report.done_mb < point:
+                        continue
+                    if way == "closed":
+                        break
+                    if way == "killed":
+                        fetcher().kill()
+                    store.unplugged = way == "unplugged"
+        store.unplugged = False
+        assert not kept & set(parts_asked(store))
+        store.asked.clear()
+        now = parts_kept(cache, alias)
+        assert kept <= now
+        kept = now
+    reports = await fetched(getting, alias)
+    assert len(kept) >= 8  # the SDK takes note of every eighth, and of each if it is told to end
+    assert not kept & set(parts_asked(store))
+    assert reports[0].done_mb >= len(kept) * 2
+    assert whole(cache, made, alias)
+    assert await answer(cache, alias) == (FERRY.say if alias == "ferry" else BIG.say)
+
+
+async def test_a_broken_connection_is_taken_up_again_unnoticed(
+    store: Store, getting: Downloads, cache: Path, made: dict[str, Path]
+) -> None:
+    breaks = sorted(random.Random(1).randrange(50_000_000) for _ in range(5))
+
+    def cut(sent: int) -> bool:
+        return bool(breaks) and sent > breaks[0] and bool(breaks.pop(0) + 1)
+
+    store.cut = cut
+    assert (await fetched(getting, "ferry"))[-1].seconds_left == 0.0
+    assert not breaks
+    assert whole(cache, made)
+
+
+async def test_two_who_want_the_same_model_fetch_it_once_and_both_see_it_arrive(
+    store: Store, getting: Downloads, cache: Path
+) -> None:
+    store.pace = 0.03
+    await getting.look()
+    both = await asyncio.gather(fetched(getting, "ferry"), fetched(Downloads(settings_for(cache)), "ferry"))
+    for reports in both:
+        assert len({report.done_mb for report in reports if 0 < report.done_mb < 50}) > 3
+        assert reports[-1].done_mb == reports[-1].total_mb
+    assert len(parts_asked(store)) == len(set(parts_asked(store)))
+
+
+async def test_a_network_that_stalls_is_noticed_and_what_has_arrived_is_kept(
+    store: Store, getting: Downloads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await getting.look()
+    monkeypatch.setattr(downloads, "STALL_SECONDS", 3)
+    store.stalled = True
+    with pytest.raises(DownloadFailed, match=r"Nothing of ferry has arrived for 3 seconds.* what has arrived is kept"):
+        await fetched(getting, "ferry")
+    store.stalled = False
+    assert (await fetched(getting, "ferry"))[-1].seconds_left == 0.0
+
+
+@pytest.mark.parametrize("spoil", [lambda data: bytes(len(data)), lambda data: data[:-70_000]], ids=["wrong", "short"])
+async def test_a_model_that_arrives_damaged_is_named_and_fetched_anew(
+    spoil: Callable[[bytes], bytes], store: Store, getting: Downloads, cache: Path, made: dict[str, Path]
+) -> None:
+    store.spoil = lambda name, data: spoil(data) if name.endswith("model.onnx") else data
+    with pytest.raises(
+        DamagedModel, match=r"ferry has arrived and cannot be loaded.*It was removed: download it again"
+    ):
+        await fetched(getting, "ferry")
+    assert not (await known_in(cache))[OF_FERRY].here
+    store.spoil = lambda name, data: data
+    await fetched(getting, "ferry")
+    assert whole(cache, made)
+
+
+async def test_what_is_damaged_later_is_named_and_fetched_alone(
+    store: Store, getting: Downloads, cache: Path, made: dict[str, Path]
+) -> None:
+    await fetched(getting, "ferry")
+    assert await damaged_in(cache) == []
+    damaged = folder_of(cache) / "tokenizer.json"
+    data = bytearray(damaged.read_bytes())
+    data[100] ^= 1
+    damaged.write_bytes(data)
+    (folder_of(cache) / "tokenizer_config.json").unlink()
+    assert await damaged_in(cache) == ["tokenizer.json", "tokenizer_config.json"]
+    store.sent = 0
+    await fetched(getting, "ferry")
+    assert 0 < store.sent < 20_000
+    assert whole(cache, made)
+    assert await damaged_in(cache) == []
+
+
+async def test_a_disk_that_is_too_small_is_told_before_anything_is_fetched(
+    store: Store, getting: Downloads, cache: Path
+) -> None:
+    store.offered[0].size = 900 * 10**12
+    with pytest.raises(
+        DiskFull, match=r"ferry needs 900000\.5 GB more on the disk of .*cache, where [\d.]+ GB are free"
+    ):
+        await fetched(getting, "ferry")
+    assert not store.sent
+
+
+def test_a_disk_that_gets_full_on_the_way_is_told(store: Store, cache: Path, tmp_path: Path) -> None:
+    store.offered[0].size = 1_000_000
+    cache.mkdir()
+    program = tmp_path / "program.py"
+    program.write_text(FILL, encoding="utf-8")
+    mounted = f'mount -t tmpfs -o size=16m none "{cache}" && exec "$0" "$@"'
+    line = ["unshare", "-rm", "sh", "-c", mounted, sys.executable, str(program), str(cache)]
+    try:
+        possible = subprocess.run([*line[:5], "true"], capture_output=True, timeout=20).returncode == 0
+    except OSError:
+        possible = False
+    if not possible:
+        pytest.skip("this system lets nobody mount a small disk")
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    ended = subprocess.run(line, capture_output=True, encoding="utf-8", timeout=60, env=environment)
+    assert ended.stdout.startswith("DiskFull: ferry needs 0.5 GB more on the disk of "), ended.stderr
+    assert "0.0 GB are free. Make room there" in ended.stdout
+
+
+FILL = """
+import asyncio, sys
+from contextlib import aclosing, suppress
+from functools import partial
+import app.settings
+from app.errors import DiskFull
+from app.models import downloads
+
+async def main():
+    downloads.ROOM_MB = 0
+    try:
+        getting = downloads.Downloads(app.settings.load(model_cache=sys.argv[1]))
+        async with aclosing(getting.fetch("ferry")) as reports:
+            async for report in reports:
+                downloads.ROOM_MB = 500
+    except DiskFull as error:
+        print(f"DiskFull: {error}")
+
+asyncio.run(main())
+"""
+
+
+BLOCKED = (
+    "The public catalogue of models cannot be reached: {}. A company's network may not let it through: try another"
+)
+
+
+@pytest.mark.parametrize(
+    ("trouble", "why"),
+    [
+        ("nothing listens", "no connection comes about"),
+        ("the proxy forbids it", "no connection comes about"),
+        ("HTTP 403", "it answers with HTTP 403"),
+        ("HTTP 503", "it answers with HTTP 503"),
+        ("unknown certificate", "what answers has no certificate that this machine trusts"),
+        ("no such address", "its address is not known here, as without a network"),
+        ("an empty list", "it names no model for this machine"),
+    ],
+)
+async def test_a_catalogue_that_cannot_be_asked_is_named_with_ways_on(
+    trouble: str, why: str, store: Store, getting: Downloads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    match trouble:
+        case "nothing listens":
+            store.unplugged = True
+        case "the proxy forbids it":
+            store.refuses = 403
+        case "unknown certificate":
+            monkeypatch.delenv("SSL_CERT_FILE")
+        case "no such address":
+            monkeypatch.setenv("HTTPS_PROXY", "http://proxy.invalid:8080")
+        case "an empty list":
+            store.offered.clear()
+        case _:
+            store.fails = int(trouble.removeprefix("HTTP "))
+    for asking in (getting.look, partial(fetched, getting, "ferry")):
+        with pytest.raises(CatalogueBlocked) as told:
+            await asking()
+        assert str(told.value).startswith(BLOCKED.format(why))
+        assert "trainer's kit" in str(told.value)
+        assert "HTTPS_PROXY" in str(told.value)
+
+
+async def test_a_store_that_is_blocked_is_named_too(store: Store, getting: Downloads) -> None:
+    await getting.look()
+    store.refuses = 403
+    with pytest.raises(CatalogueBlocked, match="no connection comes about"):
+        await fetched(getting, "ferry")
+
+
+async def test_a_look_that_fails_keeps_the_saved_catalogue(store: Store, getting: Downloads, cache: Path) -> None:
+    known = await getting.look()
+    store.fails = 403
+    with pytest.raises(CatalogueBlocked):
+        await getting.look()
+    assert (await known_in(cache)) == known
+
+
+async def test_an_unknown_model_is_answered_with_near_names(store: Store, getting: Downloads) -> None:
+    with pytest.raises(UnknownModel, match=r"names no model ferri for this machine. Did you mean ferry\?"):
+        await fetched(getting, "ferri")
+    with pytest.raises(UnknownModel, match=r"It names ferry, ferry-instruct-generic-cpu:1, tiny"):
+        await fetched(getting, "gpt-5")
+
+
+async def test_a_model_that_is_here_needs_no_network(store: Store, getting: Downloads) -> None:
+    await fetched(getting, "tiny")
+    store.unplugged = True
+    assert (await fetched(getting, "tiny"))[-1].done_mb > 0
+
+
+def test_the_fetcher_ends_with_who_started_it(store: Store, cache: Path) -> None:
+    store.pace = 0.5
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    with subprocess.Popen([sys.executable, "-c", START, str(cache)], env=environment) as starter:
+        assert until(lambda: store.sent > 0, 20)
+        children = psutil.Process(starter.pid).children()
+        assert children
+        starter.kill()
+    _, alive = psutil.wait_procs(children, 6)
+    assert not alive
+
+
+START = """
+import asyncio, sys
+from pathlib import Path
+from app.models.downloads import Downloads
+from tests.models.test_downloads import fetched, settings_for
+
+asyncio.run(fetched(Downloads(settings_for(Path(sys.argv[1]))), "ferry"))
+"""
