@@ -86,6 +86,8 @@ class Course:
                 await self._generate(await self.assistant.found(search, heard), heard)
         except ModelError as error:
             self.failure = error
+        if self.kept is not None and not self.turn.history and (instead := self.assistant.models.standing_in):
+            self.notices.append(instead)
         if self.kept is not None and not retrieved.evidence:
             self.notices.append(UNAIDED)
         elif self.kept is None and self.aim.reworks:
@@ -150,8 +152,8 @@ class Course:
         pair = self.assistant.models.pair
         if pair.alone:
             raise NoModel(
-                f"The large model was not asked: SLM_ALIAS and LLM_ALIAS both name {pair.large}. Set LLM_ALIAS to "
-                "a larger model."
+                f"The large model was not asked: {pair.large} is the small one, too. Choose a pair under Models, or set "
+                "LLM_ALIAS to a larger model."
             )
         assert decision.code is not None
         polish = decision.code == "routed" and self.turn.mode == "refine" and len(draft.text) >= POLISHED

@@ -1,6 +1,7 @@
 """The models that can be had on this machine, and those on their way to its disk; one for all conversations."""
 
 import asyncio
+import logging
 from collections.abc import Coroutine, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import replace
@@ -14,6 +15,8 @@ from app.models.foundry import Foundry
 from app.models.machine import Machine, machine
 from app.models.pair import Pair
 from app.models.warmup import warm_up
+
+log = logging.getLogger(__name__)
 
 
 class Shelf:
@@ -71,6 +74,9 @@ class Shelf:
             await work
         except ModelError as error:
             self.said = str(error)
+        except OSError as error:
+            log.exception("fetching a model failed")
+            self.said = f"That did not work ({error}). Look after the disk, and try again: what has arrived is kept."
         finally:
             self.coming = None
 

@@ -171,6 +171,26 @@ async def test_reasoning_is_an_event_of_its_own_and_no_part_of_the_answer(
     )
 
 
+async def test_the_first_answer_of_a_conversation_says_which_models_stand_in_for_those_that_are_not_there(
+    model_cache: Callable[..., Path], corpus: Path
+) -> None:
+    pair = (
+        Script(alias="pebble", say="At 9:30 [1].", size_mb=800),
+        Script(alias="rock", say=LONG, size_mb=1700),
+    )
+    assistant = Assistant(settings_for(model_cache(*pair), corpus))
+
+    first = await asked(assistant, "When does the ferry leave?")
+    second = await asked(assistant, "And the ferry?", history=(Exchange("When does the ferry leave?", first.text),))
+    await assistant.close()
+
+    assert first.attempt is not None
+    assert first.attempt.model == "pebble"
+    [notice] = first.notices
+    assert notice.startswith("Not downloaded: phi-4-mini, gpt-oss-20b. So ")
+    assert second.notices == ()
+
+
 async def test_without_a_large_model_the_draft_stands_with_a_sentence(
     model_cache: Callable[..., Path], corpus: Path
 ) -> None:
