@@ -150,7 +150,8 @@ def about(wheel: Path) -> dict[str, Any]:
 
 
 def _run(command: list[str], given: str = "") -> "subprocess.CompletedProcess[str]":
-    environment = {**os.environ, "MACOSX_DEPLOYMENT_TARGET": MACOS}
+    # A company's network may open what is encrypted, with a certificate that only the system knows.
+    environment = {**os.environ, "MACOSX_DEPLOYMENT_TARGET": MACOS, "UV_SYSTEM_CERTS": "true"}
     return subprocess.run(  # noqa: S603
         command, input=given, env=environment, capture_output=True, check=False, encoding="utf-8", errors="replace"
     )
