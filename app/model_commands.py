@@ -84,7 +84,7 @@ def _lines(result: dict[str, Any]) -> Iterator[str]:
         for alias, size, here, speed in zip(*sides, strict=True):
             fast = f", about {speed:.0f} tokens/s on the processor" if speed else ""
             yield f"      {alias}: {gigabytes(size)}{', downloaded' if here else ''}{fast}"
-    yield f"\nIn use: {' and '.join(result['pair'].values())}. {result['standing_in'] or ''}\n"
+    yield f"\nChosen: {' and '.join(result['pair'].values())}. {result['standing_in'] or ''}\n"
     for it in result["models"]:
         state = "loaded" if it["loaded"] else "downloaded" if it["here"] else "not downloaded"
         size = gigabytes(it["size_mb"]) if it["size_mb"] else "size unknown"

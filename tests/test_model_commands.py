@@ -76,7 +76,7 @@ def test_a_laptop_is_shown_its_pairs_with_sizes_and_speed(cache: Path) -> None:
     assert "* tiny, together. Both are loaded beside each other, which needs " in said
     assert "qwen2.5-0.5b: 0.8 GB, downloaded, about 3" in said
     assert "  large, no. gpt-oss-20b needs 15.6 GB of memory, more than this machine has left" in said
-    assert "\nIn use: qwen2.5-0.5b and qwen2.5-0.5b. Not downloaded: phi-4-mini, gpt-oss-20b. So " in said
+    assert "\nChosen: qwen2.5-0.5b and qwen2.5-0.5b. Not downloaded: phi-4-mini, gpt-oss-20b. So " in said
     assert "qwen2.5-0.5b · CPU · 0.8 GB · downloaded · licence unknown · qwen2.5-0.5b-instruct-generic-cpu:1" in said
 
 
