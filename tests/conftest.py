@@ -12,7 +12,8 @@ from hypothesis import settings
 
 from app.models.foundry import Foundry
 from tests.support import scripted
-from tests.support.runtime import LARGE, SMALL, held, opened, settings_for
+from tests.support.corpora import FERRY
+from tests.support.runtime import LARGE, SMALL, held, opened, settings_for, state_of
 from tests.support.scripted import Script
 
 PREFIXES = ("FOUNDRY_", "ESCALATOR_", "OPENAI_", "SLM_", "LLM_", "RETRY_", "COMPARE_", "BENCH_", "CHAINLIT_")
@@ -123,3 +124,23 @@ def unused_port() -> int:
     """A port of loopback on which nobody listens."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    """A folder with the timetable of a ferry."""
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    (folder / "ferry.md").write_text(FERRY, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def use(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
+    """Sets the environment to a model cache."""
+
+    def use_cache(cache: Path) -> None:
+        monkeypatch.setenv("ESCALATOR_MODEL_CACHE", str(cache))
+        monkeypatch.setenv("ESCALATOR_STATE_DIR", str(state_of(cache)))
+
+    return use_cache

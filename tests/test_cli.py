@@ -10,49 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
 
 from app import settings
-from app.cli import cli
 from app.settings import ROOT
 from tests.support.chat import served
-from tests.support.runtime import state_of
+from tests.support.corpora import FERRY
 from tests.support.scripted import Script
 from tests.support.servers import Fault, FaultProxy
+from tests.support.terminal import escalator
 
-FERRY = "# The ferry\n\nThe ferry leaves at 9:30 from the old harbour. Tickets are sold on board.\n"
 LONG = "The ferry waits for the tide before it leaves, and the tide turns late. " * 4
 
 METRICS = {
     "retrieve_ms", "prompt_ms", "sent_ms", "first_token_ms", "total_ms",
     "prompt_tokens", "completion_tokens", "tokens_per_s",
 }  # fmt: skip
-
-
-@pytest.fixture
-def corpus(tmp_path: Path) -> Path:
-    folder = tmp_path / "corpus"
-    folder.mkdir()
-    (folder / "ferry.md").write_text(FERRY, encoding="utf-8")
-    return folder
-
-
-@pytest.fixture
-def use(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
-    """Sets the environment to a model cache."""
-
-    def use_cache(cache: Path) -> None:
-        monkeypatch.setenv("ESCALATOR_MODEL_CACHE", str(cache))
-        monkeypatch.setenv("ESCALATOR_STATE_DIR", str(state_of(cache)))
-
-    return use_cache
-
-
-def escalator(*arguments: object) -> Result:
-    result = CliRunner().invoke(cli, [str(argument) for argument in arguments])
-    assert "Traceback" not in result.output
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-    return result
 
 
 def process(cwd: Path, *arguments: object, **variables: str) -> "subprocess.CompletedProcess[bytes]":

@@ -6,9 +6,7 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from app.cli import cli
 from app.errors import ModelError
 from app.models import catalogue
 from app.models.catalogue import Known
@@ -18,6 +16,7 @@ from app.settings import Settings
 from tests.support import scripted
 from tests.support.runtime import state_of
 from tests.support.scripted import Script
+from tests.support.terminal import escalator
 
 TINY = Script(alias="qwen2.5-0.5b", say="Tiny.", size_mb=780)
 SMALLER = Script(alias="qwen2.5-1.5b", say="Smaller.", size_mb=1_740)
@@ -60,12 +59,6 @@ def fetched(cache: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr("app.model_commands.Downloads", Downloads)
     return names
-
-
-def escalator(*arguments: str) -> Result:
-    result = CliRunner().invoke(cli, arguments)
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-    return result
 
 
 def test_a_laptop_is_shown_its_pairs_with_sizes_and_speed(cache: Path) -> None:

@@ -152,8 +152,8 @@ class Course:
         pair = self.assistant.models.pair
         if pair.alone:
             raise NoModel(
-                f"The large model was not asked: {pair.large} is the small one, too. Choose a pair under Models, or set "
-                "LLM_ALIAS to a larger model."
+                f"The large model was not asked: {pair.large} is the small one, too. Choose a pair under Models, or "
+                "set LLM_ALIAS to a larger model."
             )
         assert decision.code is not None
         polish = decision.code == "routed" and self.turn.mode == "refine" and len(draft.text) >= POLISHED

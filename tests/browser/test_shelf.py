@@ -8,25 +8,17 @@ from playwright.sync_api import Browser, expect
 
 from tests.browser.test_browser import ask, browser, fits, sink, tab
 from tests.support.chat import App, running
-from tests.support.scripted import Script, make
-from tests.support.store import Offered, Store
+from tests.support.store import TINY, Store, offering
 
 pytestmark = pytest.mark.browser
 
 __all__ = ["browser", "sink"]  # fixtures
 
-MODELS = (
-    Script(alias="qwen2.5-0.5b", say="I do not know.", size_mb=None),
-    Script(alias="qwen2.5-1.5b", say="The ferry leaves at 9:30 [1].", weight_mb=48, size_mb=None),
-)
-
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    made = make(tmp_path / "made", *MODELS)
-    shop = Store([Offered(it.full_id, it.alias, made / "Microsoft" / it.full_id.replace(":", "-")) for it in MODELS])
-    yield shop
-    shop.close()
+    with offering(tmp_path, *TINY) as shop:
+        yield shop
 
 
 @pytest.fixture

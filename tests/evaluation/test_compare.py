@@ -7,41 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from app.cli import cli
 from app.evaluation.compare import compare
 from app.models.flight import silent
-from tests.support.runtime import LARGE, SMALL, settings_for, state_of
+from tests.support.runtime import LARGE, SMALL, settings_for
 from tests.support.scripted import Script
 from tests.support.servers import Fault, FaultProxy
-
-FERRY = "# The ferry\n\nThe ferry leaves at 9:30 from the old harbour. Tickets are sold on board.\n"
-
-
-@pytest.fixture
-def corpus(tmp_path: Path) -> Path:
-    folder = tmp_path / "corpus"
-    folder.mkdir()
-    (folder / "ferry.md").write_text(FERRY, encoding="utf-8")
-    return folder
-
-
-@pytest.fixture
-def use(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
-    """Sets the environment to a model cache."""
-
-    def use_cache(cache: Path) -> None:
-        monkeypatch.setenv("ESCALATOR_MODEL_CACHE", str(cache))
-        monkeypatch.setenv("ESCALATOR_STATE_DIR", str(state_of(cache)))
-
-    return use_cache
-
-
-def escalator(*arguments: object) -> Result:
-    result = CliRunner().invoke(cli, [str(argument) for argument in arguments])
-    assert "Traceback" not in result.output
-    return result
+from tests.support.terminal import escalator
 
 
 async def test_both_models_answer_the_same_prompt_and_take_turns(models: Path, runtime: str) -> None:

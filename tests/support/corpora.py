@@ -8,6 +8,9 @@ from app.documents.passages import Passage
 
 LINE = Place("line", "line 1", 1)
 
+FERRY = "# The ferry\n\nThe ferry leaves at 9:30 from the old harbour. Tickets are sold on board.\n"
+"""The shortest document that answers something."""
+
 
 def passage(text: str, file: str = "", language: str = "he") -> Passage:
     """A passage in a language without stems by default, so that its terms are its words."""

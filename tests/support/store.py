@@ -9,7 +9,8 @@ import re
 import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -18,6 +19,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
 
 import trustme
+
+from tests.support.scripted import Script, make
 
 CATALOGUE = "api.catalog.azureml.ms"
 BLOBS = "store.blob.core.windows.net"
@@ -109,6 +112,24 @@ class Store:
             whole = not (self.unplugged or self.cut(self.sent))
             self.sent += size if whole else 0
             return whole
+
+
+TINY = (
+    Script(alias="qwen2.5-0.5b", say="I do not know.", size_mb=None),
+    Script(alias="qwen2.5-1.5b", say="The ferry leaves at 9:30 [1].", weight_mb=48, size_mb=None),
+)
+"""The pair for small machines."""
+
+
+@contextmanager
+def offering(folder: Path, *models: Script) -> Iterator[Store]:
+    """A store with these models."""
+    made = make(folder / "made", *models)
+    shop = Store([Offered(it.full_id, it.alias, made / "Microsoft" / it.full_id.replace(":", "-")) for it in models])
+    try:
+        yield shop
+    finally:
+        shop.close()
 
 
 class _Handler(BaseHTTPRequestHandler):

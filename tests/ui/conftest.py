@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.chat import App, running
-
-FERRY = "# The ferry\n\nThe ferry leaves at 9:30 from the old harbour. Tickets are sold on board.\n"
+from tests.support.corpora import FERRY
 
 
 @pytest.fixture(scope="session")

@@ -9,21 +9,13 @@ import pytest
 
 from app.ui.shelf import OPEN, TELL
 from tests.support.chat import App, Chat, running
-from tests.support.scripted import Script, make
-from tests.support.store import Offered, Store
-
-MODELS = (
-    Script(alias="qwen2.5-0.5b", say="I do not know.", size_mb=None),
-    Script(alias="qwen2.5-1.5b", say="The ferry leaves at 9:30 [1].", weight_mb=48, size_mb=None),
-)
+from tests.support.store import TINY, Store, offering
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    made = make(tmp_path / "made", *MODELS)
-    shop = Store([Offered(it.full_id, it.alias, made / "Microsoft" / it.full_id.replace(":", "-")) for it in MODELS])
-    yield shop
-    shop.close()
+    with offering(tmp_path, *TINY) as shop:
+        yield shop
 
 
 @pytest.fixture
@@ -79,7 +71,7 @@ async def test_a_pair_is_got_with_its_progress_and_the_smaller_model_answers_mea
         assert (await chat.ask("When does the ferry leave?"))["output"].startswith("> ")
         await told(chat, do="look")
         found = await when(chat, lambda it: not it["busy"])
-        assert [one["id"] for one in found["variants"]] == [it.full_id for it in MODELS]
+        assert [one["id"] for one in found["variants"]] == [it.full_id for it in TINY]
 
         store.pace = 0.02
         await told(chat, do="get", pair="tiny")
