@@ -46,3 +46,9 @@ def errors(verbose: bool) -> Iterator[None]:
     except EscalatorError as error:
         typer.echo(error, err=True)
         raise typer.Exit(1) from None
+    except BrokenPipeError:  # nobody reads any more, which typer sees to
+        raise
+    except OSError as error:
+        logging.getLogger(__name__).debug("the system refused", exc_info=True)
+        typer.echo(f"The system refuses what this needs: {error}. Make room, or name another file or folder.", err=True)
+        raise typer.Exit(1) from None

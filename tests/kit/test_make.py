@@ -116,6 +116,14 @@ def test_a_folder_of_other_things_is_refused(making: Making) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
+def test_a_folder_that_cannot_be_written_is_said_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder", encoding="utf-8")
+    done = CliRunner().invoke(cli, ["kit", "make", str(tmp_path / "file" / "kit"), "--models", "none"])
+    assert done.exit_code == 1
+    assert done.stderr.startswith("The system refuses what this needs: ")
+    assert "file" in done.stderr
+
+
 def test_documents_that_windows_cannot_hold_are_named(making: Making, tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "what?.md").write_text("x", encoding="utf-8")
