@@ -18,10 +18,10 @@ from chainlit.session import WebsocketSession  # noqa: E402
 from app.answering.turn import Mode  # noqa: E402
 from app.errors import EscalatorError  # noqa: E402
 from app.settings import Dial  # noqa: E402
-from app.ui import buttons, dropped, page, panel, place, shelf, starters  # noqa: E402
+from app.ui import actions, corpus_panel, models_panel, server_guard, source_viewer, starters, uploads  # noqa: E402
 from app.ui.conversation import Conversation, assistant, stoppable  # noqa: E402
 
-page.install()
+server_guard.install()
 
 DIALS = list(get_args(Dial))
 
@@ -93,31 +93,31 @@ async def answer(message: cl.Message) -> None:
 @cl.on_window_message
 async def open_panel(message: object) -> None:
     """The buttons *Documents* and *Models* in the header."""
-    for each in (panel, shelf):
+    for each in (corpus_panel, models_panel):
         if message == each.OPEN:
             await each.show()
 
 
-@cl.action_callback(panel.LIST)
+@cl.action_callback(corpus_panel.LIST)
 async def list_corpus(action: cl.Action) -> dict[str, Any]:
     """What the panel shows, for what is typed there."""
     searching = (await asyncio.to_thread(assistant)).searching
-    return await asyncio.to_thread(panel.listed, searching, str(action.payload.get("filter", "")))
+    return await asyncio.to_thread(corpus_panel.listed, searching, str(action.payload.get("filter", "")))
 
 
-@cl.action_callback(shelf.TELL)
+@cl.action_callback(models_panel.TELL)
 async def list_models(action: cl.Action) -> dict[str, Any]:
     """What the panel of models shows, after the button that was pressed there."""
-    return await shelf.told((await asyncio.to_thread(assistant)).shelf, action.payload)
+    return await models_panel.told((await asyncio.to_thread(assistant)).shelf, action.payload)
 
 
-@cl.action_callback(dropped.KEEP)
+@cl.action_callback(uploads.KEEP)
 async def keep_file(action: cl.Action) -> None:
     """The button *Keep in corpus*."""
     await stoppable(Conversation.current().keep_file(action))
 
 
-@cl.action_callback(buttons.KEEP)
+@cl.action_callback(actions.KEEP)
 async def keep(action: cl.Action) -> None:
     """The button *Keep the small answer*."""
     await stoppable(Conversation.current().keep_draft(action.payload["message"]))
@@ -125,20 +125,20 @@ async def keep(action: cl.Action) -> None:
 
 async def again(action: cl.Action) -> None:
     """The buttons *Ask the large model*, *Compare both* and *Ask the model anyway*."""
-    modes: dict[str, Mode] = {buttons.ASK: "large", buttons.COMPARE: "compare"}
+    modes: dict[str, Mode] = {actions.ASK: "large", actions.COMPARE: "compare"}
     mode = modes.get(action.name)
     await stoppable(Conversation.current().again(action.payload["message"], mode, unaided=mode is None))
 
 
-for name in (buttons.ASK, buttons.COMPARE, buttons.UNAIDED):
+for name in (actions.ASK, actions.COMPARE, actions.UNAIDED):
     cl.action_callback(name)(again)
-cl.action_callback(buttons.MODELS)(shelf.show)
+cl.action_callback(actions.MODELS)(models_panel.show)
 
 
-@cl.action_callback(place.PICTURE)
+@cl.action_callback(source_viewer.PICTURE)
 async def picture(action: cl.Action) -> dict[str, Any]:
     """The viewer of a source asks for the page."""
-    return await place.picture(str(action.payload.get("sheet")))
+    return await source_viewer.picture(str(action.payload.get("sheet")))
 
 
 @cl.on_chat_end

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from app.answering.intent import Intent, intent
 from app.answering.naming import named
+from app.answering.router import Intent, intent
 from app.answering.turn import Turn
 from app.retrieval.archive import Entry
 from app.retrieval.snapshot import Snapshot

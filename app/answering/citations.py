@@ -5,10 +5,10 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 
-from app.answering import phrases
+from app.answering import lexicon
 from app.answering.alignment import Passages, words
-from app.answering.signals import foreign
-from app.answering.support import Verdict, by_claims, judge
+from app.answering.features import foreign
+from app.answering.verification import Verdict, by_claims, judge
 from app.documents.pages import Place
 from app.documents.sentences import sentences
 from app.retrieval.analysis import foreign as foreign_question
@@ -146,7 +146,7 @@ class Citing:
         given = tuple(n for n in _given(self._answer[start:end]) if n in self._passages.known)
         if (bare, given) not in self._verdicts:
             states = STATES.match(bare)
-            self._verdicts[bare, given] = judge(phrases.bare(bare), given, self._passages) if states else Verdict()
+            self._verdicts[bare, given] = judge(lexicon.bare(bare), given, self._passages) if states else Verdict()
         return _Sentence(start, end, bare, given, self._verdicts[bare, given])
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from math import exp, log1p
 from typing import Literal
 
-from app.answering.phrases import abstains, asks_for, bare, only_abstains, own_words, said
-from app.answering.signals import Support, breaks_off, loops, repeats, support
+from app.answering.features import Support, breaks_off, loops, repeats, support
+from app.answering.lexicon import abstains, asks_for, bare, only_abstains, own_words, said
 from app.documents.sentences import sentences
 from app.retrieval.packing import Evidence
 

@@ -17,8 +17,8 @@ from app.answering.extractive import Quote
 from app.answering.turn import Answer, Attempt, Role, Turn
 from app.documents.document import Problem
 from app.errors import EscalatorError
+from app.retrieval.corpus import Reading
 from app.retrieval.packing import Evidence
-from app.retrieval.retriever import Reading
 from app.retrieval.search import Found
 
 

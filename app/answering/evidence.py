@@ -14,7 +14,7 @@ from app.models.foundry import Service
 from app.retrieval.search import Found
 
 if TYPE_CHECKING:
-    from app.answering.pipeline import Assistant
+    from app.answering.assistant import Assistant
 
 TOLD_SECONDS = 0.5
 """Between two words about how far reading is."""

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from app.answering.markdown import addresses, safe
+from app.answering.sanitizer import addresses, safe
 from app.retrieval.packing import Evidence
 from app.retrieval.pieces import spans
-from app.retrieval.telling import chances
+from app.retrieval.sentence_ranking import chances
 
 MOST = 3
 """Sentences at most: a quote is there to be read at a glance."""

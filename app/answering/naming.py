@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 
-from app.answering.intent import folded, pointing
+from app.answering.router import folded, pointing
 from app.retrieval.analysis import query_words
 from app.retrieval.archive import Entry
 

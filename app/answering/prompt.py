@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Literal, TypedDict
 
-from app.answering.phrases import bare
+from app.answering.lexicon import bare
 from app.answering.safety import defused, fence_token, one_line, quoted
 from app.answering.turn import Exchange
 from app.retrieval.packing import Evidence

@@ -7,14 +7,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from app.answering.aim import Aim
+from app.answering.context import Searching
 from app.answering.events import Retrieved
-from app.answering.intent import Intent
-from app.answering.markdown import label
-from app.answering.searching import Searching
+from app.answering.router import Intent
+from app.answering.sanitizer import label
 from app.documents.language import name
+from app.humanize import count
 from app.models.pair import Pair
-from app.retrieval.health import File, Health
-from app.wording import count
+from app.retrieval.inventory import File, Health
 
 NAMED = 20
 """Files of one kind that are named at most."""

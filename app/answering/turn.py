@@ -5,8 +5,8 @@ from typing import Literal, cast, get_args
 
 from app.answering.citations import Citation, cite
 from app.answering.escalation import Decision
-from app.answering.ledger import Metrics
-from app.answering.markdown import addresses, safe
+from app.answering.sanitizer import addresses, safe
+from app.answering.usage import Metrics
 from app.documents.document import Document
 from app.errors import InputError
 from app.retrieval.packing import Evidence

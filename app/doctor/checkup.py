@@ -11,14 +11,14 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from app.doctor import models
+from app.doctor import model_checks
 from app.doctor.check import Check
 from app.documents.folder import Folder
 from app.errors import CorpusError
-from app.retrieval.health import Health, notes, summary
-from app.retrieval.retriever import Retriever
+from app.humanize import count
+from app.retrieval.corpus import Retriever
+from app.retrieval.inventory import Health, notes, summary
 from app.settings import Settings, origin
-from app.wording import count
 
 PACKAGES = ("chainlit", "openai", "rank-bm25", "pypdfium2", "PyStemmer", "py3langid", "psutil")
 RUNTIME = ("foundry-local-sdk", "onnxruntime", "onnxruntime-genai-core")
@@ -32,7 +32,7 @@ async def checks(settings: Settings, *, online: bool = False, named: bool = True
     The public catalogue is asked only if `online`.
     """
     found = await asyncio.to_thread(lambda: [_python(), *_packages(), _port(), *_corpus(settings, named)])
-    found += await models.checks(settings, online)
+    found += await model_checks.checks(settings, online)
     remedy = f"Delete this folder to forget all state and caches; models lie in {settings.model_cache_path}."
     found.append(Check("state", None, str(settings.state_dir), remedy))
     return {

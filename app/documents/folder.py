@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 
 from app.documents import language, readers
 from app.documents.document import NEVER, Document, Known, Limits, Outcome, Problem, Signature, signature
-from app.documents.listing import Listed, scan, wanted
 from app.documents.pages import joined
 from app.documents.passages import split
+from app.documents.scan import Listed, scan, wanted
 from app.errors import CorpusError, UnreadableFile
 
 if TYPE_CHECKING:
-    from app.documents.pool import Pool
+    from app.documents.sandbox.pool import Pool
     from app.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -169,7 +169,7 @@ class Folder:
 
     @cached_property
     def _pool(self) -> "Pool":
-        from app.documents.pool import Pool
+        from app.documents.sandbox.pool import Pool
 
         return Pool(self.max_bytes, self.limits)
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from app.documents.pages import SEPARATOR, Page, Place
-from app.documents.scripts import SPACELESS
 from app.documents.sentences import Span, sentences
+from app.documents.unicode_ranges import SPACELESS
 
 AIM_WORDS = 150
 MAX_WORDS = 200

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from itertools import pairwise
 
-from app.documents.scripts import SPACELESS
+from app.documents.unicode_ranges import SPACELESS
 
 Span = tuple[int, int]
 

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from contextlib import aclosing
 from typing import Any
 
+from app.answering.assistant import Assistant
 from app.answering.events import AttemptEnded, Retrieved
-from app.answering.ledger import Stopwatch
-from app.answering.pipeline import Assistant
 from app.answering.prompt import Message, messages
 from app.answering.turn import Turn
+from app.answering.usage import Stopwatch
 from app.errors import AnswerFailed
 from app.models.foundry import Model
 from app.settings import Settings

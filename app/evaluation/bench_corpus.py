@@ -13,16 +13,16 @@ from typing import Any
 
 import psutil
 
-from app.answering.ledger import Stopwatch
+from app.answering.usage import Stopwatch
 from app.documents import readers
 from app.documents.folder import Folder
 from app.errors import EscalatorError
 from app.evaluation import formats, generated
 from app.evaluation.measuring import Tell, median, process, took
 from app.evaluation.peers import opened
-from app.retrieval.retriever import Retriever
+from app.retrieval.corpus import Retriever
 from app.retrieval.search import Found, search
-from app.retrieval.sync import Sync
+from app.retrieval.watcher import Sync
 
 ROUNDS = 5
 BATCHES = 3

@@ -6,9 +6,9 @@ from contextlib import aclosing
 from statistics import median
 from typing import Any
 
-from app.answering.ledger import Stopwatch, speed
 from app.answering.prompt import Message, messages
 from app.answering.turn import Turn
+from app.answering.usage import Stopwatch, speed
 from app.errors import InputError, ModelError, ModelGone, ServerError
 from app.models import chat
 from app.models.foundry import Foundry, Model
@@ -141,7 +141,7 @@ class _Side:
 
 
 def _with_passages(settings: Settings, question: str) -> list[Message]:
-    from app.answering.searching import Searching
+    from app.answering.context import Searching
     from app.models.tokens import TokenCounter
 
     found = Searching(settings, TokenCounter(), live=False).retrieve(Turn(question))

@@ -18,7 +18,7 @@ from app.documents.document import Document
 from app.documents.language import SNOWBALL
 from app.documents.pages import SEPARATOR, Place
 from app.documents.passages import Passage
-from app.retrieval import compiled
+from app.retrieval import kernel
 from app.retrieval.analysis import QueryWord, terms
 from app.retrieval.index import Index
 from app.retrieval.postings import Builder
@@ -112,9 +112,9 @@ def missing(name: str) -> list[str]:
 def _compiled(numba: bool) -> None:
     """Have numba, where it is installed and wanted, ready for questions."""
     if numba:
-        compiled.load()
+        kernel.load()
     else:
-        compiled.LARGE = sys.maxsize
+        kernel.LARGE = sys.maxsize
 
 
 def _documents(texts: Sequence[str], language: str) -> Iterator[Document]:

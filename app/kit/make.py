@@ -17,7 +17,7 @@ from app.kit.bundle import FORMAT
 from app.kit.carry import Problem, allowed, bring, digest, mb, room, write_json
 from app.kit.scripts import contents, scripts
 from app.models.catalogue import CATALOGUES, folders_of, known
-from app.models.standing import wanted
+from app.models.selection import wanted
 from app.settings import ROOT, Settings
 
 Tell = Callable[[str], Any]

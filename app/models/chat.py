@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from app.errors import ModelGone, NoModel, ServerBusy, ServerError
-from app.models import faults
-from app.models.flight import Progress, silent
+from app.models import error_mapping
 from app.models.foundry import Foundry, Model
 from app.models.reasoning import Delta, ReasoningFilter
+from app.models.singleflight import Progress, silent
 
 if TYPE_CHECKING:
     from openai.types import CompletionUsage
@@ -104,14 +104,14 @@ async def complete(
                 longest = min(USAGE_SECONDS, settings.stall_seconds)
     except (openai.OpenAIError, httpx2.HTTPError, ValueError, TimeoutError) as error:
         if reading.finish is None:
-            raise faults.of(error, model, longest, settings) from error
+            raise error_mapping.of(error, model, longest, settings) from error
     finally:
         if stream is not None:
             await stream.close()
     for delta in reading.filter.finish(cut=reading.finish == "length"):
         yield delta
     if reading.finish is None:
-        raise faults.unfinished(model, began=reading.began)
+        raise error_mapping.unfinished(model, began=reading.began)
     usage = reading.usage
     yield End(reading.finish, usage.prompt_tokens if usage else None, usage.completion_tokens if usage else None)
 

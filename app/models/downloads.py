@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from app.errors import CatalogueBlocked, DamagedModel, DiskFull, DownloadFailed, UnknownModel
+from app.humanize import gigabytes
 from app.models import catalogue
 from app.models.catalogue import Known, among
 from app.models.errand import Errand
-from app.models.ladder import ROOM_MB, variants
-from app.models.machine import disk_free_mb
+from app.models.hardware import disk_free_mb
+from app.models.presets import ROOM_MB, variants
 from app.settings import Settings
-from app.wording import gigabytes
 
 SPEED_SECONDS = 5.0
 LOOK_SECONDS = 45.0

@@ -9,14 +9,14 @@ from typing import Any
 
 from app.models import supervisor
 
-FETCHER = (sys.executable, "-P", "-X", "utf8", "-m", "app.models.fetcher")
+FETCHER = (sys.executable, "-P", "-X", "utf8", "-m", "app.models.download_worker")
 
 REPORT_SECONDS = 0.2
 END_SECONDS = 5.0
 
 
 class Errand:
-    """A run of `app.models.fetcher`; a thread listens to it. What is public blocks."""
+    """A run of `app.models.download_worker`; a thread listens to it. What is public blocks."""
 
     def __init__(self, *arguments: str):
         self._said: dict[str, Any] = {}

@@ -8,14 +8,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from app.errors import NoModel
-from app.models import memory, standing
+from app.models import memory, selection
 from app.models.catalogue import Known
 from app.models.client import Client, Unreachable
-from app.models.dialect import Model, Server, Service
-from app.models.flight import Flights, Progress, silent
 from app.models.pair import Pair
 from app.models.resolve import obtainable, resolve
 from app.models.search import Search
+from app.models.server import Model, Server, Service
+from app.models.singleflight import Flights, Progress, silent
 from app.models.supervisor import STARTING
 from app.settings import Settings
 
@@ -131,7 +131,7 @@ class Foundry:
 
     async def use(self, pair: Pair) -> None:
         """Answer with the pair that a person chose, in later chats too, as far as SLM_ALIAS and LLM_ALIAS name none."""
-        await asyncio.to_thread(standing.choose, self.settings, pair)
+        await asyncio.to_thread(selection.choose, self.settings, pair)
         self.pair, self.standing_in = pair, None
 
     async def __aenter__(self) -> Self:
@@ -168,7 +168,7 @@ class Foundry:
         found = await self._search.find()
         self._search.starting = STARTING if found.lease is not None else ""
         try:
-            self.pair, self.standing_in = await standing.used(found, self.settings)
+            self.pair, self.standing_in = await selection.used(found, self.settings)
         except asyncio.CancelledError:
             if found.lease is not None:
                 found.lease.close()
@@ -194,7 +194,7 @@ class Foundry:
                 fit = await memory.fit(found, alias, instead_of)
                 if fit and fit.too_big:
                     setting = "SLM_ALIAS" if alias == self.pair.small else "LLM_ALIAS"
-                    raise await standing.too_big(found, self.settings, fit, setting)
+                    raise await selection.too_big(found, self.settings, fit, setting)
                 if fit and fit.swap and resting is None:
                     resting = fit  # the other model ends its answers first, then what is free is looked at again
                     continue

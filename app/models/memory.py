@@ -4,9 +4,9 @@ import asyncio
 from dataclasses import dataclass
 
 from app.errors import NoModel
+from app.humanize import gigabytes
 from app.models.catalogue import among
-from app.models.dialect import Server
-from app.wording import gigabytes
+from app.models.server import Server
 
 OVERHEAD = 1.15
 """Memory that a model takes, over its size on disk: models of 0.4 and 2 GB took 1.05 times their size, and the cache of

@@ -4,12 +4,12 @@ import time
 from collections.abc import Iterable, Mapping
 
 from app.errors import NoModel
+from app.humanize import gigabytes
 from app.models.catalogue import Known, among, downloaded
 from app.models.client import Reply, Unreachable
-from app.models.dialect import Model, Server, same_name
-from app.models.flight import Progress
 from app.models.memory import DISK_MB_PER_SECOND
-from app.wording import gigabytes
+from app.models.server import Model, Server, same_name
+from app.models.singleflight import Progress
 
 
 async def resolve(server: Server, name: str, tell: Progress) -> Model:

@@ -10,7 +10,7 @@ from app import state
 from app.errors import NoModel
 from app.models import catalogue, discovery, supervisor
 from app.models.client import Client, Unreachable
-from app.models.dialect import Server, Stranger, recognise
+from app.models.server import Server, Stranger, recognise
 from app.settings import Settings, is_loopback, origin
 
 log = logging.getLogger(__name__)

@@ -5,8 +5,8 @@ from contextlib import aclosing
 from typing import NamedTuple
 
 from app.models.chat import complete
-from app.models.flight import Progress, silent
 from app.models.foundry import Foundry, Model
+from app.models.singleflight import Progress, silent
 
 
 class Warm(NamedTuple):

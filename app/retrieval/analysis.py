@@ -11,7 +11,7 @@ from importlib import resources
 
 from app.documents.language import SNOWBALL
 from app.documents.readers import SUFFIXES
-from app.documents.scripts import MARKS, SPACELESS
+from app.documents.unicode_ranges import MARKS, SPACELESS
 
 _RUN = re.compile(rf"[\w{MARKS}{SPACELESS}]+")
 _WORD = re.compile(rf"[{SPACELESS}]+|(?:(?![{SPACELESS}])[\w{MARKS}])+")

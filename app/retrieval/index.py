@@ -9,13 +9,13 @@ from itertools import repeat
 from typing import TYPE_CHECKING
 
 from app.documents.passages import Passage
-from app.retrieval import ranking
+from app.retrieval import rerank
 from app.retrieval.analysis import QueryWord, normal, query_words
-from app.retrieval.kindred import MOST
+from app.retrieval.expansion import MOST
+from app.retrieval.explain import Why, why
 from app.retrieval.scoring import ELSEWHERE, REMEMBERED, Counting, Scorer, Term, idf
 from app.retrieval.segment import Segment
 from app.retrieval.spelling import alphabet, corrected
-from app.retrieval.why import Why, why
 
 if TYPE_CHECKING:
     from app.retrieval.postings import Array
@@ -132,7 +132,7 @@ class Index:
         found: list[Place] = []
         for at, (scorer, (segment, _)) in enumerate(zip(self._scorers, self._segments, strict=True)):
             members = scorer.members(terms)
-            best = scorer.best(members, k) if plain else ranking.best(scorer, segment.documents, members, k)
+            best = scorer.best(members, k) if plain else rerank.best(scorer, segment.documents, members, k)
             found += zip(best[1].tolist(), repeat(at), best[0].tolist())
         return found if len(self._scorers) == 1 else nsmallest(k, found, key=lambda place: (-place[0], *place[1:]))
 

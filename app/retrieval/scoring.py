@@ -2,7 +2,7 @@
 
 What a term counts by itself and by its kindred terms is added up before it is weighed, so that the tenth mention of a
 compound adds as little as the tenth mention of the word itself. This is done in numpy or, in large corpora where numba
-is installed, in the loops of `compiled.py`.
+is installed, in the loops of `kernel.py`.
 """
 
 import math
@@ -121,11 +121,11 @@ class Scorer:
         """At most `k` passages with their scores, the best first, equal ones in their order; none without a match."""
         import numpy as np
 
-        from app.retrieval import compiled
+        from app.retrieval import kernel
 
         if not len(members.weights) or k < 1:
             return np.zeros(0, np.int64), np.zeros(0)
-        loops = compiled.loops(len(self.postings.lengths))
+        loops = kernel.loops(len(self.postings.lengths))
         return loops.best(self, members, k) if loops else self._best(members, k)
 
     def weighed(self, term: Term, held: Mapping[int, int], passage: int) -> float:

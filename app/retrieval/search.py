@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from app.retrieval.analysis import QueryWord, foreign, leans_back
+from app.retrieval.explain import MOST_ALIKE
 from app.retrieval.index import Hit, Index, Place, Weighted
-from app.retrieval.why import MOST_ALIKE
 
 DECAY = 0.3
 """An earlier question's words weigh this to the power of how many questions ago it was asked."""

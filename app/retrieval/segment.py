@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from app.documents.document import Document
 from app.documents.passages import Passage
 from app.retrieval import arrays as files
-from app.retrieval import kindred
+from app.retrieval import expansion
 from app.retrieval.archive import Archive, Keeper
 from app.retrieval.postings import Builder, Postings
 from app.retrieval.scoring import REMEMBERED, Counting
@@ -61,7 +61,7 @@ class Segment:
 
     def _alike(self, term: str) -> Counting:
         """The terms most alike to a term, which need not itself be there, and how alike they are."""
-        return tuple(islice(kindred.kindred(term, self.postings.terms, self._arrays), kindred.MOST))
+        return tuple(islice(expansion.kindred(term, self.postings.terms, self._arrays), expansion.MOST))
 
 
 class Stored(Segment):
@@ -145,4 +145,4 @@ class Listed:
 
 def _finished(builder: Builder) -> dict[str, "Array"]:
     arrays = builder.arrays()
-    return {**arrays, **kindred.arrays(Postings(arrays).terms)}
+    return {**arrays, **expansion.arrays(Postings(arrays).terms)}

@@ -8,7 +8,7 @@ from app.documents.pages import SEPARATOR
 from app.retrieval.index import Hit
 from app.retrieval.pieces import leads, needs, spans
 from app.retrieval.search import Found
-from app.retrieval.telling import chances, words
+from app.retrieval.sentence_ranking import chances, words
 
 MAX_EVIDENCE = 6
 """More numbers than this confuse a small model, and a person."""

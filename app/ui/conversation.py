@@ -12,16 +12,16 @@ import chainlit as cl
 from chainlit.element import Element
 from chainlit.session import WebsocketSession
 
-from app.answering.ledger import Prices
-from app.answering.pipeline import Assistant
+from app.answering.assistant import Assistant
 from app.answering.turn import Exchange, Mode, Turn, mode
+from app.answering.usage import Prices
 from app.errors import EscalatorError
 from app.settings import Dial, load
-from app.ui import ledger, panel
-from app.ui.dropped import Dropped
-from app.ui.place import Originals
-from app.ui.view import TurnView
-from app.ui.words import said
+from app.ui import corpus_panel, usage_table
+from app.ui.source_viewer import Originals
+from app.ui.texts import said
+from app.ui.turn_view import TurnView
+from app.ui.uploads import Dropped
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class Conversation:
 
     def begin(self, assistant: Assistant) -> None:
         """The page is there: tell it from now on how far reading the corpus is."""
-        self._do_behind(panel.follow(assistant.searching))
+        self._do_behind(corpus_panel.follow(assistant.searching))
 
     async def ask(self, question: str, named: str | None, files: Sequence[Element] = ()) -> None:
         """Answer a question on the screen, in the mode of this name, after reading the files that came with it."""
@@ -155,7 +155,7 @@ class Conversation:
             self._stands(asked)
         if view.answer is not None and view.answer.attempts and assistant.settings.show_usage:
             answered = [each.view.answer for each in self._asked if each.view.answer is not None]
-            await ledger.show(answered, view.answer, Prices.parse(assistant.settings.prices))
+            await usage_table.show(answered, view.answer, Prices.parse(assistant.settings.prices))
 
     async def _cancel_if_gone(self, session: WebsocketSession, socket: str) -> None:
         await asyncio.sleep(0.1)  # the word that a new chat was begun can come just behind the connection's end

@@ -8,18 +8,18 @@ from pathlib import Path
 import chainlit as cl
 from chainlit.element import Element
 
-from app import report
 from app.answering.citations import Citation
 from app.answering.events import Retrieved
-from app.answering.markdown import label, safe
+from app.answering.sanitizer import label, safe
 from app.answering.turn import Answer
+from app.cli import json_output
 from app.documents.language import name as name_of
 from app.documents.passages import Passage
 from app.retrieval.packing import Evidence
 from app.retrieval.search import Found
 from app.retrieval.snapshot import Snapshot
-from app.ui import place
-from app.ui.place import Originals
+from app.ui import source_viewer
+from app.ui.source_viewer import Originals
 
 _CODE = re.compile(r"```.*?(?:```|$)|`[^`\n]*`", re.DOTALL)
 """Where a number in brackets is no mark."""
@@ -50,9 +50,9 @@ async def elements(item: Evidence, answer: Answer, snapshot: Snapshot, path: Pat
     """The place of a source, under its name and under its number; `path` is where its file lies."""
     hits = answer.found.hits if answer.found is not None else ()
     hit = next((hit for hit in hits if _within(hit.passage, item)), None)
-    why = _short(report.why(hit), 300) if hit is not None else ""
-    props, sheet = await asyncio.to_thread(place.props, item, answer.citations, snapshot, path)
-    props |= {"why": why, "sheet": place.remember(sheet) if sheet is not None else None}
+    why = _short(json_output.why(hit), 300) if hit is not None else ""
+    props, sheet = await asyncio.to_thread(source_viewer.props, item, answer.citations, snapshot, path)
+    props |= {"why": why, "sheet": source_viewer.remember(sheet) if sheet is not None else None}
     names, mark = [name(item)], f"[{item.number}]"
     elsewhere = [*_CODE.findall(answer.rendered), *(citation.sentence for citation in answer.citations)]
     if not any(mark in text for text in elsewhere):
@@ -94,7 +94,7 @@ def _rows(retrieved: Retrieved) -> list[str]:
         if hit.rank > SHOWN and not number:
             continue
         place = f"{_cell(hit.passage.file, 60)}, {_cell(hit.passage.place.label, 60)}"
-        rows.append(f"| {number} | {place} | {hit.score:.2f} | {_cell(report.why(hit), 300)} |")
+        rows.append(f"| {number} | {place} | {hit.score:.2f} | {_cell(json_output.why(hit), 300)} |")
     return rows
 
 

@@ -1,4 +1,4 @@
-// What is in the folder of documents: asks app/ui/panel.py for it, with what is typed into the filter.
+// What is in the folder of documents: asks app/ui/corpus_panel.py for it, with what is typed into the filter.
 import { useEffect, useState } from 'react';
 import { Input } from '@/components/ui/input';
 import { Progress } from '@/components/ui/progress';

@@ -1,4 +1,4 @@
-// Which models fit this machine: asks app/ui/shelf.py for what it shows, and says which buttons were pressed.
+// Which models fit this machine: asks app/ui/models_panel.py for what it shows, and says which buttons were pressed.
 import { useEffect, useState } from 'react';
 import { Button } from '@/components/ui/button';
 import { Progress } from '@/components/ui/progress';

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from app.answering.assistant import Assistant
 from app.answering.events import Abstained, AttemptStarted, Event, Finished, Retrieved
-from app.answering.pipeline import Assistant
 from app.answering.turn import Answer, Exchange, Turn
-from tests.answering.test_pipeline import events_of, large, small
+from tests.answering.test_assistant import events_of, large, small
 from tests.support.runtime import settings_for
 
 FERRY = "# Timetable\n\nThe ferry leaves at 9:30 from the old harbour.\n\n# Fares\n\nTickets are sold on board.\n"

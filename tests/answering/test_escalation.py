@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.answering.escalation import THRESHOLD, Decision, decide, opening
-from app.answering.phrases import abstains, asks_for, only_abstains
+from app.answering.lexicon import abstains, asks_for, only_abstains
 from app.documents.pages import Place
 from app.retrieval.packing import Evidence
 

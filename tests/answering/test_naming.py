@@ -2,8 +2,8 @@
 
 import pytest
 
-from app.answering.intent import folded
 from app.answering.naming import named
+from app.answering.router import folded
 from app.retrieval.archive import Entry
 
 FILES = {

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import typer
 
-from app.cli import cli
+from app.cli.commands import cli
 from app.settings import ROOT, Settings
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

@@ -7,7 +7,7 @@ import pytest
 from reportlab.pdfgen.canvas import Canvas
 from typer.testing import CliRunner
 
-from app.cli import cli
+from app.cli.commands import cli
 
 
 def write_pdf(path: Path, *pages: str) -> None:

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from app.documents import readers
 from app.documents.folder import Difference, Document, Folder, Problem, safe
-from app.documents.listing import wanted
 from app.documents.pages import Page
 from app.documents.readers import Format
+from app.documents.scan import wanted
 from app.errors import CorpusError
 
 MB = 1_000_000

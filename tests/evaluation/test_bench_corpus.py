@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from app.cli import cli
+from app.cli.commands import cli
 from app.documents import readers
 from app.errors import EscalatorError
 from app.evaluation import bench_corpus as benchmark

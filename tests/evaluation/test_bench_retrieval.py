@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from app.cli import cli
+from app.cli.commands import cli
 from app.evaluation import bench_retrieval as benchmark
 from app.evaluation import generated
 from app.evaluation.peers import ENGINES, Query, escalator_bm25, missing

@@ -8,7 +8,7 @@ import pytest
 
 from app.errors import InputError
 from app.evaluation.collections import read
-from app.evaluation.retrieval import evidence, holds, tokens
+from app.evaluation.retrieval_eval import evidence, holds, tokens
 
 
 @pytest.fixture

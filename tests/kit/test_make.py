@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from app.cli import cli
+from app.cli.commands import cli
 from app.kit import make as maker
 from app.kit import wheels
 from app.kit.carry import Problem

@@ -15,7 +15,7 @@ import pytest
 import uvicorn
 from typer.testing import CliRunner
 
-from app.cli import cli
+from app.cli.commands import cli
 from app.kit import serve, use
 from app.kit.bundle import Kit
 from app.models.catalogue import known

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from app.errors import CatalogueBlocked, DamagedModel, DiskFull, DownloadFailed, UnknownModel
-from app.models import catalogue, chat, downloads, sums
+from app.models import catalogue, chat, checksums, downloads
 from app.models.catalogue import Known
 from app.models.chat import Delta
 from app.models.downloads import Downloads, Fetched
@@ -77,7 +77,7 @@ async def known_in(cache: Path) -> dict[str, Known]:
 
 
 async def damaged_in(cache: Path) -> list[str]:
-    return await asyncio.to_thread(sums.checked, folder_of(cache))
+    return await asyncio.to_thread(checksums.checked, folder_of(cache))
 
 
 def whole(cache: Path, made: dict[str, Path], alias: str = "ferry") -> bool:
@@ -165,7 +165,7 @@ def parts_asked(store: Store) -> list[str]:
 
 
 def fetcher() -> psutil.Process:
-    (found,) = [one for one in psutil.Process().children() if "app.models.fetcher" in one.cmdline()]
+    (found,) = [one for one in psutil.Process().children() if "app.models.download_worker" in one.cmdline()]
     return found
 
 

@@ -63,7 +63,7 @@ async def test_the_setting_that_an_endpoint_really_came_from_is_named(
 
 
 async def test_a_silent_endpoint_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.models.dialect.PROBE_SECONDS", 0.2)
+    monkeypatch.setattr("app.models.server.PROBE_SECONDS", 0.2)
     async with Silent() as server, opened(settings_for(endpoint=server.url)) as foundry:
         with pytest.raises(NoModel, match="Nothing answers at"):
             await foundry.find()

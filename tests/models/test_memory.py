@@ -13,14 +13,14 @@ import psutil
 import pytest
 
 from app.errors import NoModel
-from app.models import catalogue, ladder, memory, standing
+from app.models import catalogue, memory, presets, selection
 from app.models.catalogue import Known
 from app.models.chat import Delta, answer, complete
-from app.models.dialect import Server
-from app.models.flight import Progress, silent
 from app.models.foundry import Foundry, Model
-from app.models.machine import Machine as Whole
+from app.models.hardware import Machine as Whole
 from app.models.memory import OVERHEAD, SPARE_MB, Fit
+from app.models.server import Server
+from app.models.singleflight import Progress, silent
 from tests.models.test_foundry import Classic, models_list, register
 from tests.support.runtime import held, opened, pid_of, running, settings_for, state_of
 from tests.support.scripted import Script
@@ -61,8 +61,8 @@ def machine(model_cache: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -
     machine = Machine(model_cache(SMALL, LARGE), BOTH)
     monkeypatch.setattr("app.models.memory.free_mb", lambda: machine.free_mb())
     # With a system of its own that takes nothing of it, so that the pair stays whatever the machine of the tests is.
-    whole = BOTH + ladder.SYSTEM_MB
-    monkeypatch.setattr(standing, "machine", lambda *_, **__: Whole(whole, machine.free_mb(), 100_000, 2))
+    whole = BOTH + presets.SYSTEM_MB
+    monkeypatch.setattr(selection, "machine", lambda *_, **__: Whole(whole, machine.free_mb(), 100_000, 2))
     return machine
 
 

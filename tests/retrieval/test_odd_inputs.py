@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.documents.folder import Folder
+from app.retrieval.corpus import Retriever
 from app.retrieval.index import Index
-from app.retrieval.retriever import Retriever
 from app.retrieval.search import search
 from tests.support.corpora import passage
 

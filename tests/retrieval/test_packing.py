@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from app.documents.pages import Page, Place, joined
 from app.documents.passages import Passage, split
 from app.documents.sentences import sentences
+from app.retrieval.explain import Why
 from app.retrieval.index import Hit
 from app.retrieval.packing import LEAST_ROOM, MAX_EVIDENCE, Evidence, pack, widen
 from app.retrieval.search import Found
-from app.retrieval.why import Why
 
 LINE = Place("line", "line 1", 1)
 PAGES = [

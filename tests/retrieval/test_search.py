@@ -10,8 +10,8 @@ from app.documents.folder import Folder
 from app.documents.pages import Place
 from app.documents.passages import Passage
 from app.errors import CorpusError
+from app.retrieval.corpus import Retriever
 from app.retrieval.index import Index
-from app.retrieval.retriever import Retriever
 from app.retrieval.search import search
 
 LIBRARY = "# Library\nThe library opens at nine. A yearly card costs ten euros.\n\n## Rooms\nStudy rooms can be booked."

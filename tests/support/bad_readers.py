@@ -8,9 +8,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from app.documents import readers, wire, worker
+from app.documents import readers
 from app.documents.pages import Page, Place
 from app.documents.readers import Format
+from app.documents.sandbox import protocol, worker
 
 PAGE = [Page("The text of a page.", Place("page", "page 1", 1))]
 
@@ -128,8 +129,8 @@ FORMATS = {
     ".crash": crash,
     ".garbage": say(_GARBAGE),
     ".long": say(b"\xff" * 8),
-    ".wrong": say(wire._LENGTHS.pack(len(_WRONG), 2) + _WRONG + b"hi"),
-    ".half": say(wire._LENGTHS.pack(1000, 1000) + b"["),
+    ".wrong": say(protocol._LENGTHS.pack(len(_WRONG), 2) + _WRONG + b"hi"),
+    ".half": say(protocol._LENGTHS.pack(1000, 1000) + b"["),
     ".expand": expand,
     ".chat": chat,
     ".wait": wait,

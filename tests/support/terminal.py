@@ -2,7 +2,7 @@
 
 from typer.testing import CliRunner, Result
 
-from app.cli import cli
+from app.cli.commands import cli
 
 
 def escalator(*arguments: object) -> Result:

@@ -12,7 +12,7 @@ import pytest
 from reportlab.pdfgen.canvas import Canvas
 
 from app.ui.conversation import GONE_SECONDS
-from app.ui.panel import LIST
+from app.ui.corpus_panel import LIST
 from tests.support import scripted
 from tests.support.chat import App, Chat, Row, free_port, running, served
 from tests.support.runtime import held

@@ -8,7 +8,7 @@ from typing import Any
 
 from reportlab.pdfgen.canvas import Canvas
 
-from app.ui.panel import LIST, OPEN, SHOWN
+from app.ui.corpus_panel import LIST, OPEN, SHOWN
 from tests.support.chat import App, Chat, Row, running
 
 BREAD = b"Ada bakes the bread at dawn.\n"

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.documents.pages import Page
-from app.documents.readers import code, data, delimited, epub, mail, markdown, notebook, opendocument
+from app.documents.readers import code, csv, epub, json_yaml, mail, markdown, notebook, opendocument
 
 # isort: split
-from app.documents.readers import pdf, rtf, scans, sheets, slides, text, web, word
+from app.documents.readers import docx, html, ocr, pdf, pptx, rtf, text, xlsx
 from app.errors import UnreadableFile
 
 
@@ -30,22 +30,22 @@ FORMATS = (
     Format((".txt", ".text", ".log", ".rst"), text.read, trusted=True),
     Format((".pdf",), pdf.read),
     Format(code.SUFFIXES, code.read, trusted=True),
-    Format((".json", ".yaml", ".yml", ".geojson"), data.read),
-    Format((".jsonl", ".ndjson"), data.read_lines),
+    Format((".json", ".yaml", ".yml", ".geojson"), json_yaml.read),
+    Format((".jsonl", ".ndjson"), json_yaml.read_lines),
     Format((".ipynb",), notebook.read, markdown.title),
-    Format((".html", ".htm", ".xhtml"), web.read, web.title),
-    Format((".docx",), word.read, markdown.title),
-    Format((".pptx",), slides.read, markdown.title),
-    Format((".xlsx",), sheets.read),
-    Format((".csv", ".tsv"), delimited.read),
-    Format((".odt",), opendocument.read_text, web.title),
+    Format((".html", ".htm", ".xhtml"), html.read, html.title),
+    Format((".docx",), docx.read, markdown.title),
+    Format((".pptx",), pptx.read, markdown.title),
+    Format((".xlsx",), xlsx.read),
+    Format((".csv", ".tsv"), csv.read),
+    Format((".odt",), opendocument.read_text, html.title),
     Format((".ods",), opendocument.read_sheets),
     Format((".odp",), opendocument.read_slides, markdown.title),
-    Format((".epub",), epub.read, web.title),
-    Format((".rtf",), rtf.read, web.title),
+    Format((".epub",), epub.read, html.title),
+    Format((".rtf",), rtf.read, html.title),
     Format((".eml",), mail.read, mail.title),
     Format((".mbox",), mail.read_box),
-    Format((".png", ".jpg", ".jpeg", ".tif", ".tiff"), scans.read),
+    Format((".png", ".jpg", ".jpeg", ".tif", ".tiff"), ocr.read),
 )
 
 SUFFIXES = {suffix: format_ for format_ in FORMATS for suffix in format_.suffixes}

@@ -8,7 +8,7 @@ from dataclasses import replace
 from urllib.parse import unquote
 
 from app.documents.pages import Page, Place
-from app.documents.readers import package, web
+from app.documents.readers import html, ooxml
 from app.documents.readers.sections import BEGINNING
 from app.errors import UnreadableFile
 
@@ -21,14 +21,14 @@ _RIGHTS = "META-INF/encryption.xml"
 
 def read(data: bytes) -> list[Page]:
     """The title and who wrote it, then the sections; what continues without a heading stands under the last one."""
-    with package.opened(data, ".epub") as parts:
+    with ooxml.opened(data, ".epub") as parts:
         first, *pages = _pages(parts)
     if not pages:
         raise UnreadableFile("none of its chapters shows text; pictures of pages need text recognition first")
     return [first] * bool(first.text) + pages
 
 
-def _pages(parts: package.Package) -> Iterator[Page]:
+def _pages(parts: ooxml.Package) -> Iterator[Page]:
     book = next(parts.tree("META-INF/container.xml").iter("rootfile")).get("full-path", "")
     root = parts.tree(book)
     words = (" ".join((item.text or "").split()) for name in _WORDS for item in root.iterfind(f"metadata/{name}"))
@@ -50,7 +50,7 @@ def _pages(parts: package.Package) -> Iterator[Page]:
             found, vain = _TITLE.search(source), (title, posixpath.basename(name))
             if found and found[1].decode("utf-8", "replace") in vain:
                 source = source.replace(found[0], b"", 1)
-            for page in web.read(source):
+            for page in html.read(source):
                 if page.place.label not in (BEGINNING, title):
                     label, number = page.place.label, number + 1
                 yield replace(page, place=Place("heading", label, number))

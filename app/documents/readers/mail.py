@@ -8,7 +8,7 @@ from email.header import decode_header, make_header
 from email.message import Message
 
 from app.documents.pages import Page, Place
-from app.documents.readers import web
+from app.documents.readers import html
 from app.documents.readers.text import NotText, clean, decode
 from app.errors import UnreadableFile
 
@@ -87,7 +87,7 @@ def _texts(part: Message, attached: list[str], deepest: int) -> Iterator[str]:
     elif kind in ("text/plain", "text/html") and part.get_content_disposition() != "attachment":
         with suppress(UnreadableFile):  # it shows only pictures
             text = _text(part)
-            yield "\n\n".join(page.text for page in web.read(text.encode())) if kind == "text/html" else text
+            yield "\n\n".join(page.text for page in html.read(text.encode())) if kind == "text/html" else text
 
 
 def _text(part: Message) -> str:

@@ -7,7 +7,7 @@ from html import escape
 from xml.etree.ElementTree import Element
 
 from app.documents.pages import Page
-from app.documents.readers import package, sheets, slides, web
+from app.documents.readers import html, ooxml, pptx, xlsx
 from app.documents.readers.tables import Cells, Row, repeated
 from app.errors import UnreadableFile
 
@@ -35,14 +35,14 @@ def read_text(data: bytes) -> list[Page]:
     with _opened(data, ".odt") as root:
         styles = {style.get("name"): style.get("parent-style-name") for style in root.iter("style")}
         titles = {"Title", *(name for name, parent in styles.items() if parent == "Title")}
-        return web.made("".join(_html(_part(root, "text"), titles)))
+        return html.made("".join(_html(_part(root, "text"), titles)))
 
 
 def read_sheets(data: bytes) -> list[Page]:
     """The groups of rows of all sheets, also of hidden ones; the number of their place is that of the sheet."""
     with _opened(data, ".ods") as root:
         tables = _part(root, "spreadsheet").findall("table")
-        found = (sheets.pages(table.get("name", ""), number, _rows(table)) for number, table in enumerate(tables, 1))
+        found = (xlsx.pages(table.get("name", ""), number, _rows(table)) for number, table in enumerate(tables, 1))
         pages = [page for sheet in found for page in sheet]
     if not pages:
         raise UnreadableFile("none of its sheets holds text or numbers")
@@ -52,12 +52,12 @@ def read_sheets(data: bytes) -> list[Page]:
 def read_slides(data: bytes) -> list[Page]:
     """All slides, also the blank and the hidden ones, with the speaker's notes."""
     with _opened(data, ".odp") as root:
-        return slides.pages(map(_slide, _part(root, "presentation").findall("page")))
+        return pptx.pages(map(_slide, _part(root, "presentation").findall("page")))
 
 
 @contextmanager
 def _opened(data: bytes, suffix: str) -> Iterator[Element]:
-    with package.opened(data, suffix) as parts:
+    with ooxml.opened(data, suffix) as parts:
         if _MANIFEST in parts.names and b"encryption-data" in parts.part(_MANIFEST):
             raise UnreadableFile("it is protected with a password; save it without one")
         yield parts.tree("content.xml")
@@ -142,11 +142,11 @@ def _stored(parent: Element) -> Iterator[Element]:
             yield from _stored(child)
 
 
-def _slide(slide: Element) -> slides.Slide:
+def _slide(slide: Element) -> pptx.Slide:
     """Its shapes line by line, a centimetre each."""
     shown = [shape for shape in slide if shape.tag not in _GONE and shape.get("class") not in _FURNITURE]
     shapes = [
-        slides.Shape(shape.get("class") == "title", _lines(shape), list(map(_rows, shape.iter("table"))))
+        pptx.Shape(shape.get("class") == "title", _lines(shape), list(map(_rows, shape.iter("table"))))
         for shape in sorted(shown, key=lambda shape: (int(_at(shape, "y")), _at(shape, "x")))
     ]
     return shapes, [line for part in slide.iterfind("notes/frame") for line in _lines(part)]

@@ -10,9 +10,9 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from app.documents.pages import Page, Place
-from app.documents.readers import scans
-from app.documents.readers.print import mended
+from app.documents.readers import ocr
 from app.documents.readers.text import clean
+from app.documents.readers.typesetting import mended
 from app.errors import UnreadableFile
 
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ def read(data: bytes) -> list[Page]:
     try:
         with _one_at_a_time:
             texts.extend(_texts(data))
-            if not all(map(str.strip, texts)) and scans.program():
-                with suppress(scans.Failed):
+            if not all(map(str.strip, texts)) and ocr.program():
+                with suppress(ocr.Failed):
                     _recognize(data, texts, began)
     except PdfiumError as error:
         if getattr(error, "err_code", None) in _ENCRYPTED:
@@ -50,7 +50,7 @@ def read(data: bytes) -> list[Page]:
         raise UnreadableFile("it has no pages; export it as PDF again")
     if not any(map(str.strip, texts)):
         pages = "its only page holds no text" if len(texts) == 1 else f"none of its {len(texts)} pages holds text"
-        raise UnreadableFile(f"{pages}; it may be a scan, {scans.wanting()}")
+        raise UnreadableFile(f"{pages}; it may be a scan, {ocr.wanting()}")
     return [Page(text, Place("page", f"page {n}", n)) for n, text in enumerate(mended(texts), 1)]
 
 
@@ -70,14 +70,14 @@ def _recognize(data: bytes, texts: list[str], began: float) -> None:
     from pypdfium2 import PdfDocument, PdfiumError
     from pypdfium2.raw import FPDFPage_CountObjects
 
-    tesseract = scans.Tesseract(began)
+    tesseract = ocr.Tesseract(began)
     with PdfDocument(data) as document:
         for number, text in enumerate(texts):
             if tesseract.tired:
                 return
             if text.strip():
                 continue
-            with closing(document[number]) as page, suppress(PdfiumError, scans.Failed):
+            with closing(document[number]) as page, suppress(PdfiumError, ocr.Failed):
                 if FPDFPage_CountObjects(page):
                     texts[number] = clean(tesseract.text(_picture(page), "--dpi", str(_DOTS))).strip()
 

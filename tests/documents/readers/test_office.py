@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from app.documents.pages import Page, Place
-from app.documents.readers import SUFFIXES, read, sheets, title, word
+from app.documents.readers import SUFFIXES, docx, read, title, xlsx
 from app.errors import UnreadableFile
 
 FILES = Path(__file__).parent / "files"
@@ -100,7 +100,7 @@ def test_headings_are_told_by_the_level_of_a_paragraph_or_of_what_its_style_is_b
         old = re.sub(rb"<w:p><w:pPr>", b'<w:p><w:pPr><w:outlineLvl w:val="1"/>', old, count=1)
         return old.replace(b'<w:pStyle w:val="Heading3"/>', b'<w:pStyle w:val="Kin"/>')
 
-    assert [page.text.split("\n")[0] for page in word.read(rebuilt("handbook.docx", change))][:4] == [
+    assert [page.text.split("\n")[0] for page in docx.read(rebuilt("handbook.docx", change))][:4] == [
         "## Valid from 3 March 2025.",
         "# Handbook of the harbour library",
         "## Opening hours",
@@ -135,8 +135,8 @@ def test_each_group_of_rows_stands_below_title_and_header() -> None:
 
 def test_the_years_of_old_macs_begin_in_1904() -> None:
     data = rebuilt("market.xlsx", lambda _, old: old.replace(b'date1904="false"', b'date1904="true"'))
-    assert "2028-02-29 18:45" not in "".join(page.text for page in sheets.read(data))
-    assert "2028-03-01 18:45" in "".join(page.text for page in sheets.read(data))
+    assert "2028-02-29 18:45" not in "".join(page.text for page in xlsx.read(data))
+    assert "2028-03-01 18:45" in "".join(page.text for page in xlsx.read(data))
 
 
 @pytest.mark.parametrize("name", MADE)
@@ -194,7 +194,7 @@ def test_a_file_that_lies_about_what_it_unpacks_to_is_cut_there() -> None:
     data = rebuilt("changes.docx", lambda part, old: old + b" " * 5_000_000 if part == "word/document.xml" else old)
     size = zipfile.ZipFile(BytesIO(data)).getinfo("word/document.xml").file_size
     with pytest.raises(UnreadableFile, match=r"\(BadZipFile\); it may be damaged"):
-        word.read(data.replace(size.to_bytes(4, "little"), (4000).to_bytes(4, "little")))
+        docx.read(data.replace(size.to_bytes(4, "little"), (4000).to_bytes(4, "little")))
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
@@ -204,7 +204,7 @@ def test_entities_that_grow_are_not_expanded(encoding: str) -> None:
     bomb = f'<?xml version="1.0"?><!DOCTYPE d [<!ENTITY a "{"ha" * 10}">{laughs}]><w:document>&j;</w:document>'
     data = rebuilt("changes.docx", lambda part, old: bomb.encode(encoding) if part == "word/document.xml" else old)
     with pytest.raises(UnreadableFile, match="it may be damaged"):
-        word.read(data)
+        docx.read(data)
 
 
 @pytest.mark.parametrize("tag", ["w:p", "w:tbl><w:tr><w:tc", "w:sdt"])
@@ -217,14 +217,14 @@ def test_deep_nesting_is_named(tag: str) -> None:
         lambda _, old: old.replace(b"<w:body>", b"<w:body>" + opened).replace(b"</w:body>", closed + b"</w:body>"),
     )
     with pytest.raises(UnreadableFile, match="RecursionError"):
-        word.read(data)
+        docx.read(data)
 
 
 def test_lists_within_lists_are_indented() -> None:
     def change(part: str, old: bytes) -> bytes:
         return old.replace(b'<w:ilvl w:val="0"/>', b'<w:ilvl w:val="1"/>', 1) if part == "word/document.xml" else old
 
-    (page,) = [page for page in word.read(rebuilt("handbook.docx", change)) if "Thursdays" in page.text]
+    (page,) = [page for page in docx.read(rebuilt("handbook.docx", change)) if "Thursdays" in page.text]
     assert page.text.endswith("\n\n  - Closed on public holidays\n- Open on Easter Monday")
 
 
@@ -233,4 +233,4 @@ def test_a_workbook_keeps_formats_of_cells_whose_attributes_stand_in_another_ord
         return re.sub(rb'<c (r="\w+") (s="\d+")', rb"<c \2 \1", old) if part.startswith("xl/worksheets") else old
 
     whole = (FILES / "market.xlsx").read_bytes()
-    assert sheets.read(rebuilt("market.xlsx", change)) == sheets.read(whole)
+    assert xlsx.read(rebuilt("market.xlsx", change)) == xlsx.read(whole)

@@ -1,0 +1,106 @@
+"""Answers and hits as JSON, the machine-readable surface of the command line; its keys are kept stable."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from app.answering.turn import Answer, Attempt
+from app.answering.usage import Metrics, Prices, blend
+from app.retrieval.index import Hit
+from app.retrieval.search import Found
+from app.retrieval.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+SPAN = ("file", "place", "start", "end")
+"""What tells a stretch of a document; its offsets count in the document's text."""
+
+MOST_WORDS = 8
+"""Words that are named as the reason for a hit."""
+
+
+def found(result: Found) -> dict[str, Any]:
+    """What `escalator search --json` prints."""
+    return {
+        "query": result.query,
+        "took_ms": round(result.took_ms, 3),
+        "unknown_words": list(result.unknown_words),
+        "taken_for": {word: list(others) for word, others in result.taken_for.items()},
+        "earlier_words": list(result.earlier_words),
+        "foreign": result.foreign,
+        "translation": result.translation,
+        "hits": [_hit(hit) for hit in result.hits],
+    }
+
+
+def indexed(snapshot: Snapshot) -> dict[str, Any]:
+    """What `escalator index --json` prints."""
+    return {
+        "documents": len(snapshot.documents),
+        "passages": sum(document.passages for document in snapshot.documents.values()),
+        "problems": [{"file": problem.file, "reason": problem.reason} for problem in snapshot.problems.values()],
+    }
+
+
+def index_lines(result: dict[str, Any]) -> Iterator[str]:
+    """The same for a person."""
+    yield f"{result['documents']} documents, {result['passages']} passages, {len(result['problems'])} problems"
+    yield from (f"{problem['file']}: {problem['reason']}" for problem in result["problems"])
+
+
+def why(hit: Hit) -> str:
+    """Why a passage was found: words of the question, those of the passage that stand for them, and their shares."""
+    parts = []
+    for word, share in list(hit.why.terms.items())[:MOST_WORDS]:
+        others = "".join(f" ≈ {other}" for other in hit.why.alike.get(word, ())[:1])
+        parts.append(f"{word}{others} {share:.0%}")
+    around = f"; context {hit.why.context:.0%}" if hit.why.context >= 0.005 else ""
+    return ", ".join(parts) + around
+
+
+def answer(result: Answer, prices: Prices) -> dict[str, Any]:
+    """What `escalator ask --json` prints; the ledger is that of this one turn, its costs are in US dollars."""
+    decision = result.decision
+    escalated = {"code": decision.code, "why": decision.why} if decision is not None and decision.escalate else None
+    return {
+        "answer": result.text,
+        "rendered": result.rendered,
+        "mode": result.turn.mode,
+        "model": result.attempt.model if result.attempt and result.attempt.role != "extractive" else None,
+        "escalated": result.escalated,
+        "reason": escalated,
+        "attempts": [_attempt(attempt, prices) for attempt in result.attempts],
+        "citations": [_fields(it, "sentence", *SPAN, "supported") for it in result.citations],
+        "evidence": [{"n": it.number} | _fields(it, *SPAN, "text") for it in result.evidence],
+        "unknown_words": list(result.found.unknown_words) if result.found else [],
+        "notices": list(result.notices),
+        "metrics": _metrics(result.metrics),
+        "ledger": {"prices_of": prices.date, **asdict(blend([result], prices))},
+    }
+
+
+def _metrics(result: Metrics) -> dict[str, float | int | None]:
+    """Times in milliseconds, tokens, and tokens per second."""
+    return {name: None if value is None else round(value, 1) for name, value in asdict(result).items()}
+
+
+def _hit(hit: Hit) -> dict[str, Any]:
+    why = {
+        "terms": dict(hit.why.terms),
+        "alike": {word: list(others) for word, others in hit.why.alike.items()},
+        "context": hit.why.context,
+    }
+    return {"rank": hit.rank, "score": round(hit.score, 4)} | _fields(hit.passage, *SPAN, "text") | why
+
+
+def _attempt(attempt: Attempt, prices: Prices) -> dict[str, Any]:
+    cost = prices.cost(attempt, attempt.role) if attempt.role != "extractive" else 0.0
+    said = _fields(attempt, "role", "model", "host", "text", "finish")
+    return said | {"metrics": _metrics(attempt.metrics), "cost": cost}
+
+
+def _fields(item: "DataclassInstance", *names: str) -> dict[str, Any]:
+    """Some fields of a record."""
+    every = asdict(item)
+    return {name: every[name] for name in names}

@@ -1,0 +1,109 @@
+"""`escalator kit …`: make a kit, use it, offer it on the room's network, check what it can be made for."""
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer import Argument, Option
+
+from app.cli.terminal import Verbose, errors, tell
+from app.errors import InputError
+from app.kit.carry import mb
+
+kit = typer.Typer(help="Bring a room of laptops up without a network.", no_args_is_help=True)
+
+Several = str | None
+"""What stands with commas between."""
+Folder = Annotated[Path, Argument(help="The kit's folder.", file_okay=False)]
+
+
+@kit.command()
+def make(
+    folder: Folder,
+    models: Annotated[
+        Several, Option(help="Rungs, aliases or ids, or none; else the pair, as far as it is here.")
+    ] = None,
+    platform: Annotated[Several, Option(help="windows-x64, macos-arm64, linux-x64, linux-arm64; else this.")] = None,
+    python: Annotated[Several, Option(help="3.11, 3.12, 3.13; else this.")] = None,
+    corpus: Annotated[Path | None, Option(help="Documents in place of the project's.", file_okay=False)] = None,
+    extra: Annotated[list[Path] | None, Option(help="A file to go with it: Python's installer.", exists=True)] = None,
+    verbose: Verbose = False,
+) -> None:
+    """Gather packages, models, documents and the project in a folder; run again, it goes on where it stopped.
+
+    Several models, platforms or Pythons stand with commas between them.
+    """
+    from app.kit import make as maker
+    from app.kit.environment import here
+    from app.kit.wheels import PLATFORMS, PYTHONS
+    from app.models.presets import pair
+    from app.settings import load
+
+    with errors(verbose):
+        platforms, pythons = _listed(platform or here()[0], PLATFORMS), _listed(python or here()[1], PYTHONS)
+        named = (models or "").replace(" ", "").split(",")
+        names = None if models is None else [each for name in named if name not in ("", "none") for each in pair(name)]
+        files = maker.make(folder, load(), tell, names, platforms, pythons, corpus, extra or ())["files"]
+    size = mb(sum(file["size"] for file in files.values()))
+    typer.echo(f"{folder}: {len(files)} files, {size}. CONTENTS.md says what is in it.")
+
+
+@kit.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []})
+def use(context: typer.Context) -> None:
+    """Bring this machine up from a kit, like its start script: `use KIT --help` tells the options."""
+    from app.kit.use import main
+
+    main(context.args)
+
+
+@kit.command()
+def serve(
+    folder: Folder,
+    host: Annotated[str, Option(help="The address to listen at; 0.0.0.0 is every one.")] = "0.0.0.0",  # noqa: S104
+    port: Annotated[int, Option(min=1, max=65535)] = 8080,
+    verbose: Verbose = False,
+) -> None:
+    """Offer a kit to everyone on the room's network, until Ctrl+C."""
+    import uvicorn
+
+    from app.kit import serve as server
+
+    with errors(verbose):
+        app, digest = server.application(folder)
+        tell("Everyone on this network can read the kit now. What to type stands at:")
+        tell("\n".join(f"  {address}" for address in server.addresses(host, port)))
+        tell(f"The connection is not encrypted. Who wants to be sure that the kit is yours adds --sum {digest[:16]}")
+        uvicorn.run(server.Counter(app, tell), host=host, port=port, log_level="warning", server_header=False)
+
+
+@kit.command()
+def check(
+    folder: Annotated[Path | None, Argument(help="A kit's folder.", file_okay=False)] = None,
+    verbose: Verbose = False,
+) -> None:
+    """Compare the files of a kit with their sums; without one, ask the package registry what kits can be made for."""
+    from app.kit import wheels
+    from app.kit.bundle import Kit
+
+    with errors(verbose):
+        if folder is not None:
+            typer.echo(f"{folder}: {Kit(str(folder)).checked()} files, all as they were made.")
+            return
+        pairs = [(platform, python) for platform in wheels.PLATFORMS for python in wheels.PYTHONS]
+        lacking = False
+        with ThreadPoolExecutor(4) as pool:
+            answers = pool.map(lambda pair: wheels.checked(*pair), pairs)
+            for (platform, python), (fits, words) in zip(pairs, answers, strict=True):
+                typer.echo(f"{platform:14} {python}  {words}")
+                lacking |= not fits and platform in wheels.SUPPORTED
+    if lacking:
+        raise typer.Exit(1)
+
+
+def _listed(given: str, known: Iterable[str]) -> list[str]:
+    names = [name.strip() for name in given.split(",")]
+    if unknown := [name for name in names if name not in known]:
+        raise InputError(f"There is no kit for {', '.join(unknown)}; there is one for {', '.join(known)}.")
+    return names

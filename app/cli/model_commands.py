@@ -1,0 +1,114 @@
+"""The commands about models: `escalator models` shows what fits this machine, `escalator models get` downloads it."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import aclosing
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from app.cli.terminal import Json, Verbose, errors, show, tell
+from app.errors import ModelError, NoModel
+from app.humanize import gigabytes
+from app.models import catalogue, presets
+from app.models.downloads import Downloads
+from app.models.foundry import Foundry
+from app.models.hardware import machine
+from app.models.pair import Pair
+from app.models.warmup import warm_up
+from app.settings import Settings, load
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+models = typer.Typer(help="Models that fit this machine: what there is, and downloads.", invoke_without_command=True)
+
+
+@models.callback()
+def listed(
+    context: typer.Context,
+    look: Annotated[bool, typer.Option("--look", help="Ask the public catalogue, which needs the network.")] = False,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Show the pairs of models for this machine, and all models that are known."""
+    if context.invoked_subcommand is None:
+        with errors(verbose):
+            result = asyncio.run(_listed(load(), look))
+        show(result, as_json, _lines(result))
+
+
+@models.command()
+def get(
+    name: Annotated[str, typer.Argument(help="tiny, standard or large; or the alias or id of one model.")],
+    verbose: Verbose = False,
+) -> None:
+    """Download a pair of models, which the chat then uses, or one model; goes on where an earlier download ended."""
+    from rich.console import Console
+
+    with errors(verbose):
+        try:
+            asyncio.run(_get(load(), name, Console(stderr=True)))
+        except KeyboardInterrupt:
+            raise NoModel(f"Stopped. What has come is kept: `escalator models get {name}` goes on.") from None
+
+
+async def _listed(settings: Settings, look: bool) -> dict[str, Any]:
+    cache, loaded = settings.model_cache_path, list[str]()
+    if look:
+        await Downloads(settings).look()
+    known = await asyncio.to_thread(catalogue.known, cache)
+    async with Foundry(settings) as foundry:
+        try:
+            _, loaded, told = await foundry.offered()
+            known = told or known
+        except ModelError as error:
+            tell(str(error))
+    offered = presets.offers(await asyncio.to_thread(machine, cache), known)
+    best = presets.recommended(offered)
+    every = [one for alias in sorted({told.alias for told in known.values()}) for one in presets.variants(known, alias)]
+    return {
+        "pair": asdict(foundry.pair),
+        "standing_in": foundry.standing_in,
+        "recommended": best.name if best else None,
+        "offers": [asdict(it) for it in offered],
+        "models": [{"id": model, "loaded": model in loaded} | asdict(told) for model, told in every],
+    }
+
+
+def _lines(result: dict[str, Any]) -> Iterator[str]:
+    for it in result["offers"]:
+        yield f"{'*' if it['name'] == result['recommended'] else ' '} {it['name']}, {it['fits']}. {it['why']}"
+        sides = it["pair"].values(), it["sizes"], it["here"], it["tokens_per_s"]
+        for alias, size, here, speed in zip(*sides, strict=True):
+            fast = f", about {speed:.0f} tokens/s on the processor" if speed else ""
+            yield f"      {alias}: {gigabytes(size)}{', downloaded' if here else ''}{fast}"
+    yield f"\nChosen: {' and '.join(result['pair'].values())}. {result['standing_in'] or ''}\n"
+    for it in result["models"]:
+        state = "loaded" if it["loaded"] else "downloaded" if it["here"] else "not downloaded"
+        size = gigabytes(it["size_mb"]) if it["size_mb"] else "size unknown"
+        yield " · ".join((it["alias"], it["device"], size, state, it["licence"] or "licence unknown", it["id"]))
+
+
+async def _get(settings: Settings, name: str, console: "Console") -> None:
+    known = await asyncio.to_thread(catalogue.known, settings.model_cache_path)
+    here = await asyncio.to_thread(machine, settings.model_cache_path, closely=False)
+    alias = known[name].alias if name in known else name
+    pair = next((it.pair for it in presets.offers(here, known) if it.name == name), Pair(alias, alias))
+    offer = presets.offer(here, known, name, pair)
+    if not offer.now:
+        tell(offer.why + presets.way_on(here, known, pair.large))
+    if offer.fits == "no":
+        raise NoModel(f"{name} was not downloaded.")
+    with console.status(f"{name}: asking for it") as status:
+        for one in dict.fromkeys(pair.both):
+            if not catalogue.downloaded(one, known):
+                async with aclosing(Downloads(settings).fetch(one)) as progress:
+                    async for it in progress:
+                        status.update(str(it))
+    async with Foundry(settings) as foundry:
+        if not pair.alone:
+            await foundry.use(pair)
+        for role in pair.roles:
+            tell(f"{pair.of(role)[0]} answers: {await warm_up(foundry, *pair.of(role), tell)}.")

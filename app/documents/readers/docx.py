@@ -1,0 +1,155 @@
+"""Word documents (.docx) as they read once all changes are accepted, one page for each section under a heading."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+from xml.etree.ElementTree import Element
+
+from app.documents.pages import Page
+from app.documents.readers import ooxml
+from app.documents.readers.sections import NO_TEXT, Sections
+from app.documents.readers.tables import Row, repeated
+from app.documents.readers.text import clean
+from app.errors import UnreadableFile
+
+_GONE = {"del", "moveFrom", "pPr", "rPr", "sdtPr", "sectPr", "tcPr", "rt", "instrText", "delText", "footnotePr"}
+"""What tells no text that stands in the document: removed text, settings, small print above other letters."""
+
+_MARKS = {"tab": " ", "br": "\n", "cr": "\n", "noBreakHyphen": "-"}
+_LEVELS = 9
+
+
+class Block(NamedTuple):
+    """A paragraph, and the level of the heading that it is, or 0."""
+
+    level: int
+    text: str
+    listed: bool
+
+
+def read(data: bytes) -> list[Page]:
+    """The sections in their order; headings and tables are written as in Markdown."""
+    sections = Sections(marked=True)
+    with ooxml.opened(data, ".docx") as parts:
+        document = _Document(parts)
+        listed = False
+        for block in document.blocks(document.body):
+            within, listed = listed, isinstance(block, Block) and block.listed
+            if not (within and listed):
+                sections.gap()
+            if not isinstance(block, Block):
+                sections.table(block)
+            elif block.level:
+                sections.heading(block.level, " ".join(block.text.split()))
+            else:
+                sections.line(block.text)
+    if not (pages := sections.pages()):
+        raise UnreadableFile(NO_TEXT)
+    return pages
+
+
+class _Document:
+    """The body of a document, and what its styles and notes say."""
+
+    def __init__(self, parts: ooxml.Package):
+        main = parts.main()
+        self.body = next(parts.tree(main).iter("body"))
+        self._notes: dict[tuple[str, str], Element] = {}
+        styles = parts.one(main, "styles")
+        self._levels = _levels(parts.tree(styles)) if styles else {}
+        for kind in ("footnote", "endnote"):
+            if notes := parts.one(main, f"{kind}s"):
+                found = parts.tree(notes).findall(kind)
+                self._notes |= {(kind, note.get("id", "")): note for note in found if note.get("type") is None}
+
+    def blocks(self, parent: Element) -> Iterator[Block | list[Row]]:
+        """Paragraphs, and tables as rows, in their order."""
+        carried = ""  # of a paragraph whose end was removed
+        for child in parent:
+            if child.tag == "p":
+                asides: list[Element] = []
+                text = carried + self._text(child, asides)
+                carried = text if child.find("pPr/rPr/del") is not None else ""
+                if not carried and (text := clean(text).strip()):
+                    yield self._block(child, text)
+                for aside in asides:
+                    yield from self.blocks(aside)
+            elif child.tag == "tbl":
+                yield list(self._rows(child))
+            elif child.tag not in _GONE:
+                yield from self.blocks(child)
+        if carried and (text := clean(carried).strip()):
+            yield Block(0, text, listed=False)
+
+    def _block(self, paragraph: Element, text: str) -> Block:
+        own = _value(paragraph, "pPr/outlineLvl")
+        level = _level(own) if own else self._levels.get(_value(paragraph, "pPr/pStyle"), 0)
+        if level or paragraph.find("pPr/numPr") is None:
+            return Block(level, text, listed=False)
+        inner = int(_value(paragraph, "pPr/numPr/ilvl") or 0)
+        return Block(0, f"{'  ' * min(inner, _LEVELS)}- {text}", listed=True)
+
+    def _text(self, parent: Element, asides: list[Element]) -> str:
+        """What stands in a paragraph; notes and text boxes are put to the `asides`, to follow it."""
+        texts = []
+        for child in parent:
+            tag = child.tag
+            if tag == "t":
+                texts.append(child.text or "")
+            elif tag in _MARKS:
+                texts.append(_MARKS[tag])
+            elif tag == "txbxContent":
+                asides.append(child)
+            elif tag in ("footnoteReference", "endnoteReference"):
+                if (key := (tag.removesuffix("Reference"), child.get("id", ""))) in self._notes:
+                    asides.append(self._notes.pop(key))
+            elif tag == "AlternateContent":  # the same twice, for newer and older programs
+                texts += [self._text(choice, asides) for choice in child[:1]]
+            elif tag not in _GONE:
+                texts.append(self._text(child, asides))
+        return "".join(texts)
+
+    def _rows(self, table: Element) -> Iterator[Row]:
+        above: dict[int, str] = {}
+        rows = [*table.findall("tr"), *table.findall("sdt/sdtContent/tr")]
+        for number, row in enumerate([row for row in rows if row.find("trPr/del") is None], 1):
+            cells, column = {}, 1
+            for cell in row.findall("tc") + row.findall("sdt/sdtContent/tc"):
+                merged = cell.find("tcPr/vMerge")
+                goes_on = merged is not None and merged.get("val") != "restart"
+                cells[column] = repeated(above.get(column, "")) if goes_on else self._flat(cell)
+                column += min(int(_value(cell, "tcPr/gridSpan") or 1), 100)
+            above = cells
+            yield number, cells
+
+    def _flat(self, cell: Element) -> str:
+        """A cell on one line; of a table within it the cells in their order."""
+        return " ".join(
+            block.text if isinstance(block, Block) else " ".join(text for _, cells in block for text in cells.values())
+            for block in self.blocks(cell)
+        )
+
+
+def _levels(styles: Element) -> dict[str, int]:
+    """The level of each style that makes headings, of its own or of the one it is based on."""
+    found = {style.get("styleId", ""): style for style in styles.findall("style")}
+
+    def level(identity: str, steps: int = len(found)) -> int:
+        style = found.get(identity)
+        if style is None or steps < 0:
+            return 0
+        if outline := _value(style, "pPr/outlineLvl"):
+            return _level(outline)
+        return 1 if _value(style, "name").lower() == "title" else level(_value(style, "basedOn"), steps - 1)
+
+    return {identity: level(identity) for identity in found}
+
+
+def _level(outline: str) -> int:
+    """1 for a heading of the first level, 0 for no heading."""
+    return (int(outline) + 1) % (_LEVELS + 1)
+
+
+def _value(parent: Element, path: str) -> str:
+    """What a setting says, or nothing where there is none."""
+    setting = parent.find(path)
+    return "" if setting is None else setting.get("val", "")

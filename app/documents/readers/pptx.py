@@ -1,0 +1,112 @@
+"""Slides (.pptx), one page for each, with the speaker's notes; titles and tables are written as in Markdown."""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+from xml.etree.ElementTree import Element
+
+from app.documents.pages import Page, Place
+from app.documents.readers import ooxml
+from app.documents.readers.tables import Row, groups, repeated
+from app.documents.readers.text import clean
+from app.errors import UnreadableFile
+
+_TITLES = ("title", "ctrTitle")
+_FURNITURE = ("dt", "ftr", "hdr", "sldNum", "sldImg")
+_LINE = 360_000
+"""Shapes whose tops are within a centimetre, in English Metric Units, stand beside each other."""
+
+
+class Shape(NamedTuple):
+    """A shape of a slide: its lines, and its tables as rows."""
+
+    is_title: bool
+    lines: list[str]
+    tables: list[Iterator[Row]]
+
+
+Slide = tuple[list[Shape], list[str]]
+"""The shapes in the order in which one reads them, and the lines of the notes."""
+
+
+def read(data: bytes) -> list[Page]:
+    """All slides, also the blank and the hidden ones, so that their numbers stay right."""
+    with ooxml.opened(data, ".pptx") as parts:
+        main = parts.main()
+        related = parts.related(main)
+        names = [related[slide.get("r:id", "")].target for slide in parts.tree(main).iterfind("sldIdLst/sldId")]
+        return pages(_slide(parts, name) for name in names)
+
+
+def pages(slides: Iterable[Slide]) -> list[Page]:
+    """Each slide, its title first; a table of several groups of rows has a page for each of them."""
+    found: list[Page] = []
+    for number, (shapes, notes) in enumerate(slides, 1):
+        place = Place("slide", f"slide {number}", number)
+        texts: list[str] = []
+        tables: list[str] = []
+        for is_title, lines, grids in sorted(shapes, key=lambda shape: not shape.is_title):
+            if is_title and lines:
+                texts.append("# " + " ".join(" ".join(lines).split()))
+            else:
+                texts += ["\n".join(f"- {line}" for line in lines)] if len(lines) > 1 else lines
+            for grid in grids:
+                parts = [group.text for group in groups(grid)]
+                (texts if len(parts) == 1 else tables).extend(parts)
+        texts += ["Notes: " + "\n\n".join(notes)] if notes else []
+        found += [Page("\n\n".join(texts), place), *(Page(table, place) for table in tables)]
+    if not any(page.text for page in found):
+        raise UnreadableFile("none of its slides holds text; pictures of text need text recognition first")
+    return found
+
+
+def _slide(parts: ooxml.Package, name: str) -> Slide:
+    shapes = [
+        Shape(_kind(shape) in _TITLES, _lines(shape), list(map(_rows, shape.iter("tbl"))))
+        for shape in _shapes(parts.tree(name))
+    ]
+    notes = parts.one(name, "notesSlide")
+    return shapes, [line for shape in _shapes(parts.tree(notes)) for line in _lines(shape)] if notes else []
+
+
+def _shapes(parent: Element) -> Iterator[Element]:
+    """The shapes as one reads them, line by line, those of a group together; without what stands on every slide."""
+    tree = parent.find("cSld/spTree") if parent.tag in ("sld", "notes") else parent
+    for shape in sorted(tree if tree is not None else (), key=_position):
+        if shape.tag == "grpSp":
+            yield from _shapes(shape)
+        elif shape.tag == "AlternateContent":  # the same twice, for newer and older programs
+            yield from (found for choice in shape[:1] for found in _shapes(choice))
+        elif shape.tag in ("sp", "graphicFrame", "cxnSp") and _kind(shape) not in _FURNITURE:
+            yield shape
+
+
+def _position(shape: Element) -> tuple[int, int]:
+    """A pair to sort by; a placeholder without a position of its own, which its layout has, comes first."""
+    place = shape.find(".//xfrm/off")
+    return (0, 0) if place is None else (int(place.get("y", "0")) // _LINE, int(place.get("x", "0")))
+
+
+def _kind(shape: Element) -> str:
+    """What a shape is the placeholder for."""
+    mark = shape.find("nvSpPr/nvPr/ph")
+    return "" if mark is None else mark.get("type", "obj")
+
+
+def _lines(shape: Element) -> list[str]:
+    body = shape.find("txBody")
+    return [] if body is None else [text for line in body.findall("p") if (text := _text(line))]
+
+
+def _text(paragraph: Element) -> str:
+    texts = {"br": "\n"}
+    return clean("".join([texts.get(part.tag) or part.findtext("t") or "" for part in paragraph])).strip()
+
+
+def _rows(table: Element) -> Iterator[Row]:
+    above: dict[int, str] = {}
+    for number, row in enumerate(table.findall("tr"), 1):
+        above = {
+            column: repeated(above.get(column, "")) if cell.get("vMerge") in ("1", "true") else " ".join(_lines(cell))
+            for column, cell in enumerate(row.findall("tc"), 1)
+        }
+        yield number, above

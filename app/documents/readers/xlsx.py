@@ -1,0 +1,104 @@
+"""Workbooks (.xlsx), the rows of each sheet in groups under its header; formulas are what they last came to."""
+
+import re
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+from app.documents.pages import Page, Place
+from app.documents.readers import numbers, ooxml
+from app.documents.readers.tables import Cells, Row, groups, repeated
+from app.errors import UnreadableFile
+
+if TYPE_CHECKING:
+    from python_calamine import CalamineSheet
+
+_STYLED = re.compile(rb"""<(?:\w+:)?c\s(?=[^>]*?\br=["']([A-Z]+\d+))[^>]*?\bs=["'](\d+)""")
+_PLAIN_NAME = re.compile(r"[^\W\d]\w*$")
+
+
+def read(data: bytes) -> list[Page]:
+    """The groups of rows of all sheets, also of hidden ones; the number of their place is that of the sheet."""
+    with ooxml.opened(data, ".xlsx") as parts:
+        found = list(_pages(data, parts))
+    if not found:
+        raise UnreadableFile("none of its sheets holds text or numbers")
+    return found
+
+
+def pages(name: str, number: int, rows: Iterable[Row]) -> Iterator[Page]:
+    """The groups of rows of a sheet; their places are ranges of cells."""
+    name = name if _PLAIN_NAME.match(name) else "'" + name.replace("'", "''") + "'"
+    for group in groups(rows):
+        first = f"{_column_name(group.first_column)}{group.first_row}"
+        last = f"{_column_name(group.last_column)}{group.last_row}"
+        yield Page(group.text, Place("sheet", f"{name}!{first}" + f":{last}" * (first != last), number))
+
+
+def _column_name(number: int) -> str:
+    """The letters of a column, which the first one is "A" of."""
+    name = ""
+    while number:
+        number, letter = divmod(number - 1, 26)
+        name = chr(ord("A") + letter) + name
+    return name
+
+
+def _pages(data: bytes, parts: ooxml.Package) -> Iterator[Page]:
+    from python_calamine import CalamineWorkbook, SheetTypeEnum
+
+    workbook = CalamineWorkbook.from_filelike(BytesIO(data))
+    main = parts.main()
+    related, codes = parts.related(main), _codes(parts)
+    sheets = parts.tree(main).iterfind("sheets/sheet")
+    targets = {sheet.get("name"): related[sheet.get("r:id", "")].target for sheet in sheets}
+    for index, sheet in enumerate(workbook.sheets_metadata):
+        if sheet.typ != SheetTypeEnum.WorkSheet:
+            continue
+        cells = _STYLED.findall(parts.part(targets[sheet.name]))
+        formats = {name.decode(): code for name, style in cells if (code := codes.get(style))}
+        yield from pages(sheet.name, index + 1, _rows(workbook.get_sheet_by_index(index), formats))
+
+
+def _codes(parts: ooxml.Package) -> dict[bytes, str]:
+    """The format of numbers of each style that has one, by its number as the cells name it."""
+    name = parts.one(parts.main(), "styles")
+    if name is None:
+        return {}
+    styles = parts.tree(name)
+    own = {item.get("numFmtId"): item.get("formatCode", "") for item in styles.iterfind("numFmts/numFmt")}
+    identities = [style.get("numFmtId", "0") for style in styles.iterfind("cellXfs/xf")]
+    codes = (own.get(identity) or numbers.BUILT_IN.get(int(identity), "") for identity in identities)
+    return {str(number).encode(): code for number, code in enumerate(codes) if code}
+
+
+def _rows(sheet: "CalamineSheet", formats: dict[str, str]) -> list[Row]:
+    """The rows; what stands in a cell merged over several of them stands in each that holds something."""
+    left = sheet.start[1] if sheet.start else 0
+    names = [_column_name(number) for number in range(left + sheet.width + 1)]
+    rows: list[Row] = []
+    for number, values in enumerate(sheet.iter_rows(), 1):
+        cells: Cells = {}
+        for column, value in enumerate(values, left + 1):
+            if isinstance(value, float):
+                cells[column] = numbers.shown(value, formats.get(f"{names[column]}{number}", ""))
+            elif value != "":
+                cells[column] = value if isinstance(value, str) else _text(value)
+        rows.append((number, cells))
+    for (first, column), (last, _) in sheet.merged_cell_ranges or ():
+        text = repeated(rows[first][1].get(column + 1, "")) if first < len(rows) else ""
+        for _, cells in rows[first + 1 : last + 1]:
+            if cells:
+                cells[column + 1] = text
+    return rows
+
+
+def _text(value: object) -> str:
+    """A truth, a date, a time, or a span of time."""
+    if isinstance(value, bool):
+        return str(value).upper()
+    if isinstance(value, timedelta):
+        minutes, seconds = divmod(round(value.total_seconds()), 60)
+        return f"{minutes // 60}:{minutes % 60:02}:{seconds:02}"
+    return str(value).removesuffix(":00")

@@ -1,0 +1,194 @@
+"""What is measured of a draft: support, breaking off, loops; offsets and languages as they come."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.answering.features import STRETCH, breaks_off, foreign, loops, repeats, support
+from app.documents.pages import Place
+from app.retrieval.packing import Evidence
+
+FERRY = (
+    "The ferry leaves the old harbour of Bergen at 9:30 every morning and returns at 18:15. Tickets are sold on board "
+    "for 120 kroner, and children under six travel free of charge."
+)
+FÄHRE = "Die Fähre verlässt den alten Hafen von Bergen jeden Morgen um 9:30 Uhr. Karten werden an Bord verkauft."
+
+
+def evidence(*texts: str, language: str = "en") -> tuple[Evidence, ...]:
+    place = Place("line", "line 1", 1)
+    return tuple(Evidence(n, "a.md", "A", place, 0, len(t), t, language) for n, t in enumerate(texts, 1))
+
+
+def test_a_draft_taken_from_its_passage_is_supported() -> None:
+    found = support("When does it leave?", evidence(FERRY), "The ferry leaves the old harbour of Bergen at 9:30 [1].")
+
+    assert found.wording == 0
+    assert found.claims == 0
+
+
+def test_a_draft_about_something_else_is_not() -> None:
+    draft = "Penguins raise their young on windswept islands near Antarctica, far beyond any shipping lane."
+    found = support("When does it leave?", evidence(FERRY), draft)
+
+    assert found.wording is not None
+    assert found.wording > 0.6
+
+
+def test_an_invented_paragraph_is_not_excused_by_a_long_true_one() -> None:
+    true = f"{FERRY} " * 6
+    invented = "Penguins raise their young on windswept islands near Antarctica, beyond any shipping lane. " * 6
+    found = support("When?", evidence(FERRY), true + invented)
+
+    assert len(invented) > STRETCH
+    assert found.wording is not None
+    assert found.wording > 0.6
+
+
+def test_an_inflected_word_counts_as_half_there() -> None:
+    same = support("", evidence(FERRY), "Every morning the ferry is leaving the old harbours of Bergen.").wording
+    other = support("", evidence(FERRY), "Every morning the train is reaching the new station of Bergen.").wording
+
+    assert same is not None
+    assert other is not None
+    assert same < other
+
+
+def test_names_and_numbers_are_claims_where_passages_and_question_lack_them() -> None:
+    draft = "In summer the ferry of Captain Olsen leaves Bergen at 7:45 for 120 kroner."
+
+    assert support("Does Olsen sail?", evidence(FERRY), draft).claims == 2  # Captain, 7:45
+    assert support("", evidence(FERRY), draft).claims == 3
+
+
+def test_marks_between_digits_do_not_make_another_number() -> None:
+    assert support("", evidence("It cost 1,200,000 crowns in 1998."), "Around 1.200.000 crowns it was.").claims == 0
+
+
+def test_the_numbers_of_a_list_are_no_claims() -> None:
+    draft = "1. The ferry leaves the old harbour.\n2. Tickets are sold on board.\n3. Children travel free of charge."
+
+    assert support("", evidence(FERRY), draft).claims == 0
+
+
+def test_of_a_short_draft_only_names_and_numbers_are_compared() -> None:
+    assert support("", evidence(FERRY), "On deck, in cash.").wording is None
+    assert support("", evidence(FERRY), "At 9:30.").wording is None
+    assert support("", evidence(FERRY), "At 7:45.").wording == 1
+
+
+def test_wording_in_another_language_is_not_compared_but_numbers_are() -> None:
+    draft = "Die Fähre verlässt den alten Hafen jeden Morgen um 7:45 Uhr und kehrt am Abend zurück."
+    found = support("Wann fährt sie?", evidence(FERRY), draft)
+
+    assert found.wording is None
+    assert found.claims == 1
+
+
+@pytest.mark.parametrize(
+    "draft",
+    [
+        "Jeg tror den går klokken ni om morgenen fra den gamle havnen.",
+        "Den afgår hver morgen fra den gamle havn, og billetterne sælges om bord.",
+    ],
+)
+def test_a_neighbouring_language_with_the_same_small_words_is_not_foreign(draft: str) -> None:
+    source = "Fergen går om morgenen fra den gamle havnen klokken ni, og den er tilbake om kvelden. Jeg tror det og du."
+
+    assert not foreign(draft, draft.lower().split(), source.lower().split(), {"no"})
+
+
+def test_unknown_evidence_leaves_every_claim_open() -> None:
+    found = support("Who?", None, "Two of them:\n- the painter Munch\n- the playwright Ibsen, born in 1828")
+
+    assert found.wording is None
+    assert found.claims == 5  # two items, two names, one number
+
+
+def test_scripts_without_spaces_are_compared_too() -> None:
+    passage = evidence(
+        "船は毎朝九時半に古い港を出て、夕方に戻ります。切符は船内で売られ、六歳未満の子供は無料です。", language="ja"
+    )
+    draft = "船は毎朝九時半に古い港を出て、夕方に戻ります。切符は船内で売られ、六歳未満の子供は無料です。"
+    other = "象は南極で子供を育て、遠い島々の間を泳いで渡ると言われていますが、確かな記録は残っていません。"
+
+    assert support("いつ出ますか", passage, draft).wording == 0
+    assert (support("いつ出ますか", passage, other).wording or 0) > 0.6
+
+
+@pytest.mark.parametrize(
+    "draft",
+    [
+        "The ferry leaves the old harbour at 9:30. Tickets are sold on",
+        "The ferry leaves every morning from the old harbour at 9:30,",
+        "There are several ways to pay for the ticket. Here are some examples:",
+        "Die Fähre verlässt den Hafen um 9:30 Uhr. Karten werden an",
+    ],
+)
+def test_a_draft_that_does_not_finish_its_last_sentence_breaks_off(draft: str) -> None:
+    assert breaks_off(draft)
+
+
+@pytest.mark.parametrize(
+    "draft",
+    [
+        "9:30",
+        "On board, in cash",
+        "from the old harbour of Bergen every morning at half past nine",
+        "The ferry leaves at 9:30. Tickets are sold on board [1].",
+        "She said: “The ferry leaves the harbour at 9:30. Be there.”",
+        "You need three things for the crossing today:\n\n- a ticket\n- a coat\n- some patience",
+        "Follow these steps to get on board. They are:\n1. Go to the harbour\n2. Buy a ticket",
+        "The times are these. Look:\n\n| from | to |\n|---|---|\n| 9:30 | 18:15 |",
+        "Run this to print the table of times.\n\n```sh\nescalator search ferry\n```",
+        "The ferry leaves at 9:30 every single day.\n\n## Tickets",
+        "船は毎朝九時半に港を出ます。 切符は 船内で 売られ、 子供は 無料 です 。",
+    ],
+)
+def test_lists_tables_code_and_short_answers_do_not_break_off(draft: str) -> None:
+    assert not breaks_off(draft)
+
+
+@pytest.mark.parametrize(
+    "text", ["!" * 80, "and so on " * 12, "The ferry leaves at 9:30 from the harbour. " * 3 + "The"]
+)
+def test_the_end_of_a_text_that_says_the_same_over_and_over_loops(text: str) -> None:
+    assert loops(f"It starts well. {text}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "no, no, no.",
+        "The end.\n\n" + "-" * 100,
+        "| a | b |\n" + "|---|---|" * 12,
+        "Chapter 1 " + ". " * 60,
+        "- The ferry to Bergen leaves at 9.\n- The ferry to Moss leaves at 10.\n- The ferry to Horten leaves at 11.",
+    ],
+)
+def test_rules_tables_and_lists_do_not_loop(text: str) -> None:
+    assert not loops(text)
+
+
+@given(st.text(max_size=300))
+def test_no_text_is_too_strange_to_be_measured(text: str) -> None:
+    found = support(text, evidence(FERRY, FÄHRE), text)
+
+    assert found.wording is None or 0 <= found.wording <= 1
+    assert found.claims >= 0
+    assert isinstance(breaks_off(text), bool)
+    assert isinstance(repeats(text), bool)
+
+
+@given(st.text(min_size=1, max_size=30).filter(lambda text: any(map(str.isalpha, text)) and not text.isspace()))
+def test_anything_said_often_enough_loops(text: str) -> None:
+    assert loops(f"{text} " * 60)
+
+
+def test_sentences_said_again_and_again_repeat_though_their_numbers_grow() -> None:
+    draft = "\n".join(f"{n}. Press the green button again." for n in range(1, 8))
+
+    assert repeats(draft)
+    assert not loops("Press it. Then wait for the light.")
+    assert not repeats("Press the green button. Wait for the light. Open the lid carefully. Take the bread out.")

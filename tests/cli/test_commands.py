@@ -1,0 +1,321 @@
+"""The command line: what it prints where, its exit codes, and the keys that programs read."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app import settings
+from app.settings import ROOT
+from tests.support.chat import served
+from tests.support.corpora import FERRY
+from tests.support.scripted import Script
+from tests.support.servers import Fault, FaultProxy
+from tests.support.terminal import escalator
+
+LONG = "The ferry waits for the tide before it leaves, and the tide turns late. " * 4
+
+METRICS = {
+    "retrieve_ms", "prompt_ms", "sent_ms", "first_token_ms", "total_ms",
+    "prompt_tokens", "completion_tokens", "tokens_per_s",
+}  # fmt: skip
+
+
+def process(cwd: Path, *arguments: object, **variables: str) -> "subprocess.CompletedProcess[bytes]":
+    """The same in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-c", "from app.cli.commands import main; main()", *map(str, arguments)],
+        cwd=cwd,
+        env=os.environ | {"PYTHONPATH": str(ROOT)} | variables,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def test_an_answer_comes_with_its_sources_and_the_rest_goes_to_stderr(
+    models: Path, runtime: str, use: Callable[[Path], None], corpus: Path
+) -> None:
+    use(models)
+
+    result = escalator("ask", "When does the ferry leave?", "--corpus", corpus)
+
+    assert result.exit_code == 0
+    assert result.stdout == "The ferry leaves at 9:30 [1].\n[1] ferry.md, The ferry\n"
+    assert re.search(r"^phi-4-mini · first token [\d.]+ s · .*all [\d.]+ s$", result.stderr, re.M)
+
+
+def test_while_a_slow_model_reads_the_best_sentence_goes_to_stderr(
+    models: Path, runtime: str, corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with served(FaultProxy(runtime, Fault(delay=1.5))) as slow:
+        monkeypatch.setenv("FOUNDRY_LOCAL_ENDPOINT", slow.url)
+        result = escalator("ask", "When does the ferry leave?", "--corpus", corpus)
+        as_json = escalator("ask", "When does the ferry leave?", "--corpus", corpus, "--json")
+
+    sentence = "Until the answer comes, from ferry.md:\n> The ferry leaves at 9:30 from the old harbour.\n"
+    assert sentence in result.stderr
+    assert result.stdout == "The ferry leaves at 9:30 [1].\n[1] ferry.md, The ferry\n"
+    assert sentence not in as_json.stderr
+    assert json.loads(as_json.stdout)["answer"] == "The ferry leaves at 9:30 [1]."
+
+
+def test_an_escalated_answer_stands_below_the_draft_with_the_reason_on_stderr(
+    model_cache: Callable[..., Path], use: Callable[[Path], None], corpus: Path
+) -> None:
+    use(model_cache(Script(alias="phi-4-mini", say="I do not know."), Script(alias="gpt-oss-20b", say="At sea [1].")))
+
+    result = escalator("ask", "Where is the harbour?", "--corpus", corpus)
+
+    draft, answer, *sources = result.stdout.splitlines()
+    assert draft == "I do not know."
+    assert answer == "At sea [1]."
+    assert sources == ["[1] ferry.md, The ferry"]
+    assert "Asking gpt-oss-20b: The draft does not answer, although passages were found." in result.stderr
+
+
+def test_an_answer_as_json_has_the_documented_keys(
+    model_cache: Callable[..., Path], use: Callable[[Path], None], corpus: Path
+) -> None:
+    small = Script(alias="phi-4-mini", say="The ferry leaves at 9:30 [1].")
+    use(model_cache(small, Script(alias="gpt-oss-20b", say=LONG)))
+
+    kept, escalated = (
+        json.loads(escalator("ask", question, "--corpus", corpus, "--json").stdout)
+        for question in ("When does the ferry leave?", "Explain when the ferry leaves.")
+    )
+
+    for answer in (kept, escalated):
+        assert set(answer) == {
+            "answer", "rendered", "mode", "model", "escalated", "reason", "attempts", "citations", "evidence",
+            "unknown_words", "notices", "metrics", "ledger",
+        }  # fmt: skip
+        assert set(answer["metrics"]) == METRICS
+        for attempt in answer["attempts"]:
+            assert set(attempt) == {"role", "model", "host", "text", "finish", "metrics", "cost"}
+            assert set(attempt["metrics"]) == METRICS
+            assert attempt["host"].startswith("127.0.0.1:")
+        for citation in answer["citations"]:
+            assert set(citation) == {"sentence", "file", "place", "start", "end", "supported"}
+        for item in answer["evidence"]:
+            assert set(item) == {"n", "file", "place", "start", "end", "text"}
+            assert FERRY[item["start"] : item["end"]] == item["text"]
+            assert item["place"] == {"kind": "heading", "label": "The ferry", "number": 1}
+    assert kept["answer"] == kept["rendered"] == "The ferry leaves at 9:30 [1]."
+    assert (kept["mode"], kept["model"], kept["escalated"], kept["reason"]) == ("auto", "phi-4-mini", False, None)
+    [citation] = kept["citations"]
+    assert citation["supported"]
+    assert FERRY[citation["start"] : citation["end"]] == "The ferry leaves at 9:30 from the old harbour."
+    assert [attempt["role"] for attempt in escalated["attempts"]] == ["small", "large"]
+    assert (escalated["model"], escalated["escalated"]) == ("gpt-oss-20b", True)
+    assert escalated["reason"]["code"] == "short"
+    assert "characters" in escalated["reason"]["why"]
+
+
+def test_hits_as_json_have_the_documented_keys(corpus: Path) -> None:
+    found = json.loads(escalator("search", "the ferry to Avalon", "--corpus", corpus, "--json").stdout)
+
+    assert set(found) == {
+        "query", "took_ms", "unknown_words", "taken_for", "earlier_words", "foreign", "translation", "hits"
+    }  # fmt: skip
+    assert (found["query"], found["unknown_words"]) == ("the ferry to Avalon", ["Avalon"])
+    [hit] = found["hits"]
+    assert set(hit) == {"rank", "score", "file", "place", "start", "end", "text", "terms", "alike", "context"}
+    assert (hit["rank"], hit["file"]) == (1, "ferry.md")
+    assert hit["place"] == {"kind": "heading", "label": "The ferry", "number": 1}
+    assert FERRY[hit["start"] : hit["end"]] == hit["text"]
+    assert sum(hit["terms"].values()) == pytest.approx(1, abs=0.01)
+
+
+def test_hits_for_a_person_say_why_they_were_found(corpus: Path) -> None:
+    for number in range(5):
+        (corpus / f"{number}.md").write_text(f"Another ferry, number {number}.\n", encoding="utf-8")
+
+    result = escalator("search", "ferry to Avalon", "--corpus", corpus, "-k", 2)
+
+    assert len(re.findall(r"^ ?\d+\. \S+\.md, .*\(\d+\.\d\d\)$", result.stdout, re.M)) == 2
+    assert "ferry 100%" in result.stdout
+    assert result.stderr == "In no document: Avalon\n"
+
+
+def test_without_a_model_the_quotes_are_the_answer_and_the_remedy_goes_to_stderr(corpus: Path) -> None:
+    result = escalator("ask", "When does the ferry leave?", "--corpus", corpus)
+
+    assert result.exit_code == 0
+    assert result.stdout.startswith("> The ferry leaves at 9:30 from the old harbour. [1]")
+    assert "escalator models get tiny" in result.stderr
+    assert "No model" not in result.stdout
+
+
+def test_the_index_is_made_with_a_word_on_each_file_that_was_left_out(corpus: Path) -> None:
+    (corpus / "empty.md").write_text("", encoding="utf-8")
+
+    result = escalator("index", "--corpus", corpus)
+    found = json.loads(escalator("index", "--corpus", corpus, "--json").stdout)
+
+    assert result.exit_code == 0
+    assert result.stdout == "1 documents, 1 passages, 1 problems\nempty.md: it is empty\n"
+    assert "Reading" in result.stderr
+    assert found == {"documents": 1, "passages": 1, "problems": [{"file": "empty.md", "reason": "it is empty"}]}
+
+
+def test_an_index_is_made_anew_when_that_is_wanted(corpus: Path) -> None:
+    state = settings.load().state_dir
+    marks = []
+    for options in ([], [], ["--rebuild"]):
+        assert escalator("index", "--corpus", corpus, *options).exit_code == 0
+        (manifest,) = state.glob("index/*/manifest.json")
+        marks.append(json.loads(manifest.read_text(encoding="utf-8"))["mark"])
+    assert marks[0] == marks[1] != marks[2]
+    assert "ferry.md" in escalator("search", "ferry", "--corpus", corpus).stdout
+
+
+@pytest.mark.parametrize("as_json", [[], ["--json"]])
+@pytest.mark.parametrize("command", ["ask", "search", "index"])
+def test_a_missing_corpus_is_named_with_exit_code_1(tmp_path: Path, command: str, as_json: list[str]) -> None:
+    words = [] if command == "index" else ["ferry"]
+    result = escalator(command, *words, "--corpus", tmp_path / "nowhere", *as_json)
+
+    assert result.exit_code == 1
+    assert str(tmp_path / "nowhere") in result.stderr
+    if (command, as_json) == ("ask", ["--json"]):  # a program learns it, too
+        assert str(tmp_path / "nowhere") in json.loads(result.stdout)["notices"][0]
+    else:
+        assert result.stdout.strip() == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["ask", "When?", "--mode", "huge"], "The mode is 'huge'; it must be one of auto, small, large"),
+        (["ask", "  "], "The question is empty."),
+        (["ask", "x" * 9000], "9,000 characters"),
+        (["ask"], "Missing argument"),
+        (["search", "ferry", "-k", "0"], "-k"),
+        (["search", "ferry", "-k", "many"], "-k"),
+        (["fly"], "fly"),
+    ],
+    ids=lambda given: " ".join(given)[:20] if isinstance(given, list) else "",
+)
+def test_a_wrong_command_line_ends_with_exit_code_2(corpus: Path, arguments: list[str], says: str) -> None:
+    where = ["--corpus", str(corpus)] if len(arguments) > 1 else []
+
+    result = escalator(*arguments, *where)
+
+    assert result.exit_code == 2
+    assert says in result.stderr
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize("command", [["ask", "When?"], ["search", "ferry"], ["doctor"]], ids=" ".join)
+def test_a_setting_that_is_not_allowed_is_named_with_exit_code_2(
+    monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    monkeypatch.setenv("RETRY_ON_FAIL", "99")
+
+    result = escalator(*command)
+
+    assert result.exit_code == 2
+    assert result.stderr.startswith("The setting RETRY_ON_FAIL is '99'; it must be less than or equal to 5")
+
+
+LETTERS = "# Prøve ✓\n\nThe ferry 漢字 carries a ✓ and an ø and 😀.\n"
+
+
+@pytest.mark.parametrize("arguments", [["ask"], ["ask", "--json"], ["search"], ["search", "--json"]], ids=" ".join)
+def test_letters_that_the_terminal_lacks_are_no_reason_to_fail(tmp_path: Path, arguments: list[str]) -> None:
+    folder = tmp_path / "prøve-漢"
+    folder.mkdir()
+    (folder / "ferry-✓.md").write_text(LETTERS, encoding="utf-8")
+
+    done = process(tmp_path, *arguments, "ferry 漢字 ✓", "--corpus", folder, PYTHONIOENCODING="cp1252", PYTHONUTF8="0")
+
+    assert done.returncode == 0
+    assert b"Traceback" not in done.stderr
+    if "--json" in arguments:
+        said = json.loads(done.stdout)
+        [item] = said["hits"] if "hits" in said else said["evidence"]
+        assert (item["file"], item["text"]) == ("ferry-✓.md", LETTERS.strip())
+    else:
+        assert "ø" in done.stdout.decode("cp1252")
+
+
+def test_json_is_all_that_goes_to_stdout(tmp_path: Path, corpus: Path) -> None:
+    done = process(tmp_path, "ask", "When does the ferry leave?", "--corpus", corpus, "--json", "--verbose")
+
+    assert json.loads(done.stdout)["attempts"][0]["role"] == "extractive"
+    assert b"There is no model on this machine" in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+def test_an_error_in_a_process_of_its_own_is_a_sentence(tmp_path: Path) -> None:
+    done = process(tmp_path, "search", "ferry", "--corpus", "nowhere")
+
+    assert done.returncode == 1
+    assert done.stdout == b""
+    assert re.fullmatch(r"The corpus folder \S+nowhere does not exist\. [^\n]+\r?\n", done.stderr.decode())
+
+
+def checks(report: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {check["name"]: check for check in report["checks"]}
+
+
+def test_the_doctor_names_what_is_missing_and_what_to_do(corpus: Path) -> None:
+    (corpus / "blank.txt").touch()
+
+    report = json.loads(escalator("doctor", "--corpus", corpus, "--json").stdout)
+
+    assert set(report) == {"ok", "checks", "settings"}
+    assert not report["ok"]
+    found = checks(report)
+    assert all(set(check) == {"name", "ok", "found", "remedy"} for check in found.values())
+    assert found["Python"]["ok"]
+    assert found["chainlit"]["ok"]
+    assert found["corpus"]["ok"]
+    assert "1 documents" in found["corpus"]["found"] or "1 document," in found["corpus"]["found"]
+    assert (found["blank.txt"]["ok"], found["blank.txt"]["remedy"]) == (False, "it is empty")
+    assert not found["model server"]["ok"]
+    assert "escalator models get tiny" in found["model server"]["remedy"]
+    assert {given["name"]: given["source"] for given in report["settings"]}["ESCALATOR_STATE_DIR"] == "environment"
+    assert os.environ["ESCALATOR_STATE_DIR"] in found["state"]["found"]
+
+
+def test_the_doctor_tells_a_person_the_same(corpus: Path, tmp_path: Path) -> None:
+    result = escalator("doctor", "--corpus", tmp_path / "nowhere")
+
+    assert result.exit_code == 0
+    assert f"FAIL  corpus: {tmp_path / 'nowhere'}" in result.stdout
+    assert "FAIL  model server: none" in result.stdout
+    assert "ok    chainlit: " in result.stdout
+    assert "ESCALATOR_STATE_DIR=" in result.stdout
+
+
+def test_the_doctor_is_content_where_all_is_well(
+    model_cache: Callable[..., Path], use: Callable[[Path], None], corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(model_cache(Script(alias="phi-4-mini", say="Yes."), Script(alias="gpt-oss-20b", say="Yes.")))
+    monkeypatch.setenv("API_KEY", "a-secret")
+
+    result = escalator("doctor", "--corpus", corpus, "--json")
+
+    report = json.loads(result.stdout)
+    found = checks(report)
+    assert report["ok"], [check for check in report["checks"] if check["ok"] is False]
+    assert found["model server"]["found"].endswith("found as: embedded")
+    assert found["small model"]["found"].startswith("phi-4-mini is phi-4-mini-instruct-generic-cpu:1; ready after ")
+    assert found["large model"]["ok"]
+    assert "a-secret" not in result.output
+
+
+def test_the_table_of_settings_is_the_readmes() -> None:
+    printed = escalator("doctor", "--settings-table").stdout.strip()
+
+    assert printed == settings.table()
+    assert printed in (ROOT / "README.md").read_text(encoding="utf-8")

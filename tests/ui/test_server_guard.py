@@ -1,0 +1,157 @@
+"""The page asks nothing of other hosts, other pages ask nothing of it, and a taken port is said in a sentence."""
+
+import re
+import socket
+import subprocess
+import urllib.request
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import socketio
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route, WebSocketRoute
+from starlette.testclient import TestClient
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from app.settings import ROOT
+from app.ui.server_guard import Guard
+from tests.support.chat import App, Chat, command, environment
+
+OWN = "127.0.0.1:8000"
+
+
+async def hello(_: Any) -> PlainTextResponse:
+    return PlainTextResponse("hello")
+
+
+async def greet(websocket: WebSocket) -> None:
+    await websocket.accept()
+    await websocket.send_text("hello")
+    await websocket.close()
+
+
+def browser(*, loopback_only: bool = True) -> TestClient:
+    routes = [Route("/", hello), Route("/error", lambda _: 1 / 0), WebSocketRoute("/ws", greet)]  # type: ignore[arg-type,return-value]
+    return TestClient(Guard(Starlette(routes=routes), lambda: loopback_only), raise_server_exceptions=False)
+
+
+@pytest.mark.parametrize("host", [OWN, "localhost:8000", "[::1]:8000", "localhost"])
+@pytest.mark.parametrize("with_origin", [True, False])
+def test_the_chats_own_page_is_served(host: str, with_origin: bool) -> None:
+    headers = {"host": host} | ({"origin": f"http://{host}"} if with_origin else {})
+
+    assert browser().get("/", headers=headers).text == "hello"
+    with browser().websocket_connect("/ws", headers=headers) as websocket:
+        assert websocket.receive_text() == "hello"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"host": OWN, "origin": "http://evil.example"},
+        {"host": OWN, "origin": "http://127.0.0.1:8001"},
+        {"host": OWN, "origin": "http://127.0.0.1:8000.evil.example"},
+        {"host": OWN, "origin": "http://user@evil.example"},
+        {"host": OWN, "origin": "null"},
+        {"host": OWN, "origin": ""},
+        {"host": "evil.example:8000", "origin": "http://evil.example:8000"},
+        {"host": "evil.example:8000"},
+        {"host": "127.0.0.1.evil.example"},
+        {"host": "127.0.0.1:8000, evil.example"},
+        {"host": "127.0.0.1:8000; img-src *"},
+        {"host": ""},
+    ],
+    ids=str,
+)
+def test_a_request_of_another_page_or_under_another_name_is_refused(headers: dict[str, str]) -> None:
+    answer = browser().get("/", headers=headers)
+
+    assert answer.status_code == 403
+    assert "another page" in answer.text
+    with pytest.raises(WebSocketDisconnect), browser().websocket_connect("/ws", headers=headers):
+        pass
+
+
+def test_in_a_local_network_any_name_of_this_machine_will_do_but_no_other_page() -> None:
+    lan = browser(loopback_only=False)
+
+    assert lan.get("/", headers={"host": "trainer:8000", "origin": "http://trainer:8000"}).status_code == 200
+    assert lan.get("/", headers={"host": "trainer:8000", "origin": "http://evil.example"}).status_code == 403
+
+
+@pytest.mark.parametrize("path", ["/", "/missing", "/error"])
+def test_every_answer_of_the_app_carries_the_policy(path: str) -> None:
+    headers = browser().get(path, headers={"host": OWN}).headers
+
+    policy = dict(rule.split(" ", 1) for rule in headers["content-security-policy"].split("; "))
+    assert policy["default-src"] == "'self'"
+    assert policy["img-src"] == "'self' data: blob:"
+    assert policy["connect-src"] == f"'self' ws://{OWN} wss://{OWN}"
+    assert not [rule for rule in policy.values() if re.search(r"\*|https?:", rule)]
+    assert headers["referrer-policy"] == "no-referrer"
+
+
+class Addresses(HTMLParser):
+    """The addresses on other hosts that a page names in its tags."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.foreign: list[str] = []
+        self.tags: set[str] = set()
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.foreign += [value for _, value in attributes if value and re.search(r"(^|\s)(https?:)?//", value)]
+
+
+def test_the_page_names_no_other_host(without_models: App) -> None:
+    with urllib.request.urlopen(without_models.url) as answer:
+        page = answer.read().decode()
+        policy = answer.headers["content-security-policy"]
+
+    addresses = Addresses()
+    addresses.feed(page)
+    assert {"link", "meta", "script"} <= addresses.tags
+    assert addresses.foreign == []
+    assert "default-src 'self'" in policy
+
+
+async def test_another_page_cannot_open_a_chat(without_models: App) -> None:
+    with pytest.raises(socketio.exceptions.ConnectionError):
+        await Chat(without_models.url, Origin="http://evil.example").__aenter__()
+
+    async with Chat(without_models.url, Origin=without_models.url) as chat:
+        assert chat.modes
+
+
+@pytest.mark.parametrize("headers", [{"Origin": "http://evil.example"}, {"Host": "evil.example"}])
+async def test_another_page_cannot_read_the_chats_addresses(without_models: App, headers: dict[str, str]) -> None:
+    async with aiohttp.ClientSession(headers=headers) as http:
+        for path in ("/", "/health", "/project/settings", "/public/favicon.svg"):
+            async with http.get(without_models.url + path) as answer:
+                assert answer.status == 403
+
+
+def test_a_taken_port_ends_the_start_with_a_command_that_works(without_models: App, tmp_path: Path) -> None:
+    second = subprocess.run(
+        command(without_models.port),
+        cwd=ROOT,
+        env=environment(tmp_path, without_models.corpus),
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+
+    said = second.stderr.decode()
+    assert second.returncode == 1
+    assert f"Port {without_models.port} is taken by another program." in said
+    assert "Traceback" not in said
+    assert b"available" not in second.stdout
+    proposed = re.search(r"chainlit run app/main\.py --port (\d+)", said)
+    assert proposed is not None
+    with socket.create_server(("127.0.0.1", int(proposed[1]))):
+        pass
