@@ -2,12 +2,14 @@
 
 import asyncio
 import sys
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from app.cli.terminal import Json, Verbose, errors, show, tell
+from app.errors import InputError
 
 bench = typer.Typer(help="Measure speed.", no_args_is_help=True)
 evaluate = typer.Typer(help="Measure quality on data sets.", no_args_is_help=True)
@@ -39,33 +41,32 @@ def compare(
 
 @bench.command()
 def chat(as_json: Json = False, verbose: Verbose = False) -> None:
-    """Measure what Escalator adds to a bare request for the same answer."""
-    from app.evaluation.bench_chat import bench_chat
+    """Measure the time that Escalator adds to a bare request for the same answer."""
     from app.settings import load
 
     with errors(verbose):
-        result = asyncio.run(bench_chat(load(), tell))
-    show(result, as_json, (
-        f"{row['model']} {what}: Escalator {row[what]['escalator']}, bare {row[what]['openai']}"
-        for row in result["rows"] for what in ("first_token_ms", "total_ms") if what in row
-    ))  # fmt: skip
+        benchmark = _benchmark("chat")
+        result = asyncio.run(benchmark.bench_chat(load(), tell))
+    show(result, as_json, benchmark.lines(result))
 
 
 @bench.command()
 def retrieval(
-    passages: Annotated[str, typer.Option(help="How many, with commas.")] = "1000,20000,100000",
-    collection: Annotated[Path | None, typer.Option(help="Take the text from it, as for `eval retrieval`.")] = None,
+    passages: Annotated[str, typer.Option(help="Numbers of passages, separated by commas.")] = "1000,20000,100000",
+    collection: Annotated[
+        Path | None, typer.Option(help="A folder as for `eval retrieval`, to take text from.")
+    ] = None,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
-    """Measure the search beside other libraries, on text that is made up unless a collection is given."""
-    from app.evaluation import bench_retrieval as benchmark
+    """Compare the search with other libraries, on generated text unless a collection is given."""
     from app.evaluation.collections import read
 
     with errors(verbose):
+        benchmark = _benchmark("retrieval")
         sizes = benchmark.sizes(passages)
         result = benchmark.bench_retrieval(sizes, read(collection) if collection else None, tell)
-    show(result, as_json, benchmark.table(result))
+    show(result, as_json, benchmark.lines(result))
 
 
 @bench.command()
@@ -74,12 +75,25 @@ def corpus(
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
-    """Measure how fast files are read beside bare libraries, indexed, and found when they have changed."""
-    from app.evaluation import bench_corpus as benchmark
-
+    """Measure how soon documents are searchable: first indexing, changed files, a dropped file."""
     with errors(verbose):
+        benchmark = _benchmark("corpus")
         result = benchmark.bench_corpus(benchmark.QUICK if quick else benchmark.Size(), tell)
-    show(result, as_json, benchmark.table(result))
+    show(result, as_json, benchmark.lines(result))
+
+
+def _benchmark(name: str) -> Any:
+    """Import a module of `benchmarks/` in the clone that this program runs from; raises InputError outside a clone."""
+    from app.settings import ROOT
+
+    if not (ROOT / "benchmarks").is_dir():
+        raise InputError(
+            "The benchmarks are not installed; they are in the folder “benchmarks” of the repository. "
+            'Clone it, run pip install -e ".[bench]" there, and then this command.'
+        )
+    if str(ROOT) not in sys.path:
+        sys.path.insert(0, str(ROOT))
+    return import_module(f"benchmarks.{name}")
 
 
 @evaluate.command()

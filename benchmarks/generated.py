@@ -1,4 +1,4 @@
-"""Text that is made up, as much as is wanted, and like English documentation in what a search engine feels of it."""
+"""Generated text of any length, with the statistics of English documentation that matter to a search engine."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -21,20 +21,20 @@ you were all her she there would their we him been has when who will no more if 
 _SYLLABLES = [consonant + vowel for vowel in "aeiou" for consonant in "bcdfglmnprstvz"]
 
 _SHARES = 0.42, 0.3, 0.28
-"""Of function words, of words from the passage's topic, and of any."""
+"""Shares of function words, of words from the passage's topic, and of words from the whole vocabulary."""
 
 _VOCABULARY, _TOPIC_WORDS, _NEIGHBOURS = 300_000, 30, 8
 
 _FEWEST, _MOST = 3, 6
-"""Words of a question."""
+"""The least and the largest number of words of a question."""
 
 
 def passages(count: int, seed: int = 0) -> list[str]:
-    """Passages of 70 words on average, the same for the same seed.
+    """Generate passages of 70 words on average; the same seed gives the same text.
 
-    Function words are the English ones, the others invented, all as frequent as Zipf and Mandelbrot found; some come
-    from a topic that eight neighbouring passages share. A question of three to six words touches as many postings, and
-    the vocabulary grows as fast, as in the 20,000 passages of a large documentation.
+    Function words are English, the others invented, with frequencies after Zipf and Mandelbrot; some come from a topic
+    that eight neighbouring passages share. A question of three to six words touches as many postings, and the
+    vocabulary grows as fast, as in the 20,000 passages of a large documentation.
     """
     random = np.random.default_rng(seed)
     lengths = np.clip(random.lognormal(np.log(WORDS) - 0.125, 0.5, count), 8, 4 * WORDS).astype(int)
@@ -52,7 +52,7 @@ def passages(count: int, seed: int = 0) -> list[str]:
 
 
 def folder(path: Path, count: int, sections: int) -> int:
-    """Markdown files of so many sections of one passage each, a hundred in a folder; the bytes of all."""
+    """Write Markdown files with `sections` passages each, a hundred files in a folder; return the bytes written."""
     texts, written = passages(count), 0
     for number, first in enumerate(range(0, count, sections)):
         file = path / f"{number // 100:03}" / f"{number:05}.md"
@@ -63,7 +63,7 @@ def folder(path: Path, count: int, sections: int) -> int:
 
 
 def longer(texts: Sequence[str], count: int, seed: int = 0) -> list[str]:
-    """As many texts as wanted: these and, when they are used up, halves of two of them put together."""
+    """Return `count` texts: the given ones and, when they are used up, joined halves of two of them."""
     random = Random(seed)  # noqa: S311  # no secret
     halves = [(text[: len(text) // 2], text[len(text) // 2 :]) for text in texts]
     more = (random.choice(halves)[0] + random.choice(halves)[1] for _ in range(count - len(texts)))
@@ -71,9 +71,9 @@ def longer(texts: Sequence[str], count: int, seed: int = 0) -> list[str]:
 
 
 def questions(texts: Sequence[str], count: int, language: str, seed: int = 0) -> list[list[str]]:
-    """The terms of questions: three to six words each that tell something and stand in one passage.
+    """Return the terms of questions: three to six content words each, all from one passage.
 
-    Raises InputError if hardly a passage has so many.
+    Raises InputError if hardly any passage has three.
     """
     random = Random(seed)  # noqa: S311  # no secret
     found: list[list[str]] = []
@@ -87,13 +87,13 @@ def questions(texts: Sequence[str], count: int, language: str, seed: int = 0) ->
 
 
 def _zipf(random: np.random.Generator, size: int | tuple[int, int], ranks: int, exponent: float, shift: float) -> Any:
-    """Ranks from 0, each as likely as (rank + shift) ** -exponent."""
+    """Draw ranks from 0 with probabilities proportional to (rank + shift) ** -exponent."""
     weights = (np.arange(ranks) + shift) ** -exponent
     return random.choice(ranks, size, p=weights / weights.sum())
 
 
 def _word(number: int) -> str:
-    """An invented word, or a function word for a number below 0; frequent ones are short."""
+    """Return an invented word, or a function word for a number below 0; frequent words are short."""
     if number < 0:
         return _FUNCTION[-1 - number]
     before, syllable = divmod(number, len(_SYLLABLES))

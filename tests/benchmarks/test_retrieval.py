@@ -9,9 +9,9 @@ import pytest
 from typer.testing import CliRunner
 
 from app.cli.commands import cli
-from app.evaluation import bench_retrieval as benchmark
-from app.evaluation import generated
-from app.evaluation.peers import ENGINES, Query, escalator_bm25, missing
+from benchmarks import generated
+from benchmarks import retrieval as benchmark
+from benchmarks.engines import ENGINES, Query, escalator_bm25, missing
 from tests.evaluation.conftest import Write
 
 

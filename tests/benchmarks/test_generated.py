@@ -7,8 +7,8 @@ import pytest
 
 from app.documents.language import detect
 from app.errors import InputError
-from app.evaluation.generated import WORDS, longer, passages, questions
 from app.retrieval.analysis import terms
+from benchmarks.generated import WORDS, longer, passages, questions
 
 
 def test_the_same_seed_makes_the_same_text() -> None:

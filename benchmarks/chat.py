@@ -1,7 +1,7 @@
-"""How much Escalator adds to a bare request: the same prompt through both, alternating, in one run."""
+"""The time that Escalator adds to a bare request: the same prompt through both, alternating, in one run."""
 
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import aclosing
 from typing import Any
 
@@ -16,9 +16,17 @@ from app.settings import Settings
 
 
 async def bench_chat(settings: Settings, tell: Callable[[str], None]) -> dict[str, Any]:
-    """Rows of medians in milliseconds, one for each model of BENCH_MODELS; raises EscalatorError."""
+    """Return a row of medians in milliseconds for each model of BENCH_MODELS; raises EscalatorError."""
     aliases = [alias.strip() for alias in settings.bench_models.split(",") if alias.strip()] or [settings.small]
     return {"rows": [await _row(settings.model_copy(update={"small": alias}), tell) for alias in aliases]}
+
+
+def lines(result: dict[str, Any]) -> Iterator[str]:
+    """Format the figures for a person."""
+    for row in result["rows"]:
+        for name in ("first_token_ms", "total_ms"):
+            if name in row:
+                yield f"{row['model']} {name}: Escalator {row[name]['escalator']}, bare {row[name]['openai']}"
 
 
 async def _row(settings: Settings, tell: Callable[[str], None]) -> dict[str, Any]:
@@ -40,7 +48,7 @@ async def _row(settings: Settings, tell: Callable[[str], None]) -> dict[str, Any
 
 
 async def _ours(assistant: Assistant, question: str) -> tuple[list[Message], float, float]:
-    """The prompt that a turn sent, and the first token and the end of its answer, from the sending."""
+    """Return the prompt that a turn sent, and the milliseconds from sending it to the first token and to the end."""
     prompt: list[Message] = []
     async with aclosing(assistant.answer(Turn(question, mode="small"))) as events:
         async for event in events:
@@ -54,6 +62,7 @@ async def _ours(assistant: Assistant, question: str) -> tuple[list[Message], flo
 
 
 async def _bare(assistant: Assistant, model: Model, prompt: list[Message], max_tokens: int) -> tuple[float, float]:
+    """Return the milliseconds to the first token and to the end of the same request through the openai client."""
     client: Any = await assistant.models.openai(model.service)
     clock = Stopwatch()
     first: float | None = None

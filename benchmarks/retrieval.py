@@ -1,4 +1,4 @@
-"""How fast searches are, ours beside its peers: each engine in a process of its own, in turns, in one run."""
+"""The speed and memory of search engines, ours and its peers: each in its own process, taking turns in one run."""
 
 import gc
 import json
@@ -15,19 +15,19 @@ from typing import Any
 from app.answering.usage import Stopwatch
 from app.documents.language import DEFAULT
 from app.errors import EscalatorError, InputError
-from app.evaluation import generated
 from app.evaluation.collections import Collection
-from app.evaluation.measuring import Tell, median, process, took
-from app.evaluation.peers import ENGINES, Engine, missing, opened
+from benchmarks import generated
+from benchmarks.engines import ENGINES, Engine, missing, opened
+from benchmarks.measuring import Tell, median, process, took
 
 ROUNDS = 5
 QUESTIONS = 100
 WARM_UP = 200
-"""Passages that an engine indexes first, so that what it imports and compiles once is in no figure of time."""
+"""Passages that an engine indexes first, so that no time includes what it imports and compiles once."""
 
 
 def bench_retrieval(sizes: Sequence[int], collection: Collection | None, tell: Tell) -> dict[str, Any]:
-    """A row for each number of passages; made-up text unless there is a collection. Raises EscalatorError."""
+    """Return a row for each number of passages, of generated text without a collection; raises EscalatorError."""
     engines = {name: engine for name, engine in ENGINES.items() if not missing(name)}
     for name in [name for name in ENGINES if name not in engines]:
         tell(f"{name} is left out: install {' and '.join(missing(name))} to have it measured too.")
@@ -35,7 +35,7 @@ def bench_retrieval(sizes: Sequence[int], collection: Collection | None, tell: T
 
 
 def sizes(text: str) -> list[int]:
-    """Numbers with commas between them; raises InputError."""
+    """Parse numbers separated by commas; raises InputError."""
     numbers = [int(part) if part.strip().isdecimal() else 0 for part in text.split(",")]
     if min(numbers) < 1:
         raise InputError(f"The passages are {text!r}; give whole numbers above 0 with commas, such as 1000,20000.")
@@ -46,21 +46,21 @@ def _row(size: int, collection: Collection | None, engines: Mapping[str, Engine]
     language = statistics.mode(p.language for p in collection.passages) if collection else DEFAULT
     own = [passage.text for passage in collection.passages] if collection else generated.passages(size)
     texts = generated.longer(own, size)
-    told = {"texts": texts, "questions": generated.questions(texts, QUESTIONS, language), "language": language}
+    task = {"texts": texts, "questions": generated.questions(texts, QUESTIONS, language), "language": language}
     built: dict[str, dict[str, Any]] = {}
     times: dict[str, list[list[float]]] = {name: [] for name in engines}  # of rounds, the first of which warms up
     with tempfile.TemporaryDirectory(prefix="escalator-") as folder, ExitStack() as stack:
         file = Path(folder) / "texts.json"
-        file.write_text(json.dumps(told), encoding="utf-8")
-        lines: dict[str, Connection] = {}
+        file.write_text(json.dumps(task), encoding="utf-8")
+        engine_lines: dict[str, Connection] = {}
         try:
             for name, engine in engines.items():
                 tell(f"{size} passages: {name} builds")
-                lines[name] = stack.enter_context(process(_serve, engine, file, Path(folder) / name))
-                built[name] = lines[name].recv()
+                engine_lines[name] = stack.enter_context(process(_serve, engine, file, Path(folder) / name))
+                built[name] = engine_lines[name].recv()
             for number in range(ROUNDS + 1):
                 tell(f"{size} passages: round {number} of {ROUNDS}")
-                for name, line in lines.items():
+                for name, line in engine_lines.items():
                     line.send("again")
                     times[name].append(line.recv())
         except (EOFError, OSError) as error:
@@ -69,21 +69,21 @@ def _row(size: int, collection: Collection | None, engines: Mapping[str, Engine]
     return {
         "passages": size,
         **{f"p{n}_ms": {name: _percentile(rounds[1:], n) for name, rounds in times.items()} for n in (50, 95)},
-        **{key: {name: found[key] for name, found in built.items()} for key in ("build_s", "rss_mb", "peak_mb")},
+        **{key: {name: figures[key] for name, figures in built.items()} for key in ("build_s", "rss_mb", "peak_mb")},
         "open_ms": built["escalator"]["open_ms"],
     }
 
 
 def _percentile(rounds: Sequence[Sequence[float]], n: int) -> float:
-    """The median over the rounds of a percentile over the questions, in milliseconds."""
+    """Return the median over the rounds of a percentile over the questions, in milliseconds."""
     return median([sorted(times)[len(times) * n // 100] for times in rounds], 4)
 
 
 def _serve(engine: Engine, file: Path, folder: Path, line: Connection) -> None:
-    """What runs in the process of an engine: it builds, and answers until nobody asks."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the one who asks
-    told = json.loads(file.read_text(encoding="utf-8"))
-    texts, questions, language = told["texts"], told["questions"], told["language"]
+    """Run in the process of an engine: build its index, then answer all questions for each message."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C ends the parent, which kills this process
+    task = json.loads(file.read_text(encoding="utf-8"))
+    texts, questions, language = task["texts"], task["questions"], task["language"]
     engine(texts[:WARM_UP], language, folder / "small")(questions[0])
     gc.collect()
     clock = Stopwatch()
@@ -99,8 +99,8 @@ def _serve(engine: Engine, file: Path, folder: Path, line: Connection) -> None:
             line.send([took(query, question) for question in questions])
 
 
-def table(result: dict[str, Any]) -> Iterator[str]:
-    """The same for a person to read."""
+def lines(result: dict[str, Any]) -> Iterator[str]:
+    """Format the figures for a person."""
     for row in result["rows"]:
         yield f"{row['passages']} passages, 10 hits{'p50 ms':>17}{'p95 ms':>10}{'build s':>10}{'MB':>10}"
         for name in row["p50_ms"]:
@@ -109,11 +109,11 @@ def table(result: dict[str, Any]) -> Iterator[str]:
 
 
 def _memory() -> dict[str, Any]:
-    """What the process has in memory, and the most it had, where the system tells that, in MB of 10^6 bytes."""
+    """Return the resident memory of this process and, where the system reports it, its peak, in MB of 10^6 bytes."""
     import psutil
 
-    found = psutil.Process().memory_info()
+    memory = psutil.Process().memory_info()
     status = Path("/proc/self/status")
-    told = re.search(r"VmHWM:\s*(\d+) kB", status.read_text(encoding="utf-8")) if status.exists() else None
-    peak = int(told[1]) * 1024 if told else getattr(found, "peak_wset", None)  # Linux, Windows
-    return {"rss_mb": round(found.rss / 1e6, 1), "peak_mb": peak and round(peak / 1e6, 1)}
+    match = re.search(r"VmHWM:\s*(\d+) kB", status.read_text(encoding="utf-8")) if status.exists() else None
+    peak = int(match[1]) * 1024 if match else getattr(memory, "peak_wset", None)  # Linux, Windows
+    return {"rss_mb": round(memory.rss / 1e6, 1), "peak_mb": peak and round(peak / 1e6, 1)}

@@ -1,7 +1,7 @@
-"""Search engines that are measured beside each other: ours and the libraries one would take instead.
+"""The search engines that are compared: ours, and the libraries that one would use instead.
 
-Each is a function that makes texts searchable, from their characters on, and returns another one, which answers a
-question, a list of terms, with the numbers of the ten best texts.
+An engine is a function that indexes texts and returns a query function, which maps a question (a list of terms) to the
+numbers of the ten best texts.
 """
 
 import sys
@@ -29,15 +29,15 @@ from app.retrieval.store import Store
 TOP = 10
 
 _PASSAGES = 10
-"""Of one document."""
+"""Passages of each document."""
 
 Query = Callable[[list[str]], list[int]]
 Engine = Callable[[Sequence[str], str, Path], Query]
-"""From texts, their language and an empty folder to a function that answers."""
+"""A function from texts, their language and an empty folder to a query function."""
 
 
 def escalator(texts: Sequence[str], language: str, folder: Path, *, numba: bool = True) -> Query:
-    """The index of the product, written to the disk and mapped from there, with all that it weighs."""
+    """Build the index of the product on the disk, and search it with everything that the product ranks by."""
     with Store(folder).writing() as writer:
         assert writer is not None
         writer.change(_documents(texts, language), ())
@@ -52,14 +52,14 @@ def escalator(texts: Sequence[str], language: str, folder: Path, *, numba: bool 
 
 
 def opened(folder: Path) -> Index:
-    """The index of the product from its folder, with all that a first question needs."""
+    """Open the index of the product in a folder, and load all that a first question needs."""
     index = Snapshot(Store(folder).current()).index
     index.best(index.plain({"": 1.0}), TOP)
     return index
 
 
 def escalator_bm25(texts: Sequence[str], language: str, _: Path, *, numba: bool = True) -> Query:
-    """Our BM25 alone, in memory, by the same weights as bm25.py."""
+    """Build our BM25 alone, in memory, with the weights of bm25.py."""
     builder = Builder()
     for text in texts:
         builder.add(text, "", language)
@@ -69,7 +69,7 @@ def escalator_bm25(texts: Sequence[str], language: str, _: Path, *, numba: bool 
 
 
 def rank_bm25(texts: Sequence[str], language: str, _: Path) -> Query:
-    """rank_bm25's Okapi over the terms of the product, for it has none of its own."""
+    """Build rank_bm25's Okapi over the terms of the product; it has no tokenizer of its own."""
     from rank_bm25 import BM25Okapi
 
     bm25: Any = BM25Okapi([terms(text, language) for text in texts])
@@ -77,7 +77,7 @@ def rank_bm25(texts: Sequence[str], language: str, _: Path) -> Query:
 
 
 def bm25s(texts: Sequence[str], language: str, _: Path, *, backend: str) -> Query:
-    """bm25s as its documentation recommends it: Lucene's BM25, stop words left out, Snowball stems."""
+    """Build bm25s as its documentation recommends: Lucene's BM25, without stop words, with Snowball stems."""
     import bm25s
     import Stemmer
 
@@ -105,12 +105,12 @@ ENGINES: dict[str, Engine] = {
 
 
 def missing(name: str) -> list[str]:
-    """The packages that an engine needs by its name, and that are not installed."""
+    """Return the packages that an engine needs, according to its name, and that are not installed."""
     return [part for part in name.split("_") if part in {"bm25s", "numba"} and find_spec(part) is None]
 
 
 def _compiled(numba: bool) -> None:
-    """Have numba, where it is installed and wanted, ready for questions."""
+    """Compile the kernel before the first question, or rule it out."""
     if numba:
         kernel.load()
     else:
@@ -118,7 +118,7 @@ def _compiled(numba: bool) -> None:
 
 
 def _documents(texts: Sequence[str], language: str) -> Iterator[Document]:
-    """Documents whose passages are the texts, ten in each."""
+    """Yield documents whose passages are the texts, ten in each."""
     for first in range(0, len(texts), _PASSAGES):
         file, own = str(first), texts[first : first + _PASSAGES]
         starts = accumulate((len(text) + len(SEPARATOR) for text in own), initial=0)

@@ -1,4 +1,4 @@
-"""What calls take, and processes of their own to measure in."""
+"""Helpers of the benchmarks: the time of a call, rounded medians, processes to measure in."""
 
 import multiprocessing
 import statistics
@@ -13,22 +13,22 @@ Tell = Callable[[str], None]
 
 
 def took(call: Callable[..., object], *given: object) -> float:
-    """Milliseconds of a call."""
+    """Return the milliseconds that a call takes."""
     clock = Stopwatch()
     call(*given)
     return clock.ms
 
 
 def median(times: Sequence[float], digits: int = 3) -> float:
-    """The middle one, rounded."""
+    """Return the rounded median."""
     return round(statistics.median(times), digits)
 
 
 @contextmanager
 def process(target: Callable[..., None], *given: Any) -> Iterator[Connection]:
-    """The line to a process of its own that runs `target` with its other end, and is killed in the end.
+    """Run `target` in a new process with one end of a pipe as its last argument; yield the other end.
 
-    Whoever reads from it when the process is dead gets an EOFError or an OSError.
+    The process is killed on exit. Reading from the pipe of a dead process raises EOFError or OSError.
     """
     context = multiprocessing.get_context("spawn")
     line, far = context.Pipe()
