@@ -1,19 +1,38 @@
-"""How numbers are said to a person: counts, ages, sizes."""
+"""Numbers in words for people: counts, ages, sizes, durations."""
 
 
 def count(number: int, noun: str) -> str:
-    """So many of something."""
+    """Format a number with its noun: "1 file", "2,000 files"."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def ago(seconds: float) -> str:
-    """How long ago something was, in one unit."""
+    """Format an age in its largest whole unit: "2 hours ago"; "just now" below a minute."""
     for unit, length in (("day", 86_400), ("hour", 3600), ("minute", 60)):
         if seconds >= length:
             return f"{count(int(seconds // length), unit)} ago"
     return "just now"
 
 
+def duration(seconds: float) -> str:
+    """Format a duration roughly: "45 s", "12 min", "3 h"."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.0f} h"
+
+
+def time_left(seconds: float) -> str:
+    """Format the remaining time of a task: "about 45 s left"."""
+    return f"about {duration(seconds)} left"
+
+
+def size(number: float) -> str:
+    """Format a number of bytes: "0.4 kB", "5 MB", "2.8 GB"; a decimal only below 100."""
+    unit, length = next((it for it in (("GB", 1e9), ("MB", 1e6)) if number >= 0.9995 * it[1]), ("kB", 1e3))
+    value = max(number, 0) / length
+    return f"{value:,.0f} {unit}" if value >= 99.95 else f"{value:.1f} {unit}".replace(".0 ", " ")
+
+
 def gigabytes(megabytes: float) -> str:
-    """A size in gigabytes, with a decimal where it says something."""
+    """Format the size of a model, given in megabytes, in gigabytes: "0.8 GB", "4 GB"."""
     return f"{megabytes / 1000:.1f} GB".replace(".0 ", " ")

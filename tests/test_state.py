@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from app import state
+from app import files, state
+from tests.test_files import Held
 
 
-def test_what_was_written_is_read(tmp_path: Path) -> None:
+def test_an_object_that_was_written_is_read_back(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "state.json"
     state.write(path, {"root": "http://127.0.0.1:1", "name": "blåbær"})
     assert state.read(path) == {"root": "http://127.0.0.1:1", "name": "blåbær"}
@@ -17,13 +18,13 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such mode; the user's folder keeps others out")
-def test_only_the_owner_may_read_it(tmp_path: Path) -> None:
+def test_only_the_owner_may_read_a_state_file(tmp_path: Path) -> None:
     state.write(tmp_path / "state.json", {})
     assert stat.S_IMODE((tmp_path / "state.json").stat().st_mode) == 0o600
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff\xfe", b"null"])
-def test_a_damaged_file_is_as_none(content: bytes, tmp_path: Path) -> None:
+def test_a_damaged_file_reads_as_none(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "state.json").write_bytes(content)
     assert state.read(tmp_path / "state.json") is None
 
@@ -34,7 +35,7 @@ def test_a_sharing_violation_is_waited_out(tmp_path: Path, monkeypatch: pytest.M
 
     def replace(self: Path, target: Path) -> Path:
         if next(refusals):
-            raise PermissionError(13, "The process cannot access the file because it is being used by another process")
+            raise Held(13, "The process cannot access the file because it is being used by another process")
         return real(self, target)
 
     monkeypatch.setattr(Path, "replace", replace)
@@ -46,16 +47,16 @@ def test_a_file_that_stays_in_use_is_an_error_and_leaves_no_draft(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def replace(self: Path, target: Path) -> Path:
-        raise PermissionError(13, "in use")
+        raise Held(13, "in use")
 
     monkeypatch.setattr(Path, "replace", replace)
-    monkeypatch.setattr(state, "PAUSE", 0)
+    monkeypatch.setattr(files, "PATIENCE", 0)
     with pytest.raises(PermissionError):
         state.write(tmp_path / "state.json", {"a": 1})
     assert not list(tmp_path.glob("state.json*"))
 
 
-def test_only_the_file_that_is_still_ours_is_removed(tmp_path: Path) -> None:
+def test_only_a_file_that_still_holds_the_object_is_removed(tmp_path: Path) -> None:
     path = tmp_path / "state.json"
     state.write(path, {"pid": 2})
     state.remove(path, {"pid": 1})

@@ -1,7 +1,6 @@
 """The corpus: a folder of files, of which those are read that are new or have changed."""
 
 import logging
-import re
 import shutil
 import time
 from collections import deque
@@ -19,6 +18,7 @@ from app.documents.pages import joined
 from app.documents.passages import split
 from app.documents.scan import Listed, scan, wanted
 from app.errors import CorpusError, UnreadableFile
+from app.files import FORBIDDEN, is_reserved
 
 if TYPE_CHECKING:
     from app.documents.sandbox.pool import Pool
@@ -37,10 +37,6 @@ BATCH = 32
 
 MAX_STEM, MAX_SUFFIX = 200, 30
 """Bytes of the name of a file that is kept, in UTF-8, with room for a number: systems take 255 in all."""
-
-_FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"|?*\ud800-\udfff]')
-_RESERVED = re.compile(r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[\d¹²³]) *(?:\.|$)", re.IGNORECASE)
-"""Names of devices of Windows, with any ending."""
 
 _AWAY = "it is in the cloud only and nothing is fetched unasked; have it kept on this device"
 
@@ -185,10 +181,10 @@ class Folder:
 
 def safe(name: str) -> str:
     """The name of a file as every system takes it and the corpus does not ignore it."""
-    bare = _FORBIDDEN.sub("_", name.replace("\\", "/").rpartition("/")[2]).rstrip(". ~")
+    bare = FORBIDDEN.sub("_", name.replace("\\", "/").rpartition("/")[2]).rstrip(". ~")
     stem, dot, suffix = bare.rpartition(".") if "." in bare else (bare, "", "")
     stem = _cut(stem.strip(". ~#$"), MAX_STEM) or "document"
-    whole = f"{'_' if _RESERVED.match(stem) else ''}{stem}{dot}{_cut(suffix, MAX_SUFFIX)}".rstrip(".")
+    whole = f"{'_' if is_reserved(stem) else ''}{stem}{dot}{_cut(suffix, MAX_SUFFIX)}".rstrip(".")
     return whole if wanted(whole) else f"{whole}_"
 
 

@@ -2,7 +2,6 @@
 
 import os
 import stat
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from operator import attrgetter
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from app.documents.document import NEVER, Problem, Signature
 from app.errors import CorpusError
+from app.files import extended
 
 _IGNORED_STARTS = (".", "~$")
 _IGNORED_ENDS = ("~", ".swp", ".swo", ".tmp", ".part", ".partial", ".crdownload", ".download")
@@ -45,7 +45,7 @@ def scan(corpus: Path) -> Iterator[tuple[str, Listed | Problem]]:
     if not corpus.is_dir():
         state = "is not a folder" if corpus.exists() else "does not exist"
         raise CorpusError(f"The corpus folder {corpus} {state}. Create it, or set CORPUS_DIR.")
-    root = extended(os.path.realpath(corpus), sys.platform)
+    root = extended(os.path.realpath(corpus))
     seen: set[str] = set()
     links: list[tuple[str, str]] = []
     folders = [("", root)]
@@ -87,13 +87,6 @@ def scan(corpus: Path) -> Iterator[tuple[str, Listed | Problem]]:
             else:
                 seen.add(entry.path)
                 yield file, _ordinary(file, entry.path)
-
-
-def extended(path: str, platform: str) -> str:
-    """An absolute path in the form in which Windows takes more than 260 characters, and reserved names as they are."""
-    if platform != "win32" or path.startswith("\\\\?\\"):
-        return path
-    return f"\\\\?\\UNC\\{path[2:]}" if path.startswith("\\\\") else f"\\\\?\\{path}"
 
 
 def wanted(name: str) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from app.errors import CatalogueBlocked, DamagedModel, DiskFull, DownloadFailed, UnknownModel
-from app.humanize import gigabytes
+from app.humanize import gigabytes, time_left
 from app.models import catalogue
 from app.models.catalogue import Known, among
 from app.models.errand import Errand
@@ -54,9 +54,7 @@ class Fetched:
     def __str__(self) -> str:
         said = f"{self.alias}: {gigabytes(self.done_mb)} of {gigabytes(self.total_mb)}"
         said += f", {self.mb_per_s:.1f} MB/s" if self.mb_per_s else ""
-        if left := self.seconds_left:
-            said += f", about {left:.0f} s left" if left < 100 else f", about {left / 60:.0f} min left"
-        return said
+        return f"{said}, {time_left(self.seconds_left)}" if self.seconds_left else said
 
 
 class Downloads:

@@ -17,6 +17,7 @@ from pathlib import Path
 from app.documents.document import Document, Outcome
 from app.documents.folder import Difference, Folder
 from app.errors import CorpusError, DamagedIndex
+from app.humanize import time_left
 from app.retrieval.parts import parts
 from app.retrieval.search import Exchange, Found, search
 from app.retrieval.snapshot import Snapshot
@@ -43,7 +44,7 @@ class Reading:
 
     def __str__(self) -> str:
         told = self.seconds_left >= 1 and self.done >= TELLING * self.total
-        left = f", about {self.seconds_left:.0f} s left" if told else ""
+        left = f", {time_left(self.seconds_left)}" if told else ""
         return f"{self.done:,} of {self.total:,} new files read{left}"
 
 

@@ -9,7 +9,7 @@ from chainlit.session import WebsocketSession
 from app.answering.context import Searching
 from app.documents.language import name as name_of
 from app.errors import CorpusError
-from app.humanize import count
+from app.humanize import count, size, time_left
 from app.retrieval.corpus import TELLING, Reading
 from app.retrieval.inventory import File, extent, notes, summary
 
@@ -58,8 +58,8 @@ def facts(file: File) -> str:
     """What is known of a file, in a line."""
     if (entry := file.entry) is None:
         return file.state
-    size = f"{entry.size / 1e6:.1f}\u00a0MB" if entry.size >= 100_000 else f"{max(entry.size, 0) / 1e3:.1f}\u00a0kB"
-    return " · ".join((file.state, extent(file.name, entry.pages, entry.passages), name_of(entry.language), size))
+    size_shown = size(entry.size).replace(" ", "\u00a0")
+    return " · ".join((file.state, extent(file.name, entry.pages, entry.passages), name_of(entry.language), size_shown))
 
 
 async def follow(searching: Searching) -> None:
@@ -79,7 +79,7 @@ def _told(reading: Reading | None) -> dict[str, Any] | None:
     done, left = f"{reading.done:,} of {count(reading.total, 'file')}", reading.seconds_left
     parts = [f"Reading your documents: {done}", count(reading.passages, "passage")]
     if left >= 1 and reading.done >= TELLING * reading.total:
-        parts.append(f"about {left:.0f} s left" if left < 100 else f"about {left / 60:.0f} min left")
+        parts.append(time_left(left))
     return {
         "percent": round(100 * reading.done / max(reading.total, 1)),
         "text": f"{', '.join(parts)}. You can ask meanwhile.",

@@ -7,7 +7,7 @@ import pytest
 
 from app.documents.document import Document, Problem
 from app.documents.folder import Folder
-from app.documents.scan import Listed, extended, scan
+from app.documents.scan import Listed, scan
 from tests.support.placeholders import put_away
 
 MB = 1_000_000
@@ -84,25 +84,6 @@ def test_a_file_that_comes_back_from_the_cloud_is_read(folder: Folder, monkeypat
         assert isinstance(before["a.md"], Problem)
     assert folder.compare(before).changed == (("a.md", path),)
     assert isinstance(known(folder)["a.md"], Document)
-
-
-@pytest.mark.parametrize(
-    ("path", "expected"),
-    [
-        (r"C:\Users\Ada\corpus", r"\\?\C:\Users\Ada\corpus"),
-        (r"\\server\share\corpus", r"\\?\UNC\server\share\corpus"),
-        (r"\\?\C:\corpus", r"\\?\C:\corpus"),
-        (r"\\?\UNC\server\share", r"\\?\UNC\server\share"),
-    ],
-)
-def test_paths_of_windows_are_written_so_that_long_ones_are_taken(path: str, expected: str) -> None:
-    assert extended(path, "win32") == expected
-    assert extended(expected, "win32") == expected
-
-
-@pytest.mark.parametrize("platform", ["linux", "darwin"])
-def test_other_systems_take_paths_as_they_are(platform: str) -> None:
-    assert extended("/home/ada/corpus", platform) == "/home/ada/corpus"
 
 
 def test_files_deeper_than_300_characters_are_read(folder: Folder) -> None:

@@ -1,0 +1,89 @@
+"""Files on every system: names Windows can hold, files other programs hold open, JSON that is replaced whole."""
+
+import hashlib
+import json
+import os
+import re
+import secrets
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+HELD = (5, 32, 33)
+"""Windows' codes for a file that another program holds: access denied, sharing violation, lock violation."""
+
+PATIENCE = 0.5
+"""Seconds for which a held file is tried again; a reader of a small file lets go much sooner."""
+
+FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"\\|?*\ud800-\udfff]')
+"""Characters that some system refuses in the name of a file."""
+
+_RESERVED = re.compile(r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[\d¹²³]) *(?:\.|$)", re.IGNORECASE)
+
+T = TypeVar("T")
+
+
+def is_reserved(name: str) -> bool:
+    """Whether Windows takes the name of a file for one of its devices, whatever the ending: "NUL.txt", "com1"."""
+    return _RESERVED.match(name) is not None
+
+
+def is_portable(path: str) -> bool:
+    """Whether a relative path with slashes stays inside its folder and can exist on every system."""
+    return all(
+        part not in ("", ".", "..")
+        and not part.endswith((".", " "))
+        and not FORBIDDEN.search(part)
+        and not is_reserved(part)
+        for part in path.split("/")
+    )
+
+
+def extended(path: str, platform: str = sys.platform) -> str:
+    """Prefix an absolute Windows path so that it may exceed 259 characters and hold reserved names; else unchanged."""
+    if platform != "win32" or path.startswith("\\\\?\\"):
+        return path
+    return f"\\\\?\\UNC\\{path[2:]}" if path.startswith("\\\\") else f"\\\\?\\{path}"
+
+
+def retry(action: Callable[[], T], patience: float = PATIENCE, waiting: Callable[[float], object] | None = None) -> T:
+    """Repeat an action that Windows refuses while another program holds the file, for `patience` seconds.
+
+    `waiting` is called before each further try with the seconds waited so far. Raises the last OSError.
+    """
+    start = time.monotonic()
+    while True:
+        try:
+            return action()
+        except OSError as error:
+            waited = time.monotonic() - start
+            if getattr(error, "winerror", None) not in HELD or waited > patience:
+                raise
+            if waiting is not None:
+                waiting(waited)
+            time.sleep(min(0.1, patience / 10))
+
+
+def write_json(path: Path, value: Any, *, private: bool = False, patience: float = PATIENCE) -> None:
+    """Replace a JSON file in one step, so that no reader sees half of it; a private one is readable by its owner alone.
+
+    The folder is created. Raises OSError, and then leaves no draft behind.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if private else 0o644)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            json.dump(value, file, ensure_ascii=False, indent=1)
+        retry(lambda: draft.replace(path), patience)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+
+
+def sha256(path: Path) -> str:
+    """Compute the SHA-256 of a file, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
