@@ -97,7 +97,7 @@ def search(
         return
     for hit in result.hits:
         typer.echo(f"{hit.rank:2}. {hit.passage.file}, {hit.passage.place.label}  ({hit.score:.2f})")
-        typer.echo(f"    {json_output.why(hit)}")
+        typer.echo(f"    {hit.why}")
         typer.echo(f"    {' '.join(hit.passage.text.split())[:200]}\n")
     if result.unknown_words:
         typer.echo(f"In no document: {', '.join(result.unknown_words)}", err=True)

@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 SPAN = ("file", "place", "start", "end")
 """What tells a stretch of a document; its offsets count in the document's text."""
 
-MOST_WORDS = 8
-"""Words that are named as the reason for a hit."""
-
 
 def found(result: Found) -> dict[str, Any]:
     """What `escalator search --json` prints."""
@@ -47,16 +44,6 @@ def index_lines(result: dict[str, Any]) -> Iterator[str]:
     """The same for a person."""
     yield f"{result['documents']} documents, {result['passages']} passages, {len(result['problems'])} problems"
     yield from (f"{problem['file']}: {problem['reason']}" for problem in result["problems"])
-
-
-def why(hit: Hit) -> str:
-    """Why a passage was found: words of the question, those of the passage that stand for them, and their shares."""
-    parts = []
-    for word, share in list(hit.why.terms.items())[:MOST_WORDS]:
-        others = "".join(f" ≈ {other}" for other in hit.why.alike.get(word, ())[:1])
-        parts.append(f"{word}{others} {share:.0%}")
-    around = f"; context {hit.why.context:.0%}" if hit.why.context >= 0.005 else ""
-    return ", ".join(parts) + around
 
 
 def answer(result: Answer, prices: Prices) -> dict[str, Any]:

@@ -12,6 +12,9 @@ from app.retrieval.scoring import Scorer, Term
 MOST_ALIKE = 3
 """Words that are named as standing for one."""
 
+MOST_WORDS = 8
+"""Words of the question that are named as the reason for a hit."""
+
 
 @dataclass(frozen=True, slots=True)
 class Why:
@@ -24,6 +27,15 @@ class Why:
     terms: Mapping[str, float]
     alike: Mapping[str, tuple[str, ...]]
     context: float
+
+    def __str__(self) -> str:
+        """List words of the question, the words of the passage that match instead, and the share of each."""
+        parts = []
+        for word, share in list(self.terms.items())[:MOST_WORDS]:
+            others = "".join(f" ≈ {other}" for other in self.alike.get(word, ())[:1])
+            parts.append(f"{word}{others} {share:.0%}")
+        context = f"; context {self.context:.0%}" if self.context >= 0.005 else ""
+        return ", ".join(parts) + context
 
 
 def why(

@@ -12,7 +12,6 @@ from app.answering.citations import Citation
 from app.answering.events import Retrieved
 from app.answering.sanitizer import label, safe
 from app.answering.turn import Answer
-from app.cli import json_output
 from app.documents.language import name as name_of
 from app.documents.passages import Passage
 from app.retrieval.packing import Evidence
@@ -50,7 +49,7 @@ async def elements(item: Evidence, answer: Answer, snapshot: Snapshot, path: Pat
     """The place of a source, under its name and under its number; `path` is where its file lies."""
     hits = answer.found.hits if answer.found is not None else ()
     hit = next((hit for hit in hits if _within(hit.passage, item)), None)
-    why = _short(json_output.why(hit), 300) if hit is not None else ""
+    why = _short(str(hit.why), 300) if hit is not None else ""
     props, sheet = await asyncio.to_thread(source_viewer.props, item, answer.citations, snapshot, path)
     props |= {"why": why, "sheet": source_viewer.remember(sheet) if sheet is not None else None}
     names, mark = [name(item)], f"[{item.number}]"
@@ -94,7 +93,7 @@ def _rows(retrieved: Retrieved) -> list[str]:
         if hit.rank > SHOWN and not number:
             continue
         place = f"{_cell(hit.passage.file, 60)}, {_cell(hit.passage.place.label, 60)}"
-        rows.append(f"| {number} | {place} | {hit.score:.2f} | {_cell(json_output.why(hit), 300)} |")
+        rows.append(f"| {number} | {place} | {hit.score:.2f} | {_cell(str(hit.why), 300)} |")
     return rows
 
 
