@@ -16,9 +16,9 @@ import psutil
 from app.answering.usage import Stopwatch
 from app.documents.folder import Folder
 from app.errors import EscalatorError
-from app.retrieval.corpus import Retriever
+from app.retrieval.corpus import Corpus
 from app.retrieval.search import Found, search
-from app.retrieval.watcher import Sync
+from app.retrieval.watcher import Watcher
 from benchmarks import generated
 from benchmarks.engines import opened
 from benchmarks.measuring import Tell, median, process, took
@@ -57,9 +57,9 @@ def bench_corpus(size: Size, tell: Tell) -> dict[str, Any]:
                largest memory of the process and of those it started, where shared memory counts more than once
     open_ms    opening an existing index until it answers; look_ms: a scan of the folder that finds nothing new
     change_ms  one file among many added, edited, renamed or deleted, until a search returns the right result; by
-               Retriever.search and by Sync
+               Corpus.search and by Watcher
     drop_s     rows of passages and, for 1 MB of text in one new file, the seconds from the end of writing it until a
-               search finds its last word: by Retriever.search, by Sync, and "watched", without a question
+               search finds its last word: by Corpus.search, by Watcher, and "watched", without a question
     """
     result: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="escalator-", ignore_cleanup_errors=True) as home:
@@ -69,7 +69,7 @@ def bench_corpus(size: Size, tell: Tell) -> dict[str, Any]:
         result["index"] = {"files": size.files, "mb": round(written / 1e6, 1)} | _indexed(corpus, state)
         result["index"]["files_per_s"] = round(size.files / result["index"]["seconds"])
         (index,) = (state / "index").iterdir()
-        retriever = Retriever(Folder(corpus, MAX_BYTES), state)
+        retriever = Corpus(Folder(corpus, MAX_BYTES), state)
         retriever.refresh()
         result["open_ms"] = _figures([took(opened, index) for _ in range(ROUNDS)])
         result["look_ms"] = _figures([took(retriever.refresh) for _ in range(ROUNDS)])
@@ -109,7 +109,7 @@ def _indexed(corpus: Path, state: Path) -> dict[str, Any]:
 def _index(corpus: Path, state: Path, line: Connection) -> None:
     """Run in that process: index, then send the seconds and the number of passages."""
     clock = Stopwatch()
-    snapshot = Retriever(Folder(corpus, MAX_BYTES), state).refresh()
+    snapshot = Corpus(Folder(corpus, MAX_BYTES), state).refresh()
     line.send((clock.ms / 1000, len(snapshot.index)))
 
 
@@ -124,9 +124,9 @@ def _memory() -> int:
 
 
 @contextmanager
-def _followed(retriever: Retriever) -> Iterator[Search]:
-    """Search a corpus that a Sync keeps up to date."""
-    kept = Sync(retriever)
+def _followed(retriever: Corpus) -> Iterator[Search]:
+    """Search a corpus that a Watcher keeps up to date."""
+    kept = Watcher(retriever)
     kept.current()
     yield lambda question: search(kept.current().index, question)
     kept.stop()
@@ -155,7 +155,7 @@ def _drops(passages: int, tell: Tell) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="escalator-", ignore_cleanup_errors=True) as home:
         corpus = Path(home) / "corpus"
         generated.folder(corpus, passages, min(LONG, passages))
-        retriever = Retriever(Folder(corpus, MAX_BYTES), Path(home) / "state")
+        retriever = Corpus(Folder(corpus, MAX_BYTES), Path(home) / "state")
         row: dict[str, Any] = {"passages": len(retriever.refresh().index)}
         words = iter(_WORDS)
         row["search"] = _dropped(corpus, retriever.search, words)

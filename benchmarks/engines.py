@@ -20,10 +20,10 @@ from app.documents.pages import SEPARATOR, Place
 from app.documents.passages import Passage
 from app.retrieval import kernel
 from app.retrieval.analysis import QueryWord, terms
+from app.retrieval.corpus import Snapshot
 from app.retrieval.index import Index
 from app.retrieval.postings import Builder
 from app.retrieval.segment import Listed, Segment
-from app.retrieval.snapshot import Snapshot
 from app.retrieval.store import Store
 
 TOP = 10

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from app.answering.naming import named
 from app.answering.router import Intent, intent
 from app.answering.turn import Turn
-from app.retrieval.archive import Entry
-from app.retrieval.snapshot import Snapshot
+from app.retrieval.corpus import Snapshot
+from app.retrieval.segment import Entry
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,13 +16,12 @@ from app.documents.document import Document, Problem
 from app.documents.folder import Folder
 from app.errors import CorpusError
 from app.models.tokens import TokenCounter
-from app.retrieval.corpus import Reading, Retriever
+from app.retrieval.corpus import NOTHING, Corpus, Reading, Snapshot
 from app.retrieval.coverage import coverage
-from app.retrieval.inventory import Health
+from app.retrieval.inventory import Inventory
 from app.retrieval.packing import LOOKED_AT, pack, widen
 from app.retrieval.search import Exchange, Found, search
-from app.retrieval.snapshot import NOTHING, Snapshot
-from app.retrieval.watcher import Sync
+from app.retrieval.watcher import Watcher
 from app.settings import Settings
 
 COVERED = 0.24
@@ -42,8 +41,8 @@ class Searching:
     def __init__(self, settings: Settings, counter: TokenCounter, *, live: bool) -> None:
         self.folder = Folder.of(settings)
         self._settings = settings
-        self._retriever = Retriever(self.folder, settings.state_dir)
-        self._sync = Sync(self._retriever) if live else None
+        self._retriever = Corpus(self.folder, settings.state_dir)
+        self._sync = Watcher(self._retriever) if live else None
         self._count = counter.count
         self._plus = lru_cache(8)(Snapshot.plus)
 
@@ -56,9 +55,9 @@ class Searching:
         """How far reading is, None if nothing is being read."""
         return self._sync.reading if self._sync else None
 
-    def health(self) -> Health:
+    def health(self) -> Inventory:
         """How the corpus was when it was looked at last."""
-        return Health(self._retriever.latest())
+        return Inventory(self._retriever.latest())
 
     def read(self, files: Sequence[tuple[str, Path]]) -> list[Document | Problem]:
         """Files from elsewhere, each with the name that it goes by."""

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 
 from app.answering.router import folded, pointing
 from app.retrieval.analysis import query_words
-from app.retrieval.archive import Entry
+from app.retrieval.segment import Entry
 
 ALIKE = 0.8
 """Ratio from which two words are taken for one: a wrong letter among five, or another ending."""

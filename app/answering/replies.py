@@ -14,7 +14,7 @@ from app.answering.sanitizer import label
 from app.documents.language import name
 from app.humanize import count
 from app.models.pair import Pair
-from app.retrieval.inventory import File, Health
+from app.retrieval.inventory import File, Inventory
 
 NAMED = 20
 """Files of one kind that are named at most."""
@@ -51,12 +51,12 @@ def _own(language: str) -> dict[str, str]:
     return texts.get(language, texts["en"])
 
 
-def overview(health: Health, corpus: Path) -> str:
+def overview(health: Inventory, corpus: Path) -> str:
     """What is in the corpus, as Markdown."""
     return "\n\n".join(_overview(health, corpus))
 
 
-def _overview(health: Health, corpus: Path) -> Iterator[str]:
+def _overview(health: Inventory, corpus: Path) -> Iterator[str]:
     searchable = [file for file in health.files if file.entry is not None]
     counted = health.languages.most_common()
     languages = ", ".join(f"{name(code)} {number:,}" if counted[1:] else name(code) for code, number in counted)

@@ -85,13 +85,13 @@ def search(
     """Show the passages that a question finds, and why."""
     from app.cli import json_output
     from app.documents.folder import Folder
-    from app.retrieval.corpus import Retriever
+    from app.retrieval.corpus import Corpus
     from app.settings import load
 
     with errors(verbose):
         settings = load(corpus=corpus)
         Turn(query).check()
-        result = Retriever(Folder.of(settings), settings.state_dir).search(query, k=k)
+        result = Corpus(Folder.of(settings), settings.state_dir).search(query, k=k)
     if as_json:
         print_json(json_output.found(result))
         return
@@ -117,12 +117,12 @@ def index(
     """Read what is new or has changed in the folder of documents, so that no question waits for it."""
     from app.cli import json_output
     from app.documents.folder import Folder
-    from app.retrieval.corpus import Retriever
+    from app.retrieval.corpus import Corpus
     from app.settings import load
 
     with errors(verbose):
         settings = load(corpus=corpus)
-        retriever = Retriever(Folder.of(settings), settings.state_dir)
+        retriever = Corpus(Folder.of(settings), settings.state_dir)
         if rebuild:
             retriever.forget()
         with typer.progressbar(length=1, label="Reading", file=sys.stderr, show_pos=True) as bar:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from app.answering.turn import Answer, Attempt
 from app.answering.usage import Metrics, Prices, blend
+from app.retrieval.corpus import Snapshot
 from app.retrieval.index import Hit
 from app.retrieval.search import Found
-from app.retrieval.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

@@ -16,8 +16,8 @@ from app.doctor.check import Check
 from app.documents.folder import Folder
 from app.errors import CorpusError
 from app.humanize import count
-from app.retrieval.corpus import Retriever
-from app.retrieval.inventory import Health, notes, summary
+from app.retrieval.corpus import Corpus
+from app.retrieval.inventory import Inventory, notes, summary
 from app.settings import Settings, origin
 
 PACKAGES = ("chainlit", "openai", "rank-bm25", "pypdfium2", "PyStemmer", "py3langid", "psutil")
@@ -71,7 +71,7 @@ def _port() -> Check:
 
 def _corpus(settings: Settings, named: bool) -> Iterator[Check]:
     try:
-        health = Health(Retriever(Folder.of(settings), settings.state_dir).refresh())
+        health = Inventory(Corpus(Folder.of(settings), settings.state_dir).refresh())
     except CorpusError as error:
         yield Check("corpus", False, str(settings.corpus), str(error))
         return

@@ -1,4 +1,4 @@
-"""A folder of documents and its index, kept in step; it knows the index's home, and neither scores nor prompts."""
+"""A folder of documents and its index, kept in step; this module knows neither scores nor prompts."""
 
 import hashlib
 import logging
@@ -8,20 +8,20 @@ import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from app.documents.document import Document, Outcome
+from app.documents.document import Document, Outcome, Problem
 from app.documents.folder import Difference, Folder
 from app.errors import CorpusError, DamagedIndex
 from app.humanize import time_left
-from app.retrieval.parts import parts
+from app.retrieval.index import Index
 from app.retrieval.search import Exchange, Found, search
-from app.retrieval.snapshot import Snapshot
-from app.retrieval.store import Store, Writer
+from app.retrieval.segment import Draft, Entry, Stored
+from app.retrieval.store import Generation, Store, Writer
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +31,60 @@ WAIT_SECONDS = 0.5
 
 TELLING = 0.05
 """Share of the files from which on what they took tells how long the others will take."""
+
+SHOWN_SECONDS = 1.0
+"""After which what has been read is searchable while the rest is read; then after twice as long, and so on."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Documents and problems by file, and the index of the passages."""
+
+    generation: Generation
+
+    @cached_property
+    def documents(self) -> Mapping[str, Entry]:
+        """Every document without its text."""
+        living = (
+            entry
+            for segment, gone in self.generation.segments
+            for number, entry in enumerate(segment.archive.entries)
+            if number not in gone
+        )
+        return {entry.file: entry for entry in sorted(living, key=lambda entry: entry.file)}
+
+    @cached_property
+    def problems(self) -> Mapping[str, Problem]:
+        """Every file that was left out."""
+        return {problem.file: problem for problem in sorted(self.generation.problems, key=lambda each: each.file)}
+
+    @cached_property
+    def index(self) -> Index:
+        """The passages, searchable."""
+        segments = self.generation.segments
+        return Index([(segment, segment.alive(gone) if gone else None) for segment, gone in segments])
+
+    def plus(self, documents: Sequence[Document]) -> "Snapshot":
+        """The same with further documents, which are kept nowhere."""
+        if not documents:
+            return self
+        draft = Draft()
+        for document in documents:
+            draft.add(document)
+        further = (Stored(draft.arrays()), frozenset[int]())
+        return Snapshot(replace(self.generation, segments=(*self.generation.segments, further)))
+
+    def text(self, file: str) -> str:
+        """The text of a document as it was read, empty if there is none of that name."""
+        for segment, gone in self.generation.segments:
+            number = segment.numbers.get(file)
+            if number is not None and number not in gone:
+                return segment.archive.text(number)
+        return ""
+
+
+NOTHING = Snapshot(Generation(0, "", (), ()))
+"""Of a corpus without documents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +106,7 @@ Progress = Callable[[Reading], None]
 """Is told after each file; called in the thread that refreshes."""
 
 
-class Retriever:
+class Corpus:
     """Searches a folder as it is now; every method may block, and any thread may call it."""
 
     def __init__(self, folder: Folder, state_dir: Path | None = None):
@@ -191,9 +245,30 @@ class Retriever:
                     yield result
 
 
+def parts(results: Iterator[Outcome]) -> Iterator[Iterator[Document | Problem]]:
+    """The results, where None is a pause, in parts each of which takes twice as long to come as the one before it."""
+    seconds = SHOWN_SECONDS
+    for first in results:
+        if first is not None:
+            yield _part(first, results, time.monotonic() + seconds)
+            seconds *= 2
+
+
+def _part(first: Document | Problem, results: Iterator[Outcome], until: float) -> Iterator[Document | Problem]:
+    yield first
+    for following in results:
+        if following is not None:
+            yield following
+        if time.monotonic() >= until:
+            return
+
+
+def corpus_id(folder: Path) -> str:
+    """Return the identity of a corpus: 16 hex digits of its real path, where case counts only if the system says so."""
+    path = os.path.normcase(os.path.realpath(folder))
+    return hashlib.sha256(path.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
 def _name(folder: Folder) -> str:
-    """One for each corpus and its limits, which decide what is left out."""
-    path = os.path.normcase(os.path.realpath(folder.path))
-    return hashlib.sha256(f"{path}\n{folder.max_bytes}\n{folder.limits}".encode("utf-8", "surrogatepass")).hexdigest()[
-        :16
-    ]
+    """Return the name of the index of a folder read under its limits."""
+    return hashlib.sha256(f"{corpus_id(folder.path)}\n{folder.max_bytes}\n{folder.limits}".encode()).hexdigest()[:16]

@@ -10,8 +10,8 @@ from typing import Literal
 
 from app.documents.language import name as name_of
 from app.humanize import ago, count
-from app.retrieval.archive import Entry
-from app.retrieval.snapshot import Snapshot
+from app.retrieval.corpus import Snapshot
+from app.retrieval.segment import Entry
 
 State = Literal["searchable", "outdated", "not read"]
 
@@ -39,7 +39,7 @@ class File:
 
 
 @dataclass(frozen=True)
-class Health:
+class Inventory:
     """The corpus as it was looked at last."""
 
     snapshot: Snapshot
@@ -77,7 +77,7 @@ class Health:
         return self.snapshot.generation.made
 
 
-def summary(health: Health) -> list[str]:
+def summary(health: Inventory) -> list[str]:
     """Of the corpus: how much it holds, in which languages, what is wrong with it, how old the index is."""
     languages = ", ".join(f"{name_of(code)} {number:,}" for code, number in health.languages.most_common())
     wrong = Counter(file.state for file in health.files if file.reason)
@@ -89,7 +89,7 @@ def summary(health: Health) -> list[str]:
     ]
 
 
-def notes(health: Health) -> dict[str, list[str]]:
+def notes(health: Inventory) -> dict[str, list[str]]:
     """What is to be said of files: why one was not read, which pages hold no text, which others hold the same."""
     twins = {name: names for names in health.duplicates for name in names}
     found = {}

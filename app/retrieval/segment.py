@@ -1,23 +1,174 @@
 """A segment: some documents with their passages and postings, made once and never changed."""
 
-from collections import Counter
+import json
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass
 from functools import cached_property, lru_cache
+from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
 from posixpath import splitext
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from app.documents.document import Document
+from app.documents.pages import Place
 from app.documents.passages import Passage
 from app.retrieval import arrays as files
 from app.retrieval import expansion
-from app.retrieval.archive import Archive, Keeper
 from app.retrieval.postings import Builder, Postings
 from app.retrieval.scoring import REMEMBERED, Counting
 
 if TYPE_CHECKING:
     from app.retrieval.postings import Array, Arrays
+
+_OPEN = 16
+"""Texts of documents that are kept decoded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A document of the index without its text.
+
+    `passages` is their number, `size` counts bytes, `silent` are the pages that hold no text, and documents of the same
+    words have the same `digest`.
+    """
+
+    file: str
+    title: str
+    language: str
+    pages: int
+    passages: int
+    size: int
+    modified_ns: int
+    silent: tuple[int, ...]
+    digest: str
+
+
+class Keeper:
+    """Takes documents one by one, and keeps their texts as bytes."""
+
+    def __init__(self) -> None:
+        self._entries: list[Entry] = []
+        self._texts: list[bytes] = []
+        self._places: dict[Place, int] = {}
+        self._passages: list[tuple[int, int, int]] = []
+
+    def add(self, document: Document) -> None:
+        """A document and all its passages."""
+        self.add_stored(_entry(document), document.text.encode("utf-8", "surrogatepass"), document.passages)
+
+    def add_stored(self, entry: Entry, text: bytes, passages: Iterable[Passage]) -> None:
+        """The same from another archive."""
+        self._entries.append(entry)
+        self._texts.append(text)
+        for passage in passages:
+            place = self._places.setdefault(passage.place, len(self._places))
+            self._passages.append((passage.start, passage.end, place))
+
+    def arrays(self) -> dict[str, "Array"]:
+        """What was added, as parts of a segment."""
+        import numpy as np
+
+        spans = np.array(self._passages, np.int64).reshape(-1, 3)
+        counts = [entry.passages for entry in self._entries]
+        return {
+            "entries": _blob([astuple(entry) for entry in self._entries]),
+            "places": _blob([astuple(place) for place in self._places]),
+            "texts": np.frombuffer(b"".join(self._texts), np.uint8),
+            "text_starts": np.cumsum([0, *map(len, self._texts)], dtype=np.int64),
+            "document_starts": np.cumsum([0, *counts], dtype=np.int64),
+            "passage_starts": spans[:, 0].copy(),
+            "passage_ends": spans[:, 1].copy(),
+            "passage_places": spans[:, 2].astype(np.int32),
+        }
+
+
+class Archive:
+    """Reads the arrays that a keeper made; any thread may use it."""
+
+    def __init__(self, arrays: "Arrays"):
+        self._arrays = arrays
+        self.entries: Sequence[Entry] = [_stored(values) for values in _value(arrays["entries"])]
+        self._places = [Place(*values) for values in _value(arrays["places"])]
+        self._texts: OrderedDict[int, str] = OrderedDict()
+
+    def languages(self, alive: "Array | None") -> Mapping[str, int]:
+        """The languages of the passages that are still there, and how many are in each."""
+        import numpy as np
+
+        counts: Counter[str] = Counter()
+        there = np.bincount(self.owners if alive is None else self.owners[alive], minlength=len(self.entries))
+        for entry, passages in zip(self.entries, there.tolist(), strict=True):
+            counts[entry.language] += passages
+        return +counts
+
+    @cached_property
+    def owners(self) -> "Array":
+        """For each passage the number of its document."""
+        import numpy as np
+
+        return np.repeat(np.arange(len(self.entries)), [entry.passages for entry in self.entries])
+
+    def document_of(self, passage: int) -> int:
+        """The number of the document that a passage belongs to."""
+        return int(self.owners[passage])
+
+    def numbers(self, document: int) -> range:
+        """The numbers of the passages of a document."""
+        starts = self._arrays["document_starts"]
+        return range(int(starts[document]), int(starts[document + 1]))
+
+    def passage(self, number: int) -> Passage:
+        """A passage with its text."""
+        document = self.document_of(number)
+        entry, text = self.entries[document], self.text(document)
+        start, end = int(self._arrays["passage_starts"][number]), int(self._arrays["passage_ends"][number])
+        place = self._places[self._arrays["passage_places"][number]]
+        return Passage(entry.file, start, end, text[start:end], place, entry.title, entry.language)
+
+    def text(self, document: int) -> str:
+        """The reader's text of a document."""
+        text = self._texts.get(document)
+        if text is None:
+            text = self._texts[document] = self.stored(document).decode("utf-8", "surrogatepass")
+            if len(self._texts) > _OPEN:
+                self._texts.popitem(last=False)
+        return text
+
+    def stored(self, document: int) -> bytes:
+        """The same as it is stored."""
+        first, last = self._arrays["text_starts"][document : document + 2]
+        return self._arrays["texts"][first:last].tobytes()
+
+
+def _entry(document: Document) -> Entry:
+    return Entry(
+        document.file,
+        document.title,
+        document.language,
+        document.pages,
+        len(document.passages),
+        document.size,
+        document.modified_ns,
+        document.silent,
+        blake2b(" ".join(document.text.split()).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest(),
+    )
+
+
+def _stored(values: list[Any]) -> Entry:
+    values[-2] = tuple(values[-2])
+    return Entry(*values)
+
+
+def _blob(value: Any) -> "Array":
+    import numpy as np
+
+    return np.frombuffer(json.dumps(value).encode("ascii"), np.uint8)
+
+
+def _value(array: "Array") -> Any:
+    return json.loads(array.tobytes())
 
 
 class Passages(Protocol):

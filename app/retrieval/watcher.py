@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from app.errors import EscalatorError
-from app.retrieval.corpus import Reading, Retriever
-from app.retrieval.snapshot import Snapshot
+from app.retrieval.corpus import Corpus, Reading, Snapshot
 
 logger = logging.getLogger(__name__)
 
@@ -42,10 +41,10 @@ NEARLY_SECONDS = 3.0
 """That it waits longer if all will be read by then: who has a few files is not to be told that some are missing."""
 
 
-class Sync:
+class Watcher:
     """Looks at a corpus behind its askers; every method may block, and any thread may call it."""
 
-    def __init__(self, retriever: Retriever):
+    def __init__(self, retriever: Corpus):
         self._retriever = retriever
         self._changed = threading.Condition()
         self._wanted = self._done = 0

@@ -24,8 +24,8 @@ from app.documents.document import NEVER, Signature, signature
 from app.documents.pages import SEPARATOR
 from app.documents.sentences import Span
 from app.errors import UnreadableFile
+from app.retrieval.corpus import Snapshot
 from app.retrieval.packing import Evidence
-from app.retrieval.snapshot import Snapshot
 
 PICTURE = "picture"
 """The action by which the viewer asks for the picture of a page."""

@@ -14,9 +14,9 @@ from app.answering.sanitizer import label, safe
 from app.answering.turn import Answer
 from app.documents.language import name as name_of
 from app.documents.passages import Passage
+from app.retrieval.corpus import Snapshot
 from app.retrieval.packing import Evidence
 from app.retrieval.search import Found
-from app.retrieval.snapshot import Snapshot
 from app.ui import source_viewer
 from app.ui.source_viewer import Originals
 

@@ -4,7 +4,7 @@ import pytest
 
 from app.answering.naming import named
 from app.answering.router import folded
-from app.retrieval.archive import Entry
+from app.retrieval.segment import Entry
 
 FILES = {
     "plan.pdf": "Fire safety plan",

@@ -24,11 +24,10 @@ from app.documents.document import Document
 from app.documents.folder import Folder
 from app.documents.sandbox import process
 from app.errors import CorpusError
-from app.retrieval import parts, store
-from app.retrieval.corpus import Retriever
-from app.retrieval.inventory import Health
+from app.retrieval import corpus, store
+from app.retrieval.corpus import Corpus, Snapshot
+from app.retrieval.inventory import Inventory
 from app.retrieval.search import search
-from app.retrieval.snapshot import Snapshot
 from app.settings import ROOT
 from tests.support import bad_readers
 from tests.support.corpora import document
@@ -55,12 +54,12 @@ class Home:
         os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + random.randint(1, 10**9)))
         return path
 
-    def retriever(self) -> Retriever:
-        return Retriever(Folder(self.corpus, MB), self.state)
+    def retriever(self) -> Corpus:
+        return Corpus(Folder(self.corpus, MB), self.state)
 
-    def fresh(self) -> Retriever:
+    def fresh(self) -> Corpus:
         """One that has seen nothing yet."""
-        return Retriever(Folder(self.corpus, MB))
+        return Corpus(Folder(self.corpus, MB))
 
     @property
     def index(self) -> Path:
@@ -95,7 +94,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     return counts
 
 
-def files(retriever: Retriever, question: str) -> list[str]:
+def files(retriever: Corpus, question: str) -> list[str]:
     return [hit.passage.file for hit in retriever.search(question, k=50).hits]
 
 
@@ -353,8 +352,8 @@ def test_two_corpora_and_two_limits_of_size_have_indexes_of_their_own(home: Home
     other = tmp_path / "other"
     other.mkdir()
     assert files(home.retriever(), "library") == ["a.md"]
-    assert files(Retriever(Folder(other, MB), home.state), "library") == []
-    assert files(Retriever(Folder(home.corpus, 5), home.state), "library") == []
+    assert files(Corpus(Folder(other, MB), home.state), "library") == []
+    assert files(Corpus(Folder(home.corpus, 5), home.state), "library") == []
     assert files(home.retriever(), "library") == ["a.md"]
 
 
@@ -441,7 +440,7 @@ CHILD = """
     from pathlib import Path
     from app.documents import readers
     from app.documents.folder import Folder
-    from app.retrieval.corpus import Retriever
+    from app.retrieval.corpus import Corpus
 
     corpus, state, mode = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
     real = readers.read
@@ -452,7 +451,7 @@ CHILD = """
         return real(path, max_bytes)
 
     readers.read = read
-    retriever = Retriever(Folder(corpus, 1_000_000), state)
+    retriever = Corpus(Folder(corpus, 1_000_000), state)
     snapshot = retriever.refresh()
     if mode == "answer":
         print(*snapshot.documents, retriever.unread)
@@ -530,7 +529,7 @@ def test_what_is_read_is_searchable_in_all_processes_while_the_rest_is_read(
     monkeypatch.setenv("TEST_READERS_NOTES", str(notes))
     monkeypatch.setattr(process, "READER", (sys.executable, "-P", "-X", "utf8", "-m", "tests.support.bad_readers"))
     monkeypatch.setattr(readers, "SUFFIXES", bad_readers.formats())
-    monkeypatch.setattr(parts, "SHOWN_SECONDS", 0.0)
+    monkeypatch.setattr(corpus, "SHOWN_SECONDS", 0.0)
     home.put("a.md", "The library")
     home.put("b.wait", "takes its time")
     home.put("c.wait", "takes its time")
@@ -554,11 +553,11 @@ def test_a_folder_that_never_pauses_is_put_in_force_in_parts_each_twice_as_long(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = iter(range(10_000))
-    monkeypatch.setattr(parts, "time", SimpleNamespace(monotonic=lambda: next(now)))
-    monkeypatch.setattr(parts, "SHOWN_SECONDS", 4)
+    monkeypatch.setattr(corpus, "time", SimpleNamespace(monotonic=lambda: next(now)))
+    monkeypatch.setattr(corpus, "SHOWN_SECONDS", 4)
     results: list[Document | None] = [document(f"{number}", ["aa"]) for number in range(60)]
     results[10:10] = [None, None]
-    found = [[each.file for each in part] for part in parts.parts(iter(results))]
+    found = [[each.file for each in part] for part in corpus.parts(iter(results))]
     assert [int(file) for part in found for file in part] == list(range(60))
     sizes = [len(part) for part in found]
     assert sizes[:3] == [5, 7, 17]  # the pauses are in the second one
@@ -592,7 +591,7 @@ def test_a_file_held_by_another_program_keeps_its_old_text_and_is_named_until_it
             assert files(each, "castle") == []
             problem = each.latest().problems["a.md"]
             assert (problem.passing, "close it in other programs" in problem.reason) == (True, True)
-            (file,) = Health(each.latest()).files
+            (file,) = Inventory(each.latest()).files
             assert (file.name, file.state, file.reason) == ("a.md", "outdated", problem.reason)
         assert retriever.refresh() is retriever.refresh()
     assert files(retriever, "castle") == ["a.md"]

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.documents.folder import Folder
-from app.retrieval.corpus import Retriever
+from app.retrieval.corpus import Corpus
 from app.retrieval.index import Index
 from app.retrieval.search import search
 from tests.support.corpora import passage
@@ -47,18 +47,18 @@ def index() -> Index:
 
 
 @pytest.fixture(scope="module")
-def retriever(tmp_path_factory: pytest.TempPathFactory) -> Retriever:
+def retriever(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     """A folder with a document for each odd text."""
     folder = tmp_path_factory.mktemp("corpus")
     (folder / "library.md").write_text("# Library\nThe library opens at nine.", encoding="utf-8")
     for name, text in ODD.items():
         (folder / f"{name}.md").write_bytes(f"# {text}\n\n{text} library".encode("utf-8", "surrogatepass"))
         (folder / f"{name}.txt").write_bytes(text.encode("utf-16", "surrogatepass"))
-    return Retriever(Folder(folder, 10_000_000))
+    return Corpus(Folder(folder, 10_000_000))
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_an_odd_question_is_answered(retriever: Retriever, name: str) -> None:
+def test_an_odd_question_is_answered(retriever: Corpus, name: str) -> None:
     for question in (ODD[name], f"library {ODD[name]}", f"{ODD[name]}?" * 3):
         for history in ((), [(ODD[name], ODD[name])], [("When does the library open?", ODD[name])]):
             for hit in retriever.search(question, history).hits:
@@ -67,16 +67,16 @@ def test_an_odd_question_is_answered(retriever: Retriever, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", "Chinese Japanese Korean Thai Arabic Hindi".split())
-def test_a_document_is_found_by_its_own_words_in_any_script(retriever: Retriever, name: str) -> None:
+def test_a_document_is_found_by_its_own_words_in_any_script(retriever: Corpus, name: str) -> None:
     assert name in [Path(hit.passage.file).stem for hit in retriever.search(ODD[name]).hits]
 
 
 @pytest.mark.parametrize("name", ["nothing", "blanks", "function words", "punctuation", "one letter"])
-def test_what_says_nothing_finds_nothing(retriever: Retriever, name: str) -> None:
+def test_what_says_nothing_finds_nothing(retriever: Corpus, name: str) -> None:
     assert retriever.search(ODD[name]).hits == ()
 
 
-def test_a_library_is_still_a_library(retriever: Retriever) -> None:
+def test_a_library_is_still_a_library(retriever: Corpus) -> None:
     assert retriever.search("When does the library open?").hits[0].passage.file == "library.md"
 
 

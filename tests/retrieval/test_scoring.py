@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from app.documents.passages import Passage
 from app.retrieval.analysis import terms
 from app.retrieval.bm25 import BM25
+from app.retrieval.corpus import Snapshot
 from app.retrieval.index import Index
 from app.retrieval.scoring import ranked
 from app.retrieval.search import search
 from app.retrieval.segment import above
-from app.retrieval.snapshot import Snapshot
 from app.retrieval.store import Store
 from tests.support.corpora import document, passage
 

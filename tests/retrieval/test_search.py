@@ -10,7 +10,7 @@ from app.documents.folder import Folder
 from app.documents.pages import Place
 from app.documents.passages import Passage
 from app.errors import CorpusError
-from app.retrieval.corpus import Retriever
+from app.retrieval.corpus import Corpus
 from app.retrieval.index import Index
 from app.retrieval.search import search
 
@@ -18,20 +18,20 @@ LIBRARY = "# Library\nThe library opens at nine. A yearly card costs ten euros.\
 GARDEN = "# Garden\nTomatoes need sun and water. Plant them in May, and harvest the fruits in August."
 HAUS = "# Hausordnung\nDie Häuser sind ab zehn Uhr abends geschlossen, und die Türen werden verriegelt."
 
-Make = Callable[..., Retriever]
+Make = Callable[..., Corpus]
 
 
 @pytest.fixture
 def make(tmp_path: Path) -> Make:
-    def made(**texts: str) -> Retriever:
+    def made(**texts: str) -> Corpus:
         for name, text in texts.items():
             (tmp_path / f"{name}.md").write_text(text, encoding="utf-8")
-        return Retriever(Folder(tmp_path, 1_000_000))
+        return Corpus(Folder(tmp_path, 1_000_000))
 
     return made
 
 
-def found_files(retriever: Retriever, question: str, *history: str) -> list[str]:
+def found_files(retriever: Corpus, question: str, *history: str) -> list[str]:
     return [hit.passage.file for hit in retriever.search(question, [(each, "") for each in history]).hits]
 
 
@@ -161,7 +161,7 @@ def test_changes_of_the_folder_are_found_at_once(make: Make, tmp_path: Path) -> 
 
 def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(CorpusError):
-        Retriever(Folder(tmp_path / "none", 1)).search("anything")
+        Corpus(Folder(tmp_path / "none", 1)).search("anything")
 
 
 def test_no_more_than_k_are_found(make: Make) -> None:

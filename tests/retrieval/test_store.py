@@ -8,7 +8,7 @@ import pytest
 
 from app.documents.folder import Document, Problem
 from app.retrieval import store
-from app.retrieval.snapshot import Snapshot
+from app.retrieval.corpus import Snapshot
 from app.retrieval.store import Generation, Store
 from tests.support.corpora import document
 

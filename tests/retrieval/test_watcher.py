@@ -17,9 +17,9 @@ from app.documents import readers
 from app.documents.folder import Folder
 from app.documents.sandbox import process
 from app.errors import CorpusError
-from app.retrieval import parts, store, watcher
-from app.retrieval.corpus import Reading, Retriever
-from app.retrieval.watcher import Sync
+from app.retrieval import corpus, store, watcher
+from app.retrieval.corpus import Corpus, Reading
+from app.retrieval.watcher import Watcher
 from tests.support import bad_readers
 from tests.support.waiting import until
 
@@ -34,7 +34,7 @@ class Home:
         self.corpus, self.state, self.notes = path / "corpus", path / "index", path / "notes"
         self.corpus.mkdir()
         self.notes.mkdir()
-        self.syncs: list[Sync] = []
+        self.syncs: list[Watcher] = []
 
     def put(self, name: str, text: str) -> Path:
         path = self.corpus / name
@@ -42,9 +42,9 @@ class Home:
         path.write_text(text, encoding="utf-8")
         return path
 
-    def sync(self) -> tuple[Sync, Retriever]:
-        retriever = Retriever(Folder(self.corpus, MB), self.state)
-        self.syncs.append(Sync(retriever))
+    def sync(self) -> tuple[Watcher, Corpus]:
+        retriever = Corpus(Folder(self.corpus, MB), self.state)
+        self.syncs.append(Watcher(retriever))
         return self.syncs[-1], retriever
 
     def go(self) -> None:
@@ -91,7 +91,7 @@ def waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files "*.wait" are read when the test says so."""
     monkeypatch.setattr(process, "READER", READER)
     monkeypatch.setattr(readers, "SUFFIXES", bad_readers.formats())
-    monkeypatch.setattr(parts, "SHOWN_SECONDS", 0.0)
+    monkeypatch.setattr(corpus, "SHOWN_SECONDS", 0.0)
     monkeypatch.setattr(watcher, "PATIENCE_SECONDS", 0.1)
 
 
@@ -100,13 +100,13 @@ def looking(before: set[threading.Thread] = frozenset()) -> list[str]:  # type: 
     return [each.name for each in set(threading.enumerate()) - before if each.name.startswith("corpus")]
 
 
-def texts(retriever: Retriever) -> dict[str, str]:
+def texts(retriever: Corpus) -> dict[str, str]:
     """What is ready, by file."""
     ready = retriever.ready
     return {file: ready.text(file) for file in ready.documents} if ready else {}
 
 
-def followed(home: Home, watched: threading.Event) -> Retriever:
+def followed(home: Home, watched: threading.Event) -> Corpus:
     """One that is up to date, and told of changes from now on."""
     followed, retriever = home.sync()
     followed.current()

@@ -16,7 +16,7 @@ from app.documents import readers
 from app.documents.document import Document, Limits, Problem
 from app.documents.folder import Folder
 from app.documents.sandbox import pool, process
-from app.retrieval.corpus import Retriever
+from app.retrieval.corpus import Corpus
 from app.settings import ROOT
 from tests.support import bad_readers
 from tests.support.waiting import until
@@ -257,7 +257,7 @@ def test_readers_end_when_who_asks_them_is_killed(home: Home, kind: str, seconds
 
 def test_two_at_once_read_the_same_and_leave_each_other_alone(home: Home, tmp_path: Path) -> None:
     home.put(*(f"{number}.tell" for number in range(12)), "bad.crash", "a.md")
-    retrievers = [Retriever(home.folder(), tmp_path / f"state{number}") for number in range(2)]
+    retrievers = [Corpus(home.folder(), tmp_path / f"state{number}") for number in range(2)]
     threads = [threading.Thread(target=retriever.refresh) for retriever in retrievers]
     for thread in threads:
         thread.start()
@@ -270,7 +270,7 @@ def test_two_at_once_read_the_same_and_leave_each_other_alone(home: Home, tmp_pa
 
 def test_progress_is_told_and_a_search_finds_what_was_read_elsewhere(home: Home) -> None:
     home.put("a.tell", "b.tell", "c.md", "bad.crash")
-    retriever, told = Retriever(home.folder()), []
+    retriever, told = Corpus(home.folder()), []
     retriever.refresh(lambda reading: told.append((reading.done, reading.total)))
     assert told == [(0, 4), (1, 4), (2, 4), (3, 4), (4, 4)]
     assert {hit.passage.file for hit in retriever.search("process").hits} == {"a.tell", "b.tell"}
