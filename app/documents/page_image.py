@@ -16,6 +16,7 @@ from pathlib import Path
 from threading import Timer
 from typing import IO, TYPE_CHECKING
 
+from app import processes
 from app.documents.document import Limits
 from app.documents.highlight import cited
 from app.documents.sentences import Span
@@ -24,7 +25,7 @@ from app.errors import UnreadableFile
 if TYPE_CHECKING:
     from pypdfium2 import PdfBitmap, PdfPage, PdfPosConv
 
-VIEWER = (sys.executable, "-P", "-X", "utf8", "-m", "app.documents.page_image")
+WORKER = "app.documents.page_image"
 
 LIMITS = Limits(seconds=10, megabytes=1000)
 
@@ -55,9 +56,9 @@ def look(path: Path, number: int, text: str, spans: Sequence[Span], limits: Limi
 
     Blocks; raises UnreadableFile if the page cannot be shown.
     """
-    from app.documents.sandbox.process import started  # here, for the process itself does without
+    from app.documents.sandbox.process import environment  # here: the process itself does without
 
-    process = started([*VIEWER, str(limits.megabytes)], limits)
+    process = processes.start(WORKER, str(limits.megabytes), environment=environment(limits))
     timer = Timer(limits.seconds, process.kill)
     timer.start()
     with process:
@@ -93,9 +94,7 @@ def _box(left: float, top: float, right: float, bottom: float) -> Box:
 
 def main() -> None:
     """Answer the one request on standard input."""
-    from app.documents.sandbox.worker import limit_memory
-
-    limit_memory(Limits(megabytes=int(sys.argv[1])))
+    processes.limit_memory(int(sys.argv[1]))
     path, number, text, spans = json.load(sys.stdin)
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints is no answer

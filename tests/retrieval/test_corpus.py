@@ -527,7 +527,7 @@ def test_what_is_read_is_searchable_in_all_processes_while_the_rest_is_read(
     notes = tmp_path / "notes"
     notes.mkdir()
     monkeypatch.setenv("TEST_READERS_NOTES", str(notes))
-    monkeypatch.setattr(process, "READER", (sys.executable, "-P", "-X", "utf8", "-m", "tests.support.bad_readers"))
+    monkeypatch.setattr(process, "WORKER", "tests.support.bad_readers")
     monkeypatch.setattr(readers, "SUFFIXES", bad_readers.formats())
     monkeypatch.setattr(corpus, "SHOWN_SECONDS", 0.0)
     home.put("a.md", "The library")

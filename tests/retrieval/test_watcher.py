@@ -1,7 +1,6 @@
 """A corpus kept in step behind its askers: what is noticed without a question, and what a question waits for."""
 
 import shutil
-import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -24,7 +23,7 @@ from tests.support import bad_readers
 from tests.support.waiting import until
 
 MB = 1_000_000
-READER = (sys.executable, "-P", "-X", "utf8", "-m", "tests.support.bad_readers")
+WORKER = "tests.support.bad_readers"
 
 
 class Home:
@@ -89,7 +88,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
 @pytest.fixture
 def waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files "*.wait" are read when the test says so."""
-    monkeypatch.setattr(process, "READER", READER)
+    monkeypatch.setattr(process, "WORKER", WORKER)
     monkeypatch.setattr(readers, "SUFFIXES", bad_readers.formats())
     monkeypatch.setattr(corpus, "SHOWN_SECONDS", 0.0)
     monkeypatch.setattr(watcher, "PATIENCE_SECONDS", 0.1)

@@ -1,32 +1,22 @@
 """One process that reads files, and what it may take for a file: it is watched, and killed when it takes more."""
 
 import json
-import os
-import re
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-import psutil
-
+from app import processes
 from app.documents.document import Limits, Outcome
 from app.documents.sandbox import protocol
 from app.documents.sandbox.worker import OUT_OF_MEMORY, READY
-from app.settings import ROOT
 
-READER = (sys.executable, "-P", "-X", "utf8", "-m", "app.documents.sandbox.worker")
+WORKER = "app.documents.sandbox.worker"
 
 MAX_TEXT = 200_000_000
 """Bytes of the text of one file; or 20 times the size of the largest file, if that is less."""
 
 START_SECONDS = 30
-
-_SECRET = re.compile(r"KEY|SECRET|TOKEN|PASSW", re.IGNORECASE)
-"""Names in the environment whose values no file is to get at."""
 
 DIED = "reading it ended the reader; it may be damaged, export it again"
 
@@ -46,8 +36,9 @@ class Reader:
         self._fault = ""
         self._ready = False
         self._since: float | None = time.monotonic()
-        given = (max_bytes, limits.seconds, limits.megabytes)
-        self._process = started([*READER, *map(str, given)], limits)
+        self._process = processes.start(
+            WORKER, str(max_bytes), str(limits.seconds), str(limits.megabytes), environment=environment(limits)
+        )
 
     @property
     def alive(self) -> bool:
@@ -93,26 +84,18 @@ class Reader:
             self.kill()
 
     def memory(self) -> int:
-        """Bytes, 0 if it is dead."""
-        try:
-            return int(psutil.Process(self._process.pid).memory_info().rss)
-        except psutil.Error:
-            return 0
+        """Return the bytes of memory that the process has in use, 0 if it has ended."""
+        return processes.memory(self._process)
 
     def kill(self) -> None:
-        """End it now, and whatever it has started; any thread may."""
-        with suppress(psutil.Error):
-            for child in psutil.Process(self._process.pid).children(recursive=True):
-                child.kill()
-        self._process.kill()
+        """Kill the process and its children; any thread may."""
+        processes.kill(self._process)
 
     def end(self) -> None:
-        """Kill it and let its pipes go; for the thread that asks it."""
+        """Kill the process and close its pipes; only the thread that asks it may."""
         self.kill()
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            with suppress(OSError):  # what was not sent cannot be
-                pipe.close()  # type: ignore[union-attr]
+        with suppress(OSError), self._process:  # requests that were not sent are lost
+            pass
 
     def _last_words(self) -> str:
         self.kill()
@@ -123,25 +106,10 @@ class Reader:
         return f"{too_much}; split it, or raise ESCALATOR_READ_MB"
 
 
-def started(command: list[str], limits: Limits) -> "subprocess.Popen[bytes]":
-    """A process that is asked and answers by pipes, and says nothing else."""
-    pipe = subprocess.PIPE
-    return subprocess.Popen(  # noqa: S603 - our own module, run by our own interpreter
-        command, cwd=ROOT, env=environment(limits), stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL,
-        **detached(sys.platform),
-    )  # fmt: skip
-
-
-def detached(platform: str) -> dict[str, Any]:
-    """What keeps Ctrl+C in a terminal away from readers, which would look like the fault of a file; and no window."""
-    if platform == "win32":
-        return {"creationflags": 0x08000000 | 0x00000200}  # CREATE_NO_WINDOW, CREATE_NEW_PROCESS_GROUP
-    return {"start_new_session": True}
-
-
 def environment(limits: Limits) -> dict[str, str]:
-    # One thread each: all cores are busy already, and each thread of a library reserves memory.
-    path = os.pathsep.join(part for part in (str(ROOT), os.environ.get("PYTHONPATH")) if part)
-    kept = {name: value for name, value in os.environ.items() if not _SECRET.search(name)}
-    own = {"PYTHONPATH": path, "ESCALATOR_READ_SECONDS": str(limits.seconds)}
-    return {**kept, **own, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    """Return the environment of a process that parses files: without secrets, and with one thread for each library.
+
+    All cores are busy already, and each thread of a library reserves memory.
+    """
+    threads = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), "1")
+    return processes.environment(processes.SECRETS, ESCALATOR_READ_SECONDS=str(limits.seconds), **threads)

@@ -10,13 +10,13 @@ import os
 import sys
 import threading
 import time
-from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
 from typing import BinaryIO
 
+from app import processes
 from app.documents import language
-from app.documents.document import Limits, Problem
+from app.documents.document import Problem
 from app.documents.folder import Folder
 from app.documents.sandbox import protocol
 
@@ -38,7 +38,7 @@ def main() -> None:
     threading.Thread(target=_listen, args=(requests, waiting), daemon=True).start()
     folder = Folder(Path(), max_bytes)
     language.detect("What takes long to load is no fault of a file.")
-    limit_memory(Limits(seconds, megabytes))
+    processes.limit_memory(megabytes)
     answers.write(READY)
     answers.flush()
     armed = 0.0
@@ -74,21 +74,6 @@ def _listen(requests: BinaryIO, waiting: "SimpleQueue[list[str]]") -> None:
     for line in requests:
         waiting.put(json.loads(line))
     os._exit(0)
-
-
-def limit_memory(limits: Limits) -> None:
-    """Let an allocation fail that goes far over the limit at once; who asks looks at the memory from time to time."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return
-    import psutil
-
-    most = psutil.Process().memory_info().vms + limits.megabytes * 1_000_000
-    with suppress(ValueError, OSError):  # where the system does not know this limit
-        resource.setrlimit(resource.RLIMIT_AS, (most, most))
-    with suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core would hold the text of a document
 
 
 if __name__ == "__main__":

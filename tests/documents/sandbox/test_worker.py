@@ -22,7 +22,7 @@ from tests.support import bad_readers
 from tests.support.waiting import until
 
 MB = 1_000_000
-COMMAND = (sys.executable, "-P", "-X", "utf8", "-m", "tests.support.bad_readers")
+WORKER = "tests.support.bad_readers"
 DIED = "reading it ended the reader; it may be damaged, export it again"
 GOOD = "The library opens at nine every morning, and it closes late in the evening."
 
@@ -50,7 +50,7 @@ class Home:
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     found = Home(tmp_path)
-    monkeypatch.setattr(process, "READER", COMMAND)
+    monkeypatch.setattr(process, "WORKER", WORKER)
     monkeypatch.setattr(readers, "SUFFIXES", bad_readers.formats())
     monkeypatch.setenv("TEST_READERS_NOTES", str(found.notes))
     return found
@@ -150,9 +150,9 @@ def test_where_no_process_starts_each_file_is_a_problem_that_is_tried_again(
 ) -> None:
     home.put("a.tell", "b.md")
     folder = home.folder()
-    for command in (("no-such-program",), (sys.executable, "-c", "pass")):
+    for owner, name, value in ((sys, "executable", "no-such-program"), (process, "WORKER", "tests.no_such_module")):
         with monkeypatch.context() as patch:
-            patch.setattr(process, "READER", command)
+            patch.setattr(owner, name, value)
             found = read(folder)
         assert "no process could be started" in reason(found["a.tell"])
         assert isinstance(found["b.md"], Document)
@@ -233,7 +233,7 @@ def test_readers_end_when_who_asks_them_is_killed(home: Home, kind: str, seconds
         from app.documents.document import Limits
         from app.documents.folder import Folder
         from tests.support import bad_readers
-        process.READER, readers.SUFFIXES = {COMMAND!r}, bad_readers.formats()
+        process.WORKER, readers.SUFFIXES = {WORKER!r}, bad_readers.formats()
         process.Reader.watch = lambda self: None  # nobody else ends them
         folder = Folder(Path({str(home.path)!r}), 10**6, Limits({seconds}, 400))
         found = list(folder.read_all(folder.compare({{}}).changed))
