@@ -25,7 +25,7 @@ def start(module: str, *arguments: str, environment: dict[str, str], **options: 
     command = [sys.executable, "-P", "-X", "utf8", "-m", module, *arguments]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     options = {"cwd": ROOT} | pipes | options | detached(sys.platform)
-    return Process(command, env=environment, **options)
+    return subprocess.Popen(command, env=environment, **options)  # type: ignore[return-value] # noqa: S603
 
 
 def environment(without: re.Pattern[str] | None = None, **variables: str) -> dict[str, str]:
