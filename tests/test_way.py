@@ -1,0 +1,26 @@
+"""The way from a question to its cited answer stays short: the files that it passes, the lines that run."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.support.tracing import trace
+from tests.test_walls import SIZE
+
+SLACK = {"lines": 1_000, "files": 30}
+"""How far a figure may be above the truth."""
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("runtime")
+async def test_a_question_that_escalates_takes_a_short_way(models: Path) -> None:
+    allowed = json.loads(SIZE.read_text(encoding="utf-8"))["way"]
+
+    files, escalated = await trace(models)
+
+    assert escalated
+    size = {"files": len(files), "lines": files.total()}
+    for what, most in allowed.items():
+        assert size[what] <= most, f"The way has {size[what]} {what}; make it shorter, the figure is never raised"
+        assert size[what] >= most - SLACK[what], f"The way has but {size[what]} {what}: lower tests/size.json"
