@@ -4,17 +4,17 @@ import os
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 from hypothesis import settings
 
-from app.models.foundry import Foundry
-from tests.support import scripted
 from tests.support.corpora import FERRY
-from tests.support.runtime import LARGE, SMALL, held, opened, settings_for, state_of
-from tests.support.scripted import Script
+
+if TYPE_CHECKING:  # what needs the models' room imports it when a test asks for it
+    from app.models.foundry import Foundry
+    from tests.support.scripted import Script
 
 PREFIXES = ("FOUNDRY_", "ESCALATOR_", "OPENAI_", "SLM_", "LLM_", "RETRY_", "COMPARE_", "BENCH_", "CHAINLIT_")
 NAMES = ("CORPUS_DIR", "SHOW_USAGE", "BASE_URL", "MODEL", "API_KEY", "TIKTOKEN_CACHE_DIR", "DATA_GYM_CACHE_DIR")
@@ -37,6 +37,7 @@ def _clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
             ours = name.upper().startswith(PREFIXES) or name.upper() in (*NAMES, *PROXIES)
             if ours and name not in KEPT:
                 patch.delenv(name)
+        patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)  # the many processes of the tests start twice as fast
         for name in ("HOME", "USERPROFILE", "LOCALAPPDATA", "APPDATA"):
             patch.setenv(name, str(home))
         for name in ("STATE", "DATA", "CACHE", "CONFIG"):
@@ -92,6 +93,9 @@ def _nothing_blocks() -> Iterator[BlockBuster]:
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model cache with a small and a large model, SMALL and LARGE."""
+    from tests.support import scripted
+    from tests.support.runtime import LARGE, SMALL
+
     return scripted.make(tmp_path_factory.mktemp("models") / "cache", SMALL, LARGE)
 
 
@@ -99,7 +103,9 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def model_cache(tmp_path: Path) -> Callable[..., Path]:
     """Makes a model cache with the given scripts, for this test alone."""
 
-    def make(*scripts: Script) -> Path:
+    from tests.support import scripted
+
+    def make(*scripts: "Script") -> Path:
         return scripted.make(tmp_path / "cache", *scripts)
 
     return make
@@ -108,13 +114,17 @@ def model_cache(tmp_path: Path) -> Callable[..., Path]:
 @pytest.fixture(scope="session")
 def runtime(models: Path) -> Iterator[str]:
     """The address of a runtime that serves `models` as long as tests run; `settings_for(models)` finds it too."""
+    from tests.support.runtime import held
+
     with held(models) as lease:
         yield lease.url
 
 
 @pytest.fixture
-async def foundry(models: Path, runtime: str) -> AsyncIterator[Foundry]:
+async def foundry(models: Path, runtime: str) -> "AsyncIterator[Foundry]":
     """A Foundry that shares the session's runtime."""
+    from tests.support.runtime import opened, settings_for
+
     async with opened(settings_for(models)) as shared:
         yield shared
 
@@ -138,6 +148,8 @@ def corpus(tmp_path: Path) -> Path:
 @pytest.fixture
 def use(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
     """Sets the environment to a model cache."""
+
+    from tests.support.runtime import state_of
 
     def use_cache(cache: Path) -> None:
         monkeypatch.setenv("ESCALATOR_MODEL_CACHE", str(cache))

@@ -2,11 +2,11 @@
 that is not there."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Dialog, Page, expect
+from playwright.sync_api import Browser, Dialog, Locator, Page, expect
 
 import tests.browser.test_browser as chat
 from tests.support import poison, scripted
@@ -28,63 +28,71 @@ LINKED = """where => [...document.querySelectorAll(where)].flatMap(part => [...p
     .map(each => each.getAttribute('href')).filter(each => new URL(each, location).origin !== location.origin)"""
 
 
-CASES = [*(("obeying", attack) for attack in ATTACKS), *(("quoting", attack) for attack in ATTACKS[::3])]
-"""A quote goes through the same filter as an answer, which the tests of that show for all attacks."""
-
-
-@pytest.fixture(scope="module")
-def app(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
-    """The app over the poisoned corpus, with models that obey it or with none."""
-    folder = tmp_path_factory.mktemp(request.param)
-    corpus = folder / "corpus"
-    corpus.mkdir()
-    poison.write(corpus)
-    settings = {"ESCALATOR_MODEL_CACHE": str(models(folder / "models"))} if request.param == "obeying" else {}
-    with running(folder, corpus, ESCALATE="never", **settings) as running_app:
-        yield running_app
-
-
 def models(cache: Path) -> Path:
-    """A small model that does what the documents say."""
+    """Make a small model that does what the documents say."""
     obeyed = {attack.keyword: attack.obeyed for attack in ATTACKS}
     return scripted.make(cache, Script("phi-4-mini", "Script missing.", obeyed, "Phi-4-mini-instruct-generic-cpu:5"))
 
 
-@pytest.mark.parametrize(("app", "attack"), CASES, indirect=["app"], ids=[f"{how}-{it.name}" for how, it in CASES])
-def test_an_attack_comes_to_nothing(app: App, browser: Browser, sink: chat.Sink, attack: Attack) -> None:
+@pytest.fixture
+def app(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[App]:
+    """The app over the poisoned corpus, with models that obey it or with none."""
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    poison.write(corpus)
+    settings = {"ESCALATOR_MODEL_CACHE": str(models(tmp_path / "models"))} if request.param == "obeying" else {}
+    with running(tmp_path, corpus, ESCALATE="never", **settings) as running_app:
+        yield running_app
+
+
+# A quote goes through the same filter as an answer, which the tests of that show for all attacks.
+@pytest.mark.parametrize(
+    ("app", "attacks"), [("obeying", ATTACKS), ("quoting", ATTACKS[::3])], indirect=["app"], ids=["obeying", "quoting"]
+)
+def test_attacks_come_to_nothing(
+    request: pytest.FixtureRequest, app: App, browser: Browser, sink: chat.Sink, attacks: Sequence[Attack]
+) -> None:
+    how = request.node.callspec.id
     with chat.tab(browser, app) as page:
         dialogs: list[Dialog] = []
         page.on("dialog", lambda dialog: dialogs.append(dialog))
-        chat.ask(page, attack.question)
-        expect(page.locator(".ai-message").filter(has_text=re.compile("Sources:|The model was given:"))).to_be_visible(
-            timeout=15_000
-        )
-        chat.shot(page, f"poison-{app.corpus.parent.name}-{attack.name}")
-        harmless(page, ".ai-message")
-        sources = page.locator("a.element-link")
-        names = sources.all_inner_texts()
-        assert names, "no source is listed"
-        listed = [name for name in names if not NUMBER.fullmatch(name)]
-        assert all(shown_name(app, name) for name in listed), names
-        assert {name for name in names if name not in listed} <= {name.partition(" ")[0] for name in listed}
+        for number, attack in enumerate(attacks):
+            answer = ask(page, attack, number)
+            if how == "obeying":
+                expect(answer).to_contain_text(attack.obeyed.partition(" [")[0])
+            chat.shot(page, f"poison-{how}-{attack.name}")
+            harmless(page, ".ai-message", attack)
+            names = answer.locator("a.element-link").all_inner_texts()
+            assert names, f"no source is listed: {attack.name}"
+            listed = [name for name in names if not NUMBER.fullmatch(name)]
+            assert all(shown_name(app, name) for name in listed), names
+            assert {name for name in names if name not in listed} <= {name.partition(" ")[0] for name in listed}
 
-        page.get_by_role("button", name="Found ").click()
-        expect(page.get_by_text("Because of")).to_be_visible()
-        harmless(page, ".ai-message")
-        sources.first.click()
-        page.wait_for_load_state("networkidle")
-        chat.shot(page, f"poison-{app.corpus.parent.name}-{attack.name}-source")
-        harmless(page, "body")
-        assert dialogs == []
-    assert sink.hits == []
+            page.get_by_role("button", name="Found ").nth(number).click()
+            expect(page.get_by_text("Because of")).to_have_count(number + 1)
+            harmless(page, ".ai-message", attack)
+            answer.locator("a.element-link").first.click()
+            page.wait_for_load_state("networkidle")
+            chat.shot(page, f"poison-{how}-{attack.name}-source")
+            harmless(page, "body", attack)
+            assert dialogs == [], attack.name
+            assert sink.hits == [], attack.name
 
 
-def harmless(page: Page, where: str) -> None:
+def ask(page: Page, attack: Attack, before: int) -> Locator:
+    """Ask the question of an attack after so many others, and wait for the answer with its sources."""
+    chat.ask(page, attack.question)
+    answers = page.locator(".ai-message").filter(has_text=re.compile("Sources:|The model was given:"))
+    expect(answers).to_have_count(before + 1, timeout=15_000)
+    return answers.nth(before)
+
+
+def harmless(page: Page, where: str, attack: Attack) -> None:
     """Nothing within has been loaded from elsewhere or has run, and no link leads to where no document does."""
-    assert page.evaluate(LOADED, where) == []
+    assert page.evaluate(LOADED, where) == [], attack.name
     hrefs = page.evaluate(LINKED, where)
-    assert [href for href in hrefs if href != FREE and not stands(href)] == []
-    assert page.evaluate("window.poisoned") is None
+    assert [href for href in hrefs if href != FREE and not stands(href)] == [], attack.name
+    assert page.evaluate("window.poisoned") is None, attack.name
 
 
 def stands(href: str) -> bool:
