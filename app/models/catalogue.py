@@ -1,4 +1,4 @@
-"""The models of a cache folder: the saved catalogue, and which of its models lie on this disk; asks no server."""
+"""The models of a cache folder: the saved catalogue, and which of its models are on this disk. Asks no server."""
 
 import importlib.util
 import json
@@ -9,21 +9,15 @@ from pathlib import Path
 from typing import Any
 
 CATALOGUES = ("foundry.modelinfo.json", "foundry.local.modelinfo.json")
-"""The files by which the runtime knows the models of a cache folder: the saved public catalogue, and one's own."""
+"""Files in which the runtime finds the models of a cache folder: the saved public catalogue, and the user's own one."""
 
 MEBIBYTE = 1.048576
-"""In megabytes: the catalogue counts the former and calls them MB."""
-
-
-def can_embed(cache: Path) -> bool:
-    """Whether the runtime's package is installed and the folder holds the list of its models."""
-    listed = any((cache / name).is_file() for name in CATALOGUES)
-    return listed and importlib.util.find_spec("foundry_local_sdk") is not None
+"""In megabytes: the catalogue counts mebibytes and calls them MB."""
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """What is known of one variant of a model: its size on disk (None if unknown), and whether it was downloaded."""
+class ModelInfo:
+    """One variant of a model: its size on disk in MB (None if unknown), and `here` if it has been downloaded."""
 
     alias: str
     size_mb: int | None = None
@@ -32,47 +26,53 @@ class Known:
     licence: str = ""
 
 
-def known(cache: Path) -> dict[str, Known]:
-    """Every model of the folder's catalogue by its id; empty when there is no catalogue that can be read."""
-    folders = folders_of(cache)
+def can_embed(cache: Path) -> bool:
+    """Return whether the runtime's package is installed and the folder has a list of its models."""
+    listed = any((cache / name).is_file() for name in CATALOGUES)
+    return listed and importlib.util.find_spec("foundry_local_sdk") is not None
+
+
+def load_catalogue(cache: Path) -> dict[str, ModelInfo]:
+    """Load every model of the folder's catalogue, by id; empty if there is no readable catalogue."""
+    folders = model_folders(cache)
     try:
         entries = json.loads((cache / CATALOGUES[0]).read_text(encoding="utf-8"))["models"]
-        return {str(entry["id"]): _known(entry, folders.get(str(entry["id"]))) for entry in entries}
+        return {str(entry["id"]): _info(entry, folders.get(str(entry["id"]))) for entry in entries}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
 
 
-def among(name: str, ids: Iterable[str], known: Mapping[str, Known]) -> str | None:
-    """The id that is certainly meant: the name itself, with or without its version, or one known by it as its alias."""
-    for model in ids:
-        if name in (model, model.rpartition(":")[0]) or (model in known and known[model].alias == name):
-            return model
+def match(name: str, ids: Iterable[str], models: Mapping[str, ModelInfo]) -> str | None:
+    """Return the id that a name certainly means: an equal id, with or without its version, or one with this alias."""
+    for model_id in ids:
+        if name in (model_id, model_id.rpartition(":")[0]) or (model_id in models and models[model_id].alias == name):
+            return model_id
     return None
 
 
-def downloaded(name: str, known: Mapping[str, Known]) -> str | None:
-    """The id of the model that is meant, if it lies on the disk."""
-    return among(name, [model for model, told in known.items() if told.here], known)
+def downloaded(name: str, models: Mapping[str, ModelInfo]) -> str | None:
+    """Return the id of the model with this name if it is on the disk."""
+    return match(name, [model_id for model_id, info in models.items() if info.here], models)
 
 
-def _known(entry: dict[str, Any], folder: Path | None) -> Known:
-    size = round((entry.get("fileSizeMb") or 0) * MEBIBYTE)
-    if folder and not size:
-        size = size_mb(folder)
-    device = str((entry.get("runtime") or {}).get("deviceType") or "CPU").upper()
-    return Known(str(entry["alias"]), size or None, folder is not None, device, str(entry.get("license") or ""))
-
-
-def size_mb(folder: Path) -> int:
-    """What a model's files take, in megabytes."""
+def folder_size_mb(folder: Path) -> int:
+    """Add up a folder's files, in megabytes."""
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) // 1_000_000
 
 
-def folders_of(cache: Path) -> dict[str, Path]:
-    """Where the downloaded models lie, by their ids."""
-    found = {}
+def model_folders(cache: Path) -> dict[str, Path]:
+    """Find the folders of the downloaded models, by id."""
+    folders = {}
     for path in cache.rglob("inference_model.json"):
         with suppress(OSError, ValueError, KeyError, TypeError):
             if not any((folder / "download.tmp").exists() for folder in (path.parent, path.parent.parent)):
-                found[str(json.loads(path.read_text(encoding="utf-8-sig"))["Name"])] = path.parent
-    return found
+                folders[str(json.loads(path.read_text(encoding="utf-8-sig"))["Name"])] = path.parent
+    return folders
+
+
+def _info(entry: dict[str, Any], folder: Path | None) -> ModelInfo:
+    size = round((entry.get("fileSizeMb") or 0) * MEBIBYTE)
+    if folder and not size:
+        size = folder_size_mb(folder)
+    device = str((entry.get("runtime") or {}).get("deviceType") or "CPU").upper()
+    return ModelInfo(str(entry["alias"]), size or None, folder is not None, device, str(entry.get("license") or ""))

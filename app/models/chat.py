@@ -1,22 +1,22 @@
-"""One streamed completion: messages in, pieces of text out, every fault a sentence."""
+"""One streamed completion: messages in, pieces of text out, every failure an error of our tree with a remedy."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from app.errors import ModelGone, NoModel, ServerBusy, ServerError
 from app.models import error_mapping
-from app.models.foundry import Foundry, Model
+from app.models.foundry import Foundry
 from app.models.reasoning import Delta, ReasoningFilter
-from app.models.singleflight import Progress, silent
+from app.models.server import Model, Progress, silent
 
 if TYPE_CHECKING:
     from openai.types import CompletionUsage
     from openai.types.chat import ChatCompletionChunk
 
-__all__ = ["Delta", "End", "answer", "complete"]
+__all__ = ["Delta", "End", "answer", "complete", "warm_up"]
 
 USAGE_SECONDS = 2.0
 LONGEST_PAUSE = 60.0
@@ -24,11 +24,22 @@ LONGEST_PAUSE = 60.0
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """How the answer ended ("stop", "length", …) and what it took, in tokens; None where the server does not say."""
+    """The finish reason of an answer ("stop", "length", …) and its tokens, None where the server does not count."""
 
     finish: str
     prompt_tokens: int | None
     completion_tokens: int | None
+
+
+class WarmUp(NamedTuple):
+    """A model that answers, the seconds until it was loaded, and the seconds that one token took."""
+
+    model: Model
+    load_seconds: float
+    token_seconds: float
+
+    def __str__(self) -> str:
+        return f"ready after {self.load_seconds:.1f} s, a token after {self.token_seconds:.1f} s"
 
 
 async def answer(
@@ -40,8 +51,11 @@ async def answer(
     progress: Progress = silent,
     instead_of: str | None = None,
 ) -> AsyncGenerator[Delta | End, None]:
-    """One completion, tried again while nothing has been shown: the settings' `retries` when the server was busy or
-    lost, and once when it had unloaded the model, which is then loaded again, `instead_of` another if need be."""
+    """Stream one completion, and try again on a failure before the first piece.
+
+    There are `settings.retries` further tries if the server was busy or lost, and one if it had unloaded the model,
+    which is then loaded again, with `instead_of` unloaded for it if memory is short. Raises ModelError.
+    """
     failures, reloads = 0, 0
     while True:
         shown = False
@@ -69,9 +83,9 @@ async def answer(
 async def complete(
     foundry: Foundry, model: Model, messages: Sequence[Mapping[str, Any]], *, max_tokens: int
 ) -> AsyncGenerator[Delta | End, None]:
-    """One request, no second try: pieces, then one End; raises AnswerFailed.
+    """Send one request, without retries, and yield its pieces and one End; raises AnswerFailed.
 
-    Closing the generator closes the connection, at which the server stops writing.
+    Closing the generator closes the connection, upon which the server stops generating.
     """
     client = await foundry.openai(model.service)
     import httpx2
@@ -80,7 +94,7 @@ async def complete(
     settings = foundry.settings
     reading = _Reading()
     first_by = asyncio.get_running_loop().time() + settings.first_token_seconds
-    longest: float | None = None  # seconds of silence, once something has been heard
+    longest: float | None = None  # seconds of silence that are allowed after the first event
     stream = None
     try:
         async with asyncio.timeout_at(first_by):
@@ -104,7 +118,7 @@ async def complete(
                 longest = min(USAGE_SECONDS, settings.stall_seconds)
     except (openai.OpenAIError, httpx2.HTTPError, ValueError, TimeoutError) as error:
         if reading.finish is None:
-            raise error_mapping.of(error, model, longest, settings) from error
+            raise error_mapping.mapped(error, model, longest, settings) from error
     finally:
         if stream is not None:
             await stream.close()
@@ -116,8 +130,22 @@ async def complete(
     yield End(reading.finish, usage.prompt_tokens if usage else None, usage.completion_tokens if usage else None)
 
 
+async def warm_up(foundry: Foundry, alias: str, instead_of: str | None = None, progress: Progress = silent) -> WarmUp:
+    """Load a model and generate one token, so that the first question does not wait for it; raises ModelError."""
+    clock = asyncio.get_running_loop().time
+    started = clock()
+    model = await foundry.ready(alias, progress, instead_of)
+    async with foundry.slot(model):
+        loaded = clock()
+        messages = [{"role": "user", "content": "Hello"}]
+        async with aclosing(complete(foundry, model, messages, max_tokens=1)) as stream:
+            async for _ in stream:
+                pass
+    return WarmUp(model, loaded - started, clock() - loaded)
+
+
 class _Reading:
-    """What has come of one answer."""
+    """The state of one streamed answer."""
 
     def __init__(self) -> None:
         self.began = False
@@ -126,7 +154,7 @@ class _Reading:
         self.filter = ReasoningFilter()
 
     def take(self, chunk: "ChatCompletionChunk") -> Iterator[Delta]:
-        """The pieces in one event, whose shape the client does not check."""
+        """Yield the pieces of one event, whose shape the client does not check; raises ValueError."""
         self.began = True
         try:
             self.usage = chunk.usage or self.usage
@@ -137,7 +165,7 @@ class _Reading:
             # Foundry Local and llama.cpp call it reasoning_content, Ollama reasoning; the protocol has no name for it.
             thought = getattr(choice.delta, "reasoning_content", None) or getattr(choice.delta, "reasoning", None)
         except (AttributeError, TypeError) as error:
-            raise ValueError("an event of another shape") from error
+            raise ValueError("an event of an unknown shape") from error
         if thought:
             self.filter.reasoned()
             yield Delta(str(thought), reasoning=True)

@@ -1,8 +1,8 @@
-"""Ask the public catalogue and fetch models, in a process: `python -m app.models.download_worker CACHE DATA look`.
+"""Updates the catalogue and downloads models, in a process: `python -m app.models.download_worker CACHE STATE_DIR [ID]`.
 
-Foundry Local's SDK does both, `get ID` the latter, from its own addresses and through the user's proxy; it allows one
-manager in a process, and the runtime's asks nobody. What it has to say are lines of JSON. It ends with its standard
-input; what has arrived by then is kept, and the SDK goes on from there.
+Foundry Local's SDK does both, from its own addresses and through the user's proxy; it allows one manager in a process,
+and the runtime's uses no network. Without an ID only the catalogue is updated. Reports are lines of JSON. The process
+ends with its standard input; what has arrived by then is kept, and the SDK continues from there.
 """
 
 import json
@@ -15,44 +15,50 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from app import state
-from app.models import catalogue, checksums, memory, sdk
+from app import files, state
+from app.errors import DownloadFailed
+from app.models import catalogue, memory, tokens
+from app.models.runtime import open_sdk
 
 if TYPE_CHECKING:
     from foundry_local_sdk import FoundryLocalManager
     from foundry_local_sdk.imodel import IModel
 
 THREADS = "8"
-"""Parts of a file that are fetched at once, each of 2 MB: the SDK's 64 would lose more at an interruption."""
+"""Parts of a file that are downloaded at once, of 2 MB each: the SDK's 64 would lose more at an interruption."""
 
 END_SECONDS = 3.0
 
+CHECKSUMS = "escalator.sha256.json"
+"""The file in a model's folder with size and SHA-256 of each other file. The store publishes no checksums to compare
+with, so this shows later damage and bad copies, not whether what arrived is what was sent."""
 
-def over() -> threading.Event:
-    """Set when nobody wants this process any more; the SDK asks between two parts."""
+
+def watch_stdin() -> threading.Event:
+    """Return an event that is set when standard input ends, on which the SDK stops; the process ends soon after."""
     event = threading.Event()
 
     def watch() -> None:
-        while os.read(0, 4096):  # not by sys.stdin, which cannot be closed at the end while somebody reads it
+        while os.read(0, 4096):  # sys.stdin cannot be closed at the end while a thread reads it
             pass
         event.set()
-        time.sleep(END_SECONDS)  # for the SDK to take note of what has arrived
+        time.sleep(END_SECONDS)  # for the SDK to note what has arrived
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
     return event
 
 
-def say(**what: object) -> None:
-    """One line."""
-    print(json.dumps(what), flush=True)  # noqa: T201 - what this process is for
+def report(**fields: object) -> None:
+    """Print one line of JSON."""
+    print(json.dumps(fields), flush=True)  # noqa: T201 - what this process is for
 
 
-def look(manager: "FoundryLocalManager", cache: Path) -> bool:
-    """Have the SDK save the catalogue; whether it could.
+def update_catalogue(manager: "FoundryLocalManager", cache: Path) -> bool:
+    """Make the SDK save the catalogue; returns whether it could.
 
-    It saves none while the saved one is younger than six hours, tells of no failure, and leaves out a model that is not
-    offered any more even if it was downloaded: by the saved catalogue alone the runtime knows what it has.
+    It saves none while the saved one is younger than six hours, reports no failure, and leaves out models that are not
+    offered any more even if they were downloaded, whereupon the runtime would not know them.
     """
     saved = cache / catalogue.CATALOGUES[0]
     before = state.read(saved) or {"models": []}
@@ -62,63 +68,100 @@ def look(manager: "FoundryLocalManager", cache: Path) -> bool:
     after = state.read(saved)
     if not after or not after.get("savedAtUnix"):
         return False
-    gone = set(catalogue.folders_of(cache)) - {one["id"] for one in after["models"]}
-    if lost := [one for one in before["models"] if one["id"] in gone]:
+    missing = set(catalogue.model_folders(cache)) - {entry["id"] for entry in after["models"]}
+    if lost := [entry for entry in before["models"] if entry["id"] in missing]:
         state.write(saved, after | {"models": after["models"] + lost})
     return True
 
 
-def mend(folder: Path) -> None:
-    """Remove what is damaged of a model, for it to be fetched anew; before there is a manager, which looks once."""
-    say(reading=True)
-    if damaged := checksums.checked(folder):
-        for name in (*damaged, "inference_model.json"):  # without the latter it counts as not downloaded
+def write_checksums(folder: Path) -> None:
+    """Write the checksums of a model's files into its folder; raises OSError."""
+    names = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file()]
+    state.write(folder / CHECKSUMS, {"files": {name: _checksum(folder / name) for name in names if name != CHECKSUMS}})
+
+
+def damaged_files(folder: Path) -> list[str]:
+    """List files that are missing or differ from their checksum, none if there are no checksums; reads all files."""
+    expected = (state.read(folder / CHECKSUMS) or {}).get("files") or {}
+    return [name for name, checksum in expected.items() if _differs(folder / name, checksum)]
+
+
+def remove_damage(folder: Path) -> None:
+    """Remove damaged files of a model, so that the SDK downloads them; call it before the SDK looks at the folder."""
+    report(reading=True)
+    if damaged := damaged_files(folder):
+        for name in (*damaged, "inference_model.json"):  # without the latter the model counts as not downloaded
             (folder / name).unlink(missing_ok=True)
-    say(reading=False)
+    report(reading=False)
 
 
-def get(model: "IModel", end: threading.Event) -> dict[str, Any]:
-    """Fetch a model, or what is missing of it; what is to be said in the end.
+def download(model: "IModel", end: threading.Event) -> dict[str, Any]:
+    """Download a model, or what is missing of it, and return the final report.
 
-    A model that does not load is damaged, if it was not for want of memory: the SDK compares sizes and no checksums.
+    A model that cannot be loaded is damaged, unless memory is short: the SDK compares sizes and no checksums.
     """
-    model.download(lambda percent: say(percent=percent), end)
+    model.download(lambda percent: report(percent=percent), end)
     folder = Path(model.get_path())
-    say(reading=True)
+    report(reading=True)
     on_cpu = model.info.runtime is not None and model.info.runtime.device_type == "CPU"
-    if on_cpu and not memory.Fit(model.id, catalogue.size_mb(folder), memory.free_mb()).too_big:
+    size = catalogue.folder_size_mb(folder)
+    if on_cpu and not memory.MemoryFit(model.id, size, memory.free_mb()).too_big:
         try:
             model.load()
         except Exception as error:
             if "alloc" not in str(error) and "memory" not in str(error):
                 return {"damaged": str(error)}
-    checksums.write(folder)
+    write_checksums(folder)
     return {"done": True}
 
 
-def main(cache: Path, data: Path, what: str, model_id: str = "") -> bool:
-    """Do what is asked; whether that could be done."""
-    end = over()
-    if there := catalogue.folders_of(cache).get(model_id):
-        mend(there)
-    # Errors are told for why the catalogue did not answer.
-    manager = sdk.opened(cache, data, "ERROR", additional_settings={"NumModelDownloadThreads": THREADS})
-    looked = look(manager, cache)
-    if what == "look":
-        say(looked=looked)
-        return looked
-    variants: Iterable[IModel] = (one for model in manager.catalog.list_models() for one in model.variants)
-    model = next((one for one in variants if one.id == model_id), None)
+def fetch_vocabulary(state_dir: Path) -> None:
+    """Fetch the vocabulary for counting tokens if it is missing; a failure is only reported."""
+    if tokens.vocabulary_path(state_dir) is None:
+        for folder in tokens.vocabulary_folders(state_dir)[:1]:
+            try:
+                tokens.fetch_vocabulary(folder)
+            except DownloadFailed as error:
+                report(notice=str(error))
+
+
+def main(cache: Path, state_dir: Path, model_id: str = "") -> bool:
+    """Update the catalogue and, if a model is named, download it; returns whether that could be done."""
+    end = watch_stdin()
+    if folder := catalogue.model_folders(cache).get(model_id):
+        remove_damage(folder)
+    # The SDK's errors are printed for the reason why the catalogue did not answer.
+    options = {"NumModelDownloadThreads": THREADS}
+    manager = open_sdk(cache, state_dir / "fetcher", "ERROR", additional_settings=options)
+    updated = update_catalogue(manager, cache)
+    if not model_id:
+        report(updated=updated)
+        return updated
+    variants: Iterable[IModel] = (variant for model in manager.catalog.list_models() for variant in model.variants)
+    model = next((variant for variant in variants if variant.id == model_id), None)
     try:
-        say(**(get(model, end) if model else {"failed": "the catalogue does not name it any more"}))
+        result = download(model, end) if model else {"failed": "the catalogue does not name it any more"}
     except Exception as error:
-        say(failed=str(error))
-        return False
-    return model is not None
+        result = {"failed": str(error)}
+    if "done" in result:
+        fetch_vocabulary(state_dir)
+    report(**result)
+    return "failed" not in result
+
+
+def _checksum(path: Path) -> list[object]:
+    return [path.stat().st_size, files.sha256(path)]
+
+
+def _differs(path: Path, checksum: list[object]) -> bool:
+    try:
+        return _checksum(path) != checksum
+    except OSError:
+        return True
 
 
 if __name__ == "__main__":
-    with suppress(BrokenPipeError):  # nobody reads any more
+    with suppress(BrokenPipeError):  # the process that started this one has gone
         if main(Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:]):
-            os._exit(0)  # closing in order takes seconds, and there is nothing left to save
-    sys.exit(1)  # in order, for the SDK's last words are written then
+            os._exit(0)  # an orderly close takes seconds, and there is nothing left to save
+    sys.exit(1)  # in order, because the SDK prints its last lines then

@@ -1,17 +1,16 @@
-"""What can go wrong with a completion, as errors whose message says what happened and what to do."""
+"""Maps the failures of a completion to errors whose message says what happened and what to do."""
 
 import re
 from typing import TYPE_CHECKING
 
 from app.errors import AnswerFailed, ContextOverflow, ModelGone, ServerBusy, ServerError
-from app.models.client import server_message
-from app.models.foundry import Model
+from app.models.server import Model, server_message
 from app.settings import Settings
 
 if TYPE_CHECKING:
     import openai
 
-AGAIN = "Ask again; if it stays so, restart the model server."
+AGAIN = "Ask again; if that does not help, restart the model server."
 SHORTER = "Ask a shorter question, or lower ESCALATOR_EVIDENCE_TOKENS."
 
 # Foundry Local: "requires 9013 total tokens (9005 input + 8 output), which exceeds the model's maximum context length
@@ -28,8 +27,8 @@ _SECONDS = re.compile(r"\d+(\.\d+)?")
 _GONE = re.compile(r"model\b.*\b(not found|not loaded|must be loaded|does not exist)|no model matching", re.I | re.S)
 
 
-def of(error: Exception, model: Model, silence: float | None, settings: Settings) -> AnswerFailed:
-    """The error of the tree that a failed request stands for; `silence` is what was allowed since the last token."""
+def mapped(error: Exception, model: Model, silence: float | None, settings: Settings) -> AnswerFailed:
+    """Return the error of our tree for a failed request; `silence` is the pause that was allowed, None before a token."""
     import openai
 
     if isinstance(error, TimeoutError) and silence is None:
@@ -39,66 +38,66 @@ def of(error: Exception, model: Model, silence: float | None, settings: Settings
         )
     if isinstance(error, TimeoutError):
         return AnswerFailed(
-            f"The answer of {model} stood still for {silence:g} seconds and was given up. Ask again, or allow more "
-            "time with ESCALATOR_STALL_SECONDS."
+            f"The answer of {model} stopped for {silence:g} seconds and was abandoned. Ask again, or allow more time "
+            "with ESCALATOR_STALL_SECONDS."
         )
     if isinstance(error, ValueError):
-        return AnswerFailed(f"The stream from {model} cannot be read: an event in it is broken. {AGAIN}")
+        return AnswerFailed(f"The stream from {model} cannot be read: it contains a broken event. {AGAIN}")
     if not isinstance(error, openai.APIError) or isinstance(error, openai.APIConnectionError):
         doctor = "`escalator doctor` shows whether it answers."
         return ServerError(f"The connection to {model} was refused or lost. {AGAIN} {doctor}")
-    said = _said(error)
-    if _OVERFLOW.search(said):
-        return _overflow(said, model)
-    if _GONE.search(said):
+    message = _message(error)
+    if _OVERFLOW.search(message):
+        return _overflow(message, model)
+    if _GONE.search(message):
         return ModelGone(f"{model} is not loaded any more. Ask again, and it will be loaded.")
     if isinstance(error, openai.APIStatusError):
-        return _of_status(error, said, model)
-    return AnswerFailed(f"{model} broke off its answer: {said}. Ask again, or another model.")
+        return _of_status(error, message, model)
+    return AnswerFailed(f"{model} broke off its answer: {message}. Ask again, or use another model.")
 
 
 def unfinished(model: Model, *, began: bool) -> AnswerFailed:
-    """The stream ended as if all were well, but without the word that the answer is whole."""
+    """Return the error for a stream that ended without a finish reason."""
     if began:
         return AnswerFailed(
             f"The stream from {model} ended without a finish reason, so the answer may be incomplete. Ask again."
         )
     return ContextOverflow(
-        f"{model} answered with nothing at all, which some servers do when a prompt is too long. {SHORTER}"
+        f"{model} returned an empty answer, as some servers do when a prompt is too long. {SHORTER}"
     )
 
 
-def _overflow(said: str, model: Model) -> ContextOverflow:
-    parts, limit = _PARTS.search(said), _LIMIT.search(said)
+def _overflow(message: str, model: Model) -> ContextOverflow:
+    parts, limit = _PARTS.search(message), _LIMIT.search(message)
     return ContextOverflow(
-        f"Question and passages are too long for {model}: {said}. {SHORTER}",
+        f"Question and passages are too long for {model}: {message}. {SHORTER}",
         prompt=int(parts[1]) if parts else None,
         output=int(parts[2]) if parts else None,
         limit=int(limit[1]) if limit else None,
     )
 
 
-def _of_status(error: "openai.APIStatusError", said: str, model: Model) -> AnswerFailed:
+def _of_status(error: "openai.APIStatusError", message: str, model: Model) -> AnswerFailed:
     status, after = error.status_code, error.response.headers.get("retry-after")
     if status in (401, 403):
         host = model.service.host
-        return AnswerFailed(f"{host} refused the request ({status}): {said}. Set API_KEY to a key it knows.")
+        return AnswerFailed(f"{host} refused the request ({status}): {message}. Set API_KEY to a key that it accepts.")
     if status == 429 or (status >= 500 and after is not None):
         seconds = float(after) if after and _SECONDS.fullmatch(after) else 0.0  # else it is a date, or nothing
         return ServerBusy(f"{model} is busy ({status}). Ask again in a moment.", seconds)
     if status >= 500:
-        return ServerError(f"The server of {model} failed ({status}): {said}. {AGAIN}")
+        return ServerError(f"The server of {model} failed ({status}): {message}. {AGAIN}")
     return AnswerFailed(
-        f"{model} did not accept the request ({status}): {said}. `escalator doctor` shows which models it offers."
+        f"{model} did not accept the request ({status}): {message}. `escalator doctor` shows which models it offers."
     )
 
 
-def _said(error: "openai.APIError") -> str:
-    """What the server wrote, without what the client wrote around it."""
+def _message(error: "openai.APIError") -> str:
+    """Return what the server wrote, without what the client added."""
     import openai
 
     body = error.body
     code = body.get("code") if isinstance(body, dict) else None
     text = error.response.text if isinstance(error, openai.APIStatusError) else error.message
-    said = server_message(body, text).rstrip(".")
-    return f"{said} ({code})" if isinstance(code, str) and code and code not in said else said
+    message = server_message(body, text).rstrip(".")
+    return f"{message} ({code})" if isinstance(code, str) and code and code not in message else message

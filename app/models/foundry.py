@@ -1,230 +1,294 @@
-"""Finds a model server and makes a model ready to answer; knows no prompts and no documents."""
+"""Finds the model server of a process and makes a model ready to answer; knows no prompts and no documents."""
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+import sys
+import time
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
 from functools import partial
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from app.errors import NoModel
 from app.models import memory, selection
-from app.models.catalogue import Known
-from app.models.client import Client, Unreachable
-from app.models.pair import Pair
-from app.models.resolve import obtainable, resolve
-from app.models.search import Search
-from app.models.server import Model, Server, Service
-from app.models.singleflight import Flights, Progress, silent
-from app.models.supervisor import STARTING
-from app.settings import Settings
+from app.models.catalogue import ModelInfo
+from app.models.discovery import find_server
+from app.models.presets import ModelPair
+from app.models.resolve import is_available, resolve
+from app.models.server import Client, Model, Progress, Server, Service, Unreachable, silent
 
 if TYPE_CHECKING:
     import openai
+
+    from app.settings import Settings
 
 log = logging.getLogger(__name__)
 
 __all__ = ["Foundry", "Model", "Service"]
 
-PRESENT_SECONDS = 1.0
+T = TypeVar("T")
+
+AVAILABLE_SECONDS = 1.0
 """How long a server may take to tell what it has before that counts as no."""
+
+SLOW_SECONDS = 8.0
+STARTING = "Starting Foundry Local"
+SLOW = (
+    "Foundry Local is slow to start. An antivirus program may be checking its new files, which happens once: wait, or "
+    f"exclude {sys.prefix} from its checks"
+)
+"""What is being waited for, in the first SLOW_SECONDS and after them."""
 
 
 class Foundry:
-    """The model server of one process; to be used from one event loop.
+    """The model server of one process; use it from one event loop only.
 
-    `pair` are the models that answer. Once a server was found they are some that are on its disk, if any is, and
-    `standing_in` says in a sentence what stands in for what.
+    `pair` are the models that answer: the configured ones until a server is found, then ones that are on its disk.
+    `substitution` is a sentence about models that are used in place of configured ones, None if there are none.
     """
 
-    def __init__(self, settings: Settings):
+    def __init__(self, settings: "Settings"):
         self.settings = settings
-        self.pair = Pair(settings.small, settings.large)
-        self.standing_in: str | None = None
-        self._search = Search(settings, self._client)
-        self._found: Server | None = None
+        self.pair = ModelPair(settings.small, settings.large)
+        self.substitution: str | None = None
+        self._current: Server | None = None
+        self._starting_since: float | None = None
         self._clients: dict[str, Client] = {}
         self._models: dict[str, Model] = {}
-        self._took: dict[str, float] = {}
-        self._searches = Flights[Server]()
-        self._loads = Flights[Model]()
-        self._gates: dict[str, asyncio.Semaphore] = {}
+        self._load_seconds: dict[str, float] = {}
+        self._searches = SingleFlight[Server]()
+        self._loads = SingleFlight[Model]()
+        self._slots: dict[str, asyncio.Semaphore] = {}
         self._loading = asyncio.Lock()
         self._refreshing = asyncio.Lock()
 
     @property
     def starting(self) -> str:
-        """A sentence if models were found and their runtime is being started, so that waiting is worth while."""
-        return self._search.starting
+        """A sentence while a runtime that has models is being started, so that waiting is worth while; else empty."""
+        if self._starting_since is None:
+            return ""
+        return STARTING if time.monotonic() - self._starting_since < SLOW_SECONDS else SLOW
 
     async def find(self) -> Service:
-        """The model server, looked for once; raises NoModel, after which the next call looks again."""
+        """Find the model server, once; raises NoModel, after which the next call looks again."""
         return (await self._server()).service
 
     async def ready(self, alias: str, progress: Progress = silent, instead_of: str | None = None) -> Model:
-        """The model of this alias or id, loaded; raises NoModel.
+        """Load the model of this alias or id, unless it is loaded; raises NoModel.
 
-        Where memory does not suffice for both, `instead_of` is unloaded first, once its answers of this process have
-        ended: so hold no `slot` of it. Callers who want the same share one load, and `progress` is told in a sentence
-        what they wait for.
+        If memory does not suffice for both, `instead_of` is unloaded first, once its answers in this process have
+        ended: do not hold a `slot` of it. Callers who want the same model share one load and its progress.
         """
         for _ in range(2):
-            found = await self._server()
+            server = await self._server()
             if alias in self._models:
                 return self._models[alias]
             try:
-                key = f"{found.service.root} {alias} {instead_of}"
-                return await self._loads.share(key, partial(self._load, found, alias, instead_of), progress)
+                key = f"{server.service.root} {alias} {instead_of}"
+                return await self._loads.do(key, partial(self._load, server, alias, instead_of), progress)
             except Unreachable:  # it has ended since it was found
-                self._drop(found)
-        raise NoModel(f"The model server at {found.service.host} ended twice. Start it again, and look into its log.")
+                self._drop(server)
+        raise NoModel(f"The model server at {server.service.host} ended twice. Start it again, and look into its log.")
 
-    async def present(self, alias: str, instead_of: str | None = None) -> bool:
-        """Whether `ready` could have the model without a download, as far as can be told in a moment; loads nothing."""
-        found = self._found
-        if found is None or not found.alive:
+    async def available(self, alias: str, instead_of: str | None = None) -> bool:
+        """Return whether `ready` could load the model without a download, as far as a quick look tells."""
+        server = self._current
+        if server is None or not server.alive:
             return False
         try:
-            async with asyncio.timeout(PRESENT_SECONDS):
-                fit = await memory.fit(found, alias, instead_of)
-                return not (fit and fit.too_big) and await obtainable(found, alias)
+            async with asyncio.timeout(AVAILABLE_SECONDS):
+                fit = await memory.check_fit(server, alias, instead_of)
+                return not (fit and fit.too_big) and await is_available(server, alias)
         except (Unreachable, TimeoutError):
             return False
 
     def forget(self, model: Model) -> None:
-        """The server failed, or said that it has no such model: make sure of both before the next answer."""
+        """Check the server and the model again before the next answer, because a request to them has failed."""
         if self._models.get(model.alias) == model:
             del self._models[model.alias]
-        if self._found is not None and self._found.lease is None:
-            self._drop(self._found)
+        if self._current is not None and self._current.lease is None:
+            self._drop(self._current)
 
     async def refresh(self) -> None:
-        """Have a runtime that knows what was downloaded since this one started, once nobody is being answered."""
-        found = self._found
-        if found is None or found.lease is None:
+        """Let go of a runtime that was started before a download, once no answer is being written."""
+        server = self._current
+        if server is None or server.lease is None:
             return
-        async with self._refreshing, AsyncExitStack() as permits:
-            for gate in list(self._gates.values()):
-                for _ in range(self.settings.parallel):
-                    await permits.enter_async_context(gate)
-            self._drop(found)
+        async with self._refreshing, AsyncExitStack() as slots:
+            for model_id in list(self._slots):
+                await self._take_slots(slots, model_id)
+            self._drop(server)
 
     def busy(self, model: Model) -> bool:
-        """Whether `slot` would have to wait."""
+        """Return whether `slot` would have to wait."""
         return self.slot(model).locked()
 
     def slot(self, model: Model) -> asyncio.Semaphore:
-        """The right to ask the model for one answer; waits while it writes `settings.parallel` of them."""
+        """Return the semaphore that a model's answers hold; `settings.parallel` of them at a time."""
         return self._gate(model.id)
 
     async def openai(self, service: Service) -> "openai.AsyncOpenAI":
-        """The openai client of a service."""
+        """Return the openai client of a service."""
         return await self._client(service.root).openai()
 
-    async def offered(self) -> tuple[list[str], list[str], dict[str, Known]]:
-        """Ids of the models that the server lists, of those that are loaded, and what it tells; raises NoModel."""
+    async def offered(self) -> tuple[list[str], list[str], dict[str, ModelInfo]]:
+        """Return the listed ids, the loaded ids and what is known of models by id; raises NoModel."""
         server = await self._server()
         try:
-            return sorted(await server.listed()), sorted(await server.loaded()), await server.known()
+            return sorted(await server.listed()), sorted(await server.loaded()), await server.models()
         except Unreachable as error:
             raise NoModel(f"The model server at {server.service.host} does not answer any more ({error}).") from error
 
-    async def use(self, pair: Pair) -> None:
-        """Answer with the pair that a person chose, in later chats too, as far as SLM_ALIAS and LLM_ALIAS name none."""
-        await asyncio.to_thread(selection.choose, self.settings, pair)
-        self.pair, self.standing_in = pair, None
+    async def use(self, pair: ModelPair) -> None:
+        """Answer with a chosen pair, in later chats too, unless SLM_ALIAS and LLM_ALIAS name other models."""
+        await asyncio.to_thread(selection.save_choice, self.settings, pair)
+        self.pair, self.substitution = pair, None
 
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, *ended: object) -> None:
+    async def __aexit__(self, *error: object) -> None:
         await self.close()
 
     async def close(self) -> None:
-        """Close the connections, and let the embedded runtime end."""
+        """Close the connections and release the embedded runtime."""
         self._searches.cancel()
         self._loads.cancel()
         for client in self._clients.values():
             await client.close()
         self._clients.clear()
-        if self._found is not None:
-            self._drop(self._found)
+        if self._current is not None:
+            self._drop(self._current)
 
     def _gate(self, model_id: str) -> asyncio.Semaphore:
-        return self._gates.setdefault(model_id, asyncio.Semaphore(self.settings.parallel))
+        return self._slots.setdefault(model_id, asyncio.Semaphore(self.settings.parallel))
+
+    async def _take_slots(self, slots: AsyncExitStack, model_id: str, waiting: Callable[[], None] | None = None) -> None:
+        """Take all slots of a model, so that it writes no answer in this process until `slots` is closed."""
+        gate = self._gate(model_id)
+        for _ in range(self.settings.parallel):
+            if waiting and gate.locked():
+                waiting()
+            await slots.enter_async_context(gate)
 
     def _client(self, root: str) -> Client:
-        # A key is meant for the server whose address was given with it, not for one that was found.
+        # The key belongs to the configured server, not to one that was found.
         key = self.settings.api_key if self.settings.endpoint else "none"
         return self._clients.setdefault(root, Client(root, key))
 
     async def _server(self) -> Server:
-        if self._found is not None and not self._found.alive:
+        if self._current is not None and not self._current.alive:
             log.warning("the model runtime has ended")
-            self._drop(self._found)
-        return self._found or await self._searches.share("", self._look)
+            self._drop(self._current)
+        return self._current or await self._searches.do("", self._find)
 
-    async def _look(self, tell: Progress) -> Server:
-        found = await self._search.find()
-        self._search.starting = STARTING if found.lease is not None else ""
+    async def _find(self, notify: Progress) -> Server:
         try:
-            self.pair, self.standing_in = await selection.used(found, self.settings)
-        except asyncio.CancelledError:
-            if found.lease is not None:
-                found.lease.close()
-            raise
+            server = await find_server(self.settings, self._client, self._note_start)
+            try:
+                self.pair, self.substitution = await selection.pair_for(server, self.settings)
+            except BaseException:
+                server.release()
+                raise
         finally:
-            self._search.starting = ""
-        self._found = found
-        return found
+            self._starting_since = None
+        self._current = server
+        return server
 
-    def _drop(self, found: Server) -> None:
-        """Look for a server anew, the next time one is needed, unless that has been done already."""
-        if self._found is found:
-            self._found = None
+    def _note_start(self) -> None:
+        self._starting_since = time.monotonic()
+
+    def _drop(self, server: Server) -> None:
+        """Look for a server again the next time one is needed, unless that has been done already."""
+        if self._current is server:
+            self._current = None
             self._models.clear()
-            if found.lease is not None:
-                found.lease.close()
+            server.release()
 
-    async def _load(self, found: Server, alias: str, instead_of: str | None, tell: Progress) -> Model:
-        resting: memory.Fit | None = None
-        while True:
-            # One at a time: a new id in the list of loaded ones is then known to be the one that was asked for.
-            async with self._at_rest(resting, tell), self._loading:
-                fit = await memory.fit(found, alias, instead_of)
-                if fit and fit.too_big:
-                    setting = "SLM_ALIAS" if alias == self.pair.small else "LLM_ALIAS"
-                    raise await selection.too_big(found, self.settings, fit, setting)
-                if fit and fit.swap and resting is None:
-                    resting = fit  # the other model ends its answers first, then what is free is looked at again
-                    continue
+    async def _load(self, server: Server, alias: str, instead_of: str | None, notify: Progress) -> Model:
+        async with self._loading:  # one load at a time: a new id in the list of loaded models is the requested one
+            fit = await self._fit(server, alias, instead_of)
+            if fit is None or not fit.swap:
+                return await self._loaded(server, alias, notify)
+        async with AsyncExitStack() as slots:
+            busy = f"Waiting for {fit.other}: it is answering another question."
+            try:
+                async with asyncio.timeout(self.settings.first_token_seconds):
+                    await self._take_slots(slots, fit.other_id, partial(notify, busy))
+            except TimeoutError:
+                raise NoModel(fit.blocked("has not come to the end of its answer")) from None
+            async with self._loading:
+                fit = await self._fit(server, alias, instead_of)  # the free memory may have changed meanwhile
                 if fit and fit.swap:
-                    tell(fit.price(self._took.get(alias)))
-                    await memory.unload(found, fit)
+                    notify(fit.swap_notice(self._load_seconds.get(alias)))
+                    notify = silent  # the notice remains visible while the model is loaded
+                    await memory.unload(server, fit)
                     self._models = {name: kept for name, kept in self._models.items() if kept.id != fit.other_id}
-                    tell = silent  # the price is what shall be read while the model is loaded
-                model = await resolve(found, alias, tell)
-            break
-        if model.took is not None:
-            self._took[alias] = model.took
-        if self._found is found:
+                return await self._loaded(server, alias, notify)
+
+    async def _fit(self, server: Server, alias: str, instead_of: str | None) -> memory.MemoryFit | None:
+        fit = await memory.check_fit(server, alias, instead_of)
+        if fit and fit.too_big:
+            setting = "SLM_ALIAS" if alias == self.pair.small else "LLM_ALIAS"
+            raise await selection.too_big(server, self.settings, fit, setting)
+        return fit
+
+    async def _loaded(self, server: Server, alias: str, notify: Progress) -> Model:
+        model = await resolve(server, alias, notify)
+        if model.load_seconds is not None:
+            self._load_seconds[alias] = model.load_seconds
+        if self._current is server:
             self._models[alias] = model
         return model
 
-    @asynccontextmanager
-    async def _at_rest(self, fit: memory.Fit | None, tell: Progress) -> AsyncIterator[None]:
-        """Keeps the other model from answering anybody of this process, once it has written what it is writing."""
-        if fit is None:
-            yield
-            return
-        gate = self._gate(fit.other_id)
-        async with AsyncExitStack() as permits:
-            try:
-                async with asyncio.timeout(self.settings.first_token_seconds):
-                    for _ in range(self.settings.parallel):
-                        if gate.locked():
-                            tell(f"Waiting for {fit.other}: it is answering another question.")
-                        await permits.enter_async_context(gate)
-            except TimeoutError:
-                raise NoModel(fit.blocked("has not come to the end of its answer")) from None
-            yield
+
+class SingleFlight(Generic[T]):
+    """Calls in progress, by key: callers who want the same one share it, and it goes on when one of them leaves.
+
+    Named after Go's `singleflight`. A finished call is forgotten, whether it succeeded or failed.
+    """
+
+    def __init__(self) -> None:
+        self._calls: dict[str, _Call[T]] = {}
+
+    async def do(self, key: str, work: "Work[T]", progress: Progress = silent) -> T:
+        """Return the result of the call with this key, which is started if none is in progress."""
+        call = self._calls.get(key)
+        if call is None:
+            call = self._calls[key] = _Call(work)
+            call.task.add_done_callback(partial(self._finished, key))
+        return await call.join(progress)
+
+    def cancel(self) -> None:
+        """Cancel all calls in progress."""
+        for call in self._calls.values():
+            call.task.cancel()
+
+    def _finished(self, key: str, task: "asyncio.Task[T]") -> None:
+        del self._calls[key]
+        if not task.cancelled():
+            task.exception()  # retrieved here, because all callers may have left
+
+
+Work = Callable[[Progress], Coroutine[Any, Any, T]]
+
+
+class _Call(Generic[T]):
+    def __init__(self, work: Work[T]):
+        self._message = ""
+        self._listeners: list[Progress] = []
+        self.task = asyncio.get_running_loop().create_task(work(self._notify))
+
+    async def join(self, progress: Progress) -> T:
+        self._listeners.append(progress)
+        if self._message:
+            progress(self._message)
+        try:
+            return await asyncio.shield(self.task)
+        finally:
+            self._listeners.remove(progress)
+
+    def _notify(self, message: str) -> None:
+        self._message = message
+        for listener in self._listeners:
+            listener(message)

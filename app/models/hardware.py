@@ -1,4 +1,4 @@
-"""What the machine has for models: memory, disk, cores, accelerators, and how fast memory is read; fetches nothing."""
+"""What the machine has for models: memory, disk, cores, accelerators, and how fast its memory is. Downloads nothing."""
 
 import os
 import platform
@@ -12,25 +12,25 @@ from importlib import import_module
 from pathlib import Path
 
 from app.models import memory
-from app.models.discovery import run
+from app.models.discovery import command_output
 
 SAMPLE_MB = 32
-"""What is copied to measure memory: more than a laptop's caches hold, and done in milliseconds."""
+"""What is copied to measure the memory: more than a laptop's caches hold, and done in milliseconds."""
 
 THREADS = 4
-"""Threads that copy at a time: one does not fill the memory's channels, more than four seldom gain anything."""
+"""Threads that copy at a time: one does not use all channels of the memory, more than four seldom gain anything."""
 
 VENDORS = {"0x10de": "NVIDIA", "0x1002": "AMD", "0x8086": "Intel"}
 DEVICE_CLASSES = {
     "GPU": "{4d36e968-e325-11ce-bfc1-08002be10318}",  # display adapters
     "NPU": "{f01a9d53-3ff6-48d2-9f97-c8a7004be10c}",  # compute accelerators
 }
-"""Where Windows' registry lists the devices of a kind."""
+"""Where the Windows registry lists the devices of a kind."""
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Sizes in megabytes; `accelerators` are those that were seen, `gb_per_s` what a copy reads and writes."""
+    """A machine's sizes in megabytes, its accelerators, and how fast its memory is read and written in a copy."""
 
     memory_mb: int
     free_mb: int
@@ -40,32 +40,35 @@ class Machine:
     gb_per_s: float | None = None
 
 
-def machine(cache: Path, *, closely: bool = True) -> Machine:
-    """This machine; `closely` also looks for accelerators and measures, which takes up to two seconds. Blocks."""
+def inspect_machine(cache: Path, *, measure: bool = True) -> Machine:
+    """Inspect this machine, and the disk of `cache`. Blocks.
+
+    `measure` also looks for accelerators and measures the memory's speed, which takes up to two seconds.
+    """
     import psutil
 
-    total, left, cores = round(psutil.virtual_memory().total / 1e6), round(disk_free_mb(cache)), os.cpu_count() or 1
-    seen, speed = (accelerators(sys.platform, platform.machine()), bandwidth()) if closely else ([], None)
-    return Machine(total, memory.free_mb(), left, cores, tuple(seen), speed)
+    total, disk, cores = round(psutil.virtual_memory().total / 1e6), round(disk_free_mb(cache)), os.cpu_count() or 1
+    devices, speed = (accelerators(sys.platform, platform.machine()), bandwidth()) if measure else ([], None)
+    return Machine(total, memory.free_mb(), disk, cores, tuple(devices), speed)
 
 
 def disk_free_mb(folder: Path) -> float:
-    """What is free on the disk on which a folder lies, or will."""
-    place = next(it for it in (folder.absolute(), *folder.absolute().parents) if it.exists())
-    return shutil.disk_usage(place).free / 1e6
+    """Return the free space of the disk that has, or will have, a folder."""
+    existing = next(it for it in (folder.absolute(), *folder.absolute().parents) if it.exists())
+    return shutil.disk_usage(existing).free / 1e6
 
 
 def accelerators(system: str, processor: str) -> list[str]:
-    """Graphics and neural processors as the system names them; empty where it names none."""
+    """List graphics and neural processors by the names that the system gives them."""
     if system == "darwin":
         return ["Apple silicon GPU (Metal)"] if processor == "arm64" else []
-    found = _nvidia()
+    nvidia = _nvidia()
     others = _windows() if system == "win32" else _linux(Path("/sys/class"))
-    return found + [name for name in others if not (found and "NVIDIA" in name)]
+    return nvidia + [name for name in others if not (nvidia and "NVIDIA" in name)]
 
 
 def bandwidth() -> float | None:
-    """Gigabytes a second between processor and memory, the best of three copies; None without memory for them."""
+    """Measure gigabytes a second between processor and memory, the best of three copies; None if memory is short."""
     if memory.free_mb() < memory.SPARE_MB:
         return None
     import numpy as np
@@ -76,33 +79,34 @@ def bandwidth() -> float | None:
     best = float("inf")
     with ThreadPoolExecutor(threads) as pool:
         for _ in range(4):  # the first one starts the threads
-            begun = time.perf_counter()
+            started = time.perf_counter()
             list(pool.map(np.copyto, copies, parts))
-            best = min(best, time.perf_counter() - begun)
+            best = min(best, time.perf_counter() - started)
     return round(2 * SAMPLE_MB / 1000 / best, 1)
 
 
 def _nvidia() -> list[str]:
     program = shutil.which("nvidia-smi")
-    said = run(program, "--query-gpu=name,memory.total", "--format=csv,noheader", seconds=2.0) if program else None
-    return [line.strip() for line in (said or "").splitlines() if "MiB" in line]
+    query = ("--query-gpu=name,memory.total", "--format=csv,noheader")
+    output = command_output(program, *query, seconds=2.0) if program else None
+    return [line.strip() for line in (output or "").splitlines() if "MiB" in line]
 
 
 def _linux(devices: Path) -> list[str]:
-    found = set()
+    names = set()
     for kind, pattern in (("GPU", "drm/card*[0-9]/device/vendor"), ("NPU", "accel/accel*/device/vendor")):
         for file in devices.glob(pattern):
             with suppress(OSError):
-                found.add((VENDORS.get(file.read_text(encoding="utf-8").strip()), kind))
-    return sorted(f"{vendor} {kind}" for vendor, kind in found if vendor)
+                names.add((VENDORS.get(file.read_text(encoding="utf-8").strip()), kind))
+    return sorted(f"{vendor} {kind}" for vendor, kind in names if vendor)
 
 
 def _windows() -> list[str]:
-    registry = import_module("winreg")  # which is there on Windows alone
-    found = []
-    for kind, name in DEVICE_CLASSES.items():
+    registry = import_module("winreg")  # exists on Windows only
+    names = []
+    for kind, device_class in DEVICE_CLASSES.items():
         for number in range(16):
-            device = rf"SYSTEM\CurrentControlSet\Control\Class\{name}\{number:04}"
-            with suppress(OSError), registry.OpenKey(registry.HKEY_LOCAL_MACHINE, device) as told:
-                found.append(f"{registry.QueryValueEx(told, 'DriverDesc')[0]} ({kind})")
-    return [name for name in dict.fromkeys(found) if "Basic" not in name]  # what Windows draws with where no driver is
+            key = rf"SYSTEM\CurrentControlSet\Control\Class\{device_class}\{number:04}"
+            with suppress(OSError), registry.OpenKey(registry.HKEY_LOCAL_MACHINE, key) as opened:
+                names.append(f"{registry.QueryValueEx(opened, 'DriverDesc')[0]} ({kind})")
+    return [name for name in dict.fromkeys(names) if "Basic" not in name]  # Windows' fallback where no driver is

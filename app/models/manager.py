@@ -1,4 +1,4 @@
-"""The models that can be had on this machine, and those on their way to its disk; one for all conversations."""
+"""The models that this machine can have, and downloads; one manager for all conversations."""
 
 import asyncio
 import logging
@@ -8,95 +8,94 @@ from dataclasses import replace
 from typing import Any
 
 from app.errors import ModelError
-from app.models import catalogue, selection
-from app.models.catalogue import Known
-from app.models.downloads import Downloads, Fetched
+from app.models import selection
+from app.models.catalogue import ModelInfo, downloaded, load_catalogue
+from app.models.chat import warm_up
+from app.models.downloads import Downloader, DownloadProgress
 from app.models.foundry import Foundry
-from app.models.hardware import Machine, machine
-from app.models.pair import Pair
-from app.models.warmup import warm_up
+from app.models.hardware import Machine, inspect_machine
+from app.models.presets import ModelPair
 
 log = logging.getLogger(__name__)
 
 
-class Shelf:
-    """Offers pairs and has them fetched, one pair at a time, while whoever asks goes on asking.
+class ModelManager:
+    """Downloads pairs of models, one pair at a time, while questions go on being answered by `foundry`.
 
-    `models` answer. `coming` is how far the model has come that is on its way, `said` a sentence about how that ended,
-    if it did not end well.
+    `progress` is that of the model being downloaded, `error` a sentence about how the last download failed.
     """
 
-    def __init__(self, models: Foundry):
-        self.coming: Fetched | None = None
-        self.said = ""
-        self.models = models
-        self._downloads = Downloads(models.settings)
+    def __init__(self, foundry: Foundry):
+        self.foundry = foundry
+        self.progress: DownloadProgress | None = None
+        self.error = ""
+        self._downloader = Downloader(foundry.settings)
         self._machine: Machine | None = None
-        self._work: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[None] | None = None
 
     @property
     def busy(self) -> bool:
-        """Whether something is being fetched, or the catalogue asked."""
-        return self._work is not None and not self._work.done()
+        """Whether a download or an update of the catalogue is running."""
+        return self._task is not None and not self._task.done()
 
-    async def stock(self) -> tuple[Machine, Mapping[str, Known]]:
-        """The machine at the moment, and what is known of models by their ids; asks nobody."""
-        cache = self.models.settings.model_cache_path
-        here = await asyncio.to_thread(machine, cache, closely=self._machine is None)
-        if self._machine is not None:
-            here = replace(here, accelerators=self._machine.accelerators, gb_per_s=self._machine.gb_per_s)
-        self._machine = here
-        return here, await asyncio.to_thread(catalogue.known, cache)
+    async def inventory(self) -> tuple[Machine, Mapping[str, ModelInfo]]:
+        """Return the machine as it is now, and what is known of models by id; asks no server."""
+        cache, before = self.foundry.settings.model_cache_path, self._machine
+        self._machine = await asyncio.to_thread(inspect_machine, cache, measure=before is None)
+        if before is not None:
+            measured = {"accelerators": before.accelerators, "gb_per_s": before.gb_per_s}
+            self._machine = replace(self._machine, **measured)
+        return self._machine, await asyncio.to_thread(load_catalogue, cache)
 
-    def look(self) -> None:
-        """Begin to ask the public catalogue, unless something is under way."""
-        self._begin(self._downloads.look())
+    def update_catalogue(self) -> None:
+        """Start to ask the public catalogue, unless something is running."""
+        self._start(self._downloader.update_catalogue())
 
-    def get(self, pair: Pair) -> None:
-        """Begin to fetch what is missing of a pair, and to answer with it; the smaller model answers meanwhile."""
-        self._begin(self._get(pair))
+    def download(self, pair: ModelPair) -> None:
+        """Start to download what is missing of a pair, and then answer with it; the smaller model answers meanwhile."""
+        self._start(self._download(pair))
 
     async def cancel(self) -> None:
-        """End what is under way; what has arrived is kept."""
-        if self._work is not None:
-            self._work.cancel()
-            await asyncio.wait([self._work])
+        """Cancel what is running; what has arrived is kept."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
 
-    def _begin(self, work: Coroutine[Any, Any, Any]) -> None:
+    def _start(self, work: Coroutine[Any, Any, Any]) -> None:
         if self.busy:
             work.close()
         else:
-            self.said = ""
-            self._work = asyncio.create_task(self._ended_well(work))
+            self.error = ""
+            self._task = asyncio.create_task(self._run(work))
 
-    async def _ended_well(self, work: Coroutine[Any, Any, Any]) -> None:
+    async def _run(self, work: Coroutine[Any, Any, Any]) -> None:
         try:
             await work
         except ModelError as error:
-            self.said = str(error)
+            self.error = str(error)
         except OSError as error:
-            log.exception("fetching a model failed")
-            self.said = f"That did not work ({error}). Look after the disk, and try again: what has arrived is kept."
+            log.exception("a download failed")
+            self.error = f"The download failed ({error}). Check the disk and try again: what has arrived is kept."
         finally:
-            self.coming = None
+            self.progress = None
 
-    async def _get(self, pair: Pair) -> None:
-        settings = self.models.settings
-        await asyncio.to_thread(selection.choose, settings, pair)
+    async def _download(self, pair: ModelPair) -> None:
+        settings = self.foundry.settings
+        await asyncio.to_thread(selection.save_choice, settings, pair)
         for name in pair.both:
-            if catalogue.downloaded(name, await asyncio.to_thread(catalogue.known, settings.model_cache_path)):
+            if downloaded(name, await asyncio.to_thread(load_catalogue, settings.model_cache_path)):
                 continue
-            async with aclosing(self._downloads.fetch(name)) as told:
-                async for self.coming in told:
+            async with aclosing(self._downloader.download(name)) as reports:
+                async for self.progress in reports:
                     pass
-            self.coming = None
-            await self.models.refresh()
-            await self._warm()
-        await self.models.use(pair)
-        await self._warm()
+            self.progress = None
+            await self.foundry.refresh()
+            await self._warm_up()
+        await self.foundry.use(pair)
+        await self._warm_up()
 
-    async def _warm(self) -> None:
-        """Have the model loaded that answers first, so that no question waits for that."""
-        with suppress(ModelError):  # said with the first question
-            await self.models.find()
-            await warm_up(self.models, *self.models.pair.of("small"))
+    async def _warm_up(self) -> None:
+        """Load the model that answers first, so that no question waits for it."""
+        with suppress(ModelError):  # reported with the first question
+            await self.foundry.find()
+            await warm_up(self.foundry, *self.foundry.pair.of("small"))

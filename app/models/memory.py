@@ -1,11 +1,11 @@
-"""Whether a model fits into the memory that is free now, and what is unloaded for it; sizes in megabytes."""
+"""Whether a model fits into the free memory, and what is unloaded for it. Sizes are in megabytes."""
 
 import asyncio
 from dataclasses import dataclass
 
 from app.errors import NoModel
 from app.humanize import gigabytes
-from app.models.catalogue import among
+from app.models.catalogue import match
 from app.models.server import Server
 
 OVERHEAD = 1.15
@@ -13,18 +13,18 @@ OVERHEAD = 1.15
 a conversation comes on top, which is 0.3 MB a token for a model of the size of phi-4-mini."""
 
 SPARE_MB = 500
-"""What must stay free for the chat, the browser and the system to go on."""
+"""What must stay free for the chat, the browser and the system."""
 
 DISK_MB_PER_SECOND = 500
 """How fast a model is read that was not loaded before: the speed of a SATA solid state disk."""
 
 UNLOAD_SECONDS = 5.0
-"""How long the answer of another program is waited for; those of this one have ended by then."""
+"""How long an answer of another program is waited for; those of this one have ended by then."""
 
 
 @dataclass(frozen=True, slots=True)
-class Fit:
-    """What is to be weighed before a model is loaded; `other` is loaded, and may be unloaded for it."""
+class MemoryFit:
+    """Sizes to be compared before a model is loaded; `other` is loaded, and may be unloaded for it."""
 
     name: str
     size_mb: int
@@ -35,17 +35,17 @@ class Fit:
 
     @property
     def needed_mb(self) -> int:
-        """What must be free before the model is loaded."""
+        """The memory that must be free before the model is loaded."""
         return round(self.size_mb * OVERHEAD) + SPARE_MB
 
     @property
     def freed_mb(self) -> int:
-        """What is free once the other model is unloaded."""
+        """The memory that is free once the other model is unloaded."""
         return self.free_mb + round(self.other_mb * OVERHEAD)
 
     @property
     def swap(self) -> bool:
-        """Whether the model fits, but only instead of the other one."""
+        """Whether the model fits only in place of the other one."""
         return self.free_mb < self.needed_mb <= self.freed_mb
 
     @property
@@ -53,8 +53,8 @@ class Fit:
         """Whether the model does not fit even without the other one."""
         return self.freed_mb < self.needed_mb
 
-    def price(self, seconds: float | None) -> str:
-        """What a swap costs; `seconds` is how long loading took the last time."""
+    def swap_notice(self, seconds: float | None) -> str:
+        """Announce a swap; `seconds` is how long loading took the last time."""
         seconds = seconds or self.size_mb / DISK_MB_PER_SECOND
         return (
             f"{self.name} needs {gigabytes(self.needed_mb)} and {gigabytes(self.free_mb)} are free: {self.other} is "
@@ -62,53 +62,54 @@ class Fit:
         )
 
     def refusal(self, setting: str) -> str:
-        """Why the model is not loaded; `setting` is where a smaller one can be set."""
+        """Say why the model is not loaded; `setting` is the one that names it."""
         without = f" ({gigabytes(self.freed_mb)} without {self.other})" if self.other else ""
         return (
             f"{self.name} needs about {gigabytes(self.needed_mb)} of memory and {gigabytes(self.free_mb)} are "
             f"free{without}. Close other programs, or set {setting} to a smaller model."
         )
 
-    def blocked(self, why: str) -> str:
-        """Why the model is not loaded now; `why` says of the other one what keeps it in memory."""
-        return f"There is not enough memory for {self.name} beside {self.other}, which {why}. Ask again in a moment."
+    def blocked(self, reason: str) -> str:
+        """Say why the model is not loaded now; `reason` says what keeps the other one in memory."""
+        return f"There is not enough memory for {self.name} beside {self.other}, which {reason}. Ask again in a moment."
 
 
-async def fit(server: Server, name: str, instead_of: str | None = None) -> Fit | None:
-    """How the model fits beside and instead of the other one; None where there is nothing to be weighed.
+async def check_fit(server: Server, name: str, instead_of: str | None = None) -> MemoryFit | None:
+    """Compare a model's size with the free memory, with and without the model `instead_of`.
 
-    So it is with a model that is loaded, is another machine's, goes into a graphics card, or has no known size.
+    None means there is nothing to compare: the model is loaded, is on another machine, goes into a graphics card, or
+    has no known size.
     """
-    known = await server.known()
-    here = [told for model, told in known.items() if told.here and among(name, [model], known)]
-    sizes = [told.size_mb if told.device == "CPU" else None for told in here]
+    models = await server.models()
+    here = [info for model_id, info in models.items() if info.here and match(name, [model_id], models)]
+    sizes = [info.size_mb if info.device == "CPU" else None for info in here]
     if not sizes or None in sizes:
         return None
     loaded = await server.loaded()
-    if among(name, loaded, known):
+    if match(name, loaded, models):
         return None
-    size = max(filter(None, sizes), default=0)  # which of several variants is loaded is for the server to choose
+    size = max(filter(None, sizes), default=0)  # the server chooses which of several variants it loads
     free = await asyncio.to_thread(free_mb)
-    other = among(instead_of, loaded, known) if instead_of else None
-    if instead_of is None or other not in known:
-        return Fit(name, size, free)
-    return Fit(name, size, free, instead_of, other, known[other].size_mb or 0)
+    other = match(instead_of, loaded, models) if instead_of else None
+    if instead_of is None or other not in models:
+        return MemoryFit(name, size, free)
+    return MemoryFit(name, size, free, instead_of, other, models[other].size_mb or 0)
 
 
-async def unload(server: Server, fit: Fit) -> None:
-    """Unload the other model; raises NoModel when another program's answer keeps it in memory."""
-    alias = (await server.known())[fit.other_id].alias
+async def unload(server: Server, fit: MemoryFit) -> None:
+    """Unload the other model; raises NoModel if another program's answer keeps it in memory."""
+    alias = (await server.models())[fit.other_id].alias
     end = asyncio.get_running_loop().time() + UNLOAD_SECONDS
     while (reply := await server.unload(alias)).status != 200:
         busy = "still using" in reply.text
         if not busy or asyncio.get_running_loop().time() > end:
-            why = "another program is using it" if busy else reply.message.rstrip(".")
-            raise NoModel(fit.blocked(f"cannot be unloaded: {why}"))
+            reason = "another program is using it" if busy else reply.message.rstrip(".")
+            raise NoModel(fit.blocked(f"cannot be unloaded: {reason}"))
         await asyncio.sleep(0.1)
 
 
 def free_mb() -> int:
-    """Memory that a new program could take without anything being written to disk."""
+    """Return the memory that a new program could take without anything being written to disk."""
     import psutil
 
     return int(psutil.virtual_memory().available / 1_000_000)

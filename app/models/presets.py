@@ -1,57 +1,80 @@
-"""The ladder of models: which pairs fit a machine, how fast they would be, and which of those on the disk stand in.
+"""Pairs of models: the presets, whether a pair fits a machine, and how fast it would be.
 
-Pure: it is told of the machine and of the catalogue, and asks nobody.
+Pure: works on what is known of the machine and the catalogue, and asks nothing.
 """
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from app.humanize import gigabytes
-from app.models.catalogue import Known, downloaded
+from app.models.catalogue import ModelInfo
 from app.models.hardware import Machine
-from app.models.memory import OVERHEAD, Fit
-from app.models.pair import Pair
+from app.models.memory import OVERHEAD, MemoryFit
 
 Fits = Literal["together", "in turns", "after closing programs", "no"]
+
+SYSTEM_MB = 4_000
+"""Memory that the system and a browser take when all other programs are closed."""
+
+DISK_RESERVE_MB = 500
+"""What a download leaves free on the disk."""
 
 SIZES = {
     "qwen2.5-0.5b": 859, "qwen2.5-1.5b": 1911, "qwen2.5-7b": 6614, "phi-3.5-mini": 2717, "phi-4-mini": 5154,
     "phi-4": 10909, "gpt-oss-20b": 13164, "mistral-7b": 4370,
 }  # fmt: skip
-"""Megabytes as `foundry model list` tells them for the processor, for machines on which no catalogue was ever saved."""
+"""Megabytes for the processor as `foundry model list` shows them, for machines on which no catalogue was saved yet."""
 
-STEPS: Mapping[str, tuple[Pair, ...]] = {
-    "tiny": (Pair("qwen2.5-0.5b", "qwen2.5-1.5b"),),
-    "standard": (Pair("phi-4-mini", "qwen2.5-7b"),),
-    "large": (Pair("phi-4-mini", "gpt-oss-20b"), Pair("phi-4-mini", "phi-4")),
-}
-"""The pairs of each rung, of which the first that fits is offered."""
-
-SYSTEM_MB = 4_000
-"""What the system and a browser keep when all other programs are closed."""
-
-ROOM_MB = 500
-"""What a download leaves free on the disk."""
-
-READ = {"gpt-oss-20b": 0.2}
-"""The part of a model that a token reads, where it is not the whole: 3.6 of 21 billion parameters of this mixture of
-experts are active, and what all experts share is read each time."""
-
-NO_CHAT = re.compile("whisper|embed")
-"""Parts of the aliases of models that write no answers."""
+ACTIVE_SHARE = {"gpt-oss-20b": 0.2}
+"""The share of a model's weights that is read for a token, where it is not all: 3.6 of the 21 billion parameters of this
+mixture of experts are active, and what all experts share is read each time."""
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
-    """A pair for this machine; for its small and its large model: size in MB, if it is here, tokens a second.
+class ModelPair:
+    """Aliases or ids of the small model, which answers first, and of the large one, to which questions escalate."""
 
-    `missing_mb` is to be downloaded, `why` says in a sentence what the pair takes of memory and disk.
+    small: str
+    large: str
+
+    @property
+    def both(self) -> tuple[str, str]:
+        """The small model and the large one."""
+        return self.small, self.large
+
+    @property
+    def alone(self) -> bool:
+        """Whether one model has both roles, so that no question can escalate."""
+        return self.small == self.large
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The roles that have a model of their own."""
+        return ("small",) if self.alone else ("small", "large")
+
+    def of(self, role: str) -> tuple[str, str]:
+        """Return the model of this role, and the other one, which may be unloaded for it."""
+        return (self.small, self.large) if role == "small" else (self.large, self.small)
+
+
+PRESETS: Mapping[str, tuple[ModelPair, ...]] = {
+    "tiny": (ModelPair("qwen2.5-0.5b", "qwen2.5-1.5b"),),
+    "standard": (ModelPair("phi-4-mini", "qwen2.5-7b"),),
+    "large": (ModelPair("phi-4-mini", "gpt-oss-20b"), ModelPair("phi-4-mini", "phi-4")),
+}
+"""The pairs of each preset, of which the first that fits is offered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """A pair on this machine; `sizes` (MB), `here` (downloaded) and `tokens_per_s` are of its small and large model.
+
+    `missing_mb` has to be downloaded; `why` is a sentence about the memory and disk space that the pair takes.
     """
 
     name: str
-    pair: Pair
+    pair: ModelPair
     sizes: tuple[int, int]
     here: tuple[bool, bool]
     missing_mb: int
@@ -61,142 +84,98 @@ class Offer:
 
     @property
     def now(self) -> bool:
-        """Whether the pair can be used as things are."""
+        """Whether the pair can be used without closing other programs."""
         return self.fits in ("together", "in turns")
 
 
-def pair(name: str) -> tuple[str, ...]:
-    """The models of a rung, the preferred ones if it has several pairs; any other name is that of a model."""
-    return STEPS[name][0].both if name in STEPS else (name,)
+def preset_models(name: str) -> tuple[str, ...]:
+    """Return the models of a preset's preferred pair; any other name is taken as that of a model."""
+    return PRESETS[name][0].both if name in PRESETS else (name,)
 
 
-def offers(machine: Machine, known: Mapping[str, Known]) -> list[Offer]:
-    """A pair for each rung, from the smallest to the largest: the first that fits, else the first."""
-    every = [[offer(machine, known, name, pair) for pair in pairs] for name, pairs in STEPS.items()]
-    return [min(of_a_rung, key=lambda it: (not it.now, it.fits == "no")) for of_a_rung in every]
+def presets_for(machine: Machine, models: Mapping[str, ModelInfo]) -> list[Preset]:
+    """Return one pair for each preset, smallest first: the first pair that fits, else the first."""
+    rows = [[assess(machine, models, name, pair) for pair in pairs] for name, pairs in PRESETS.items()]
+    return [min(row, key=lambda preset: (not preset.now, preset.fits == "no")) for row in rows]
 
 
-def recommended(offered: Sequence[Offer]) -> Offer | None:
-    """The largest that can be used as things are, else the smallest that could be after other programs are closed."""
-    now = [it for it in offered if it.now]
-    return now[-1] if now else next((it for it in offered if it.fits != "no"), None)
+def recommended(presets: Sequence[Preset]) -> Preset | None:
+    """Choose the largest preset that can be used now, else the smallest that could be after closing programs."""
+    now = [preset for preset in presets if preset.now]
+    return now[-1] if now else next((preset for preset in presets if preset.fits != "no"), None)
 
 
-def offer(machine: Machine, known: Mapping[str, Known], name: str, pair: Pair) -> Offer:
-    """How one pair would do on this machine."""
-    small, large = (chosen(known, alias) for alias in pair.both)
+def assess(machine: Machine, models: Mapping[str, ModelInfo], name: str, pair: ModelPair) -> Preset:
+    """Assess how one pair would do on this machine."""
+    small, large = (preferred_variant(models, alias) for alias in pair.both)
     sizes = small.size_mb or 0, large.size_mb or 0
-    fits, why = weigh(machine, pair, sizes)
-    missing = sum(told.size_mb or 0 for told in {small, large} if not told.here)
-    if missing and machine.disk_free_mb < missing + ROOM_MB:
+    fits, why = fit_in_memory(machine, pair, sizes)
+    missing = sum(info.size_mb or 0 for info in {small, large} if not info.here)
+    if missing and machine.disk_free_mb < missing + DISK_RESERVE_MB:
         fits = "no"
         why = (
-            f"{gigabytes(missing)} are to be downloaded and {gigabytes(machine.disk_free_mb)} are free on the disk. "
-            "Make room, or set ESCALATOR_MODEL_CACHE to a folder on another disk."
+            f"{gigabytes(missing)} must be downloaded and {gigabytes(machine.disk_free_mb)} are free on the disk. "
+            "Free some space, or set ESCALATOR_MODEL_CACHE to a folder on another disk."
         )
-    if not all(variants(known, alias) for alias in pair.both):
-        why += " (Sizes as Foundry Local lists them, not asked now.)"
-    speeds = speed(machine, small), speed(machine, large)
-    return Offer(name, pair, sizes, (small.here, large.here), missing, fits, why, speeds)
+    if not all(variants(models, alias) for alias in pair.both):
+        why += " (Sizes as listed by Foundry Local, not looked up now.)"
+    speeds = tokens_per_second(machine, small), tokens_per_second(machine, large)
+    return Preset(name, pair, sizes, (small.here, large.here), missing, fits, why, speeds)
 
 
-def weigh(machine: Machine, pair: Pair, sizes: tuple[int, int]) -> tuple[Fits, str]:
-    """Whether models of these sizes fit into memory beside each other, or one at a time, and a sentence about it."""
-    larger = Fit(pair.large if sizes[1] >= sizes[0] else pair.small, max(sizes), machine.free_mb)
+def fit_in_memory(machine: Machine, pair: ModelPair, sizes: tuple[int, int]) -> tuple[Fits, str]:
+    """Say whether models of these sizes (MB) fit into memory together or one at a time, and why, in a sentence."""
+    larger = MemoryFit(pair.large if sizes[1] >= sizes[0] else pair.small, max(sizes), machine.free_mb)
     both = larger.needed_mb + (0 if pair.alone else round(min(sizes) * OVERHEAD))
     needs, free = f"{larger.name} needs {gigabytes(larger.needed_mb)} of memory", gigabytes(machine.free_mb)
     if both <= machine.free_mb:
-        together = "It needs" if pair.alone else "Both are loaded beside each other, which needs"
+        together = "It needs" if pair.alone else "Both stay loaded together, which needs"
         return "together", f"{together} {gigabytes(both)} of memory, and {free} are free."
     if not larger.too_big:
         return "in turns", f"One is unloaded for the other: {needs} and {free} are free."
     if larger.needed_mb <= machine.memory_mb - SYSTEM_MB:
-        whole = gigabytes(machine.memory_mb)
-        return "after closing programs", f"{needs} and {free} of {whole} are free: close other programs."
+        total = gigabytes(machine.memory_mb)
+        return "after closing programs", f"{needs} and {free} of {total} are free: close other programs."
     return "no", f"{needs}, more than this machine has left beside its system."
 
 
-def speed(machine: Machine, model: Known) -> float | None:
-    """About how many tokens a second the model writes on the processor; None where memory was not measured.
+def tokens_per_second(machine: Machine, model: ModelInfo) -> float | None:
+    """Estimate how many tokens a second the processor generates; None if the memory's speed was not measured.
 
-    All weights that a token takes are read once from memory for it, which is what limits a single answer (the memory
+    All weights that a token needs are read once from memory for it, which is what limits a single answer (the memory
     term of the roofline model: Williams, Waterman, Patterson 2009). A slow processor and a long prompt make it slower.
     """
     if not machine.gb_per_s or not model.size_mb:
         return None
-    return round(1000 * machine.gb_per_s / (model.size_mb * READ.get(model.alias, 1.0)), 1)
+    return round(1000 * machine.gb_per_s / (model.size_mb * ACTIVE_SHARE.get(model.alias, 1.0)), 1)
 
 
-def variants(known: Mapping[str, Known], alias: str) -> list[tuple[str, Known]]:
-    """The variants of a model with their ids: for the processor first, then for graphics cards and others."""
-    found = [(model, told) for model, told in known.items() if told.alias == alias]
-    return sorted(found, key=lambda one: (one[1].device != "CPU", one[1].device, one[0]))
+def variants(models: Mapping[str, ModelInfo], alias: str) -> list[tuple[str, ModelInfo]]:
+    """List the variants of a model with their ids: those for the processor first, then for other devices."""
+    rows = [(model_id, info) for model_id, info in models.items() if info.alias == alias]
+    return sorted(rows, key=lambda row: (row[1].device != "CPU", row[1].device, row[0]))
 
 
-def chosen(known: Mapping[str, Known], alias: str) -> Known:
-    """What counts of a model: the variant that is here, else that for the processor, else our own table."""
-    every = [told for _, told in variants(known, alias)] or [Known(alias)]
-    first = next((told for told in every if told.here), every[0])
+def preferred_variant(models: Mapping[str, ModelInfo], alias: str) -> ModelInfo:
+    """Choose the variant that is downloaded, else the one for the processor, else our own table's size."""
+    infos = [info for _, info in variants(models, alias)] or [ModelInfo(alias)]
+    first = next((info for info in infos if info.here), infos[0])
     return first if first.size_mb else replace(first, size_mb=SIZES.get(alias))
 
 
-def standing(wanted: Pair, given: Collection[str], known: Mapping[str, Known], machine: Machine) -> Pair:
-    """What is used of `wanted`: what is on the disk and not too large for the machine, else the best model that is.
-
-    `given` are the parts ("small", "large") that a person has set: they stay. The largest model that fits into free
-    memory answers last; before it the one that was wanted, or the next smaller one. One alone stands in for both, but
-    where it is one of the two, the pair stays, for then a turn says what is missing and goes on with the one.
-    """
-    models = [told for told in known.values() if told.here and not NO_CHAT.search(told.alias)]
-    models.sort(key=lambda told: told.size_mb or 0)
-    sizes = {told.alias: told.size_mb or 0 for told in models}
-    fitting = list(dict.fromkeys(told.alias for told in models if _fits(told, machine.free_mb))) or list(sizes)[:1]
-    stays = {role for role in ("small", "large") if role in given or usable(wanted.of(role)[0], known, machine)}
-    if len(stays) == 2 or not fitting:
-        return wanted
-    large = wanted.large if "large" in stays else fitting[-1]
-    if "small" in given:
-        return Pair(wanted.small, large) if sizes[large] > sizes.get(wanted.small, 0) else wanted
-    under = [alias for alias in fitting if sizes[alias] < sizes.get(large, 1_000_000)]
-    if under:
-        return Pair(wanted.small if wanted.small in under else under[-1], large)
-    return wanted if wanted.small == large or "large" in stays else Pair(large, large)
-
-
-def usable(name: str, known: Mapping[str, Known], machine: Machine) -> bool:
-    """Whether a model is on the disk and would fit, were other programs closed."""
-    found = downloaded(name, known)
-    return found is not None and _fits(known[found], max(machine.free_mb, machine.memory_mb - SYSTEM_MB))
-
-
-def substitution(wanted: Pair, used: Pair, known: Mapping[str, Known]) -> str | None:
-    """What is said of models that stand in for others."""
-    if used == wanted:
-        return None
-    missing = [alias for alias in wanted.both if alias not in used.both]
-    absent = ", ".join(alias for alias in missing if not downloaded(alias, known))
-    large = ", ".join(alias for alias in missing if downloaded(alias, known))
-    parts = [f"Not downloaded: {absent}." if absent else "", f"Too large for this machine: {large}." if large else ""]
-    how = f"{used.small} answers {'alone' if used.alone else f'first and {used.large} when it must'}"
-    return " ".join([*filter(None, parts), f"So {how}; `escalator models` shows which pairs fit."])
-
-
-def way_on(machine: Machine, known: Mapping[str, Known], name: str) -> str:
-    """Where a model is too large for the memory: the pair that fits instead, as a sentence; empty if none does."""
-    best = recommended([it for it in offers(machine, known) if it.now and name not in it.pair.both])
+def alternative(machine: Machine, models: Mapping[str, ModelInfo], name: str) -> str:
+    """Name the preset that fits where the model `name` is too large, in a sentence; empty if none does."""
+    presets = [it for it in presets_for(machine, models) if it.now and name not in it.pair.both]
+    best = recommended(presets)
     return f" {best.pair.small} and {best.pair.large} fit: run `escalator models get {best.name}`." if best else ""
 
 
-def unloaded(machine: Machine, loaded: Collection[str], known: Mapping[str, Known]) -> Machine:
-    """The machine as it is without the models that are loaded."""
-    taken = sum(_taken(known[model]) for model in loaded if model in known)
+def without_loaded(machine: Machine, loaded: Collection[str], models: Mapping[str, ModelInfo]) -> Machine:
+    """Return the machine as it would be without the loaded models."""
+    taken = sum(cpu_size_mb(models[model_id]) for model_id in loaded if model_id in models)
     return replace(machine, free_mb=machine.free_mb + round(taken * OVERHEAD))
 
 
-def _fits(model: Known, free_mb: int) -> bool:
-    return not Fit(model.alias, _taken(model), free_mb).too_big
-
-
-def _taken(model: Known) -> int:
-    """What it takes of the machine's memory over all, before `OVERHEAD`: nothing on an accelerator."""
+def cpu_size_mb(model: ModelInfo) -> int:
+    """Return the size that counts against the machine's memory: nothing for a model on an accelerator."""
     return model.size_mb or 0 if model.device == "CPU" else 0

@@ -1,8 +1,8 @@
-"""Keeps a model's reasoning out of its answer, piece by piece, whatever markers it is written in.
+"""Separates a model's reasoning from its answer in a stream, whatever markers enclose it.
 
 Four shapes occur: `<think>…</think>`; the channels of gpt-oss, `<|channel|>analysis<|message|>…` and
-`<|channel|>final<|message|>…`; the same with its special tokens dropped, `analysis…assistantfinal…`; and a lone
-`assistantfinal` at the start of the text when the server has already split off the reasoning.
+`<|channel|>final<|message|>…`; these channels with the special tokens dropped, `analysis…assistantfinal…`; and a lone
+`assistantfinal` at the start of the text if the server has already split off the reasoning.
 """
 
 import re
@@ -30,14 +30,14 @@ _RUNS: dict[_State, tuple[bool, tuple[str, ...], _State]] = {
     "final": (False, _STOPS, "header"),
     "text": (False, (), "text"),
 }
-"""Of the states that give text out: whether it is reasoning, the marks that end it, and the state behind them."""
+"""For each state that yields text: whether it is reasoning, the marks that end it, and the state after them."""
 
 # "analysisThe user asks": the word runs on into a sentence. "analysis of" and "analysis:" are ordinary text.
 _STRIPPED = re.compile(r"analysis(?=[^ .,:;!?)'’-])")
 
 
 class ReasoningFilter:
-    """Splits the content of one answer; the result does not depend on how the content was cut into pieces."""
+    """Splits the content of one answer; the result does not depend on how the content is cut into pieces."""
 
     def __init__(self) -> None:
         self._state: _State = "start"
@@ -46,12 +46,12 @@ class ReasoningFilter:
         self._reasoned = False
 
     def reasoned(self) -> None:
-        """The server sent reasoning of its own, apart from the content."""
+        """Note that the server has sent reasoning apart from the content."""
         if self._state == "start":
             self._reasoned = True
 
     def feed(self, text: str) -> Iterator[Delta]:
-        """What is certain now that `text` has come; what may yet be a marker is held back."""
+        """Yield what is certain after `text`; hold back what may become a marker."""
         self._buffer += text
         while True:
             before = (self._state, len(self._buffer))
@@ -69,10 +69,10 @@ class ReasoningFilter:
                 return
 
     def finish(self, *, cut: bool) -> Iterator[Delta]:
-        """What was held back, at the end of the content; `cut` when the answer was ended by its longest length.
+        """Yield what was held back, at the end of the content; `cut` if the answer reached its longest length.
 
-        What looked like reasoning without special tokens and never came to an answer was an answer that begins with
-        the word "analysis", and is given out as text; unless it was cut off, for then it never came so far.
+        Text that looked like reasoning without special tokens, and was followed by no answer, was an answer that begins
+        with the word "analysis"; unless it was cut off, because then the answer may have been still to come.
         """
         text, self._buffer = self._buffer, ""
         if self._state == "stripped" and not cut:
@@ -96,13 +96,13 @@ class ReasoningFilter:
             self._state = "text"
 
     def _header(self) -> None:
-        """`<|start|>assistant<|channel|>final<|message|>` and its parts: only the channel's name matters."""
+        """Skip `<|start|>assistant<|channel|>final<|message|>` or a part of it; only the channel's name matters."""
         header, mark, rest = self._buffer.partition("<|message|>")
         if mark:
             self._buffer, self._state = rest, "final" if "final" in header else "thought"
 
     def _answer(self) -> None:
-        """Behind the reasoning: blanks and a left-over `assistantfinal` go."""
+        """Drop blanks and a left-over `assistantfinal` after the reasoning."""
         text = self._buffer.lstrip()
         if text.startswith(_FINAL):
             self._buffer = text.removeprefix(_FINAL)
@@ -110,19 +110,19 @@ class ReasoningFilter:
             self._buffer, self._state = text, "text"
 
     def _run(self) -> Delta:
-        """The text up to the first mark, or up to what may become one."""
-        reasoning, marks, then = _RUNS[self._state]
-        found = [(at, at + len(mark)) for mark in marks if (at := self._buffer.find(mark)) >= 0]
+        """Take the text up to the first mark, or up to what may become one."""
+        reasoning, marks, following = _RUNS[self._state]
+        hits = [(at, at + len(mark)) for mark in marks if (at := self._buffer.find(mark)) >= 0]
         held = max((_overlap(self._buffer, mark) for mark in marks), default=0)
-        end, behind = min(found, default=(len(self._buffer) - held,) * 2)
-        text, self._buffer = self._buffer[:end], self._buffer[behind:]
+        end, after = min(hits, default=(len(self._buffer) - held,) * 2)
+        text, self._buffer = self._buffer[:end], self._buffer[after:]
         if self._state == "stripped":
             self._shown += text
-        if found:
-            self._state = then
+        if hits:
+            self._state = following
         return Delta(text, reasoning)
 
 
 def _overlap(text: str, mark: str) -> int:
-    """The length of the longest end of `text` that is a beginning of `mark`."""
+    """Measure the longest end of `text` that is a beginning of `mark`."""
     return next((size for size in range(min(len(text), len(mark) - 1), 0, -1) if text.endswith(mark[:size])), 0)

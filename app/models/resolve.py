@@ -1,90 +1,90 @@
-"""From the name of a model to the id of a loaded one: a server answers only to full ids, and loads only by alias."""
+"""From the name of a model to the id of a loaded one: a server answers to full ids only, and loads by alias only."""
 
 import time
 from collections.abc import Iterable, Mapping
 
 from app.errors import NoModel
 from app.humanize import gigabytes
-from app.models.catalogue import Known, among, downloaded
-from app.models.client import Reply, Unreachable
+from app.models.catalogue import ModelInfo, downloaded, match
 from app.models.memory import DISK_MB_PER_SECOND
-from app.models.server import Model, Server, same_name
-from app.models.singleflight import Progress
+from app.models.server import Model, Progress, Reply, Server, Unreachable, guess_id
 
 
-async def resolve(server: Server, name: str, tell: Progress) -> Model:
-    """The model of this alias or full id, loaded first if need be.
+async def resolve(server: Server, name: str, notify: Progress) -> Model:
+    """Find the model of this alias or full id, and load it if it is not loaded.
 
-    Raises NoModel, or Unreachable when the server was lost before it was asked to load anything.
+    Raises NoModel, or Unreachable if the server was lost before it was asked to load anything.
     """
     before = await server.loaded()
-    if server.dialect == "plain":  # it loads by itself, and if it lists nothing the name is taken as it was set
-        found = same_name(name, before) if before else name
-        if found is None:
+    if server.dialect == "plain":  # it loads by itself; if it lists nothing the configured name is used as it is
+        model_id = guess_id(name, before) if before else name
+        if model_id is None:
             raise NoModel(_unknown(server, name, before))
-        return Model(name, found, server.service)
-    known = await server.known()
-    if found := among(name, before, known):
-        return Model(name, found, server.service)
-    wanted = known[name].alias if name in known else name
-    if server.dialect == "classic":  # which loads a model by the id of the variant that is downloaded
-        if (found := downloaded(name, known)) is None:
-            there = [model for model, told in known.items() if told.here]
-            raise NoModel(_not_downloaded(server, name) if among(name, known, known) else _unknown(server, name, there))
-        wanted = found
-    size = known[found].size_mb if (found := downloaded(name, known)) else None
+        return Model(name, model_id, server.service)
+    models = await server.models()
+    if model_id := match(name, before, models):
+        return Model(name, model_id, server.service)
+    here = downloaded(name, models)
+    if server.dialect == "classic" and here is None:
+        names = [model_id for model_id, info in models.items() if info.here]
+        raise NoModel(_not_downloaded(server, name) if match(name, models, models) else _unknown(server, name, names))
+    size = models[here].size_mb if here else None
     seconds = round((size or 0) / DISK_MB_PER_SECOND)
-    tell(f"Loading {name} into memory" + (f" ({gigabytes(size or 0)}, about {seconds} s)" if seconds else ""))
-    begun = time.monotonic()
+    notify(f"Loading {name} into memory" + (f" ({gigabytes(size or 0)}, about {seconds} s)" if seconds else ""))
+    started = time.monotonic()
     try:
-        reply = await server.load(wanted)
+        by_alias = models[name].alias if name in models else name
+        reply = await server.load(here if here and server.dialect == "classic" else by_alias)
     except Unreachable as error:
         raise NoModel(
             f"The model server at {server.service.host} was lost while it loaded {name}. The model may be too large "
             "for the free memory; close other programs, or choose a smaller one."
         ) from error
-    took = time.monotonic() - begun
+    seconds_taken = time.monotonic() - started
     if reply.status == 200:
-        return Model(name, _loaded(server, name, before, await server.loaded(), known), server.service, took)
+        model_id = _loaded_id(server, name, before, await server.loaded(), models)
+        return Model(name, model_id, server.service, seconds_taken)
     if reply.status == 404 and server.dialect == "foundry" and not server.prefix:
-        by_hand = server.registered()
-        if same_name(name, await by_hand.listed()) is not None:
-            return await resolve(by_hand, name, tell)
-    raise NoModel(await _refused(server, name, reply, known))
+        local = server.local_catalogue()
+        if guess_id(name, await local.listed()) is not None:
+            return await resolve(local, name, notify)
+    raise NoModel(await _refused(server, name, reply, models))
 
 
-async def obtainable(server: Server, name: str) -> bool:
-    """Whether the model is loaded or downloaded, as far as the server tells; raises Unreachable."""
+async def is_available(server: Server, name: str) -> bool:
+    """Return whether the model is loaded or downloaded, as far as the server tells; raises Unreachable."""
     loaded = await server.loaded()
     if server.dialect == "plain":
-        return not loaded or same_name(name, loaded) is not None
-    known = await server.known()
-    if among(name, loaded, known) or downloaded(name, known):
+        return not loaded or guess_id(name, loaded) is not None
+    models = await server.models()
+    if match(name, loaded, models) or downloaded(name, models):
         return True
-    return server.dialect == "foundry" and same_name(name, await server.registered().listed()) is not None
+    return server.dialect == "foundry" and guess_id(name, await server.local_catalogue().listed()) is not None
 
 
-def _loaded(server: Server, name: str, before: list[str], after: list[str], known: Mapping[str, Known]) -> str:
-    """Which of the loaded models is ours, now that the server says that it has loaded it."""
-    if found := among(name, after, known):
-        return found
-    new = [model for model in after if model not in before]
-    # A server that had it loaded already shows nothing new, and then the name has to do.
-    found = new[0] if len(new) == 1 else same_name(name, after) or (after[0] if len(after) == 1 else None)
-    if found is None or name in known:  # an id that is known, but for its alias another one is loaded
+def _loaded_id(
+    server: Server, name: str, before: list[str], after: list[str], models: Mapping[str, ModelInfo]
+) -> str:
+    """Tell which of the loaded models was requested, after the server has reported that it is loaded."""
+    if model_id := match(name, after, models):
+        return model_id
+    new = [model_id for model_id in after if model_id not in before]
+    # A server that had it loaded already lists nothing new; then the name has to do.
+    model_id = new[0] if len(new) == 1 else guess_id(name, after) or (after[0] if len(after) == 1 else None)
+    if model_id is None or name in models:  # a known id, but another variant of its alias is loaded
         raise NoModel(
             f"The server at {server.service.host} was asked to load {name} and does not tell which of these it is: "
             f"{', '.join(after) or 'none'}. Set SLM_ALIAS or LLM_ALIAS to the right one."
         )
-    return found
+    return model_id
 
 
-async def _refused(server: Server, name: str, reply: Reply, known: Mapping[str, Known]) -> str:
+async def _refused(server: Server, name: str, reply: Reply, models: Mapping[str, ModelInfo]) -> str:
     if "not cached" in reply.text.lower():
         return _not_downloaded(server, name)
     if reply.status == 404:
-        here = {told.alias for told in known.values() if told.here}
-        return _unknown(server, name, here or {told.alias for told in known.values()} or await server.listed())
+        here = {info.alias for info in models.values() if info.here}
+        return _unknown(server, name, here or {info.alias for info in models.values()} or await server.listed())
     return (
         f"{name} could not be loaded at {server.service.host}: {reply.message.rstrip('.')}. It may be too large for "
         "the free memory, or its files may be damaged; choose a smaller model, or download it again."
@@ -94,7 +94,7 @@ async def _refused(server: Server, name: str, reply: Reply, known: Mapping[str, 
 def _not_downloaded(server: Server, name: str) -> str:
     return (
         f"{name} is known at {server.service.host} but has not been downloaded. "
-        f"Run `escalator models get {name}`, or set SLM_ALIAS or LLM_ALIAS to a model that has been."
+        f"Run `escalator models get {name}`, or set SLM_ALIAS or LLM_ALIAS to a downloaded model."
     )
 
 

@@ -1,56 +1,108 @@
-"""Which pair is used: what the settings or a person chose, and what stands in for models that are not on the disk."""
+"""Which pair answers: what the settings or a person chose, and replacements for models that are not on the disk."""
 
 import asyncio
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from app import state
 from app.errors import NoModel
-from app.models.client import Unreachable
-from app.models.hardware import machine
-from app.models.memory import Fit
-from app.models.pair import Pair
-from app.models.presets import standing, substitution, unloaded, way_on
-from app.models.server import Server
+from app.models.catalogue import ModelInfo, downloaded
+from app.models.hardware import Machine, inspect_machine
+from app.models.memory import MemoryFit
+from app.models.presets import SYSTEM_MB, ModelPair, alternative, cpu_size_mb, without_loaded
+from app.models.server import Server, Unreachable
 from app.settings import Settings, origin
 
 CHOICE = "pair.json"
 """The file of the state folder that keeps what a person chose."""
 
-
-def given(settings: Settings) -> set[str]:
-    """The parts, "small" or "large", of which a setting names the model. Blocks."""
-    default = {name: Settings.model_fields[name].default for name in ("small", "large")}
-    return {name for name in default if origin(name)[1] != "default" or getattr(settings, name) != default[name]}
+NOT_CHAT = re.compile("whisper|embed")
+"""Parts of the aliases of models that write no answers."""
 
 
-def wanted(settings: Settings) -> Pair:
-    """The pair of the settings, and where they name none the one that a person chose. Blocks."""
-    chosen = (state.read(settings.state_dir / CHOICE) or {}) | dict.fromkeys(given(settings))
-    return Pair(str(chosen.get("small") or settings.small), str(chosen.get("large") or settings.large))
+def fixed_roles(settings: Settings) -> set[str]:
+    """Return the roles ("small", "large") whose model a setting names. Blocks."""
+    default = {role: Settings.model_fields[role].default for role in ("small", "large")}
+    return {role for role in default if origin(role)[1] != "default" or getattr(settings, role) != default[role]}
 
 
-def choose(settings: Settings, pair: Pair) -> None:
-    """Remember what a person chose. Blocks."""
+def configured_pair(settings: Settings) -> ModelPair:
+    """Return the pair of the settings, and for roles without a setting what a person chose. Blocks."""
+    choice = (state.read(settings.state_dir / CHOICE) or {}) | dict.fromkeys(fixed_roles(settings))
+    return ModelPair(str(choice.get("small") or settings.small), str(choice.get("large") or settings.large))
+
+
+def save_choice(settings: Settings, pair: ModelPair) -> None:
+    """Remember the pair that a person chose. Blocks."""
     state.write(settings.state_dir / CHOICE, {"small": pair.small, "large": pair.large})
 
 
-async def used(server: Server, settings: Settings) -> tuple[Pair, str | None]:
-    """The pair that a server is asked for, and a sentence if that is not the one that was wanted."""
-    pair = await asyncio.to_thread(wanted, settings)
+async def pair_for(server: Server, settings: Settings) -> tuple[ModelPair, str | None]:
+    """Choose the pair to request from a server, with a sentence if it is not the configured one."""
+    configured = await asyncio.to_thread(configured_pair, settings)
     if server.dialect != "foundry":
-        return pair, None
+        return configured, None
     try:
-        known = await server.known()
-        loaded = await server.loaded() if known else []
+        models = await server.models()
+        loaded = await server.loaded() if models else []
     except Unreachable:
-        return pair, None
-    here = await asyncio.to_thread(machine, settings.model_cache_path, closely=False)
-    fixed = await asyncio.to_thread(given, settings)
-    used = standing(pair, fixed, known, unloaded(here, loaded, known))
-    return used, substitution(pair, used, known)
+        return configured, None
+    machine = await asyncio.to_thread(inspect_machine, settings.model_cache_path, measure=False)
+    fixed = await asyncio.to_thread(fixed_roles, settings)
+    pair = select_pair(configured, fixed, models, without_loaded(machine, loaded, models))
+    return pair, substitution(configured, pair, models)
 
 
-async def too_big(server: Server, settings: Settings, fit: Fit, setting: str) -> NoModel:
-    """The error of a model that does not fit into memory, which names a pair that does."""
-    here = await asyncio.to_thread(machine, settings.model_cache_path, closely=False)
-    return NoModel(fit.refusal(setting) + way_on(replace(here, free_mb=fit.freed_mb), await server.known(), fit.name))
+async def too_big(server: Server, settings: Settings, fit: MemoryFit, setting: str) -> NoModel:
+    """Return the error for a model that does not fit into memory, which names a pair that does."""
+    machine = await asyncio.to_thread(inspect_machine, settings.model_cache_path, measure=False)
+    remedy = alternative(replace(machine, free_mb=fit.freed_mb), await server.models(), fit.name)
+    return NoModel(fit.refusal(setting) + remedy)
+
+
+def select_pair(
+    configured: ModelPair, fixed: Collection[str], models: Mapping[str, ModelInfo], machine: Machine
+) -> ModelPair:
+    """Select the pair to use: configured models that are on the disk and can fit, else the best ones that do.
+
+    Roles in `fixed` keep their model. The large role gets the largest model that fits into free memory; the small role
+    the configured model, or the next smaller one. If there is one model only it takes both roles; but if it is one of
+    the configured pair, the pair stays: a turn then says what is missing and goes on with that one.
+    """
+    here = [info for info in models.values() if info.here and not NOT_CHAT.search(info.alias)]
+    here.sort(key=lambda info: info.size_mb or 0)
+    sizes = {info.alias: info.size_mb or 0 for info in here}
+    fitting = list(dict.fromkeys(info.alias for info in here if _fits(info, machine.free_mb))) or list(sizes)[:1]
+    kept = {role for role in ("small", "large") if role in fixed or _usable(configured.of(role)[0], models, machine)}
+    if len(kept) == 2 or not fitting:
+        return configured
+    large = configured.large if "large" in kept else fitting[-1]
+    if "small" in fixed:
+        return ModelPair(configured.small, large) if sizes[large] > sizes.get(configured.small, 0) else configured
+    smaller = [alias for alias in fitting if sizes[alias] < sizes.get(large, 1_000_000)]
+    if smaller:
+        return ModelPair(configured.small if configured.small in smaller else smaller[-1], large)
+    return configured if configured.small == large or "large" in kept else ModelPair(large, large)
+
+
+def substitution(configured: ModelPair, pair: ModelPair, models: Mapping[str, ModelInfo]) -> str | None:
+    """Describe which models replace configured ones, and why; None if none do."""
+    if pair == configured:
+        return None
+    missing = [alias for alias in configured.both if alias not in pair.both]
+    absent = ", ".join(alias for alias in missing if not downloaded(alias, models))
+    large = ", ".join(alias for alias in missing if downloaded(alias, models))
+    parts = [f"Not downloaded: {absent}." if absent else "", f"Too large for this machine: {large}." if large else ""]
+    how = f"{pair.small} answers {'alone' if pair.alone else f'first and {pair.large} when needed'}"
+    return " ".join([*filter(None, parts), f"So {how}; `escalator models` shows which pairs fit."])
+
+
+def _usable(name: str, models: Mapping[str, ModelInfo], machine: Machine) -> bool:
+    """Return whether a model is on the disk and would fit if other programs were closed."""
+    model_id = downloaded(name, models)
+    return model_id is not None and _fits(models[model_id], max(machine.free_mb, machine.memory_mb - SYSTEM_MB))
+
+
+def _fits(model: ModelInfo, free_mb: int) -> bool:
+    return not MemoryFit(model.alias, cpu_size_mb(model), free_mb).too_big

@@ -1,24 +1,32 @@
-"""A model server, and what differs between servers: how they tell which models are loaded, and how one is loaded.
+"""A model server: HTTP to it, its dialect (how it lists and loads models), and the lease on the embedded one.
 
 "foundry" is Foundry Local since 0.10 and its SDK, "classic" is Foundry Local up to 0.8, "plain" is any other server
-that speaks OpenAI's protocol, such as Ollama or llama.cpp, and loads models by itself.
+with OpenAI's protocol that loads models by itself, such as Ollama or llama.cpp.
 """
 
 import asyncio
+import json
+import socket
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote, urlsplit
 
-from app.models import catalogue
-from app.models.catalogue import Known
-from app.models.client import Client, Reply
-from app.models.supervisor import Lease
+from app.models.catalogue import ModelInfo, load_catalogue
 from app.settings import is_loopback
 
-Dialect = Literal["foundry", "classic", "plain"]
-How = Literal["endpoint", "service", "embedded"]
+if TYPE_CHECKING:
+    from httpx2 import AsyncClient
+    from openai import AsyncOpenAI
 
+Dialect = Literal["foundry", "classic", "plain"]
+Source = Literal["endpoint", "service", "embedded"]
+
+Progress = Callable[[str], None]
+"""Receives a sentence about what is being waited for."""
+
+CONNECT_SECONDS = 2.0
 PROBE_SECONDS = 5.0
 LIST_SECONDS = 10.0  # the first look into the catalogue takes four seconds without a network
 LOAD_SECONDS = 900.0  # twelve gigabytes from a slow disk
@@ -26,8 +34,95 @@ LOAD_SECONDS = 900.0  # twelve gigabytes from a slow disk
 _LOADED: dict[Dialect, str] = {"foundry": "/models/loaded", "classic": "/openai/loadedmodels"}
 
 
-class Stranger(Exception):
-    """Something answers, but it is no model server, or it wants a key; never leaves this package."""
+class Unreachable(Exception):
+    """No answer from a server; never leaves this package."""
+
+
+class NotAModelServer(Exception):
+    """An answer from something else than a model server, or from one that wants a key; never leaves this package."""
+
+
+def silent(message: str) -> None:
+    """Ignore progress."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The status and the whole body of an HTTP answer."""
+
+    status: int
+    text: str
+
+    @property
+    def data(self) -> Any:
+        """The body parsed as JSON, None if it is not JSON."""
+        try:
+            return json.loads(self.text)
+        except ValueError:
+            return None
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The body as a JSON object, empty if it is not one."""
+        return self.data if isinstance(self.data, dict) else {}
+
+    @property
+    def message(self) -> str:
+        """The server's error message, one line of at most 200 characters."""
+        return server_message(self.data, self.text)
+
+
+class Client:
+    """The connections of one event loop to one model server: the openai client for answers, GET for the rest.
+
+    Proxies of the environment are ignored: with HTTP_PROXY set, 127.0.0.1 would be requested from the proxy. Redirects
+    are not followed: they could carry a prompt to another machine.
+    """
+
+    def __init__(self, root: str, api_key: str):
+        self.root = root
+        self._api_key = api_key
+        self._opening: asyncio.Future[tuple[AsyncClient, AsyncOpenAI]] | None = None
+
+    async def openai(self) -> "AsyncOpenAI":
+        """Return the openai client, with the base `root`/v1 and no retries of its own."""
+        return (await self._open())[1]
+
+    async def get(self, path: str, seconds: float) -> Reply:
+        """GET `root` + `path`; raises Unreachable without a whole answer within `seconds`."""
+        http, _ = await self._open()
+        import httpx2
+
+        try:
+            response = await http.get(
+                self.root + path,
+                headers={"Authorization": f"Bearer {self._api_key}"},
+                timeout=httpx2.Timeout(seconds, connect=CONNECT_SECONDS),
+            )
+        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+            raise Unreachable(str(error) or type(error).__name__) from error
+        return Reply(response.status_code, response.text)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._opening is not None:
+            await (await self.openai()).close()
+            self._opening = None
+
+    async def _open(self) -> "tuple[AsyncClient, AsyncOpenAI]":
+        if self._opening is None:
+            # Importing openai takes half a second, and a client reads certificates: neither belongs on the event loop.
+            self._opening = asyncio.get_running_loop().run_in_executor(None, self._make)
+        return await asyncio.shield(self._opening)
+
+    def _make(self) -> "tuple[AsyncClient, AsyncOpenAI]":
+        import httpx2
+        import openai
+
+        timeout = httpx2.Timeout(None, connect=CONNECT_SECONDS)
+        http = openai.DefaultAsyncHttpxClient(trust_env=False, follow_redirects=False, timeout=timeout)
+        base = self.root + "/v1"
+        return http, openai.AsyncOpenAI(base_url=base, api_key=self._api_key, http_client=http, max_retries=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,122 +130,158 @@ class Service:
     """The address of a model server, without `/v1`, and how it was found."""
 
     root: str
-    how: How
+    source: Source
 
     @property
     def host(self) -> str:
-        """Host and port, as an answer names where it was made; without a user name and password."""
+        """Host and port as an answer shows them, without user name and password."""
         return urlsplit(self.root).netloc.rpartition("@")[2]
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model that is loaded and can answer: the name it was asked for, its full id, and where it runs.
-
-    `took` is how many seconds loading it took, if it had to be loaded.
-    """
+    """A loaded model: the requested name, its full id, its server, and how long loading took (None if it was loaded)."""
 
     alias: str
     id: str
     service: Service
-    took: float | None = field(default=None, compare=False)
+    load_seconds: float | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         return f"{self.alias} at {self.service.host}"
 
 
+class Lease:
+    """A hold on the embedded runtime: an open connection, which the system closes even if this process is killed."""
+
+    def __init__(self, connection: socket.socket, url: str, pid: int):
+        self._connection = connection
+        self.url = url
+        self.pid = pid
+        connection.setblocking(False)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the runtime still runs; looks at the connection and sends nothing."""
+        try:
+            return bool(self._connection.recv(1, socket.MSG_PEEK))
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+
+    def close(self) -> None:
+        """Release the runtime, which ends within a second if this was the last lease."""
+        self._connection.close()
+
+
 @dataclass(frozen=True, slots=True)
 class Server:
-    """One model server, spoken to in its dialect; `lease` is the hold on it if it is the embedded one."""
+    """One model server; `lease` holds it if it is the embedded one."""
 
     client: Client
     dialect: Dialect
-    how: How
+    source: Source
     lease: Lease | None = None
     prefix: str = ""
 
     @property
     def service(self) -> Service:
-        """What others need to know of it."""
-        return Service(self.client.root + self.prefix, self.how)
+        """The server's address for other modules."""
+        return Service(self.client.root + self.prefix, self.source)
 
     @property
     def alive(self) -> bool:
-        """False when it is certain that it has ended."""
+        """False if the server has certainly ended."""
         return self.lease is None or self.lease.alive
 
+    def release(self) -> None:
+        """Close the lease, if there is one."""
+        if self.lease is not None:
+            self.lease.close()
+
     async def loaded(self) -> list[str]:
-        """Ids of the models that can answer now; all that are listed where the server loads by itself."""
+        """List the ids of the models that can answer now; all listed ones if the server loads models by itself."""
         if self.dialect == "plain":
             return await self.listed()
-        return _names((await self._get(_LOADED[self.dialect])).data)
+        return _strings((await self._get(_LOADED[self.dialect])).data)
 
     async def listed(self) -> list[str]:
-        """Ids that the server lists, which says nothing about whether they can answer; empty when it lists none."""
+        """List the ids of `/v1/models`, which says nothing about whether they can answer; empty if that fails."""
         reply = await self._get("/v1/models")
-        return _names([entry.get("id") for entry in _objects(reply.fields.get("data"))])
+        return _strings([entry.get("id") for entry in _objects(reply.fields.get("data"))])
 
     async def load(self, name: str) -> Reply:
-        """Load a model: of a classic service by its id, of all others by its alias."""
+        """Load a model: by id on a classic server, by alias on all others."""
         path = "/models/load/" if self.dialect == "foundry" else "/openai/load/"
         return await self._get(path + quote(name, safe=""), LOAD_SECONDS)
 
     async def unload(self, alias: str) -> Reply:
-        """Give the model's memory back, which is refused while the model writes an answer."""
+        """Unload a model, which the server refuses while the model writes an answer."""
         return await self._get("/models/unload/" + quote(alias, safe=""))
 
-    async def known(self) -> dict[str, Known]:
-        """The models by their ids, as far as something can be learned of them: `/v1/models` does not tell it."""
+    async def models(self) -> dict[str, ModelInfo]:
+        """Describe the models by id, as far as anything beyond `/v1/models` tells about them."""
         if self.dialect == "classic":
             listed = await self._get("/foundry/list")
             entries = _objects(listed.fields.get("models", listed.data))
             aliases = {str(entry.get("name")): str(entry.get("alias")) for entry in entries}
-            here = _names((await self._get("/openai/models")).data)
-            return {name: Known(aliases.get(name, name), None, name in here) for name in [*here, *aliases]}
+            here = _strings((await self._get("/openai/models")).data)
+            return {name: ModelInfo(aliases.get(name, name), None, name in here) for name in [*here, *aliases]}
         if self.dialect == "plain" or self.prefix or not is_loopback(self.client.root):
             return {}
         cache = (await self._get("/status")).fields.get("modelCachePath")
-        return await asyncio.to_thread(catalogue.known, Path(cache)) if isinstance(cache, str) and cache else {}
+        return await asyncio.to_thread(load_catalogue, Path(cache)) if isinstance(cache, str) and cache else {}
 
-    def registered(self) -> "Server":
-        """The same server where it serves, with all the same routes, the models that were registered by hand."""
+    def local_catalogue(self) -> "Server":
+        """Return this server at the routes under which it serves models that a user registered by hand."""
         return replace(self, prefix="/catalogs/local")
 
     async def _get(self, path: str, seconds: float = LIST_SECONDS) -> Reply:
         return await self.client.get(self.prefix + path, seconds)
 
 
-async def recognise(client: Client, how: How) -> Server:
-    """Find out which dialect a server speaks; raises Unreachable or Stranger."""
+async def identify(client: Client, source: Source) -> Server:
+    """Find out a server's dialect; raises Unreachable or NotAModelServer."""
     for dialect, path in _LOADED.items():
         if isinstance((await client.get(path, PROBE_SECONDS)).data, list):
-            return Server(client, dialect, how)
+            return Server(client, dialect, source)
     reply = await client.get("/v1/models", LIST_SECONDS)
     if reply.status in (401, 403):
-        raise Stranger("it wants a key; set API_KEY")
+        raise NotAModelServer("it wants a key; set API_KEY")
     # Some servers fail to list their models without a network and answer all the same.
     if reply.status >= 500 or isinstance(reply.fields.get("data"), list):
-        return Server(client, "plain", how)
-    raise Stranger(f"it is no model server: GET /v1/models gave {reply.status}")
+        return Server(client, "plain", source)
+    raise NotAModelServer(f"it is not a model server: GET /v1/models returned {reply.status}")
 
 
-def same_name(alias: str, ids: list[str]) -> str | None:
-    """The id that an alias most likely means where nobody tells: equal, or the alias with a longer name behind it.
+def guess_id(alias: str, ids: list[str]) -> str | None:
+    """Guess which id an alias means where nothing says so: an equal id, or one that continues the alias.
 
-    An instruct model goes before others, a reasoning model is never guessed.
+    An instruct model is preferred; a reasoning model is never guessed.
     """
     wanted = alias.casefold()
-    for model in ids:
-        if model.casefold() == wanted:
-            return model
-    longer = [model for model in ids if model.casefold().startswith((wanted + "-", wanted + ":"))]
-    longer = [model for model in longer if "reasoning" in wanted or "reasoning" not in model.casefold()]
-    return min(longer, key=lambda model: ("-instruct" not in model.casefold(), len(model)), default=None)
+    for model_id in ids:
+        if model_id.casefold() == wanted:
+            return model_id
+    longer = [model_id for model_id in ids if model_id.casefold().startswith((wanted + "-", wanted + ":"))]
+    longer = [model_id for model_id in longer if "reasoning" in wanted or "reasoning" not in model_id.casefold()]
+    return min(longer, key=lambda model_id: ("-instruct" not in model_id.casefold(), len(model_id)), default=None)
+
+
+def server_message(body: object, text: str) -> str:
+    """Extract the message of an error body of any usual shape, else `text`, cut to 200 characters."""
+    message: object = body
+    for key in ("error", "message", "detail"):
+        if isinstance(message, dict) and message.get(key):
+            message = message[key]
+    line = " ".join((message if isinstance(message, str) else text).split())
+    return line if len(line) <= 200 else line[:199] + "…"
 
 
 def _objects(data: Any) -> list[dict[str, Any]]:
     return [item for item in data if isinstance(item, dict)] if isinstance(data, list) else []
 
 
-def _names(data: Any) -> list[str]:
+def _strings(data: Any) -> list[str]:
     return [str(item) for item in data if item] if isinstance(data, list) else []

@@ -1,17 +1,21 @@
-"""Counts tokens: exactly where the vocabulary lies on this machine, else from above; never asks the network.
+"""Counts tokens: exactly if tiktoken's vocabulary is on this machine, else with an estimate from above.
 
-The vocabulary is o200k, which gpt-oss uses and which phi-4-mini's is built on. Other models count a little otherwise,
-for which a budget keeps a margin.
+The vocabulary is o200k, which gpt-oss uses and on which phi-4-mini's is based. Other models count slightly differently,
+which is why a budget keeps a margin. Only `fetch_vocabulary` uses the network: downloads of models and kits call it.
 """
 
+import asyncio
 import hashlib
 import os
+import secrets
 import tempfile
 import threading
 from contextlib import suppress
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from app import files
+from app.errors import DownloadFailed
 
 if TYPE_CHECKING:
     import tiktoken
@@ -19,47 +23,108 @@ if TYPE_CHECKING:
 ENCODING = "o200k_base"
 SOURCE = f"https://openaipublic.blob.core.windows.net/encodings/{ENCODING}.tiktoken"
 SHA256 = "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d"
+"""Where tiktoken fetches the vocabulary, and the hash that it expects."""
+
+CACHE_VARIABLE = "TIKTOKEN_CACHE_DIR"
+FILE = hashlib.sha1(SOURCE.encode(), usedforsecurity=False).hexdigest()
+"""The environment variable that names tiktoken's cache folder, and the vocabulary's file in it."""
+
+FETCH_SECONDS = 30.0
 
 BYTES_PER_TOKEN = 3
-"""Prose of six European languages has 3.1 bytes a token at the least, so that this never counts too few there."""
+"""Prose of six European languages has at least 3.1 bytes a token, so that the estimate is never too low there."""
 
 
 class TokenCounter:
-    """Counts the tokens of a text; the first count may read four megabytes, so make it away from the event loop."""
+    """Counts the tokens of texts, with the vocabulary of `state_dir` if it is there."""
 
-    def __init__(self) -> None:
+    def __init__(self, state_dir: Path) -> None:
+        self._state_dir = state_dir
+        self._encoding: tiktoken.Encoding | None = None
+        self._loading: threading.Thread | None = None
         self._lock = threading.Lock()
 
     def count(self, text: str) -> int:
-        """Tokens of the text; an estimate from above when the vocabulary is not there."""
-        with self._lock:
-            encoding = self._encoding
-        if encoding is None:
-            return -(-len(text.encode("utf-8", errors="replace")) // BYTES_PER_TOKEN)
-        # Not `encode`, which raises an error when the text holds "<|endoftext|>".
-        return len(encoding.encode_ordinary(text))
+        """Count the tokens of a text; an estimate from above without the vocabulary.
 
-    @cached_property
-    def _encoding(self) -> "tiktoken.Encoding | None":
-        if vocabulary() is not None:
-            with suppress(ImportError):  # no wheel for this machine
+        The first call starts to load the vocabulary (4 MB, about a second) in a thread. Other threads wait for it; an
+        event loop does not and gets estimates meanwhile.
+        """
+        with self._lock:
+            if self._loading is None:
+                self._loading = threading.Thread(target=self._load, name="vocabulary", daemon=True)
+                self._loading.start()
+        if not _on_event_loop():
+            self._loading.join()
+        if self._encoding is None:
+            return -(-len(text.encode("utf-8", errors="replace")) // BYTES_PER_TOKEN)
+        # Not `encode`, which raises an error if the text contains "<|endoftext|>".
+        return len(self._encoding.encode_ordinary(text))
+
+    def _load(self) -> None:
+        path = vocabulary_path(self._state_dir)
+        with suppress(ImportError):  # there is no wheel for this machine
+            if path is not None:
                 import tiktoken
 
-                return tiktoken.get_encoding(ENCODING)
-        return None
+                os.environ[CACHE_VARIABLE] = str(path.parent)
+                self._encoding = tiktoken.get_encoding(ENCODING)
 
 
-def vocabulary() -> Path | None:
-    """The file in which tiktoken keeps the vocabulary, if it is there and whole.
+def vocabulary_folders(state_dir: Path) -> list[Path]:
+    """List the folders that may hold the vocabulary; the first one is where to put it.
 
-    With any other file tiktoken would delete it and go to the network, where it may wait without end.
+    It is tiktoken's if its variable is set, which if empty switches the cache off; else ours, and tiktoken's default.
     """
-    given = os.environ.get("TIKTOKEN_CACHE_DIR", os.environ.get("DATA_GYM_CACHE_DIR"))
-    if given == "":  # the way to switch tiktoken's cache off
-        return None
-    folder = Path(given) if given else Path(tempfile.gettempdir(), "data-gym-cache")
-    path = folder / hashlib.sha1(SOURCE.encode(), usedforsecurity=False).hexdigest()
-    with suppress(OSError):
-        if hashlib.sha256(path.read_bytes()).hexdigest() == SHA256:
-            return path
-    return None
+    chosen = os.environ.get(CACHE_VARIABLE, os.environ.get("DATA_GYM_CACHE_DIR"))
+    if chosen is not None:
+        return [Path(chosen)] if chosen else []
+    return [state_dir.absolute() / "tiktoken", Path(tempfile.gettempdir(), "data-gym-cache")]
+
+
+def vocabulary_path(state_dir: Path) -> Path | None:
+    """Return the file of the vocabulary if it is there and whole; reads it.
+
+    With any other file tiktoken would delete it and go to the network, where it may wait for ever.
+    """
+    paths = [folder / FILE for folder in vocabulary_folders(state_dir)]
+    return next((path for path in paths if _is_whole(path)), None)
+
+
+def fetch_vocabulary(folder: Path) -> Path:
+    """Fetch the vocabulary into a folder, through the user's proxy, unless it is there; raises DownloadFailed."""
+    import httpx2
+
+    path = folder / FILE
+    if _is_whole(path):
+        return path
+    try:
+        response = httpx2.get(SOURCE, timeout=FETCH_SECONDS).raise_for_status()
+        if hashlib.sha256(response.content).hexdigest() != SHA256:
+            raise OSError("its checksum is not the expected one")
+        folder.mkdir(parents=True, exist_ok=True)
+        draft = path.with_name(f"{FILE}.{secrets.token_hex(4)}")
+        draft.write_bytes(response.content)
+        files.retry(lambda: draft.replace(path))
+    except (OSError, httpx2.HTTPError) as error:
+        reason = str(error).rstrip(".") or type(error).__name__
+        raise DownloadFailed(
+            f"The vocabulary for counting tokens could not be fetched ({reason}). Tokens are estimated without it; the "
+            "next download of a model tries again."
+        ) from error
+    return path
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        return files.sha256(path) == SHA256
+    except OSError:
+        return False
+
+
+def _on_event_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
