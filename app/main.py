@@ -108,7 +108,7 @@ async def list_corpus(action: cl.Action) -> dict[str, Any]:
 @cl.action_callback(models_panel.TELL)
 async def list_models(action: cl.Action) -> dict[str, Any]:
     """What the panel of models shows, after the button that was pressed there."""
-    return await models_panel.told((await asyncio.to_thread(assistant)).shelf, action.payload)
+    return await models_panel.told((await asyncio.to_thread(assistant)).manager, action.payload)
 
 
 @cl.action_callback(uploads.KEEP)

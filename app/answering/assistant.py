@@ -16,7 +16,7 @@ from app.answering.router import intent
 from app.answering.turn import Turn
 from app.errors import EscalatorError, NoModel
 from app.models.foundry import Foundry, Service
-from app.models.manager import Shelf
+from app.models.manager import ModelManager
 from app.models.tokens import TokenCounter
 from app.settings import Settings
 
@@ -33,8 +33,8 @@ class Assistant:
     def __init__(self, settings: Settings, *, patience: float | None = 0.5) -> None:
         self.settings = settings
         self.models = Foundry(settings)
-        self.shelf = Shelf(self.models)
-        counter = TokenCounter()
+        self.manager = ModelManager(self.models)
+        counter = TokenCounter(settings.state_dir)
         self.attempts = Attempts(self.models, settings, counter)
         self.searching = Searching(settings, counter, live=patience is not None)
         self.policy = Policy(settings)
@@ -57,7 +57,7 @@ class Assistant:
 
     async def close(self) -> None:
         """Give the model server back."""
-        await self.shelf.cancel()
+        await self.manager.cancel()
         await self.models.close()
 
     def _warm(self) -> None:

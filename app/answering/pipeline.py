@@ -86,7 +86,7 @@ class Course:
                 await self._generate(await self.assistant.found(search, heard), heard)
         except ModelError as error:
             self.failure = error
-        if self.kept is not None and not self.turn.history and (instead := self.assistant.models.standing_in):
+        if self.kept is not None and not self.turn.history and (instead := self.assistant.models.substitution):
             self.notices.append(instead)
         if self.kept is not None and not retrieved.evidence:
             self.notices.append(UNAIDED)
@@ -178,7 +178,7 @@ class Course:
         pair, dial = self.assistant.models.pair, self.assistant.policy.dial(self.turn)
         if self.turn.mode == "small" or dial == "never" or pair.alone:
             return False
-        return await self.assistant.models.present(*pair.of("large"))
+        return await self.assistant.models.available(*pair.of("large"))
 
     async def _attempt(
         self,

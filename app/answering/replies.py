@@ -13,7 +13,7 @@ from app.answering.router import Intent
 from app.answering.sanitizer import label
 from app.documents.language import name
 from app.humanize import count
-from app.models.pair import Pair
+from app.models.presets import ModelPair
 from app.retrieval.inventory import File, Inventory
 
 NAMED = 20
@@ -26,7 +26,7 @@ UNAIDED = "Not from your documents."
 """The notice of an answer that was written without passages."""
 
 
-def reply(aim: Aim, searching: Searching, pair: Pair) -> str | None:
+def reply(aim: Aim, searching: Searching, pair: ModelPair) -> str | None:
     """What to say where neither a search nor a model is needed; None where one is. It may block."""
     match aim.intent:
         case Intent("overview"):

@@ -38,13 +38,14 @@ def make(
     from app.kit import make as maker
     from app.kit.environment import here
     from app.kit.wheels import PLATFORMS, PYTHONS
-    from app.models.presets import pair
+    from app.models.presets import preset_models
     from app.settings import load
 
     with errors(verbose):
         platforms, pythons = _listed(platform or here()[0], PLATFORMS), _listed(python or here()[1], PYTHONS)
         named = (models or "").replace(" ", "").split(",")
-        names = None if models is None else [each for name in named if name not in ("", "none") for each in pair(name)]
+        given = [name for name in named if name not in ("", "none")]
+        names = None if models is None else [each for name in given for each in preset_models(name)]
         files = maker.make(folder, load(), tell, names, platforms, pythons, corpus, extra or ())["files"]
     size = mb(sum(file["size"] for file in files.values()))
     typer.echo(f"{folder}: {len(files)} files, {size}. CONTENTS.md says what is in it.")

@@ -12,11 +12,11 @@ from app.cli.terminal import Json, Verbose, errors, show, tell
 from app.errors import ModelError, NoModel
 from app.humanize import gigabytes
 from app.models import catalogue, presets
-from app.models.downloads import Downloads
+from app.models.chat import warm_up
+from app.models.downloads import Downloader
 from app.models.foundry import Foundry
-from app.models.hardware import machine
-from app.models.pair import Pair
-from app.models.warmup import warm_up
+from app.models.hardware import inspect_machine
+from app.models.presets import ModelPair
 from app.settings import Settings, load
 
 if TYPE_CHECKING:
@@ -57,20 +57,20 @@ def get(
 async def _listed(settings: Settings, look: bool) -> dict[str, Any]:
     cache, loaded = settings.model_cache_path, list[str]()
     if look:
-        await Downloads(settings).look()
-    known = await asyncio.to_thread(catalogue.known, cache)
+        await Downloader(settings).update_catalogue()
+    known = await asyncio.to_thread(catalogue.load_catalogue, cache)
     async with Foundry(settings) as foundry:
         try:
             _, loaded, told = await foundry.offered()
             known = told or known
         except ModelError as error:
             tell(str(error))
-    offered = presets.offers(await asyncio.to_thread(machine, cache), known)
+    offered = presets.presets_for(await asyncio.to_thread(inspect_machine, cache), known)
     best = presets.recommended(offered)
     every = [one for alias in sorted({told.alias for told in known.values()}) for one in presets.variants(known, alias)]
     return {
         "pair": asdict(foundry.pair),
-        "standing_in": foundry.standing_in,
+        "standing_in": foundry.substitution,
         "recommended": best.name if best else None,
         "offers": [asdict(it) for it in offered],
         "models": [{"id": model, "loaded": model in loaded} | asdict(told) for model, told in every],
@@ -92,19 +92,19 @@ def _lines(result: dict[str, Any]) -> Iterator[str]:
 
 
 async def _get(settings: Settings, name: str, console: "Console") -> None:
-    known = await asyncio.to_thread(catalogue.known, settings.model_cache_path)
-    here = await asyncio.to_thread(machine, settings.model_cache_path, closely=False)
+    known = await asyncio.to_thread(catalogue.load_catalogue, settings.model_cache_path)
+    here = await asyncio.to_thread(inspect_machine, settings.model_cache_path, measure=False)
     alias = known[name].alias if name in known else name
-    pair = next((it.pair for it in presets.offers(here, known) if it.name == name), Pair(alias, alias))
-    offer = presets.offer(here, known, name, pair)
+    pair = next((it.pair for it in presets.presets_for(here, known) if it.name == name), ModelPair(alias, alias))
+    offer = presets.assess(here, known, name, pair)
     if not offer.now:
-        tell(offer.why + presets.way_on(here, known, pair.large))
+        tell(offer.why + presets.alternative(here, known, pair.large))
     if offer.fits == "no":
         raise NoModel(f"{name} was not downloaded.")
     with console.status(f"{name}: asking for it") as status:
         for one in dict.fromkeys(pair.both):
             if not catalogue.downloaded(one, known):
-                async with aclosing(Downloads(settings).fetch(one)) as progress:
+                async with aclosing(Downloader(settings).download(one)) as progress:
                     async for it in progress:
                         status.update(str(it))
     async with Foundry(settings) as foundry:

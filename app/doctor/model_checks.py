@@ -11,12 +11,12 @@ from app.doctor.check import Check
 from app.errors import ModelError
 from app.humanize import ago, count, gigabytes
 from app.models import discovery, presets
-from app.models.catalogue import CATALOGUES, Known, known
-from app.models.downloads import Downloads
+from app.models.catalogue import CATALOGUES, ModelInfo, load_catalogue
+from app.models.chat import warm_up
+from app.models.downloads import Downloader
 from app.models.foundry import Foundry
-from app.models.hardware import Machine, machine
-from app.models.memory import Fit
-from app.models.warmup import warm_up
+from app.models.hardware import Machine, inspect_machine
+from app.models.memory import MemoryFit
 from app.settings import Settings
 
 PROVIDERS = "import os; os.environ['CI'] = 'true'; import onnxruntime as it; print(*it.get_available_providers())"
@@ -28,7 +28,7 @@ PROGRAMS: Mapping[discovery.Generation, tuple[str, str]] = {
         "is an old one of Foundry Local, up to 0.8",
         "Its service is used if it runs, else our own runtime. Update: `winget upgrade Microsoft.FoundryLocal`.",
     ),
-    "stranger": (
+    "unrelated": (
         "is not Foundry Local's: Ethereum's and GNOME's tools have the same name",
         "Our own runtime is used. Where a guide says `foundry model download`, run `escalator models get`.",
     ),
@@ -41,7 +41,7 @@ LITTLE_DISK_MB = 3_600
 
 async def checks(settings: Settings, online: bool) -> list[Check]:
     """Everything about models; loads the pair, and asks the public catalogue only if `online`."""
-    here = await asyncio.to_thread(machine, settings.model_cache_path)
+    here = await asyncio.to_thread(inspect_machine, settings.model_cache_path)
     found = [*_machine(here)]
     found += await asyncio.to_thread(lambda: [_command_line(), _providers(), _catalogue(settings)])
     found += [await _reached(settings)] if online else []
@@ -70,14 +70,14 @@ def _command_line() -> Check:
 
 
 def _providers() -> Check:
-    names = (discovery.run(sys.executable, "-c", PROVIDERS, seconds=20) or "").split()
+    names = (discovery.command_output(sys.executable, "-c", PROVIDERS, seconds=20) or "").split()
     said = ", ".join(name.removesuffix("ExecutionProvider") for name in names if name != "AzureExecutionProvider")
     return Check("runtime's providers", None, said or "unknown")
 
 
 def _catalogue(settings: Settings) -> Check:
     saved = (state.read(settings.model_cache_path / CATALOGUES[0]) or {}).get("savedAtUnix")
-    models = known(settings.model_cache_path)
+    models = load_catalogue(settings.model_cache_path)
     how = "`escalator doctor --online` asks the public one."
     if not models:
         remedy = "`escalator models --look` fetches it, which needs the network."
@@ -89,7 +89,7 @@ def _catalogue(settings: Settings) -> Check:
 async def _reached(settings: Settings) -> Check:
     name = "public catalogue"
     try:
-        return Check(name, True, f"reached, {count(len(await Downloads(settings).look()), 'model')}")
+        return Check(name, True, f"reached, {count(len(await Downloader(settings).update_catalogue()), 'model')}")
     except ModelError as error:
         remedy = f"{error} Only downloads need it: models on the disk answer without, and a kit brings them along."
         return Check(name, False, "cannot be reached", remedy)
@@ -99,21 +99,21 @@ async def _server(foundry: Foundry, here: Machine) -> list[Check]:
     try:
         service, (listed, loaded, models) = await foundry.find(), await foundry.offered()
     except ModelError as error:
-        models = await asyncio.to_thread(known, foundry.settings.model_cache_path)
+        models = await asyncio.to_thread(load_catalogue, foundry.settings.model_cache_path)
         return [_offer(here, models), Check("model server", False, "none", str(error))]
-    pair, here = foundry.pair, presets.unloaded(here, loaded, models)
+    pair, here = foundry.pair, presets.without_loaded(here, loaded, models)
     found = [
-        Check("model server", True, f"{service.root}, found as: {service.how}"),
+        Check("model server", True, f"{service.root}, found as: {service.source}"),
         _models(listed, loaded, models, here.free_mb),
         _offer(here, models),
     ]
-    if foundry.standing_in:
-        found.append(Check("pair", None, f"{pair.small}, {pair.large}", foundry.standing_in))
+    if foundry.substitution:
+        found.append(Check("pair", None, f"{pair.small}, {pair.large}", foundry.substitution))
     return found + [await _answers(foundry, role) for role in pair.roles]
 
 
-def _offer(here: Machine, models: Mapping[str, Known]) -> Check:
-    best = presets.recommended(presets.offers(here, models))
+def _offer(here: Machine, models: Mapping[str, ModelInfo]) -> Check:
+    best = presets.recommended(presets.presets_for(here, models))
     if best is None:
         remedy = "Answers are quotes from your documents. Set FOUNDRY_LOCAL_ENDPOINT to a model server elsewhere."
         return Check("pair that fits", None, "none of the ladder", remedy)
@@ -121,13 +121,13 @@ def _offer(here: Machine, models: Mapping[str, Known]) -> Check:
     return Check("pair that fits", all(best.here) or None, said, f"`escalator models get {best.name}` downloads it.")
 
 
-def _models(listed: list[str], loaded: list[str], models: Mapping[str, Known], free: int) -> Check:
+def _models(listed: list[str], loaded: list[str], models: Mapping[str, ModelInfo], free: int) -> Check:
     if not models:
         return Check("models", bool(listed), ", ".join(listed) or "none", "Load a model in this server.")
     said = []
     for model, told in models.items():
         if told.here:
-            needs = f", needs {gigabytes(Fit(model, told.size_mb, free).needed_mb)}" if told.size_mb else ""
+            needs = f", needs {gigabytes(MemoryFit(model, told.size_mb, free).needed_mb)}" if told.size_mb else ""
             said.append(f"{model} ({told.device}{needs}{', loaded' if model in loaded else ''})")
     found = f"{'; '.join(said) or 'none downloaded'}. {gigabytes(free)} of memory are free for them"
     return Check("models", bool(said), found, "`escalator models get tiny` downloads a pair for every machine.")

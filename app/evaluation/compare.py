@@ -12,7 +12,7 @@ from app.answering.usage import Stopwatch, speed
 from app.errors import InputError, ModelError, ModelGone, ServerError
 from app.models import chat
 from app.models.foundry import Foundry, Model
-from app.models.pair import Pair
+from app.models.presets import ModelPair
 from app.settings import Settings
 
 TIMES = ("load_ms", "first_token_ms", "total_ms", "tokens_per_s", "completion_tokens")
@@ -20,11 +20,11 @@ WARM_UP = 1
 """Tokens: what a first request prepares has been prepared by then."""
 
 
-def pair_named(names: str) -> Pair:
+def pair_named(names: str) -> ModelPair:
     """Two models as the option names them; raises InputError."""
     match [name.strip() for name in names.split(",")]:
         case [one, other] if one and other and one != other:
-            return Pair(one, other)
+            return ModelPair(one, other)
     raise InputError(f"--models is {names!r}; it must be two different models with a comma, such as A,B.")
 
 
@@ -144,7 +144,7 @@ def _with_passages(settings: Settings, question: str) -> list[Message]:
     from app.answering.context import Searching
     from app.models.tokens import TokenCounter
 
-    found = Searching(settings, TokenCounter(), live=False).retrieve(Turn(question))
+    found = Searching(settings, TokenCounter(settings.state_dir), live=False).retrieve(Turn(question))
     if not found.evidence:
         raise InputError(f"The documents hold no passage for “{question}”. Ask without --corpus, or something else.")
     return messages(question, found.evidence)

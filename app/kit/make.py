@@ -16,8 +16,8 @@ from app.kit import wheels
 from app.kit.bundle import FORMAT
 from app.kit.carry import Problem, allowed, bring, digest, mb, room, write_json
 from app.kit.scripts import contents, scripts
-from app.models.catalogue import CATALOGUES, folders_of, known
-from app.models.selection import wanted
+from app.models.catalogue import CATALOGUES, load_catalogue, model_folders
+from app.models.selection import configured_pair
 from app.settings import ROOT, Settings
 
 Tell = Callable[[str], Any]
@@ -141,18 +141,18 @@ def _ours(parts: list[str]) -> bool:
 def _chosen(settings: Settings, names: Sequence[str] | None, tell: Tell) -> tuple[list[dict[str, Any]], list[Any]]:
     """The models by alias or id, downloaded if need be, and their entries; of an alias every variant on this disk."""
     cache = settings.model_cache_path
-    here = {name for key, model in known(cache).items() if model.here for name in (key, model.alias)}
+    here = {name for key, model in load_catalogue(cache).items() if model.here for name in (key, model.alias)}
     if names is None:
-        pair = (wanted(settings).small, wanted(settings).large)
+        pair = (configured_pair(settings).small, configured_pair(settings).large)
         names = [name for name in pair if name in here]
         if left := ", ".join(name for name in pair if name not in here):
             tell(f"Without {left}, which is not on this disk. Named with --models it is downloaded.")
     for name in names:
         if name not in here:
             asyncio.run(_download(settings, name, tell))
-    folders = folders_of(cache)
+    folders = model_folders(cache)
     chosen: list[dict[str, Any]] = []
-    for key, model in known(cache).items():
+    for key, model in load_catalogue(cache).items():
         if model.here and not {key, model.alias}.isdisjoint(names):
             chosen.append({
                 "id": key,
@@ -170,10 +170,10 @@ def _chosen(settings: Settings, names: Sequence[str] | None, tell: Tell) -> tupl
 
 
 async def _download(settings: Settings, name: str, tell: Tell) -> None:
-    from app.models.downloads import Downloads
+    from app.models.downloads import Downloader
 
     said = -10.0
-    async with aclosing(Downloads(settings).fetch(name)) as progress:
+    async with aclosing(Downloader(settings).download(name)) as progress:
         async for step in progress:
             if step.done_mb >= said + max(50, step.total_mb / 20):
                 said = step.done_mb

@@ -1,4 +1,4 @@
-"""Updates the catalogue and downloads models, in a process: `python -m app.models.download_worker CACHE STATE_DIR [ID]`.
+"""Updates the catalogue and downloads models: `python -m app.models.download_worker CACHE STATE_DIR [ID]`.
 
 Foundry Local's SDK does both, from its own addresses and through the user's proxy; it allows one manager in a process,
 and the runtime's uses no network. Without an ID only the catalogue is updated. Reports are lines of JSON. The process

@@ -165,7 +165,7 @@ class _Worker:
     def __init__(self, *arguments: str):
         self._report: dict[str, Any] = {}
         self._ended = threading.Event()
-        environment = processes.environment(**SDK_VARIABLES)  # with the user's proxy
+        environment = processes.environment(None, **SDK_VARIABLES)  # with the user's proxy
         module = "app.models.download_worker"
         self._process = processes.start(module, *arguments, environment=environment, stderr=subprocess.STDOUT)
         threading.Thread(target=self._read, name="downloads", daemon=True).start()
@@ -191,7 +191,7 @@ class _Worker:
                     last_line = line.decode("utf-8", errors="replace").strip() or last_line
         self._process.wait()
         if not self._report.keys() & {"done", "damaged", "failed"} and not self._report.get("updated"):
-            unnamed = "it lists no model for this machine" if "updated" in self._report else "it ended without a message"
+            unnamed = "it lists no model for this machine" if "updated" in self._report else "it ended without a reason"
             self._report |= {"failed": last_line or unnamed}
         self._ended.set()
 

@@ -28,7 +28,7 @@ _GONE = re.compile(r"model\b.*\b(not found|not loaded|must be loaded|does not ex
 
 
 def mapped(error: Exception, model: Model, silence: float | None, settings: Settings) -> AnswerFailed:
-    """Return the error of our tree for a failed request; `silence` is the pause that was allowed, None before a token."""
+    """Return the error of our tree for a failed request; `silence` is the allowed pause, None before a token."""
     import openai
 
     if isinstance(error, TimeoutError) and silence is None:
@@ -38,7 +38,7 @@ def mapped(error: Exception, model: Model, silence: float | None, settings: Sett
         )
     if isinstance(error, TimeoutError):
         return AnswerFailed(
-            f"The answer of {model} stopped for {silence:g} seconds and was abandoned. Ask again, or allow more time "
+            f"The answer of {model} stopped for {silence:g} seconds and was given up. Ask again, or allow more time "
             "with ESCALATOR_STALL_SECONDS."
         )
     if isinstance(error, ValueError):
@@ -62,9 +62,7 @@ def unfinished(model: Model, *, began: bool) -> AnswerFailed:
         return AnswerFailed(
             f"The stream from {model} ended without a finish reason, so the answer may be incomplete. Ask again."
         )
-    return ContextOverflow(
-        f"{model} returned an empty answer, as some servers do when a prompt is too long. {SHORTER}"
-    )
+    return ContextOverflow(f"{model} returned an empty answer, as some servers do when a prompt is too long. {SHORTER}")
 
 
 def _overflow(message: str, model: Model) -> ContextOverflow:

@@ -163,12 +163,14 @@ class Foundry:
     def _gate(self, model_id: str) -> asyncio.Semaphore:
         return self._slots.setdefault(model_id, asyncio.Semaphore(self.settings.parallel))
 
-    async def _take_slots(self, slots: AsyncExitStack, model_id: str, waiting: Callable[[], None] | None = None) -> None:
+    async def _take_slots(
+        self, slots: AsyncExitStack, model_id: str, on_wait: Callable[[], None] = lambda: None
+    ) -> None:
         """Take all slots of a model, so that it writes no answer in this process until `slots` is closed."""
         gate = self._gate(model_id)
         for _ in range(self.settings.parallel):
-            if waiting and gate.locked():
-                waiting()
+            if gate.locked():
+                on_wait()
             await slots.enter_async_context(gate)
 
     def _client(self, root: str) -> Client:

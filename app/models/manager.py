@@ -43,8 +43,7 @@ class ModelManager:
         cache, before = self.foundry.settings.model_cache_path, self._machine
         self._machine = await asyncio.to_thread(inspect_machine, cache, measure=before is None)
         if before is not None:
-            measured = {"accelerators": before.accelerators, "gb_per_s": before.gb_per_s}
-            self._machine = replace(self._machine, **measured)
+            self._machine = replace(self._machine, accelerators=before.accelerators, gb_per_s=before.gb_per_s)
         return self._machine, await asyncio.to_thread(load_catalogue, cache)
 
     def update_catalogue(self) -> None:

@@ -27,7 +27,7 @@ SIZES = {
 """Megabytes for the processor as `foundry model list` shows them, for machines on which no catalogue was saved yet."""
 
 ACTIVE_SHARE = {"gpt-oss-20b": 0.2}
-"""The share of a model's weights that is read for a token, where it is not all: 3.6 of the 21 billion parameters of this
+"""The share of a model's weights that is read for a token, if it is not all: 3.6 of the 21 billion parameters of this
 mixture of experts are active, and what all experts share is read each time."""
 
 

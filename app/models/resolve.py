@@ -62,9 +62,7 @@ async def is_available(server: Server, name: str) -> bool:
     return server.dialect == "foundry" and guess_id(name, await server.local_catalogue().listed()) is not None
 
 
-def _loaded_id(
-    server: Server, name: str, before: list[str], after: list[str], models: Mapping[str, ModelInfo]
-) -> str:
+def _loaded_id(server: Server, name: str, before: list[str], after: list[str], models: Mapping[str, ModelInfo]) -> str:
     """Tell which of the loaded models was requested, after the server has reported that it is loaded."""
     if model_id := match(name, after, models):
         return model_id

@@ -140,7 +140,7 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A loaded model: the requested name, its full id, its server, and how long loading took (None if it was loaded)."""
+    """A loaded model: the requested name, its full id, its server, and how long loading took, if it did."""
 
     alias: str
     id: str

@@ -99,9 +99,9 @@ def fetch_vocabulary(folder: Path) -> Path:
     if _is_whole(path):
         return path
     try:
-        response = httpx2.get(SOURCE, timeout=FETCH_SECONDS).raise_for_status()
-        if hashlib.sha256(response.content).hexdigest() != SHA256:
-            raise OSError("its checksum is not the expected one")
+        response = httpx2.get(SOURCE, timeout=FETCH_SECONDS)
+        if response.status_code != 200 or hashlib.sha256(response.content).hexdigest() != SHA256:
+            raise OSError(f"HTTP {response.status_code}, and not the expected file")
         folder.mkdir(parents=True, exist_ok=True)
         draft = path.with_name(f"{FILE}.{secrets.token_hex(4)}")
         draft.write_bytes(response.content)

@@ -5,10 +5,9 @@ from typing import Any
 import chainlit as cl
 
 from app.humanize import gigabytes
-from app.models.catalogue import Known
-from app.models.manager import Shelf
-from app.models.pair import Pair
-from app.models.presets import Offer, offers, recommended
+from app.models.catalogue import ModelInfo
+from app.models.manager import ModelManager
+from app.models.presets import ModelPair, Preset, presets_for, recommended
 
 OPEN = "models"
 """What public/escalator.js sends when the button in the header is pressed."""
@@ -24,40 +23,40 @@ async def show(action: cl.Action | None = None) -> None:
     await cl.ElementSidebar.set_title("Models")
 
 
-async def told(shelf: Shelf, pressed: dict[str, Any]) -> dict[str, Any]:
+async def told(manager: ModelManager, pressed: dict[str, Any]) -> dict[str, Any]:
     """Do what was pressed, and tell what the panel shows."""
-    here, known = await shelf.stock()
-    offered, coming, used = offers(here, known), shelf.coming, shelf.models.pair
+    here, known = await manager.inventory()
+    offered, coming, used = presets_for(here, known), manager.progress, manager.foundry.pair
     match pressed:
         case {"do": "get", "pair": name}:
             for offer in offered:
                 if offer.name == name:
-                    shelf.get(offer.pair)
+                    manager.download(offer.pair)
         case {"do": "look"}:
-            shelf.look()
+            manager.update_catalogue()
         case {"do": "cancel"}:
-            await shelf.cancel()
+            await manager.cancel()
     machine = (
         f"{gigabytes(here.memory_mb)} of memory, {gigabytes(here.free_mb)} free",
         f"{gigabytes(here.disk_free_mb)} free on the disk",
         ", ".join(here.accelerators) or "no accelerator seen",
     )
     answers = f"{used.small} answers" + ("." if used.alone else f", and {used.large} when it must.")
-    if not (shelf.models.settings.endpoint or any(told.here for told in known.values())):
+    if not (manager.foundry.settings.endpoint or any(told.here for told in known.values())):
         answers = "No model is on this disk: answers are quotes from your documents."
     progress = {"percent": coming.percent, "text": str(coming)} if coming else {"percent": 0, "text": "Getting ready …"}
     return {
         "machine": " · ".join(machine),
-        "used": shelf.models.standing_in or answers,
-        "said": shelf.said,
-        "busy": shelf.busy,
-        "coming": progress if shelf.busy else None,
+        "used": manager.foundry.substitution or answers,
+        "said": manager.error,
+        "busy": manager.busy,
+        "coming": progress if manager.busy else None,
         "offers": [_offer(each, used, best=each is recommended(offered)) for each in offered],
         "variants": [{"id": name, "facts": _facts(known[name])} for name in sorted(known, key=str.casefold)],
     }
 
 
-def _offer(offer: Offer, used: Pair, *, best: bool) -> dict[str, Any]:
+def _offer(offer: Preset, used: ModelPair, *, best: bool) -> dict[str, Any]:
     pair, missing = offer.pair, gigabytes(offer.missing_mb) if offer.missing_mb else ""
     speeds = " and ".join(f"{speed:.0f}" for speed in offer.tokens_per_s if speed)
     button = f"Get {missing}" if missing else "Use this pair" if pair != used else ""
@@ -72,6 +71,6 @@ def _offer(offer: Offer, used: Pair, *, best: bool) -> dict[str, Any]:
     }
 
 
-def _facts(known: Known) -> str:
+def _facts(known: ModelInfo) -> str:
     size = gigabytes(known.size_mb) if known.size_mb else ""
     return " · ".join(filter(None, (known.device, size, "on this disk" if known.here else "", known.licence)))

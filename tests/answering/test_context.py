@@ -25,7 +25,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 @pytest.fixture
 def searching(settings: Settings) -> Searching:
-    return Searching(settings, TokenCounter(), live=False)
+    return Searching(settings, TokenCounter(settings.state_dir), live=False)
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_what_is_dropped_stays_out_of_other_conversations_and_of_the_index(
 ) -> None:
     found(searching, Turn("notice period", dropped=(dropped,)))
     assert found(searching, Turn("What is the notice period?")) == ["handbook.md"]
-    again = Searching(settings, TokenCounter(), live=False)
+    again = Searching(settings, TokenCounter(settings.state_dir), live=False)
     assert [file.name for file in again.health().files] == ["handbook.md"]
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from app.errors import ModelError
 from app.models import catalogue
-from app.models.catalogue import Known
-from app.models.downloads import Fetched
+from app.models.catalogue import ModelInfo
+from app.models.downloads import DownloadProgress
 from app.models.hardware import Machine
 from app.settings import Settings
 from tests.support import scripted
@@ -31,7 +31,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("ESCALATOR_STATE_DIR", str(state_of(cache)))
     laptop = Machine(8_000, 4_000, 200_000, 8, (), 30.0)
     for module in ("app.cli.model_commands", "app.models.selection"):
-        monkeypatch.setattr(f"{module}.machine", lambda cache, closely=True: laptop)
+        monkeypatch.setattr(f"{module}.inspect_machine", lambda cache, measure=True: laptop)
     return cache
 
 
@@ -40,24 +40,24 @@ def fetched(cache: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What was downloaded."""
     names: list[str] = []
 
-    class Downloads:
+    class StubDownloader:
         def __init__(self, settings: Settings):
             assert settings.model_cache == cache
 
-        async def look(self) -> dict[str, Known]:
+        async def update_catalogue(self) -> dict[str, ModelInfo]:
             await asyncio.to_thread(scripted.make, cache, TINY)
-            return await asyncio.to_thread(catalogue.known, cache)
+            return await asyncio.to_thread(catalogue.load_catalogue, cache)
 
-        async def fetch(self, name: str) -> AsyncGenerator[Fetched, None]:
-            yield Fetched("a:1", name, 400.0, 800.0, 20.0, 20.0)
+        async def download(self, name: str) -> AsyncGenerator[DownloadProgress, None]:
+            yield DownloadProgress("a:1", name, 400.0, 800.0, 20.0, 20.0)
             if name == "interrupted":
                 raise KeyboardInterrupt
             if name == "blocked":
-                raise ModelError("The public catalogue of models cannot be reached: no connection comes about.")
+                raise ModelError("The public catalogue of models cannot be reached: no connection can be made.")
             await asyncio.to_thread(scripted.make, cache, {"qwen2.5-0.5b": TINY, "qwen2.5-1.5b": SMALLER}[name])
             names.append(name)
 
-    monkeypatch.setattr("app.cli.model_commands.Downloads", Downloads)
+    monkeypatch.setattr("app.cli.model_commands.Downloader", StubDownloader)
     return names
 
 
@@ -66,7 +66,7 @@ def test_a_laptop_is_shown_its_pairs_with_sizes_and_speed(cache: Path) -> None:
 
     said = escalator("models").stdout
 
-    assert "* tiny, together. Both are loaded beside each other, which needs " in said
+    assert "* tiny, together. Both stay loaded together, which needs " in said
     assert "qwen2.5-0.5b: 0.8 GB, downloaded, about 3" in said
     assert "  large, no. gpt-oss-20b needs 15.6 GB of memory, more than this machine has left" in said
     assert "\nChosen: qwen2.5-0.5b and qwen2.5-0.5b. Not downloaded: phi-4-mini, gpt-oss-20b. So " in said
@@ -91,7 +91,7 @@ def test_a_machine_without_models_is_shown_what_fits_from_the_table(cache: Path)
 
     assert result.exit_code == 0
     assert "There is no model on this machine" in result.stderr
-    assert "(Sizes as Foundry Local lists them, not asked now.)" in result.stdout
+    assert "(Sizes as listed by Foundry Local, not looked up now.)" in result.stdout
 
 
 def test_the_public_catalogue_is_asked_only_when_it_is_wanted(cache: Path, fetched: list[str]) -> None:
@@ -130,7 +130,7 @@ def test_what_can_never_fit_is_not_downloaded(cache: Path, fetched: list[str]) -
     ("name", "said"),
     [
         ("interrupted", "Stopped. What has come is kept: `escalator models get interrupted` goes on."),
-        ("blocked", "The public catalogue of models cannot be reached: no connection comes about."),
+        ("blocked", "The public catalogue of models cannot be reached: no connection can be made."),
     ],
 )
 def test_a_download_that_ends_early_is_a_sentence(name: str, said: str, fetched: list[str]) -> None:

@@ -30,7 +30,7 @@ def doctor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Doctor:
     """Asks the doctor of a laptop of 8 GB, on which only 4 are free; its checks by their names."""
     laptop = Machine(8_000, 4_000, 200_000, 8, ("Intel GPU",), 30.0)
     for module in ("app.doctor.model_checks", "app.models.selection"):
-        monkeypatch.setattr(f"{module}.machine", lambda cache, closely=True: laptop)
+        monkeypatch.setattr(f"{module}.inspect_machine", lambda cache, measure=True: laptop)
     monkeypatch.setattr("app.models.memory.free_mb", lambda: 4_000)
     corpus = tmp_path / "corpus"
     corpus.mkdir()
@@ -57,7 +57,7 @@ def test_machine_models_and_a_token_of_each_are_told(doctor: Doctor, model_cache
     assert "CPU" in found["runtime's providers"]["found"]
     assert found["catalogue"]["found"].startswith("2 models, saved ")
     assert f"{TINY.full_id} (CPU, needs 1.4 GB)" in found["models"]["found"]
-    assert found["pair that fits"]["found"].startswith("tiny: qwen2.5-0.5b and qwen2.5-1.5b. Both are loaded beside")
+    assert found["pair that fits"]["found"].startswith("tiny: qwen2.5-0.5b and qwen2.5-1.5b. Both stay loaded together")
     assert found["pair that fits"]["ok"]
     assert found["pair"]["remedy"].startswith("Not downloaded: phi-4-mini, gpt-oss-20b. So qwen2.5-0.5b answers first")
     for role, script in (("small model", TINY), ("large model", SMALLER)):
@@ -112,20 +112,20 @@ def test_another_foundry_on_the_path_is_named_and_left_alone(
 def test_a_blocked_catalogue_is_told_when_it_is_asked_for(
     doctor: Doctor, model_cache: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Downloads:
+    class StubDownloader:
         def __init__(self, settings: Settings):
             pass
 
-        async def look(self) -> None:
-            raise ModelError("The public catalogue of models cannot be reached: no connection comes about.")
+        async def update_catalogue(self) -> None:
+            raise ModelError("The public catalogue of models cannot be reached: no connection can be made.")
 
-    monkeypatch.setattr("app.doctor.model_checks.Downloads", Downloads)
+    monkeypatch.setattr("app.doctor.model_checks.Downloader", StubDownloader)
 
     found = doctor(model_cache(TINY), "--online")
 
     assert (found["public catalogue"]["ok"], found["public catalogue"]["found"]) == (False, "cannot be reached")
     assert found["public catalogue"]["remedy"] == (
-        "The public catalogue of models cannot be reached: no connection comes about. Only downloads need it: models "
+        "The public catalogue of models cannot be reached: no connection can be made. Only downloads need it: models "
         "on the disk answer without, and a kit brings them along."
     )
     assert found["small model"]["ok"], "what is on the disk answers all the same"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.evaluation.compare import compare
-from app.models.singleflight import silent
+from app.models.server import silent
 from tests.support.runtime import LARGE, SMALL, settings_for
 from tests.support.scripted import Script
 from tests.support.servers import Fault, FaultProxy

@@ -15,7 +15,7 @@ from app.kit import make as maker
 from app.kit import wheels
 from app.kit.carry import Problem
 from app.kit.scripts import program
-from app.models.catalogue import known
+from app.models.catalogue import load_catalogue
 from app.settings import ROOT
 from tests.kit.conftest import Making, wheel
 from tests.support import scripted
@@ -45,16 +45,16 @@ def test_the_contents_are_told_to_people(kit: Path) -> None:
 def test_only_the_chosen_models_are_in_it_and_its_folder_of_models_can_be_used_as_it_is(making: Making) -> None:
     kit = making((SMALL.id,))
 
-    assert {key for key, model in known(kit / "models").items() if model.here} == {SMALL.id}
+    assert {key for key, model in load_catalogue(kit / "models").items() if model.here} == {SMALL.id}
     making((LARGE.alias,))
-    assert set(known(kit / "models")) == {LARGE.id}
+    assert set(load_catalogue(kit / "models")) == {LARGE.id}
     assert not [path for path in kit.rglob("*") if path.is_file() and "Phi" in path.as_posix()]
 
 
 def test_without_a_word_the_pair_is_taken_as_far_as_it_is_here(making: Making, tmp_path: Path) -> None:
     making.cache = scripted.make(tmp_path / "half", SMALL)
 
-    assert set(known(making(None) / "models")) == {SMALL.id}
+    assert set(load_catalogue(making(None) / "models")) == {SMALL.id}
     assert f"Without {LARGE.alias}, which is not on this disk. Named with --models it is downloaded." in making.said
 
 

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from app.cli.commands import cli
 from app.kit import serve, use
 from app.kit.bundle import Kit
-from app.models.catalogue import known
+from app.models.catalogue import load_catalogue
 from tests.support.runtime import SMALL
 
 
@@ -84,7 +84,7 @@ def test_models_come_over_the_network_and_each_machine_is_counted(kit: Path, unu
         use.models(read, cache, use.absent(read, cache))
         use.merge(read, cache)
 
-    assert {key for key, model in known(cache).items() if model.here} == {SMALL.id}
+    assert {key for key, model in load_catalogue(cache).items() if model.here} == {SMALL.id}
     assert counter.bytes["127.0.0.1"] > sum(path.stat().st_size for path in cache.rglob("*.onnx"))
 
 

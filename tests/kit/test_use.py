@@ -19,7 +19,7 @@ from app.kit.bundle import Kit
 from app.kit.carry import Problem
 from app.kit.environment import interpreter, named, too_long
 from app.kit.scripts import MAIN, MODULES
-from app.models.catalogue import folders_of, known
+from app.models.catalogue import load_catalogue, model_folders
 from app.settings import ROOT
 from tests.kit.conftest import Making
 from tests.support import scripted
@@ -127,7 +127,7 @@ def test_models_arrive_with_their_entries_beside_those_that_are_there(making: Ma
 
     models_of(kit, cache)
 
-    assert {model.alias for model in known(cache).values() if model.here} == {"own", SMALL.alias, LARGE.alias}
+    assert {model.alias for model in load_catalogue(cache).values() if model.here} == {"own", SMALL.alias, LARGE.alias}
     before = (cache / use.CATALOGUE).read_bytes()
     models_of(kit, cache)
     assert (cache / use.CATALOGUE).read_bytes() == before
@@ -152,11 +152,11 @@ def test_a_model_that_is_not_whole_is_not_seen_by_the_runtime_and_goes_on(kit: P
 
     with pytest.raises(Problem, match=r"Damaged or missing in the kit at .*model\.onnx\. Copy these anew"):
         models_of(kit, cache)
-    assert folders_of(cache) == {}
+    assert model_folders(cache) == {}
 
     damaged.write_bytes(whole)
     models_of(kit, cache)
-    assert set(folders_of(cache)) == {SMALL.id}
+    assert set(model_folders(cache)) == {SMALL.id}
 
 
 def test_a_list_of_models_that_is_damaged_is_kept_aside(kit: Path, tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ def test_a_list_of_models_that_is_damaged_is_kept_aside(kit: Path, tmp_path: Pat
 
     models_of(kit, cache)
 
-    assert set(known(cache)) == {SMALL.id}
+    assert set(load_catalogue(cache)) == {SMALL.id}
     assert (cache / f"{use.CATALOGUE}.damaged").read_text(encoding="utf-8") == "{half"
 
 

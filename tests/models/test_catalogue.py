@@ -3,16 +3,16 @@
 from pathlib import Path
 
 from app.models import catalogue
-from app.models.catalogue import Known
+from app.models.catalogue import ModelInfo
 from tests.support.runtime import LARGE, SMALL
 from tests.support.scripted import make
 
 
 def test_the_catalogue_of_a_cache_tells_the_aliases_and_its_folders_what_is_downloaded(tmp_path: Path) -> None:
     make(tmp_path, SMALL, LARGE)
-    assert catalogue.known(tmp_path) == {
-        SMALL.full_id: Known("phi-4-mini", 1, here=True),
-        LARGE.full_id: Known("gpt-oss-20b", 1, here=True),
+    assert catalogue.load_catalogue(tmp_path) == {
+        SMALL.full_id: ModelInfo("phi-4-mini", 1, here=True),
+        LARGE.full_id: ModelInfo("gpt-oss-20b", 1, here=True),
     }
     assert catalogue.can_embed(tmp_path)
 
@@ -21,7 +21,7 @@ def test_a_damaged_catalogue_tells_nothing(tmp_path: Path) -> None:
     (tmp_path / "foundry.modelinfo.json").write_text('{"models": [{"id": 1}]', encoding="utf-8")
     (tmp_path / "a" / "b").mkdir(parents=True)
     (tmp_path / "a" / "b" / "inference_model.json").write_text("[]", encoding="utf-8")
-    assert catalogue.known(tmp_path) == {}
+    assert catalogue.load_catalogue(tmp_path) == {}
     assert not catalogue.can_embed(tmp_path / "none")
 
 
@@ -31,7 +31,7 @@ def test_sizes_are_in_megabytes_though_the_catalogue_counts_mebibytes(tmp_path: 
     saved.write_text(
         saved.read_text(encoding="utf-8").replace('"fileSizeMb": 1', '"fileSizeMb": 3000'), encoding="utf-8"
     )
-    assert catalogue.known(tmp_path)[SMALL.full_id].size_mb == 3146
+    assert catalogue.load_catalogue(tmp_path)[SMALL.full_id].size_mb == 3146
 
 
 def test_a_model_on_its_way_is_not_here(tmp_path: Path) -> None:
@@ -39,6 +39,6 @@ def test_a_model_on_its_way_is_not_here(tmp_path: Path) -> None:
     folder = tmp_path / "Microsoft" / SMALL.full_id.replace(":", "-")
     (folder / "v5").mkdir()
     (folder / "inference_model.json").rename(folder / "v5" / "inference_model.json")
-    assert catalogue.known(tmp_path)[SMALL.full_id].here
+    assert catalogue.load_catalogue(tmp_path)[SMALL.full_id].here
     (folder / "download.tmp").touch()
-    assert not catalogue.known(tmp_path)[SMALL.full_id].here
+    assert not catalogue.load_catalogue(tmp_path)[SMALL.full_id].here

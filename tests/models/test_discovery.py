@@ -32,11 +32,11 @@ echo '\U0001f7e2 Model management service is running on http://127.0.0.1:5273/op
 
 
 def test_the_current_command_line_answers_in_json(tmp_path: Path) -> None:
-    assert discovery.address(program(tmp_path, CURRENT)) == "http://127.0.0.1:58082"
+    assert discovery.service_address(program(tmp_path, CURRENT)) == "http://127.0.0.1:58082"
 
 
 def test_the_command_line_before_0_10_answers_in_words(tmp_path: Path) -> None:
-    assert discovery.address(program(tmp_path, CLASSIC)) == "http://127.0.0.1:5273"
+    assert discovery.service_address(program(tmp_path, CLASSIC)) == "http://127.0.0.1:5273"
 
 
 @pytest.mark.parametrize(
@@ -55,21 +55,21 @@ def test_the_command_line_before_0_10_answers_in_words(tmp_path: Path) -> None:
     ],
 )
 def test_another_program_of_that_name_gives_no_address(script: str, tmp_path: Path) -> None:
-    assert discovery.address(program(tmp_path, script)) is None
+    assert discovery.service_address(program(tmp_path, script)) is None
 
 
 def test_a_program_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(discovery, "COMMAND_SECONDS", 0.2)
     begun = time.monotonic()
     # The child of the shell outlives it and keeps what it printed open.
-    assert discovery.address(program(tmp_path, "sleep 5 & sleep 5")) is None
+    assert discovery.service_address(program(tmp_path, "sleep 5 & sleep 5")) is None
     assert time.monotonic() - begun < 3
 
 
 def test_a_program_that_cannot_be_run_gives_no_address(tmp_path: Path) -> None:
     (tmp_path / "foundry").write_bytes(b"\x7fELF nonsense")
     (tmp_path / "foundry").chmod(0o755)
-    assert discovery.address(str(tmp_path / "foundry")) is None
+    assert discovery.service_address(str(tmp_path / "foundry")) is None
 
 
 @pytest.mark.parametrize(
@@ -112,8 +112,8 @@ echo 'To start the service, run the following command: foundry service start'
         (CLASSIC, "old"),
         (STOPPED, "old"),
         (f"{STOPPED}; exit 1", "old"),
-        ("echo 'error: unrecognized subcommand, did you mean forge?' >&2; exit 2", "stranger"),
-        ("echo 'foundry 1.0: an IDE toolbox'; exit 1", "stranger"),
+        ("echo 'error: unrecognized subcommand, did you mean forge?' >&2; exit 2", "unrelated"),
+        ("echo 'foundry 1.0: an IDE toolbox'; exit 1", "unrelated"),
     ],
 )
 def test_a_program_of_that_name_is_told_by_what_it_says_of_a_status(script: str, kind: str, tmp_path: Path) -> None:

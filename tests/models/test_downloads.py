@@ -1,6 +1,7 @@
 """Models come from the public catalogue and its store, which stand on loopback here, by the SDK's own ways."""
 
 import asyncio
+import hashlib
 import os
 import random
 import struct
@@ -15,14 +16,14 @@ import psutil
 import pytest
 
 from app.errors import CatalogueBlocked, DamagedModel, DiskFull, DownloadFailed, UnknownModel
-from app.models import catalogue, chat, checksums, downloads
-from app.models.catalogue import Known
+from app.models import catalogue, chat, download_worker, downloads, tokens
+from app.models.catalogue import ModelInfo
 from app.models.chat import Delta
-from app.models.downloads import Downloads, Fetched
+from app.models.downloads import Downloader, DownloadProgress
 from app.settings import ROOT
-from tests.support.runtime import opened, settings_for
+from tests.support.runtime import opened, settings_for, state_of
 from tests.support.scripted import Script, make
-from tests.support.store import PIECE, Offered, Store
+from tests.support.store import PIECE, VOCABULARIES, VOCABULARY, Offered, Store
 from tests.support.waiting import until
 
 FERRY = Script(alias="ferry", say="The ferry leaves at 9:30 [1].", weight_mb=48, size_mb=None)
@@ -53,14 +54,16 @@ def cache(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def getting(cache: Path) -> Downloads:
-    return Downloads(settings_for(cache))
+def getting(cache: Path) -> Downloader:
+    return Downloader(settings_for(cache))
 
 
-async def fetched(getting: Downloads, name: str, enough: Callable[[Fetched], bool] = lambda _: False) -> list[Fetched]:
+async def fetched(
+    getting: Downloader, name: str, enough: Callable[[DownloadProgress], bool] = lambda _: False
+) -> list[DownloadProgress]:
     """The reports of a download, to its end or until it is enough."""
     reports = []
-    async with aclosing(getting.fetch(name)) as reporting:
+    async with aclosing(getting.download(name)) as reporting:
         async for report in reporting:
             reports.append(report)
             if enough(report):
@@ -72,12 +75,12 @@ def folder_of(cache: Path, alias: str = "ferry") -> Path:
     return cache / "Microsoft" / f"{alias}-instruct-generic-cpu-1" / "v1"
 
 
-async def known_in(cache: Path) -> dict[str, Known]:
-    return await asyncio.to_thread(catalogue.known, cache)
+async def known_in(cache: Path) -> dict[str, ModelInfo]:
+    return await asyncio.to_thread(catalogue.load_catalogue, cache)
 
 
 async def damaged_in(cache: Path) -> list[str]:
-    return await asyncio.to_thread(checksums.checked, folder_of(cache))
+    return await asyncio.to_thread(download_worker.damaged_files, folder_of(cache))
 
 
 def whole(cache: Path, made: dict[str, Path], alias: str = "ferry") -> bool:
@@ -86,23 +89,23 @@ def whole(cache: Path, made: dict[str, Path], alias: str = "ferry") -> bool:
     return all((folder_of(cache, alias) / name).read_bytes() == data for name, data in files.items())
 
 
-async def test_the_catalogue_is_asked_and_saved(store: Store, getting: Downloads, cache: Path) -> None:
-    known = await getting.look()
+async def test_the_catalogue_is_asked_and_saved(store: Store, getting: Downloader, cache: Path) -> None:
+    known = await getting.update_catalogue()
     assert known == await known_in(cache)
-    assert known[OF_FERRY] == Known("ferry", 50, here=False, device="CPU", licence="MIT")
+    assert known[OF_FERRY] == ModelInfo("ferry", 50, here=False, device="CPU", licence="MIT")
     assert known["tiny-instruct-generic-cpu:1"].licence == "MIT"
 
 
 async def test_a_look_keeps_what_is_here_and_not_offered_any_more(
-    store: Store, getting: Downloads, cache: Path
+    store: Store, getting: Downloader, cache: Path
 ) -> None:
     make(cache, Script(alias="retired", say="Still here."))
     make(cache, Script(alias="removed", say="Not here."))
     (cache / "Microsoft" / "removed-instruct-generic-cpu-1" / "inference_model.json").unlink()
-    known = await getting.look()
+    known = await getting.update_catalogue()
     assert {one.alias for one in known.values()} == {"ferry", "tiny", "retired"}
     store.offered.pop()
-    assert {one.alias for one in (await getting.look()).values()} == {"ferry", "retired"}
+    assert {one.alias for one in (await getting.update_catalogue()).values()} == {"ferry", "retired"}
 
 
 async def answer(cache: Path, alias: str) -> str:
@@ -115,10 +118,12 @@ async def answer(cache: Path, alias: str) -> str:
 
 
 async def test_a_download_tells_how_far_it_is_and_the_model_then_answers(
-    store: Store, getting: Downloads, cache: Path, made: dict[str, Path]
+    store: Store, getting: Downloader, cache: Path, made: dict[str, Path], caplog: pytest.LogCaptureFixture
 ) -> None:
     store.pace = 0.08
-    reports = await fetched(getting, "ferry")
+    with caplog.at_level("WARNING", "app.models.downloads"):
+        reports = await fetched(getting, "ferry")
+    assert "The vocabulary for counting tokens could not be fetched" in caplog.text  # and the model came all the same
     done = [report.done_mb for report in reports]
     assert done == sorted(done)
     assert len({mb for mb in done if 0 < mb < 50}) > 5
@@ -131,8 +136,27 @@ async def test_a_download_tells_how_far_it_is_and_the_model_then_answers(
     assert await answer(cache, "ferry") == FERRY.say
 
 
+async def test_the_vocabulary_for_counting_tokens_arrives_behind_the_first_model(
+    store: Store, getting: Downloader, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = hashlib.sha256(VOCABULARY).hexdigest()
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(
+        f"from app.models import tokens\ntokens.SHA256 = {digest!r}\n", encoding="utf-8"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))  # in the process that fetches, the small one is expected
+    monkeypatch.setattr(tokens, "SHA256", digest)
+    store.vocabulary = VOCABULARY
+    assert (await fetched(getting, "tiny"))[-1].seconds_left == 0.0
+    path = await asyncio.to_thread(tokens.vocabulary_path, state_of(cache))
+    assert path == state_of(cache) / "tiktoken" / tokens.FILE
+    hosts = [line.split()[1].split("/")[0] for line in store.asked if line.startswith("GET")]
+    assert hosts.count(VOCABULARIES) == 1
+    assert hosts[-1] == VOCABULARIES
+
+
 async def test_a_runtime_that_runs_is_replaced_by_one_that_knows_what_has_been_downloaded(
-    store: Store, getting: Downloads, cache: Path
+    store: Store, getting: Downloader, cache: Path
 ) -> None:
     make(cache, Script(alias="first", say="The first one [1]."))
     async with opened(settings_for(cache)) as foundry, opened(settings_for(cache)) as other:
@@ -174,7 +198,7 @@ async def test_an_interrupted_download_goes_on_and_fetches_no_finished_part_agai
     way: str,
     alias: str,
     store: Store,
-    getting: Downloads,
+    getting: Downloader,
     cache: Path,
     made: dict[str, Path],
     monkeypatch: pytest.MonkeyPatch,
@@ -187,7 +211,7 @@ async def test_an_interrupted_download_goes_on_and_fetches_no_finished_part_agai
     kept: set[str] = set()
     for point in points:
         with suppress(DownloadFailed):
-            async with aclosing(getting.fetch(alias)) as reporting:
+            async with aclosing(getting.download(alias)) as reporting:
                 async for report in reporting:
                     if report.done_mb < point:
                         continue
@@ -211,7 +235,7 @@ async def test_an_interrupted_download_goes_on_and_fetches_no_finished_part_agai
 
 
 async def test_a_broken_connection_is_taken_up_again_unnoticed(
-    store: Store, getting: Downloads, cache: Path, made: dict[str, Path]
+    store: Store, getting: Downloader, cache: Path, made: dict[str, Path]
 ) -> None:
     breaks = sorted(random.Random(1).randrange(50_000_000) for _ in range(5))
 
@@ -225,11 +249,11 @@ async def test_a_broken_connection_is_taken_up_again_unnoticed(
 
 
 async def test_two_who_want_the_same_model_fetch_it_once_and_both_see_it_arrive(
-    store: Store, getting: Downloads, cache: Path
+    store: Store, getting: Downloader, cache: Path
 ) -> None:
     store.pace = 0.03
-    await getting.look()
-    both = await asyncio.gather(fetched(getting, "ferry"), fetched(Downloads(settings_for(cache)), "ferry"))
+    await getting.update_catalogue()
+    both = await asyncio.gather(fetched(getting, "ferry"), fetched(Downloader(settings_for(cache)), "ferry"))
     for reports in both:
         assert len({report.done_mb for report in reports if 0 < report.done_mb < 50}) > 3
         assert reports[-1].done_mb == reports[-1].total_mb
@@ -237,12 +261,12 @@ async def test_two_who_want_the_same_model_fetch_it_once_and_both_see_it_arrive(
 
 
 async def test_a_network_that_stalls_is_noticed_and_what_has_arrived_is_kept(
-    store: Store, getting: Downloads, monkeypatch: pytest.MonkeyPatch
+    store: Store, getting: Downloader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await getting.look()
+    await getting.update_catalogue()
     monkeypatch.setattr(downloads, "STALL_SECONDS", 3)
     store.stalled = True
-    with pytest.raises(DownloadFailed, match=r"Nothing of ferry has arrived for 3 seconds.* what has arrived is kept"):
+    with pytest.raises(DownloadFailed, match=r"No data of ferry has arrived for 3 seconds.* what has arrived is kept"):
         await fetched(getting, "ferry")
     store.stalled = False
     assert (await fetched(getting, "ferry"))[-1].seconds_left == 0.0
@@ -250,11 +274,11 @@ async def test_a_network_that_stalls_is_noticed_and_what_has_arrived_is_kept(
 
 @pytest.mark.parametrize("spoil", [lambda data: bytes(len(data)), lambda data: data[:-70_000]], ids=["wrong", "short"])
 async def test_a_model_that_arrives_damaged_is_named_and_fetched_anew(
-    spoil: Callable[[bytes], bytes], store: Store, getting: Downloads, cache: Path, made: dict[str, Path]
+    spoil: Callable[[bytes], bytes], store: Store, getting: Downloader, cache: Path, made: dict[str, Path]
 ) -> None:
     store.spoil = lambda name, data: spoil(data) if name.endswith("model.onnx") else data
     with pytest.raises(
-        DamagedModel, match=r"ferry has arrived and cannot be loaded.*It was removed: download it again"
+        DamagedModel, match=r"ferry has arrived but cannot be loaded.*It was removed: download it again"
     ):
         await fetched(getting, "ferry")
     assert not (await known_in(cache))[OF_FERRY].here
@@ -264,7 +288,7 @@ async def test_a_model_that_arrives_damaged_is_named_and_fetched_anew(
 
 
 async def test_what_is_damaged_later_is_named_and_fetched_alone(
-    store: Store, getting: Downloads, cache: Path, made: dict[str, Path]
+    store: Store, getting: Downloader, cache: Path, made: dict[str, Path]
 ) -> None:
     await fetched(getting, "ferry")
     assert await damaged_in(cache) == []
@@ -282,7 +306,7 @@ async def test_what_is_damaged_later_is_named_and_fetched_alone(
 
 
 async def test_a_disk_that_is_too_small_is_told_before_anything_is_fetched(
-    store: Store, getting: Downloads, cache: Path
+    store: Store, getting: Downloader, cache: Path
 ) -> None:
     store.offered[0].size = 900 * 10**12
     with pytest.raises(
@@ -320,12 +344,12 @@ from app.errors import DiskFull
 from app.models import downloads
 
 async def main():
-    downloads.ROOM_MB = 0
+    downloads.DISK_RESERVE_MB = 0
     try:
-        getting = downloads.Downloads(app.settings.load(model_cache=sys.argv[1]))
-        async with aclosing(getting.fetch("ferry")) as reports:
+        getting = downloads.Downloader(app.settings.load(model_cache=sys.argv[1]))
+        async with aclosing(getting.download("ferry")) as reports:
             async for report in reports:
-                downloads.ROOM_MB = 500
+                downloads.DISK_RESERVE_MB = 500
     except DiskFull as error:
         print(f"DiskFull: {error}")
 
@@ -341,17 +365,17 @@ BLOCKED = (
 @pytest.mark.parametrize(
     ("trouble", "why"),
     [
-        ("nothing listens", "no connection comes about"),
-        ("the proxy forbids it", "no connection comes about"),
+        ("nothing listens", "no connection can be made"),
+        ("the proxy forbids it", "no connection can be made"),
         ("HTTP 403", "it answers with HTTP 403"),
         ("HTTP 503", "it answers with HTTP 503"),
-        ("unknown certificate", "what answers has no certificate that this machine trusts"),
-        ("no such address", "its address is not known here, as without a network"),
-        ("an empty list", "it names no model for this machine"),
+        ("unknown certificate", "the server's certificate is not trusted on this machine"),
+        ("no such address", "its address cannot be resolved, as without a network"),
+        ("an empty list", "it lists no model for this machine"),
     ],
 )
 async def test_a_catalogue_that_cannot_be_asked_is_named_with_ways_on(
-    trouble: str, why: str, store: Store, getting: Downloads, monkeypatch: pytest.MonkeyPatch
+    trouble: str, why: str, store: Store, getting: Downloader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     match trouble:
         case "nothing listens":
@@ -366,7 +390,7 @@ async def test_a_catalogue_that_cannot_be_asked_is_named_with_ways_on(
             store.offered.clear()
         case _:
             store.fails = int(trouble.removeprefix("HTTP "))
-    for asking in (getting.look, partial(fetched, getting, "ferry")):
+    for asking in (getting.update_catalogue, partial(fetched, getting, "ferry")):
         with pytest.raises(CatalogueBlocked) as told:
             await asking()
         assert str(told.value).startswith(BLOCKED.format(why))
@@ -374,29 +398,29 @@ async def test_a_catalogue_that_cannot_be_asked_is_named_with_ways_on(
         assert "HTTPS_PROXY" in str(told.value)
 
 
-async def test_a_store_that_is_blocked_is_named_too(store: Store, getting: Downloads) -> None:
-    await getting.look()
+async def test_a_store_that_is_blocked_is_named_too(store: Store, getting: Downloader) -> None:
+    await getting.update_catalogue()
     store.refuses = 403
-    with pytest.raises(CatalogueBlocked, match="no connection comes about"):
+    with pytest.raises(CatalogueBlocked, match="no connection can be made"):
         await fetched(getting, "ferry")
 
 
-async def test_a_look_that_fails_keeps_the_saved_catalogue(store: Store, getting: Downloads, cache: Path) -> None:
-    known = await getting.look()
+async def test_a_look_that_fails_keeps_the_saved_catalogue(store: Store, getting: Downloader, cache: Path) -> None:
+    known = await getting.update_catalogue()
     store.fails = 403
     with pytest.raises(CatalogueBlocked):
-        await getting.look()
+        await getting.update_catalogue()
     assert (await known_in(cache)) == known
 
 
-async def test_an_unknown_model_is_answered_with_near_names(store: Store, getting: Downloads) -> None:
-    with pytest.raises(UnknownModel, match=r"names no model ferri for this machine. Did you mean ferry\?"):
+async def test_an_unknown_model_is_answered_with_near_names(store: Store, getting: Downloader) -> None:
+    with pytest.raises(UnknownModel, match=r"has no model ferri for this machine. Did you mean ferry\?"):
         await fetched(getting, "ferri")
-    with pytest.raises(UnknownModel, match=r"It names ferry, ferry-instruct-generic-cpu:1, tiny"):
+    with pytest.raises(UnknownModel, match=r"It lists ferry, ferry-instruct-generic-cpu:1, tiny"):
         await fetched(getting, "gpt-5")
 
 
-async def test_a_model_that_is_here_needs_no_network(store: Store, getting: Downloads) -> None:
+async def test_a_model_that_is_here_needs_no_network(store: Store, getting: Downloader) -> None:
     await fetched(getting, "tiny")
     store.unplugged = True
     assert (await fetched(getting, "tiny"))[-1].done_mb > 0
@@ -417,8 +441,8 @@ def test_the_fetcher_ends_with_who_started_it(store: Store, cache: Path) -> None
 START = """
 import asyncio, sys
 from pathlib import Path
-from app.models.downloads import Downloads
+from app.models.downloads import Downloader
 from tests.models.test_downloads import fetched, settings_for
 
-asyncio.run(fetched(Downloads(settings_for(Path(sys.argv[1]))), "ferry"))
+asyncio.run(fetched(Downloader(settings_for(Path(sys.argv[1]))), "ferry"))
 """

@@ -74,7 +74,7 @@ async def test_an_endpoint_that_is_no_model_server_is_said_to_be_none() -> None:
         Canned({"/v1/models": reply(200, "<html>")}) as server,
         opened(settings_for(endpoint=server.url)) as foundry,
     ):
-        with pytest.raises(NoModel, match="it is no model server"):
+        with pytest.raises(NoModel, match="it is not a model server"):
             await foundry.find()
 
 
@@ -105,7 +105,7 @@ async def test_after_a_failure_the_next_call_looks_again(tmp_path: Path, model_c
         with pytest.raises(NoModel):
             await foundry.find()
         model_cache(SMALL)
-        assert (await foundry.find()).how == "embedded"
+        assert (await foundry.find()).source == "embedded"
 
 
 async def test_callers_at_the_same_time_share_one_search() -> None:
@@ -144,7 +144,7 @@ async def test_the_last_address_of_the_service_is_tried_before_the_slow_command_
     put_on_path(tmp_path / "bin", f'echo x >> {count}; echo "running on {runtime}"', monkeypatch)
     for _ in range(3):
         async with opened(settings_for()) as foundry:
-            assert (await foundry.find()).how == "service"
+            assert (await foundry.find()).source == "service"
     assert count.read_text(encoding="utf-8") == "x\n"
     (tmp_path / "state" / "service.json").write_text('{"root": "http://127.0.0.1:1"}', encoding="utf-8")
     async with opened(settings_for()) as foundry:
@@ -174,7 +174,7 @@ async def test_without_the_package_of_the_runtime_there_is_no_embedded_one(
 async def test_closing_lets_the_embedded_runtime_end(model_cache: Callable[..., Path]) -> None:
     cache = model_cache(SMALL)
     async with opened(settings_for(cache)) as foundry:
-        assert (await foundry.find()).how == "embedded"
+        assert (await foundry.find()).source == "embedded"
         pid = pid_of(cache)
         assert running(pid)
     assert await asyncio.to_thread(until, lambda: not running(pid), 1)
@@ -403,7 +403,7 @@ async def test_a_redirect_is_not_followed() -> None:
     async with Canned({"/models/loaded": reply(200, [])}) as other:
         moved = {path: reply(307, "", location=other.url + path) for path in ("/models/loaded", "/v1/models")}
         async with Canned(moved) as server, opened(settings_for(endpoint=server.url)) as foundry:
-            with pytest.raises(NoModel, match="no model server"):
+            with pytest.raises(NoModel, match="not a model server"):
                 await foundry.find()
         assert not other.asked
 

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from app.models import hardware as looked_at
-from app.models.hardware import accelerators, bandwidth, machine
+from app.models.hardware import accelerators, bandwidth, inspect_machine
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +33,7 @@ def device(folder: Path, name: str, vendor: str) -> None:
 
 
 def test_this_machine_has_memory_a_disk_and_cores(tmp_path: Path) -> None:
-    here = machine(tmp_path / "not" / "yet" / "there")
+    here = inspect_machine(tmp_path / "not" / "yet" / "there")
     assert 0 < here.free_mb <= here.memory_mb
     assert here.disk_free_mb > 0
     assert here.cores >= 1
@@ -42,7 +42,7 @@ def test_this_machine_has_memory_a_disk_and_cores(tmp_path: Path) -> None:
 
 def test_a_passing_look_measures_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(looked_at, "bandwidth", lambda: pytest.fail("it was measured"))
-    assert machine(tmp_path, closely=False).accelerators == ()
+    assert inspect_machine(tmp_path, measure=False).accelerators == ()
 
 
 def test_memory_is_not_measured_where_there_is_none_for_it(monkeypatch: pytest.MonkeyPatch) -> None:

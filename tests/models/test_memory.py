@@ -14,13 +14,12 @@ import pytest
 
 from app.errors import NoModel
 from app.models import catalogue, memory, presets, selection
-from app.models.catalogue import Known
+from app.models.catalogue import ModelInfo
 from app.models.chat import Delta, answer, complete
 from app.models.foundry import Foundry, Model
 from app.models.hardware import Machine as Whole
-from app.models.memory import OVERHEAD, SPARE_MB, Fit
-from app.models.server import Server
-from app.models.singleflight import Progress, silent
+from app.models.memory import OVERHEAD, SPARE_MB, MemoryFit
+from app.models.server import Progress, Server, silent
 from tests.models.test_foundry import Classic, models_list, register
 from tests.support.runtime import held, opened, pid_of, running, settings_for, state_of
 from tests.support.scripted import Script
@@ -62,7 +61,7 @@ def machine(model_cache: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("app.models.memory.free_mb", lambda: machine.free_mb())
     # With a system of its own that takes nothing of it, so that the pair stays whatever the machine of the tests is.
     whole = BOTH + presets.SYSTEM_MB
-    monkeypatch.setattr(selection, "machine", lambda *_, **__: Whole(whole, machine.free_mb(), 100_000, 2))
+    monkeypatch.setattr(selection, "inspect_machine", lambda *_, **__: Whole(whole, machine.free_mb(), 100_000, 2))
     return machine
 
 
@@ -99,7 +98,7 @@ async def said(foundry: Foundry, model: Model, question: str, instead_of: str) -
 async def test_both_models_stay_loaded_where_memory_suffices(machine: Machine, foundry: Foundry) -> None:
     told: list[str] = []
     await small(foundry)
-    assert await foundry.present("gpt-oss-20b", "phi-4-mini")
+    assert await foundry.available("gpt-oss-20b", "phi-4-mini")
     await large(foundry, told.append)
     assert told == ["Loading gpt-oss-20b into memory (12 GB, about 24 s)"]
     assert set(await asyncio.to_thread(machine.loaded)) == {SMALL.full_id, LARGE.full_id}
@@ -118,7 +117,7 @@ async def test_a_swap_is_said_before_it_is_done_and_done_back_for_the_other_mode
             told.append(sentence)
             unloads.append(proxy.count("/models/unload/phi-4-mini"))
 
-        assert await foundry.present("gpt-oss-20b", "phi-4-mini")
+        assert await foundry.available("gpt-oss-20b", "phi-4-mini")
         assert await asyncio.to_thread(machine.loaded) == [SMALL.full_id]
         await large(foundry, tell)
         assert told == [
@@ -127,7 +126,7 @@ async def test_a_swap_is_said_before_it_is_done_and_done_back_for_the_other_mode
         assert unloads == [0]
         assert await asyncio.to_thread(machine.loaded) == [LARGE.full_id]
 
-        assert await foundry.present("phi-4-mini", "gpt-oss-20b")
+        assert await foundry.available("phi-4-mini", "gpt-oss-20b")
         await small(foundry, told.append)
         # By now it is known how long this model takes.
         assert told[1:] == [
@@ -142,7 +141,7 @@ async def test_a_model_that_is_too_big_is_not_loaded_and_nothing_is_unloaded(
 ) -> None:
     machine.total_mb = NONE
     await small(foundry)
-    assert not await foundry.present("gpt-oss-20b", "phi-4-mini")
+    assert not await foundry.available("gpt-oss-20b", "phi-4-mini")
     with pytest.raises(NoModel) as caught:
         await large(foundry)
     assert str(caught.value) == (
@@ -157,7 +156,7 @@ async def test_a_model_that_is_too_big_is_not_loaded_and_nothing_is_unloaded(
 async def test_without_leave_to_unload_anything_nothing_is_unloaded(machine: Machine, foundry: Foundry) -> None:
     machine.total_mb = ONE
     await large(foundry)
-    assert not await foundry.present("phi-4-mini")
+    assert not await foundry.available("phi-4-mini")
     with pytest.raises(NoModel, match=r"phi-4-mini needs about 4 GB of memory and 1\.2 GB are free\. .* set SLM_ALIAS"):
         await foundry.ready("phi-4-mini")
     assert await asyncio.to_thread(machine.loaded) == [LARGE.full_id]
@@ -168,7 +167,7 @@ async def test_a_model_that_is_loaded_already_is_ready_however_little_memory_is_
         await small(one)
         machine.total_mb = 0
         await other.find()
-        assert await other.present("phi-4-mini")
+        assert await other.available("phi-4-mini")
         assert await small(other) == await small(one)
 
 
@@ -240,7 +239,7 @@ async def test_a_model_of_unknown_size_is_loaded_as_if_there_were_memory(machine
     machine.total_mb = 0
     await register(machine.cache, str(next(machine.cache.glob("Microsoft/phi*"))), "Phi-own:1")
     await foundry.find()
-    assert await foundry.present("Phi-own")
+    assert await foundry.available("Phi-own")
     assert (await foundry.ready("Phi-own")).id == "Phi-own:1"
 
 
@@ -263,10 +262,10 @@ async def test_another_server_is_left_to_judge_for_itself(monkeypatch: pytest.Mo
     plain = Canned({"/v1/models": models_list("phi-4-mini")})
     for canned in (plain, Classic(name)):
         async with canned as server, opened(settings_for(endpoint=server.url)) as foundry:
-            assert not await foundry.present("phi-4-mini")  # nobody has looked for a server yet
+            assert not await foundry.available("phi-4-mini")  # nobody has looked for a server yet
             await foundry.find()
-            assert await foundry.present("phi-4-mini", "gpt-oss-20b")
-            assert not await foundry.present("gpt-oss-20b", "phi-4-mini")
+            assert await foundry.available("phi-4-mini", "gpt-oss-20b")
+            assert not await foundry.available("gpt-oss-20b", "phi-4-mini")
             assert await foundry.ready("phi-4-mini", instead_of="gpt-oss-20b")
 
 
@@ -279,9 +278,9 @@ def test_only_what_lies_whole_on_the_disk_counts_as_downloaded_and_a_graphics_ca
     data["models"][1]["runtime"]["deviceType"] = "GPU"
     file.write_text(json.dumps(data), encoding="utf-8")
     (next(cache.glob("Microsoft/phi*")) / "download.tmp").touch()
-    assert catalogue.known(cache) == {
-        SMALL.full_id: Known("phi-4-mini", 3000, here=False),
-        LARGE.full_id: Known("gpt-oss-20b", 12000, here=True, device="GPU"),
+    assert catalogue.load_catalogue(cache) == {
+        SMALL.full_id: ModelInfo("phi-4-mini", 3000, here=False),
+        LARGE.full_id: ModelInfo("gpt-oss-20b", 12000, here=True, device="GPU"),
     }
 
 
@@ -296,20 +295,20 @@ async def test_what_is_not_there_is_not_present(
         pid = pid_of(machine.cache)
         psutil.Process(pid).kill()
         assert await asyncio.to_thread(until, lambda: not running(pid), 2)
-    assert not await foundry.present("gpt-oss-30b" if gone == "alias" else "gpt-oss-20b", "phi-4-mini")
+    assert not await foundry.available("gpt-oss-30b" if gone == "alias" else "gpt-oss-20b", "phi-4-mini")
 
 
 async def test_a_server_that_does_not_tell_in_time_has_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.models.foundry.PRESENT_SECONDS", 0.1)
+    monkeypatch.setattr("app.models.foundry.AVAILABLE_SECONDS", 0.1)
     async with (
         Canned({"/models/loaded": reply(200, [])}) as server,
         opened(settings_for(endpoint=server.url)) as foundry,
     ):
         await foundry.find()
         server.answers["/models/loaded"] = lambda asked: asyncio.sleep(30, b"")
-        assert not await foundry.present("phi-4-mini")
+        assert not await foundry.available("phi-4-mini")
         await server.__aexit__(None, None, None)
-        assert not await foundry.present("phi-4-mini")
+        assert not await foundry.available("phi-4-mini")
 
 
 # --- the large model dies ---------------------------------------------------------------------------------------------
@@ -368,15 +367,15 @@ async def test_a_model_that_is_unloaded_gives_its_memory_back(model_cache: Calla
      (10_849, 3000, "too big"), (14_299, 0, "too big"), (0, 12_000, "too big"), (500, 12_000, "swap")],
 )  # fmt: skip
 def test_a_model_is_weighed_with_what_it_takes_beyond_its_size(free: int, other: int, verdict: str) -> None:
-    fit = Fit("gpt-oss-20b", 12_000, free, "phi-4-mini", "phi-4-mini:1", other)
+    fit = MemoryFit("gpt-oss-20b", 12_000, free, "phi-4-mini", "phi-4-mini:1", other)
     assert fit.needed_mb == 14_300
     assert (fit.swap, fit.too_big) == (verdict == "swap", verdict == "too big")
 
 
 def test_the_price_of_a_swap_is_what_it_took_the_last_time() -> None:
-    fit = Fit("gpt-oss-20b", 12_000, 12_000, "phi-4-mini", "phi-4-mini:1", 3000)
-    assert fit.price(None).endswith("loading takes about 24 s")
-    assert fit.price(41.4).endswith("loading takes about 41 s")
+    fit = MemoryFit("gpt-oss-20b", 12_000, 12_000, "phi-4-mini", "phi-4-mini:1", 3000)
+    assert fit.swap_notice(None).endswith("loading takes about 24 s")
+    assert fit.swap_notice(41.4).endswith("loading takes about 41 s")
 
 
 def test_free_memory_is_some_of_the_memory() -> None:

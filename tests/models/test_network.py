@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from app.models.supervisor import Files
+from app.models.supervisor import RuntimeFiles
 from app.settings import ROOT
 from tests.support import watch
 from tests.support.runtime import SMALL, held, opened, settings_for, state_of
@@ -38,7 +38,7 @@ def test_the_runtime_speaks_to_this_machine_alone(
     if missing(strace):
         pytest.skip("strace is not installed; the other way of watching has been used")
     cache = model_cache(SMALL)
-    files = Files(cache, state_of(cache))
+    files = RuntimeFiles(cache, state_of(cache))
     files.folder.mkdir(parents=True)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
 

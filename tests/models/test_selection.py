@@ -9,10 +9,10 @@ import pytest
 
 from app.errors import NoModel
 from app.models import selection
+from app.models.chat import warm_up
 from app.models.foundry import Foundry
 from app.models.hardware import Machine
-from app.models.pair import Pair
-from app.models.warmup import warm_up
+from app.models.presets import ModelPair
 from tests.support.runtime import opened, settings_for
 from tests.support.scripted import Script
 
@@ -28,13 +28,13 @@ def laptop(monkeypatch: pytest.MonkeyPatch) -> Sized:
     """Has this be a machine with so many megabytes of memory, of which so many are free."""
 
     def size(memory: int, free: int) -> None:
-        monkeypatch.setattr(selection, "machine", lambda cache, closely: Machine(memory, free, 200_000, 8))
+        monkeypatch.setattr(selection, "inspect_machine", lambda cache, measure: Machine(memory, free, 200_000, 8))
         monkeypatch.setattr("app.models.memory.free_mb", lambda: free)
 
     return size
 
 
-async def paired(foundry: Foundry) -> Pair:
+async def paired(foundry: Foundry) -> ModelPair:
     await foundry.find()
     return foundry.pair
 
@@ -44,14 +44,14 @@ async def test_the_pair_on_the_disk_answers_where_the_default_one_is_not(
 ) -> None:
     laptop(8_000, 4_000)
     async with opened(settings_for(model_cache(TINY, SMALLER))) as foundry:
-        assert foundry.pair == Pair("phi-4-mini", "gpt-oss-20b")
-        assert await paired(foundry) == Pair("qwen2.5-0.5b", "qwen2.5-1.5b")
-        assert foundry.standing_in == (
-            "Not downloaded: phi-4-mini, gpt-oss-20b. So qwen2.5-0.5b answers first and qwen2.5-1.5b when it must; "
+        assert foundry.pair == ModelPair("phi-4-mini", "gpt-oss-20b")
+        assert await paired(foundry) == ModelPair("qwen2.5-0.5b", "qwen2.5-1.5b")
+        assert foundry.substitution == (
+            "Not downloaded: phi-4-mini, gpt-oss-20b. So qwen2.5-0.5b answers first and qwen2.5-1.5b when needed; "
             "`escalator models` shows which pairs fit."
         )
         warm = await warm_up(foundry, *foundry.pair.of("small"))
-        assert (warm.model.id, warm.token > 0) == (TINY.full_id, True)
+        assert (warm.model.id, warm.token_seconds > 0) == (TINY.full_id, True)
 
 
 async def test_a_choice_is_remembered_and_gives_way_to_a_setting(
@@ -60,24 +60,24 @@ async def test_a_choice_is_remembered_and_gives_way_to_a_setting(
     laptop(16_000, 10_000)
     settings = settings_for(model_cache(TINY, SMALLER, STANDARD))
     async with opened(settings) as foundry:
-        assert await paired(foundry) == Pair("qwen2.5-1.5b", "phi-4-mini")
-        await foundry.use(Pair("qwen2.5-0.5b", "qwen2.5-1.5b"))
-        assert (foundry.pair, foundry.standing_in) == (Pair("qwen2.5-0.5b", "qwen2.5-1.5b"), None)
+        assert await paired(foundry) == ModelPair("qwen2.5-1.5b", "phi-4-mini")
+        await foundry.use(ModelPair("qwen2.5-0.5b", "qwen2.5-1.5b"))
+        assert (foundry.pair, foundry.substitution) == (ModelPair("qwen2.5-0.5b", "qwen2.5-1.5b"), None)
     async with opened(settings) as later:
-        assert await paired(later) == Pair("qwen2.5-0.5b", "qwen2.5-1.5b")
-        assert later.standing_in is None
+        assert await paired(later) == ModelPair("qwen2.5-0.5b", "qwen2.5-1.5b")
+        assert later.substitution is None
     monkeypatch.setenv("LLM_ALIAS", "phi-4-mini")
     async with opened(settings_for(settings.model_cache)) as set_by_hand:
-        assert await paired(set_by_hand) == Pair("qwen2.5-0.5b", "phi-4-mini")
+        assert await paired(set_by_hand) == ModelPair("qwen2.5-0.5b", "phi-4-mini")
 
 
 async def test_what_was_chosen_and_is_gone_is_stood_in_for(model_cache: Callable[..., Path], laptop: Sized) -> None:
     laptop(16_000, 10_000)
     settings = settings_for(model_cache(STANDARD))
-    await asyncio.to_thread(selection.choose, settings, Pair("qwen2.5-0.5b", "qwen2.5-1.5b"))
+    await asyncio.to_thread(selection.save_choice, settings, ModelPair("qwen2.5-0.5b", "qwen2.5-1.5b"))
     async with opened(settings) as foundry:
-        assert await paired(foundry) == Pair("phi-4-mini", "phi-4-mini")
-        assert str(foundry.standing_in).startswith("Not downloaded: qwen2.5-0.5b, qwen2.5-1.5b. So phi-4-mini")
+        assert await paired(foundry) == ModelPair("phi-4-mini", "phi-4-mini")
+        assert str(foundry.substitution).startswith("Not downloaded: qwen2.5-0.5b, qwen2.5-1.5b. So phi-4-mini")
 
 
 async def test_a_damaged_memory_of_a_choice_is_no_choice(model_cache: Callable[..., Path], laptop: Sized) -> None:
@@ -86,7 +86,7 @@ async def test_a_damaged_memory_of_a_choice_is_no_choice(model_cache: Callable[.
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     (settings.state_dir / selection.CHOICE).write_text('{"small": 7, "large": nul', encoding="utf-8")
     async with opened(settings) as foundry:
-        assert await paired(foundry) == Pair("qwen2.5-0.5b", "qwen2.5-0.5b")
+        assert await paired(foundry) == ModelPair("qwen2.5-0.5b", "qwen2.5-0.5b")
 
 
 async def test_models_that_a_person_has_set_are_never_stood_in_for(
@@ -94,8 +94,8 @@ async def test_models_that_a_person_has_set_are_never_stood_in_for(
 ) -> None:
     laptop(8_000, 4_000)
     async with opened(settings_for(model_cache(TINY, SMALLER), small="mine", large="yours")) as foundry:
-        assert await paired(foundry) == Pair("mine", "yours")
-        assert foundry.standing_in is None
+        assert await paired(foundry) == ModelPair("mine", "yours")
+        assert foundry.substitution is None
 
 
 async def test_a_model_that_is_too_large_is_refused_with_the_pair_that_fits(

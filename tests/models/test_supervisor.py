@@ -18,15 +18,15 @@ import pytest
 from app import state
 from app.errors import NoModel
 from app.models import supervisor
-from app.models.supervisor import Files, Lease, acquire_now, join
+from app.models.supervisor import Lease, RuntimeFiles, acquire_blocking, join
 from app.settings import ROOT
 from tests.support.runtime import SMALL, running, state_of
 from tests.support.servers import reset_on_close
 from tests.support.waiting import until
 
 HOLD = (
-    "import sys; from pathlib import Path; from app.models.supervisor import acquire_now\n"
-    "lease = acquire_now(Path(sys.argv[1]), Path(sys.argv[2])); print(lease.pid, flush=True); sys.stdin.read()"
+    "import sys; from pathlib import Path; from app.models.supervisor import acquire_blocking\n"
+    "lease = acquire_blocking(Path(sys.argv[1]), Path(sys.argv[2])); print(lease.pid, flush=True); sys.stdin.read()"
 )
 
 
@@ -36,8 +36,8 @@ def cache(model_cache: Callable[..., Path]) -> Path:
 
 
 @pytest.fixture
-def files(cache: Path) -> Files:
-    return Files(cache, state_of(cache))
+def files(cache: Path) -> RuntimeFiles:
+    return RuntimeFiles(cache, state_of(cache))
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def take(cache: Path) -> Iterator[Callable[[], Lease]]:
     leases: list[Lease] = []
 
     def take() -> Lease:
-        leases.append(acquire_now(cache, state_of(cache)))
+        leases.append(acquire_blocking(cache, state_of(cache)))
         return leases[-1]
 
     yield take
@@ -55,7 +55,7 @@ def take(cache: Path) -> Iterator[Callable[[], Lease]]:
     assert until(lambda: not any(running(lease.pid) for lease in leases), 5)
 
 
-def test_the_runtime_ends_within_a_second_after_the_last_lease(take: Callable[[], Lease], files: Files) -> None:
+def test_the_runtime_ends_within_a_second_after_the_last_lease(take: Callable[[], Lease], files: RuntimeFiles) -> None:
     first, second = take(), take()
     assert first.pid == second.pid
     first.close()
@@ -118,7 +118,7 @@ def test_a_runtime_nobody_takes_a_lease_of_ends(monkeypatch: pytest.MonkeyPatch)
     asyncio.run(alone())
 
 
-def test_a_wrong_token_gets_nothing_and_does_no_harm(take: Callable[[], Lease], files: Files) -> None:
+def test_a_wrong_token_gets_nothing_and_does_no_harm(take: Callable[[], Lease], files: RuntimeFiles) -> None:
     lease = take()
     found = state.read(files.state)
     assert found
@@ -133,7 +133,7 @@ def test_a_wrong_token_gets_nothing_and_does_no_harm(take: Callable[[], Lease], 
     assert until(lambda: not running(lease.pid), 1)
 
 
-def test_a_client_that_breaks_off_does_no_harm(take: Callable[[], Lease], files: Files) -> None:
+def test_a_client_that_breaks_off_does_no_harm(take: Callable[[], Lease], files: RuntimeFiles) -> None:
     lease = take()
     found = state.read(files.state)
     assert found
@@ -155,13 +155,13 @@ def test_a_client_that_breaks_off_does_no_harm(take: Callable[[], Lease], files:
     ],
 )
 def test_a_state_file_that_leads_nowhere_is_replaced(
-    left: dict[str, object], take: Callable[[], Lease], files: Files
+    left: dict[str, object], take: Callable[[], Lease], files: RuntimeFiles
 ) -> None:
     state.write(files.state, left)
     assert take().alive
 
 
-def test_whoever_took_over_the_port_of_a_dead_runtime_is_not_believed(files: Files) -> None:
+def test_whoever_took_over_the_port_of_a_dead_runtime_is_not_believed(files: RuntimeFiles) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         left = {"pid": os.getpid(), "port": port, "token": "t", "answer": "secret", "url": "http://127.0.0.1:1"}
@@ -179,7 +179,7 @@ def test_whoever_took_over_the_port_of_a_dead_runtime_is_not_believed(files: Fil
         thread.join()
 
 
-def test_one_that_ends_leaves_the_state_file_of_its_successor(take: Callable[[], Lease], files: Files) -> None:
+def test_one_that_ends_leaves_the_state_file_of_its_successor(take: Callable[[], Lease], files: RuntimeFiles) -> None:
     first = take()
     state.write(files.state, {"pid": 1})
     first.close()
@@ -188,13 +188,13 @@ def test_one_that_ends_leaves_the_state_file_of_its_successor(take: Callable[[],
 
 
 def test_each_cache_has_a_runtime_of_its_own(tmp_path: Path) -> None:
-    one, other = (Files(tmp_path / name, tmp_path) for name in ("one", "other"))
+    one, other = (RuntimeFiles(tmp_path / name, tmp_path) for name in ("one", "other"))
     assert one.state != other.state
-    assert one.state == Files(tmp_path / "other" / ".." / "one", tmp_path).state
+    assert one.state == RuntimeFiles(tmp_path / "other" / ".." / "one", tmp_path).state
 
 
 def test_a_runtime_that_ends_at_its_start_is_told_with_its_last_words(
-    cache: Path, files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cache: Path, files: RuntimeFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = tmp_path / "broken"
     (broken / "foundry_local_sdk").mkdir(parents=True)
@@ -203,7 +203,7 @@ def test_a_runtime_that_ends_at_its_start_is_told_with_its_last_words(
     )
     monkeypatch.setenv("PYTHONPATH", str(broken))
     with pytest.raises(NoModel) as caught:
-        acquire_now(cache, state_of(cache))
+        acquire_blocking(cache, state_of(cache))
     assert "libonnxruntime: wrong ELF class" in str(caught.value)
     assert str(files.log) in str(caught.value)
     assert files.log.is_file()
@@ -212,7 +212,7 @@ def test_a_runtime_that_ends_at_its_start_is_told_with_its_last_words(
 def test_a_state_folder_that_cannot_be_made_is_named(cache: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way", encoding="utf-8")
     with pytest.raises(NoModel, match="ESCALATOR_STATE_DIR"):
-        acquire_now(cache, tmp_path / "file")
+        acquire_blocking(cache, tmp_path / "file")
 
 
 def test_a_runtime_that_hangs_at_its_start_is_ended(
@@ -229,24 +229,12 @@ def test_a_runtime_that_hangs_at_its_start_is_ended(
     monkeypatch.setattr(supervisor, "START_SECONDS", 1.0)
     begun = time.monotonic()
     with pytest.raises(NoModel, match="did not start within 1 seconds"):
-        acquire_now(cache, state_of(cache))
+        acquire_blocking(cache, state_of(cache))
     assert time.monotonic() - begun < 5
     assert until(lambda: not running(int(note.read_text(encoding="utf-8"))), 2)
-
-
-@pytest.mark.parametrize(
-    ("platform", "expected"),
-    [
-        ("win32", {"creationflags": 0x08000000 | 0x00000200}),
-        ("linux", {"start_new_session": True}),
-        ("darwin", {"start_new_session": True}),
-    ],
-)
-def test_the_runtime_is_kept_from_the_terminal(platform: str, expected: dict[str, object]) -> None:
-    assert supervisor.detached(platform) == expected
 
 
 def test_the_last_words_are_the_last_line_that_says_anything(tmp_path: Path) -> None:
     (tmp_path / "log").write_bytes("Traceback\n  line\nOSError: kaputt \xff.\n\n \n".encode("latin-1"))
     assert supervisor.last_line(tmp_path / "log") == "OSError: kaputt \ufffd."
-    assert supervisor.last_line(tmp_path / "none") == "it left no word."
+    assert supervisor.last_line(tmp_path / "none") == "it printed nothing."

@@ -52,7 +52,7 @@ def settings_for(cache: Path | None = None, corpus: Path | None = None, **over: 
 @contextmanager
 def held(cache: Path) -> Iterator[supervisor.Lease]:
     """A lease on the runtime of a cache; the runtime has ended when this is left, if nobody else holds one."""
-    lease = supervisor.acquire_now(cache, state_of(cache))
+    lease = supervisor.acquire_blocking(cache, state_of(cache))
     try:
         yield lease
     finally:

@@ -4,6 +4,7 @@ The SDK asks its own addresses, through a proxy as a company has it: the store t
 certificate of its own authority. `environment` is all that leads there, and nothing of the product knows of it.
 """
 
+import base64
 import json
 import re
 import ssl
@@ -24,8 +25,14 @@ from tests.support.scripted import Script, make
 
 CATALOGUE = "api.catalog.azureml.ms"
 BLOBS = "store.blob.core.windows.net"
+VOCABULARIES = "openaipublic.blob.core.windows.net"
 PIECE = 65536
 HOSTS = (CATALOGUE, "*.api.azureml.ms", "*.blob.core.windows.net")
+
+
+TOKENS = [bytes([number]) for number in range(256)] + [b"th", b"the", b" f"]
+VOCABULARY = b"".join(b"%s %d\n" % (base64.b64encode(token), rank) for rank, token in enumerate(TOKENS))
+"""A small vocabulary in tiktoken's format: every byte, and three merges."""
 
 
 @dataclass
@@ -78,6 +85,8 @@ class Store:
     """Whether files stop to arrive, while connections stay."""
     spoil: Callable[[str, bytes], bytes] = lambda name, data: data
     """What is served in place of the bytes of a file."""
+    vocabulary: bytes | None = None
+    """What is served as tiktoken's vocabulary; nothing is a 404."""
     asked: list[str] = field(default_factory=list)
     """The requests: method, address and range of bytes."""
     sent: int = 0
@@ -173,6 +182,10 @@ class _Handler(BaseHTTPRequestHandler):
         address = urlsplit(self.path)
         query = parse_qs(address.query)
         self.store.asked.append(f"{self.command} {self.host}{address.path} {self.headers.get('x-ms-range', '')}")
+        if self.host == VOCABULARIES:
+            known = self.store.vocabulary is not None and address.path == "/encodings/o200k_base.tiktoken"
+            self._answer(200 if known else 404, self.store.vocabulary or b"", "application/octet-stream")
+            return
         if self.host.endswith(".api.azureml.ms"):
             found = [one for one in self.store.offered if one.asset == query["assetId"][0]]
             body = (
