@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 import typer
 
+import tasks
 from app.cli.commands import cli
 from app.settings import ROOT, Settings
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PROJECT = [ROOT / name for name in ("ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")]
 TRAINER = ROOT / "docs" / "trainer.md"
 
 
@@ -87,7 +89,7 @@ def test_command_lines_are_found_in_blocks_and_in_sentences() -> None:
     assert list(command_lines(text)) == [("escalator b  # why", True), ("escalator a", False), ("escalator d …", False)]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize("page", map(named, [*PAGES, *PROJECT]))
 def test_every_link_within_the_project_leads_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
         if "://" in target:
@@ -98,6 +100,27 @@ def test_every_link_within_the_project_leads_somewhere(page: Path) -> None:
         if anchor:
             heads = re.findall(r"^#+ (.+)$", other.read_text(encoding="utf-8"), re.M)
             assert anchor in [re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in heads], target
+
+
+def test_every_task_that_is_named_exists() -> None:
+    text = "".join(path.read_text(encoding="utf-8") for path in [*PAGES, *PROJECT, ROOT / ".ci" / "run"])
+
+    assert set(re.findall(r"tasks\.py ([a-z-]+)", text)) >= {"test", "test-all", "lint", "fix"}
+    assert set(re.findall(r"tasks\.py ([a-z-]+)", text)) <= tasks.TASKS.keys()
+
+
+@pytest.mark.parametrize("task", ["", "fly"])
+def test_a_task_that_does_not_exist_is_answered_with_the_list(task: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert tasks.main(task) == 2
+    assert "test-all  every test" in capsys.readouterr().err
+
+
+def test_a_task_ends_with_the_code_of_the_command_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(tasks.TASKS, "fly", [["platform"], ["platform"]])
+
+    assert tasks.main("fly", "-v") == 0
+    monkeypatch.setitem(tasks.TASKS, "fly", [["pytest", "--no-such-option"], ["platform"]])
+    assert tasks.main("fly") == 4
 
 
 def said_by_the_program() -> str:
