@@ -1,4 +1,4 @@
-"""Escalator in the browser: `chainlit run app/main.py`. These handlers only translate."""
+"""Escalator in the browser: `chainlit run app/main.py`. These handlers only pass events on to app/ui."""
 
 import asyncio
 import contextlib
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 ROOT = str(Path(__file__).resolve().parents[1])
-if ROOT not in sys.path:  # appended, because Chainlit takes the first entry away again after this import
+if ROOT not in sys.path:  # appended, because Chainlit removes the first entry after this import
     sys.path.append(ROOT)
 
 import chainlit as cl  # noqa: E402
@@ -15,11 +15,10 @@ from chainlit.context import context  # noqa: E402
 from chainlit.input_widget import InputWidget, Select  # noqa: E402
 from chainlit.session import WebsocketSession  # noqa: E402
 
-from app.answering.turn import Mode  # noqa: E402
 from app.errors import EscalatorError  # noqa: E402
 from app.settings import Dial  # noqa: E402
-from app.ui import actions, corpus_panel, models_panel, server_guard, source_viewer, starters, uploads  # noqa: E402
-from app.ui.conversation import Conversation, assistant, stoppable  # noqa: E402
+from app.ui import controls, corpus_panel, messages, models_panel, server_guard, source_viewer, uploads  # noqa: E402
+from app.ui.conversation import Conversation, shared_assistant, stoppable  # noqa: E402
 
 server_guard.install()
 
@@ -40,37 +39,37 @@ MODE = cl.Mode(
 
 @cl.on_app_startup
 async def start() -> None:
-    """Look for a model and read the corpus behind the first page."""
+    """Look for a model and read the corpus before the first question."""
     try:
-        (await asyncio.to_thread(assistant)).warm()
+        (await asyncio.to_thread(shared_assistant)).warm()
     except EscalatorError as error:
         print(error, file=sys.stderr)  # noqa: T201 - the chat says it too, with the first question
 
 
 @cl.on_app_shutdown
 async def stop() -> None:
-    """Give the model server back."""
-    if assistant.cache_info().currsize:
-        await assistant().close()
+    """Release the model server."""
+    if shared_assistant.cache_info().currsize:
+        await shared_assistant().close()
 
 
 @cl.set_starters
 async def set_starters(user: object, language: str | None) -> list[cl.Starter]:
-    """The sample questions."""
+    """Offer the sample questions."""
     try:
-        corpus = (await asyncio.to_thread(assistant)).settings.corpus
-        return await asyncio.to_thread(starters.offered, corpus)
+        corpus = (await asyncio.to_thread(shared_assistant)).settings.corpus
+        return await asyncio.to_thread(controls.starters, corpus)
     except EscalatorError:
         return []
 
 
 @cl.on_chat_start
 async def begin() -> None:
-    """A new conversation: offer the modes and the dial."""
+    """Begin a conversation: offer the modes and the dial."""
     await context.emitter.set_modes([MODE])
     with contextlib.suppress(EscalatorError):
-        Conversation.current().begin(await asyncio.to_thread(assistant))
-        dial = assistant().settings.escalate
+        Conversation.current().begin(await asyncio.to_thread(shared_assistant))
+        dial = shared_assistant().settings.escalate
         widgets: list[InputWidget] = [
             Select(id="dial", label="When is the large model asked?", values=DIALS, initial_value=dial)
         ]
@@ -79,70 +78,72 @@ async def begin() -> None:
 
 @cl.on_settings_update
 async def turn_dial(chosen: dict[str, Any]) -> None:
-    """The dial, for this conversation."""
+    """Set the dial for this conversation."""
     Conversation.current().dial = next((dial for dial in DIALS if dial == chosen.get("dial")), None)
 
 
 @cl.on_message
 async def answer(message: cl.Message) -> None:
-    """A question, perhaps with files."""
+    """Answer a question, perhaps with files."""
     files = [element for element in message.elements or [] if element.path]
     await Conversation.current().ask(message.content, (message.modes or {}).get("mode"), files)
 
 
 @cl.on_window_message
 async def open_panel(message: object) -> None:
-    """The buttons *Documents* and *Models* in the header."""
-    for each in (corpus_panel, models_panel):
-        if message == each.OPEN:
-            await each.show()
+    """Open the panel whose button in the header was pressed."""
+    if message in (corpus_panel.NAME, models_panel.NAME):
+        await messages.open_panel(str(message))
 
 
 @cl.action_callback(corpus_panel.LIST)
 async def list_corpus(action: cl.Action) -> dict[str, Any]:
-    """What the panel shows, for what is typed there."""
-    searching = (await asyncio.to_thread(assistant)).searching
-    return await asyncio.to_thread(corpus_panel.listed, searching, str(action.payload.get("filter", "")))
+    """Return what the panel *Documents* shows for the typed filter."""
+    searching = (await asyncio.to_thread(shared_assistant)).searching
+    return await asyncio.to_thread(corpus_panel.contents, searching, str(action.payload.get("filter", "")))
 
 
-@cl.action_callback(models_panel.TELL)
-async def list_models(action: cl.Action) -> dict[str, Any]:
-    """What the panel of models shows, after the button that was pressed there."""
-    return await models_panel.told((await asyncio.to_thread(assistant)).manager, action.payload)
+@cl.action_callback(models_panel.PRESS)
+async def press_in_models(action: cl.Action) -> dict[str, Any]:
+    """Do what a button of the panel *Models* says, and return what the panel shows."""
+    return await models_panel.press((await asyncio.to_thread(shared_assistant)).manager, action.payload)
 
 
 @cl.action_callback(uploads.KEEP)
 async def keep_file(action: cl.Action) -> None:
-    """The button *Keep in corpus*."""
+    """Handle the button *Keep in corpus*."""
     await stoppable(Conversation.current().keep_file(action))
 
 
-@cl.action_callback(actions.KEEP)
-async def keep(action: cl.Action) -> None:
-    """The button *Keep the small answer*."""
+@cl.action_callback(controls.KEEP)
+async def keep_draft(action: cl.Action) -> None:
+    """Handle the button *Keep the small answer*."""
     await stoppable(Conversation.current().keep_draft(action.payload["message"]))
 
 
-async def again(action: cl.Action) -> None:
-    """The buttons *Ask the large model*, *Compare both* and *Ask the model anyway*."""
-    modes: dict[str, Mode] = {actions.ASK: "large", actions.COMPARE: "compare"}
-    mode = modes.get(action.name)
-    await stoppable(Conversation.current().again(action.payload["message"], mode, unaided=mode is None))
+async def ask_again(action: cl.Action) -> None:
+    """Handle the buttons *Ask the large model*, *Compare both* and *Ask the model anyway*."""
+    await stoppable(Conversation.current().ask_again(action.payload["message"], controls.MODES.get(action.name)))
 
 
-for name in (actions.ASK, actions.COMPARE, actions.UNAIDED):
-    cl.action_callback(name)(again)
-cl.action_callback(actions.MODELS)(models_panel.show)
+for name in (controls.ASK, controls.COMPARE, controls.UNAIDED):
+    cl.action_callback(name)(ask_again)
 
 
-@cl.action_callback(source_viewer.PICTURE)
-async def picture(action: cl.Action) -> dict[str, Any]:
-    """The viewer of a source asks for the page."""
-    return await source_viewer.picture(str(action.payload.get("sheet")))
+@cl.action_callback(controls.MODELS)
+async def choose_models(action: cl.Action) -> None:
+    """Handle the button *Choose models for this machine*."""
+    await messages.open_panel(models_panel.NAME)
+
+
+@cl.action_callback(source_viewer.DRAW)
+async def draw_page(action: cl.Action) -> dict[str, Any]:
+    """Draw the page that the viewer of a source asks for."""
+    return await source_viewer.draw(str(action.payload.get("page")))
 
 
 @cl.on_chat_end
 async def leave() -> None:
-    """The browser has gone, perhaps only for a moment."""
+    """Handle a browser that is gone, perhaps only for a moment."""
     if isinstance(context.session, WebsocketSession):
-        Conversation.current().left(context.session)
+        Conversation.current().disconnect(context.session)

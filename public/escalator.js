@@ -1,15 +1,17 @@
-// What Chainlit has no place for: what the buttons "Documents" and "Models" in the header do, how far reading is, for
-// how many seconds something has been waited for, and what a screen reader says.
-const SILENT_MS = 5000; // without further word the bar goes, for the connection may be lost
-const HEARD_MS = 1000; // after that a screen reader has it, and shall not find it a second time
+// What Chainlit has no place for: the buttons "Documents" and "Models" in the header, the bar that shows how far reading
+// is, the seconds that a row has been waiting, and announcements to screen readers.
+const SILENT_MS = 5000; // without a report for so long the bar is hidden: the connection may be lost
+const ANNOUNCED_MS = 1000; // then a screen reader has read it, and must not meet it a second time
 
 document.addEventListener('click', (event) => {
   const pressed = event.target.closest('button, a');
-  const link = ['documents', 'models'].find((name) =>
-    pressed?.matches(`a[href="#${name}"]`) || pressed?.querySelector(`a[href="#${name}"]`));
-  if (link) {
+  const panel = ['Documents', 'Models'].find((name) => {
+    const link = `a[href="#${name.toLowerCase()}"]`;
+    return pressed?.matches(link) || pressed?.querySelector(link);
+  });
+  if (panel) {
     event.preventDefault();
-    window.postMessage(link, location.origin); // Chainlit hands it to app/main.py
+    window.postMessage(panel, location.origin); // Chainlit hands it to app/main.py
   }
 });
 
@@ -19,17 +21,17 @@ bar.hidden = true;
 bar.innerHTML = '<p></p><progress max="100" aria-label="Reading your documents"></progress>';
 document.body.append(bar);
 
-const voice = document.createElement('div');
-voice.id = 'heard';
-voice.setAttribute('role', 'status');
-document.body.append(voice);
+const announcer = document.createElement('div');
+announcer.id = 'announcement';
+announcer.setAttribute('role', 'status');
+document.body.append(announcer);
 window.addEventListener('message', ({ source, data }) => {
-  if (source !== window || data?.about !== 'heard') return;
-  voice.textContent = data.text;
-  setTimeout(() => { voice.textContent = ''; }, HEARD_MS);
+  if (source !== window || data?.about !== 'announcement') return;
+  announcer.textContent = data.text;
+  setTimeout(() => { announcer.textContent = ''; }, ANNOUNCED_MS);
 });
 
-const since = new WeakMap(); // a row that waits -> its text, and when that came
+const since = new WeakMap(); // a waiting row -> its text, and when that text appeared
 setInterval(() => {
   document.querySelectorAll('.loading-shimmer').forEach((row) => {
     if (since.get(row)?.text !== row.textContent) since.set(row, { text: row.textContent, at: Date.now() });

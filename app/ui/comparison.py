@@ -1,67 +1,59 @@
 """Two answers that grow side by side on the screen."""
 
-import asyncio
-
 import chainlit as cl
 
+from app.ui.messages import Throttle
+
 PUSH_SECONDS = 0.15
-"""Each push sends both texts whole, so it comes less often than a stream's."""
+"""Each push sends both texts whole, so pushes are rarer than those of a stream."""
+
+HEADING = "Both models on the same passages:"
 
 
 class Comparison:
     """A message with one element that shows each attempt in a column of its own."""
 
     def __init__(self) -> None:
-        self.message = cl.Message("Both models on the same passages:", author="Escalator")
+        self.message = cl.Message(HEADING, author="Escalator")
         self._columns: dict[int, dict[str, str]] = {}
         self._element = cl.CustomElement(name="Compare", props={"answers": []}, display="inline")
         self._unfinished: set[int] = set()
-        self._push: asyncio.Task[None] | None = None
+        self._throttle = Throttle(self._push, PUSH_SECONDS)
 
-    async def begin(self, number: int, name: str) -> None:
-        """Begin an attempt's column; the first one brings the message."""
-        self._columns[number] = {"name": name, "text": "", "note": "is asked"}
-        self._unfinished.add(number)
+    async def begin(self, attempt: int, model: str) -> None:
+        """Begin an attempt's column; the first one sends the message."""
+        self._columns[attempt] = {"name": model, "text": "", "note": "is asked"}
+        self._unfinished.add(attempt)
         if len(self._columns) == 1:
             await self.message.send()
             await self._element.send(for_id=self.message.id)
-        self._schedule()
+        self._throttle.request()
 
-    def feed(self, number: int, text: str) -> None:
-        """Take a piece of an attempt's text."""
-        self._columns[number]["text"] += text
-        self._schedule()
+    def feed(self, attempt: int, text: str) -> None:
+        """Append a piece of an attempt's text."""
+        self._columns[attempt]["text"] += text
+        self._throttle.request()
 
-    def note(self, number: int, note: str) -> None:
-        """Say something about an attempt above its text."""
-        self._columns[number]["note"] = note
-        self._schedule()
+    def note(self, attempt: int, note: str) -> None:
+        """Show a note above an attempt's text."""
+        self._columns[attempt]["note"] = note
+        self._throttle.request()
 
-    def end(self, number: int, note: str) -> None:
-        """An attempt has ended; say how."""
-        self._unfinished.discard(number)
-        self.note(number, note)
+    def end(self, attempt: int, note: str) -> None:
+        """End an attempt's column with a last note."""
+        self._unfinished.discard(attempt)
+        self.note(attempt, note)
 
-    def replace(self, number: int, text: str) -> None:
-        """Put another text into an attempt's column."""
-        self._columns[number]["text"] = text
+    def replace(self, attempt: int, text: str) -> None:
+        """Replace an attempt's text."""
+        self._columns[attempt]["text"] = text
 
     async def close(self) -> None:
-        """Show everything that came; what has not ended was stopped."""
-        for number in self._unfinished:
-            self._columns[number]["note"] = "stopped"
-        if self._push is not None:
-            self._push.cancel()
-        await self._show()
+        """Push everything that came; attempts that have not ended are marked as stopped."""
+        for attempt in self._unfinished:
+            self._columns[attempt]["note"] = "stopped"
+        await self._throttle.flush()
 
-    def _schedule(self) -> None:
-        if self._push is None or self._push.done():
-            self._push = asyncio.create_task(self._later())
-
-    async def _later(self) -> None:
-        await asyncio.sleep(PUSH_SECONDS)
-        await self._show()
-
-    async def _show(self) -> None:
-        self._element.props = {"answers": [dict(self._columns[number]) for number in sorted(self._columns)]}
+    async def _push(self) -> None:
+        self._element.props = {"answers": [dict(self._columns[attempt]) for attempt in sorted(self._columns)]}
         await self._element.update()

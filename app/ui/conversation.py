@@ -1,10 +1,10 @@
-"""A conversation in one browser tab: its exchanges, its turns on the screen, and what happens when the tab is gone."""
+"""A conversation in one browser tab: its turns, its uploads, and what happens when the tab is closed."""
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from contextlib import aclosing
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 
@@ -18,151 +18,136 @@ from app.answering.usage import Prices
 from app.errors import EscalatorError
 from app.settings import Dial, load
 from app.ui import corpus_panel, usage_table
+from app.ui.messages import escape
 from app.ui.source_viewer import Originals
-from app.ui.texts import said
 from app.ui.turn_view import TurnView
-from app.ui.uploads import Dropped
+from app.ui.uploads import Uploads
 
 log = logging.getLogger(__name__)
 
 GONE_SECONDS = 10.0
-"""After so long without its browser a turn is cancelled; a reload or a dropped connection takes less."""
+"""A turn is cancelled after its browser has been gone for so long; a reload or a dropped connection takes less."""
 
 
 @cache
-def assistant() -> Assistant:
-    """The assistant that all conversations of this process share; raises SettingsError until the settings are right."""
+def shared_assistant() -> Assistant:
+    """Make the assistant that all conversations of this process share; raises SettingsError."""
     return Assistant(load())
 
 
-@dataclass
-class _Asked:
-    """A question in its place in the conversation, and what stands of its answer."""
-
-    turn: Turn
-    view: TurnView
-    text: str = ""
-
-
 class Conversation:
-    """Runs turns and remembers what stood; a model sees this memory, not the screen."""
+    """Runs turns and remembers their answers; a model sees this memory, not the screen."""
 
     def __init__(self) -> None:
         self.dial: Dial | None = None
-        self._dropped = Dropped()
-        self._asked: list[_Asked] = []
-        self._by_message: dict[str, _Asked] = {}
-        self._behind: set[asyncio.Task[None]] = set()
+        self._uploads = Uploads()
+        self._views: list[TurnView] = []
+        self._by_message: dict[str, TurnView] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
 
     @classmethod
     def current(cls) -> "Conversation":
-        """The conversation of the session whose event is being handled."""
-        found = cl.user_session.get("conversation")
-        if not isinstance(found, cls):
-            found = cls()
-            cl.user_session.set("conversation", found)
-        return found
+        """Return the conversation of the session whose event is being handled."""
+        conversation = cl.user_session.get("conversation")
+        if not isinstance(conversation, cls):
+            conversation = cls()
+            cl.user_session.set("conversation", conversation)
+        return conversation
 
     def begin(self, assistant: Assistant) -> None:
-        """The page is there: tell it from now on how far reading the corpus is."""
-        self._do_behind(corpus_panel.follow(assistant.searching))
+        """Report to the page from now on how far reading the corpus is."""
+        self._in_background(corpus_panel.report_reading(assistant.searching))
 
-    async def ask(self, question: str, named: str | None, files: Sequence[Element] = ()) -> None:
+    async def ask(self, question: str, mode_name: str | None, files: Sequence[Element] = ()) -> None:
         """Answer a question on the screen, in the mode of this name, after reading the files that came with it."""
-
-        async def work(assistant: Assistant) -> None:
-            brought = await self._dropped.take(files, assistant.searching)
-            await self._dropped.offer(brought, question.strip())
+        async with _errors_in_chat():
+            assistant = await asyncio.to_thread(shared_assistant)
+            brought = await self._uploads.read(files, assistant.searching)
+            await self._uploads.offer(brought, asked=bool(question.strip()))
             if files and not question.strip():
                 return
-            documents = self._dropped.documents
-            turn = Turn(question, self._history(), mode(named), self.dial, brought=tuple(brought), dropped=documents)
-            originals = Originals(assistant.searching.snapshot, partial(self._dropped.path, assistant.settings.corpus))
-            asked = _Asked(turn, TurnView(assistant.settings, originals))
-            self._asked.append(asked)
-            await self._run(assistant, turn, asked)
+            dropped = self._uploads.documents
+            turn = Turn(question, self._history(), mode(mode_name), self.dial, brought=tuple(brought), dropped=dropped)
+            originals = Originals(assistant.searching.snapshot, partial(self._uploads.path, assistant.settings.corpus))
+            self._views.append(TurnView(turn, assistant.settings, originals))
+            await self._run(assistant, turn, self._views[-1])
 
-        await self._said(work)
-
-    async def again(self, message: str, as_mode: Mode | None = None, *, unaided: bool = False) -> None:
-        """Have an earlier question answered in another mode, or without documents; what is there is not asked again."""
-        if (asked := self._by_message.get(message)) is None:
-            return
-        earlier = asked.view.answer
-        turn = replace(asked.turn, history=self._history(asked), dial=self.dial, earlier=earlier, unaided=unaided)
-        if as_mode is not None:
-            turn = replace(turn, mode=as_mode)
-        await self._said(lambda assistant: self._run(assistant, turn, asked))
+    async def ask_again(self, message: str, as_mode: Mode | None) -> None:
+        """Answer the question of a message again, in a mode, or without documents if it is None; reuses attempts."""
+        async with _errors_in_chat():
+            assistant = await asyncio.to_thread(shared_assistant)
+            if view := self._by_message.get(message):
+                turn = replace(view.turn, mode=as_mode or view.turn.mode, dial=self.dial, unaided=as_mode is None)
+                turn = replace(turn, history=self._history(view), earlier=view.answer)
+                await self._run(assistant, turn, view)
 
     async def keep_draft(self, message: str) -> None:
-        """Take the small model's draft back in place of the large model's answer."""
-        if (asked := self._by_message.get(message)) is None:
-            return
-
-        async def work(assistant: Assistant) -> None:
-            await asked.view.keep_draft()
-            self._stands(asked)
-
-        await self._said(work)
+        """Show the small model's draft in place of the large model's answer."""
+        async with _errors_in_chat():
+            if view := self._by_message.get(message):
+                await view.keep_draft()
+                self._remember(view)
 
     async def keep_file(self, button: cl.Action) -> None:
-        """Copy the file that this button stands for into the corpus."""
-        await self._said(lambda assistant: self._dropped.keep(button, assistant.searching))
+        """Copy the button's file into the corpus."""
+        async with _errors_in_chat():
+            assistant = await asyncio.to_thread(shared_assistant)
+            await self._uploads.keep(button, assistant.searching)
 
-    def _history(self, before: _Asked | None = None) -> tuple[Exchange, ...]:
-        """What was asked and answered, up to a question."""
-        end = len(self._asked) if before is None else self._asked.index(before)
-        return tuple(Exchange(asked.turn.question, asked.text) for asked in self._asked[:end] if asked.text)
+    def disconnect(self, session: WebsocketSession) -> None:
+        """Cancel the turn of a browser that is gone, unless it comes back in time; at once if a new chat was begun."""
+        self._in_background(self._cancel_if_gone(session, session.socket_id))
 
-    def _stands(self, asked: _Asked) -> None:
-        """Remember what stands on the screen, for the models and for the buttons."""
-        asked.text = asked.view.text
-        if message := asked.view.message_id:
-            self._by_message[message] = asked
+    def _history(self, before: TurnView | None = None) -> tuple[Exchange, ...]:
+        """Return the questions and answers before a turn, or all of them."""
+        end = len(self._views) if before is None else self._views.index(before)
+        return tuple(Exchange(view.turn.question, view.text) for view in self._views[:end] if view.text)
 
-    def left(self, session: WebsocketSession) -> None:
-        """The browser is gone: cancel its turn unless it comes back in time, at once if a new chat was begun."""
-        self._do_behind(self._cancel_if_gone(session, session.socket_id))
+    def _remember(self, view: TurnView) -> None:
+        """Let the buttons of a turn's message find it."""
+        if message := view.message:
+            self._by_message[message.id] = view
 
-    def _do_behind(self, work: Coroutine[Any, Any, None]) -> None:
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
-        self._behind.add(task)
-        task.add_done_callback(self._behind.discard)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
-    async def _said(self, work: Callable[[Assistant], Awaitable[None]]) -> None:
-        """Run a turn; whatever goes wrong is said in the chat."""
-        try:
-            await work(await asyncio.to_thread(assistant))
-        except EscalatorError as error:
-            await cl.ErrorMessage(content=said(error)).send()
-        except Exception as error:
-            log.exception("a turn failed")
-            what = f"Something went wrong inside Escalator ({type(error).__name__}). The terminal has the details."
-            await cl.ErrorMessage(content=what).send()
-        finally:
-            cl.chat_context.clear()  # Chainlit never frees it, and nothing here reads it
-
-    async def _run(self, assistant: Assistant, turn: Turn, asked: _Asked) -> None:
-        view = asked.view
+    async def _run(self, assistant: Assistant, turn: Turn, view: TurnView) -> None:
         try:
             async with aclosing(assistant.answer(turn)) as events:
                 async for event in events:
                     await view.show(event)
-        except BaseException:  # Stop, most of all
-            await view.stopped()
+        except BaseException:  # above all Stop
+            await view.stop()
             raise
         finally:
-            self._stands(asked)
+            self._remember(view)
         if view.answer is not None and view.answer.attempts and assistant.settings.show_usage:
-            answered = [each.view.answer for each in self._asked if each.view.answer is not None]
-            await usage_table.show(answered, view.answer, Prices.parse(assistant.settings.prices))
+            answers = [each.answer for each in self._views if each.answer is not None]
+            await usage_table.show(answers, view.answer, Prices.parse(assistant.settings.prices))
 
     async def _cancel_if_gone(self, session: WebsocketSession, socket: str) -> None:
-        await asyncio.sleep(0.1)  # the word that a new chat was begun can come just behind the connection's end
+        await asyncio.sleep(0.1)  # the message that a new chat was begun can come just after the connection's end
         if not session.to_clear:
             await asyncio.sleep(GONE_SECONDS)
         if session.socket_id == socket and session.current_task is not None:
             session.current_task.cancel()
+
+
+@asynccontextmanager
+async def _errors_in_chat() -> AsyncIterator[None]:
+    """Show the errors of a block in the chat."""
+    try:
+        yield
+    except EscalatorError as error:
+        await cl.ErrorMessage(content=escape(error)).send()
+    except Exception as error:
+        log.exception("a turn failed")
+        what = f"Something went wrong inside Escalator ({type(error).__name__}). The terminal shows the details."
+        await cl.ErrorMessage(content=what).send()
+    finally:
+        cl.chat_context.clear()  # Chainlit never frees it, and nothing here reads it
 
 
 async def stoppable(work: Coroutine[Any, Any, None]) -> None:

@@ -1,4 +1,4 @@
-"""The page and who may talk to it: no foreign hosts, no foreign origins, no port taken by another program.
+"""The guard of the web server: refuses foreign hosts and origins, removes foreign links, checks that the port is free.
 
 Chainlit has no setting for any of this, so it is added to its server from outside; knows nothing of chats.
 """
@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.settings import LOOPBACK
 
 FOREIGN_LINK = re.compile(r"<(?:link|meta)\s[^>]*https?://[^>]*>")
-"""Chainlit's page asks Google for a font and jsdelivr for a style sheet, and names a picture on a third host."""
+"""A tag in Chainlit's page that loads from another host: a font, a style sheet, a preview picture."""
 
 POLICY = "; ".join([
     "default-src 'self'",
@@ -38,7 +38,7 @@ POLICY = "; ".join([
 
 
 class Guard:
-    """ASGI middleware: refuses requests from other pages and sends the content policy with every answer.
+    """ASGI middleware that refuses requests from other pages and sends the content policy with every response.
 
     A page somewhere on the web must not use this server through its visitor's browser: an `Origin` must be this
     server's own, and while it listens on loopback only, `Host` must be a loopback name (DNS rebinding).
@@ -54,7 +54,7 @@ class Guard:
             return
         headers = Headers(scope=scope)
         host = headers.get("host", "")
-        if not self._welcome(host, headers.get("origin")):
+        if not self._allows(host, headers.get("origin")):
             if scope["type"] == "websocket":
                 await receive()
                 await send({"type": "websocket.close", "code": 1008})
@@ -77,38 +77,36 @@ class Guard:
 
         await self._app(scope, receive, with_policy)
 
-    def _welcome(self, host: str, origin: str | None) -> bool:
+    def _allows(self, host: str, origin: str | None) -> bool:
         try:
             name = urlsplit(f"//{host}").hostname or ""
-            asker = host if origin is None else urlsplit(origin).netloc
+            requester = host if origin is None else urlsplit(origin).netloc
         except ValueError:  # an address with a bracket too few
             return False
         if not re.fullmatch(r"[\w.:\[\]-]*", host) or (self._loopback_only() and name not in LOOPBACK):
             return False
-        return asker == host
+        return requester == host
 
 
 def install() -> None:
-    """Put the guard before Chainlit's server and take the foreign links out of its page; once per process."""
+    """Put the guard before Chainlit's server and remove foreign links from its page; once per process."""
     import chainlit.server as server
     from chainlit.config import config
     from chainlit.session import BaseSession
 
     if getattr(server, "escalator_guard", False):  # `chainlit run -w` runs main.py again
         return
-    original: Callable[[str], str] = server.get_html_template
-    changed: dict[str, Any] = {
-        "get_html_template": lambda root_path: FOREIGN_LINK.sub("", original(root_path)),
-        "escalator_guard": True,
-    }
+    get_html_template: Callable[[str], str] = server.get_html_template
     persist = BaseSession.persist_file
 
-    async def persist_file(self: BaseSession, *given: Any, **named: Any) -> Any:
-        if named.get("content") == b"":  # which Chainlit ends with a traceback
+    async def persist_file(self: BaseSession, *arguments: Any, **options: Any) -> Any:
+        if options.get("content") == b"":  # which Chainlit ends with a traceback
             raise HTTPException(400, "it is empty")
-        return await persist(self, *given, **named)
+        return await persist(self, *arguments, **options)
 
-    vars(server).update(changed)
+    vars(server).update(
+        get_html_template=lambda root_path: FOREIGN_LINK.sub("", get_html_template(root_path)), escalator_guard=True
+    )
     BaseSession.persist_file = persist_file  # type: ignore[method-assign]
     server.app.add_middleware(Guard, loopback_only=lambda: config.run.host in LOOPBACK)
     for chatty in ("httpx", "httpx2", "watchfiles"):
@@ -118,20 +116,20 @@ def install() -> None:
 
 
 def _check_port(host: str, port: int) -> None:
-    """End with a sentence if the port is taken: Chainlit would say that it is available there, and exit with 0."""
-    if _bound(host, port) is not None:
+    """Exit with an advice if the port is taken: Chainlit would claim to be available there, and exit with 0."""
+    if _free_port(host, port) is not None:
         return
-    others = (other for other in range(port + 1, min(port + 50, 65_536)) if _bound(host, other) is not None)
-    if (free := next(others, None) or _bound(host, 0)) is None:
-        return  # the host itself is wrong, which the server says
+    others = (other for other in range(port + 1, min(port + 50, 65_536)) if _free_port(host, other) is not None)
+    if (free := next(others, None) or _free_port(host, 0)) is None:
+        return  # the host itself is wrong, which the server reports
     command = f"chainlit run app/main.py --port {free}" + ("" if host in LOOPBACK else f" --host {host}")
-    said = f"Port {port} is taken by another program. Use another one:\n\n    {command}\n"
-    print(said, file=sys.stderr)  # noqa: T201 - there is no chat to say it in
+    advice = f"Port {port} is taken by another program. Use another one:\n\n    {command}\n"
+    print(advice, file=sys.stderr)  # noqa: T201 - there is no chat yet
     raise SystemExit(1)
 
 
-def _bound(host: str, port: int) -> int | None:
-    """The port on which a server could listen now, any free one for 0; None if it is taken."""
+def _free_port(host: str, port: int) -> int | None:
+    """Return the port if a server could listen there now, a free one for port 0, None if it is taken."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         if sys.platform != "win32":  # there it would let two programs share a port
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,6 +1,6 @@
-"""The place of a source as the viewer shows it: the text around what is cited, and for a PDF the page as a picture.
+"""What the viewer of a source shows: the text around what is cited, and for a PDF the page as a picture.
 
-The text is taken when the answer is given, so that a file that changes later moves no mark; the page is drawn when it
+The text is taken when the answer is given, so that a later change of the file moves no mark; the page is drawn when it
 is looked at.
 """
 
@@ -27,25 +27,22 @@ from app.errors import UnreadableFile
 from app.retrieval.corpus import Snapshot
 from app.retrieval.packing import Evidence
 
-PICTURE = "picture"
+DRAW = "picture"
 """The action by which the viewer asks for the picture of a page."""
 
 AROUND = 1500
-"""Characters that are shown before and after what is cited, to whole lines."""
+"""Characters that are shown before and after what is cited, extended to whole lines."""
 
-_SHEETS = "escalator_sheets"
-_PDF = "application/pdf"
-
-_OUTDATED = "The file has changed since it was read. This is its text as it was then."
-_GONE = "The file is not there any more. This is its text as it was read."
-_UNDRAWN = "The page cannot be drawn; the file may be damaged, or the page too large."
-_SCAN = "This page holds no text that could be marked; what is cited was recognized in its picture."
-_UNMARKED = "The cited words could not be found on the page."
+_OUTDATED = "The file has changed since it was read. Below is the text as it was; ask again for the new one."
+_GONE = "The file has been moved or deleted. Below is the text as it was read."
+_UNDRAWN = "The page cannot be drawn: the file may be damaged, or the page too large. Below is the text."
+_SCAN = "This page has no text to mark; the cited words were recognized in its picture."
+_UNMARKED = "The cited words were not found on the page."
 
 
 @dataclass(frozen=True, slots=True)
 class Originals:
-    """Where the documents of an answer are: as they were read for a turn, and the path of each file."""
+    """Where the documents of an answer are: the snapshot that a turn was answered from, and the path of each file."""
 
     snapshot: Callable[[Turn], Snapshot]
     path: Callable[[str], Path]
@@ -53,14 +50,14 @@ class Originals:
 
 @dataclass(frozen=True, slots=True)
 class Excerpt:
-    """Some text of a document with the spans that are cited; `line` is the number of its first line, if it has one."""
+    """A part of a document's text with the spans that are cited, and the number of its first line, if it has one."""
 
     text: str
     spans: tuple[Span, ...]
     line: int | None
 
-    def shown(self) -> "Excerpt":
-        """The lines around the spans."""
+    def cropped(self) -> "Excerpt":
+        """Return the lines around the spans."""
         first, last = self.spans[0][0], max(end for _, end in self.spans)
         start, end = max(0, first - AROUND), min(len(self.text), last + AROUND)
         if start:
@@ -72,13 +69,13 @@ class Excerpt:
         return Excerpt(self.text[start:end], tuple((at - start, to - start) for at, to in self.spans), line)
 
     def lines(self) -> Iterator[dict[str, Any]]:
-        """Each line, with its number, as parts: 0 is not cited, 1 is, 2 is and a span begins there."""
+        """Yield each line with its number, in parts: 0 is not cited, 1 is, 2 is and begins a span."""
         at = 0
-        for count, line in enumerate(self.text.removesuffix("\n").split("\n")):
+        for index, line in enumerate(self.text.removesuffix("\n").split("\n")):
             end = at + len(line)
             cuts = sorted({at, end, *(cut for span in self.spans for cut in span if at < cut < end)})
             parts = [[self.text[first:last], self._cited(first)] for first, last in pairwise(cuts)]
-            yield {"number": None if self.line is None else self.line + count, "parts": parts}
+            yield {"number": None if self.line is None else self.line + index, "parts": parts}
             at = end + 1
 
     def _cited(self, at: int) -> int:
@@ -86,16 +83,16 @@ class Excerpt:
 
 
 @dataclass(frozen=True, slots=True)
-class Sheet:
-    """A page of a PDF as it was read, and the file that it is in."""
+class CitedPage:
+    """A page of a PDF as it was read; `signature` is that of the file then."""
 
     path: Path
     signature: Signature
     number: int
     excerpt: Excerpt
 
-    def drawn(self) -> dict[str, Any]:
-        """The page as a picture with boxes in percent, or a note that tells why there is none; blocks."""
+    def draw(self) -> dict[str, Any]:
+        """Draw the page as a picture with boxes in percent, or return a note that says why it cannot be; blocks."""
         try:
             if signature(self.path) != self.signature:
                 return {"note": _OUTDATED}
@@ -112,19 +109,19 @@ class Sheet:
 
 
 def excerpt(item: Evidence, citations: Sequence[Citation], text: str, path: Path) -> Excerpt:
-    """What is cited of a document, in its page; in its lines, where they are those of the file.
+    """Cut out the page that is cited, or take the whole text if its lines are those of the file.
 
-    `text` is that of the whole document. Where no sentence is tied to a span, the whole stretch is cited.
+    `text` is that of the whole document. Where no sentence is tied to a span, all of the evidence is cited.
     """
-    found = {
+    cited = {
         (each.start, each.end)
         for each in citations
         if (each.number, each.file) == (item.number, item.file) and each.start is not None and each.end is not None
     }
-    spans = sorted((start, end) for start, end in found if item.start <= start < end <= item.end)
+    spans = sorted((start, end) for start, end in cited if item.start <= start < end <= item.end)
     spans = spans or [(item.start, item.end)]
     start, line = 0, 1 if item.place.kind == "line" or readers.trusted(path) else None
-    if text[item.start : item.end] != item.text:  # the index has gone on since the search
+    if text[item.start : item.end] != item.text:  # the document has changed since the search
         text, start, line = item.text, item.start, item.place.number if item.place.kind == "line" else None
     elif line is None:
         start, end = text.rfind(SEPARATOR, 0, item.start) + 1, text.find(SEPARATOR, item.end)
@@ -134,33 +131,33 @@ def excerpt(item: Evidence, citations: Sequence[Citation], text: str, path: Path
 
 def props(
     item: Evidence, citations: Sequence[Citation], snapshot: Snapshot, path: Path
-) -> tuple[dict[str, Any], Sheet | None]:
-    """What the viewer shows at once, and what it may ask a picture of; blocks."""
-    found = excerpt(item, citations, snapshot.text(item.file), path)
-    printed = item.place.kind == "page" and path.suffix.lower() == ".pdf"
-    shown = {"caption": f"{item.file}, {item.place.label}", "lines": list(found.shown().lines())}
+) -> tuple[dict[str, Any], CitedPage | None]:
+    """Return what the viewer shows at once, and the page of a PDF that it may have drawn; blocks."""
+    cited = excerpt(item, citations, snapshot.text(item.file), path)
+    shown = {"caption": f"{item.file}, {item.place.label}", "lines": list(cited.cropped().lines())}
+    if item.place.kind != "page" or path.suffix.lower() != ".pdf":
+        return shown, None
     entry = snapshot.documents.get(item.file)
     known = (entry.size, entry.modified_ns) if entry is not None else NEVER
-    return shown, Sheet(path, known, item.place.number, found) if printed else None
+    return shown, CitedPage(path, known, item.place.number, cited)
 
 
-def remember(sheet: Sheet) -> str:
-    """Keep in this session what the viewer may ask a picture of; the key to it."""
+def remember(page: CitedPage) -> str:
+    """Keep a page in this session for the viewer; returns its key."""
     key = str(uuid4())
-    cl.user_session.set(_SHEETS, {**(cl.user_session.get(_SHEETS) or {}), key: sheet})
+    cl.user_session.set(key, page)
     return key
 
 
-async def picture(key: str) -> dict[str, Any]:
-    """What the viewer asked for, with the address of the file."""
-    sheet = (cl.user_session.get(_SHEETS) or {}).get(key)
-    if not isinstance(sheet, Sheet):
+async def draw(key: str) -> dict[str, Any]:
+    """Draw the page with this key, and add the address of its file."""
+    page = cl.user_session.get(key)
+    if not isinstance(page, CitedPage):
         return {"note": _GONE}
-    shown = await asyncio.to_thread(sheet.drawn)
-    if "picture" in shown:
-        # Chainlit serves what stands here to this session alone, from where it lies.
-        size, _ = sheet.signature
-        file: FileDict = {"id": key, "path": sheet.path, "name": sheet.path.name, "size": size, "type": _PDF}
+    shown = await asyncio.to_thread(page.draw)
+    if "picture" in shown:  # Chainlit serves the files that are listed here to this session alone, in place
+        size, _ = page.signature
+        file: FileDict = {"id": key, "path": page.path, "name": page.path.name, "size": size, "type": "application/pdf"}
         context.session.files[key] = file
-        shown["link"] = f"/project/file/{key}?session_id={context.session.id}#page={sheet.number}"
+        shown["link"] = f"/project/file/{key}?session_id={context.session.id}#page={page.number}"
     return shown

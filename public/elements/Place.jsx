@@ -1,4 +1,4 @@
-// What is cited, in its place. Props: caption, why, sheet = the key to a page, lines = [{ number, parts = [[text, cited]] }],
+// What is cited, in its place. Props: caption, why, page = the key of a page to draw, lines = [{ number, parts = [[text, cited]] }],
 // where cited is 0, 1 or, where a span begins, 2.
 import { sideViewState } from '@chainlit/react-client';
 import { useEffect, useRef, useState } from 'react';
@@ -108,21 +108,21 @@ export default function Place() {
   }, []);
 
   useEffect(() => {
-    if (!props.sheet) return;
-    callAction({ name: 'picture', payload: { sheet: props.sheet } })
+    if (!props.page) return;
+    callAction({ name: 'picture', payload: { page: props.page } })
       .then((found) => setSheet(found.response))
       .catch(() => setSheet({ note: 'The page cannot be shown. Ask again to see it.' }));
   }, []);
 
   const shown = () => here.current?.querySelector('.cited, mark')?.scrollIntoView({ block: 'center', inline: 'center' });
   useEffect(() => {
-    if (!props.sheet || sheet) requestAnimationFrame(shown);
+    if (!props.page || sheet) requestAnimationFrame(shown);
   }, [sheet, large]);
 
   const link = sheet?.link && apiClient.buildEndpoint(sheet.link);
   return (
     <section ref={here} tabIndex={-1} aria-label={props.caption} className="place" style={{ outline: 'none' }}>
-      {props.sheet && !sheet && <p role="status" className="text-sm text-muted-foreground">The page is being drawn …</p>}
+      {props.page && !sheet && <p role="status" className="text-sm text-muted-foreground">The page is being drawn …</p>}
       {sheet?.note && <p role="status" className="text-sm" style={{ marginBottom: '0.5rem' }}>{sheet.note}</p>}
       {sheet?.picture && (
         <>

@@ -68,7 +68,7 @@ def test_a_dropped_pdf_answers_opens_and_is_kept(
         open_panel(page)
         expect(page.locator(".corpus").get_by_text("plan.pdf")).to_be_visible(timeout=30_000)
         inside(page, f"{width}-{theme}-panel")
-        page.get_by_label("Show only files with").fill("danish")
+        page.get_by_label("Show only files that match").fill("danish")
         expect(page.get_by_text("lokale-sprogmodeller.md")).to_be_visible()
         expect(page.locator(".corpus").get_by_text("plan.pdf")).to_have_count(0)
         shot(page, f"{width}-{theme}-filtered")

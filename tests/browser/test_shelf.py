@@ -39,18 +39,18 @@ def test_from_quotes_to_a_pair_that_answers(app: App, store: Store, browser: Bro
         pairs = page.get_by_label("Pairs of models", exact=True)
         expect(pairs).to_contain_text("qwen2.5-0.5b, then qwen2.5-1.5b", timeout=30_000)
         fits(page, f"{width}-{theme}-models")
-        page.get_by_role("button", name="Ask the catalogue online").click()
-        page.get_by_text("All models of the catalogue").click(timeout=30_000)
+        page.get_by_role("button", name="Update from the online catalogue").click()
+        page.get_by_text("All models in the catalogue").click(timeout=30_000)
         expect(page.get_by_text("qwen2.5-1.5b-instruct-generic-cpu:1")).to_be_visible()
 
         store.pace = 0.05
         pairs.get_by_role("button", name="Get").first.click()
-        bar = page.get_by_role("progressbar", name="The download")
+        bar = page.get_by_role("progressbar", name="Download")
         expect(page.get_by_text("qwen2.5-1.5b: ")).to_be_visible(timeout=30_000)
         expect(bar).to_be_visible()
         fits(page, f"{width}-{theme}-models-coming")
         store.pace = 0.0
-        expect(page.get_by_text("qwen2.5-0.5b answers, and qwen2.5-1.5b when it must.")).to_be_visible(timeout=60_000)
+        expect(page.get_by_text("qwen2.5-0.5b answers, and qwen2.5-1.5b when needed.")).to_be_visible(timeout=60_000)
         expect(bar).to_have_count(0, timeout=60_000)
         expect(pairs).to_contain_text("on this disk")
         fits(page, f"{width}-{theme}-models-here")

@@ -35,7 +35,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
 @pytest.mark.parametrize(("width", "theme"), [(390, "dark"), (1200, "light")])
 def test_the_answer_begins_where_the_quote_was_read(app: App, browser: chat.Browser, width: int, theme: str) -> None:
     with tab(browser, app, width=width, height=844, theme=theme) as page:
-        page.evaluate(HEARD)
+        page.evaluate(ANNOUNCED)
         ask(page, KEPT["question"])
 
         message = page.locator(".ai-message").last
@@ -56,15 +56,15 @@ def test_the_answer_begins_where_the_quote_was_read(app: App, browser: chat.Brow
         )  # on a phone the row above takes one line or two
         answer(page, KEPT["small"])
         expect(page.locator("blockquote")).to_have_count(0)
-        assert page.evaluate("window.heard").count("fixed port 5273") == 1
-        expect(page.locator("#heard")).to_be_empty()
+        assert page.evaluate("window.announced").count("fixed port 5273") == 1
+        expect(page.locator("#announcement")).to_be_empty()
         fits(page, f"{width}-{theme}-read")
 
 
-HEARD = """() => {
-    window.heard = '';
-    const voice = document.querySelector('#heard[role=status]');
-    new MutationObserver(() => { window.heard += voice.textContent; }).observe(voice, {childList: true});
+ANNOUNCED = """() => {
+    window.announced = '';
+    const announcer = document.querySelector('#announcement[role=status]');
+    new MutationObserver(() => { window.announced += announcer.textContent; }).observe(announcer, {childList: true});
 }"""
 
 

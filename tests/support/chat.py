@@ -252,13 +252,20 @@ class Chat:
 
     async def page(self, source: dict[str, Any]) -> dict[str, Any]:
         """What the viewer gets when it asks for the picture of a source's page."""
-        body = {
-            "sessionId": self.session,
-            "action": {"name": "picture", "payload": {"sheet": source["props"]["sheet"]}},
-        }
-        async with self._http.post(f"{self.url}/project/action", json=body) as response:
-            assert response.status == 200, await response.text()
-            return (await response.json())["response"]  # type: ignore[no-any-return]
+        page: dict[str, Any] = await self.call({"name": "picture", "payload": {"page": source["props"]["page"]}})
+        return page
+
+    async def documents(self, wanted: str = "") -> dict[str, Any]:
+        """Return what the panel *Documents* shows with this filter."""
+        panel: dict[str, Any] = await self.call({"name": "corpus", "payload": {"filter": wanted}})
+        return panel
+
+    async def until_read(self, documents: int) -> dict[str, Any]:
+        """Wait until so many documents are searchable; returns what the panel *Documents* shows then."""
+        async with asyncio.timeout(60):
+            while not (panel := await self.documents())["facts"][0].startswith(f"{documents:,} document"):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        return panel
 
     async def content(self, link: str) -> bytes:
         """What a link leads to."""

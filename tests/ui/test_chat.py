@@ -110,7 +110,14 @@ def _house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         served(Models(lease.url)) as models,
         running(folder, corpus, FOUNDRY_LOCAL_ENDPOINT=models.url + "/v1/", **proxies) as app,
     ):
+        asyncio.run(_until_read(app, len(TEXTS) + 1))
         yield House(app, models)
+
+
+async def _until_read(app: App, documents: int) -> None:
+    """Wait for the corpus, which a question on a busy machine would not do."""
+    async with Chat(app.url) as chat:
+        await chat.until_read(documents)
 
 
 @pytest.fixture
@@ -207,7 +214,7 @@ async def test_a_page_is_shown_to_the_conversation_alone_whose_answer_rests_on_i
 
     async with Chat(house.app.url) as other:
         assert list(await other.page(source)) == ["note"]
-    assert list(await chat.page({"props": {"sheet": "../lights.pdf"}})) == ["note"]
+    assert list(await chat.page({"props": {"page": "../lights.pdf"}})) == ["note"]
 
 
 def marked(source: dict[str, Any]) -> list[str]:
@@ -445,8 +452,10 @@ async def test_while_a_model_reads_a_quote_stands_where_its_answer_then_begins(h
     place = quoting(chat)
     assert place is not None
     assert list(chat.rows)[-1] == place["id"]
-    heard = [data["text"] for name, data in chat.history if name == "window_message" and data["about"] == "heard"]
-    assert heard == ["ferry.md: The ferry leaves at 9:30 from the old harbour."]
+    announced = [
+        data["text"] for name, data in chat.history if name == "window_message" and data["about"] == "announcement"
+    ]
+    assert announced == ["ferry.md: The ferry leaves at 9:30 from the old harbour."]
     await chat.until(lambda: chat.steps[-1]["name"].startswith("Ledger: "))
     [answer] = chat.answers
     assert answer["id"] == place["id"]

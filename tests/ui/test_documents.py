@@ -1,6 +1,5 @@
 """Files that are dropped into a chat, the panel of the corpus, and how far reading is."""
 
-import asyncio
 import io
 import shutil
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Any
 
 from reportlab.pdfgen.canvas import Canvas
 
-from app.ui.corpus_panel import LIST, OPEN, SHOWN
+from app.ui.corpus_panel import MAX_FILES, NAME
 from tests.support.chat import App, Chat, Row, running
 
 BREAD = b"Ada bakes the bread at dawn.\n"
@@ -143,27 +142,14 @@ async def test_a_file_that_cannot_be_kept_can_be_kept_later(without_models: App)
         assert keeps(chat) == {}
 
 
-async def panel(chat: Chat, wanted: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = await chat.call({"name": LIST, "payload": {"filter": wanted}})
-    return found
-
-
-async def settled(chat: Chat, documents: str) -> dict[str, Any]:
-    """The panel as soon as it tells of so many documents."""
-    async with asyncio.timeout(20):
-        while not (found := await panel(chat))["facts"][0].startswith(documents):  # noqa: ASYNC110 - it has no event
-            await asyncio.sleep(0.05)
-    return found
-
-
 async def test_the_button_in_the_header_opens_the_panel_beside_the_chat(without_models: App) -> None:
     async with Chat(without_models.url) as chat:
         await chat.tell("something else")
-        await chat.tell(OPEN)
+        await chat.tell(NAME)
 
-        await chat.until(lambda: ("set_sidebar_title", "Documents") in chat.history)
+        await chat.until(lambda: ("set_sidebar_title", NAME) in chat.history)
         [shown] = [data["elements"] for name, data in chat.history if name == "set_sidebar_elements"]
-        assert [element["name"] for element in shown] == ["Corpus"]
+        assert [element["name"] for element in shown] == [NAME]
         assert chat.answers == []
 
 
@@ -174,7 +160,7 @@ async def test_the_panel_tells_what_is_in_the_corpus_and_what_is_wrong_with_it_f
     (corpus / "plan.pdf").write_bytes(pdf("The crane lifts forty tonnes of coal.", "", "", "The end of the plan."))
     (corpus / "tide.md").write_text("The moon pulls the water, so the tide turns late in winter.", encoding="utf-8")
     async with Chat(without_models.url) as chat:
-        found = await settled(chat, "4 documents")
+        found = await chat.until_read(4)
 
         assert found["folder"] == str(corpus)
         documents, languages, problems, changed = found["facts"]
@@ -191,26 +177,26 @@ async def test_the_panel_tells_what_is_in_the_corpus_and_what_is_wrong_with_it_f
         ]
         assert found["files"][0]["facts"] == "not read"
         assert found["files"][3]["facts"].startswith("searchable · 4 pages, 2 passages · English · ")
-        assert [file["name"] for file in (await panel(chat, "NOT read"))["files"]] == ["blank.txt"]
-        assert [file["name"] for file in (await panel(chat, "english pdf"))["files"]] == ["plan.pdf"]
-        assert (await panel(chat, "nowhere"))["more"] == "No file fits."
+        assert [file["name"] for file in (await chat.documents("NOT read"))["files"]] == ["blank.txt"]
+        assert [file["name"] for file in (await chat.documents("english pdf"))["files"]] == ["plan.pdf"]
+        assert (await chat.documents("nowhere"))["more"] == "No file matches."
 
 
 async def test_the_panel_lists_some_of_many_files_and_finds_each(without_models: App) -> None:
-    for number in range(SHOWN + 50):
+    for number in range(MAX_FILES + 50):
         (without_models.corpus / f"note {number}.txt").write_text(f"Note number {number}.", encoding="utf-8")
     async with Chat(without_models.url) as chat:
-        found = await settled(chat, "251 documents")
+        found = await chat.until_read(251)
 
-        assert len(found["files"]) == SHOWN
-        assert found["more"] == "51 more: type a part of a name above."
-        assert [file["name"] for file in (await panel(chat, "e 249"))["files"]] == ["note 249.txt"]
+        assert len(found["files"]) == MAX_FILES
+        assert found["more"] == "51 more: type part of a name above."
+        assert [file["name"] for file in (await chat.documents("e 249"))["files"]] == ["note 249.txt"]
 
 
 async def test_the_panel_of_a_folder_that_is_missing_says_so(tmp_path: Path) -> None:
     with running(tmp_path, tmp_path / "nowhere") as app:
         async with Chat(app.url) as chat:
-            found = await panel(chat)
+            found = await chat.documents()
 
             assert str(tmp_path / "nowhere") in found["error"]
             assert found["files"] == []
@@ -235,7 +221,7 @@ async def test_while_the_corpus_is_read_for_the_first_time_the_page_is_told_how_
             answer = await chat.ask("What is said of the harbour?")
             assert "new files read" in steps(chat)[0]
             assert "Your documents are still being read" in answer["output"]
-            assert (await panel(chat))["reading"]["text"].startswith("Reading your documents: ")
+            assert (await chat.documents())["reading"]["text"].startswith("Reading your documents: ")
 
             await chat.until(lambda: told()[-1] is None, 60)
-            assert (await panel(chat))["reading"] is None
+            assert (await chat.documents())["reading"] is None

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.ui.models_panel import OPEN, TELL
+from app.ui.models_panel import NAME, PRESS
 from tests.support.chat import App, Chat, running
 from tests.support.store import TINY, Store, offering
 
@@ -27,7 +27,7 @@ def app(store: Store, tmp_path: Path, corpus: Path) -> Iterator[App]:
 
 
 async def told(chat: Chat, **pressed: str) -> dict[str, Any]:
-    found: dict[str, Any] = await chat.call({"name": TELL, "payload": pressed})
+    found: dict[str, Any] = await chat.call({"name": PRESS, "payload": pressed})
     return found
 
 
@@ -41,14 +41,14 @@ async def when(chat: Chat, true: Any, seconds: float = 60) -> dict[str, Any]:
 
 async def test_the_button_in_the_header_and_the_one_below_quotes_open_the_panel(without_models: App) -> None:
     async with Chat(without_models.url) as chat:
-        await chat.tell(OPEN)
-        await chat.until(lambda: ("set_sidebar_title", "Models") in chat.history)
+        await chat.tell(NAME)
+        await chat.until(lambda: ("set_sidebar_title", NAME) in chat.history)
 
         await chat.ask("When does the ferry leave?")
         [action] = [action for action in chat.actions.values() if action["label"] == "Choose models for this machine"]
         chat.history.clear()
         await chat.call(action)
-        await chat.until(lambda: ("set_sidebar_title", "Models") in chat.history)
+        await chat.until(lambda: ("set_sidebar_title", NAME) in chat.history)
 
 
 async def test_before_anything_is_asked_the_pairs_are_offered_with_the_sizes_that_are_listed(
@@ -75,15 +75,15 @@ async def test_a_pair_is_got_with_its_progress_and_the_smaller_model_answers_mea
 
         store.pace = 0.02
         await told(chat, do="get", pair="tiny")
-        found = await when(chat, lambda it: it["coming"] and "qwen2.5-1.5b" in it["coming"]["text"])
+        found = await when(chat, lambda it: it["download"] and "qwen2.5-1.5b" in it["download"]["text"])
         store.stalled = True
         assert "qwen2.5-0.5b answers" in found["used"]
         assert (await chat.ask("When does the ferry leave?"))["output"].startswith("I do not know")
         store.stalled = False
         found = await when(chat, lambda it: not it["busy"])
 
-        assert found["said"] == ""
-        assert found["used"] == "qwen2.5-0.5b answers, and qwen2.5-1.5b when it must."
+        assert found["error"] == ""
+        assert found["used"] == "qwen2.5-0.5b answers, and qwen2.5-1.5b when needed."
         assert found["offers"][0]["facts"].startswith("on this disk")
         assert found["offers"][0]["button"] == ""
         assert (await chat.ask("When does the ferry leave?"))["output"].startswith("The ferry leaves at 9:30")
@@ -93,14 +93,16 @@ async def test_a_download_is_cancelled_and_goes_on_later(app: App, store: Store,
     store.pace = 0.05
     async with Chat(app.url) as chat:
         await told(chat, do="get", pair="tiny")
-        await when(chat, lambda it: it["coming"] and "1.5b" in it["coming"]["text"] and it["coming"]["percent"] > 20)
+        await when(
+            chat, lambda it: it["download"] and "1.5b" in it["download"]["text"] and it["download"]["percent"] > 20
+        )
         found = await told(chat, do="cancel")
         assert not found["busy"]
         before, store.pace = store.sent, 0.0
 
         await told(chat, do="get", pair="tiny")
         found = await when(chat, lambda it: not it["busy"])
-        assert found["said"] == ""
+        assert found["error"] == ""
         assert found["offers"][0]["facts"].startswith("on this disk")
         whole = sum(path.stat().st_size for it in store.offered for path in it.files().values())
         assert store.sent - before < whole, "what had arrived was not fetched again"
@@ -112,5 +114,5 @@ async def test_a_catalogue_that_is_blocked_is_said_with_a_way_on(app: App, store
         await told(chat, do="look")
         found = await when(chat, lambda it: not it["busy"])
 
-    assert found["said"].startswith("The public catalogue of models cannot be reached: ")
-    assert "`escalator kit use`" in found["said"]
+    assert found["error"].startswith("The public catalogue of models cannot be reached: ")
+    assert "`escalator kit use`" in found["error"]

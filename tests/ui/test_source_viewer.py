@@ -13,7 +13,7 @@ from app.documents.document import signature
 from app.documents.pages import Kind, Place
 from app.retrieval.packing import Evidence
 from app.ui import source_viewer
-from app.ui.source_viewer import AROUND, Excerpt, Sheet, excerpt
+from app.ui.source_viewer import AROUND, CitedPage, Excerpt, excerpt
 from tests.ui.test_chat import pdf
 
 PAGES = "# Boats\n\nThe Seagull sails.\n\f# Berths\n\nThe ferry has berth B12. It is full.\nNobody waits.\n\f# Fees\n"
@@ -58,7 +58,7 @@ def test_without_a_sentence_that_is_tied_to_a_span_the_whole_stretch_is_marked()
 def test_text_has_the_numbers_of_its_lines_and_is_shown_beyond_its_section() -> None:
     found = excerpt(evidence(), [citation("Nobody waits.")], PAGES, Path("boats.md"))
 
-    lines = list(found.shown().lines())
+    lines = list(found.cropped().lines())
     [marked] = [line for line in lines if any(state for _, state in line["parts"])]
     assert (marked["number"], marked["parts"]) == (8, [["Nobody waits.", 2]])
     assert [line["number"] for line in lines] == list(range(1, len(lines) + 1))
@@ -80,7 +80,7 @@ def test_of_a_long_page_the_surroundings_are_shown_in_whole_lines() -> None:
     text = "\n".join(f"line {number}" for number in range(1, 2001))
     start = text.index("line 1000")
 
-    lines = list(Excerpt(text, ((start, start + 9),), 1).shown().lines())
+    lines = list(Excerpt(text, ((start, start + 9),), 1).cropped().lines())
 
     assert lines[0]["parts"][0][0] == f"line {lines[0]['number']}"
     assert [f"line {line['number']}" for line in lines] == [line["parts"][0][0] for line in lines]
@@ -102,14 +102,14 @@ def test_lines_hold_the_text_and_mark_the_spans(text: str, data: st.DataObject) 
 
 
 @pytest.fixture
-def plan(tmp_path: Path) -> Sheet:
+def plan(tmp_path: Path) -> CitedPage:
     path = tmp_path / "plan.pdf"
     pdf(path, "The harbour.", "The drawbridge opens at seven.")
-    return Sheet(path, signature(path), 2, Excerpt("The drawbridge opens at seven.", ((0, 14),), None))
+    return CitedPage(path, signature(path), 2, Excerpt("The drawbridge opens at seven.", ((0, 14),), None))
 
 
-def test_a_page_is_a_picture_with_boxes_in_percent(plan: Sheet) -> None:
-    shown = plan.drawn()
+def test_a_page_is_a_picture_with_boxes_in_percent(plan: CitedPage) -> None:
+    shown = plan.draw()
 
     assert shown["picture"].startswith("data:image/png;base64,iVBOR")
     [[left, top, right, bottom]] = shown["boxes"]
@@ -118,32 +118,36 @@ def test_a_page_is_a_picture_with_boxes_in_percent(plan: Sheet) -> None:
     assert shown["note"] == ""
 
 
-def test_a_file_that_has_changed_or_gone_is_not_drawn(plan: Sheet) -> None:
+def test_a_file_that_has_changed_or_gone_is_not_drawn(plan: CitedPage) -> None:
     os.utime(plan.path, ns=(1, 1))
-    assert plan.drawn() == {"note": "The file has changed since it was read. This is its text as it was then."}
+    assert plan.draw() == {
+        "note": "The file has changed since it was read. Below is the text as it was; ask again for the new one."
+    }
 
     plan.path.unlink()
-    assert plan.drawn() == {"note": "The file is not there any more. This is its text as it was read."}
+    assert plan.draw() == {"note": "The file has been moved or deleted. Below is the text as it was read."}
 
 
-def test_why_nothing_is_marked_is_said(plan: Sheet, tmp_path: Path) -> None:
-    other = Sheet(plan.path, plan.signature, 1, Excerpt("Quite other words", ((0, 17),), None)).drawn()
-    assert (other["boxes"], other["note"]) == ([], "The cited words could not be found on the page.")
+def test_why_nothing_is_marked_is_said(plan: CitedPage, tmp_path: Path) -> None:
+    other = CitedPage(plan.path, plan.signature, 1, Excerpt("Quite other words", ((0, 17),), None)).draw()
+    assert (other["boxes"], other["note"]) == ([], "The cited words were not found on the page.")
 
     picture = tmp_path / "picture.pdf"
     canvas = Canvas(str(picture))
     canvas.rect(50, 50, 100, 100)
     canvas.save()
-    scan = Sheet(picture, signature(picture), 1, Excerpt("Recognized", ((0, 10),), None)).drawn()
+    scan = CitedPage(picture, signature(picture), 1, Excerpt("Recognized", ((0, 10),), None)).draw()
     assert scan["picture"]
-    assert scan["note"].startswith("This page holds no text that could be marked")
+    assert scan["note"].startswith("This page has no text to mark")
 
     picture.write_bytes(b"%PDF-1.7")
-    broken = Sheet(picture, signature(picture), 1, Excerpt("Recognized", ((0, 10),), None)).drawn()
-    assert broken == {"note": "The page cannot be drawn; the file may be damaged, or the page too large."}
+    broken = CitedPage(picture, signature(picture), 1, Excerpt("Recognized", ((0, 10),), None)).draw()
+    assert broken == {
+        "note": "The page cannot be drawn: the file may be damaged, or the page too large. Below is the text."
+    }
 
 
 def test_the_name_of_the_action_is_the_viewers() -> None:
     viewer = Path(source_viewer.__file__).parents[2] / "public/elements/Place.jsx"
 
-    assert f"name: '{source_viewer.PICTURE}'" in viewer.read_text(encoding="utf-8")
+    assert f"name: '{source_viewer.DRAW}'" in viewer.read_text(encoding="utf-8")

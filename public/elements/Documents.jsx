@@ -1,12 +1,12 @@
-// What is in the folder of documents: asks app/ui/corpus_panel.py for it, with what is typed into the filter.
+// The panel Documents: asks app/ui/corpus_panel.py for its contents, with what is typed into the filter.
 import { useEffect, useState } from 'react';
 import { Input } from '@/components/ui/input';
 import { Progress } from '@/components/ui/progress';
 
 const TYPING_MS = 150;
-const AGAIN_MS = 2000;
+const REFRESH_MS = 2000;
 
-export default function Corpus() {
+export default function Documents() {
   const [corpus, setCorpus] = useState(null);
   const [filter, setFilter] = useState('');
 
@@ -17,7 +17,7 @@ export default function Corpus() {
       if (!over && response) setCorpus(response);
     };
     const first = setTimeout(ask, corpus ? TYPING_MS : 0);
-    const again = setInterval(ask, AGAIN_MS);
+    const again = setInterval(ask, REFRESH_MS);
     return () => {
       over = true;
       clearTimeout(first);
@@ -41,7 +41,7 @@ export default function Corpus() {
         value={filter}
         onChange={(event) => setFilter(event.target.value)}
         placeholder="Part of a name, a language, “not read” …"
-        aria-label="Show only files with"
+        aria-label="Show only files that match"
       />
       <ul className="flex flex-col gap-2" aria-label="Files">
         {corpus.files.map((file) => (

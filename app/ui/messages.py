@@ -1,0 +1,106 @@
+"""What the chat builds on Chainlit's messages: safe texts, rows of progress, panels, and messages that grow."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import chainlit as cl
+
+from app.answering.sanitizer import addresses, safe
+from app.settings import is_loopback
+
+PUSH_SECONDS = 0.05
+"""Pushed one by one, 2,000 tokens cost a browser 11 s; pushed together, 1 s."""
+
+
+def escape(text: object) -> str:
+    """Make a text of ours, which may quote names and words of documents, safe to show; links to this machine work."""
+    return safe(str(text), {address for address in addresses([str(text)]) if is_loopback(address)})
+
+
+async def open_panel(name: str) -> None:
+    """Open the panel of this name beside the chat: a component of public/elements that asks for its contents."""
+    element = cl.CustomElement(name=name, props={}, display="side")
+    await cl.ElementSidebar.set_elements([element], key=element.id)
+    await cl.ElementSidebar.set_title(name)
+
+
+async def begin_step(name: str, icon: str) -> cl.Step:
+    """Add a row for work in progress below the last message."""
+    run = cl.context.current_run
+    step = cl.Step(name=name, type="tool", icon=icon, show_input=False, parent_id=run.id if run else None)
+    step.start = step.created_at
+    await step.send()
+    return step
+
+
+async def end_step(step: cl.Step, name: str) -> None:
+    """Mark a row as done and rename it."""
+    step.name = name
+    step.end = step.created_at
+    await step.update()
+
+
+class Throttle:
+    """Runs a function at most once in so many seconds, however often it is requested."""
+
+    def __init__(self, push: Callable[[], Awaitable[None]], seconds: float) -> None:
+        self._push = push
+        self._seconds = seconds
+        self._task: asyncio.Task[None] | None = None
+
+    def request(self) -> None:
+        """Run the function after the interval, unless that is already planned."""
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._later())
+
+    async def flush(self) -> None:
+        """Run the function now, in place of a planned run."""
+        if self._task is not None:
+            self._task.cancel()
+        await self._push()
+
+    async def _later(self) -> None:
+        await asyncio.sleep(self._seconds)
+        await self._push()
+
+
+class Stream:
+    """A message that grows by pieces of a text: a new one, or one that is already on the screen."""
+
+    def __init__(self, author: str, instead_of: cl.Message | None = None) -> None:
+        self.message = instead_of or cl.Message("")
+        self.message.author, self.message.content = author, ""
+        self.text = ""
+        self.folded = False
+        self._pushed = 0
+        self._open = True
+        self._throttle = Throttle(self._push, PUSH_SECONDS)
+
+    async def feed(self, piece: str) -> None:
+        """Append a piece; the first one is shown at once."""
+        self.text += piece
+        if self._pushed:
+            self._throttle.request()
+        else:
+            await self._push()
+
+    async def close(self) -> None:
+        """Push the rest and end the message."""
+        if self._open:
+            self._open = False
+            await self._throttle.flush()
+            await self.message.send()
+
+    async def fold(self, name: str) -> None:
+        """Turn the message into a closed step in the same place, which has the message's id."""
+        self.folded = True
+        message = self.message
+        step = cl.Step(name, "llm", id=message.id, parent_id=message.parent_id, icon="file-text", show_input=False)
+        step.created_at = step.start = step.end = message.created_at
+        step.output = self.text
+        await step.update()
+
+    async def _push(self) -> None:
+        piece, self._pushed = self.text[self._pushed :], len(self.text)
+        if piece:
+            await self.message.stream_token(piece)
