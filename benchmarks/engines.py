@@ -16,8 +16,7 @@ import numpy as np
 
 from app.documents.document import Document
 from app.documents.language import SNOWBALL
-from app.documents.pages import SEPARATOR, Place
-from app.documents.passages import Passage
+from app.documents.passages import SEPARATOR, Passage, Place
 from app.retrieval import kernel
 from app.retrieval.analysis import QueryWord, terms
 from app.retrieval.corpus import Snapshot

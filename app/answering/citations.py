@@ -9,7 +9,7 @@ from app.answering import lexicon
 from app.answering.alignment import Passages, words
 from app.answering.features import foreign
 from app.answering.verification import Verdict, by_claims, judge
-from app.documents.pages import Place
+from app.documents.passages import Place
 from app.documents.sentences import sentences
 from app.retrieval.analysis import foreign as foreign_question
 from app.retrieval.packing import Evidence

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from app.answering.lexicon import bare
-from app.documents.language import detect
+from app.documents.language import SPACELESS, detect
 from app.documents.sentences import sentences
-from app.documents.unicode_ranges import SPACELESS
 from app.retrieval.analysis import terms
 from app.retrieval.packing import Evidence
 

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from app.answering.extractive import Quote, sentences_of, stands_alone
-from app.documents.pages import SEPARATOR
-from app.documents.passages import Passage
+from app.documents.passages import SEPARATOR, Passage
 from app.retrieval.packing import Evidence
 from app.retrieval.pieces import leads, spans
 from app.retrieval.selection import Count

@@ -1,4 +1,4 @@
-"""A file that was read, a file that was not, and what reading one may cost."""
+"""The records of the corpus folder: a document, a problem with a file, what reading a file may cost."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ from app.documents.passages import Passage
 class Document:
     """One file that was read; `file` is its path in the corpus with forward slashes, `size` in bytes.
 
-    `silent` are the numbers of pages that have no text: blank ones, pictures, or scans that nobody has recognized.
+    `silent` are the numbers of pages without text: blank pages, pictures, or scans that were not recognized.
     """
 
     file: str
@@ -27,10 +27,10 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One file that was left out, and why, as a clause to stand after its name.
+    """One file that was left out; `reason` is a clause that follows its name: "it is empty".
 
-    Size and time are those of the file if only a change of it can help, else there is another try next time. With a
-    reason that is `passing`, say that another program holds the file, what was read of it before still stands.
+    Size and time are those of the file if only a change of the file can help; without them it is tried again next time.
+    A `passing` reason, such as another program that holds the file, keeps what was read of the file before.
     """
 
     file: str
@@ -41,36 +41,34 @@ class Problem:
 
 
 Outcome = Document | Problem | None
-"""What became of a file; None if it is gone."""
+"""The result of reading a file; None if the file is gone."""
 
 Signature = tuple[int, int]
-"""Size and time of change: what tells that a file has to be read again."""
+"""Size in bytes and time of change in nanoseconds: a file is read again when they differ."""
 
 NEVER: Signature = (-1, -1)
-"""The signature of no file."""
+"""A signature that no file has."""
 
 
 class Known(Protocol):
-    """A file as it was when it was read."""
+    """The size in bytes and the time of change of a file when it was read; -1 if it is to be read again."""
 
     @property
-    def size(self) -> int:
-        """Bytes, or -1."""
+    def size(self) -> int: ...
 
     @property
-    def modified_ns(self) -> int:
-        """Time of change, or -1."""
+    def modified_ns(self) -> int: ...
 
 
 def signature(path: Path) -> Signature:
-    """That of a file as it is now; raises OSError."""
+    """Return the signature of a file as it is now; raises OSError."""
     status = path.stat()
     return status.st_size, status.st_mtime_ns
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a process may need to read one file: seconds, and megabytes of memory."""
+    """The cost at which reading a file is given up: seconds, and megabytes of memory."""
 
     seconds: int = 30
     megabytes: int = 1000

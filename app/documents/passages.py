@@ -1,12 +1,17 @@
-"""Passages: the units that are indexed, about 150 words each, cut at the ends of sentences."""
+"""Pages, places and passages: what readers return, and the units of about 150 words that are indexed."""
 
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
-from app.documents.pages import SEPARATOR, Page, Place
+from app.documents.language import SPACELESS
 from app.documents.sentences import Span, sentences
-from app.documents.unicode_ranges import SPACELESS
+
+Kind = Literal["page", "heading", "slide", "sheet", "cell", "line"]
+
+SEPARATOR = "\f"
+"""Separates two pages in the text of a document; offsets count it as one code point."""
 
 AIM_WORDS = 150
 MAX_WORDS = 200
@@ -22,6 +27,35 @@ _SPACELESS = re.compile(f"[{SPACELESS}]")
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where a text is in its file, as a person finds it: "page 3", a heading, "line 12".
+
+    `heading` is the heading above the place, where the label does not name it.
+    """
+
+    kind: Kind
+    label: str
+    number: int
+    heading: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A part of a document that no passage crosses: a PDF page, a section under one heading, a text file."""
+
+    text: str
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """The pages of a file, and its title, empty if the file has none."""
+
+    pages: list[Page]
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
 class Passage:
     """A stretch of one page; `start` and `end` count code points in the text of the whole document."""
 
@@ -34,8 +68,13 @@ class Passage:
     language: str
 
 
+def joined(pages: list[Page]) -> str:
+    """Join pages to the text of the whole document, in which all offsets count."""
+    return SEPARATOR.join(page.text for page in pages)
+
+
 def split(pages: Sequence[Page], file: str, title: str, language: str) -> list[Passage]:
-    """The passages of a document in their order; neighbours on a page share one or two sentences."""
+    """Split a document into passages, in order; neighbours on a page share one or two sentences."""
     passages = []
     offset = 0
     for page in pages:
@@ -50,11 +89,12 @@ def split(pages: Sequence[Page], file: str, title: str, language: str) -> list[P
 
 
 def measure(text: str) -> int:
-    """The number of words; two characters of a script without spaces count as one."""
+    """Count words; two characters of a script without spaces count as one."""
     return len(text.split()) + (0 if text.isascii() else len(_SPACELESS.findall(text)) // 2)
 
 
 def _spans(text: str) -> Iterator[Span]:
+    """Group the sentences of a page to passages."""
     parts = [part for sentence in sentences(text) for part in _parts(text, *sentence)]
     words = [measure(text[start:end]) for start, end in parts]
     remaining = sum(words)
@@ -76,7 +116,7 @@ def _spans(text: str) -> Iterator[Span]:
 
 
 def _overlap(parts: list[Span], words: list[int], first: int, last: int) -> int:
-    """How many sentences the next passage repeats: two short ones, else one if the next one still fits beside it."""
+    """Count the sentences that the next passage repeats: two short ones, or one if the next still fits beside it."""
     for count, limit in ((2, _OVERLAP_WORDS), (1, MAX_WORDS)):
         start = last + 1 - count
         if start <= first:
@@ -88,7 +128,7 @@ def _overlap(parts: list[Span], words: list[int], first: int, last: int) -> int:
 
 
 def _parts(text: str, start: int, end: int) -> Iterator[Span]:
-    """The sentence itself or, if two such would not fit into a passage, pieces of half its greatest size."""
+    """Cut a sentence of which two would not fit into a passage; others stay whole."""
     if end - start <= _SENTENCE_CHARS and measure(text[start:end]) <= _SENTENCE_WORDS:
         yield start, end
         return
@@ -107,6 +147,6 @@ def _parts(text: str, start: int, end: int) -> Iterator[Span]:
 
 
 def _chunks(start: int, end: int) -> Sequence[Span]:
-    """A run without blanks, cut where it is longer than any word: base64, or a script without spaces."""
+    """Cut a run without blanks that is longer than any word, such as base64 or a script without spaces."""
     size = _SENTENCE_WORDS // 4
     return [(at, min(at + size, end)) for at in range(start, end, size)] if end - start > size else [(start, end)]

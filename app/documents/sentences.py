@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from itertools import pairwise
 
-from app.documents.unicode_ranges import SPACELESS
+from app.documents.language import SPACELESS
 
 Span = tuple[int, int]
 

@@ -11,8 +11,7 @@ from typing import Any
 
 from app.answering.turn import Exchange
 from app.documents.language import detect
-from app.documents.pages import Place
-from app.documents.passages import Passage
+from app.documents.passages import Passage, Place
 from app.errors import InputError
 from app.evaluation import rows
 from app.evaluation.rows import Row

@@ -8,7 +8,7 @@ from typing import Any
 
 from app.answering.escalation import THRESHOLD, Decision, decide
 from app.documents.language import detect
-from app.documents.pages import Place
+from app.documents.passages import Place
 from app.errors import InputError
 from app.evaluation import rows
 from app.evaluation.figures import auroc, caught, interval

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
-from app.documents.language import SNOWBALL
+from app.documents.language import MARKS, SNOWBALL, SPACELESS
 from app.documents.readers import SUFFIXES
-from app.documents.unicode_ranges import MARKS, SPACELESS
 
 _RUN = re.compile(rf"[\w{MARKS}{SPACELESS}]+")
 _WORD = re.compile(rf"[{SPACELESS}]+|(?:(?![{SPACELESS}])[\w{MARKS}])+")

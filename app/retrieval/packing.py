@@ -9,7 +9,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.documents.pages import Place
+from app.documents.passages import Place
 from app.retrieval.search import Found
 from app.retrieval.selection import MAX_EVIDENCE, Count, Piece, Selection, TextOf, gathered
 

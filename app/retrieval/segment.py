@@ -12,8 +12,7 @@ from posixpath import splitext
 from typing import TYPE_CHECKING, Any, Protocol
 
 from app.documents.document import Document
-from app.documents.pages import Place
-from app.documents.passages import Passage
+from app.documents.passages import Passage, Place
 from app.retrieval import arrays as files
 from app.retrieval import expansion
 from app.retrieval.postings import Builder, Postings
@@ -279,7 +278,7 @@ class Draft:
 def above(passage: Passage) -> str:
     """What stands above a passage and says what it is about: the path of its file, the title and the heading."""
     path, _ = splitext(passage.file)
-    heading = passage.place.label if passage.place.kind == "heading" else ""
+    heading = passage.place.label if passage.place.kind == "heading" else passage.place.heading
     return f"{path} {passage.title} {heading}"
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from app.documents.pages import SEPARATOR
+from app.documents.passages import SEPARATOR
 from app.retrieval.index import Hit
 from app.retrieval.pieces import leads, needs, spans
 from app.retrieval.search import Found

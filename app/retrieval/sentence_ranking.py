@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from app.documents.unicode_ranges import MARKS
+from app.documents.language import MARKS
 from app.retrieval.analysis import normal
 
 SHARPNESS = 6.0

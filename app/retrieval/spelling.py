@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Sequence
 
-from app.documents.unicode_ranges import SPACELESS
+from app.documents.language import SPACELESS
 from app.retrieval.analysis import stems
 
 SHORTEST = 5

@@ -26,7 +26,7 @@ from app.retrieval.segment import Draft, Stored
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 3
+FORMAT = 4
 """Of segments and of what terms are; an index of another format is made anew."""
 
 FEW = 8

@@ -21,7 +21,7 @@ from app.answering.citations import Citation
 from app.answering.turn import Turn
 from app.documents import page_image, readers
 from app.documents.document import NEVER, Signature, signature
-from app.documents.pages import SEPARATOR
+from app.documents.passages import SEPARATOR
 from app.documents.sentences import Span
 from app.errors import UnreadableFile
 from app.retrieval.corpus import Snapshot
@@ -96,7 +96,7 @@ class CitedPage:
         try:
             if signature(self.path) != self.signature:
                 return {"note": _OUTDATED}
-            look = page_image.look(self.path, self.number, self.excerpt.text, self.excerpt.spans)
+            look = page_image.draw(self.path, self.number, self.excerpt.text, self.excerpt.spans)
         except OSError:
             return {"note": _GONE}
         except UnreadableFile:

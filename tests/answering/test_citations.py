@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.answering.citations import Citing, cite
-from app.documents.pages import Place
+from app.documents.passages import Place
 from app.retrieval.packing import Evidence
 
 FERRY = "The ferry leaves at 9:30 from the old harbour of Bergen. Tickets are sold on board for 1,200 kroner."

@@ -9,7 +9,7 @@ import pytest
 
 from app.answering.escalation import THRESHOLD, Decision, decide, opening
 from app.answering.lexicon import abstains, asks_for, only_abstains
-from app.documents.pages import Place
+from app.documents.passages import Place
 from app.retrieval.packing import Evidence
 
 NOTHING_RETRIEVED = json.loads(Path(__file__).with_name("nothing_retrieved.json").read_text(encoding="utf-8"))

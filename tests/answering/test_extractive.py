@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from app.answering.extractive import as_markdown, quotes
-from app.documents.pages import Place
+from app.documents.passages import Place
 from app.retrieval.packing import Evidence
 
 TEXT = (

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.answering.features import STRETCH, breaks_off, foreign, loops, repeats, support
-from app.documents.pages import Place
+from app.documents.passages import Place
 from app.retrieval.packing import Evidence
 
 FERRY = (

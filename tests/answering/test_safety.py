@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from app.answering.prompt import messages
 from app.answering.safety import defused, fence_token
 from app.answering.turn import Exchange
-from app.documents.pages import Place
+from app.documents.passages import Place
 from app.retrieval.packing import Evidence
 
 

@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.answering.summing_up import PARTS, openings, spread
-from app.documents.pages import Page, Place, joined
-from app.documents.passages import split
+from app.documents.passages import Page, Place, joined, split
 
 
 def words(text: str) -> int:

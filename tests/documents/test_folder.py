@@ -13,8 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.documents import readers
-from app.documents.folder import Difference, Document, Folder, Problem, safe
-from app.documents.pages import Page
+from app.documents.document import Document, Problem
+from app.documents.folder import Difference, Folder, safe
+from app.documents.ingest import read_file
+from app.documents.passages import Page
 from app.documents.readers import Format
 from app.documents.scan import wanted
 from app.errors import CorpusError
@@ -39,7 +41,8 @@ def put(folder: Path, name: str, text: str = "Some text.") -> Path:
 
 def known(folder: Folder) -> dict[str, Document | Problem]:
     """Everything in the folder, read."""
-    results = [folder.read(file, path) for file, path in folder.compare({}).changed]
+    changed = folder.compare({}).changed
+    results = [path if isinstance(path, Problem) else read_file(file, path, MB) for file, path in changed]
     return {result.file: result for result in results if result is not None}
 
 
@@ -165,7 +168,9 @@ def test_a_reader_that_fails_stops_no_other_file(
     put(corpus, "c.md")
     folder = Folder(corpus, MB)
     assert files(folder) == ["a.md", "c.md"]
-    assert problems(folder) == {"bad.txt": f"it cannot be read ({error.__name__}); save it again, or in another format"}
+    assert problems(folder) == {
+        "bad.txt": f"it cannot be read ({error.__name__}); it may be damaged, save it again or in another format"
+    }
 
 
 def test_a_bad_file_is_to_be_read_again_only_when_it_changes(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,7 +202,7 @@ def test_a_file_held_open_by_another_program_is_to_be_tried_again(
     assert isinstance(problem, Problem)
     assert "close it in other programs" in problem.reason
     assert folder.compare(before).changed == (("a.md", path),)
-    assert isinstance(folder.read("a.md", path), Document)
+    assert isinstance(read_file("a.md", path, MB), Document)
 
 
 def test_a_file_that_changes_while_it_is_read_is_read_again(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,8 +12,7 @@ from reportlab.pdfbase.pdfmetrics import stringWidth
 from reportlab.pdfgen.canvas import Canvas
 
 from app.documents.document import Limits
-from app.documents.highlight import cited
-from app.documents.page_image import Box, drawn, look, received
+from app.documents.page_image import Box, draw, match_letters, receive, render
 from app.documents.readers import pdf
 from app.documents.sentences import sentences
 from app.errors import UnreadableFile
@@ -50,7 +49,7 @@ def test_the_words_of_a_span_are_marked_where_they_stand() -> None:
     text = f"The harbour.\n{SENTENCE}\nIt closes at ten."
     start = text.index(SENTENCE)
 
-    found = drawn(data, 1, text, [(start, start + len(SENTENCE))])
+    found = render(data, 1, text, [(start, start + len(SENTENCE))])
 
     [box] = found.boxes
     assert close(box, around(72, 500, SENTENCE.rstrip(".")))
@@ -62,7 +61,7 @@ def test_a_sentence_that_goes_on_in_the_next_column_has_a_box_in_each() -> None:
     data = printed((50, 100, "The tide turns late in"), (320, 700, "winter."), (320, 680, "Ice is rare."))
     text = "The tide turns late in\nwinter.\nIce is rare."
 
-    left, right = drawn(data, 1, text, [(0, 30)]).boxes
+    left, right = render(data, 1, text, [(0, 30)]).boxes
 
     assert close(left, around(50, 100, "The tide turns late in"))
     assert close(right, around(320, 700, "winter"))
@@ -73,7 +72,7 @@ def test_of_sentences_that_say_the_same_the_cited_one_is_marked() -> None:
     text = "\n".join([SENTENCE] * 5)
     start = 3 * (len(SENTENCE) + 1)
 
-    [box] = drawn(printed(*lines), 1, text, [(start, start + len(SENTENCE))]).boxes
+    [box] = render(printed(*lines), 1, text, [(start, start + len(SENTENCE))]).boxes
 
     assert close(box, around(72, 640, SENTENCE.rstrip(".")))
 
@@ -84,7 +83,7 @@ def test_a_page_that_is_turned_is_marked_as_it_is_seen() -> None:
     out = BytesIO()
     writer.write(out)
 
-    [box] = drawn(out.getvalue(), 1, SENTENCE, [(0, len(SENTENCE))]).boxes
+    [box] = render(out.getvalue(), 1, SENTENCE, [(0, len(SENTENCE))]).boxes
 
     left, top, right, bottom = around(72, 500, SENTENCE.rstrip("."))
     assert close(box, (1 - bottom, left, 1 - top, right))
@@ -100,7 +99,7 @@ def test_every_letter_of_every_sentence_is_found_in_files_of_other_programs(name
         for page in pages[:2]:
             layer = document[page.place.number - 1].get_textpage().get_text_range()
             for span in sentences(page.text):
-                there = "".join(layer[at] for at in sorted(cited(page.text, [span], layer)))
+                there = "".join(layer[at] for at in sorted(match_letters(page.text, [span], layer)))
                 assert letters(there) == letters(page.text[slice(*span)])
 
 
@@ -109,7 +108,7 @@ def letters(text: str) -> str:
 
 
 def test_a_page_that_is_a_picture_is_shown_without_marks() -> None:
-    found = look(FILES / "mixed.pdf", 2, "The night watch locks the northern gate.", [(0, 40)])
+    found = draw(FILES / "mixed.pdf", 2, "The night watch locks the northern gate.", [(0, 40)])
 
     assert found.picture.startswith(b"\x89PNG")
     assert (found.boxes, found.written) == ((), False)
@@ -119,7 +118,7 @@ def test_the_process_says_what_it_would_say_here(tmp_path: Path) -> None:
     path = tmp_path / "brücke.pdf"
     path.write_bytes(printed((72, 500, SENTENCE)))
 
-    assert look(path, 1, SENTENCE, [(4, 20)]) == drawn(path.read_bytes(), 1, SENTENCE, [(4, 20)])
+    assert draw(path, 1, SENTENCE, [(4, 20)]) == render(path.read_bytes(), 1, SENTENCE, [(4, 20)])
 
 
 @pytest.mark.parametrize("data", [b"", b"%PDF-1.7 nothing", printed((72, 500, SENTENCE))[:300]])
@@ -128,7 +127,7 @@ def test_a_damaged_file_is_named_so(tmp_path: Path, data: bytes) -> None:
     path.write_bytes(data)
 
     with pytest.raises(UnreadableFile, match="cannot be drawn"):
-        look(path, 1, SENTENCE, [(0, 5)])
+        draw(path, 1, SENTENCE, [(0, 5)])
 
 
 def test_neither_a_page_that_is_not_there_nor_a_slow_one_is_waited_for(tmp_path: Path) -> None:
@@ -136,9 +135,9 @@ def test_neither_a_page_that_is_not_there_nor_a_slow_one_is_waited_for(tmp_path:
     path.write_bytes(printed((72, 500, SENTENCE)))
 
     with pytest.raises(UnreadableFile):
-        look(path, 2, SENTENCE, [(0, 5)])
+        draw(path, 2, SENTENCE, [(0, 5)])
     with pytest.raises(UnreadableFile):
-        look(path, 1, SENTENCE, [(0, 5)], Limits(seconds=0))
+        draw(path, 1, SENTENCE, [(0, 5)], Limits(seconds=0))
 
 
 @pytest.mark.parametrize(
@@ -147,7 +146,7 @@ def test_neither_a_page_that_is_not_there_nor_a_slow_one_is_waited_for(tmp_path:
 )
 def test_a_process_that_was_taken_over_can_say_nothing_but_boxes_on_the_page(head: bytes) -> None:
     with pytest.raises((ValueError, TypeError)):
-        received(BytesIO(struct.pack("!I", len(head)) + head + b"\x89PNG"))
+        receive(BytesIO(struct.pack("!I", len(head)) + head + b"\x89PNG"))
 
 
 WORD = st.text("abcdefghijklmnopqrstuvwxyzäß", min_size=4, max_size=9)
@@ -164,7 +163,7 @@ def test_what_printing_did_to_a_text_hides_no_word(words: list[str], data: st.Da
     lines = "\n".join(f"{word[:2]}-\n{word[2:]}" if at in broken else word for at, word in enumerate(words))
     layer = f"0123 456\n{lines}\n789"
 
-    found = "".join(layer[at] for at in sorted(cited(text, [(start, end)], layer)))
+    found = "".join(layer[at] for at in sorted(match_letters(text, [(start, end)], layer)))
 
     assert text[start:end] == " ".join(words[first : last + 1])
     assert found == "".join(words[first : last + 1])
@@ -175,6 +174,6 @@ def test_columns_in_another_order_leave_a_span_to_be_found() -> None:
     right = "Apples and pears are sold in the market hall on Mondays, plums and cherries on Fridays."
     span = "The tide turns late in winter"
 
-    found = cited(f"{left}\n{right}", [(0, len(span))], f"{right}\n{left}")
+    found = match_letters(f"{left}\n{right}", [(0, len(span))], f"{right}\n{left}")
 
     assert sorted(found) == [len(right) + 1 + at for at, letter in enumerate(span) if letter != " "]

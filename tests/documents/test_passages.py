@@ -5,8 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.documents.pages import Page, Place, joined
-from app.documents.passages import MAX_CHARS, MAX_WORDS, measure, split
+from app.documents.passages import MAX_CHARS, MAX_WORDS, Page, Place, joined, measure, split
 from app.documents.sentences import sentences
 
 LINE = Place("line", "line 1", 1)

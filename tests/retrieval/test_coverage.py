@@ -1,7 +1,6 @@
 """How much of a question a passage covers."""
 
-from app.documents.pages import Place
-from app.documents.passages import Passage
+from app.documents.passages import Passage, Place
 from app.retrieval.coverage import coverage
 from app.retrieval.index import Index
 from app.retrieval.search import search

@@ -6,8 +6,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.documents.pages import Page, Place, joined
-from app.documents.passages import Passage, split
+from app.documents.passages import Page, Passage, Place, joined, split
 from app.documents.sentences import sentences
 from app.retrieval.explain import Why
 from app.retrieval.index import Hit

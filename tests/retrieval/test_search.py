@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from app.documents.folder import Folder
-from app.documents.pages import Place
-from app.documents.passages import Passage
+from app.documents.passages import Passage, Place
 from app.errors import CorpusError
 from app.retrieval.corpus import Corpus
 from app.retrieval.index import Index

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from app.documents import readers
-from app.documents.pages import Page, Place
+from app.documents.passages import Page, Place
 from app.documents.readers import Format
 from app.documents.sandbox import protocol, worker
 
@@ -118,7 +118,7 @@ class Late:
 
 LATE = Late()
 _GARBAGE = b"GET / HTTP/1.1\r\n" * 100
-_WRONG = b'["title","en",1,1,1,[[0,99,"page","page 1",1]]]'
+_WRONG = b'["title","en",1,1,1,[[0,99,"page","page 1",1,""]],[]]'
 
 FORMATS = {
     ".hang": hang,

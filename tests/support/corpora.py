@@ -3,8 +3,7 @@
 from collections.abc import Iterable
 
 from app.documents.folder import Document
-from app.documents.pages import Place
-from app.documents.passages import Passage
+from app.documents.passages import Passage, Place
 
 LINE = Place("line", "line 1", 1)
 

@@ -10,7 +10,7 @@ from reportlab.pdfgen.canvas import Canvas
 
 from app.answering.citations import Citation
 from app.documents.document import signature
-from app.documents.pages import Kind, Place
+from app.documents.passages import Kind, Place
 from app.retrieval.packing import Evidence
 from app.ui import source_viewer
 from app.ui.source_viewer import AROUND, CitedPage, Excerpt, excerpt

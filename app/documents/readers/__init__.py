@@ -1,35 +1,39 @@
-"""The formats: which reader reads which file. A new format is one module here and its line in FORMATS."""
+"""The registry of formats: which reader reads which file. A new format is one module here and its line in FORMATS."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.documents.pages import Page
-from app.documents.readers import code, csv, epub, json_yaml, mail, markdown, notebook, opendocument
+from app.documents.passages import Contents, Page
+from app.documents.readers import csv, docx, epub, html, json_yaml, mail, markdown, notebook
 
 # isort: split
-from app.documents.readers import docx, html, ocr, pdf, pptx, rtf, text, xlsx
+from app.documents.readers import ocr, opendocument, pdf, pptx, rtf, text, xlsx
 from app.errors import UnreadableFile
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """How a kind of file becomes pages; `read` raises UnreadableFile, `title` may find a title in the pages.
+    """How a kind of file becomes pages.
 
-    What is not `trusted`, which is all that parses more than plain text, is read in a process that can be killed.
+    `read` parses the bytes of a file; it raises UnreadableFile, and anything else for a damaged file. `title` looks for
+    a title in the pages. `describe` adds what the file says of itself, its title and the labels of its pages.
+    A format that is not `trusted`, which is every one that parses more than plain text, is read in a process that can
+    be killed.
     """
 
     suffixes: tuple[str, ...]
     read: Callable[[bytes], list[Page]]
     title: Callable[[list[Page]], str | None] = lambda _: None
+    describe: Callable[[bytes, list[Page]], Contents] | None = None
     trusted: bool = False
 
 
 FORMATS = (
     Format((".md", ".markdown"), markdown.read, markdown.title, trusted=True),
     Format((".txt", ".text", ".log", ".rst"), text.read, trusted=True),
-    Format((".pdf",), pdf.read),
-    Format(code.SUFFIXES, code.read, trusted=True),
+    Format((".pdf",), pdf.read, describe=pdf.describe),
+    Format(text.CODE_SUFFIXES, text.read_code, trusted=True),
     Format((".json", ".yaml", ".yml", ".geojson"), json_yaml.read),
     Format((".jsonl", ".ndjson"), json_yaml.read_lines),
     Format((".ipynb",), notebook.read, markdown.title),
@@ -44,52 +48,51 @@ FORMATS = (
     Format((".epub",), epub.read, html.title),
     Format((".rtf",), rtf.read, html.title),
     Format((".eml",), mail.read, mail.title),
-    Format((".mbox",), mail.read_box),
+    Format((".mbox",), mail.read_mailbox),
     Format((".png", ".jpg", ".jpeg", ".tif", ".tiff"), ocr.read),
 )
 
 SUFFIXES = {suffix: format_ for format_ in FORMATS for suffix in format_.suffixes}
 
 _OLD = {".doc": ".docx", ".dot": ".docx", ".ppt": ".pptx", ".pps": ".pptx", ".xls": ".xlsx"}
-_MB = 1_000_000
 
 
-def read(path: Path, max_bytes: int) -> list[Page]:
-    """The pages of a file; raises UnreadableFile, caused by an OSError where another try may succeed."""
+def read(path: Path, max_bytes: int) -> Contents:
+    """Read a file; raises UnreadableFile, caused by an OSError where another try may succeed."""
     suffix = path.suffix.lower()
     if suffix in _OLD:
         raise UnreadableFile(f"it is in an old format of Office; save it as {_OLD[suffix]}")
     if suffix not in SUFFIXES:
         raise UnreadableFile("its format is not supported; save it as PDF, HTML, Markdown or text")
+    data = _bytes(path, max_bytes)
+    format_ = SUFFIXES[suffix]
     try:
-        size = path.stat().st_size
+        pages = format_.read(data)
+    except text.NotText:
+        raise UnreadableFile(f"it is not text although its name ends in {suffix}") from None
+    return format_.describe(data, pages) if format_.describe else Contents(pages, format_.title(pages) or "")
+
+
+def trusted(path: Path) -> bool:
+    """Whether reading a file cannot harm the process; a file of an unknown format is not even opened."""
+    format_ = SUFFIXES.get(path.suffix.lower())
+    return format_ is None or format_.trusted
+
+
+def _bytes(path: Path, max_bytes: int) -> bytes:
+    try:
+        size, data = path.stat().st_size, b""
         if size <= max_bytes:
             with path.open("rb") as file:
                 data = file.read(max_bytes + 1)
-            size = max(size, len(data))
     except PermissionError as error:
         remedy = "close it in other programs, or allow this program to read it"
         raise UnreadableFile(f"it cannot be opened; {remedy}") from error
     except OSError as error:
         raise UnreadableFile(f"it cannot be read ({error.strerror or type(error).__name__}); try again") from error
-    if size > max_bytes:
-        most = f"files over {max_bytes / _MB:.0f} MB are left out, see ESCALATOR_MAX_FILE_MB"
-        raise UnreadableFile(f"it is {size / _MB:.0f} MB; {most}")
+    if (size := max(size, len(data))) > max_bytes:
+        limit = f"files over {max_bytes / 1e6:.0f} MB are left out, see ESCALATOR_MAX_FILE_MB"
+        raise UnreadableFile(f"it is {size / 1e6:.0f} MB; {limit}")
     if not data:
         raise UnreadableFile("it is empty")
-    try:
-        return SUFFIXES[suffix].read(data)
-    except text.NotText:
-        raise UnreadableFile(f"it is not text although its name ends in {suffix}") from None
-
-
-def title(path: Path, pages: list[Page], name: str = "") -> str:
-    """The title of a document: the one its format knows, else the name that the file goes by without its ending."""
-    known = SUFFIXES[path.suffix.lower()].title(pages)
-    return known or Path(name or path).stem
-
-
-def trusted(path: Path) -> bool:
-    """Whether a file can do no harm to the process that reads it; one without a reader is not even opened."""
-    found = SUFFIXES.get(path.suffix.lower())
-    return found is None or found.trusted
+    return data

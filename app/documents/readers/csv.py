@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 
-from app.documents.pages import Page, Place
+from app.documents.passages import Page, Place
 from app.documents.readers import text
 from app.documents.readers.tables import Row, groups
 from app.errors import UnreadableFile

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 from xml.etree.ElementTree import Element
 
-from app.documents.pages import Page
+from app.documents.passages import Page
 from app.documents.readers import ooxml
 from app.documents.readers.sections import NO_TEXT, Sections
 from app.documents.readers.tables import Row, repeated

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from urllib.parse import unquote
 
-from app.documents.pages import Page, Place
+from app.documents.passages import Page, Place
 from app.documents.readers import html, ooxml
 from app.documents.readers.sections import BEGINNING
 from app.errors import UnreadableFile

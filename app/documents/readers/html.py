@@ -1,11 +1,13 @@
-"""HTML, one page for each section under a heading: what a browser shows before it runs anything."""
+"""HTML, one page for each section under a heading: what a browser shows before any script has run."""
 
 import re
+from collections.abc import Iterator
 from contextlib import suppress
+from html import unescape
 
-from app.documents.pages import Page
-from app.documents.readers import layout
+from app.documents.passages import Page
 from app.documents.readers.sections import BEGINNING, NO_TEXT, Sections
+from app.documents.readers.tables import Row
 from app.documents.readers.text import decode
 from app.errors import UnreadableFile
 
@@ -18,7 +20,7 @@ _NOT_SHOWN = (
     "[style$='opacity:0' i], [style*='opacity:0;' i], [style$='opacity: 0' i], [style*='opacity: 0;' i]))"
 )
 _NO_DATA = "table:is(:has(table, h1, h2, h3, h4, h5, h6, pre), :not(:has(tr > * + *)))"
-"""Tables that only arrange a page."""
+"""Tables that are used for layout only."""
 
 _CHARSET = re.compile(rb"<(?:meta|\?xml)[^>]{0,500}?(?:charset|encoding)\s*=\s*[\"']?\s*([\w:.-]+)", re.IGNORECASE)
 _SINGLE_BYTES = re.compile(r"windows|cp\d|iso|latin|koi8|mac|shift|x-sjis|sjis|euc|gb|big5|ks_c|tis", re.IGNORECASE)
@@ -26,9 +28,25 @@ _LATIN_1 = re.compile(r"iso[-_]?8859-1$|latin-?1$", re.IGNORECASE)
 _TEXT = re.compile(r">\s*[^<\s]")
 _SELF_CLOSED = re.compile(r"<(script|style|title|iframe|textarea|div|span|a|p|td|th|li)\b([^<>]*)/>", re.IGNORECASE)
 
+_INLINE = re.compile(
+    r"<!--.*?-->|</?(?:a|abbr|acronym|b|bdi|bdo|big|cite|code|data|del|dfn|em|font|i|img|ins|kbd|label|mark|math|q|ruby|"
+    r"s|samp|small|span|strike|strong|sub|sup|time|tt|u|var|wbr)(?:\s[^>]*)?>",
+    re.DOTALL,
+)
+_BLOCK = re.compile(r"<(table|pre|h[1-6])(?=[\s>])[^>]*>(.*?)</\1>|<(/?)([a-z][^\s>]*)[^>]*>", re.DOTALL)
+_CAPTION = re.compile(r"<caption(?=[\s>])[^>]*>(.*?)</caption>", re.DOTALL)
+_ROW = re.compile(r"<tr(?=[\s>])[^>]*>")
+_CELL = re.compile(r"<t[dh](?=[\s>])[^>]*>(.*?)</t[dh]>", re.DOTALL)
+_IN_CELL = re.compile(r"<(?!/?t[rdh][\s>])[^>]*>")
+_TAG = re.compile(r"<(/?)[^>]*>")
+
+_TIGHT = frozenset("br li dt dd tr thead tbody".split())
+_LISTS = frozenset(("ul", "ol", "menu"))
+_MAX_INDENT = 8
+
 
 def read(data: bytes) -> list[Page]:
-    """The sections in their order; the title stands above the first."""
+    """Return the sections in order; the title is above the first."""
     from selectolax.lexbor import LexborHTMLParser
 
     source = _decoded(data)
@@ -37,41 +55,96 @@ def read(data: bytes) -> list[Page]:
     tree = LexborHTMLParser(source)
     sections = Sections()
     titles = (node.text() for name in ("head title", "h1") for node in tree.css(name))
-    title = next((words for text in titles if (words := " ".join(layout.unbroken(text).split()))), "")
+    title = next((words for text in titles if (words := " ".join(_unbroken(text).split()))), "")
     if title:
         sections.heading(0, title)
-    for node in reversed(tree.css(_NOT_SHOWN)):  # the inner ones first: what is within is freed with a node
+    for node in reversed(tree.css(_NOT_SHOWN)):  # inner nodes first: they are freed with the outer ones
         node.decompose()
     for table in tree.css(_NO_DATA):
         table.unwrap()
     if tree.body is not None:
-        layout.add(tree.body.html or "", sections)
+        _add(tree.body.html or "", sections)
     pages = sections.pages()
     if sum(len(page.text.split()) for page in pages) <= len(title.split()):
         raise UnreadableFile("it shows no text; if a script fills it, open it in a browser and save the complete page")
     return pages
 
 
-def made(html: str) -> list[Page]:
-    """The same for what a reader of another format has written as the body of a page."""
+def read_body(html: str) -> list[Page]:
+    """Return the sections of the body of a page, which the reader of another format has written."""
     if not _TEXT.search(html):
         raise UnreadableFile(NO_TEXT)
     return read(f"<!DOCTYPE html><body>{html}".encode())
 
 
 def title(pages: list[Page]) -> str | None:
-    """The title of the page, else its first heading."""
+    """Return the title of the page, else its first heading."""
     return None if pages[0].place.label == BEGINNING else pages[0].text.partition("\n")[0]
 
 
 def _decoded(data: bytes) -> str:
-    """What is UTF-8 is read as such, whatever it says: browsers save pages in it and leave the old word standing."""
+    """Decode as UTF-8 if possible, whatever is declared: browsers save pages so and keep the old declaration."""
     declared = _CHARSET.search(data[:4096])
     name = declared[1].decode("ascii", "replace") if declared else ""
     if _SINGLE_BYTES.match(name) and b"\0" not in data:
         with suppress(UnicodeDecodeError):
-            if b"\x1b" not in data:  # with which ISO 2022 changes its alphabets
+            if b"\x1b" not in data:  # which switches alphabets in ISO 2022
                 return data.decode("utf-8")
         with suppress(LookupError):
             return data.decode("cp1252" if _LATIN_1.match(name) else name, "replace")
     return decode(data)
+
+
+def _unbroken(text: str) -> str:
+    """Remove the marks where a word may be hyphenated or broken."""
+    return text.replace("\xad", "").replace("\u200b", "")
+
+
+def _add(html: str, sections: Sections) -> None:
+    """Add an element as a parser serializes it: all tags are closed, and no attribute holds a bracket."""
+    lists: list[tuple[str, int]] = []
+    mark = ""
+    parts = iter(_BLOCK.split(_INLINE.sub("", _unbroken(html)))[1:])
+    for whole, inner, slash, tag, text in zip(*[parts] * 5, strict=True):
+        if whole:
+            sections.gap()
+            _add_whole(whole, inner, sections)
+        elif tag in _LISTS:
+            if not slash:
+                lists.append((tag, 0))
+            elif lists:
+                lists.pop()
+        elif tag == "li" and lists and not slash:
+            kind, number = lists[-1]
+            lists[-1] = kind, number + 1
+            mark = f"{number + 1}. " if kind == "ol" else "- "
+        if not lists and tag not in _TIGHT:
+            sections.gap()
+        if words := _words(text):
+            if lists:
+                words = "  " * (min(len(lists), _MAX_INDENT) - 1) + (mark or "  ") + words
+                mark = ""
+            sections.line(words)
+
+
+def _add_whole(tag: str, html: str, sections: Sections) -> None:
+    """Add a table, code, or a heading, which contains no other of them."""
+    if tag == "table":
+        for caption in _CAPTION.findall(html):
+            sections.line(_words(_TAG.sub(" ", caption)))
+        sections.table(_rows(html))
+    elif tag != "pre":
+        if text := _words(_TAG.sub(" ", html)):
+            sections.heading(int(tag[1]), text)
+    elif code := unescape(_TAG.sub(lambda tag: "" if tag[1] else "\n", html)).replace("\xa0", " ").strip("\n").rstrip():
+        sections.line(f"```\n{code}\n```")
+        sections.gap()
+
+
+def _rows(table: str) -> Iterator[Row]:
+    for number, row in enumerate(_ROW.split(_IN_CELL.sub(" ", table))[1:], 1):
+        yield number, {column: unescape(cell) for column, cell in enumerate(_CELL.findall(row), 1) if cell}
+
+
+def _words(html: str) -> str:
+    return " ".join(unescape(html).split())

@@ -3,10 +3,10 @@
 import json
 from collections.abc import Iterator
 
-from app.documents.pages import Page
+from app.documents.passages import Page
 from app.documents.readers import text
-from app.documents.readers.code import grouped
 from app.documents.readers.sections import Sections
+from app.documents.readers.text import grouped
 
 _BRACKETS = ("[", "{", "]", "}")
 _CLOSING = "]}"

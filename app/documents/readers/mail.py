@@ -7,7 +7,7 @@ from email import message_from_bytes
 from email.header import decode_header, make_header
 from email.message import Message
 
-from app.documents.pages import Page, Place
+from app.documents.passages import Page, Place
 from app.documents.readers import html
 from app.documents.readers.text import NotText, clean, decode
 from app.errors import UnreadableFile
@@ -30,7 +30,7 @@ def read(data: bytes) -> list[Page]:
     raise UnreadableFile("it is no e-mail although its name says so; save it again")
 
 
-def read_box(data: bytes) -> list[Page]:
+def read_mailbox(data: bytes) -> list[Page]:
     """All messages of a mailbox that can be read."""
     pages: list[Page] = []
     for source in _NEXT.split(data):

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from itertools import pairwise
 
-from app.documents.pages import Page, Place
+from app.documents.passages import Page, Place
 from app.documents.readers.text import clean, decode
 from app.errors import UnreadableFile
 

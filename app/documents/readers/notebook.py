@@ -4,8 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 
-from app.documents.pages import Page, Place
-from app.documents.passages import AIM_WORDS, measure
+from app.documents.passages import AIM_WORDS, Page, Place, measure
 from app.documents.readers.text import clean, decode
 from app.errors import UnreadableFile
 

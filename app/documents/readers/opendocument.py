@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from html import escape
 from xml.etree.ElementTree import Element
 
-from app.documents.pages import Page
+from app.documents.passages import Page
 from app.documents.readers import html, ooxml, pptx, xlsx
 from app.documents.readers.tables import Cells, Row, repeated
 from app.errors import UnreadableFile
@@ -35,7 +35,7 @@ def read_text(data: bytes) -> list[Page]:
     with _opened(data, ".odt") as root:
         styles = {style.get("name"): style.get("parent-style-name") for style in root.iter("style")}
         titles = {"Title", *(name for name, parent in styles.items() if parent == "Title")}
-        return html.made("".join(_html(_part(root, "text"), titles)))
+        return html.read_body("".join(_html(_part(root, "text"), titles)))
 
 
 def read_sheets(data: bytes) -> list[Page]:

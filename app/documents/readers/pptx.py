@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 from xml.etree.ElementTree import Element
 
-from app.documents.pages import Page, Place
+from app.documents.passages import Page, Place
 from app.documents.readers import ooxml
 from app.documents.readers.tables import Row, groups, repeated
 from app.documents.readers.text import clean

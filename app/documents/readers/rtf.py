@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from html import escape
 
-from app.documents.pages import Page
+from app.documents.passages import Page
 from app.documents.readers import html
 from app.errors import UnreadableFile
 
@@ -45,7 +45,7 @@ def read(data: bytes) -> list[Page]:
         text = rtf_to_text(source, errors="replace").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     except Exception as error:  # damaged files raise anything
         raise UnreadableFile(f"it cannot be read ({type(error).__name__}); it may be damaged, save it again") from None
-    return html.made("".join(_html(text)))
+    return html.read_body("".join(_html(text)))
 
 
 def _headings_marked(source: str) -> str:

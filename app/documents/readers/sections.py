@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from app.documents.pages import Page, Place
+from app.documents.passages import Page, Place
 from app.documents.readers.tables import Row, groups
 from app.documents.readers.text import clean
 

@@ -1,39 +1,83 @@
-"""Plain text in any encoding, as one page."""
+"""Plain text in any encoding, and source code in pages of whole definitions."""
 
 import codecs
+from collections.abc import Iterable
+from itertools import pairwise
 
-from app.documents.pages import Page, Place
+from app.documents.passages import AIM_WORDS, Page, Place, measure
 from app.errors import UnreadableFile
 
-_BOMS: dict[str, tuple[bytes, ...]] = {  # the longer ones first: that of UTF-32 begins as that of UTF-16
+CODE_SUFFIXES = tuple(
+    ".asm .bas .bat .bib .bicep .c .cc .cfg .clj .cmake .cmd .conf .cpp .cs .css .cu .cxx .dart .editorconfig .el .env "
+    ".erl .ex .exs .f90 .fs .gd .glsl .go .gradle .graphql .groovy .h .hcl .hh .hpp .hs .ini .java .jl .js .jsx .kt "
+    ".kts .less .lisp .lua .m .mjs .ml .mm .nim .nix .pas .php .pl .pm .properties .proto .ps1 .psm1 .py .pyi .pyx .r "
+    ".rb .rs .sass .scala .scm .scss .sh .sol .sql .sty .svelte .swift .tcl .tex .tf .toml .ts .tsx .v .vb .vbs .vhd "
+    ".vue .xml .xsd .xsl .zig .zsh".split()
+)
+
+_CLOSING = ("}", ")", "]", "end", "</")
+
+_BOMS: dict[str, tuple[bytes, ...]] = {  # the longer ones first: that of UTF-32 begins like that of UTF-16
     "utf-32": (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE),
     "utf-8-sig": (codecs.BOM_UTF8,),
     "utf-16": (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE),
 }
 
 _ENCODINGS = "cp1252 cp1250 cp1251 cp1253 cp1254 cp1255 cp1256 cp1257 koi8_r cp932 euc_jp gb18030 big5 cp949".split()
-"""What text without a mark is written in when it is not UTF-8; rarer guesses are mostly wrong ones."""
+"""Encodings to guess from for text that has no byte order mark and is not UTF-8; rarer guesses are mostly wrong."""
 
 _CONTROL = bytes([*range(0x09), *range(0x0E, 0x1B), *range(0x1C, 0x20), 0x7F])
 
 
 class NotText(UnreadableFile):
-    """The bytes are no text in any encoding."""
+    """The bytes are not text in any encoding."""
 
     def __init__(self) -> None:
         super().__init__("it is not text")
 
 
 def read(data: bytes) -> list[Page]:
-    """One page that begins at line 1."""
+    """Return one page that begins at line 1."""
     text = clean(decode(data))
     if not text.strip():
         raise UnreadableFile("it is empty")
     return [Page(text, Place("line", "line 1", 1))]
 
 
+def read_code(data: bytes) -> list[Page]:
+    """Return pages of whole definitions, as many as fit into a passage; a longer one is a page by itself.
+
+    No programming language is known: a definition begins after a blank line, without indentation.
+    """
+    (page,) = read(data)
+    lines = page.text.split("\n")
+    starts = (number for number in range(1, len(lines)) if not lines[number - 1].strip() and _outermost(lines[number]))
+    return grouped(lines, starts)
+
+
+def grouped(lines: list[str], starts: Iterable[int]) -> list[Page]:
+    """Return pages that begin at some of `starts`, ascending indices above 0: each where a passage would be full."""
+    first, end, words = 0, 0, 0
+    pages: list[Page] = []
+    for start, following in pairwise([0, *starts, len(lines)]):
+        more = sum(map(measure, lines[start:following]))
+        if words and words + more > AIM_WORDS:
+            pages.append(_page(lines, first, end))
+            first, words = start, 0
+        words, end = words + more, following
+    return [*pages, _page(lines, first, end)]
+
+
+def _page(lines: list[str], first: int, end: int) -> Page:
+    return Page("\n".join(lines[first:end]), Place("line", f"line {first + 1}", first + 1))
+
+
+def _outermost(line: str) -> bool:
+    return bool(line) and not line[0].isspace() and not line.startswith(_CLOSING)
+
+
 def clean(text: str) -> str:
-    """The text with `\\n` at the end of each line, also of a printed page, and without what no file can hold."""
+    """Normalise line ends to `\\n`, page breaks included, and remove what no file can contain."""
     if text.isprintable():
         return text
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\f", "\n").replace("\0", "")
@@ -41,7 +85,7 @@ def clean(text: str) -> str:
 
 
 def decode(data: bytes) -> str:
-    """The characters that the bytes mean; raises NotText."""
+    """Decode bytes in an encoding that is marked, UTF-8 or guessed; raises NotText."""
     marked = next((encoding for encoding, bom in _BOMS.items() if data.startswith(bom)), "")
     if not marked and b"\0" in data:
         raise NotText
@@ -61,13 +105,14 @@ def _guessed(data: bytes) -> str:
         return damaged
     from charset_normalizer import from_bytes
 
-    best = from_bytes(data, cp_isolation=_ENCODINGS).best()
-    if best is None:
+    match = from_bytes(data, cp_isolation=_ENCODINGS).best()
+    if match is None:
         raise NotText
-    return str(best)
+    return str(match)
 
 
 def _checked(text: str) -> str:
+    """Return a text unless it holds more control characters than a text has; raises NotText."""
     data = text.encode("utf-8", "replace")
     if b"\0" in data or len(data) - len(data.translate(None, _CONTROL)) > 1 + len(text) / 50:
         raise NotText

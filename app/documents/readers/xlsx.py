@@ -1,13 +1,14 @@
-"""Workbooks (.xlsx), the rows of each sheet in groups under its header; formulas are what they last came to."""
+"""Workbooks (.xlsx), the rows of each sheet in groups under its header; formulas by their last result."""
 
 import re
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
+from functools import lru_cache
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-from app.documents.pages import Page, Place
-from app.documents.readers import numbers, ooxml
+from app.documents.passages import Page, Place
+from app.documents.readers import ooxml
 from app.documents.readers.tables import Cells, Row, groups, repeated
 from app.errors import UnreadableFile
 
@@ -17,18 +18,26 @@ if TYPE_CHECKING:
 _STYLED = re.compile(rb"""<(?:\w+:)?c\s(?=[^>]*?\br=["']([A-Z]+\d+))[^>]*?\bs=["'](\d+)""")
 _PLAIN_NAME = re.compile(r"[^\W\d]\w*$")
 
+BUILT_IN = {1: "0", 2: "0.00", 3: "0", 4: "0.00", 9: "0%", 10: "0.00%", 37: "0", 38: "0", 39: "0.00", 40: "0.00"}
+"""The formats that a workbook names by number alone (ECMA-376, part 1, 18.8.30), without dates."""
+
+_TOKEN = re.compile(
+    r'\[\$(?P<currency>[^\]-]*)[^\]]*\]|\[[^\]]*\]|[_*].|"(?P<quoted>[^"]*)"|\\(?P<escaped>.)|(?P<sign>[ %€$£¥₹])'
+    r"|(?P<digits>[#0?][#0?,]*)(?:\.(?P<decimals>[#0?]*))?|(?P<other>[E/])"
+)
+
 
 def read(data: bytes) -> list[Page]:
-    """The groups of rows of all sheets, also of hidden ones; the number of their place is that of the sheet."""
+    """Return the groups of rows of all sheets, also of hidden ones; the number of a place is that of the sheet."""
     with ooxml.opened(data, ".xlsx") as parts:
-        found = list(_pages(data, parts))
-    if not found:
+        result = list(_pages(data, parts))
+    if not result:
         raise UnreadableFile("none of its sheets holds text or numbers")
-    return found
+    return result
 
 
 def pages(name: str, number: int, rows: Iterable[Row]) -> Iterator[Page]:
-    """The groups of rows of a sheet; their places are ranges of cells."""
+    """Yield the groups of rows of a sheet; their places are ranges of cells."""
     name = name if _PLAIN_NAME.match(name) else "'" + name.replace("'", "''") + "'"
     for group in groups(rows):
         first = f"{_column_name(group.first_column)}{group.first_row}"
@@ -37,7 +46,7 @@ def pages(name: str, number: int, rows: Iterable[Row]) -> Iterator[Page]:
 
 
 def _column_name(number: int) -> str:
-    """The letters of a column, which the first one is "A" of."""
+    """Return the letters of a column: 1 is "A", 27 is "AA"."""
     name = ""
     while number:
         number, letter = divmod(number - 1, 26)
@@ -62,19 +71,19 @@ def _pages(data: bytes, parts: ooxml.Package) -> Iterator[Page]:
 
 
 def _codes(parts: ooxml.Package) -> dict[bytes, str]:
-    """The format of numbers of each style that has one, by its number as the cells name it."""
+    """Return the number format of each style that has one, by the number that cells use for the style."""
     name = parts.one(parts.main(), "styles")
     if name is None:
         return {}
     styles = parts.tree(name)
     own = {item.get("numFmtId"): item.get("formatCode", "") for item in styles.iterfind("numFmts/numFmt")}
     identities = [style.get("numFmtId", "0") for style in styles.iterfind("cellXfs/xf")]
-    codes = (own.get(identity) or numbers.BUILT_IN.get(int(identity), "") for identity in identities)
+    codes = (own.get(identity) or BUILT_IN.get(int(identity), "") for identity in identities)
     return {str(number).encode(): code for number, code in enumerate(codes) if code}
 
 
 def _rows(sheet: "CalamineSheet", formats: dict[str, str]) -> list[Row]:
-    """The rows; what stands in a cell merged over several of them stands in each that holds something."""
+    """Return the rows; the text of a cell merged over several rows is repeated in each that holds something."""
     left = sheet.start[1] if sheet.start else 0
     names = [_column_name(number) for number in range(left + sheet.width + 1)]
     rows: list[Row] = []
@@ -82,7 +91,7 @@ def _rows(sheet: "CalamineSheet", formats: dict[str, str]) -> list[Row]:
         cells: Cells = {}
         for column, value in enumerate(values, left + 1):
             if isinstance(value, float):
-                cells[column] = numbers.shown(value, formats.get(f"{names[column]}{number}", ""))
+                cells[column] = shown(value, formats.get(f"{names[column]}{number}", ""))
             elif value != "":
                 cells[column] = value if isinstance(value, str) else _text(value)
         rows.append((number, cells))
@@ -95,10 +104,37 @@ def _rows(sheet: "CalamineSheet", formats: dict[str, str]) -> list[Row]:
 
 
 def _text(value: object) -> str:
-    """A truth, a date, a time, or a span of time."""
+    """Show a truth value, a date, a time, or a duration."""
     if isinstance(value, bool):
         return str(value).upper()
     if isinstance(value, timedelta):
         minutes, seconds = divmod(round(value.total_seconds()), 60)
         return f"{minutes // 60}:{minutes % 60:02}:{seconds:02}"
     return str(value).removesuffix(":00")
+
+
+def shown(number: float, code: str) -> str:
+    """Show a number as its format does, with a decimal point, no separators of thousands, and a minus before it."""
+    before, decimals, after, factor = _parsed(code)
+    number *= factor
+    plain = decimals is None or abs(number) >= 1e15
+    return before + (f"{number:.15g}" if plain else f"{number:.{decimals}f}") + after
+
+
+@lru_cache(maxsize=256)
+def _parsed(code: str) -> tuple[str, int | None, str, int]:
+    """Parse a format to the text before a number, its decimals, the text after it, and its factor."""
+    texts, factor = ["", ""], 1
+    decimals: int | None = None
+    digits = False
+    for token in _TOKEN.finditer(code.split(";")[0]):
+        if token["other"]:  # powers of ten and fractions are shown plainly
+            return "", None, "", 1
+        if token["digits"] and not digits:
+            digits = True
+            fraction = token["decimals"] or ""
+            decimals = len(fraction) if set(fraction) <= {"0"} else None
+        else:
+            texts[digits] += token["currency"] or token["quoted"] or token["escaped"] or token["sign"] or ""
+            factor = 100 if token["sign"] == "%" else factor
+    return (texts[0].lstrip(), decimals, texts[1].rstrip(), factor) if digits else ("", None, "", 1)

@@ -1,4 +1,4 @@
-"""Several readers at work, and files on their way through them."""
+"""A pool of reader processes, and the batches of files on their way through them."""
 
 import _thread
 import os
@@ -13,11 +13,10 @@ from queue import Empty, SimpleQueue
 from app.documents.document import NEVER, Limits, Outcome, Problem, Signature, signature
 from app.documents.sandbox.process import DIED, Batch, Broken, Reader
 
-MOST = 4
-"""Processes."""
+MAX_PROCESSES = 4
 
 AHEAD = 2
-"""Batches that are on their way for each process, the one in work included."""
+"""Batches handed out for each process, including the one it is reading."""
 
 IDLE_SECONDS = 10.0
 WATCH_SECONDS = 0.05
@@ -26,23 +25,22 @@ _NOT_STARTED = "no process could be started to read it; close other programs, an
 
 
 class Pool:
-    """Starts readers when there is something to read, and ends them when there has been nothing for a while."""
+    """Starts processes when there are files to read, and ends them after a while without any."""
 
     def __init__(self, max_bytes: int, limits: Limits):
-        self._given = max_bytes, limits
-        self._idle = _Idle()
-        weakref.finalize(self, _end_elsewhere, self._idle)
+        self._idle = _Idle(max_bytes, limits)
+        weakref.finalize(self, _end_in_a_thread, self._idle)
 
     def read(self, batches: Sequence[Batch]) -> Generator[Outcome, None, None]:
-        """Files as they come, in any order, None for those that are gone and whenever none has come for a second.
+        """Yield outcomes in any order, None for a file that is gone and whenever none has come for a second.
 
-        The files of a batch go to one reader.
+        One process reads all files of a batch.
         """
-        count = min(os.cpu_count() or 1, MOST, len(batches))
-        run = _Run(self._idle, self._given)
+        count = min(os.cpu_count() or 1, MAX_PROCESSES, len(batches))
+        run = _Run(self._idle)
         threads = [threading.Thread(target=run.work, name="reader", daemon=True) for _ in range(count)]
         threads.append(threading.Thread(target=run.watch, name="reader-watch", daemon=True))
-        whole = False
+        complete = False
         try:
             for thread in threads:
                 thread.start()
@@ -50,46 +48,46 @@ class Pool:
             for batch in islice(following, AHEAD * count):
                 run.tasks.put(batch)
             for _ in batches:
-                while not (found := run.next()):
+                while not (outcomes := run.next()):
                     yield None
                 for batch in islice(following, 1):
                     run.tasks.put(batch)
-                yield from found
-            whole = True
+                yield from outcomes
+            complete = True
         finally:
             run.end(count)
             for thread in threads:
                 if thread.ident is not None:
                     thread.join()
-            if whole:
+            if complete:
                 self._idle.end_soon()
             else:
                 self._idle.end()
 
 
 class _Run:
-    """Files on their way through readers, each of which has a thread that asks it."""
+    """One call of `Pool.read`: a thread for each process asks it, and one more watches them all."""
 
-    def __init__(self, idle: "_Idle", given: tuple[int, Limits]):
+    def __init__(self, idle: "_Idle"):
         self.tasks: SimpleQueue[Batch | None] = SimpleQueue()
-        self._done: SimpleQueue[list[Outcome] | BaseException] = SimpleQueue()
-        self._idle, self._given = idle, given
+        self._results: SimpleQueue[list[Outcome] | BaseException] = SimpleQueue()
+        self._idle = idle
         self._lock = threading.Lock()
         self._busy: set[Reader] = set()
         self._over = threading.Event()
 
     def next(self) -> list[Outcome]:
-        """The next batch that is done, empty if there is none within a second."""
+        """Wait for the outcomes of the next batch, for a second at most."""
         try:
-            found = self._done.get(timeout=1)  # Windows lets nobody interrupt a longer wait
+            result = self._results.get(timeout=1)  # on Windows nothing interrupts a longer wait
         except Empty:
             return []
-        if isinstance(found, BaseException):
-            raise found
-        return found
+        if isinstance(result, BaseException):
+            raise result
+        return result
 
     def end(self, threads: int) -> None:
-        """Let the threads go; what is still being read is not wanted any more."""
+        """Stop the threads; what is still being read is dropped."""
         with self._lock:
             self._over.set()
             for reader in self._busy:
@@ -98,48 +96,47 @@ class _Run:
             self.tasks.put(None)
 
     def watch(self) -> None:
-        """A thread: looks after the readers."""
+        """Watch the busy processes; runs in a thread."""
         while not self._over.wait(WATCH_SECONDS):
             with self._lock:
                 for reader in self._busy:
                     reader.watch()
 
     def work(self) -> None:
-        """A thread: takes batches and asks its reader."""
+        """Have batches read; runs in a thread."""
         while (batch := self.tasks.get()) is not None and not self._over.is_set():
             try:
-                self._done.put(self._read(batch))
-            except BaseException as error:  # who waits for the batch must hear of it
-                self._done.put(error)
+                self._results.put(self._read(batch))
+            except BaseException as error:  # `next` raises it
+                self._results.put(error)
 
     def _read(self, batch: Batch) -> list[Outcome]:
-        found: list[Outcome] = []
+        outcomes: list[Outcome] = []
         signatures = [_signature(path) for _, path in batch]
         died = -1
-        while (at := len(found)) < len(batch) and not self._over.is_set():
+        while (at := len(outcomes)) < len(batch) and not self._over.is_set():
             try:
-                self._ask(batch[at:], found)
+                self._ask(batch[at:], outcomes)
             except OSError:
-                found += [Problem(file, _NOT_STARTED, passing=True) for file, _ in batch[at:]]
+                outcomes += [Problem(file, _NOT_STARTED, passing=True) for file, _ in batch[at:]]
             except Broken as error:
-                at, reason = len(found), str(error)
-                if reason == DIED and died < at:  # what it read before may be to blame
+                at, reason = len(outcomes), str(error)
+                if reason == DIED and died < at:  # an earlier file may have done the damage: try this one again
                     died = at
                 else:
-                    found.append(Problem(batch[at][0], reason, *signatures[at]))
-        return found
+                    outcomes.append(Problem(batch[at][0], reason, *signatures[at]))
+        return outcomes
 
-    def _ask(self, batch: Batch, found: list[Outcome]) -> None:
+    def _ask(self, batch: Batch, outcomes: list[Outcome]) -> None:
         with self._lock:
             if self._over.is_set():
                 return
-            reader = self._idle.take() or Reader(*self._given)
+            reader = self._idle.take()
             self._busy.add(reader)
         healthy = False
         try:
-            reader.read(batch, found)
-            # What one file has left in memory must not count against the next ones.
-            healthy = reader.memory() < self._given[1].megabytes * 1_000_000 / 2
+            reader.read(batch, outcomes)
+            healthy = not reader.bloated
         finally:
             with self._lock:
                 self._busy.discard(reader)
@@ -150,31 +147,32 @@ class _Run:
 
 
 class _Idle:
-    """Readers with nothing to read, for a while."""
+    """Processes with nothing to read."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_bytes: int, limits: Limits) -> None:
+        self._arguments = max_bytes, limits
         self._lock = threading.Lock()
         self._readers: list[Reader] = []
         self._timer: threading.Timer | None = None
 
-    def take(self) -> Reader | None:
-        """One of them, if there is one."""
+    def take(self) -> Reader:
+        """Take an idle process, or start one; raises OSError."""
         with self._lock:
-            self._stay()
+            self._cancel()
             while self._readers:
                 reader = self._readers.pop()
                 if reader.alive:
                     return reader
                 reader.end()
-        return None
+        return Reader(*self._arguments)
 
     def put(self, reader: Reader) -> None:
-        """Keep one until `end` or `end_soon`."""
+        """Keep a process until `end` or `end_soon`."""
         with self._lock:
             self._readers.append(reader)
 
     def end_soon(self) -> None:
-        """End them all, unless one is taken before."""
+        """End all of them after a while, unless one is taken before."""
         with self._lock:
             if self._timer is None:
                 self._timer = threading.Timer(IDLE_SECONDS, self.end)
@@ -182,21 +180,21 @@ class _Idle:
                 self._timer.start()
 
     def end(self) -> None:
-        """End them all now."""
+        """End all of them now."""
         with self._lock:
-            self._stay()
+            self._cancel()
             while self._readers:
                 self._readers.pop().end()
 
-    def _stay(self) -> None:
+    def _cancel(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
 
-def _end_elsewhere(idle: _Idle) -> None:
-    """End them in a thread: whoever lets a pool go, perhaps an event loop, must not wait for processes to die."""
-    with suppress(RuntimeError):  # the interpreter ends, and they with their pipes
+def _end_in_a_thread(idle: _Idle) -> None:
+    """End idle processes without blocking: the owner that lets a pool go may be an event loop."""
+    with suppress(RuntimeError):  # at the end of the interpreter, where they end with their pipes
         _thread.start_new_thread(idle.end, ())
 
 

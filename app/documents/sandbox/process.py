@@ -1,4 +1,4 @@
-"""One process that reads files, and what it may take for a file: it is watched, and killed when it takes more."""
+"""One process that reads files, as its parent sees it: asked, watched, and killed when a file costs too much."""
 
 import json
 import time
@@ -24,11 +24,11 @@ Batch = Sequence[tuple[str, Path]]
 
 
 class Broken(Exception):
-    """A reader is no more; the message is what to say of the file that it was reading."""
+    """The process has ended; the message is the reason to give for the file that it was reading."""
 
 
 class Reader:
-    """One process, and what it may take for a file."""
+    """One process, and the limits of what a file may cost."""
 
     def __init__(self, max_bytes: int, limits: Limits):
         self._limits = limits
@@ -36,17 +36,21 @@ class Reader:
         self._fault = ""
         self._ready = False
         self._since: float | None = time.monotonic()
-        self._process = processes.start(
-            WORKER, str(max_bytes), str(limits.seconds), str(limits.megabytes), environment=environment(limits)
-        )
+        arguments = (max_bytes, limits.seconds, limits.megabytes)
+        self._process = processes.start(WORKER, *map(str, arguments), environment=environment(limits))
 
     @property
     def alive(self) -> bool:
-        """Whether there is reason to ask it."""
+        """Whether the process can be asked to read."""
         return not self._fault and self._process.poll() is None
 
-    def read(self, batch: Batch, found: list[Outcome]) -> None:
-        """Read files, and add each to `found` when it is there; raises Broken, and OSError if it did not start."""
+    @property
+    def bloated(self) -> bool:
+        """Whether earlier files left so much in memory that it would count against the next one."""
+        return processes.memory(self._process) > self._limits.megabytes * 1_000_000 / 2
+
+    def read(self, batch: Batch, outcomes: list[Outcome]) -> None:
+        """Read files and append the outcome of each; raises Broken, and OSError if the process did not start."""
         requests, answers = self._process.stdin, self._process.stdout
         assert requests is not None
         assert answers is not None
@@ -55,22 +59,22 @@ class Reader:
             if not self._ready and answers.read(len(READY)) != READY:
                 raise OSError
             self._ready = True
-            with suppress(OSError):  # it is dead, which reading shows
+            with suppress(OSError):  # the process has ended, as reading its answer shows
                 requests.write(b"".join(json.dumps((file, str(path))).encode() + b"\n" for file, path in batch))
                 requests.flush()
             for file, _ in batch:
                 self._since = time.monotonic()
-                found.append(protocol.receive(answers, file, self._max_text))
+                outcomes.append(protocol.receive(answers, file, self._max_text))
         except protocol.Oversize:
             size = self._max_text / 1_000_000
             raise Broken(f"it holds more than {size:.0f} MB of text and was given up; split it") from None
         except (EOFError, ValueError):
-            raise Broken(self._fault or self._last_words()) from None
+            raise Broken(self._fault or self._exit_reason()) from None
         finally:
             self._since = None
 
     def watch(self) -> None:
-        """Kill it if its file takes too long or too much memory."""
+        """Kill the process if its file takes too long or too much memory; any thread may."""
         since, limits = self._since, self._limits
         if since is None or self._fault:
             return
@@ -78,14 +82,10 @@ class Reader:
         if time.monotonic() - since > seconds:
             too_long = f"it took longer than {limits.seconds} s to read and was given up"
             self._fault = f"{too_long}; split it, or raise ESCALATOR_READ_SECONDS"
-        elif self.memory() > limits.megabytes * 1_000_000:
-            self._fault = self._too_much()
+        elif processes.memory(self._process) > limits.megabytes * 1_000_000:
+            self._fault = self._too_much_memory()
         if self._fault:
             self.kill()
-
-    def memory(self) -> int:
-        """Return the bytes of memory that the process has in use, 0 if it has ended."""
-        return processes.memory(self._process)
 
     def kill(self) -> None:
         """Kill the process and its children; any thread may."""
@@ -97,17 +97,17 @@ class Reader:
         with suppress(OSError), self._process:  # requests that were not sent are lost
             pass
 
-    def _last_words(self) -> str:
+    def _exit_reason(self) -> str:
         self.kill()
-        return self._too_much() if self._process.wait() == OUT_OF_MEMORY else DIED
+        return self._too_much_memory() if self._process.wait() == OUT_OF_MEMORY else DIED
 
-    def _too_much(self) -> str:
+    def _too_much_memory(self) -> str:
         too_much = f"reading it took more than {self._limits.megabytes} MB of memory and was given up"
         return f"{too_much}; split it, or raise ESCALATOR_READ_MB"
 
 
 def environment(limits: Limits) -> dict[str, str]:
-    """Return the environment of a process that parses files: without secrets, and with one thread for each library.
+    """Return the environment of a process that parses files: no secrets, and one thread for each library.
 
     All cores are busy already, and each thread of a library reserves memory.
     """

@@ -1,18 +1,18 @@
-"""What a reader process answers: a head in JSON and the text as it is, with the lengths of both in front.
+"""The answers of a reader process: a head in JSON and the text of the document, preceded by the lengths of both.
 
-Who reads it trusts none of it, for the file may have taken the other process over: no length is allowed that would
+The receiver trusts nothing, because a file may have taken over the other process: no length is accepted that would
 take much memory, and every value is checked.
 """
 
 import json
 import struct
-from dataclasses import replace
-from typing import IO, Any, get_args
+from typing import IO, Annotated, Any
+
+from pydantic import ConfigDict, Field, TypeAdapter
 
 from app.documents import language
 from app.documents.document import Document, Outcome, Problem
-from app.documents.pages import Kind, Place
-from app.documents.passages import Passage
+from app.documents.passages import Kind, Passage, Place
 
 MAX_HEAD = 32_000_000
 """Bytes; about half a million passages, and at most half a gigabyte while they are checked."""
@@ -20,67 +20,73 @@ MAX_HEAD = 32_000_000
 MAX_REASON = 1000
 
 _LENGTHS = struct.Struct("!II")
-_KINDS = get_args(Kind)
+
+_Count = Annotated[int, Field(ge=0, lt=1 << 63)]
+_Size = Annotated[int, Field(ge=-1, lt=1 << 63)]
+_Time = Annotated[int, Field(gt=-(1 << 63), lt=1 << 63)]
+
+_Gone = tuple[()]
+_Failed = tuple[str, _Size, _Time, bool]
+"""The fields of a Problem without its file."""
+
+_Row = tuple[_Count, _Count, Kind, str, _Count, str]
+"""A passage: start, end, and the fields of its place."""
+
+_Read = tuple[str, str, _Count, _Size, _Time, list[_Row], list[_Count]]
+"""Title, language, pages, size, time, passages and silent pages."""
+
+_HEAD: TypeAdapter[Any] = TypeAdapter(_Gone | _Failed | _Read, config=ConfigDict(strict=True))
 
 
 class Oversize(ValueError):
-    """More text than is allowed."""
+    """The answer holds more text than is allowed."""
 
 
-def send(stream: IO[bytes], found: Outcome) -> None:
-    """Write what was found in one file; the name of the file is known to who asked."""
+def send(stream: IO[bytes], outcome: Outcome) -> None:
+    """Write the outcome of one file; the receiver knows its name."""
     text = ""
     head: list[Any] = []
-    if isinstance(found, Problem):
-        head = [found.reason, found.size, found.modified_ns, found.passing]
-    elif found is not None:
-        text = found.text
-        # The text of a passage is told by where it stands.
-        passages = [(p.start, p.end, p.place.kind, p.place.label, p.place.number) for p in found.passages]
-        head = [found.title, found.language, found.pages, found.size, found.modified_ns, passages, found.silent]
+    if isinstance(outcome, Problem):
+        head = [outcome.reason, outcome.size, outcome.modified_ns, outcome.passing]
+    elif outcome is not None:
+        text = outcome.text
+        # Start and end of a passage imply its text.
+        rows = [
+            (p.start, p.end, p.place.kind, p.place.label, p.place.number, p.place.heading) for p in outcome.passages
+        ]
+        size, time = outcome.size, outcome.modified_ns
+        head = [outcome.title, outcome.language, outcome.pages, size, time, rows, outcome.silent]
     first, second = json.dumps(head, separators=(",", ":")).encode(), text.encode()
     stream.write(_LENGTHS.pack(len(first), len(second)) + first + second)
     stream.flush()
 
 
 def receive(stream: IO[bytes], file: str, max_text: int) -> Outcome:
-    """The same, read; raises EOFError, and ValueError for what no reader sends (Oversize if it is too much)."""
+    """Read the outcome of one file; raises EOFError, ValueError for an invalid answer, Oversize for a long one."""
     first, second = _LENGTHS.unpack(_exactly(stream, _LENGTHS.size))
     if first > MAX_HEAD or second > max_text:
         raise Oversize
     head, text = _exactly(stream, first), _exactly(stream, second).decode()
-    try:
-        match json.loads(head):
-            case []:
-                return None
-            case [reason, size, time, bool(passing)]:
-                return Problem(file, _text(reason)[:MAX_REASON], _whole(size, -1), _whole(time, None), passing)
-            case [title, code, pages, size, time, list(passages), list(silent)]:
-                found = _document(file, text, (_text(title), _text(code)), _whole(pages), passages, (size, time))
-                return replace(found, silent=tuple(map(_whole, silent)))
-    except RecursionError:
-        pass
-    raise ValueError
+    match _HEAD.validate_json(head):
+        case reason, size, time, passing:
+            return Problem(file, reason[:MAX_REASON], size, time, passing)
+        case title, code, pages, size, time, rows, silent:
+            passages = _passages(file, text, title, code, rows)
+            return Document(file, title, text, code, pages, passages, size, time, tuple(silent))
+    return None
 
 
-def _document(
-    file: str, text: str, names: tuple[str, str], pages: int, rows: list[Any], signature: tuple[Any, Any]
-) -> Document:
-    title, code = names
+def _passages(file: str, text: str, title: str, code: str, rows: list[_Row]) -> tuple[Passage, ...]:
     if code not in language.SNOWBALL and code not in language.UNSTEMMED:
-        raise ValueError
+        raise ValueError("unknown language")
     passages, last = [], 0
-    for row in rows:
-        if type(row) is not list:
-            raise ValueError
-        start, end, kind, label, number = row
-        if kind not in _KINDS or not last <= _whole(start) <= _whole(end) <= len(text):
-            raise ValueError
-        place = Place(kind, _text(label), _whole(number))
+    for start, end, kind, label, number, heading in rows:
+        if not last <= start <= end <= len(text):
+            raise ValueError("not in the text")
+        place = Place(kind, label, number, heading)
         passages.append(Passage(file, start, end, text[start:end], place, title, code))
         last = start
-    size, time = signature
-    return Document(file, title, text, code, pages, tuple(passages), _whole(size, -1), _whole(time, None))
+    return tuple(passages)
 
 
 def _exactly(stream: IO[bytes], size: int) -> bytes:
@@ -88,16 +94,3 @@ def _exactly(stream: IO[bytes], size: int) -> bytes:
     if len(data) < size:
         raise EOFError
     return data
-
-
-def _whole(value: Any, least: int | None = 0) -> int:
-    if type(value) is not int or abs(value) >= 1 << 63 or (least is not None and value < least):
-        raise ValueError
-    return value
-
-
-def _text(value: Any) -> str:
-    if type(value) is not str:
-        raise ValueError
-    value.encode()  # half a character could not be kept in the index
-    return value

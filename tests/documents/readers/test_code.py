@@ -5,16 +5,15 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.documents.pages import joined
-from app.documents.passages import Passage, split
-from app.documents.readers import code
+from app.documents.passages import Passage, joined, split
+from app.documents.readers import text
 from app.settings import ROOT
 
 LINES = st.lists(st.sampled_from(["", "", "a b c", "  d", "}", "e " * 60, "\tf " * 90, "# g"]), min_size=1, max_size=40)
 
 
 def passages(source: str) -> list[Passage]:
-    return split(code.read(source.encode()), "a.py", "a", "en")
+    return split(text.read_code(source.encode()), "a.py", "a", "en")
 
 
 def test_passages_of_a_real_module_begin_with_definitions_and_name_their_lines() -> None:
@@ -31,14 +30,14 @@ def test_passages_of_a_real_module_begin_with_definitions_and_name_their_lines()
 def test_short_definitions_share_a_page_and_long_ones_have_their_own() -> None:
     short = "// Adds.\nint add(int a, int b)\n{\n\n    return a + b;\n}\n\n"
     long = "void all()\n{\n" + "    call(a, b);\n\n" * 80 + "}\n\n"
-    pages = code.read((short * 3 + long + short).encode())
+    pages = text.read_code((short * 3 + long + short).encode())
     assert [page.place.number for page in pages] == [1, 22, 186]
 
 
 @given(LINES)
 def test_the_joined_pages_are_the_file_but_for_the_separators(lines: list[str]) -> None:
     source = "\n".join(["start", *lines])
-    pages = code.read(source.encode())
+    pages = text.read_code(source.encode())
     assert joined(pages).replace("\f", "\n") == source
     for page in pages:
         assert source.split("\n")[page.place.number - 1] == page.text.split("\n")[0]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.documents.readers import epub, read, title
+from app.documents.readers import epub, read
 from app.errors import UnreadableFile
 
 FILES = Path(__file__).with_name("files")
@@ -29,8 +29,8 @@ def book(*chapters: str, opf: str = "", encryption: str = "") -> bytes:
 
 
 def test_a_book_is_read_under_its_headings_and_named_by_its_title() -> None:
-    pages = read(FILES / "handbook.epub", 10_000_000)
-    assert title(FILES / "handbook.epub", pages) == "Handbook"
+    pages = read(FILES / "handbook.epub", 10_000_000).pages
+    assert read(FILES / "handbook.epub", 10_000_000).title == "Handbook"
     assert pages[0].text == "Handbook\nAnn Quay"
     (found,) = [page for page in pages if "40 cents" in page.text]
     assert found.place.label == "Fees"

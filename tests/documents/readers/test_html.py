@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.documents.pages import Page, Place
+from app.documents.passages import Page, Place
 from app.documents.readers import html
 from app.errors import UnreadableFile
 

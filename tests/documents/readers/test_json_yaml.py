@@ -5,8 +5,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.documents.pages import Page, Place
-from app.documents.passages import split
+from app.documents.passages import Page, Place, split
 from app.documents.readers import json_yaml
 
 PEOPLE = [{"name": f"Person {n}", "town": "Aarhus", "tags": ["a", "b"], "pay": {"year": 1990 + n}} for n in range(200)]

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from app.documents.pages import Place
-from app.documents.readers import mail, read, title
+from app.documents.passages import Place
+from app.documents.readers import mail, read
 from app.errors import UnreadableFile
 
 FILES = Path(__file__).with_name("files")
@@ -18,7 +18,7 @@ def text(source: bytes) -> str:
 
 
 def test_a_message_is_read_with_its_headers_its_plain_text_and_the_names_of_its_files() -> None:
-    (page,) = read(FILES / "crane.eml", 10_000_000)
+    (page,) = read(FILES / "crane.eml", 10_000_000).pages
     assert page.text.split("\nDate: ")[0] == (
         "Subject: Prüfung des großen Krans im Südhafen\nFrom: Anna Käi <anna.kai@hafen.example>\n"
         "To: Jörg Müller <joerg@werft.example>\nCc: Hafenamt <amt@hafen.example>"
@@ -30,18 +30,18 @@ def test_a_message_is_read_with_its_headers_its_plain_text_and_the_names_of_its_
         "Attachments: Prüfplan 2025.pdf, tariff.csv"
     )
     assert page.place == Place("heading", "Prüfung des großen Krans im Südhafen", 1)
-    assert title(FILES / "crane.eml", [page]) == page.place.label
+    assert read(FILES / "crane.eml", 10_000_000).title == page.place.label
 
 
 def test_a_message_in_html_alone_is_read_as_a_page_of_the_web() -> None:
-    (page,) = read(FILES / "ferry.eml", 10_000_000)
+    (page,) = read(FILES / "ferry.eml", 10_000_000).pages
     assert page.place.label == "New tariff of the ferry – May"
     assert "\n\nA return ticket costs 14 € from May on.\n\n| Ticket | Price |\n| Single | 8 € |" in page.text
     assert page.text.endswith("\n\nAttachments: map.png")
 
 
 def test_a_mailbox_has_a_page_for_each_message_also_where_a_line_begins_as_a_message_does() -> None:
-    pages = read(FILES / "sent.mbox", 10_000_000)
+    pages = read(FILES / "sent.mbox", 10_000_000).pages
     assert [(page.place.label, page.place.number) for page in pages] == [
         ("Prüfung des großen Krans im Südhafen", 1),
         ("Reading room", 2),
@@ -80,7 +80,7 @@ def test_what_is_no_message_is_named(data: bytes) -> None:
     with pytest.raises(UnreadableFile, match="; "):
         mail.read(data)
     with pytest.raises(UnreadableFile, match="; "):
-        mail.read_box(data)
+        mail.read_mailbox(data)
 
 
 def test_parts_within_parts_end_somewhere() -> None:

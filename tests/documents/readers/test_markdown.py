@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.documents.pages import Page, Place, joined
+from app.documents.passages import Page, Place, joined
 from app.documents.readers import markdown
 
 LINES = st.lists(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app.documents.pages import Place
+from app.documents.passages import Place
 from app.documents.readers import SUFFIXES, notebook
 from app.errors import UnreadableFile
 

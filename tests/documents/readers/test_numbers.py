@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.documents.readers.numbers import BUILT_IN, shown
+from app.documents.readers.xlsx import BUILT_IN, shown
 
 
 @pytest.mark.parametrize(

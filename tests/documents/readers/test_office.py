@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from app.documents.pages import Page, Place
-from app.documents.readers import SUFFIXES, docx, read, title, xlsx
+from app.documents.passages import Page, Place
+from app.documents.readers import SUFFIXES, docx, read, xlsx
 from app.errors import UnreadableFile
 
 FILES = Path(__file__).parent / "files"
@@ -22,7 +22,7 @@ Change = Callable[[str, bytes], bytes]
 
 
 def pages(name: str) -> list[Page]:
-    return read(FILES / name, LARGE)
+    return read(FILES / name, LARGE).pages
 
 
 def page_with(name: str, sentence: str) -> Page:
@@ -59,9 +59,9 @@ def test_a_known_sentence_is_found_where_it_stands(name: str, sentence: str, pla
 
 
 def test_titles_are_the_first_heading_and_the_first_slide() -> None:
-    assert title(FILES / "handbook.docx", pages("handbook.docx")) == "Handbook of the harbour library"
-    assert title(FILES / "harbour.pptx", pages("harbour.pptx")) == "The harbour in 2026"
-    assert title(FILES / "market.xlsx", pages("market.xlsx")) == "market"
+    assert read(FILES / "handbook.docx", LARGE).title == "Handbook of the harbour library"
+    assert read(FILES / "harbour.pptx", LARGE).title == "The harbour in 2026"
+    assert read(FILES / "market.xlsx", LARGE).title == ""
 
 
 def test_a_heading_right_above_a_deeper_one_stays_with_it() -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from app.documents.pages import Page, Place
-from app.documents.readers import opendocument, read, title
+from app.documents.passages import Page, Place
+from app.documents.readers import opendocument, read
 from app.errors import UnreadableFile
 
 FILES = Path(__file__).with_name("files")
@@ -15,7 +15,7 @@ OFFICE = 'xmlns:office="o" xmlns:table="t" xmlns:text="x" xmlns:draw="d"'
 
 
 def pages(name: str) -> list[Page]:
-    return read(FILES / name, 10_000_000)
+    return read(FILES / name, 10_000_000).pages
 
 
 def made(body: str, manifest: str = "<manifest/>", prologue: str = "") -> bytes:
@@ -54,8 +54,8 @@ def test_a_known_sentence_is_found_where_it_stands(name: str, sentence: str, pla
 
 
 def test_titles_are_the_first_heading_and_the_first_slide() -> None:
-    assert title(FILES / "handbook.odt", pages("handbook.odt")) == "Handbook of the harbour library"
-    assert title(FILES / "harbour.odp", pages("harbour.odp")) == "The harbour in 2026"
+    assert read(FILES / "handbook.odt", 10_000_000).title == "Handbook of the harbour library"
+    assert read(FILES / "harbour.odp", 10_000_000).title == "The harbour in 2026"
 
 
 def test_notes_follow_their_paragraph_and_merged_cells_stand_in_each_row() -> None:

@@ -10,7 +10,7 @@ import pytest
 from pypdf import PdfReader, PdfWriter
 from reportlab.pdfgen.canvas import Canvas
 
-from app.documents.pages import Page, Place
+from app.documents.passages import Page, Place
 from app.documents.readers import pdf
 from app.errors import UnreadableFile
 

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from app.documents.readers import read, title
+from app.documents.document import Document
+from app.documents.ingest import read_file
+from app.documents.readers import read
 from app.errors import UnreadableFile
 
 MB = 1_000_000
@@ -73,12 +75,15 @@ def test_a_file_without_permission_is_named(tmp_path: Path) -> None:
 def test_endings_in_capitals_count(tmp_path: Path) -> None:
     path = tmp_path / "A.TXT"
     path.write_text("text", encoding="utf-8")
-    assert read(path, MB)[0].text == "text"
+    assert read(path, MB).pages[0].text == "text"
 
 
 def test_the_title_is_the_first_heading_of_level_1_else_the_name(tmp_path: Path) -> None:
     path = tmp_path / "some-notes.md"
     path.write_text("## Before\ntext\n# The *real* `title`\n# Another", encoding="utf-8")
-    assert title(path, read(path, MB)) == "The *real* title"
+    assert read(path, MB).title == "The *real* title"
     path.write_text("## Only a section", encoding="utf-8")
-    assert title(path, read(path, MB)) == "some-notes"
+    assert read(path, MB).title == ""
+    document = read_file("notes/some-notes.md", path, MB)
+    assert isinstance(document, Document)
+    assert document.title == "some-notes"

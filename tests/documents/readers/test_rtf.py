@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app.documents.readers import read, rtf, title
+from app.documents.readers import read, rtf
 from app.errors import UnreadableFile
 
 FILES = Path(__file__).with_name("files")
@@ -16,8 +16,8 @@ def text(source: str) -> str:
 
 
 def test_headings_lists_notes_and_tables_are_found() -> None:
-    pages = read(FILES / "fees.rtf", 10_000_000)
-    assert title(FILES / "fees.rtf", pages) == "Handbook of the harbour library"
+    pages = read(FILES / "fees.rtf", 10_000_000).pages
+    assert read(FILES / "fees.rtf", 10_000_000).title == "Handbook of the harbour library"
     by_label = {page.place.label: page.text for page in pages}
     assert "- Closed on public holidays" in by_label["Opening hours"]
     assert "never more than it was bought for.\n\nChildren pay nothing." in by_label["Fees"]
@@ -26,7 +26,7 @@ def test_headings_lists_notes_and_tables_are_found() -> None:
 
 
 def test_changes_are_read_as_accepted_and_text_boxes_after_their_paragraph() -> None:
-    (page,) = read(FILES / "changes.rtf", 10_000_000)
+    (page,) = read(FILES / "changes.rtf", 10_000_000).pages
     assert page.text == "The crane lifts twelve tons.\n\nBeside it a ladder leads up.\n\nNobody stands under the load."
 
 

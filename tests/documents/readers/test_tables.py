@@ -3,8 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.documents.pages import Page, Place
-from app.documents.passages import split
+from app.documents.passages import Page, Place, split
 from app.documents.readers.tables import Group, Row, groups
 
 FEW_WORDS = st.text("abcdefgh .,", min_size=1, max_size=60).filter(str.strip)

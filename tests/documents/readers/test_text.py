@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.documents.pages import Place
+from app.documents.passages import Place
 from app.documents.readers import text
 from app.errors import UnreadableFile
 

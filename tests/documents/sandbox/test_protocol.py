@@ -9,14 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.documents.document import Document, Outcome, Problem
-from app.documents.pages import Page, Place, joined
-from app.documents.passages import split
+from app.documents.passages import Page, Place, joined, split
 from app.documents.sandbox import protocol
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=400)
-PLACES = st.builds(Place, st.sampled_from(["page", "heading", "slide", "line"]), TEXT, st.integers(0, 10**6))
+PLACES = st.builds(Place, st.sampled_from(["page", "heading", "slide", "line"]), TEXT, st.integers(0, 10**6), TEXT)
 MOST = 10_000
-HEAD = b'["title","en",1,1,1,[[0,2,"page","page 1",1]],[1]]'
+HEAD = b'["title","en",1,1,1,[[0,2,"page","page 1",1,"Tides"]],[1]]'
 
 
 @st.composite
@@ -74,6 +73,7 @@ def test_anything_else_is_refused_with_an_error_that_is_expected(head: bytes, te
         HEAD.replace(b"[[0", b"[5,[0"),
         HEAD.replace(b'"page",', b'"scroll",'),
         HEAD.replace(b'"page",', b"{},"),
+        HEAD.replace(b'"Tides"', b"1"),
         HEAD.replace(b"[1]]", b"[-1]]"),
         HEAD.replace(b"[1]]", b'["1"]]'),
         b"[" * 100_000,

@@ -15,6 +15,7 @@ from app.documents import folder as folders
 from app.documents import readers
 from app.documents.document import Document, Limits, Problem
 from app.documents.folder import Folder
+from app.documents.ingest import read_file
 from app.documents.sandbox import pool, process
 from app.retrieval.corpus import Corpus
 from app.settings import ROOT
@@ -58,6 +59,10 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
 
 def read(folder: Folder) -> dict[str, Document | Problem]:
     return {result.file: result for result in folder.read_all(folder.compare({}).changed)}
+
+
+def paths(folder: Folder) -> list[tuple[str, Path]]:
+    return [(file, path) for file, path in folder.compare({}).changed if isinstance(path, Path)]
 
 
 def reason(result: Document | Problem) -> str:
@@ -180,9 +185,9 @@ def test_many_text_files_are_read_by_processes_and_become_the_same_documents(
     home.put("empty.md", text="")
     home.put("lines.txt", text="One line.\n\n" * 900)
     folder = home.folder()
-    here = {file: folder.read(file, path) for file, path in folder.compare({}).changed}
+    here = {file: read_file(file, path, MB) for file, path in paths(folder)}
     assert read(folder) == here
-    assert len(home.started()) == min(os.cpu_count() or 1, pool.MOST)
+    assert len(home.started()) == min(os.cpu_count() or 1, pool.MAX_PROCESSES)
 
 
 def test_a_reader_is_used_again_and_ends_when_there_is_nothing_to_read_for_a_while(

@@ -1,0 +1,45 @@
+"""One file becomes a document: bytes, reader, pages; then title, language and passages. It does not know the folder."""
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+from app.documents import language, readers
+from app.documents.document import NEVER, Document, Outcome, Problem, Signature, signature
+from app.documents.passages import joined, split
+from app.errors import UnreadableFile
+
+logger = logging.getLogger(__name__)
+
+
+def read_file(file: str, path: Path, max_bytes: int) -> Outcome:
+    """Read a file of at most `max_bytes`, which the corpus names `file`; None if it is gone. Raises nothing."""
+    before = NEVER
+    try:
+        before = signature(path)
+        document = _document(file, path, max_bytes, before)
+        # A file that changes while it is read is read again next time.
+        return document if before == signature(path) else replace(document, size=-1, modified_ns=-1)
+    except FileNotFoundError:
+        return None
+    except UnreadableFile as error:
+        if isinstance(error.__cause__, OSError):
+            return Problem(file, str(error), passing=True)
+        return Problem(file, str(error), *before)
+    except OSError as error:
+        reason = f"it cannot be read ({error.strerror or type(error).__name__}); close it in other programs"
+        return Problem(file, reason, passing=True)
+    except Exception as error:  # damaged files make parsers raise anything, and one must not stop the others
+        logger.info("reading %s failed: %s", file, type(error).__name__)
+        reason = f"it cannot be read ({type(error).__name__}); it may be damaged, save it again or in another format"
+        return Problem(file, reason, *before)
+
+
+def _document(file: str, path: Path, max_bytes: int, signature: Signature) -> Document:
+    contents = readers.read(path, max_bytes)
+    pages, title = contents.pages, contents.title or Path(file).stem
+    text = joined(pages)
+    code = language.detect(text)
+    passages = tuple(split(pages, file, title, code))
+    silent = tuple(page.place.number for page in pages if page.place.kind == "page" and not page.text.strip())
+    return Document(file, title, text, code, len(pages), passages, *signature, silent)
