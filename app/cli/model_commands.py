@@ -15,7 +15,7 @@ from app.models import catalogue, presets
 from app.models.chat import warm_up
 from app.models.downloads import Downloader
 from app.models.foundry import Foundry
-from app.models.hardware import inspect_machine
+from app.models.hardware import inspect_machine, measured
 from app.models.presets import ModelPair
 from app.settings import Settings, load
 
@@ -65,7 +65,7 @@ async def _listed(settings: Settings, look: bool) -> dict[str, Any]:
             known = told or known
         except ModelError as error:
             tell(str(error))
-    offered = presets.presets_for(await asyncio.to_thread(inspect_machine, cache), known)
+    offered = presets.presets_for(await asyncio.to_thread(measured, cache), known)
     best = presets.recommended(offered)
     every = [one for alias in sorted({told.alias for told in known.values()}) for one in presets.variants(known, alias)]
     return {
@@ -93,7 +93,7 @@ def _lines(result: dict[str, Any]) -> Iterator[str]:
 
 async def _get(settings: Settings, name: str, console: "Console") -> None:
     known = await asyncio.to_thread(catalogue.load_catalogue, settings.model_cache_path)
-    here = await asyncio.to_thread(inspect_machine, settings.model_cache_path, measure=False)
+    here = await asyncio.to_thread(inspect_machine, settings.model_cache_path)
     alias = known[name].alias if name in known else name
     pair = next((it.pair for it in presets.presets_for(here, known) if it.name == name), ModelPair(alias, alias))
     offer = presets.assess(here, known, name, pair)

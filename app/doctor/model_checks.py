@@ -15,7 +15,7 @@ from app.models.catalogue import CATALOGUES, ModelInfo, load_catalogue
 from app.models.chat import warm_up
 from app.models.downloads import Downloader
 from app.models.foundry import Foundry
-from app.models.hardware import Machine, inspect_machine
+from app.models.hardware import Machine, measured
 from app.models.memory import MemoryFit
 from app.settings import Settings
 
@@ -41,7 +41,7 @@ LITTLE_DISK_MB = 3_600
 
 async def checks(settings: Settings, online: bool) -> list[Check]:
     """Everything about models; loads the pair, and asks the public catalogue only if `online`."""
-    here = await asyncio.to_thread(inspect_machine, settings.model_cache_path)
+    here = await asyncio.to_thread(measured, settings.model_cache_path)
     found = [*_machine(here)]
     found += await asyncio.to_thread(lambda: [_command_line(), _providers(), _catalogue(settings)])
     found += [await _reached(settings)] if online else []

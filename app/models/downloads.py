@@ -7,12 +7,12 @@ import asyncio
 import difflib
 import json
 import logging
-import math
 import re
 import shutil
 import subprocess
 import threading
 import time
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ from app.settings import Settings
 
 log = logging.getLogger(__name__)
 
-SPEED_SECONDS = 5.0
+SPEED_SAMPLES = 25  # five a second
 CATALOGUE_SECONDS = 45.0
 STALL_SECONDS = 90.0
 REPORT_SECONDS = 0.2
@@ -197,29 +197,32 @@ class _Worker:
 
 
 class _Meter:
-    """Measures a download's speed over the last SPEED_SECONDS."""
+    """Measures a download's speed over the last seconds, from its first byte on."""
 
     def __init__(self, model_id: str, alias: str, total: float):
         self._model, self._total = (model_id, alias), total
-        self._samples: list[tuple[float, float]] = []
-        self._first = math.inf  # MB that were there before the download
-        self._last_change: tuple[object, float] = (None, 0.0)
+        self._samples: deque[tuple[float, float]] = deque(maxlen=SPEED_SAMPLES)
+        self._last: tuple[float, dict[str, Any]] = 0.0, {}
+        self._changed = time.monotonic()
+        self._moving = False
 
     @property
     def still(self) -> float:
         """Seconds since anything has changed."""
-        return time.monotonic() - self._last_change[1]
+        return time.monotonic() - self._changed
 
     def at(self, done: float, report: dict[str, Any]) -> DownloadProgress:
         """Add a sample of the megabytes that have arrived, and return the progress."""
-        now, done = time.monotonic(), max([done, *(mb for _, mb in self._samples)])
-        self._first = min(self._first, done)
-        if self._last_change[0] != (done, report):
-            self._last_change = (done, report), now
-        recent = [sample for sample in self._samples if now - sample[0] <= SPEED_SECONDS] if done > self._first else []
-        self._samples = [*recent, (now, done)]
-        since, before = self._samples[0]
-        speed = (done - before) / (now - since) if now - since >= 2 else None
+        now, before = time.monotonic(), self._samples[-1][1] if self._samples else done
+        done = max(done, before)
+        if self._last != (done, report):
+            self._last, self._changed = (done, report), now
+        self._moving = self._moving or done > before
+        if not self._moving:
+            self._samples.clear()
+        self._samples.append((now, done))
+        since, first = self._samples[0]
+        speed = (done - first) / (now - since) if now - since >= 2 else None
         total = self._total or done
         left = 0.0 if done >= total else (total - done) / speed if speed else None
         return DownloadProgress(*self._model, min(done, total), total, speed, left)

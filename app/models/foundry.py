@@ -255,21 +255,15 @@ class SingleFlight(Generic[T]):
 
     async def do(self, key: str, work: "Work[T]", progress: Progress = silent) -> T:
         """Return the result of the call with this key, which is started if none is in progress."""
-        call = self._calls.get(key)
-        if call is None:
-            call = self._calls[key] = _Call(work)
-            call.task.add_done_callback(partial(self._finished, key))
-        return await call.join(progress)
+        if key not in self._calls:
+            self._calls[key] = _Call(work)
+            self._calls[key].task.add_done_callback(lambda _: self._calls.pop(key))
+        return await self._calls[key].join(progress)
 
     def cancel(self) -> None:
         """Cancel all calls in progress."""
         for call in self._calls.values():
             call.task.cancel()
-
-    def _finished(self, key: str, task: "asyncio.Task[T]") -> None:
-        del self._calls[key]
-        if not task.cancelled():
-            task.exception()  # retrieved here, because all callers may have left
 
 
 Work = Callable[[Progress], Coroutine[Any, Any, T]]
@@ -280,6 +274,7 @@ class _Call(Generic[T]):
         self._message = ""
         self._listeners: list[Progress] = []
         self.task = asyncio.get_running_loop().create_task(work(self._notify))
+        self.task.add_done_callback(lambda task: task.cancelled() or task.exception())  # all callers may have left
 
     async def join(self, progress: Progress) -> T:
         self._listeners.append(progress)

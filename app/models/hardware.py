@@ -7,7 +7,8 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
@@ -30,7 +31,7 @@ DEVICE_CLASSES = {
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """A machine's sizes in megabytes, its accelerators, and how fast its memory is read and written in a copy."""
+    """A machine's sizes in megabytes; `measured` adds its accelerators and the speed of a copy in its memory."""
 
     memory_mb: int
     free_mb: int
@@ -40,16 +41,18 @@ class Machine:
     gb_per_s: float | None = None
 
 
-def inspect_machine(cache: Path, *, measure: bool = True) -> Machine:
-    """Inspect this machine, and the disk of `cache`. Blocks.
-
-    `measure` also looks for accelerators and measures the memory's speed, which takes up to two seconds.
-    """
+def inspect_machine(folder: Path) -> Machine:
+    """Inspect this machine, and the disk of a folder. Blocks for milliseconds."""
     import psutil
 
-    total, disk, cores = round(psutil.virtual_memory().total / 1e6), round(disk_free_mb(cache)), os.cpu_count() or 1
-    devices, speed = (accelerators(sys.platform, platform.machine()), bandwidth()) if measure else ([], None)
-    return Machine(total, memory.free_mb(), disk, cores, tuple(devices), speed)
+    total = round(psutil.virtual_memory().total / 1e6)
+    return Machine(total, memory.free_mb(), round(disk_free_mb(folder)), os.cpu_count() or 1)
+
+
+def measured(folder: Path) -> Machine:
+    """Inspect this machine, look for accelerators and measure its memory, the latter once. Blocks for two seconds."""
+    devices, speed = _measured()
+    return replace(inspect_machine(folder), accelerators=devices, gb_per_s=speed)
 
 
 def disk_free_mb(folder: Path) -> float:
@@ -83,6 +86,11 @@ def bandwidth() -> float | None:
             list(pool.map(np.copyto, copies, parts))
             best = min(best, time.perf_counter() - started)
     return round(2 * SAMPLE_MB / 1000 / best, 1)
+
+
+@cache
+def _measured() -> tuple[tuple[str, ...], float | None]:
+    return tuple(accelerators(sys.platform, platform.machine())), bandwidth()
 
 
 def _nvidia() -> list[str]:

@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import Coroutine, Mapping
 from contextlib import aclosing, suppress
-from dataclasses import replace
 from typing import Any
 
 from app.errors import ModelError
@@ -13,7 +12,7 @@ from app.models.catalogue import ModelInfo, downloaded, load_catalogue
 from app.models.chat import warm_up
 from app.models.downloads import Downloader, DownloadProgress
 from app.models.foundry import Foundry
-from app.models.hardware import Machine, inspect_machine
+from app.models.hardware import Machine, measured
 from app.models.presets import ModelPair
 
 log = logging.getLogger(__name__)
@@ -30,7 +29,6 @@ class ModelManager:
         self.progress: DownloadProgress | None = None
         self.error = ""
         self._downloader = Downloader(foundry.settings)
-        self._machine: Machine | None = None
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -40,11 +38,8 @@ class ModelManager:
 
     async def inventory(self) -> tuple[Machine, Mapping[str, ModelInfo]]:
         """Return the machine as it is now, and what is known of models by id; asks no server."""
-        cache, before = self.foundry.settings.model_cache_path, self._machine
-        self._machine = await asyncio.to_thread(inspect_machine, cache, measure=before is None)
-        if before is not None:
-            self._machine = replace(self._machine, accelerators=before.accelerators, gb_per_s=before.gb_per_s)
-        return self._machine, await asyncio.to_thread(load_catalogue, cache)
+        cache = self.foundry.settings.model_cache_path
+        return await asyncio.to_thread(lambda: (measured(cache), load_catalogue(cache)))
 
     def update_catalogue(self) -> None:
         """Start to ask the public catalogue, unless something is running."""

@@ -30,8 +30,12 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("ESCALATOR_MODEL_CACHE", str(cache))
     monkeypatch.setenv("ESCALATOR_STATE_DIR", str(state_of(cache)))
     laptop = Machine(8_000, 4_000, 200_000, 8, (), 30.0)
-    for module in ("app.cli.model_commands", "app.models.selection"):
-        monkeypatch.setattr(f"{module}.inspect_machine", lambda cache, measure=True: laptop)
+    for name in (
+        "cli.model_commands.measured",
+        "cli.model_commands.inspect_machine",
+        "models.selection.inspect_machine",
+    ):
+        monkeypatch.setattr(f"app.{name}", lambda folder: laptop)
     return cache
 
 

@@ -29,8 +29,8 @@ Doctor = Callable[..., dict[str, dict[str, Any]]]
 def doctor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Doctor:
     """Asks the doctor of a laptop of 8 GB, on which only 4 are free; its checks by their names."""
     laptop = Machine(8_000, 4_000, 200_000, 8, ("Intel GPU",), 30.0)
-    for module in ("app.doctor.model_checks", "app.models.selection"):
-        monkeypatch.setattr(f"{module}.inspect_machine", lambda cache, measure=True: laptop)
+    for name in ("doctor.model_checks.measured", "models.selection.inspect_machine"):
+        monkeypatch.setattr(f"app.{name}", lambda folder: laptop)
     monkeypatch.setattr("app.models.memory.free_mb", lambda: 4_000)
     corpus = tmp_path / "corpus"
     corpus.mkdir()

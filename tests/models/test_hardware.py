@@ -10,15 +10,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from app.models import hardware as looked_at
-from app.models.hardware import accelerators, bandwidth, inspect_machine
+from app.models import hardware
+from app.models.hardware import accelerators, bandwidth, inspect_machine, measured
 
 
 @pytest.fixture(autouse=True)
 def _no_tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No program on the PATH but those of the test."""
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(looked_at, "_linux", lambda devices, real=looked_at._linux: real(tmp_path / "class"))
+    monkeypatch.setattr(hardware, "_linux", lambda devices, real=hardware._linux: real(tmp_path / "class"))
 
 
 def nvidia_smi(folder: Path, script: str) -> None:
@@ -33,7 +33,7 @@ def device(folder: Path, name: str, vendor: str) -> None:
 
 
 def test_this_machine_has_memory_a_disk_and_cores(tmp_path: Path) -> None:
-    here = inspect_machine(tmp_path / "not" / "yet" / "there")
+    here = measured(tmp_path / "not" / "yet" / "there")
     assert 0 < here.free_mb <= here.memory_mb
     assert here.disk_free_mb > 0
     assert here.cores >= 1
@@ -41,8 +41,8 @@ def test_this_machine_has_memory_a_disk_and_cores(tmp_path: Path) -> None:
 
 
 def test_a_passing_look_measures_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(looked_at, "bandwidth", lambda: pytest.fail("it was measured"))
-    assert inspect_machine(tmp_path, measure=False).accelerators == ()
+    monkeypatch.setattr(hardware, "bandwidth", lambda: pytest.fail("it was measured"))
+    assert inspect_machine(tmp_path).accelerators == ()
 
 
 def test_memory_is_not_measured_where_there_is_none_for_it(monkeypatch: pytest.MonkeyPatch) -> None:

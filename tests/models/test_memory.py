@@ -61,7 +61,7 @@ def machine(model_cache: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("app.models.memory.free_mb", lambda: machine.free_mb())
     # With a system of its own that takes nothing of it, so that the pair stays whatever the machine of the tests is.
     whole = BOTH + presets.SYSTEM_MB
-    monkeypatch.setattr(selection, "inspect_machine", lambda *_, **__: Whole(whole, machine.free_mb(), 100_000, 2))
+    monkeypatch.setattr(selection, "inspect_machine", lambda _: Whole(whole, machine.free_mb(), 100_000, 2))
     return machine
 
 

@@ -28,7 +28,7 @@ def laptop(monkeypatch: pytest.MonkeyPatch) -> Sized:
     """Has this be a machine with so many megabytes of memory, of which so many are free."""
 
     def size(memory: int, free: int) -> None:
-        monkeypatch.setattr(selection, "inspect_machine", lambda cache, measure: Machine(memory, free, 200_000, 8))
+        monkeypatch.setattr(selection, "inspect_machine", lambda _: Machine(memory, free, 200_000, 8))
         monkeypatch.setattr("app.models.memory.free_mb", lambda: free)
 
     return size
