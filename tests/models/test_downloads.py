@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterator
 from contextlib import aclosing, suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
+from app import processes
 from app.errors import CatalogueBlocked, DamagedModel, DiskFull, DownloadFailed, UnknownModel
 from app.models import catalogue, chat, download_worker, downloads, tokens
 from app.models.catalogue import ModelInfo
@@ -120,7 +122,7 @@ async def answer(cache: Path, alias: str) -> str:
 async def test_a_download_tells_how_far_it_is_and_the_model_then_answers(
     store: Store, getting: Downloader, cache: Path, made: dict[str, Path], caplog: pytest.LogCaptureFixture
 ) -> None:
-    store.pace = 0.08
+    store.pace = 0.04
     with caplog.at_level("WARNING", "app.models.downloads"):
         reports = await fetched(getting, "ferry")
     assert "The vocabulary for counting tokens could not be fetched" in caplog.text  # and the model came all the same
@@ -203,11 +205,10 @@ async def test_an_interrupted_download_goes_on_and_fetches_no_finished_part_agai
     made: dict[str, Path],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(downloads, "STALL_SECONDS", 4)
     store.offered.append(Offered(BIG.full_id, "big", made["big"]))
     store.pace = 0.02
     size = sum(path.stat().st_size for path in made[alias].iterdir()) / 1e6
-    points = sorted(random.Random(way).uniform(0, size * 0.9) for _ in range(5))
+    points = [*sorted(random.Random(way).uniform(0, size * 0.9) for _ in range(4)), size * 0.9]
     kept: set[str] = set()
     for point in points:
         with suppress(DownloadFailed):
@@ -219,8 +220,11 @@ async def test_an_interrupted_download_goes_on_and_fetches_no_finished_part_agai
                         break
                     if way == "killed":
                         fetcher().kill()
-                    store.unplugged = way == "unplugged"
+                    if way == "unplugged":
+                        store.unplugged = True
+                        monkeypatch.setattr(downloads, "STALL_SECONDS", 1)
         store.unplugged = False
+        monkeypatch.setattr(downloads, "STALL_SECONDS", 60)
         assert not kept & set(parts_asked(store))
         store.asked.clear()
         now = parts_kept(cache, alias)
@@ -264,11 +268,12 @@ async def test_a_network_that_stalls_is_noticed_and_what_has_arrived_is_kept(
     store: Store, getting: Downloader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await getting.update_catalogue()
-    monkeypatch.setattr(downloads, "STALL_SECONDS", 3)
+    monkeypatch.setattr(downloads, "STALL_SECONDS", 1)
     store.stalled = True
-    with pytest.raises(DownloadFailed, match=r"No data of ferry has arrived for 3 seconds.* what has arrived is kept"):
+    with pytest.raises(DownloadFailed, match=r"No data of ferry has arrived for 1 seconds.* what has arrived is kept"):
         await fetched(getting, "ferry")
     store.stalled = False
+    monkeypatch.setattr(downloads, "STALL_SECONDS", 60)
     assert (await fetched(getting, "ferry"))[-1].seconds_left == 0.0
 
 
@@ -362,40 +367,68 @@ BLOCKED = (
 )
 
 
-@pytest.mark.parametrize(
-    ("trouble", "why"),
-    [
-        ("nothing listens", "no connection can be made"),
-        ("the proxy forbids it", "no connection can be made"),
-        ("HTTP 403", "it answers with HTTP 403"),
-        ("HTTP 503", "it answers with HTTP 503"),
-        ("unknown certificate", "the server's certificate is not trusted on this machine"),
-        ("no such address", "its address cannot be resolved, as without a network"),
-        ("an empty list", "it lists no model for this machine"),
-    ],
-)
-async def test_a_catalogue_that_cannot_be_asked_is_named_with_ways_on(
-    trouble: str, why: str, store: Store, getting: Downloader, monkeypatch: pytest.MonkeyPatch
-) -> None:
+TROUBLES = {
+    "nothing listens": "no connection can be made",
+    "the proxy forbids it": "no connection can be made",
+    "HTTP 403": "it answers with HTTP 403",
+    "HTTP 503": "it answers with HTTP 503",
+    "unknown certificate": "the server's certificate is not trusted on this machine",
+    "no such address": "its address cannot be resolved, as without a network",
+    "an empty list": "it lists no model for this machine",
+}
+
+
+def make_trouble(trouble: str, store: Store, patch: pytest.MonkeyPatch) -> None:
     match trouble:
         case "nothing listens":
             store.unplugged = True
         case "the proxy forbids it":
             store.refuses = 403
         case "unknown certificate":
-            monkeypatch.delenv("SSL_CERT_FILE")
+            patch.delenv("SSL_CERT_FILE")
         case "no such address":
-            monkeypatch.setenv("HTTPS_PROXY", "http://proxy.invalid:8080")
+            patch.setenv("HTTPS_PROXY", "http://proxy.invalid:8080")
         case "an empty list":
             store.offered.clear()
         case _:
             store.fails = int(trouble.removeprefix("HTTP "))
-    for asking in (getting.update_catalogue, partial(fetched, getting, "ferry")):
-        with pytest.raises(CatalogueBlocked) as told:
-            await asking()
-        assert str(told.value).startswith(BLOCKED.format(why))
-        assert "trainer's kit" in str(told.value)
-        assert "HTTPS_PROXY" in str(told.value)
+
+
+async def test_a_catalogue_that_cannot_be_asked_is_named_with_ways_on(
+    made: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All at once, each with a store and a cache of its own, because the SDK tries for four seconds."""
+    started, start = [], processes.start
+
+    def counted(*arguments: Any, **options: Any) -> processes.Process:
+        started.append(arguments)
+        return start(*arguments, **options)
+
+    monkeypatch.setattr(processes, "start", counted)
+    stores: list[Store] = []
+    asking: list[tuple[str, asyncio.Task[object]]] = []
+    for trouble in TROUBLES:
+        folder = tmp_path / trouble
+        folder.mkdir()
+        stores.append(Store([Offered(FERRY.full_id, "ferry", made["ferry"])]))
+        with monkeypatch.context() as patch:
+            for name, value in stores[-1].environment(folder).items():
+                patch.setenv(name, value)
+            make_trouble(trouble, stores[-1], patch)
+            getting = Downloader(settings_for(folder / "cache"))
+            for ask in (getting.update_catalogue, partial(fetched, getting, "ferry")):
+                asking.append((trouble, asyncio.create_task(ask())))
+                # By then it has its environment.
+                assert await asyncio.to_thread(until, lambda: len(started) == len(asking), 10)
+    await asyncio.wait([task for _, task in asking])
+    for trouble, task in asking:
+        error = task.exception()
+        assert isinstance(error, CatalogueBlocked), trouble
+        assert str(error).startswith(BLOCKED.format(TROUBLES[trouble])), trouble
+        assert "trainer's kit" in str(error)
+        assert "HTTPS_PROXY" in str(error)
+    for store in stores:
+        store.close()
 
 
 async def test_a_store_that_is_blocked_is_named_too(store: Store, getting: Downloader) -> None:
