@@ -206,7 +206,7 @@ async def test_an_interrupted_download_goes_on_and_fetches_no_finished_part_agai
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     store.offered.append(Offered(BIG.full_id, "big", made["big"]))
-    store.pace = 0.02
+    store.pace = 0.01
     size = sum(path.stat().st_size for path in made[alias].iterdir()) / 1e6
     points = [*sorted(random.Random(way).uniform(0, size * 0.9) for _ in range(4)), size * 0.9]
     kept: set[str] = set()
