@@ -17,6 +17,9 @@ HELD = (5, 32, 33)
 PATIENCE = 0.5
 """Seconds for which a held file is tried again; a reader of a small file lets go much sooner."""
 
+NOTICE = 3.0
+"""Seconds after which a person is told why something waits."""
+
 FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"\\|?*\ud800-\udfff]')
 """Characters that some system refuses in the name of a file."""
 
@@ -48,10 +51,15 @@ def extended(path: str, platform: str = sys.platform) -> str:
     return f"\\\\?\\UNC\\{path[2:]}" if path.startswith("\\\\") else f"\\\\?\\{path}"
 
 
-def retry(action: Callable[[], T], patience: float = PATIENCE, waiting: Callable[[float], object] | None = None) -> T:
+def long(path: Path) -> Path:
+    """Make a path absolute, and such that the file functions take it however long it is."""
+    return Path(extended(str(path.absolute())))
+
+
+def retry(action: Callable[[], T], patience: float = PATIENCE, notice: Callable[[], object] | None = None) -> T:
     """Repeat an action that Windows refuses while another program holds the file, for `patience` seconds.
 
-    `waiting` is called before each further try with the seconds waited so far. Raises the last OSError.
+    `notice` is called once if that takes longer than `NOTICE` seconds. Raises the last OSError.
     """
     start = time.monotonic()
     while True:
@@ -61,8 +69,9 @@ def retry(action: Callable[[], T], patience: float = PATIENCE, waiting: Callable
             waited = time.monotonic() - start
             if getattr(error, "winerror", None) not in HELD or waited > patience:
                 raise
-            if waiting is not None:
-                waiting(waited)
+            if notice is not None and waited >= NOTICE:
+                notice()
+                notice = None
             time.sleep(min(0.1, patience / 10))
 
 

@@ -1,5 +1,6 @@
 """`escalator kit …`: make a kit, use it, offer it on the room's network, check what it can be made for."""
 
+import asyncio
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,7 +11,7 @@ from typer import Argument, Option
 
 from app.cli.terminal import Verbose, errors, tell
 from app.errors import InputError
-from app.kit.carry import mb
+from app.humanize import size
 
 kit = typer.Typer(help="Bring a room of laptops up without a network.", no_args_is_help=True)
 
@@ -35,20 +36,29 @@ def make(
 
     Several models, platforms or Pythons stand with commas between them.
     """
+    from rich.console import Console
+
+    from app.cli.model_commands import download
     from app.kit import make as maker
-    from app.kit.environment import here
+    from app.kit.use import platform_name, python_version
     from app.kit.wheels import PLATFORMS, PYTHONS
     from app.models.presets import preset_models
     from app.settings import load
 
     with errors(verbose):
-        platforms, pythons = _listed(platform or here()[0], PLATFORMS), _listed(python or here()[1], PYTHONS)
+        platforms, pythons = (
+            _listed(platform or platform_name(), PLATFORMS),
+            _listed(python or python_version(), PYTHONS),
+        )
         named = (models or "").replace(" ", "").split(",")
         given = [name for name in named if name not in ("", "none")]
         names = None if models is None else [each for name in given for each in preset_models(name)]
-        files = maker.make(folder, load(), tell, names, platforms, pythons, corpus, extra or ())["files"]
-    size = mb(sum(file["size"] for file in files.values()))
-    typer.echo(f"{folder}: {len(files)} files, {size}. CONTENTS.md says what is in it.")
+        settings = load()
+        with Console(stderr=True).status("Models") as status:
+            asyncio.run(download(settings, names or (), status.update))
+        files = maker.make(folder, settings, tell, names, platforms, pythons, corpus, extra or ())["files"]
+    total = size(sum(file["size"] for file in files.values()))
+    typer.echo(f"{folder}: {len(files)} files, {total}. CONTENTS.md says what is in it.")
 
 
 @kit.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []})
@@ -76,7 +86,7 @@ def serve(
         tell("Everyone on this network can read the kit now. What to type stands at:")
         tell("\n".join(f"  {address}" for address in server.addresses(host, port)))
         tell(f"The connection is not encrypted. Who wants to be sure that the kit is yours adds --sum {digest[:16]}")
-        uvicorn.run(server.Counter(app, tell), host=host, port=port, log_level="warning", server_header=False)
+        uvicorn.run(server.Traffic(app, tell), host=host, port=port, log_level="warning", server_header=False)
 
 
 @kit.command()
@@ -90,12 +100,12 @@ def check(
 
     with errors(verbose):
         if folder is not None:
-            typer.echo(f"{folder}: {Kit(str(folder)).checked()} files, all as they were made.")
+            typer.echo(f"{folder}: {Kit(str(folder)).check()} files, all as they were made.")
             return
         pairs = [(platform, python) for platform in wheels.PLATFORMS for python in wheels.PYTHONS]
         lacking = False
         with ThreadPoolExecutor(4) as pool:
-            answers = pool.map(lambda pair: wheels.checked(*pair), pairs)
+            answers = pool.map(lambda pair: wheels.report(*pair), pairs)
             for (platform, python), (fits, words) in zip(pairs, answers, strict=True):
                 typer.echo(f"{platform:14} {python}  {words}")
                 lacking |= not fits and platform in wheels.SUPPORTED

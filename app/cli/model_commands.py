@@ -1,7 +1,7 @@
 """The commands about models: `escalator models` shows what fits this machine, `escalator models get` downloads it."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import aclosing
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
@@ -102,13 +102,19 @@ async def _get(settings: Settings, name: str, console: "Console") -> None:
     if offer.fits == "no":
         raise NoModel(f"{name} was not downloaded.")
     with console.status(f"{name}: asking for it") as status:
-        for one in dict.fromkeys(pair.both):
-            if not catalogue.downloaded(one, known):
-                async with aclosing(Downloader(settings).download(one)) as progress:
-                    async for it in progress:
-                        status.update(str(it))
+        await download(settings, pair.both, status.update)
     async with Foundry(settings) as foundry:
         if not pair.alone:
             await foundry.use(pair)
         for role in pair.roles:
             tell(f"{pair.of(role)[0]} answers: {await warm_up(foundry, *pair.of(role), tell)}.")
+
+
+async def download(settings: Settings, names: Iterable[str], report: Callable[[str], Any]) -> None:
+    """Download the models of these aliases and ids that are not on this disk; reports every step in words."""
+    known = await asyncio.to_thread(catalogue.load_catalogue, settings.model_cache_path)
+    for name in dict.fromkeys(names):
+        if not catalogue.downloaded(name, known):
+            async with aclosing(Downloader(settings).download(name)) as progress:
+                async for step in progress:
+                    report(str(step))

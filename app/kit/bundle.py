@@ -1,91 +1,197 @@
-"""A kit as it is used: what it says of itself, and where its files are. Runs before anything is installed."""
+"""A kit in a folder, on a share or on the room's network, and copies out of it that are whole, checked and resumable.
 
-from __future__ import annotations
+`use.py` runs this before anything is installed: it needs the standard library alone.
+"""
 
+import errno
 import hashlib
+import http.client
 import json
 import os
+import shutil
 import time
 import urllib.parse
-from collections.abc import Iterable
+import urllib.request
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from app.kit.carry import Damaged, Problem, allowed, bring, digest, mb, opened, say
+from app import files
+from app.errors import EscalatorError
+from app.humanize import size as in_words
 
-FORMAT = 1
+FORMAT = 2
+CHUNK = 1 << 20
+ANTIVIRUS = "An antivirus program may be checking the new files; this can take a minute the first time."
+HELD_SECONDS = 60.0
+"""How long a file may be held by another program."""
+PAUSES = (1, 2, 4, 8)
+"""Seconds before further attempts to reach a kit on the network."""
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""Ignores proxies: a kit is in the room."""
+
+
+class KitError(EscalatorError):
+    """A kit cannot be made, read or used; the message says what to do."""
+
+
+class Damaged(KitError):
+    """A file is missing, or its checksum is wrong."""
+
+
+def say(text: str) -> None:
+    """Print a line for the person who waits."""
+    print(text, flush=True)  # noqa: T201
+
+
+def patiently(action: Callable[[], Any]) -> Any:
+    """Do what Windows may refuse for a while, and say why it takes long."""
+    return files.retry(action, HELD_SECONDS, lambda: say(ANTIVIRUS))
+
+
+def check_room(folder: Path, need: int) -> None:
+    """Raise KitError if the disk of a folder, which need not exist, has fewer than `need` bytes free."""
+    free = shutil.disk_usage(next(parent for parent in (folder, *folder.parents) if parent.exists())).free
+    if need > free:
+        raise KitError(
+            f"The disk of {folder} has {in_words(free)} free, and {in_words(need)} are needed. Free some room."
+        )
+
+
+def copy(
+    source: str,
+    target: Path,
+    size: int,
+    sha256: str,
+    opener: urllib.request.OpenerDirector = DIRECT,
+    progress: Callable[[int], None] = lambda new: None,
+) -> None:
+    """Copy a file or address unless it is there, continuing an interrupted copy; raises Damaged, KitError."""
+    target = files.long(target)
+    part = target.with_name(target.name + ".part")
+    if target.is_file() and target.stat().st_size == size and patiently(lambda: files.sha256(target)) == sha256:
+        progress(size)
+        return
+    for pause in (*PAUSES, None) if "://" in source else (None,):
+        resumed = part.exists()
+        try:
+            patiently(lambda: _append(source, part, size, opener, progress))
+            break
+        except (OSError, http.client.HTTPException) as error:
+            if isinstance(error, FileNotFoundError) or 400 <= getattr(error, "code", 0) < 500:
+                raise Damaged(f"{source} is missing: {error}") from None
+            if getattr(error, "errno", None) in (errno.ENOSPC, errno.EFBIG):
+                fat = " (or it is FAT32, which holds no file of 4 GB: use exFAT)" if size >> 32 else ""
+                raise KitError(f"The disk of {target.parent} is full{fat}. Free some room, run this again.") from None
+            if pause is None:
+                raise KitError(f"{source} cannot be copied here: {error}. Run this again to continue.") from None
+            time.sleep(pause)
+    if patiently(lambda: files.sha256(part)) == sha256:
+        patiently(lambda: part.replace(target))
+        return
+    patiently(part.unlink)
+    if not resumed:
+        raise Damaged(f"{source} is damaged: its checksum is not {sha256}.")
+    copy(source, target, size, sha256, opener, progress)  # what was there was part of something else
+
+
+def open_from(source: str, start: int, opener: urllib.request.OpenerDirector = DIRECT) -> tuple[BinaryIO, int]:
+    """Open a file or address at byte `start`; return the stream and the byte at which it really starts."""
+    if "://" not in source:
+        file = files.long(Path(source)).open("rb")
+        return file, file.seek(start)
+    request = urllib.request.Request(source, headers={"Range": f"bytes={start}-"} if start else {})  # noqa: S310
+    answer = opener.open(request, timeout=30)
+    return answer, start if answer.status == 206 else 0
+
+
+def _append(source: str, part: Path, size: int, opener: Any, progress: Callable[[int], None]) -> None:
+    part.parent.mkdir(parents=True, exist_ok=True)
+    have = part.stat().st_size if part.exists() else 0
+    if have == size > 0:
+        return
+    stream, start = open_from(source, have if have < size else 0, opener)
+    with stream, part.open("ab" if start else "wb") as file:
+        progress(start)
+        while data := stream.read(CHUNK):
+            file.write(data)
+            progress(len(data))
+    if "://" in source and part.stat().st_size < size:
+        raise ConnectionError("it ended too early")
 
 
 class Kit:
-    """What a kit says of itself, and where its files are: a folder, a share, or an address."""
+    """A kit as its `kit.json` describes it: in a folder, on a share, or at an address."""
 
-    def __init__(self, where: str, check: str | None = None):
+    def __init__(self, where: str, digest: str = ""):
+        """Read kit.json, whose SHA-256 must begin with `digest`; raises KitError."""
         self.web = where.startswith(("http://", "https://"))
         self.base = where.rstrip("/") if self.web else str(Path(where).absolute())
-        self.damaged: list[str] = []
         self.total = self._done = 0
-        self._said = time.monotonic()
+        self._reported = time.monotonic()
         try:
-            with opened(self.source("kit.json"), 0)[0] as file:
+            with open_from(self.source("kit.json"), 0)[0] as file:
                 raw = file.read()
             self.data: dict[str, Any] = json.loads(raw)
             self.files: dict[str, dict[str, Any]] = self.data["files"]
-            bad = [path for path in self.files if not allowed(path)]
+            bad = [path for path in self.files if not files.is_portable(path)]
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise Problem(
-                f"There is no kit at {where} that can be read ({error}). Name its folder or address."
-            ) from None
-        self.sum = hashlib.sha256(raw).hexdigest()
-        if check and not self.sum.startswith(check.lower()):
-            raise Problem(f"The kit at {where} has the sum {self.sum}, not {check}. Ask who gave you the sum.")
+            raise KitError(f"There is no readable kit at {where} ({error}). Name its folder or address.") from None
+        self.digest = hashlib.sha256(raw).hexdigest()
+        if not self.digest.startswith(digest.lower()):
+            raise KitError(
+                f"The kit at {where} has the checksum {self.digest}, not {digest}. Ask whoever gave you that."
+            )
         if self.data.get("unfinished"):
-            raise Problem(f"The kit at {where} is unfinished. Run `escalator kit make` again; it goes on there.")
+            raise KitError(f"The kit at {where} is unfinished. Run `escalator kit make` again; it continues there.")
         if self.data.get("format") != FORMAT or bad:
-            raise Problem(f"The kit at {where} was made for another version, or names what it must not: {bad[:3]}.")
+            raise KitError(f"The kit at {where} is for another version, or names forbidden files: {bad[:3]}.")
 
     def source(self, path: str) -> str:
-        """Where a file of the kit is."""
+        """Name a file of the kit by its path on this machine or its address."""
         return f"{self.base}/{urllib.parse.quote(path)}" if self.web else os.path.join(self.base, *path.split("/"))  # noqa: PTH118
 
     def below(self, folder: str) -> dict[str, str]:
-        """The files of a folder of the kit, by their paths in it."""
+        """List the files of a folder of the kit, by their paths in that folder."""
         return {path[len(folder) + 1 :]: path for path in self.files if path.startswith(folder + "/")}
 
-    def size(self, paths: Iterable[str]) -> int:
-        """The bytes of so many files."""
+    def size(self, paths: Any) -> int:
+        """Add up the bytes of some files."""
         return sum(self.files[path]["size"] for path in paths)
 
-    def bring(self, paths: dict[str, str], folder: Path) -> None:
-        """Copy files into a folder, by their paths there, unless they are there; all damaged ones are named."""
+    def copy(self, paths: dict[str, str], folder: Path) -> None:
+        """Copy files into a folder, by their paths there; raises KitError that names all damaged ones."""
+        damaged = []
         for path, source in paths.items():
-            about = self.files[source]
             try:
-                bring(self.source(source), folder / path, about["size"], about["sha256"], done=self._add)
+                copy(self.source(source), folder / path, **self.files[source], progress=self._report)
             except Damaged:
-                self.damaged.append(source)
-        self._name_damaged()
+                damaged.append(source)
+        self._refuse(damaged)
 
-    def _add(self, new: int) -> None:
-        """Say how far a copy is, every five seconds."""
-        self._done += new
-        if time.monotonic() - self._said >= 5:
-            self._said = time.monotonic()
-            say(f"  {mb(self._done)} of {mb(self.total)}")
-
-    def checked(self) -> int:
-        """Compare every file with its sum, in a folder; how many there are."""
-        for path, about in self.files.items():
-            with suppress(OSError):
-                if digest(Path(self.source(path))) == about["sha256"]:
-                    continue
-            self.damaged.append(path)
-        self._name_damaged()
+    def check(self) -> int:
+        """Compare every file of a kit in a folder with its checksum and count them; raises KitError."""
+        self._refuse([path for path, known in self.files.items() if not _is_whole(Path(self.source(path)), known)])
         return len(self.files)
 
-    def _name_damaged(self) -> None:
-        if self.damaged:
-            some = ", ".join(self.damaged[:20]) + (f" and {len(self.damaged) - 20} more" if self.damaged[20:] else "")
-            raise Problem(
-                f"Damaged or missing in the kit at {self.base}: {some}. Copy these anew, then run this again."
+    def _refuse(self, damaged: list[str]) -> None:
+        if damaged:
+            more = f" and {len(damaged) - 20} more" if damaged[20:] else ""
+            raise KitError(
+                f"Damaged or missing in the kit at {self.base}: {', '.join(damaged[:20])}{more}. Copy these anew, then "
+                "run this again."
             )
+
+    def _report(self, new: int) -> None:
+        """Say every five seconds how far copying has come."""
+        self._done += new
+        if time.monotonic() - self._reported >= 5:
+            self._reported = time.monotonic()
+            say(f"  {in_words(self._done)} of {in_words(self.total)}")
+
+
+def _is_whole(path: Path, known: dict[str, Any]) -> bool:
+    with suppress(OSError):
+        return files.sha256(path) == str(known["sha256"])
+    return False

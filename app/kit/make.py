@@ -1,130 +1,162 @@
-"""Gathers a kit: packages, models, the project, and what tells of them; goes on where it was broken off."""
+"""Gathers a kit: packages, models, the project, and the files that start it; continues where it was interrupted."""
 
-import asyncio
+import io
 import json
 import subprocess
-from collections.abc import Callable, Sequence
+import zipfile
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing, suppress
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from string import Template
 from typing import Any
 
+from app.files import is_portable, sha256, write_json
+from app.humanize import size as in_words
 from app.kit import wheels
-from app.kit.bundle import FORMAT
-from app.kit.carry import Problem, allowed, bring, digest, mb, room, write_json
-from app.kit.scripts import contents, scripts
-from app.models.catalogue import CATALOGUES, load_catalogue, model_folders
+from app.kit.bundle import FORMAT, KitError, check_room, copy
+from app.models.catalogue import CATALOGUES, downloaded, load_catalogue, model_folders
 from app.models.selection import configured_pair
 from app.settings import ROOT, Settings
 
-Tell = Callable[[str], Any]
-
+TEXTS = Path(__file__).parent / "texts"
 NOT_OURS = {"__pycache__", "build", "dist"}
 DOTTED = {".chainlit", ".ci", ".github", ".gitignore", ".python-version"}
 """What belongs to a project without git although its name begins with a dot."""
+MAIN = """import sys
+if sys.version_info < (3, 11):
+    sys.exit("This is Python %d.%d. Escalator needs 3.11, 3.12 or 3.13: install one, then run this again." %
+             sys.version_info[:2])
+from app.kit.use import main
+main()
+"""
+"""`__main__.py` of `use.pyz`, which any Python can read."""
 
 
 def make(
     folder: Path,
     settings: Settings,
-    tell: Tell,
+    tell: Callable[[str], Any],
     models: Sequence[str] | None,
     platforms: Sequence[str],
     pythons: Sequence[str],
     corpus: Path | None = None,
     extras: Sequence[Path] = (),
 ) -> dict[str, Any]:
-    """Gather a kit in a folder, with the pair's models that are here if none are named; what its kit.json says.
+    """Gather a kit in a folder, with the named models of the cache, else the pair; return its kit.json.
 
-    Raises Problem.
+    Raises KitError.
     """
     before = _begin(folder)
     tell("Looking up packages ...")
     pairs = [(platform, python) for platform in platforms for python in pythons]
     with ThreadPoolExecutor(4) as pool:
-        locks = dict(zip(pairs, pool.map(lambda pair: wheels.resolved(*pair), pairs), strict=True))
+        locks = dict(zip(pairs, pool.map(lambda pair: wheels.resolve(*pair), pairs), strict=True))
     packages = sorted({each for lock in locks.values() for each in lock}, key=lambda each: each.name)
-    chosen, entries = _chosen(settings, models, tell)
+    chosen = _chosen(settings.model_cache_path, configured_pair(settings).both if models is None else models, tell)
     parts = {f"project/{path}": source for path, source in _project(corpus).items()}
     for model in chosen:
         found = _files(settings.model_cache_path / model["folder"])
         parts |= {f"models/{model['folder']}/{path}": source for path, source in found.items()}
     parts |= {f"extras/{path.name}": path for path in extras}
-    if bad := [path for path in parts if not allowed(path)]:
-        raise Problem(f"Not every system can hold files of these names; rename them: {', '.join(bad)}")
+    if bad := [path for path in parts if not is_portable(path)]:
+        raise KitError(f"Not every system can hold files of these names; rename them: {', '.join(bad)}")
 
     sizes = {path: source.stat().st_size for path, source in parts.items()}
+    sizes |= {f"wheels/{each.name}": each.size for each in packages}
     there = {name: path.stat().st_size for name, path in _files(folder).items()}
-    (folder / "wheels").mkdir(exist_ok=True)
+    check_room(folder, sum(size for path, size in sizes.items() if there.get(path) != size))
+    tell(f"Copying {len(packages)} packages, {len(chosen)} models and the project, {in_words(sum(sizes.values()))} ...")
     with ThreadPoolExecutor(8) as pool:
-        sizes |= zip((f"wheels/{each.name}" for each in packages), pool.map(wheels.size_of, packages), strict=True)
-        room({folder: sum(size for path, size in sizes.items() if there.get(path) != size)})
-        tell(f"Copying {len(packages)} packages, {len(chosen)} models and the project, {mb(sum(sizes.values()))} ...")
         got = dict(zip(packages, pool.map(partial(wheels.download, folder=folder / "wheels"), packages), strict=True))
-    said = {f"wheels/{path.name}": wheels.about(path) for path in got.values()}
-    files = {name: {**_sum(folder / name), "unpacked": about["unpacked"]} for name, about in said.items()}
+    files = {f"wheels/{path.name}": _sum(path) for path in got.values()}
     for name, source in parts.items():
         files[name] = _sum(source)
-        bring(str(source), folder / name, **files[name])
+        copy(str(source), folder / name, **files[name])
     kit = {
         "format": FORMAT,
         "version": version("escalator-chat"),
         "made": datetime.now(UTC).date().isoformat(),
         "wheels": {" ".join(pair): [f"wheels/{got[each].name}" for each in lock] for pair, lock in locks.items()},
-        "longest": max(about["longest"] for about in said.values()),
         "models": chosen,
-        "catalogue": {"version": 1, "savedAtUnix": int(datetime.now(UTC).timestamp()), "models": entries},
-        "packages": [
-            {key: said[name][key] for key in ("name", "version", "licence")} for name in sorted(said, key=str.lower)
-        ],
+        "catalogue": _catalogue(settings.model_cache_path, chosen),
+        "packages": sorted(map(wheels.licence, {*got.values()}), key=lambda each: each["name"].lower()),
         "files": files,
     }
     return _finish(folder, kit, before)
 
 
+def program() -> bytes:
+    """Pack `use.pyz`, what brings a laptop up; the bytes depend on the modules alone."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted([*(ROOT / "app").glob("*.py"), *(ROOT / "app" / "kit").glob("*.py")]):
+            archive.writestr(zipfile.ZipInfo(path.relative_to(ROOT).as_posix()), path.read_bytes())
+        archive.writestr(zipfile.ZipInfo("__main__.py"), MAIN)
+    return packed.getvalue()
+
+
 def _begin(folder: Path) -> dict[str, Any]:
-    """Mark a folder as a kit in the making; the files of the one that it holds."""
+    """Mark a folder as a kit in the making, and return the files of the kit that it holds."""
     note = folder / "kit.json"
     before: dict[str, Any] = json.loads(note.read_text(encoding="utf-8")) if note.exists() else {}
-    if folder.exists() and any(folder.iterdir()) and before.get("format") != FORMAT:
-        raise Problem(f"The folder {folder} holds something that is no kit. Name a new or an empty one.")
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(note, {"format": FORMAT, "unfinished": True, "files": before.get("files", {})})
-    return dict(before.get("files", {}))
+    if folder.exists() and any(folder.iterdir()) and "format" not in before:
+        raise KitError(f"The folder {folder} holds something that is no kit. Name a new or an empty one.")
+    files = before.get("files", {})
+    write_json(note, {"format": FORMAT, "unfinished": True, "files": files})
+    return dict(files)
 
 
 def _finish(folder: Path, kit: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
-    """Write what lies open, then kit.json, and remove what an earlier kit had besides."""
-
-    def put(name: str, data: bytes) -> None:
+    """Write the files that start the kit, then kit.json, and delete what an earlier kit had besides."""
+    shell = (TEXTS / "start.sh").read_bytes()
+    texts = {
+        f"models/{CATALOGUES[0]}": json.dumps(kit["catalogue"], indent=1).encode(),
+        "start.sh": shell,
+        "start.command": shell,
+        "start.cmd": (TEXTS / "start.cmd").read_bytes().replace(b"\n", b"\r\n"),
+        "use.pyz": program(),
+    }
+    for name in (*texts, "CONTENTS.md"):
         path = folder / name
         path.parent.mkdir(exist_ok=True)
-        path.write_bytes(data)
+        path.write_bytes(texts.get(name) or _contents(kit).encode())
         path.chmod(0o755 if name.startswith("start") else 0o644)
         kit["files"][name] = _sum(path)
-
-    put(f"models/{CATALOGUES[0]}", json.dumps(kit["catalogue"], indent=1).encode())
-    for name, data in scripts().items():
-        put(name, data)
-    put("CONTENTS.md", contents(kit).encode())
-    for name in before.keys() - kit["files"].keys():
-        if allowed(name):
-            (folder / name).unlink(missing_ok=True)
+    for name in filter(is_portable, before.keys() - kit["files"].keys()):
+        (folder / name).unlink(missing_ok=True)
     write_json(folder / "kit.json", kit)
     return kit
 
 
+def _contents(kit: dict[str, Any]) -> str:
+    """Fill in CONTENTS.md: what the kit holds, how it is used, and under which licences."""
+    models = [(each["id"], each["device"], in_words(each["size"]), each["licence"]) for each in kit["models"]]
+    return Template((TEXTS / "CONTENTS.md").read_text(encoding="utf-8")).substitute(
+        version=kit["version"],
+        made=kit["made"],
+        count=len(kit["files"]) + 1,
+        size=in_words(sum(file["size"] for file in kit["files"].values())),
+        wheels=", ".join(kit["wheels"]),
+        models=_rows(models or [("none", "", "", "")]),
+        packages=_rows(each.values() for each in kit["packages"]),
+    )
+
+
+def _rows(rows: Iterable[Iterable[str]]) -> str:
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
 def _project(corpus: Path | None) -> dict[str, Path]:
-    """The project's files by their names: what git tracks, else all that is not somebody's own."""
-    names: list[str] = []
+    """List the project's files by name: what git tracks; without git, what is nobody's own."""
+    files = {name: path for name, path in _files(ROOT).items() if _ours(name.split("/"))}
     with suppress(OSError):  # no git here
         done = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=False)  # noqa: S607
-        names = done.stdout.decode().split("\0")
-    tracked = {name: ROOT / name for name in names if (ROOT / name).is_file()}
-    files = tracked or {name: path for name, path in _files(ROOT).items() if _ours(name.split("/"))}
+        tracked = {name: ROOT / name for name in done.stdout.decode().split("\0") if (ROOT / name).is_file()}
+        files = tracked or files
     if corpus is not None:
         files = {name: path for name, path in files.items() if not name.startswith("corpus/")}
         files |= {f"corpus/{name}": path for name, path in _files(corpus).items()}
@@ -138,52 +170,40 @@ def _ours(parts: list[str]) -> bool:
     )
 
 
-def _chosen(settings: Settings, names: Sequence[str] | None, tell: Tell) -> tuple[list[dict[str, Any]], list[Any]]:
-    """The models by alias or id, downloaded if need be, and their entries; of an alias every variant on this disk."""
-    cache = settings.model_cache_path
-    here = {name for key, model in load_catalogue(cache).items() if model.here for name in (key, model.alias)}
-    if names is None:
-        pair = (configured_pair(settings).small, configured_pair(settings).large)
-        names = [name for name in pair if name in here]
-        if left := ", ".join(name for name in pair if name not in here):
-            tell(f"Without {left}, which is not on this disk. Named with --models it is downloaded.")
-    for name in names:
-        if name not in here:
-            asyncio.run(_download(settings, name, tell))
+def _chosen(cache: Path, names: Sequence[str], tell: Callable[[str], Any]) -> list[dict[str, Any]]:
+    """Describe the models of these aliases and ids, smallest first; of an alias, every variant on this disk."""
     folders = model_folders(cache)
-    chosen: list[dict[str, Any]] = []
-    for key, model in load_catalogue(cache).items():
-        if model.here and not {key, model.alias}.isdisjoint(names):
-            chosen.append({
-                "id": key,
-                "device": model.device,
-                "licence": model.licence or "not stated",
-                "size": sum(path.stat().st_size for path in _files(folders[key]).values()),
-                "folder": folders[key].relative_to(cache).as_posix(),
-            })  # fmt: skip
-            if model.device != "CPU":
-                tell(f"{key} runs on machines with such a {model.device} only. For the others, name a CPU variant too.")
-    chosen.sort(key=lambda model: model["size"])
+    chosen = [
+        {
+            "id": key,
+            "device": model.device,
+            "licence": model.licence or "not stated",
+            "size": sum(path.stat().st_size for path in _files(folders[key]).values()),
+            "folder": folders[key].relative_to(cache).as_posix(),
+        }
+        for key, model in load_catalogue(cache).items()
+        if model.here and not {key, model.alias}.isdisjoint(names)
+    ]
+    if left := ", ".join(name for name in names if not downloaded(name, load_catalogue(cache))):
+        tell(f"Without {left}, which is not on this disk. Named with --models it is downloaded.")
+    for model in chosen:
+        if model["device"] != "CPU":
+            tell(f"{model['id']} runs on machines with such a {model['device']} only. For others, add a CPU variant.")
+    return sorted(chosen, key=lambda model: model["size"])
+
+
+def _catalogue(cache: Path, chosen: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Make a catalogue of the chosen models, with their entries as the cache has them."""
     ids = {model["id"] for model in chosen}
     entries = json.loads((cache / CATALOGUES[0]).read_text(encoding="utf-8"))["models"] if chosen else []
-    return chosen, [entry for entry in entries if entry["id"] in ids]
-
-
-async def _download(settings: Settings, name: str, tell: Tell) -> None:
-    from app.models.downloads import Downloader
-
-    said = -10.0
-    async with aclosing(Downloader(settings).download(name)) as progress:
-        async for step in progress:
-            if step.done_mb >= said + max(50, step.total_mb / 20):
-                said = step.done_mb
-                tell(f"Downloading {step.alias}: {step.done_mb:,.0f} of {step.total_mb:,.0f} MB")
+    models = [entry for entry in entries if entry["id"] in ids]
+    return {"version": 1, "savedAtUnix": int(datetime.now(UTC).timestamp()), "models": models}
 
 
 def _files(folder: Path) -> dict[str, Path]:
-    """All files below a folder, by their names in it."""
+    """List all files below a folder, by their names in it."""
     return {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 def _sum(path: Path) -> dict[str, Any]:
-    return {"size": path.stat().st_size, "sha256": digest(path)}
+    return {"size": path.stat().st_size, "sha256": sha256(path)}

@@ -3,6 +3,7 @@
 import asyncio
 import html
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from string import Template
@@ -16,9 +17,8 @@ from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.humanize import size
 from app.kit.bundle import Kit
-from app.kit.carry import mb
-from app.kit.scripts import text
 
 TELL_SECONDS = 5.0
 
@@ -28,35 +28,34 @@ CODE = (
 )
 
 
-class Counter:
-    """Counts the bytes that each machine has got, and tells them from time to time."""
+class Traffic:
+    """Counts the bytes that each machine has received, and reports them from time to time."""
 
     def __init__(self, app: ASGIApp, tell: Callable[[str], Any]):
         self._app, self._tell = app, tell
-        self.bytes: dict[str, int] = {}
+        self.bytes: Counter[str] = Counter()
         self._told = 0.0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def counted(message: Message) -> None:
             await send(message)
-            host = (scope.get("client") or ["?"])[0]
-            self.bytes[host] = self.bytes.get(host, 0) + len(message.get("body", b""))
+            self.bytes[(scope.get("client") or ["?"])[0]] += len(message.get("body", b""))
             if time.monotonic() - self._told > TELL_SECONDS:
                 self._told = time.monotonic()
-                self._tell(", ".join(f"{host}: {mb(got)}" for host, got in self.bytes.items()))
+                self._tell(", ".join(f"{host}: {size(got)}" for host, got in self.bytes.items()))
 
         await self._app(scope, receive, counted if scope["type"] == "http" else send)
 
 
 def application(folder: Path) -> tuple[Starlette, str]:
-    """The server of a kit and the SHA-256 of its kit.json; paths are looked up in that, never in the folder."""
+    """Make the server of a kit, and the SHA-256 of its kit.json; it offers no file that kit.json does not list."""
     kit = Kit(str(folder))
-    page = Template(text("page.html"))
+    page = Template((Path(__file__).parent / "texts" / "page.html").read_text(encoding="utf-8"))
     files = {path: folder / path for path in (*kit.files, "kit.json")}
 
     async def index(request: Request) -> Response:
         host = html.escape(request.headers.get("host", ""), quote=True)
-        return HTMLResponse(page.substitute(code=CODE.format(host=host), host=host, sum=kit.sum))
+        return HTMLResponse(page.substitute(code=CODE.format(host=host), host=host, sum=kit.digest))
 
     async def file(request: Request) -> Response:
         path = files.get(request.path_params["path"])
@@ -64,11 +63,11 @@ def application(folder: Path) -> tuple[Starlette, str]:
             raise HTTPException(404)
         return FileResponse(path)
 
-    return Starlette(routes=[Route("/", index), Route("/{path:path}", file)]), kit.sum
+    return Starlette(routes=[Route("/", index), Route("/{path:path}", file)]), kit.digest
 
 
 def addresses(host: str, port: int) -> list[str]:
-    """Where the server can be reached when it listens at `host`."""
+    """List the addresses of a server that listens at `host`."""
     hosts = [host]
     if host == "0.0.0.0":  # noqa: S104
         hosts = [each.address for card in psutil.net_if_addrs().values() for each in card if each.family == 2]

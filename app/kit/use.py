@@ -1,97 +1,166 @@
 """Brings a laptop up from a kit, without a network: project, packages and models in place, the chat started.
 
-Packed with the modules it needs into the kit's `use.pyz`, it runs before anything is installed: with the standard
-library of any Python from 3.9 on.
+The start scripts run it out of the kit's `use.pyz`, before anything is installed: it needs the standard library alone.
 """
 
-from __future__ import annotations
-
 import argparse
-import hashlib
 import json
 import os
+import platform
+import shutil
 import socket
 import subprocess
 import sys
+import zipfile
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from app.kit.bundle import Kit
-from app.kit.carry import WINDOWS, Problem, digest, mb, real, retried, room, say, write_json
-from app.kit.environment import install, interpreter, python_of, too_long
+from app import state
+from app.errors import EscalatorError
+from app.files import long, sha256, write_json
+from app.humanize import size as in_words
+from app.kit.bundle import ANTIVIRUS, HELD_SECONDS, Kit, KitError, check_room, patiently, say
 
+WINDOWS = os.name == "nt"
 CATALOGUE = "foundry.modelinfo.json"
 UNFINISHED = "download.tmp"
-"""While this lies in a model's folder or above it, the runtime takes it for a download that has not ended."""
+"""While this is in a model's folder or above it, the runtime takes the model for an unfinished download."""
+UNPACKED = 5
+"""Room that packages take, over the size of their wheels: the wheels, uv's cache and the environment."""
+LONGEST_FOLDER = 120
+"""Characters of a folder in which every path of the packages stays below Windows' limit of 260."""
+SLOW_SECONDS = 30.0
+"""Seconds after which a person is told why a program may take so long."""
 
 
-def model_cache() -> Path:
-    """The folder in which the app looks for models, by the rule of its settings."""
-    given, home = os.environ.get, Path.home()
-    shared = home / ".foundry" / "cache" / "models"
-    if named := given("ESCALATOR_MODEL_CACHE"):
-        return Path(named).expanduser()
-    if shared.is_dir():
-        return shared
-    if state := given("ESCALATOR_STATE_DIR"):
-        return Path(state).expanduser() / "models"
-    if WINDOWS:
-        data = given("LOCALAPPDATA") or home / "AppData" / "Local"
-    elif sys.platform == "darwin":
-        data = home / "Library" / "Application Support"
+def platform_name(system: str = sys.platform, machine: str = platform.machine()) -> str:
+    """Name a platform as kits do; Windows on Arm runs what is made for x64."""
+    if system == "win32":
+        return "windows-x64"
+    arm = machine.lower() in ("arm64", "aarch64")
+    return f"{'macos' if system == 'darwin' else 'linux'}-{'arm64' if arm else 'x64'}"
+
+
+def python_version() -> str:
+    """Name the version of the Python that runs this, such as "3.11"."""
+    return platform.python_version().rpartition(".")[0]
+
+
+def python_of(folder: Path) -> Path:
+    """Locate the Python of a folder's virtual environment."""
+    return folder / ".venv" / ("Scripts/python.exe" if WINDOWS else "bin/python")
+
+
+def run(command: list[Any], what: str, folder: Path) -> str:
+    """Run a program to its end and return its output; raises KitError with the last lines of it."""
+    kept = {name: value for name, value in os.environ.items() if not name.upper().startswith(("UV_", "PIP_", "PYTHON"))}
+    kept |= {"UV_OFFLINE": "1", "UV_NO_CONFIG": "1", "UV_PYTHON_DOWNLOADS": "never", "PYTHONUTF8": "1"}
+    with subprocess.Popen(command, cwd=folder, env=kept, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:  # noqa: S603
+        try:
+            output, _ = process.communicate(timeout=SLOW_SECONDS)
+        except subprocess.TimeoutExpired:
+            say(f"{what} is still running. {ANTIVIRUS}")
+            output, _ = process.communicate()
+    text = output.decode(errors="replace").strip()
+    if process.returncode:
+        last = "\n".join(text.splitlines()[-5:])
+        raise KitError(f"{what} failed:\n{last}\nRun this again; what is done is not done twice.")
+    return text
+
+
+def pythons(kit: Kit) -> dict[str, str]:
+    """Name the kit's sets of packages for this platform, with the Python that uv takes for each; our own if it fits."""
+    here, own = platform_name(), f"{platform_name()} {python_version()}"
+    arch = "aarch64" if here.endswith("arm64") else "x86_64"
+    fitting = [name for name in kit.data["wheels"] if name.startswith(f"{here} ")]
+    requests = {name: f"cpython-{name.split()[1]}-{here.partition('-')[0]}-{arch}" for name in fitting}
+    return {own: sys.executable} if own in requests else requests
+
+
+def install(kit: Kit, into: Path) -> str:
+    """Create the virtual environment with the kit's packages and the project, editable; return the packages' name.
+
+    uv does that, taken out of its own wheel in the kit. Raises KitError.
+    """
+    folder, cache = into / ".kit" / "wheels", into / ".kit" / "cache"
+    uv = into / ".kit" / ("uv.exe" if WINDOWS else "uv")
+    for name, python in pythons(kit).items():
+        wheels = {Path(path).name: path for path in kit.data["wheels"][name]}
+        wheel = next(each for each in wheels if each.startswith("uv-"))
+        kit.copy({wheel: wheels.pop(wheel)}, folder)
+        with zipfile.ZipFile(folder / wheel) as archive:
+            uv.write_bytes(archive.read(next(each for each in archive.namelist() if each.endswith(f"/{uv.name}"))))
+        uv.chmod(0o755)
+        with suppress(KitError):
+            run([uv, "venv", "--quiet", "--clear", "--python", python, ".venv"], "Creating the environment", into)
+            break
     else:
-        data = given("XDG_STATE_HOME") or home / ".local" / "state"
-    return Path(data) / "escalator" / "models"
+        extras = ", ".join(kit.source(path) for path in kit.below("extras").values())
+        raise KitError(
+            f"No Python was found that this kit is for. It has packages for {', '.join(kit.data['wheels'])}; this is "
+            f"{platform_name()} with Python {platform.python_version()}. Install a Python that fits"
+            f"{extras and f' ({extras})'}, then run this again. On Windows on Arm, take a Python for x64."
+        )
+    say(f"Copying {len(wheels)} packages for {name} ...")
+    kit.copy(wheels, folder)
+    say("Installing the packages ...")
+    options = ["--no-index", "--find-links", folder, "--cache-dir", cache, "--python", ".venv"]
+    run([uv, "pip", "install", "--quiet", *options, "--editable", "."], "Installing the packages", into)
+    for done in (folder, cache):
+        shutil.rmtree(done, ignore_errors=True)
+    return name
 
 
-def project(kit: Kit, folder: Path, had: dict[str, str]) -> dict[str, str]:
-    """Copy the project's files, except over those that were changed here; their sums as the kit has them."""
+def copy_project(kit: Kit, into: Path, before: dict[str, str]) -> dict[str, str]:
+    """Copy the project's files, except over those changed here; `before` and the result are checksums by path."""
     kept, wanted = [], {}
     for path, source in kit.below("project").items():
-        target, now = real(folder / path), kit.files[source]["sha256"]
-        if not target.exists() and path in had and path.startswith("corpus/"):
+        target, now = long(into / path), kit.files[source]["sha256"]
+        if not target.exists() and path in before and path.startswith("corpus/"):
             continue  # a document that was deleted here stays deleted
-        if target.exists() and digest(target) not in (now, had.get(path)):
+        if target.exists() and sha256(target) not in (now, before.get(path)):
             kept.append(path)
         else:
             wanted[path] = source
-    kit.bring(wanted, folder)
+    kit.copy(wanted, into)
     if kept:
         say(f"Changed here, and left as they are: {', '.join(kept)}")
-    return {**had, **{path: kit.files[source]["sha256"] for path, source in wanted.items()}}
+    return {**before, **{path: kit.files[source]["sha256"] for path, source in wanted.items()}}
 
 
-def absent(kit: Kit, cache: Path) -> list[dict[str, Any]]:
-    """The kit's models that are not in the cache yet; one that is complete is never written over."""
+def missing_models(kit: Kit, cache: Path) -> list[dict[str, Any]]:
+    """List the kit's models that the cache lacks; one that is complete is never overwritten."""
     missing = []
     for model in kit.data["models"]:
-        folder = real(cache / model["folder"])
-        files = {folder / path: source for path, source in kit.below(f"models/{model['folder']}").items()}
+        folder = long(cache / model["folder"])
+        sizes = {folder / path: kit.size([it]) for path, it in kit.below(f"models/{model['folder']}").items()}
         if not folder.exists() or any((each / UNFINISHED).exists() for each in (folder, folder.parent)):
             missing.append(model)
-        elif any(not path.is_file() or path.stat().st_size != kit.size([files[path]]) for path in files):
-            there = cache / model["folder"]
-            say(
-                f"{there} differs from the kit's and is left as it is. To have the kit's, delete it and run this again."
-            )
+        elif any(not path.is_file() or path.stat().st_size != size for path, size in sizes.items()):
+            say(f"{folder} differs from the kit's and is left as it is. To have the kit's, delete it, run this again.")
     return missing
 
 
-def models(kit: Kit, cache: Path, missing: list[dict[str, Any]]) -> None:
-    """Copy models; the runtime does not see one before it is whole."""
+def copy_models(kit: Kit, cache: Path) -> None:
+    """Copy models, of which the runtime sees none before it is whole, and add their entries to the catalogue."""
+    missing = missing_models(kit, cache)
+    check_room(cache, sum(model["size"] for model in missing))
     for model in missing:
-        folder = real(cache / model["folder"])
-        retried(folder.mkdir, parents=True, exist_ok=True)
+        folder = long(cache / model["folder"])
+        folder.mkdir(parents=True, exist_ok=True)
         (folder / UNFINISHED).touch()
-        say(f"Copying the model {model['id']}, {mb(model['size'])} ...")
-        kit.bring(kit.below(f"models/{model['folder']}"), folder)
-        for each in (folder, folder.parent):
-            retried((each / UNFINISHED).unlink, missing_ok=True)
+        say(f"Copying the model {model['id']}, {in_words(model['size'])} ...")
+        kit.copy(kit.below(f"models/{model['folder']}"), folder)
+        for mark in (folder / UNFINISHED, folder.parent / UNFINISHED):
+            patiently(partial(mark.unlink, missing_ok=True))
+    if kit.data["models"]:
+        merge_catalogue(kit.data["catalogue"], long(cache / CATALOGUE))
 
 
-def merge(kit: Kit, cache: Path) -> None:
-    """Add what the kit's catalogue has and this one lacks; entries that are there stay as they are."""
-    path, ours = real(cache / CATALOGUE), kit.data["catalogue"]
+def merge_catalogue(ours: dict[str, Any], path: Path) -> None:
+    """Add the kit's entries that a catalogue of models lacks; those that are there stay as they are."""
     try:
         theirs = json.loads(path.read_text(encoding="utf-8-sig"))
         known = {entry["id"] for entry in theirs["models"]}
@@ -99,84 +168,75 @@ def merge(kit: Kit, cache: Path) -> None:
         theirs, known = {**ours, "models": []}, set()
         if path.exists():
             aside = path.with_name(CATALOGUE + ".damaged")
-            retried(path.replace, aside)
+            patiently(lambda: path.replace(aside))
             say(f"The list of models {path} was damaged. It is {aside.name} now, and the kit's is in its place.")
     if new := [entry for entry in ours["models"] if entry["id"] not in known]:
-        write_json(path, {**theirs, "models": theirs["models"] + new})
+        write_json(path, {**theirs, "models": theirs["models"] + new}, patience=HELD_SECONDS)
 
 
-def use(where: str, into: Path, check: str | None = None, start: bool = True, headless: bool = False) -> None:
-    """Bring this machine up from the kit at `where`, in the folder `into`; a second time, only what is missing."""
-    kit = Kit(where, check)
-    python, name = interpreter(kit)
-    into, cache = into.expanduser().absolute(), model_cache().absolute()
+def use(where: str, into: Path, digest: str = "", start: bool = True, headless: bool = False) -> None:
+    """Bring this machine up from the kit at `where`, in the folder `into`; a second time, only what is missing.
+
+    Raises KitError, OSError.
+    """
+    kit = Kit(where, digest)
+    into = into.expanduser().absolute()
     note = into / ".kit" / "note.json"
     if into.exists() and any(into.iterdir()) and not note.parent.exists():
-        raise Problem(f"The folder {into} holds something else. Name a new one with --into.")
-    if WINDOWS and too_long(str(into), kit.data["longest"]):
-        raise Problem(f"The folder {into} has too long a name. Name a shorter one, as in --into C:\\escalator.")
-    had: dict[str, Any] = json.loads(note.read_text(encoding="utf-8")) if note.exists() else {"project": {}}
-    wheels, missing = kit.data["wheels"][name], absent(kit, cache)
-    key = hashlib.sha256(json.dumps([name, wheels]).encode()).hexdigest()
-    fresh = had.get("installed") != key or not python_of(into).exists()
-    own, weights = kit.size(kit.below("project").values()), sum(model["size"] for model in missing)
-    packages = kit.size(wheels) if fresh else 0
-    unpacked = sum(kit.files[path]["unpacked"] for path in wheels) if fresh else 0
-    room({into: own + packages + 2 * unpacked, cache: weights})
-    kit.total = own + packages + weights
+        raise KitError(f"The folder {into} holds something else. Name a new one with --into.")
+    if WINDOWS and len(str(into)) > LONGEST_FOLDER:
+        raise KitError(f"The folder {into} has too long a name. Name a shorter one, as in --into C:\\escalator.")
+    had = state.read(note) or {"project": {}}
+    ready = python_of(into).exists() and had.get("installed") in kit.data["wheels"].values()
+    packages: list[str] = [] if ready else next((kit.data["wheels"][name] for name in pythons(kit)), [])
+    project = kit.below("project").values()
+    check_room(into, kit.size(project) + UNPACKED * kit.size(packages))
+    kit.total = kit.size([*project, *packages]) + sum(model["size"] for model in kit.data["models"])
 
-    retried(note.parent.mkdir, parents=True, exist_ok=True)
-    had["project"] = project(kit, into, had["project"])
+    had["project"] = copy_project(kit, into, had["project"])
     write_json(note, had)
-    if fresh:
-        say(f"Copying {len(wheels)} packages for {name} ...")
-        install(kit, python, name, into)
-        write_json(note, {**had, "installed": key})
-    models(kit, cache, missing)
-    if kit.data["models"]:
-        merge(kit, cache)
+    if not ready:
+        had["installed"] = kit.data["wheels"][install(kit, into)]
+        write_json(note, had)
+    ask = "from app.settings import load; print(load().model_cache_path.absolute())"
+    cache = Path(run([python_of(into), "-c", ask], "Reading the settings", into).splitlines()[-1])
+    copy_models(kit, cache)
     say(f"Escalator is in {into}, its models are in {cache}.")
     if start:
         begin(into, headless)
 
 
 def begin(folder: Path, headless: bool) -> None:
-    """Start the chat on a port that is free, in place of this program where the system can."""
-    port = next((port for port in range(8000, 8100) if _free(port)), 8000)
-    command = [str(python_of(folder)), "-m", "chainlit", "run", "app/main.py", "--port", str(port)]
+    """Run the chat on the first free port from 8000 on, until it ends."""
+    port = next((port for port in range(8000, 8100) if _is_free(port)), 8000)
     say(f"The chat is at http://localhost:{port} in a moment. Ctrl+C ends it; run this again to have it back.")
-    os.chdir(folder)
-    command += ["--headless"] * headless
-    if WINDOWS:
-        sys.exit(subprocess.call(command))  # noqa: S603
-    os.execv(command[0], command)  # noqa: S606
+    command = [str(python_of(folder)), "-m", "chainlit", "run", "app/main.py", "--port", str(port)]
+    sys.exit(subprocess.call([*command, *["--headless"] * headless], cwd=folder))  # noqa: S603
 
 
-def _free(port: int) -> bool:
-    try:
-        with socket.create_server(("127.0.0.1", port)):
-            return True
-    except OSError:
-        return False
+def _is_free(port: int) -> bool:
+    with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+        return True
+    return False
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """The command line of `use.pyz`, and of `escalator kit use`."""
+    """Run the command line of `use.pyz` and of `escalator kit use`."""
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     parser = argparse.ArgumentParser(description="Bring this laptop up from a trainer's kit.")
     add, beside, home = parser.add_argument, Path(sys.argv[0]).absolute().parent, Path.home() / "escalator"
     add("kit", nargs="?", default=str(beside), help="the kit's folder or address (default: beside this file)")
     add("--into", type=Path, default=home, help="where to put it (default: %(default)s)")
-    add("--sum", help="what kit.json's SHA-256 must be, or begin with")
+    add("--sum", default="", help="what the SHA-256 of kit.json must be, or begin with")
     add("--no-start", action="store_true", help="do not start the chat")
     add("--headless", action="store_true", help="do not open a browser")
     given = parser.parse_args(arguments)
     try:
         use(given.kit, given.into, given.sum, not given.no_start, given.headless)
-    except Problem as problem:
-        sys.exit(str(problem))
+    except EscalatorError as error:
+        sys.exit(str(error))
     except OSError as error:
-        sys.exit(f"{error}. Where it is another program that holds the file, run this again.")
+        sys.exit(f"{error}. If another program holds the file, run this again.")
     except KeyboardInterrupt:
-        sys.exit("Stopped. Run this again; it goes on where it stopped.")
+        sys.exit("Stopped. Run this again to continue.")

@@ -1,6 +1,5 @@
 """Packages for other platforms and Pythons than this one: resolved by uv, downloaded, asked for their licence."""
 
-import email
 import os
 import re
 import ssl
@@ -10,12 +9,13 @@ import tomllib
 import urllib.request
 import zipfile
 from dataclasses import dataclass
-from functools import cache
+from importlib.metadata import PathDistribution
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from app.kit.carry import Problem, bring, mb
+from app.humanize import size
+from app.kit.bundle import KitError, copy
 from app.settings import ROOT
 
 PYTHONS = ("3.11", "3.12", "3.13")
@@ -26,24 +26,24 @@ PLATFORMS = {
     "linux-x64": "x86_64-manylinux_2_28",
     "linux-arm64": "aarch64-manylinux_2_34",  # what foundry-local-sdk has wheels for
 }
-"""Platforms as people name them, and as uv does."""
+"""uv's names of the platforms."""
 MACOS = "14.0"  # what onnxruntime has wheels for
 SUPPORTED = ("windows-x64", "macos-arm64", "linux-x64", "linux-arm64")
 SOURCE_ONLY = ("literalai", "syncer", "cuid")
-"""What Chainlit needs and there is only as source: pure Python, of which the kit makes wheels for every system."""
+"""Dependencies of Chainlit that exist as source only: pure Python, of which the kit makes wheels for every system."""
 
 
-class Unresolved(Problem):
-    """No set of wheels fits."""
+class Unresolved(KitError):
+    """No set of wheels fits a platform and a Python."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pinned:
-    """One file of a resolution, which is a source archive if no wheel fits."""
+    """A file that a resolution chose: a wheel, or a source archive if no wheel fits; `size` in bytes."""
 
     url: str
     sha256: str
-    size: int | None
+    size: int
 
     @property
     def name(self) -> str:
@@ -56,24 +56,24 @@ class Pinned:
         return self.name.endswith(".whl")
 
 
-def resolved(platform: str, python: str, *lacks: str) -> list[Pinned]:
-    """The project's packages for a platform and a Python, as the registry has them today; raises Unresolved.
+def resolve(platform: str, python: str, *lacking: str) -> list[Pinned]:
+    """Choose the project's packages, and uv, for a platform and a Python, as the registry has them today.
 
-    Packages that are named in `lacks` may be without a wheel.
+    Packages named in `lacking` need no wheel. Raises Unresolved.
     """
     if missing := [tool for tool in ("certifi", "pip", "uv") if find_spec(tool) is None]:
-        raise Problem(f'Packages for kits are got with {", ".join(missing)}, missing here: pip install -e ".[kit]"')
+        raise KitError(f'Packages for kits are got with {", ".join(missing)}, missing here: pip install -e ".[kit]"')
     project = ROOT / "pyproject.toml"
     if not project.is_file():
-        raise Problem(f"There is no {project}. A kit is made from the project's folder: `pip install -e .` there.")
+        raise KitError(f"There is no {project}. A kit is made from the project's folder: `pip install -e .` there.")
     build = tomllib.loads(project.read_text(encoding="utf-8"))["build-system"]["requires"]  # for an editable install
     command = [sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--format", "pylock.toml", str(project), "-"]
     command += ["--python", sys.executable, "--python-platform", PLATFORMS[platform], "--python-version", python]
-    command += ["--only-binary", ":all:", *(f"--no-binary={name}" for name in (*SOURCE_ONLY, *lacks))]
-    done = _run(command, "\n".join(build))
+    command += ["--only-binary", ":all:", *(f"--no-binary={name}" for name in (*SOURCE_ONLY, *lacking))]
+    done = _run(command, "\n".join([*build, "uv"]))
     if done.returncode:
-        way_on = " A Python for x64 works there: take windows-x64." if platform == "windows-arm64" else ""
-        raise Unresolved(f"No packages for {platform} and Python {python}.{way_on}\n{done.stderr.strip()}")
+        hint = " Python for x64 runs there: take windows-x64." if platform == "windows-arm64" else ""
+        raise Unresolved(f"No packages for {platform} and Python {python}.{hint}\n{done.stderr.strip()}")
     return [_pinned(entry) for entry in tomllib.loads(done.stdout)["packages"]]
 
 
@@ -81,72 +81,61 @@ def _pinned(entry: dict[str, Any]) -> Pinned:
     # uv lists only the wheels that fit: one for the system is better than one for all, the last one is the newest.
     wheels = sorted(entry.get("wheels", ()), key=lambda wheel: (not wheel["url"].endswith("-any.whl"), wheel["url"]))
     file = wheels[-1] if wheels else entry["sdist"]
-    return Pinned(file["url"], file["hashes"]["sha256"], file.get("size"))
+    return Pinned(file["url"], file["hashes"]["sha256"], file.get("size", 0))
 
 
-def checked(platform: str, python: str, *lacks: str) -> tuple[bool, str]:
-    """Whether a kit can be made for a platform and a Python, and what it needs or lacks: uv names that in turn."""
+def report(platform: str, python: str, *lacking: str) -> tuple[bool, str]:
+    """Say whether a kit can be made for a platform and a Python, and what it needs or lacks; uv names that in turn."""
     try:
-        files = resolved(platform, python, *lacks)
+        files = resolve(platform, python, *lacking)
     except Unresolved as problem:
-        said = " ".join(str(problem).split())  # uv breaks its lines where it likes
-        named = set(re.findall(r"Wheels are required for `([^`]+)`", said)) - {*lacks}
-        return checked(platform, python, *lacks, *sorted(named)) if named else (False, str(problem))
-    if lacks:
-        return False, f"lacks {', '.join(lacks)}"
+        message = " ".join(str(problem).split())  # uv breaks its lines anywhere
+        named = set(re.findall(r"Wheels are required for `([^`]+)`", message)) - {*lacking}
+        return report(platform, python, *lacking, *sorted(named)) if named else (False, str(problem))
+    if lacking:
+        return False, f"lacks {', '.join(lacking)}"
     source = ", ".join(each.name.partition("-")[0] for each in files if not each.is_wheel)
-    return True, f"{len(files)} packages, {mb(sum(map(size_of, files)))}; from source, for every system: {source}"
-
-
-@cache
-def size_of(file: Pinned) -> int:
-    """The bytes of a file, which not every registry tells."""
-    if file.size is not None:
-        return file.size
-    with opener().open(urllib.request.Request(file.url, method="HEAD"), timeout=60) as answer:  # noqa: S310
-        return int(answer.headers["Content-Length"])
-
-
-@cache
-def opener() -> urllib.request.OpenerDirector:
-    """HTTPS with the system's certificates and those of certifi, through the proxy if there is one."""
-    import certifi
-
-    context = ssl.create_default_context()
-    context.load_verify_locations(certifi.where())
-    return urllib.request.build_opener(urllib.request.HTTPSHandler(context=context))
+    total = size(sum(each.size for each in files))
+    return True, f"{len(files)} packages, {total}; from source, for every system: {source}"
 
 
 def download(file: Pinned, folder: Path) -> Path:
-    """A wheel in the folder: copied, or made of the source."""
+    """Get a wheel into a folder, copied or made of the source; raises KitError."""
     if file.is_wheel:
-        bring(file.url, folder / file.name, size_of(file), file.sha256, opener())
+        import certifi
+
+        context = ssl.create_default_context()
+        context.load_verify_locations(certifi.where())  # not every Python finds the system's
+        opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=context))
+        copy(file.url, folder / file.name, file.size, file.sha256, opener)
         return folder / file.name
     name = file.name.removesuffix(".tar.gz") + "-py*-none-any.whl"
     if not any(map(zipfile.is_zipfile, folder.glob(name))):
         command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder)]
         done = _run([*command, f"{file.url}#sha256={file.sha256}"])
         if not list(folder.glob(name)):
-            raise Problem(f"No wheel for every system could be made of {file.name}: {done.stderr.strip()[-500:]}")
+            raise KitError(f"No wheel for every system could be made of {file.name}: {done.stderr.strip()[-500:]}")
     return next(folder.glob(name))
 
 
-def about(wheel: Path) -> dict[str, Any]:
-    """What a wheel says of itself: name, version and licence, and how much it is when unpacked."""
+def licence(wheel: Path) -> dict[str, str]:
+    """Read the name, the version and the licence that a wheel states."""
     with zipfile.ZipFile(wheel) as archive:
-        inside = {file.filename: file.file_size for file in archive.infolist()}
-        name = next(name for name in inside if re.fullmatch(r"[^/]+\.dist-info/METADATA", name))
-        said = email.message_from_bytes(archive.read(name))
-    kinds = [kind.rpartition(" :: ")[2] for kind in said.get_all("Classifier", ()) if kind.startswith("License ::")]
-    short = (said["License"] or "").strip().partition("\n")[0][:80]
-    texts = [f"see {name} in it" for name in inside if re.search(r"(?i)/licen[cs]e[^/]*$", name)]
-    return {
-        "name": said["Name"],
-        "version": said["Version"],
-        "licence": said["License-Expression"] or ", ".join(kinds) or short or (*texts, "not stated")[0],
-        "unpacked": sum(inside.values()),
-        "longest": max(map(len, inside)),
-    }
+        names = archive.namelist()
+        folder = next(name.partition("/")[0] for name in names if re.fullmatch(r"[^/]+\.dist-info/METADATA", name))
+        stated = PathDistribution(zipfile.Path(archive, f"{folder}/")).metadata
+    classes = [
+        each.rpartition(" :: ")[2] for each in stated.get_all("Classifier") or () if each.startswith("License ::")
+    ]
+    short = (stated["License"] or "").strip().partition("\n")[0][:80]
+    texts = [f"see {name} in it" for name in names if re.search(r"(?i)/licen[cs]e[^/]*$", name)]
+    known = (
+        stated["License-Expression"]
+        or ", ".join(each.rpartition(" :: ")[2] for each in classes)
+        or short
+        or (*texts, "not stated")[0]
+    )
+    return {"name": stated["Name"], "version": stated["Version"], "licence": known}
 
 
 def _run(command: list[str], given: str = "") -> "subprocess.CompletedProcess[str]":

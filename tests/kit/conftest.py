@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from app.kit import wheels
-from app.kit.environment import here
 from app.kit.make import make
+from app.kit.use import platform_name, python_version
 from app.kit.wheels import Pinned
 from tests.support.runtime import SMALL, settings_for
 
@@ -43,12 +43,11 @@ class Making:
         self.folder, self.cache = folder, cache
         self.packages = [wheel(folder.parent / "registry", "harbour", "License-Expression: MIT")]
         self.said: list[str] = []
-        patch.setattr(wheels, "resolved", lambda *pair: [pinned(path) for path in self.packages])
+        patch.setattr(wheels, "resolve", lambda *pair: [pinned(path) for path in self.packages])
 
     def __call__(self, models: tuple[str, ...] | None = (SMALL.alias,), corpus: Path | None = None) -> Path:
-        platform, python = here()
         settings = settings_for(self.cache)
-        make(self.folder, settings, self.said.append, models, [platform], [python], corpus)
+        make(self.folder, settings, self.said.append, models, [platform_name()], [python_version()], corpus)
         return self.folder
 
 

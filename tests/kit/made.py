@@ -7,8 +7,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from app.kit.environment import here
 from app.kit.make import make
+from app.kit.use import platform_name, python_version
 from tests.support import scripted
 from tests.support.runtime import LARGE, SMALL, settings_for
 
@@ -19,8 +19,15 @@ def main(folder: Path) -> None:
     corpus = folder / "corpus"
     corpus.mkdir()
     (corpus / "ferry.md").write_text("# Ferry\n\nThe ferry leaves at 9:30 from the old harbour.\n", encoding="utf-8")
-    platform, python = here()
-    make(folder / "kit", settings_for(cache), print, [SMALL.alias, LARGE.alias], [platform], [python], corpus)
+    make(
+        folder / "kit",
+        settings_for(cache),
+        print,
+        [SMALL.alias, LARGE.alias],
+        [platform_name()],
+        [python_version()],
+        corpus,
+    )
 
 
 if __name__ == "__main__":

@@ -75,5 +75,5 @@ def test_from_one_command_to_a_streamed_answer_without_a_network(
     assert watch.elsewhere(spoken_to) == set()
     assert spoken_to, "nothing was seen, not even loopback"
     installed = tmp_path / "home" / "escalator"
-    assert (installed / "app" / "cli.py").read_bytes() == (ROOT / "app" / "cli.py").read_bytes()
+    assert (installed / "app" / "errors.py").read_bytes() == (ROOT / "app" / "errors.py").read_bytes()
     assert "Traceback" not in said()

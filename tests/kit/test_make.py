@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 from app.cli.commands import cli
 from app.kit import make as maker
 from app.kit import wheels
-from app.kit.carry import Problem
-from app.kit.scripts import program
+from app.kit.bundle import KitError
+from app.kit.make import program
 from app.models.catalogue import load_catalogue
 from app.settings import ROOT
 from tests.kit.conftest import Making, wheel
@@ -111,7 +111,7 @@ def test_a_folder_of_other_things_is_refused(making: Making) -> None:
     making.folder.mkdir()
     (making.folder / "thesis.txt").write_text("mine", encoding="utf-8")
 
-    with pytest.raises(Problem, match="holds something that is no kit"):
+    with pytest.raises(KitError, match="holds something that is no kit"):
         making()
 
 
@@ -128,7 +128,7 @@ def test_documents_that_windows_cannot_hold_are_named(making: Making, tmp_path: 
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "what?.md").write_text("x", encoding="utf-8")
 
-    with pytest.raises(Problem, match=r"rename them: project/corpus/what\?\.md"):
+    with pytest.raises(KitError, match=r"rename them: project/corpus/what\?\.md"):
         making(corpus=tmp_path / "docs")
 
 
@@ -146,7 +146,7 @@ def test_the_program_is_the_same_whenever_it_is_packed() -> None:
     ],
 )
 def test_the_licence_of_a_package_is_what_it_states(said: list[str], licence: str, tmp_path: Path) -> None:
-    assert wheels.about(wheel(tmp_path, "some", *said))["licence"] == licence
+    assert wheels.licence(wheel(tmp_path, "some", *said))["licence"] == licence
 
 
 def test_a_package_that_only_shows_its_licence_is_said_to(tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_a_package_that_only_shows_its_licence_is_said_to(tmp_path: Path) -> Non
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("some/LICENSE.txt", "All may use it.")
 
-    assert wheels.about(path)["licence"] == "see some/LICENSE.txt in it"
+    assert wheels.licence(path)["licence"] == "see some/LICENSE.txt in it"
 
 
 @pytest.mark.parametrize("given", [["--platform", "amiga"], ["--python", "3.9"]])
@@ -180,18 +180,18 @@ def test_the_best_of_the_wheels_that_fit_is_taken() -> None:
 def test_all_packages_that_lack_a_wheel_are_named_although_uv_names_one_at_a_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def resolved(platform: str, python: str, *lacks: str) -> list[wheels.Pinned]:
+    def resolve(platform: str, python: str, *lacks: str) -> list[wheels.Pinned]:
         if missing := [name for name in ("grpcio", "some") if name not in lacks]:
             raise wheels.Unresolved(f"hint: Wheels are required for `{missing[0]}` because building is disabled")
         return []
 
-    monkeypatch.setattr(wheels, "resolved", resolved)
-    assert wheels.checked("windows-arm64", "3.12") == (False, "lacks grpcio, some")
+    monkeypatch.setattr(wheels, "resolve", resolve)
+    assert wheels.report("windows-arm64", "3.12") == (False, "lacks grpcio, some")
 
 
 def test_why_there_is_no_kit_is_said_in_full_where_no_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    def resolved(*given: str) -> list[wheels.Pinned]:
+    def resolve(*given: str) -> list[wheels.Pinned]:
         raise wheels.Unresolved("The registry cannot be reached.")
 
-    monkeypatch.setattr(wheels, "resolved", resolved)
-    assert wheels.checked("linux-x64", "3.12") == (False, "The registry cannot be reached.")
+    monkeypatch.setattr(wheels, "resolve", resolve)
+    assert wheels.report("linux-x64", "3.12") == (False, "The registry cannot be reached.")

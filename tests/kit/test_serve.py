@@ -23,8 +23,8 @@ from tests.support.runtime import SMALL
 
 
 @contextmanager
-def offered(kit: Path, port: int) -> Iterator[serve.Counter]:
-    counter = serve.Counter(serve.application(kit)[0], lambda text: None)
+def offered(kit: Path, port: int) -> Iterator[serve.Traffic]:
+    counter = serve.Traffic(serve.application(kit)[0], lambda text: None)
     server = uvicorn.Server(uvicorn.Config(counter, host="127.0.0.1", port=port, log_level="error"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -79,10 +79,9 @@ def test_nothing_can_be_written(address: str) -> None:
 
 def test_models_come_over_the_network_and_each_machine_is_counted(kit: Path, unused_port: int, tmp_path: Path) -> None:
     with offered(kit, unused_port) as counter:
-        read = Kit(f"http://127.0.0.1:{unused_port}/", Kit(str(kit)).sum)
+        read = Kit(f"http://127.0.0.1:{unused_port}/", Kit(str(kit)).digest)
         cache = tmp_path / "cache"
-        use.models(read, cache, use.absent(read, cache))
-        use.merge(read, cache)
+        use.copy_models(read, cache)
 
     assert {key for key, model in load_catalogue(cache).items() if model.here} == {SMALL.id}
     assert counter.bytes["127.0.0.1"] > sum(path.stat().st_size for path in cache.rglob("*.onnx"))
@@ -98,7 +97,7 @@ def test_the_line_of_the_page_runs_where_nothing_but_python_is(address: str, tmp
         cwd=tmp_path, capture_output=True, text=True, encoding="utf-8", check=False, timeout=60,
     )  # fmt: skip
 
-    assert f"The kit at {address} has the sum" in done.stderr
+    assert f"The kit at {address} has the checksum" in done.stderr
 
 
 def test_a_host_that_is_markup_is_shown_as_text(address: str) -> None:
@@ -109,7 +108,7 @@ def test_what_is_no_kit_is_not_offered(tmp_path: Path) -> None:
     result = CliRunner().invoke(cli, ["kit", "serve", str(tmp_path)])
 
     assert result.exit_code == 1
-    assert "There is no kit at" in result.output
+    assert "There is no readable kit at" in result.output
 
 
 def test_every_address_of_this_machine_is_named() -> None:

@@ -13,8 +13,10 @@ from typing import Any
 
 import pytest
 
-from app.kit import carry
-from app.kit.carry import Damaged, Problem, allowed, bring, long_name, retried, room
+from app import files
+from app.kit import bundle
+from app.kit.bundle import Damaged, KitError, check_room, copy
+from tests.test_files import Held
 
 DATA = bytes(range(256)) * 20_000
 SUM = hashlib.sha256(DATA).hexdigest()
@@ -53,7 +55,7 @@ class Answer(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Breaking]:
-    monkeypatch.setattr(carry, "PAUSES", (0, 0, 0, 0))
+    monkeypatch.setattr(bundle, "PAUSES", (0, 0, 0, 0))
     with Breaking([]) as found:
         thread = threading.Thread(target=found.serve_forever, daemon=True)
         thread.start()
@@ -64,16 +66,19 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Breaking]:
 def test_a_file_that_is_there_is_not_copied_again(source: Path, tmp_path: Path) -> None:
     target = tmp_path / "deep" / "target"
 
-    assert bring(str(source), target, len(DATA), SUM)
-    assert not bring(str(source), target, len(DATA), SUM)
+    copy(str(source), target, len(DATA), SUM)
+    before = target.stat().st_mtime_ns
+    source.unlink()
+    copy(str(source), target, len(DATA), SUM)
     assert target.read_bytes() == DATA
+    assert target.stat().st_mtime_ns == before
 
 
 def test_a_copy_goes_on_where_it_stopped(source: Path, tmp_path: Path) -> None:
     (tmp_path / "target.part").write_bytes(DATA[:3_000_000])
     steps: list[int] = []
 
-    bring(str(source), tmp_path / "target", len(DATA), SUM, done=steps.append)
+    copy(str(source), tmp_path / "target", len(DATA), SUM, progress=steps.append)
 
     assert steps[0] == 3_000_000
     assert sum(steps) == len(DATA)
@@ -85,7 +90,7 @@ def test_a_copy_goes_on_where_it_stopped(source: Path, tmp_path: Path) -> None:
 def test_a_part_that_is_of_something_else_is_copied_anew(part: bytes, source: Path, tmp_path: Path) -> None:
     (tmp_path / "target.part").write_bytes(part)
 
-    bring(str(source), tmp_path / "target", len(DATA), SUM)
+    copy(str(source), tmp_path / "target", len(DATA), SUM)
 
     assert (tmp_path / "target").read_bytes() == DATA
 
@@ -95,7 +100,7 @@ def test_a_damaged_source_is_an_error_and_leaves_what_was_there(source: Path, tm
     source.write_bytes(DATA[:-1] + b"?")
 
     with pytest.raises(Damaged):
-        bring(str(source), tmp_path / "target", len(DATA), SUM)
+        copy(str(source), tmp_path / "target", len(DATA), SUM)
     assert (tmp_path / "target").read_bytes() == b"mine"
     assert not (tmp_path / "target.part").exists()
 
@@ -103,57 +108,46 @@ def test_a_damaged_source_is_an_error_and_leaves_what_was_there(source: Path, tm
 def test_a_server_that_breaks_off_is_asked_for_the_rest(server: Breaking, tmp_path: Path) -> None:
     server.breaks += [1_000_000, 1_000_000, 2_500_000]
 
-    bring(f"http://127.0.0.1:{server.server_port}/x", tmp_path / "target", len(DATA), SUM)
+    copy(f"http://127.0.0.1:{server.server_port}/x", tmp_path / "target", len(DATA), SUM)
 
     assert server.starts == [0, 1_000_000, 1_000_000, 2_500_000]
     assert (tmp_path / "target").read_bytes() == DATA
 
 
 def test_a_server_that_is_gone_is_named_with_what_to_do(unused_port: int, server: Breaking, tmp_path: Path) -> None:
-    with pytest.raises(Problem, match=r"cannot be copied .* Run this again; it goes on there"):
-        bring(f"http://127.0.0.1:{unused_port}/x", tmp_path / "target", 10, SUM)
+    with pytest.raises(KitError, match=r"cannot be copied .* Run this again to continue"):
+        copy(f"http://127.0.0.1:{unused_port}/x", tmp_path / "target", 10, SUM)
 
 
-class Held(PermissionError):
-    winerror = 32
-
-
-def test_a_file_that_another_program_holds_is_waited_for_and_the_reason_is_said(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_copy_waits_for_a_file_that_another_program_holds_and_says_why(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(carry, "SCAN_AFTER", 0.15)
-    tries: list[int] = []
+    monkeypatch.setattr(files, "NOTICE", 0.15)
+    refusals, real = [1] * 4, Path.replace
 
-    def action() -> str:
-        tries.append(1)
-        if len(tries) < 5:
+    def replace(self: Path, target: Path) -> Path:
+        if refusals:
+            refusals.pop()
             raise Held(13, "held")
-        return "done"
+        return real(self, target)
 
-    assert retried(action) == "done"
+    monkeypatch.setattr(Path, "replace", replace)
+    copy(str(source), tmp_path / "target", len(DATA), SUM)
+
+    assert (tmp_path / "target").read_bytes() == DATA
     assert capsys.readouterr().out.count("antivirus") == 1
 
 
-def test_a_file_that_is_held_for_good_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(carry, "HELD_FOR", 0.2)
-
-    def action() -> None:
+def test_a_file_that_is_held_for_good_is_given_up(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def replace(self: Path, target: Path) -> Path:
         raise Held(13, "held")
 
+    monkeypatch.setattr(bundle, "HELD_SECONDS", 0.2)
+    monkeypatch.setattr(Path, "replace", replace)
     with pytest.raises(Held):
-        retried(action)
-
-
-def test_what_is_forbidden_for_another_reason_is_not_tried_again() -> None:
-    tries: list[int] = []
-
-    def action() -> None:
-        tries.append(1)
-        raise PermissionError(13, "no")
-
-    with pytest.raises(PermissionError):
-        retried(action)
-    assert len(tries) == 1
+        copy(str(source), tmp_path / "target", len(DATA), SUM)
 
 
 def test_a_disk_that_is_full_is_said(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,51 +155,17 @@ def test_a_disk_that_is_full_is_said(source: Path, tmp_path: Path, monkeypatch: 
         def read(self, size: int | None = -1) -> bytes:
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(carry, "opened", lambda *given: (Full(), 0))
+    monkeypatch.setattr(bundle, "open_from", lambda *given: (Full(), 0))
 
-    with pytest.raises(Problem, match=r"The disk of .* is full\. Free"):
-        bring(str(source), tmp_path / "target", len(DATA), SUM)
-    with pytest.raises(Problem, match="FAT32"):
-        bring(str(source), tmp_path / "target", 5_000_000_000, SUM)
+    with pytest.raises(KitError, match=r"The disk of .* is full\. Free"):
+        copy(str(source), tmp_path / "target", len(DATA), SUM)
+    with pytest.raises(KitError, match="FAT32"):
+        copy(str(source), tmp_path / "target", 5_000_000_000, SUM)
 
 
-def test_what_no_disk_has_room_for_is_not_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_begun_for_which_a_disk_has_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=5_000_000))
 
-    room({tmp_path / "a" / "b": 2_000_000, tmp_path: 3_000_000})
-    with pytest.raises(Problem, match="has 5 MB free, and 6 MB are needed"):
-        room({tmp_path / "a" / "b": 3_000_000, tmp_path: 3_000_000})
-
-
-@pytest.mark.parametrize("path", ["a/b.md", "corpus/Änderung.pdf", "a/.chainlit/x", "console.txt", "a b/c"])
-def test_names_that_every_system_can_hold(path: str) -> None:
-    assert allowed(path)
-
-
-@pytest.mark.parametrize(
-    "path",
-    [
-        "",
-        "/etc/passwd",
-        "../x",
-        "a/../b",
-        "a//b",
-        "C:/x",
-        "a\\b",
-        "a/con",
-        "NUL.txt",
-        "a/COM1",
-        "x.",
-        "x ",
-        "a?",
-        "a\n",
-    ],
-)
-def test_names_that_leave_the_folder_or_that_some_system_cannot_hold(path: str) -> None:
-    assert not allowed(path)
-
-
-def test_long_names_on_windows() -> None:
-    assert long_name("C:\\kit\\x") == "\\\\?\\C:\\kit\\x"
-    assert long_name("\\\\server\\share\\x") == "\\\\?\\UNC\\server\\share\\x"
-    assert long_name(long_name("C:\\kit")) == long_name("C:\\kit")
+    check_room(tmp_path / "a" / "b", 5_000_000)
+    with pytest.raises(KitError, match="has 5 MB free, and 6 MB are needed"):
+        check_room(tmp_path / "a" / "b", 6_000_000)
