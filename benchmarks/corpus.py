@@ -17,7 +17,7 @@ from app.answering.usage import Stopwatch
 from app.documents.folder import Folder
 from app.errors import EscalatorError
 from app.retrieval.corpus import Corpus
-from app.retrieval.search import Found, search
+from app.retrieval.search import SearchResult, search
 from app.retrieval.watcher import Watcher
 from benchmarks import generated
 from benchmarks.engines import opened
@@ -36,7 +36,7 @@ PATIENCE_SECONDS = 60
 _WORDS = [f"quetzal{first}{second}" for first in "abdegikmou" for second in "lnrst"]
 """Words that no generated text contains; one for each change."""
 
-Search = Callable[[str], Found]
+Search = Callable[[str], SearchResult]
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ def escalator(texts: Sequence[str], language: str, folder: Path, *, numba: bool 
     _compiled(numba)
 
     def query(words: list[str]) -> list[int]:
-        found = index.best(index.terms([(QueryWord(word, (word,), True), 1.0) for word in words]), TOP)
+        found = index.top_k(index.terms(_weighted(words)), TOP)
         return [number for *_, number in found]
 
     return query
@@ -53,7 +53,7 @@ def escalator(texts: Sequence[str], language: str, folder: Path, *, numba: bool 
 def opened(folder: Path) -> Index:
     """Open the index of the product in a folder, and load all that a first question needs."""
     index = Snapshot(Store(folder).current()).index
-    index.best(index.plain({"": 1.0}), TOP)
+    index.top_k((), TOP)
     return index
 
 
@@ -64,7 +64,7 @@ def escalator_bm25(texts: Sequence[str], language: str, _: Path, *, numba: bool 
         builder.add(text, "", language)
     index = Index([(Segment(builder.arrays(), Listed(()), np.arange(len(texts))), None)])
     _compiled(numba)
-    return lambda words: [at for *_, at in index.best(index.plain(dict.fromkeys(words, 1.0)), TOP, plain=True)]
+    return lambda words: [at for *_, at in index.top_k(index.terms((), exact=_weighted(words)), TOP, reranked=False)]
 
 
 def rank_bm25(texts: Sequence[str], language: str, _: Path) -> Query:
@@ -106,6 +106,10 @@ ENGINES: dict[str, Engine] = {
 def missing(name: str) -> list[str]:
     """Return the packages that an engine needs, according to its name, and that are not installed."""
     return [part for part in name.split("_") if part in {"bm25s", "numba"} and find_spec(part) is None]
+
+
+def _weighted(words: Sequence[str]) -> list[tuple[QueryWord, float]]:
+    return [(QueryWord(word, (word,), True), 1.0) for word in words]
 
 
 def _compiled(numba: bool) -> None:

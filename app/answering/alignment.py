@@ -10,7 +10,7 @@ from math import log1p
 from app.answering import claims
 from app.retrieval.analysis import BREAKS, stems, tokens
 from app.retrieval.packing import Evidence
-from app.retrieval.pieces import spans
+from app.retrieval.sentence_ranking import sentence_spans
 
 CLOSE = 0.6
 """A passage says a thing about as well as another, so that a mark of the model's which names it stays, if it has at
@@ -95,7 +95,7 @@ class Passages:
             title, counts = words(item.title), claims.numbers(item.title).keys()
             own_words = {*title, *stems(title, item.language)}
             first = len(self.stretches)
-            for start, end in spans(item.text):
+            for start, end in sentence_spans(item.text):
                 text = item.text[start:end]
                 plain = words(text)
                 own = frozenset(stems(plain, item.language))

@@ -11,7 +11,7 @@ from app.answering.features import foreign
 from app.answering.verification import Verdict, by_claims, judge
 from app.documents.passages import Place
 from app.documents.sentences import sentences
-from app.retrieval.analysis import foreign as foreign_question
+from app.retrieval.analysis import foreign_language
 from app.retrieval.packing import Evidence
 
 _MARK = r"\[\^?(?:\d{1,3}(?:\s*[,;–-]\s*\d{1,3})*)\](?!\()|【\d{1,3}[^】\n]{0,80}】"
@@ -128,7 +128,7 @@ class Citing:
         text, passages = _bare(self._answer), self._passages
         found, languages = words(text), passages.languages
         if len(found) < FEW:
-            return not languages or foreign_question(text, list(languages)) is not None
+            return not languages or foreign_language(text, list(languages)) is not None
         return not languages or foreign(text, found, list(passages.words), languages)
 
     def _sentences(self, start: int) -> list[_Sentence]:

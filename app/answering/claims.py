@@ -6,7 +6,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cache
 
-from app.retrieval.analysis import normal
+from app.retrieval.analysis import normalize
 
 _ITEM = re.compile(r"(?m)^\s*(?:[-*•+◦▪–>]\s+)*(?:\(?\d{1,3}[.)]\s)?")
 _NUMBER = re.compile(
@@ -81,7 +81,7 @@ def names(text: str) -> Iterator[Name]:
         word, before = match[0], text[max(0, match.start() - _BEFORE) : match.start()]
         acronym = len(word) > 2 and word in initials
         if len(word) > 1 and not acronym and not _OPENS.search(before):
-            yield Name(word, tuple(normal(part) for part in _PART.findall(word)))
+            yield Name(word, tuple(normalize(part) for part in _PART.findall(word)))
 
 
 def _plain(match: re.Match[str]) -> list[str]:

@@ -17,10 +17,9 @@ from app.documents.folder import Folder
 from app.errors import CorpusError
 from app.models.tokens import TokenCounter
 from app.retrieval.corpus import NOTHING, Corpus, Reading, Snapshot
-from app.retrieval.coverage import coverage
 from app.retrieval.inventory import Inventory
-from app.retrieval.packing import LOOKED_AT, pack, widen
-from app.retrieval.search import Exchange, Found, search
+from app.retrieval.packing import MAX_HITS, pack_context, widen_context
+from app.retrieval.search import Exchange, SearchResult, answerability, search
 from app.retrieval.watcher import Watcher
 from app.settings import Settings
 
@@ -93,7 +92,7 @@ class Searching:
             for passage in segment.archive.numbers(number)
         ]
         evidence = spread(passages, snapshot.text(file), self._settings.evidence_tokens, self._count)
-        return Retrieved(Found(turn.question, (), (), (), 0.0), evidence, (), clock.ms, self.reading)
+        return Retrieved(SearchResult(turn.question, (), (), (), 0.0), evidence, (), clock.ms, self.reading)
 
     def retrieve(self, turn: Turn, translation: str = "") -> Retrieved:
         """Search and pack; the words of a `translation` are searched as well.
@@ -114,14 +113,14 @@ class Searching:
         found = None
         if turn.brought:
             alone = self._plus(NOTHING, turn.brought)
-            found = search(alone.index, turn.question, _history(turn), LOOKED_AT, started, translation)
+            found = search(alone.index, turn.question, _history(turn), MAX_HITS, started, translation)
         if found is None or not found.hits:
-            found = search(snapshot.index, turn.question, _history(turn), LOOKED_AT, started, translation)
+            found = search(snapshot.index, turn.question, _history(turn), MAX_HITS, started, translation)
         clock = Stopwatch()
         given = turn.brought or found.earlier_words or found.foreign  # more than its own words
-        if found.hits and not given and coverage(snapshot.index, turn.question, found.hits[0]) < COVERED:
+        if found.hits and not given and answerability(snapshot.index, turn.question, found.hits[0]) < COVERED:
             return Retrieved(found, (), problems, clock.ms, reading)
-        evidence = pack(found, self._settings.evidence_tokens, self._count, snapshot.text)
+        evidence = pack_context(found, self._settings.evidence_tokens, self._count, snapshot.text)
         return Retrieved(found, evidence, problems, clock.ms, reading)
 
     def snapshot(self, turn: Turn) -> Snapshot:
@@ -133,12 +132,10 @@ class Searching:
         if not retrieved.found.hits:
             return retrieved
         snapshot = self.snapshot(turn)
-        found = search(
-            snapshot.index, turn.question, _history(turn), LOOKED_AT, translation=retrieved.found.translation
-        )
+        found = search(snapshot.index, turn.question, _history(turn), MAX_HITS, translation=retrieved.found.translation)
         clock = Stopwatch()
         budget = 2 * self._settings.evidence_tokens
-        evidence = widen(retrieved.evidence, found, budget, self._count, snapshot.text)
+        evidence = widen_context(retrieved.evidence, found, budget, self._count, snapshot.text)
         return Retrieved(found, evidence, retrieved.problems, clock.ms, retrieved.reading)
 
 

@@ -19,7 +19,7 @@ from app.documents.document import Problem
 from app.errors import EscalatorError
 from app.retrieval.corpus import Reading
 from app.retrieval.packing import Evidence
-from app.retrieval.search import Found
+from app.retrieval.search import SearchResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Progress:
 class Retrieved:
     """The search is over; `problems` are files of the corpus that could not be read, `reading` tells of unread ones."""
 
-    found: Found
+    found: SearchResult
     evidence: tuple[Evidence, ...]
     problems: tuple[Problem, ...]
     packed_ms: float

@@ -11,7 +11,7 @@ from app.answering.translation import search_words
 from app.answering.turn import Turn
 from app.errors import ModelError
 from app.models.foundry import Service
-from app.retrieval.search import Found
+from app.retrieval.search import SearchResult
 
 if TYPE_CHECKING:
     from app.answering.assistant import Assistant
@@ -26,7 +26,7 @@ async def evidence_for(
     """The evidence, none for an unaided turn; `search` is that for a model server. Raises CorpusError."""
     earlier, searching = turn.earlier, assistant.searching
     if turn.unaided:
-        return Retrieved(Found(turn.question, (), (), (), 0.0), (), (), 0.0)
+        return Retrieved(SearchResult(turn.question, (), (), (), 0.0), (), (), 0.0)
     if earlier is not None and earlier.found is not None and earlier.attempt is not None:
         return Retrieved(earlier.found, earlier.evidence, (), 0.0)
     if aim.file:

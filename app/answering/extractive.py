@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 from app.answering.sanitizer import addresses, safe
 from app.retrieval.packing import Evidence
-from app.retrieval.pieces import spans
-from app.retrieval.sentence_ranking import chances
+from app.retrieval.sentence_ranking import sentence_scores, sentence_spans
 
 MOST = 3
 """Sentences at most: a quote is there to be read at a glance."""
@@ -33,7 +32,7 @@ def quotes(
     passages = [(item.share, [quote.text for quote in found]) for item, found in zip(evidence, sentences, strict=True)]
     ranked = [
         (chance, quote)
-        for found, told in zip(sentences, chances(question, weights or {}, passages), strict=True)
+        for found, told in zip(sentences, sentence_scores(question, weights or {}, passages), strict=True)
         for quote, chance in zip(found, told, strict=True)
     ]
     # Headings, table rows and announcements tell something about their neighbours, but cannot stand alone.
@@ -51,7 +50,10 @@ def as_markdown(found: Sequence[Quote]) -> str:
 
 def sentences_of(item: Evidence) -> list[Quote]:
     """All sentences of a piece of evidence."""
-    return [Quote(item, item.start + start, item.start + end, item.text[start:end]) for start, end in spans(item.text)]
+    return [
+        Quote(item, item.start + start, item.start + end, item.text[start:end])
+        for start, end in sentence_spans(item.text)
+    ]
 
 
 def stands_alone(sentence: str) -> bool:

@@ -5,9 +5,8 @@ from itertools import pairwise
 
 from app.answering.extractive import Quote, sentences_of, stands_alone
 from app.documents.passages import SEPARATOR, Passage
-from app.retrieval.packing import Evidence
-from app.retrieval.pieces import leads, spans
-from app.retrieval.selection import Count
+from app.retrieval.packing import CountTokens, Evidence
+from app.retrieval.sentence_ranking import introduces, sentence_spans
 
 PARTS = 8
 """Parts at most that a document is taken in."""
@@ -15,7 +14,7 @@ PARTS = 8
 ENDS = tuple(".!?…。！？।")
 
 
-def spread(passages: Sequence[Passage], text: str, budget: int, count: Count) -> tuple[Evidence, ...]:
+def spread(passages: Sequence[Passage], text: str, budget: int, count: CountTokens) -> tuple[Evidence, ...]:
     """The beginnings of the parts of a document, in its order; `passages` are all of it, `text` is the whole.
 
     Parts are its sections and pages, evenly chosen if there are many, or its passages if there are few. All grow by a
@@ -65,12 +64,12 @@ def _chosen(starts: Sequence[Passage]) -> list[Passage]:
 def _sentences(text: str, start: int, following: int) -> list[tuple[int, int]]:
     """Those of a part, which ends where the next one begins or its page ends."""
     page = text[start:following].partition(SEPARATOR)[0]
-    return [(start + first, start + last) for first, last in spans(page)]
+    return [(start + first, start + last) for first, last in sentence_spans(page)]
 
 
 def _next(part: Sequence[tuple[int, int]], text: str, taken: int) -> int:
     """How many sentences are taken next: one, with the headings before it."""
     following = taken + 1
-    while following < len(part) and leads(text[slice(*part[following - 1])], text[slice(*part[following])]):
+    while following < len(part) and introduces(text[slice(*part[following - 1])], text[slice(*part[following])]):
         following += 1
     return min(following, len(part))

@@ -10,7 +10,7 @@ from app.answering.usage import Metrics
 from app.documents.document import Document
 from app.errors import InputError
 from app.retrieval.packing import Evidence
-from app.retrieval.search import Found
+from app.retrieval.search import SearchResult
 from app.settings import Dial
 
 Mode = Literal["auto", "small", "large", "compare", "refine"]
@@ -103,7 +103,7 @@ class Answer:
     """Everything that is known of a turn when it is over; `attempt` is the one that stands, if any."""
 
     turn: Turn
-    found: Found | None
+    found: SearchResult | None
     evidence: tuple[Evidence, ...]
     attempts: tuple[Attempt, ...]
     attempt: Attempt | None

@@ -79,6 +79,7 @@ def search(
     query: Annotated[str, typer.Argument(help="The words to look for.")],
     k: Annotated[int, typer.Option("-k", min=1, help="How many passages.")] = 10,
     corpus: Corpus = None,
+    only_bm25: Annotated[bool, typer.Option("--plain", help="Rank by BM25 alone, with the rank-bm25 package.")] = False,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
@@ -86,18 +87,20 @@ def search(
     from app.cli import json_output
     from app.documents.folder import Folder
     from app.retrieval.corpus import Corpus
+    from app.retrieval.search import plain
     from app.settings import load
 
     with errors(verbose):
         settings = load(corpus=corpus)
         Turn(query).check()
-        result = Corpus(Folder.of(settings), settings.state_dir).search(query, k=k)
+        searched = Corpus(Folder.of(settings), settings.state_dir)
+        result = plain(searched.refresh().index, query, k) if only_bm25 else searched.search(query, k=k)
     if as_json:
         print_json(json_output.found(result))
         return
     for hit in result.hits:
         typer.echo(f"{hit.rank:2}. {hit.passage.file}, {hit.passage.place.label}  ({hit.score:.2f})")
-        typer.echo(f"    {hit.why}")
+        typer.echo(f"    {hit.explanation}")
         typer.echo(f"    {' '.join(hit.passage.text.split())[:200]}\n")
     if result.unknown_words:
         typer.echo(f"In no document: {', '.join(result.unknown_words)}", err=True)

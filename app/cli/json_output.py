@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 from app.answering.turn import Answer, Attempt
 from app.answering.usage import Metrics, Prices, blend
 from app.retrieval.corpus import Snapshot
-from app.retrieval.index import Hit
-from app.retrieval.search import Found
+from app.retrieval.search import Hit, SearchResult
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -17,10 +16,11 @@ SPAN = ("file", "place", "start", "end")
 """What tells a stretch of a document; its offsets count in the document's text."""
 
 
-def found(result: Found) -> dict[str, Any]:
+def found(result: SearchResult) -> dict[str, Any]:
     """What `escalator search --json` prints."""
     return {
         "query": result.query,
+        "engine": result.engine,
         "took_ms": round(result.took_ms, 3),
         "unknown_words": list(result.unknown_words),
         "taken_for": {word: list(others) for word, others in result.taken_for.items()},
@@ -74,9 +74,9 @@ def _metrics(result: Metrics) -> dict[str, float | int | None]:
 
 def _hit(hit: Hit) -> dict[str, Any]:
     why = {
-        "terms": dict(hit.why.terms),
-        "alike": {word: list(others) for word, others in hit.why.alike.items()},
-        "context": hit.why.context,
+        "terms": dict(hit.explanation.terms),
+        "alike": {word: list(others) for word, others in hit.explanation.alike.items()},
+        "context": hit.explanation.context,
     }
     return {"rank": hit.rank, "score": round(hit.score, 4)} | _fields(hit.passage, *SPAN, "text") | why
 

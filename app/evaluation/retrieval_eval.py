@@ -13,8 +13,8 @@ from app.evaluation.collections import Collection, Query
 from app.evaluation.rows import Row
 from app.models.tokens import BYTES_PER_TOKEN
 from app.retrieval.index import Index
-from app.retrieval.packing import LOOKED_AT, pack
-from app.retrieval.search import Found, search
+from app.retrieval.packing import MAX_HITS, pack_context
+from app.retrieval.search import SearchResult, search
 from app.settings import Settings
 
 DEPTH = 100
@@ -40,7 +40,7 @@ def indexed(collection: Collection) -> tuple[Index, Row]:
     return index, {"index_s": round(clock.ms / 1000, 3), "rss_mb": round(psutil.Process().memory_info().rss / 1e6, 1)}
 
 
-def ask(index: Index, query: Query, k: int, *, history: bool = True) -> Found:
+def ask(index: Index, query: Query, k: int, *, history: bool = True) -> SearchResult:
     """Search as the product does: with what was said before, or with the question alone."""
     before = [(exchange.question, exchange.answer) for exchange in query.history] if history else []
     return search(index, query.text, before, k)
@@ -124,10 +124,12 @@ def evidence(collection: Collection, tell: Callable[[str], None]) -> dict[str, f
 
 def _held(index: Index, query: Query, text_of: Callable[[str], str]) -> dict[str, bool]:
     """Which evidence and which quotes hold an answer."""
-    found = ask(index, query, LOOKED_AT)
+    found = ask(index, query, MAX_HITS)
     default = int(Settings.model_fields["evidence_tokens"].default)
-    chosen = pack(found, default, tokens, text_of)
-    texts = {f"evidence@{budget}": [item.text for item in pack(found, budget, tokens, text_of)] for budget in BUDGETS}
+    chosen = pack_context(found, default, tokens, text_of)
+    texts = {
+        f"evidence@{budget}": [item.text for item in pack_context(found, budget, tokens, text_of)] for budget in BUDGETS
+    }
     for most in QUOTED:
         texts[f"quoted@{most}"] = [quote.text for quote in quotes(query.text, chosen, found.weights, most)]
     return {name: holds(own, query.answers) for name, own in texts.items()}

@@ -9,7 +9,7 @@ from app.answering.turn import Exchange
 from app.documents.sentences import sentences
 from app.errors import InputError
 from app.evaluation.collections import Collection, Query
-from app.retrieval.analysis import query_words, words
+from app.retrieval.analysis import query_words, word_spans
 
 LONG = 5
 """Letters that a word has at least; a slip in a shorter one often makes another word."""
@@ -47,7 +47,7 @@ def typo(question: str, languages: Sequence[str], seed: int) -> str:
     places with the next. `languages` are those of the documents, the most frequent first.
     """
     telling = [word.content for word in query_words(question, languages)]
-    spans = zip(telling, words(question), strict=True)
+    spans = zip(telling, word_spans(question), strict=True)
     long = [(content, span) for content, span in spans if _is_long(question[slice(*span)])]
     if not long:
         return question

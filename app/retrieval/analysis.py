@@ -39,7 +39,7 @@ class QueryWord:
     content: bool
 
 
-def words(text: str) -> Iterator[tuple[int, int]]:
+def word_spans(text: str) -> Iterator[tuple[int, int]]:
     """Where the words of a text are: letters, digits and underscores; a single letter is none, a single digit is.
 
     A run of a script without spaces counts as one word.
@@ -68,10 +68,10 @@ def tokens(text: str) -> list[str]:
         return _LETTERED_WORD.findall(folded)  # the same words as below, sooner
     found: list[str] = []
     before = 0
-    for start, end in words(text):
+    for start, end in word_spans(text):
         found.extend(_BREAK.findall(text, before, start))
         before = end
-        word = normal(text[start:end])
+        word = normalize(text[start:end])
         if _SPACELESS.match(word):
             found.extend(word)
             found.extend(_pairs(word))
@@ -99,8 +99,8 @@ def stemmer(language: str) -> Callable[[list[str]], list[str]]:
 
 def query_words(question: str, languages: Sequence[str]) -> list[QueryWord]:
     """The words of a question, to be searched in documents of these languages, the most frequent one first."""
-    spans = list(words(question))
-    normals = [normal(question[start:end]) for start, end in spans]
+    spans = list(word_spans(question))
+    normals = [normalize(question[start:end]) for start, end in spans]
     function = _lists()[_language_of(normals, languages)].function
     shouted = question.isupper()
     distinct = list(dict.fromkeys(normals))
@@ -120,25 +120,25 @@ def query_words(question: str, languages: Sequence[str]) -> list[QueryWord]:
     return found
 
 
-def foreign(question: str, languages: Sequence[str]) -> str | None:
+def foreign_language(question: str, languages: Sequence[str]) -> str | None:
     """The language of a question if it is beyond doubt and none of these."""
-    language = _language_of([normal(question[start:end]) for start, end in words(question)], languages)
+    language = _language_of([normalize(question[start:end]) for start, end in word_spans(question)], languages)
     return language if languages and language not in languages else None
 
 
-def leans_back(question: str, languages: Sequence[str]) -> bool:
+def refers_back(question: str, languages: Sequence[str]) -> bool:
     """Whether a question looks as if it went on from an earlier one.
 
     It does if it is very short, begins like the rest of a sentence ("and"), or has a word for what was named before.
     """
-    normals = [normal(question[start:end]) for start, end in words(question)]
+    normals = [normalize(question[start:end]) for start, end in word_spans(question)]
     if len(normals) <= _FEW_WORDS:
         return True
     lists = _lists()[_language_of(normals, languages)]
     return normals[0] in lists.opening or not lists.pointing.isdisjoint(normals)
 
 
-def normal(word: str) -> str:
+def normalize(word: str) -> str:
     """The word without differences of case, width or composition."""
     if word.isascii():
         return word.lower()
@@ -163,7 +163,7 @@ def _lists() -> defaultdict[str, _Lists]:
     data = json.loads(resources.files("app.retrieval").joinpath("stopwords.json").read_text(encoding="utf-8"))
     lists = defaultdict(lambda: _Lists(frozenset()))
     for code, kinds in data.items():
-        sets = {kind: frozenset(map(normal, text.split())) for kind, text in kinds.items()}
+        sets = {kind: frozenset(map(normalize, text.split())) for kind, text in kinds.items()}
         lists[code] = _Lists(frozenset().union(*sets.values()), sets["opening"], sets["pointing"])
     return lists
 

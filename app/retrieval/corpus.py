@@ -13,15 +13,18 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from app.documents.document import Document, Outcome, Problem
 from app.documents.folder import Difference, Folder
 from app.errors import CorpusError, DamagedIndex
 from app.humanize import time_left
-from app.retrieval.index import Index
-from app.retrieval.search import Exchange, Found, search
+from app.retrieval.search import Exchange, SearchResult, search
 from app.retrieval.segment import Draft, Entry, Stored
 from app.retrieval.store import Generation, Store, Writer
+
+if TYPE_CHECKING:
+    from app.retrieval.index import Index
 
 logger = logging.getLogger(__name__)
 
@@ -59,8 +62,10 @@ class Snapshot:
         return {problem.file: problem for problem in sorted(self.generation.problems, key=lambda each: each.file)}
 
     @cached_property
-    def index(self) -> Index:
+    def index(self) -> "Index":
         """The passages, searchable."""
+        from app.retrieval.index import Index  # which imports numpy
+
         segments = self.generation.segments
         return Index([(segment, segment.alive(gone) if gone else None) for segment, gone in segments])
 
@@ -158,7 +163,7 @@ class Corpus:
         """The corpus as it was when it was looked at last."""
         return self._snapshot or self.refresh()
 
-    def search(self, question: str, history: Sequence[Exchange] = (), k: int = 10) -> Found:
+    def search(self, question: str, history: Sequence[Exchange] = (), k: int = 10) -> SearchResult:
         """The `k` best passages for a question after its `history`, oldest exchange first; raises CorpusError."""
         return search(self.refresh().index, question, history, k)
 

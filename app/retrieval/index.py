@@ -1,75 +1,61 @@
-"""The index of passages: which of them answer to the words of a question, and how well; it knows no conversation."""
+"""The index of passages: the terms a question is searched by, and the best passages for them.
 
-from collections import ChainMap, Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property, lru_cache, partial
-from heapq import nsmallest
-from itertools import repeat
-from typing import TYPE_CHECKING
-
-from app.documents.passages import Passage
-from app.retrieval import rerank
-from app.retrieval.analysis import QueryWord, normal, query_words
-from app.retrieval.expansion import MOST
-from app.retrieval.explain import Why, why
-from app.retrieval.scoring import ELSEWHERE, REMEMBERED, Counting, Scorer, Term, idf
-from app.retrieval.segment import Segment
-from app.retrieval.spelling import alphabet, corrected
-
-if TYPE_CHECKING:
-    from app.retrieval.postings import Array
-
-KINDRED = 0.2
-"""What an occurrence of a kindred term counts, times how alike it is, where one of the term itself counts 1."""
-
-ALONE = 0.4
-"""How alike the most alike term is if kindred ones stand for a word that occurs nowhere.
-
-Of XQuAD's words that our sample documents lack 7 % find such, 14 % with 0.3; from 0.45 on too many compounds get lost.
+It knows no conversation and no prompt.
 """
 
-MANY = 32
-"""Words of a question from which on they need no kindred ones; bounds the time that a long text takes."""
+from collections import ChainMap, Counter
+from collections.abc import Iterable, Sequence
+from functools import cached_property, lru_cache
+from heapq import nsmallest
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+
+from app.documents.passages import Passage
+from app.retrieval.analysis import QueryWord, normalize, query_words
+from app.retrieval.bm25 import BM25, IdfKind, idf
+from app.retrieval.expansion import CACHED, MAX_SIMILAR, VARIANT, Variants, alphabet, correct_spelling
+from app.retrieval.explain import Explanation, WeightedWord, explain_hit, word_shares
+from app.retrieval.kernel import Array
+from app.retrieval.postings import BREAK
+from app.retrieval.rerank import DEPTH, rerank
+from app.retrieval.scoring import NO_POSITION, QueryTerm, Scorer
+from app.retrieval.segment import Segment
+
+ALONE = 0.4
+"""Least similarity of the most similar term if similar terms stand in for a word that occurs nowhere.
+
+Of the words of XQuAD that the sample documents lack 7 % find such terms, 14 % with 0.3; from 0.45 on too many compounds
+get lost.
+"""
+
+MAX_EXPANDED = 32
+"""Words of a question that are expanded; bounds the time that a long text takes."""
 
 
-@dataclass(frozen=True)
-class Hit:
-    """A passage that was found; why is worked out when it is asked for."""
+class Match(NamedTuple):
+    """The score of a passage, its segment, and its number there."""
 
-    rank: int
     score: float
-    passage: Passage
-    explain: Callable[[], Why] = field(repr=False, compare=False)
-
-    @cached_property
-    def why(self) -> Why:
-        """What accounts for the score."""
-        return self.explain()
-
-
-Weighted = tuple[QueryWord, float]
-"""A word of a question, and what it counts."""
-
-Place = tuple[float, int, int]
-"""The score of a passage, its segment, and its number there."""
+    segment: int
+    passage: int
 
 
 class Index:
     """Searches segments of passages, each passage in its own language."""
 
-    def __init__(self, segments: Sequence[tuple[Segment, "Array | None"]]):
-        """With each segment, what tells for its passages whether they are still there, if some are not."""
+    def __init__(self, segments: Sequence[tuple[Segment, Array | None]]):
+        """Take each segment with a truth value for each of its passages, false for deleted ones, or None."""
         self._segments = segments
         self._size = sum(segment.size if alive is None else int(alive.sum()) for segment, alive in segments)
-        self._holding = lru_cache(REMEMBERED)(self._count)
-        self._kindred = lru_cache(REMEMBERED)(self._alike)
-        self._known = lru_cache(REMEMBERED)(self._held)
-        self._meant = lru_cache(REMEMBERED)(self._guessed)
+        self._holding = lru_cache(CACHED)(self._count)
+        self._known = lru_cache(CACHED)(self._look_up)
+        self._guess = lru_cache(CACHED)(self._guess_variants)
 
     @classmethod
     def of(cls, passages: Sequence[Passage], documents: Sequence[int] | None = None) -> "Index":
-        """An index in memory; `documents` tells for each passage whose it is, without it each is one by itself."""
+        """Return an index in memory; `documents` is the document number of each passage, by default one each."""
         return cls([(Segment.of(passages, documents), None)])
 
     def __len__(self) -> int:
@@ -84,108 +70,142 @@ class Index:
         return sorted(counts, key=lambda code: (-counts[code], code))
 
     def words(self, question: str) -> list[QueryWord]:
-        """The words of a question that say what it is about."""
+        """Return the content words of a question."""
         return [word for word in query_words(question, self.languages) if word.content]
 
     def knows(self, word: QueryWord) -> bool:
-        """Whether the word, or another form of it, occurs in a passage."""
+        """Return whether the word, or another form of it, occurs in a passage."""
         return any(self._holding(term) for term in word.terms)
 
-    def search(self, terms: Sequence[Term], words: Sequence[Weighted], k: int) -> list[Hit]:
-        """The `k` best passages for terms, explained by the words that these are of."""
-        hits = []
-        for rank, (score, at, number) in enumerate(self.best(terms, k), 1):
-            passage = self._segments[at][0].passages.passage(number)
-            explain = partial(why, self._scorers[at], number, score, passage, words, terms)
-            hits.append(Hit(rank, round(score, 4), passage, explain))
-        return hits
+    def rarity(self, holding: int) -> float:
+        """Return the rarity of a term that so many passages contain."""
+        return idf(self._size, holding)
 
     def terms(
-        self, own: Sequence[Weighted], earlier: Sequence[Weighted] = (), exact: Sequence[Weighted] = ()
-    ) -> list[Term]:
-        """The terms that words are searched by; a word that occurs nowhere by what may be meant by it.
+        self, own: Sequence[WeightedWord], earlier: Sequence[WeightedWord] = (), exact: Sequence[WeightedWord] = ()
+    ) -> list[QueryTerm]:
+        """Return the terms that words are searched by, with their variants.
 
-        `own` are the words of the question, `earlier` those of questions before it, which need not stand together, and
-        `exact` those that are searched without their kindred ones.
+        `own` are the words of the question; the words of `earlier` questions need not occur together; those of `exact`
+        are not expanded. A word that occurs nowhere is searched by what it may have been meant to be.
         """
-        found: dict[str, Term] = {}
-        credible = self._credible([word for word, _ in own[:MANY]])
+        terms: dict[str, QueryTerm] = {}
+        expanded = min(len(own) + len(earlier), MAX_EXPANDED)
+        guess = self._may_guess([word for word, _ in own[:MAX_EXPANDED]])
         for at, (word, weight) in enumerate([*own, *earlier, *exact]):
-            thorough = at < min(len(own) + len(earlier), MANY)
-            forms = [(form, *self._known(form, thorough)) for form in word.terms]
-            if thorough and credible and not any(rarity for _, rarity, _ in forms):
-                forms = [(word.terms[0], *self._meant(word))]
-            for form, rarity, counting in forms:
-                if rarity:
-                    term = Term(form, weight * rarity, counting, at if at < len(own) else ELSEWHERE)
-                    before = found.get(form)
-                    found[form] = before._replace(weight=before.weight + term.weight) if before else term
-        return list(found.values())
+            forms = [(form, *self._known(form, at < expanded)) for form in word.terms]
+            if at < expanded and guess and not any(rarity for _, rarity, _ in forms):
+                forms = [(word.terms[0], *self._guess(word))]
+            for form, rarity, variants in forms:
+                if form in terms:
+                    terms[form] = terms[form]._replace(weight=terms[form].weight + weight * rarity)
+                elif rarity:
+                    position = at if at < len(own) else NO_POSITION
+                    terms[form] = QueryTerm(form, weight * rarity, variants, position)
+        return list(terms.values())
 
-    def plain(self, weights: Mapping[str, float]) -> list[Term]:
-        """Terms with their weights, to be searched as they are."""
-        known = ((text, weight, *self._known(text, False)) for text, weight in weights.items())
-        return [Term(text, weight * rarity, counting) for text, weight, rarity, counting in known if rarity]
+    def top_k(self, terms: Sequence[QueryTerm], k: int, *, reranked: bool = True) -> list[Match]:
+        """Return the `k` best passages that contain one of the terms, equal ones in their order."""
+        matches: list[Match] = []
+        for number, (scorer, (segment, _)) in enumerate(zip(self._scorers, self._segments, strict=True)):
+            query = scorer.resolve(terms)
+            ranked = scorer.top_k(query, max(DEPTH, k) if reranked else k)
+            passages, scores = rerank(scorer, segment.documents, query, ranked, k) if reranked else ranked
+            matches += [Match(score, number, at) for score, at in zip(scores.tolist(), passages.tolist(), strict=True)]
+        return matches if len(self._scorers) == 1 else nsmallest(k, matches, key=lambda match: (-match[0], *match[1:]))
 
-    def best(self, terms: Sequence[Term], k: int, *, plain: bool = False) -> list[Place]:
-        """The `k` best passages that hold one of the terms, equal ones in their order; plain BM25 if so wanted."""
-        found: list[Place] = []
-        for at, (scorer, (segment, _)) in enumerate(zip(self._scorers, self._segments, strict=True)):
-            members = scorer.members(terms)
-            best = scorer.best(members, k) if plain else rerank.best(scorer, segment.documents, members, k)
-            found += zip(best[1].tolist(), repeat(at), best[0].tolist())
-        return found if len(self._scorers) == 1 else nsmallest(k, found, key=lambda place: (-place[0], *place[1:]))
+    def passage(self, match: Match) -> Passage:
+        """Return the passage of a match."""
+        return self._segments[match.segment][0].passages.passage(match.passage)
+
+    def explain(self, match: Match, words: Sequence[WeightedWord], terms: Sequence[QueryTerm]) -> Explanation:
+        """Explain a match by the words of the question, which the terms belong to."""
+        return explain_hit(self._scorers[match.segment], match.passage, match.score, self.passage(match), words, terms)
+
+    @cached_property
+    def plain(self) -> "PlainIndex":
+        """The passages ranked by BM25 alone; made when it is first asked for."""
+        return PlainIndex(self._segments)
 
     @cached_property
     def _scorers(self) -> list[Scorer]:
-        lengths = [segment.postings.lengths for segment, _ in self._segments]
-        living = [alive for _, alive in self._segments]
-        pairs = list(zip(lengths, living, strict=True))
-        words = sum(int((length if alive is None else length[alive]).sum()) for length, alive in pairs)
-        mean = words / max(1, self._size)
-        return [Scorer(segment.postings, mean, alive) for segment, alive in self._segments]
+        words = sum(
+            int((segment.postings.lengths if alive is None else segment.postings.lengths[alive]).sum())
+            for segment, alive in self._segments
+        )
+        mean_length = words / max(1, self._size)
+        return [Scorer(segment.postings, mean_length, alive) for segment, alive in self._segments]
 
     @cached_property
     def _letters(self) -> str:
         return alphabet([term for segment, _ in self._segments for term in segment.postings.terms])
 
     def _count(self, *terms: str) -> int:
-        """How many passages hold at least one of the terms."""
+        """Return the number of passages that contain at least one of the terms."""
         return sum(scorer.holding(*terms) for scorer in self._scorers)
 
-    def _held(self, term: str, thorough: bool) -> tuple[float, Counting]:
-        """How rare a term is, and what counts for it; 0 if it occurs nowhere."""
+    def _look_up(self, term: str, expand: bool) -> tuple[float, Variants]:
+        """Return the rarity of a term, 0 if it occurs nowhere, and its variants."""
         holding = self._holding(term)
-        kindred = self._kindred(term) if thorough and holding else ()
-        return self._rarity(holding), ((term, 1.0), *_lesser(kindred))
+        if not holding:
+            return 0.0, ()
+        return self.rarity(holding), ((term, 1.0), *_as_variants(self._similar(term) if expand else ()))
 
-    def _credible(self, words: Sequence[QueryWord]) -> bool:
-        """Whether to guess at words: if one of them is known, or something may be meant by at least half of them.
+    def _may_guess(self, words: Sequence[QueryWord]) -> bool:
+        """Return whether to guess at unknown words: if one word is known, or at least half of them can be guessed.
 
-        Of many a question about another topic some word resembles one of ours.
+        Many a question about another topic has a word that resembles one of the corpus.
         """
-        return any(map(self.knows, words)) or 2 * sum(self._meant(word)[0] > 0 for word in words) >= len(words)
+        return any(map(self.knows, words)) or 2 * sum(self._guess(word)[0] > 0 for word in words) >= len(words)
 
-    def _guessed(self, word: QueryWord) -> tuple[float, Counting]:
-        """The same for a word that occurs nowhere, by what is one typing error away or, if nothing is, much alike."""
-        kindred = self._kindred(word.terms[0])
-        numbers = [segment.postings.numbers for segment, _ in self._segments]
-        near = corrected(normal(word.surface), self.languages, self._letters, ChainMap(*numbers))
-        meant = [term for term in near if self._holding(term)]
-        if not meant:
-            kindred = kindred if kindred and kindred[0][1] >= ALONE else ()
-            return self._rarity(self._holding(*(term for term, _ in kindred))), kindred
-        others = _lesser((term, alike) for term, alike in kindred if term not in meant)
-        return self._rarity(self._holding(*meant)), (*((term, 1.0) for term in meant), *others)
+    def _guess_variants(self, word: QueryWord) -> tuple[float, Variants]:
+        """Return rarity and variants of a word that occurs nowhere: words one error away or else very similar terms."""
+        similar = self._similar(word.terms[0])
+        known = ChainMap(*(segment.postings.numbers for segment, _ in self._segments))
+        corrections = correct_spelling(normalize(word.surface), self.languages, self._letters, known)
+        corrections = tuple(term for term in corrections if self._holding(term))
+        if corrections:
+            others = _as_variants((term, similarity) for term, similarity in similar if term not in corrections)
+            variants = (*((term, 1.0) for term in corrections), *others)
+        else:
+            corrections = tuple(term for term, _ in similar)
+            variants = similar if similar and similar[0][1] >= ALONE else ()
+        holding = self._holding(*corrections) if variants else 0
+        return self.rarity(holding) if holding else 0.0, variants
 
-    def _rarity(self, holding: int) -> float:
-        return idf(self._size, holding) if holding else 0.0
-
-    def _alike(self, term: str) -> Counting:
-        """The terms most alike to one, over all segments, and how alike they are."""
-        alike = {other: near for segment, _ in self._segments for other, near in segment.kindred(term)}
-        return tuple(nsmallest(MOST, alike.items(), key=lambda item: (-item[1], item[0])))
+    def _similar(self, term: str) -> Variants:
+        """Return the terms that are most similar to one, over all segments, with their similarity."""
+        similar = {other: near for segment, _ in self._segments for other, near in segment.similar_terms(term)}
+        return tuple(nsmallest(MAX_SIMILAR, similar.items(), key=lambda item: (-item[1], item[0])))
 
 
-def _lesser(kindred: Counting | Iterator[tuple[str, float]]) -> Iterator[tuple[str, float]]:
-    return ((term, KINDRED * alike) for term, alike in kindred)
+class PlainIndex:
+    """The passages in the class that extends rank_bm25's, to show what the rest of the ranking adds."""
+
+    def __init__(self, segments: Sequence[tuple[Segment, Array | None]], kind: IdfKind = "lucene"):
+        """Take what `Index` takes; building reads every passage's terms."""
+        self._places: list[tuple[int, int]] = []
+        corpus = []
+        for number, (segment, alive) in enumerate(segments):
+            terms, tokens = segment.postings.terms, segment.postings.tokens.tolist()
+            for passage, (first, last) in enumerate(pairwise(segment.postings.begins.tolist())):
+                if alive is None or alive[passage]:
+                    self._places.append((number, passage))
+                    corpus.append([terms[token] for token in tokens[first:last] if token != BREAK])
+        self._bm25 = BM25(corpus, idf=kind)
+
+    def top_k(self, words: Sequence[QueryWord], k: int) -> list[Match]:
+        """Return the `k` best passages that contain one of the words' terms, equal ones in their order."""
+        scores = self._bm25.get_scores(term for word in words for term in word.terms)
+        best = np.argsort(-scores, kind="stable")[:k].tolist()
+        return [Match(float(scores[at]), *self._places[at]) for at in best if scores[at]]
+
+    def explain(self, match: Match, words: Sequence[QueryWord]) -> Explanation:
+        """Explain a match by the words of the question."""
+        at = self._places.index(match[1:])
+        parts = {term: self._bm25.get_batch_scores([term], [at])[0] for word in words for term in word.terms}
+        return Explanation(word_shares([(word, 1.0) for word in words], parts), {}, 0.0)
+
+
+def _as_variants(similar: Iterable[tuple[str, float]]) -> Variants:
+    return tuple((term, VARIANT * similarity) for term, similarity in similar)

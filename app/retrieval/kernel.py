@@ -1,130 +1,157 @@
-"""The work of `scoring`, `closeness` and `ranking` by loops that numba compiles, if it is installed (the extra `fast`).
+"""Sums of posting lists and their largest values, in numpy or in a loop that numba compiles (the extra `fast`).
 
-The first question to a large corpus starts the compiler in a thread of its own; until it is done, and in small corpora,
-numpy does the same work. Scores are equal but for the last bits.
+The first large search starts the compiler in a thread; numpy does the work until it is done, and for small segments.
+Both give equal sums but for rounding. The module knows no formula of the ranking: what a posting adds is given.
 """
 
 import importlib.util
 import logging
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.retrieval import closeness, rerank, scoring
-from app.retrieval import loops as plain
-from app.retrieval.postings import Builder, Postings
-from app.retrieval.scoring import Members, Scorer, Term
+from app.retrieval.postings import Postings
 
 Array = NDArray[Any]
+Ranked = tuple[Array, Array]
+"""Passages and their values, the largest first, equal ones by passage."""
 
 logger = logging.getLogger(__name__)
 
-_SHELVES = 8
-
 LARGE = 5_000
-"""Passages below which numpy answers within a millisecond and compiling does not pay."""
+"""Passages below which numpy answers within a millisecond, and compiling does not pay."""
+
+_MOST = 1_000
+"""Values that the loop keeps in order by insertion, which is slow for more."""
+
+_SAMPLE = 2_000
+"""Postings of a list that give a first guess at the largest sums."""
 
 
-class Loops:
-    """The functions of `loops.py`, compiled, and arrays for them to work with."""
+def top_sums(
+    postings: Postings, table: Array, numbers: Array, weights: Array, more: Ranked, alive: Array | None, k: int
+) -> Ranked:
+    """Return at most `k` passages with the largest sums above 0.
 
-    def __init__(self, best: Callable[..., Any], again: Callable[..., Any]):
-        self._best, self._again = best, again
-        self._shelves: dict[tuple[Any, ...], list[tuple[Array, ...]]] = {}
-
-    def best(self, scorer: Scorer, members: Members, k: int) -> tuple[Array, Array]:
-        """What `Scorer.best` finds."""
-        passages, scores = self._found(scorer, members, k)
-        order = np.lexsort((passages, -scores))
-        return passages[order], scores[order]
-
-    def ranked(self, scorer: Scorer, documents: Array, members: Members, depth: int, k: int) -> tuple[Array, Array]:
-        """What `rerank.best` finds."""
-        found, postings, own = self._found(scorer, members, depth), scorer.postings, members.own
-        close = np.array([
-            closeness.K1, closeness.K1 * (1 - closeness.B), closeness.K1 * closeness.B / scorer.mean_length,
-            closeness.SENTENCE, closeness.FOLLOWING,
-        ])  # fmt: skip
-        size = len(own.weights) if len(own.weights) <= closeness.MANY else 0
-        with self._borrowed(len(postings.starts), "i4", "f8") as words:
-            best: tuple[Array, Array] = self._again(
-                postings.tokens, postings.begins, documents, postings.lengths, *found, own.numbers,
-                closeness.alike(own), own.bounds, own.weights[:size], own.places, close, *words,
-                rerank.DOCUMENT, rerank.NEIGHBOUR, k,
-            )  # fmt: skip
-        return best
-
-    def _found(self, scorer: Scorer, members: Members, k: int) -> tuple[Array, Array]:
-        postings, size = scorer.postings, len(scorer.postings.lengths)
-        alive = np.zeros(0, bool) if scorer.alive is None else scorer.alive
-        with self._borrowed(size + 1, "f8", "f8", "i4", "i4") as room:
-            found: tuple[Array, Array] = self._best(
-                postings.passages, postings.kinds, postings.starts, scorer.table, postings.frequency,
-                postings.lengths, alive, scoring.K1, *scorer.norm, members.numbers, members.shares, members.bounds,
-                members.weights, min(k, size), *room,
-            )  # fmt: skip
-        return found
-
-    @contextmanager
-    def _borrowed(self, size: int, *kinds: str) -> Iterator[tuple[Array, ...]]:
-        """Arrays of zeros, to be given back as they were: making large ones anew takes longer than using them."""
-        if len(self._shelves) > _SHELVES:  # those of earlier generations of an index
-            self._shelves = {}
-        shelf = self._shelves.setdefault((size, *kinds), [])
-        try:
-            arrays = shelf.pop()
-        except IndexError:
-            arrays = tuple(np.zeros(size, kind) for kind in kinds)
-        yield arrays
-        shelf.append(arrays)
+    A posting of list `numbers[i]` adds `weights[i] * table[kind]` to its passage; `more` are further passages and what
+    each adds. Passages that are not `alive` are left out.
+    """
+    size = len(postings.lengths)
+    loop = compiled(size) if k <= _MOST else None
+    if loop is None:
+        return _top_sums(postings, table, numbers, weights, more, alive, k)
+    living = np.zeros(0, bool) if alive is None else alive
+    arrays = postings.passages, postings.kinds, postings.starts
+    top: Ranked = loop(*arrays, table, numbers, weights, *more, living, min(k, size), *_scratch(size))
+    return top
 
 
+def largest(passages: Array, values: Array, k: int) -> Ranked:
+    """Return the `k` passages with the largest values; the passages are given in ascending order."""
+    if len(values) > 4 * k > 0:
+        near = values >= np.partition(values, len(values) - k)[len(values) - k]
+        passages, values = passages[near], values[near]
+    order = np.argsort(-values, kind="stable")[:k]
+    return passages[order], values[order]
+
+
+def _top_sums(
+    postings: Postings, table: Array, numbers: Array, weights: Array, more: Ranked, alive: Array | None, k: int
+) -> Ranked:
+    lists = [postings.of(number) for number in numbers.tolist()]
+    parts = [weight * table.take(kinds) for weight, (_, kinds) in zip(weights.tolist(), lists, strict=True)]
+    passages = np.concatenate([*(passages for passages, _ in lists), more[0]])
+    sums = np.bincount(passages, np.concatenate([*parts, more[1]]))
+    least = 0.0
+    if alive is None:  # none of the k largest sums is below the k-th largest value of one list
+        samples = [part[:_SAMPLE] for part in parts if min(len(part), _SAMPLE) >= k]
+        least = max((np.partition(sample, len(sample) - k)[len(sample) - k] for sample in samples), default=0.0)
+    else:
+        sums *= alive[: len(sums)]
+    passages = np.flatnonzero(sums >= least) if least else np.flatnonzero(sums)
+    return largest(passages, sums[passages], k)
+
+
+def _loop(passages, kinds, starts, table, numbers, weights, more, added, alive, k, sums, seen):  # numba finds the types
+    """Do what `_top_sums` does; `sums` holds zeros, before and after, and `seen` has room for every passage and one."""
+    count = 0
+    for term in range(len(numbers)):
+        weight = weights[term]
+        for at in range(starts[numbers[term]], starts[numbers[term] + 1]):
+            passage = passages[at]
+            sum_ = sums[passage]
+            seen[count] = passage
+            count += sum_ == 0.0  # a branch would be mispredicted half of the time
+            sums[passage] = sum_ + weight * table[kinds[at]]
+    for at in range(len(more)):
+        passage = more[at]
+        seen[count] = passage
+        count += sums[passage] == 0.0
+        sums[passage] += added[at]
+    top, values, size = np.empty(k, np.int64), np.empty(k), 0
+    for at in range(count):
+        passage = seen[at]
+        value = sums[passage]
+        sums[passage] = 0.0
+        if size == k and (value < values[k - 1] or (value == values[k - 1] and passage > top[k - 1])):
+            continue
+        if len(alive) and not alive[passage]:
+            continue
+        size = min(size + 1, k)
+        place = size - 1
+        while place and (values[place - 1] < value or (values[place - 1] == value and top[place - 1] > passage)):
+            top[place], values[place] = top[place - 1], values[place - 1]
+            place -= 1
+        top[place], values[place] = passage, value
+    return top[:size], values[:size]
+
+
+_local = threading.local()
 _lock = threading.Lock()
 _started = False
-_loops: Loops | None = None
+_compiled: Callable[..., Any] | None = None
 
 
-def loops(passages: int) -> Loops | None:
-    """The compiled functions if they are ready; for a large corpus getting them ready begins."""
-    if _loops is None and not _started and passages >= LARGE:
+def _scratch(size: int) -> tuple[Array, Array]:
+    """Return this thread's arrays for the loop: making large ones anew takes longer than using them."""
+    if len(getattr(_local, "sums", ())) < size:
+        _local.sums, _local.seen = np.zeros(size), np.zeros(size + 1, np.int32)
+    return _local.sums, _local.seen
+
+
+def compiled(size: int) -> Callable[..., Any] | None:
+    """Return the compiled loop if it is ready; for a large segment, start getting it ready."""
+    if _compiled is None and not _started and size >= LARGE:
         threading.Thread(target=load, name="compiler", daemon=True).start()
-    return _loops
+    return _compiled
 
 
 def load() -> bool:
-    """Compile, unless that is done or cannot be; False if numba is missing or fails."""
-    global _started, _loops
+    """Compile the loop, unless that is done or impossible; return False if numba is missing or fails."""
+    global _started, _compiled
     with _lock:
-        if _started:
-            return _loops is not None
-        _started = True
-        if importlib.util.find_spec("numba") is None:
-            return False
-        try:
-            _loops = _warm(_compiled())
-        except Exception as error:  # a numba that does not fit the machine must not cost the answer
-            logger.warning("numba cannot be used: %s", type(error).__name__)
-        return _loops is not None
+        if not _started:
+            _started = True
+            try:
+                if importlib.util.find_spec("numba") is not None:
+                    _compiled = _compile()
+            except Exception as error:  # a numba that does not fit the machine must not cost the answer
+                logger.warning("numba cannot be used: %s", type(error).__name__)
+        return _compiled is not None
 
 
-def _compiled() -> Loops:
+def _compile() -> Callable[..., Any]:
+    """Return the loop, compiled for the kinds of arrays that it will meet: numba compiles at the first call of each."""
     from numba import njit
 
-    compiling = njit(nogil=True, cache=True, error_model="numpy")
-    for name in ("closeness", "with_context", "chosen"):  # what the others call
-        setattr(plain, name, compiling(getattr(plain, name)))
-    return Loops(compiling(plain.best), compiling(plain.again))
-
-
-def _warm(made: Loops) -> Loops:
-    """The functions for the kinds of arrays that they will meet: numba compiles at the first call."""
-    builder = Builder()
-    builder.add_terms(["one", "two"])
-    scorer = Scorer(Postings(builder.arrays()), 2.0)
-    terms = [Term(text, 1.0, ((text, 1.0),), place) for place, text in enumerate(("one", "two"))]
-    made.ranked(scorer, np.zeros(1, np.int64), scorer.members(terms), 1, 1)
-    return made
+    loop: Callable[..., Any] = njit(nogil=True, cache=True, error_model="numpy")(_loop)
+    one = np.zeros(1, np.int64)
+    for kind in (np.uint16, np.int32):
+        arrays = np.zeros(1, np.int32), np.zeros(1, kind), np.zeros(2, np.int64)
+        for array in arrays:
+            array.flags.writeable = False  # like those of postings
+        loop(*arrays, np.zeros(1), one, np.zeros(1), one, np.zeros(1), np.zeros(0, bool), 1, *_scratch(1))
+    return loop

@@ -1,38 +1,66 @@
-"""Evidence: the sentences for a prompt that tell most within a budget of tokens; it knows no tokenizer.
+"""Context packing: choose the sentences for a prompt that are worth most within a budget of tokens.
 
-Sentences are taken by their chance to hold the answer per byte. Those that touch become one stretch of their document,
-so that a best passage comes nearly whole, and of further ones what tells something.
+Sentences are chosen by their chance to hold the answer per byte. Sentences next to each other become one stretch of
+their document, so that the best passage comes almost whole, and further ones only in part. The module knows no
+tokenizer.
 """
 
 import re
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
-from app.documents.passages import Place
-from app.retrieval.search import Found
-from app.retrieval.selection import MAX_EVIDENCE, Count, Piece, Selection, TextOf, gathered
+from app.documents.passages import SEPARATOR, Place
+from app.retrieval.search import Hit, SearchResult
+from app.retrieval.sentence_ranking import comparable, dependencies, introduces, sentence_scores, sentence_spans
 
-__all__ = ["LOOKED_AT", "MAX_EVIDENCE", "Evidence", "pack", "widen"]
-
-LOOKED_AT = 20
-"""Hits whose sentences are looked at."""
+MAX_HITS = 20
+"""Hits whose sentences are considered."""
 
 WEAK = 0.3
-"""Passages below this part of the best score are left out.
+"""Passages below this share of the best score are left out.
 
-In each of seven collections at most 1 of 100 judged passages among the first ten of a search lies below it.
+In each of seven collections at most 1 of 100 judged passages among the first ten hits is below it.
 """
 
-LEAST_ROOM = 50
-"""Tokens below which no further evidence is worth beginning."""
+MIN_ROOM = 50
+"""Tokens below which no further evidence is worth starting."""
+
+MAX_EVIDENCE = 6
+"""Stretches of evidence; more numbers than this confuse a small model, and a person."""
+
+NUMBER_BYTES = 60
+"""Cost of a sentence beside its own bytes: a line of the prompt, and the loss of its surroundings."""
+
+ALONE_BYTES = 100
+"""A shorter stretch is continued by a sentence: "More is not better." is no use by itself."""
+
+GAP_BYTES = 150
+"""A gap of one sentence up to this length is filled, so that both sides become one text under one number."""
+
+SAME = 0.9
+"""A sentence repeats another if that one contains this share of its words, and all of its numbers."""
+
+MIN_WORDS = 6
+"""Different words below which no sentence counts as a repetition."""
+
+MIN_CHANCE = 0.00001
+"""Sentences below this share of the best one's chance only cost time."""
+
+MAX_MISSES = 12
+"""Sentences in a row that do not fit, after which the budget counts as used up."""
+
+CountTokens = Callable[[str], int]
+TextOf = Callable[[str], str]
+"""Returns the text of a document by its file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """A stretch of a document that goes into the prompt under its number; offsets count in the document's text.
+    """A numbered stretch of a document in the prompt; offsets count in the document's text.
 
-    `share` is the score of its passage as a share of the best one's.
+    `share` is the score of its passage divided by the best passage's.
     """
 
     number: int
@@ -46,52 +74,176 @@ class Evidence:
     share: float = 1.0
 
 
-def pack(
-    found: Found, budget: int, count: Count, text_of: TextOf, before: Sequence[Evidence] = ()
+def pack_context(
+    result: SearchResult, budget: int, count: CountTokens, text_of: TextOf, before: Sequence[Evidence] = ()
 ) -> tuple[Evidence, ...]:
-    """The evidence for a prompt, in the order of rank, of together at most `budget` tokens by `count`.
+    """Return evidence of at most `budget` tokens, by `count`, in the order of rank.
 
-    It is made of whole sentences; where not even one fits, the best is cut between words. `text_of` gives the
-    text of a document, `before` is what is not to be said again.
+    It consists of whole sentences; where not even one fits, the best is cut between words. Evidence `before` is not
+    repeated, and numbers continue behind it.
     """
-    hits = [hit for hit in found.hits[:LOOKED_AT] if hit.score >= WEAK * found.hits[0].score]
-    pieces = gathered(found, hits, [(item.file, item.start, item.end) for item in before])
-    selection = Selection(pieces, budget, count, text_of)
-    windows = [
-        (min(piece.hit.rank for piece in pieces[first : last + 1]), pieces[first], selection.text(first, last))
-        for first, last in selection.windows()
+    hits = [hit for hit in result.hits[:MAX_HITS] if hit.score >= WEAK * result.hits[0].score]
+    sentences = _candidates(result, hits, before)
+    packer = _Packer(sentences, budget, count, text_of)
+    stretches = [
+        (min(sentence.hit.rank for sentence in sentences[first : last + 1]), sentences[first], packer.text(first, last))
+        for first, last in packer.choose()
     ]
-    if not windows and pieces:
-        best = max(pieces, key=lambda piece: piece.chance)
-        windows = [(best.hit.rank, best, _cut(best.text, budget, count))]
-    scores = {hit.rank: hit.score / hits[0].score for hit in hits}
-    windows.sort(key=lambda window: (window[0], window[1].start))
-    numbered = enumerate(windows, len(before) + 1)
-    return tuple(_evidence(number, piece, text, scores[rank]) for number, (rank, piece, text) in numbered)
+    if not stretches and sentences:
+        top = max(sentences, key=lambda sentence: sentence.chance)
+        stretches = [(top.hit.rank, top, _cut(top.text, budget, count))]
+    stretches.sort(key=lambda stretch: (stretch[0], stretch[1].start))
+    shares = {hit.rank: round(hit.score / hits[0].score, 4) for hit in hits}
+    numbered = enumerate(stretches, len(before) + 1)
+    return tuple(_evidence(number, first, text, shares[rank]) for number, (rank, first, text) in numbered)
 
 
-def widen(
-    evidence: Sequence[Evidence], found: Found, budget: int, count: Count, text_of: TextOf
+def widen_context(
+    evidence: Sequence[Evidence], result: SearchResult, budget: int, count: CountTokens, text_of: TextOf
 ) -> tuple[Evidence, ...]:
-    """The evidence and more behind it, of together at most `budget` tokens; what has a number keeps it and its text."""
+    """Return the evidence, unchanged, with more behind it, of at most `budget` tokens together."""
     left = budget - sum(count(item.text) for item in evidence)
-    return (*evidence, *(pack(found, left, count, text_of, evidence) if left >= LEAST_ROOM else ()))
+    return (*evidence, *(pack_context(result, left, count, text_of, evidence) if left >= MIN_ROOM else ()))
 
 
-def _evidence(number: int, piece: Piece, text: str, share: float) -> Evidence:
-    """The text, which begins with the piece, under its number."""
-    passage, place = piece.hit.passage, piece.hit.passage.place
+@dataclass(frozen=True, slots=True)
+class _Sentence:
+    """A sentence of a retrieved passage; offsets count in the document's text."""
+
+    hit: Hit
+    start: int
+    end: int
+    text: str
+    chance: float
+    words: frozenset[str]
+
+    @property
+    def file(self) -> str:
+        return self.hit.passage.file
+
+
+def _candidates(result: SearchResult, hits: Sequence[Hit], before: Sequence[Evidence]) -> list[_Sentence]:
+    """Return the sentences of the hits by file and position, each once, without those that overlap `before`."""
+    spans = [list(sentence_spans(hit.passage.text)) for hit in hits]
+    passages = [
+        (hit.score / hits[0].score, [hit.passage.text[start:end] for start, end in own])
+        for hit, own in zip(hits, spans, strict=True)
+    ]
+    chances = sentence_scores(result.query, result.weights, passages)
+    taken = [(item.file, item.start, item.end) for item in before]
+    sentences = []
+    for hit, own, scores in zip(hits, spans, chances, strict=True):
+        passage = hit.passage
+        for (start, end), chance in zip(own, scores, strict=True):
+            text = passage.text[start:end]
+            start, end = passage.start + start, passage.start + end
+            if not any(file == passage.file and first < end and start < last for file, first, last in taken):
+                sentences.append(_Sentence(hit, start, end, text, chance, frozenset(comparable(text).split())))
+        taken.append((passage.file, passage.start, passage.end))
+    return sorted(sentences, key=lambda sentence: (sentence.file, sentence.start))
+
+
+class _Packer:
+    """A greedy choice among sentences, those with the most chance to hold the answer per byte first."""
+
+    def __init__(self, sentences: Sequence[_Sentence], budget: int, count: CountTokens, text_of: TextOf):
+        self._sentences, self._budget, self._count, self._text_of = sentences, budget, count, text_of
+        self._continues = [False, *(self._touch(one, two) for one, two in pairwise(sentences)), False]
+        starts = [at for at in range(len(sentences) + 1) if not self._continues[at]]
+        self._first = [
+            start + first
+            for start, end in pairwise(starts)
+            for first in dependencies([sentence.text for sentence in sentences[start:end]])
+        ]
+        self._tokens: dict[tuple[int, int], int] = {}
+
+    def choose(self) -> list[tuple[int, int]]:
+        """Return the first and the last sentence of each chosen stretch."""
+        chosen: set[int] = set()
+        misses = 0
+        for at in sorted(filter(self._eligible, range(len(self._sentences))), key=self._gain, reverse=True):
+            if at in chosen or self._repeats(at, chosen):
+                continue
+            more = self._fill_gaps(chosen.union(range(self._first[at], at + 1 + self._needs_next(at, chosen))))
+            stretches = self._stretches(more)
+            if len(stretches) <= MAX_EVIDENCE and sum(map(self._size, stretches)) <= self._budget:
+                chosen, misses = more, 0
+            elif (misses := misses + 1) == MAX_MISSES:
+                break
+        return self._stretches(chosen)
+
+    def text(self, first: int, last: int) -> str:
+        """Return the document's text from one sentence to another of the same stretch."""
+        one, two = self._sentences[first], self._sentences[last]
+        return one.text if one is two else self._text_of(one.file)[one.start : two.end]
+
+    def _eligible(self, at: int) -> bool:
+        """Return whether a sentence can be chosen: it has words, a chance, and does not just introduce the next."""
+        sentence = self._sentences[at]
+        heading = self._continues[at + 1] and introduces(sentence.text, self._sentences[at + 1].text)
+        return bool(sentence.words) and sentence.chance >= MIN_CHANCE and not heading
+
+    def _gain(self, at: int) -> float:
+        """Return the chance per byte of a sentence with those it depends on."""
+        sentences = self._sentences[self._first[at] : at + 1]
+        size = sum(len(sentence.text.encode("utf-8", "replace")) for sentence in sentences)
+        return sum(sentence.chance for sentence in sentences) / (size + NUMBER_BYTES)
+
+    def _needs_next(self, at: int, chosen: set[int]) -> bool:
+        """Return whether a sentence would be a short stretch of its own that the next one continues."""
+        first = self._first[at]
+        joined = self._continues[first] and first - 1 in chosen
+        short = sum(len(sentence.text) for sentence in self._sentences[first : at + 1]) < ALONE_BYTES
+        return short and self._continues[at + 1] and not joined
+
+    def _fill_gaps(self, chosen: set[int]) -> set[int]:
+        """Add the short sentences that are missing between two chosen ones."""
+        gaps = {at + 1 for at in chosen if at + 2 in chosen} - chosen
+        return chosen | {
+            at
+            for at in gaps
+            if self._continues[at] and self._continues[at + 1] and len(self._sentences[at].text) <= GAP_BYTES
+        }
+
+    def _repeats(self, at: int, chosen: set[int]) -> bool:
+        """Return whether a chosen sentence says almost the same."""
+        own = self._sentences[at].words
+        numbers = {word for word in own if any(map(str.isdigit, word))}
+        others = (self._sentences[other].words for other in chosen)
+        return len(own) >= MIN_WORDS and any(
+            len(own & other) >= SAME * len(own) and numbers <= other for other in others
+        )
+
+    def _size(self, stretch: tuple[int, int]) -> int:
+        if stretch not in self._tokens:
+            self._tokens[stretch] = self._count(self.text(*stretch))
+        return self._tokens[stretch]
+
+    def _stretches(self, chosen: set[int]) -> list[tuple[int, int]]:
+        firsts = sorted(at for at in chosen if not (at - 1 in chosen and self._continues[at]))
+        lasts = sorted(at for at in chosen if not (at + 1 in chosen and self._continues[at + 1]))
+        return list(zip(firsts, lasts, strict=True))
+
+    def _touch(self, one: _Sentence, two: _Sentence) -> bool:
+        """Return whether only blanks separate two sentences of a page."""
+        if one.file != two.file:
+            return False
+        between = self._text_of(one.file)[one.end : two.start]
+        return not between.strip() and SEPARATOR not in between
+
+
+def _evidence(number: int, first: _Sentence, text: str, share: float) -> Evidence:
+    """Return the evidence for a text that begins with a sentence."""
+    passage, place = first.hit.passage, first.hit.passage.place
     if place.kind == "line":
-        line = place.number + passage.text.count("\n", 0, piece.start - passage.start)
+        line = place.number + passage.text.count("\n", 0, first.start - passage.start)
         place = Place("line", f"line {line}", line)
-    end = piece.start + len(text)
-    return Evidence(
-        number, passage.file, passage.title, place, piece.start, end, text, passage.language, round(share, 4)
-    )
+    end = first.start + len(text)
+    return Evidence(number, passage.file, passage.title, place, first.start, end, text, passage.language, share)
 
 
-def _cut(text: str, budget: int, count: Count) -> str:
-    """As many words of the text as fit, at least one."""
+def _cut(text: str, budget: int, count: CountTokens) -> str:
+    """Return as many words of the text as fit, at least one."""
     ends = [*(match.start() for match in re.finditer(r"(?<=\S)\s", text)), len(text)]
     fitting = bisect_right(ends, budget, key=lambda end: count(text[:end]))
     return text[: ends[max(0, fitting - 1)]]

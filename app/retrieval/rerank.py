@@ -1,68 +1,137 @@
-"""The ranking of one segment: BM25 over all passages, then a second look at the best of them.
+"""Rerank the best passages of a segment by term proximity and by the other passages of their documents.
 
-The second look adds how close together the words stand, and then what stands around a passage: a passage whose document
-or whose neighbours answer as well is more likely to be the one that is meant.
+Words of a question that share a sentence, or follow each other, say more than words scattered over a passage: on seven
+collections in five languages this raised nDCG@10 by 0.004 and lowered it on none (docs/retrieval-evaluation.md). And a
+passage whose document or neighbours match as well is more likely to be the one that is meant.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
 
-from app.retrieval.closeness import closeness
-from app.retrieval.scoring import Members, Scorer, Term, ranked
+import numpy as np
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Array = NDArray[Any]
+from app.retrieval.bm25 import saturation
+from app.retrieval.kernel import Array, Ranked, largest
+from app.retrieval.postings import BREAK, Postings
+from app.retrieval.scoring import Query, QueryTerm, Scorer, ranges
 
 DEPTH = 50
-"""Passages that are looked at twice."""
+"""Passages of the first ranking that are reranked."""
+
+SENTENCE = 0.25
+"""Weight of the rarities of the question's words in the best sentence of a passage."""
+
+SIMILAR = 2.5
+"""Factor from what a similar term counts as an occurrence to what it counts here: half its similarity."""
+
+PAIR = 0.2
+"""Weight of two consecutive words of the question that also occur in this order, at most one word apart."""
+
+PAIR_K1, PAIR_B = 1.2, 0.3
+"""BM25's parameters for such pairs, which long passages contain by chance less often than single words."""
+
+MAX_TERMS = 100
+"""Terms of a question above which their proximity says nothing."""
 
 DOCUMENT = 1 / 6
-"""The part of the way by which a passage moves up to the score of the best passage of its document."""
+"""Part of the way by which a passage moves up to the score of the best passage of its document."""
 
 NEIGHBOUR = 0.04
-"""What the better score of the passages before and behind adds."""
+"""Weight of the better score of the passages before and after."""
 
 
-def best(scorer: Scorer, documents: "Array", members: Members, k: int) -> tuple["Array", "Array"]:
-    """At most `k` passages and their scores, the best first; `documents` tells for each passage whose it is."""
-    import numpy as np
-
-    from app.retrieval import kernel
-
-    if not len(members.weights) or k < 1:
-        return np.zeros(0, np.int64), np.zeros(0)
-    loops = kernel.loops(len(documents))
-    if loops is not None:
-        return loops.ranked(scorer, documents, members, max(DEPTH, k), k)
-    passages, scores = scorer.best(members, max(DEPTH, k))
-    order = np.argsort(passages)
-    passages, scores = passages[order], scores[order]
-    scores = scores + closeness(scorer, members.own, passages)
-    return ranked(passages, scores + context(passages, scores, documents), k)
+def rerank(scorer: Scorer, documents: Array, query: Query, ranked: Ranked, k: int) -> Ranked:
+    """Return the `k` best of some passages; `documents` is the document number of each passage of the segment."""
+    order = np.argsort(ranked[0])
+    passages, scores = ranked[0][order], ranked[1][order]
+    scores = scores + proximity(scorer, query.of_question, passages)
+    return largest(passages, scores + context(passages, scores, documents), k)
 
 
-def own_score(scorer: Scorer, terms: Sequence[Term], passage: int, score: float) -> float:
-    """What a passage scores by its own words, wherever it stands; `score` is that of its words alone."""
-    import numpy as np
-
-    return score + float(closeness(scorer, scorer.members(terms).own, np.array([passage]))[0])
+def own_score(scorer: Scorer, terms: Sequence[QueryTerm], passage: int, score: float) -> float:
+    """Return a passage's score by its own text, proximity included; `score` is that of its terms."""
+    return score + float(proximity(scorer, scorer.resolve(terms).of_question, np.array([passage]))[0])
 
 
-def context(passages: "Array", scores: "Array", documents: "Array") -> "Array":
-    """What the other passages of its document add to each of some passages, given in ascending order."""
-    import numpy as np
+def proximity(scorer: Scorer, query: Query, passages: Array) -> Array:
+    """Return what the proximity of the question's terms adds to the score of each of some passages."""
+    if not len(passages) or not 0 < len(query.weights) <= MAX_TERMS:
+        return np.zeros(len(passages))
+    occurrences = _occurrences(scorer.postings, query, passages)
+    lengths = scorer.postings.lengths[passages]
+    pairs = _pairs(occurrences, query, lengths, scorer.mean_length)
+    return _best_sentence(occurrences, query, len(passages)) + pairs
 
+
+def context(passages: Array, scores: Array, documents: Array) -> Array:
+    """Return what other passages of the document add to each of some passages, given in ascending order."""
     owners = documents[passages]
     if not len(owners):
         return np.zeros(0)
     starts = np.flatnonzero(np.diff(owners, prepend=-1))
     sizes = np.diff(starts, append=len(owners))
-    of_document = np.repeat(np.maximum.reduceat(scores, starts), sizes)
-    next_to = (np.diff(passages) == 1) & (np.diff(owners) == 0)
+    best = np.repeat(np.maximum.reduceat(scores, starts), sizes)
+    adjacent = (np.diff(passages) == 1) & (np.diff(owners) == 0)
     beside = np.zeros(len(passages))
-    beside[:-1] = scores[1:] * next_to
-    beside[1:] = np.maximum(beside[1:], scores[:-1] * next_to)
-    added: Array = DOCUMENT * (of_document - scores) + NEIGHBOUR * beside
+    beside[:-1] = scores[1:] * adjacent
+    beside[1:] = np.maximum(beside[1:], scores[:-1] * adjacent)
+    added: Array = DOCUMENT * (best - scores) + NEIGHBOUR * beside
     return added
+
+
+@dataclass(frozen=True, slots=True)
+class _Occurrences:
+    """Where terms of the question occur, in passages by index, and how similar the words there are to the terms."""
+
+    passage: Array
+    sentence: Array
+    place: Array
+    term: Array
+    similarity: Array
+
+
+def _occurrences(postings: Postings, query: Query, passages: Array) -> _Occurrences:
+    similarity = np.minimum(1.0, SIMILAR * query.shares)
+    order = np.lexsort((query.owners, similarity))  # where two match the same word, the most similar is set last
+    known = np.zeros(len(postings.starts), np.int32)  # one more than there are terms, for BREAK
+    known[query.numbers[order]] = order + 1
+    sizes = postings.begins[passages + 1] - postings.begins[passages]
+    tokens = postings.tokens[ranges(postings.begins[passages], sizes)]
+    variant = known[tokens]
+    place = np.flatnonzero(variant)
+    variant = variant[place] - 1
+    sentences = np.cumsum(tokens == BREAK)
+    return _Occurrences(
+        passage=np.searchsorted(np.cumsum(sizes), place, "right"),
+        sentence=sentences[place],
+        place=place,
+        term=query.owners[variant],
+        similarity=similarity[variant],
+    )
+
+
+def _best_sentence(found: _Occurrences, query: Query, size: int) -> Array:
+    terms = len(query.weights)
+    # A term counts once in a sentence, by its most similar occurrence.
+    cell = (found.passage * (1 + found.sentence.max(initial=0)) + found.sentence) * terms + found.term
+    order = np.lexsort((-found.similarity, cell))
+    first = order[np.flatnonzero(np.diff(cell[order], prepend=-1))]
+    _, sentence = np.unique(cell[first] // terms, return_inverse=True)
+    rarity = np.bincount(sentence, query.weights[found.term[first]] * found.similarity[first])
+    best = np.zeros(size)
+    np.maximum.at(best, found.passage[first], rarity[sentence])
+    return SENTENCE * best
+
+
+def _pairs(found: _Occurrences, query: Query, lengths: Array, mean_length: float) -> Array:
+    position, weight = query.positions[found.term], query.weights[found.term]
+    frequency = np.zeros((len(lengths), int(query.positions.max()) + 1))
+    least = np.zeros(frequency.shape[1])
+    for ahead in (1, 2):
+        one, two = slice(None, -ahead), slice(ahead, None)
+        near = (found.passage[one] == found.passage[two]) & (found.place[two] - found.place[one] <= 2)
+        at = np.flatnonzero(near & (position[two] == position[one] + 1))
+        np.add.at(frequency, (found.passage[at], position[at]), found.similarity[at] * found.similarity[at + ahead])
+        np.maximum.at(least, position[at], np.minimum(weight[at], weight[at + ahead]))
+    pairs: Array = PAIR * saturation(frequency, lengths[:, None], mean_length, PAIR_K1, PAIR_B) @ least
+    return pairs

@@ -1,192 +1,148 @@
-"""BM25 from postings: the best passages for the terms of a question, with the same scores as `bm25.py`.
+"""BM25 scores from posting lists: the best passages of a segment for the terms of a question.
 
-What a term counts by itself and by its kindred terms is added up before it is weighed, so that the tenth mention of a
-compound adds as little as the tenth mention of the word itself. This is done in numpy or, in large corpora where numba
-is installed, in the loops of `kernel.py`.
+Occurrences of a term and of its variants are added up before they are weighed, so that the tenth mention of a compound
+adds as little as the tenth mention of the word itself. The formula is that of `bm25.py`, the sums those of `kernel.py`.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import NamedTuple
 
+import numpy as np
+
+from app.retrieval import kernel
+from app.retrieval.bm25 import saturation
+from app.retrieval.expansion import CACHED, Variants
+from app.retrieval.kernel import Array, Ranked
 from app.retrieval.postings import Postings
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+NEGLIGIBLE = 1e-9
+"""A weight up to which a term is left out: what it adds may be 0, which marks a passage that was not met yet."""
 
-    Array = NDArray[Any]
-
-K1 = 1.2
-B = 0.75
-"""Lucene's values of the two parameters of BM25; on seven collections others are as good or worse."""
-
-REMEMBERED = 10_000
-"""Words whose look-up is kept, for they come again in the next question."""
-
-_SAMPLE = 2_000
-"""Postings of a term that are looked at for a first guess at what the best passages score."""
+NO_POSITION = -1
+"""The position of a term that is not from the question itself."""
 
 
-Counting = tuple[tuple[str, float], ...]
-"""Terms, and what an occurrence of each counts."""
+class QueryTerm(NamedTuple):
+    """A term of a question; `weight` is its weight in the question times its rarity.
 
-
-NOTHING = 1e-9
-"""A weight up to which a term is left out: what it adds may be 0, by which the loops tell a passage not met yet."""
-
-ELSEWHERE = -1
-"""The place of what is not a word of the question itself."""
-
-
-class Term(NamedTuple):
-    """A term of a question: its weight in it times its rarity, and the terms that count for it with how much each does.
-
-    `place` is that of its word in the question; words that follow each other have places that do. Terms from ELSEWHERE
-    come last.
+    `position` counts the words of the question. Terms with NO_POSITION come last.
     """
 
     text: str
     weight: float
-    counting: Counting
-    place: int = 0
+    variants: Variants
+    position: int = 0
 
 
-class Members(NamedTuple):
-    """The terms of some postings that count for those of a question: `bounds` part the `numbers` and their `shares`."""
+class Query(NamedTuple):
+    """The terms of a question in one segment.
 
-    numbers: "Array"
-    shares: "Array"
-    bounds: "Array"
-    weights: "Array"
-    places: "Array"
+    `numbers` are the posting lists of all variants, `shares` what an occurrence in each counts, and `owners` the index
+    of the term that each belongs to. `weights` and `positions` are those of the terms.
+    """
+
+    numbers: Array
+    shares: Array
+    owners: Array
+    weights: Array
+    positions: Array
 
     @property
-    def own(self) -> "Members":
-        """Those of the words of the question itself."""
-        size = int((self.places != ELSEWHERE).sum())
-        last = self.bounds[size]
-        return Members(
-            self.numbers[:last], self.shares[:last], self.bounds[: size + 1], self.weights[:size], self.places[:size]
-        )
+    def of_question(self) -> "Query":
+        """The part of the query that comes from the question itself."""
+        size = int((self.positions != NO_POSITION).sum())
+        last = int(np.searchsorted(self.owners, size))
+        numbers, shares, owners = (lists[:last] for lists in self[:3])
+        return Query(numbers, shares, owners, self.weights[:size], self.positions[:size])
 
 
 class Scorer:
-    """Scores the passages of some postings by figures of the whole corpus; `alive` is false for deleted passages."""
+    """Scores the passages of a segment by figures of the whole corpus; `alive` is false for deleted passages."""
 
-    def __init__(self, postings: Postings, mean_length: float, alive: "Array | None" = None):
-        import numpy as np
-
+    def __init__(self, postings: Postings, mean_length: float, alive: Array | None = None):
         self.postings = postings
-        self.alive = alive
         self.mean_length = mean_length or 1.0
-        self.norm = K1 * (1 - B), K1 * B / self.mean_length
-        frequency = postings.frequency
-        weights = frequency * (K1 + 1) / (frequency + self.norm[0] + self.norm[1] * postings.length)
-        self.table: Array = np.ascontiguousarray(weights)
-        self._resolve = lru_cache(REMEMBERED)(self._numbers)
+        self._alive = alive
+        self._table: Array = np.ascontiguousarray(saturation(postings.frequency, postings.length, self.mean_length))
+        self._resolve = lru_cache(CACHED)(self._lists)
 
     def holding(self, *terms: str) -> int:
-        """How many passages hold at least one of the terms."""
-        import numpy as np
-
+        """Return the number of passages that contain at least one of the terms."""
         known = self.postings.numbers
         lists = [self.postings.of(known[term])[0] for term in terms if term in known]
         if not lists:
             return 0
         passages = lists[0] if len(lists) == 1 else np.unique(np.concatenate(lists))
-        return len(passages) if self.alive is None else int(self.alive[passages].sum())
+        return len(passages) if self._alive is None else int(self._alive[passages].sum())
 
-    def members(self, terms: Sequence[Term]) -> Members:
-        """What counts here for the terms of a question; terms for which nothing does are left out."""
-        import numpy as np
+    def resolve(self, terms: Sequence[QueryTerm]) -> Query:
+        """Look the terms of a question up; those that have no variant here are left out."""
+        resolved = [(term, *self._resolve(term.variants)) for term in terms if term.weight > NEGLIGIBLE]
+        resolved = [(term, numbers, shares) for term, numbers, shares in resolved if numbers]
+        return Query(
+            np.array([number for _, numbers, _ in resolved for number in numbers], np.int64),
+            np.array([share for *_, shares in resolved for share in shares], np.float64),
+            np.array([owner for owner, (_, numbers, _) in enumerate(resolved) for _ in numbers], np.int64),
+            np.array([term.weight for term, *_ in resolved], np.float64),
+            np.array([term.position for term, *_ in resolved], np.int64),
+        )
 
-        numbers: list[int] = []
-        shares: list[float] = []
-        bounds, weights, places = [0], [], []
-        for term in terms:
-            own, counts = self._resolve(term.counting)
-            if own and term.weight > NOTHING:
-                numbers += own
-                shares += counts
-                bounds.append(len(numbers))
-                weights.append(term.weight)
-                places.append(term.place)
-        whole = np.array([*bounds, *places, *numbers], np.int64)
-        parts = np.array([*weights, *shares], np.float64)
-        first, last, size = len(bounds), len(bounds) + len(places), len(weights)
-        return Members(whole[last:], parts[size:], whole[:first], parts[:size], whole[first:last])
-
-    def best(self, members: Members, k: int) -> tuple["Array", "Array"]:
-        """At most `k` passages with their scores, the best first, equal ones in their order; none without a match."""
-        import numpy as np
-
-        from app.retrieval import kernel
-
-        if not len(members.weights) or k < 1:
+    def top_k(self, query: Query, k: int) -> Ranked:
+        """Return at most `k` passages with their scores, best first, equal ones in their order."""
+        if not len(query.weights) or k < 1:
             return np.zeros(0, np.int64), np.zeros(0)
-        loops = kernel.loops(len(self.postings.lengths))
-        return loops.best(self, members, k) if loops else self._best(members, k)
+        exact = (query.shares == 1.0) & (np.diff(query.owners, prepend=-1) > 0)
+        numbers, weights = query.numbers[exact], query.weights[query.owners[exact]]
+        more = self._score_variants(query, exact)
+        return kernel.top_sums(self.postings, self._table, numbers, weights, more, self._alive, k)
 
-    def weighed(self, term: Term, held: Mapping[int, int], passage: int) -> float:
-        """What a term adds to the score of a passage that holds terms, given by their numbers, so many times."""
-        numbers, shares = self._resolve(term.counting)
-        frequency = sum(held.get(number, 0) * share for number, share in zip(numbers, shares, strict=True))
-        length = self.norm[0] + self.norm[1] * int(self.postings.lengths[passage])
-        return term.weight * (K1 + 1) * frequency / (frequency + length)
+    def weigh(self, term: QueryTerm, counts: Mapping[int, int], passage: int) -> float:
+        """Return what a term adds to a passage's score; `counts` are the occurrences in it by term number."""
+        numbers, shares = self._resolve(term.variants)
+        frequency = sum(counts.get(number, 0) * share for number, share in zip(numbers, shares, strict=True))
+        return float(term.weight * saturation(frequency, int(self.postings.lengths[passage]), self.mean_length))
 
-    def _numbers(self, counting: Counting) -> tuple[list[int], list[float]]:
-        """The numbers here of the terms that count for one of a question, and how much they do."""
+    def _lists(self, variants: Variants) -> tuple[list[int], list[float]]:
+        """Return the posting lists of those variants that occur here, and their shares."""
         known = self.postings.numbers
-        pairs = [(known[text], share) for text, share in counting if text in known]
+        pairs = [(known[text], share) for text, share in variants if text in known]
         return [number for number, _ in pairs], [share for _, share in pairs]
 
-    def _best(self, members: Members, k: int) -> tuple["Array", "Array"]:
-        import numpy as np
+    def _score_variants(self, query: Query, exact: Array) -> Ranked:
+        """Return passages, and what variants add to each of them beyond the term's `exact` posting list."""
+        postings, size = self.postings, len(self.postings.lengths)
+        rest = np.flatnonzero(~exact)
+        if not len(rest):
+            return np.zeros(0, np.int64), np.zeros(0)
+        begins = postings.starts[query.numbers[rest]]
+        sizes = postings.starts[query.numbers[rest] + 1] - begins
+        at = ranges(begins, sizes)
+        cells = np.repeat(query.owners[rest] * size, sizes) + postings.passages[at]  # of terms and passages
+        counts = np.repeat(query.shares[rest], sizes) * postings.frequency[postings.kinds[at]]
+        order = np.argsort(cells, kind="stable")
+        first = np.flatnonzero(np.diff(cells[order], prepend=-1))
+        more, cells = np.add.reduceat(counts[order], first), cells[order[first]]
+        owners, passages = np.divmod(cells, size)
+        before = np.zeros(len(cells))
+        bounds = np.searchsorted(owners, np.arange(len(query.weights) + 1)).tolist()
+        for number, owner in zip(query.numbers[exact].tolist(), query.owners[exact].tolist(), strict=True):
+            here = slice(*bounds[owner : owner + 2])
+            before[here] = self._frequency(number, passages[here])
+        lengths = postings.lengths[passages]
+        both = saturation(before + more, lengths, self.mean_length)
+        return passages, query.weights[owners] * (both - saturation(before, lengths, self.mean_length))
 
-        added = [self._added(members, at) for at in range(len(members.weights))]
-        scores = np.bincount(
-            np.concatenate([passages for passages, _ in added]), np.concatenate([weights for _, weights in added])
-        )
-        least = 0.0
-        if self.alive is None:
-            # No passage of the best k scores less than the k-th best does by one term alone.
-            samples = [weights[:_SAMPLE] for _, weights in added if min(len(weights), _SAMPLE) >= k]
-            least = max((np.partition(sample, len(sample) - k)[len(sample) - k] for sample in samples), default=0.0)
-        else:
-            scores *= self.alive[: len(scores)]
-        passages = np.flatnonzero(scores >= least) if least else np.flatnonzero(scores)
-        return ranked(passages, scores[passages], k)
-
-    def _added(self, members: Members, at: int) -> tuple["Array", "Array"]:
-        """The passages that a term of the question counts in, and what it adds to the score of each."""
-        import numpy as np
-
-        here = slice(*members.bounds[at : at + 2].tolist())
-        numbers, shares, weight = members.numbers[here].tolist(), members.shares[here].tolist(), members.weights[at]
-        if shares == [1.0]:
-            passages, kinds = self.postings.of(numbers[0])
-            return passages, weight * self.table.take(kinds)
-        lists = [self.postings.of(number) for number in numbers]
-        counts = [share * self.postings.frequency[kinds] for share, (_, kinds) in zip(shares, lists, strict=True)]
-        counted = np.bincount(np.concatenate([passages for passages, _ in lists]), np.concatenate(counts))
-        passages = np.flatnonzero(counted)
-        frequency = counted[passages]
-        length = self.norm[0] + self.norm[1] * self.postings.lengths[passages]
-        return passages, weight * (K1 + 1) * frequency / (frequency + length)
+    def _frequency(self, number: int, passages: Array) -> Array:
+        """Return how often a term occurs in each of some passages."""
+        listed, kinds = self.postings.of(number)
+        at = np.minimum(np.searchsorted(listed, passages.astype(listed.dtype)), len(listed) - 1)
+        frequency: Array = self.postings.frequency[kinds[at]] * (listed[at] == passages)
+        return frequency
 
 
-def idf(passages: int, holding: int) -> float:
-    """How rare a term is that `holding` of the passages hold: Lucene's formula, positive in a corpus of one."""
-    return math.log(1 + (passages - holding + 0.5) / (holding + 0.5))
-
-
-def ranked(passages: "Array", scores: "Array", k: int) -> tuple["Array", "Array"]:
-    """The `k` best of passages given in ascending order, the best first, equal ones in their order."""
-    import numpy as np
-
-    if len(scores) > 4 * k > 0:
-        near = scores >= np.partition(scores, len(scores) - k)[len(scores) - k]
-        passages, scores = passages[near], scores[near]
-    order = np.argsort(-scores, kind="stable")[:k]
-    return passages[order], scores[order]
+def ranges(begins: Array, sizes: Array) -> Array:
+    """Return the numbers from `begins[i]` on, `sizes[i]` of them, for each i."""
+    ends = np.cumsum(sizes)
+    numbers: Array = np.arange(ends[-1]) + np.repeat(begins - ends + sizes, sizes)
+    return numbers

@@ -1,46 +1,73 @@
-"""A question with its conversation, searched in an index."""
+"""Search an index for a question and the conversation before it."""
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Literal
 
-from app.retrieval.analysis import QueryWord, foreign, leans_back
-from app.retrieval.explain import MOST_ALIKE
-from app.retrieval.index import Hit, Index, Place, Weighted
+from app.documents.passages import Passage
+from app.retrieval import analysis
+from app.retrieval.analysis import QueryWord, foreign_language, refers_back
+from app.retrieval.expansion import VARIANT
+from app.retrieval.explain import MAX_SIMILAR_SHOWN, Explanation, WeightedWord
+from app.retrieval.segment import above
+
+if TYPE_CHECKING:
+    from app.retrieval.index import Index, Match
 
 DECAY = 0.3
-"""An earlier question's words weigh this to the power of how many questions ago it was asked."""
+"""Weight of an earlier question's words, to the power of how many questions ago it was asked."""
 
 EXCHANGES = 8
-"""Earlier questions that are looked at; those before them weigh nothing."""
+"""Earlier questions that count."""
 
 ANSWERED = 0.05
 ANSWERED_MOST = 0.1
-"""The words of the last answer weigh the first, and together at most the second part of what the question scores."""
+"""Weight of the words of the last answer, and the most that they add together, as a share of the question's score."""
 
 STRANGE, AKIN = 0.35, 0.55
 """Agreement with earlier questions up to which a question has a subject of its own, and from which it has theirs."""
 
 OPEN, SINGLED = 0.5, 0.8
-"""By what part the best passage for a question alone must stand out for the history to fade, and to count no more.
+"""Margin of the best passage for the question alone at which the history begins to fade, and from which it is ignored.
 
 With all this nDCG@10 is 0.88 on mtrag-un, 252 follow-up questions of people, against 0.80 for the last question alone;
 a question that follows another conversation loses at most 0.004 (docs/retrieval-evaluation.md).
 """
 
-LOOK = 100
-"""Passages that two searches are compared by."""
+COMPARED = 100
+"""Passages by which two searches are compared."""
+
+GUESSED = 0.7
+"""What a word covers that is matched by a guess, where one that occurs counts 1: some guesses are wrong."""
 
 Exchange = tuple[str, str]
 """A question of the conversation and its answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What a search found; `unknown_words` occur in no document, `earlier_words` come from earlier questions.
+@dataclass(frozen=True)
+class Hit:
+    """A retrieved passage; the explanation of its score is computed when it is asked for."""
 
-    `foreign` is the language of the question if no document is in it, `translation` the words searched besides its own.
-    `weights` are what the terms of the question count, for those who look at single sentences.
+    rank: int
+    score: float
+    passage: Passage
+    explain: Callable[[], Explanation] = field(repr=False, compare=False)
+
+    @cached_property
+    def explanation(self) -> Explanation:
+        """What accounts for the score."""
+        return self.explain()
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """The hits for a question; `unknown_words` occur in no document, `earlier_words` come from earlier questions.
+
+    `weights` are those of the question's terms. `foreign` is the language of the question if no document is in it,
+    `translation` the words that were searched besides its own. `plain_ranks` returns for each hit the rank, from 1, of
+    its passage by plain BM25, or None if that does not find it; its first call on an index is slow.
     """
 
     query: str
@@ -51,51 +78,104 @@ class Found:
     weights: Mapping[str, float] = field(default_factory=dict)
     foreign: str | None = None
     translation: str = ""
+    engine: Literal["escalator", "rank_bm25"] = "escalator"
+    plain_ranks: Callable[[], tuple[int | None, ...]] = field(default=tuple, repr=False, compare=False)
 
     @property
     def taken_for(self) -> dict[str, tuple[str, ...]]:
-        """The words of the passages that were taken for words which occur in no document."""
-        found = {
-            word: dict.fromkeys(other for hit in self.hits for other in hit.why.alike.get(word, ()))
+        """The words of the passages that match instead of words which occur in no document."""
+        matching = {
+            word: dict.fromkeys(other for hit in self.hits for other in hit.explanation.alike.get(word, ()))
             for word in self.unknown_words
         }
-        return {word: tuple(others)[:MOST_ALIKE] for word, others in found.items() if others}
+        return {word: tuple(others)[:MAX_SIMILAR_SHOWN] for word, others in matching.items() if others}
 
 
 def search(
-    index: Index,
+    index: "Index",
     question: str,
     history: Sequence[Exchange] = (),
     k: int = 10,
     started: float | None = None,
     translation: str = "",
-) -> Found:
-    """The `k` best passages for a question; `history` holds what came before it, oldest first.
+) -> SearchResult:
+    """Return the `k` best passages for a question; `history` holds the exchanges before it, oldest first.
 
-    `started` is when the search began, by `time.perf_counter`; the words of a `translation` are searched as well.
+    `started` is when the search began, by `time.perf_counter`. The words of a `translation` are searched as well.
     """
     started = time.perf_counter() if started is None else started
     own = [(word, 1.0) for word in _distinct([*index.words(question), *index.words(translation)])]
-    earlier, answered = _carried_over(index, question, own, history)
+    earlier, answered = _from_history(index, question, own, history)
+    words = [*own, *earlier, *answered]
     terms = index.terms(own, earlier, answered)
-    hits = index.search(terms, [*own, *earlier, *answered], k)
-    said = {word.surface.casefold() for word, _ in own if index.knows(word)}
-    return Found(
+    matches = index.top_k(terms, k)
+    known = {word.surface.casefold() for word, _ in own if index.knows(word)}
+    return SearchResult(
         query=question,
-        hits=tuple(hits),
-        unknown_words=_once(word for word in index.words(question) if not index.knows(word)),
-        earlier_words=_once(word for word, _ in earlier if word.surface.casefold() not in said),
-        took_ms=round((time.perf_counter() - started) * 1000, 3),
-        foreign=foreign(question, index.languages),
+        hits=_hits(index, matches, partial(index.explain, words=words, terms=terms)),
+        unknown_words=_surfaces(word for word in index.words(question) if not index.knows(word)),
+        earlier_words=_surfaces(word for word, _ in earlier if word.surface.casefold() not in known),
+        took_ms=_ms(started),
+        weights={form: term.weight * share for term in reversed(terms) for form, share in term.variants},
+        foreign=foreign_language(question, index.languages),
         translation=translation,
-        weights={form: term.weight * share for term in reversed(terms) for form, share in term.counting},
+        plain_ranks=partial(_plain_ranks, index, question, matches),
     )
 
 
-def _carried_over(
-    index: Index, question: str, own: Sequence[Weighted], history: Sequence[Exchange]
-) -> tuple[list[Weighted], list[Weighted]]:
-    """The words of earlier questions and of the last answer that the question is searched with, and their weights."""
+def plain(index: "Index", question: str, k: int = 10, started: float | None = None) -> SearchResult:
+    """Return the `k` best passages for a question by the class that extends rank_bm25's, and by nothing else."""
+    started = time.perf_counter() if started is None else started
+    words = _distinct(index.words(question))
+    matches = index.plain.top_k(words, k)
+    return SearchResult(
+        query=question,
+        hits=_hits(index, matches, partial(index.plain.explain, words=words)),
+        unknown_words=_surfaces(word for word in index.words(question) if not index.knows(word)),
+        earlier_words=(),
+        took_ms=_ms(started),
+        engine="rank_bm25",
+    )
+
+
+def answerability(index: "Index", question: str, hit: Hit) -> float:
+    """Return the share, from 0 to 1, of a question's words that a passage covers, weighted by their rarity.
+
+    A word that occurs nowhere is the rarest, and covered by what matches instead; one that a similar term matches is
+    covered as much as these are similar. A question without content words is covered. The best passage alone predicts
+    more than several together, over which the words of many topics are scattered.
+    """
+    words = _distinct(index.words(question))
+    searched = {term.text: term for term in index.terms([(word, 1.0) for word in words])}
+    held = set(analysis.terms(f"{above(hit.passage)} {hit.passage.text}", hit.passage.language))
+    covered = total = 0.0
+    for word in words:
+        own = [searched[text] for text in word.terms if text in searched]
+        known = index.knows(word)
+        rarity = min(term.weight for term in own) if known else index.rarity(0)
+        share = max((share for term in own for text, share in term.variants if text in held), default=0.0)
+        total += rarity
+        covered += rarity * (min(1.0, share / VARIANT) if known else GUESSED * share)
+    return covered / total if total else 1.0
+
+
+def _hits(index: "Index", matches: Sequence["Match"], explain: Callable[["Match"], Explanation]) -> tuple[Hit, ...]:
+    return tuple(
+        Hit(rank, round(match.score, 4), index.passage(match), partial(explain, match))
+        for rank, match in enumerate(matches, 1)
+    )
+
+
+def _plain_ranks(index: "Index", question: str, matches: Sequence["Match"]) -> tuple[int | None, ...]:
+    ranking = index.plain.top_k(_distinct(index.words(question)), len(index))
+    ranks = {match[1:]: rank for rank, match in enumerate(ranking, 1)}
+    return tuple(ranks.get(match[1:]) for match in matches)
+
+
+def _from_history(
+    index: "Index", question: str, own: Sequence[WeightedWord], history: Sequence[Exchange]
+) -> tuple[list[WeightedWord], list[WeightedWord]]:
+    """Return the words of earlier questions and of the last answer that are searched as well, with their weights."""
     earlier = [
         (word, DECAY**ago)
         for ago, (asked, _) in enumerate(history[: -1 - EXCHANGES : -1], 1)
@@ -105,49 +185,52 @@ def _carried_over(
     if not earlier:
         return [], []
     answered = [word for word in _distinct(index.words(history[-1][1])) if index.knows(word)]
-    alone = index.best(index.terms(own), LOOK)
+    alone = index.top_k(index.terms(own), COMPARED)
     if not alone:
-        # Words of which none occurs name another topic, unless the question says that it goes on from the last one.
-        carries_on = not own or leans_back(question, index.languages)
-        return (earlier, [(word, ANSWERED) for word in answered]) if carries_on else ([], [])
-    before = index.best(index.terms(earlier), LOOK)
+        # Words of which none occurs name another topic, unless the question refers back to the last one.
+        follows = not own or refers_back(question, index.languages)
+        return (earlier, [(word, ANSWERED) for word in answered]) if follows else ([], [])
+    before = index.top_k(index.terms(earlier), COMPARED)
     share = _ramp(_agreement(alone, before), STRANGE, AKIN) * (1 - _ramp(_margin(alone, len(index)), OPEN, SINGLED))
     if not share:
         return [], []
-    top = max(
-        (score for score, *_ in index.best(index.terms((), exact=[(word, 1.0) for word in answered]), 1)), default=1.0
-    )
-    weight = share * min(ANSWERED, ANSWERED_MOST * alone[0][0] / top)
+    by_answer = index.top_k(index.terms((), exact=[(word, 1.0) for word in answered]), 1)
+    top = by_answer[0].score if by_answer else 1.0
+    weight = share * min(ANSWERED, ANSWERED_MOST * alone[0].score / top)
     return [(word, share * each) for word, each in earlier], [(word, weight) for word in answered]
 
 
-def _agreement(one: Sequence[Place], two: Sequence[Place]) -> float:
-    """How well one passage answers to two searches at once: 1 if it is the best of both, 0 if they share none."""
-    scores = {(segment, number): score for score, segment, number in two}
-    shared = (score * scores.get((segment, number), 0.0) for score, segment, number in one)
-    return max(shared) / (one[0][0] * two[0][0]) if two else 0.0
+def _agreement(one: Sequence["Match"], two: Sequence["Match"]) -> float:
+    """Return how well one passage matches two searches at once: 1 if it is the best of both, 0 if they share none."""
+    scores = {match[1:]: match.score for match in two}
+    shared = (match.score * scores.get(match[1:], 0.0) for match in one)
+    return max(shared) / (one[0].score * two[0].score) if two else 0.0
 
 
-def _margin(found: Sequence[Place], passages: int) -> float:
-    """By what part of its score the best passage stands out above the tenth behind it, or the one in the middle."""
-    behind = min(10, passages // 2)
-    return 1 - (found[behind][0] / found[0][0] if behind < len(found) else 0.0)
+def _margin(matches: Sequence["Match"], passages: int) -> float:
+    """Return by what share of its score the best passage exceeds the eleventh, or the median of a smaller corpus."""
+    other = min(10, passages // 2)
+    return 1 - (matches[other].score / matches[0].score if other < len(matches) else 0.0)
 
 
 def _ramp(value: float, low: float, high: float) -> float:
     return min(1.0, max(0.0, (value - low) / (high - low)))
 
 
-def _once(words: Iterable[QueryWord]) -> tuple[str, ...]:
+def _surfaces(words: Iterable[QueryWord]) -> tuple[str, ...]:
     first: dict[str, str] = {}
     for word in words:
         first.setdefault(word.surface.casefold(), word.surface)
     return tuple(first.values())
 
 
-def _distinct(words: Sequence[QueryWord]) -> list[QueryWord]:
-    """Each word once: what is said twice in one question does not weigh more."""
+def _distinct(words: Iterable[QueryWord]) -> list[QueryWord]:
+    """Return each word once: a repeated word of a question does not weigh more."""
     first: dict[tuple[str, ...], QueryWord] = {}
     for word in words:
         first.setdefault(word.terms, word)
     return list(first.values())
+
+
+def _ms(started: float) -> float:
+    return round((time.perf_counter() - started) * 1000, 3)

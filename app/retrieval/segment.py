@@ -16,7 +16,6 @@ from app.documents.passages import Passage, Place
 from app.retrieval import arrays as files
 from app.retrieval import expansion
 from app.retrieval.postings import Builder, Postings
-from app.retrieval.scoring import REMEMBERED, Counting
 
 if TYPE_CHECKING:
     from app.retrieval.postings import Array, Arrays
@@ -191,7 +190,7 @@ class Segment:
         self.passages = passages
         self.documents = documents
         self._arrays = arrays
-        self.kindred = lru_cache(REMEMBERED)(self._alike)
+        self.similar_terms = lru_cache(expansion.CACHED)(self._similar_terms)
 
     @classmethod
     def of(cls, passages: Sequence[Passage], documents: Sequence[int] | None = None) -> "Segment":
@@ -209,9 +208,9 @@ class Segment:
         """The number of passages."""
         return len(self.postings.lengths)
 
-    def _alike(self, term: str) -> Counting:
-        """The terms most alike to a term, which need not itself be there, and how alike they are."""
-        return tuple(islice(expansion.kindred(term, self.postings.terms, self._arrays), expansion.MOST))
+    def _similar_terms(self, term: str) -> expansion.Variants:
+        """Return the terms most similar to one, which itself need not occur, with their similarity."""
+        return tuple(islice(expansion.similar_terms(term, self.postings.terms, self._arrays), expansion.MAX_SIMILAR))
 
 
 class Stored(Segment):
@@ -295,4 +294,4 @@ class Listed:
 
 def _finished(builder: Builder) -> dict[str, "Array"]:
     arrays = builder.arrays()
-    return {**arrays, **expansion.arrays(Postings(arrays).terms)}
+    return {**arrays, **expansion.gram_index(Postings(arrays).terms)}

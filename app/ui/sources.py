@@ -17,7 +17,7 @@ from app.documents.passages import Passage
 from app.humanize import count
 from app.retrieval.corpus import Snapshot
 from app.retrieval.packing import Evidence
-from app.retrieval.search import Found
+from app.retrieval.search import SearchResult
 from app.ui import source_viewer
 from app.ui.source_viewer import Originals
 
@@ -54,7 +54,7 @@ async def elements(item: Evidence, answer: Answer, snapshot: Snapshot, path: Pat
     hits = answer.found.hits if answer.found is not None else ()
     hit = next((hit for hit in hits if _overlap(hit.passage, item)), None)
     props, page = await asyncio.to_thread(source_viewer.props, item, answer.citations, snapshot, path)
-    props["why"] = _short(str(hit.why), 300) if hit is not None else ""
+    props["why"] = _short(str(hit.explanation), 300) if hit is not None else ""
     props["page"] = source_viewer.remember(page) if page is not None else None
     names, mark = [name(item)], f"[{item.number}]"
     texts = [*_CODE.findall(answer.rendered), *(citation.sentence for citation in answer.citations)]
@@ -93,7 +93,7 @@ def table(retrieved: Retrieved) -> str:
     return "\n\n".join(lines)
 
 
-def _unknown(found: Found, word: str) -> str:
+def _unknown(found: SearchResult, word: str) -> str:
     others = found.taken_for.get(word)
     return f"{_cell(word, 30)} (taken for {', '.join(_cell(other, 30) for other in others)})" if others else safe(word)
 
@@ -104,7 +104,7 @@ def _rows(retrieved: Retrieved) -> list[str]:
         numbers = " ".join(f"[{item.number}]" for item in retrieved.evidence if _overlap(hit.passage, item))
         if hit.rank <= MAX_HITS or numbers:
             place = f"{_cell(hit.passage.file, 60)}, {_cell(hit.passage.place.label, 60)}"
-            rows.append(f"| {numbers} | {place} | {hit.score:.2f} | {_cell(str(hit.why), 300)} |")
+            rows.append(f"| {numbers} | {place} | {hit.score:.2f} | {_cell(str(hit.explanation), 300)} |")
     return rows
 
 

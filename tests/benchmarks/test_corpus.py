@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from app.cli.commands import cli
 from app.errors import EscalatorError
 from app.retrieval.corpus import NOTHING
-from app.retrieval.search import Found, search
+from app.retrieval.search import SearchResult, search
 from benchmarks import corpus as benchmark
 
 
@@ -59,7 +59,7 @@ def test_the_figures_are_printed_as_a_table() -> None:
 def test_a_change_that_is_never_found_ends_the_benchmark_with_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(benchmark, "PATIENCE_SECONDS", 0.05)
 
-    def nothing(question: str) -> Found:
+    def nothing(question: str) -> SearchResult:
         return search(NOTHING.index, question)
 
     assert benchmark._searchable(nothing, "tomato", set()) > 0

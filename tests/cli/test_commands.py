@@ -123,7 +123,7 @@ def test_hits_as_json_have_the_documented_keys(corpus: Path) -> None:
     found = json.loads(escalator("search", "the ferry to Avalon", "--corpus", corpus, "--json").stdout)
 
     assert set(found) == {
-        "query", "took_ms", "unknown_words", "taken_for", "earlier_words", "foreign", "translation", "hits"
+        "query", "engine", "took_ms", "unknown_words", "taken_for", "earlier_words", "foreign", "translation", "hits"
     }  # fmt: skip
     assert (found["query"], found["unknown_words"]) == ("the ferry to Avalon", ["Avalon"])
     [hit] = found["hits"]
@@ -132,6 +132,13 @@ def test_hits_as_json_have_the_documented_keys(corpus: Path) -> None:
     assert hit["place"] == {"kind": "heading", "label": "The ferry", "number": 1}
     assert FERRY[hit["start"] : hit["end"]] == hit["text"]
     assert sum(hit["terms"].values()) == pytest.approx(1, abs=0.01)
+
+
+def test_search_ranks_by_rank_bm25_alone_if_asked(corpus: Path) -> None:
+    found = json.loads(escalator("search", "the ferry to Avalon", "--plain", "--corpus", corpus, "--json").stdout)
+    assert found["engine"] == "rank_bm25"
+    assert found["hits"][0]["file"] == "ferry.md"
+    assert all(hit["alike"] == {} and hit["context"] == 0 for hit in found["hits"])
 
 
 def test_hits_for_a_person_say_why_they_were_found(corpus: Path) -> None:

@@ -1,4 +1,4 @@
-"""What several tests of the index need."""
+"""Fixtures that several tests of retrieval share."""
 
 from collections.abc import Iterator
 
@@ -7,12 +7,12 @@ import pytest
 from app.retrieval import kernel
 
 
-@pytest.fixture(params=["numpy", "compiled"], scope="module")
-def loops(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Both ways to the same scores, one after the other."""
-    if request.param == "compiled" and not kernel.load():
+@pytest.fixture(params=["numpy", "numba"], scope="module")
+def both_kernels(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Run a test with numpy, and with the loop that numba compiles."""
+    if request.param == "numba" and not kernel.load():
         pytest.skip("numba is not installed")
-    chosen = kernel.loops(0) if request.param == "compiled" else None
+    loop = kernel.compiled(0) if request.param == "numba" else None
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(kernel, "loops", lambda _: chosen)
+        patch.setattr(kernel, "compiled", lambda _: loop)
         yield request.param

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.documents.language import SNOWBALL
-from app.retrieval.analysis import leans_back, normal, query_words, terms, words
+from app.retrieval.analysis import normalize, query_words, refers_back, terms, word_spans
 
 
 def content(question: str, *languages: str) -> list[str]:
@@ -19,7 +19,7 @@ def content(question: str, *languages: str) -> list[str]:
 @given(st.text(max_size=200))
 def test_words_are_ordered_stretches_of_the_text(text: str) -> None:
     at = 0
-    for start, end in words(text):
+    for start, end in word_spans(text):
         assert at <= start < end <= len(text)
         at = end
 
@@ -51,9 +51,9 @@ def test_terms(text: str, language: str, expected: list[str]) -> None:
 
 
 def test_case_never_tells_words_apart() -> None:
-    assert normal("STRASSE") == normal("Straße")
-    assert normal("İSTANBUL") == normal("istanbul")
-    assert normal("ΛΌΓΟΣ") == normal("λόγος")
+    assert normalize("STRASSE") == normalize("Straße")
+    assert normalize("İSTANBUL") == normalize("istanbul")
+    assert normalize("ΛΌΓΟΣ") == normalize("λόγος")
 
 
 def test_function_words_are_not_what_a_question_is_about() -> None:
@@ -93,14 +93,14 @@ def test_with_no_language_a_word_is_its_own_term() -> None:
     "question", ["and its opening hours on holidays?", "How long does it stay open then?", "price?"]
 )
 def test_these_lean_on_what_was_said_before(question: str) -> None:
-    assert leans_back(question, ["en"])
+    assert refers_back(question, ["en"])
 
 
 @pytest.mark.parametrize(
     "question", ["What is the population of Tuvalu?", "Which risks and benefits has quantum computing?"]
 )
 def test_these_stand_alone(question: str) -> None:
-    assert not leans_back(question, ["en"])
+    assert not refers_back(question, ["en"])
 
 
 def test_threads_do_not_disturb_each_other() -> None:

@@ -101,7 +101,7 @@ def files(retriever: Corpus, question: str) -> list[str]:
 def hits(snapshot: Snapshot, question: str) -> dict[tuple[str, int, int, str], float]:
     """Every passage that is found, and its score."""
     index, found = snapshot.index, {}
-    for score, segment, number in index.best(index.terms([(word, 1.0) for word in index.words(question)]), 1000):
+    for score, segment, number in index.top_k(index.terms([(word, 1.0) for word in index.words(question)]), 1000):
         passage = snapshot.generation.segments[segment][0].passages.passage(number)
         found[passage.file, passage.start, passage.end, passage.text] = score
     return found
@@ -144,7 +144,7 @@ def test_what_is_added_edited_renamed_and_deleted_is_found_as_it_is_now(home: Ho
     assert found.unknown_words == ("library", "garden")
 
 
-@pytest.mark.usefixtures("loops")
+@pytest.mark.usefixtures("both_kernels")
 @pytest.mark.parametrize("seed", range(4))
 def test_after_any_changes_the_index_answers_like_a_new_one(home: Home, seed: int) -> None:
     chance = random.Random(seed)

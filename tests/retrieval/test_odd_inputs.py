@@ -63,7 +63,7 @@ def test_an_odd_question_is_answered(retriever: Corpus, name: str) -> None:
         for history in ((), [(ODD[name], ODD[name])], [("When does the library open?", ODD[name])]):
             for hit in retriever.search(question, history).hits:
                 assert hit.score > 0
-                assert sum(hit.why.terms.values()) == pytest.approx(1)
+                assert sum(hit.explanation.terms.values()) == pytest.approx(1)
 
 
 @pytest.mark.parametrize("name", "Chinese Japanese Korean Thai Arabic Hindi".split())

@@ -1,7 +1,9 @@
-"""The scores of the index are those of BM25, and its best passages are the best ones."""
+"""The scores of the index are those of BM25, and its best passages are those with the best scores."""
 
 import random
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -9,11 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.documents.passages import Passage
-from app.retrieval.analysis import terms
+from app.retrieval.analysis import QueryWord, terms
 from app.retrieval.bm25 import BM25
 from app.retrieval.corpus import Snapshot
-from app.retrieval.index import Index
-from app.retrieval.scoring import ranked
+from app.retrieval.index import Index, Match
+from app.retrieval.kernel import largest
+from app.retrieval.postings import Builder, Postings
+from app.retrieval.scoring import QueryTerm, Scorer
 from app.retrieval.search import search
 from app.retrieval.segment import above
 from app.retrieval.store import Store
@@ -25,15 +29,20 @@ TEXTS = st.lists(TEXT, max_size=12)
 QUERY = st.lists(WORD | st.just("unseen"), max_size=6, unique=True)
 ALL = 1_000_000
 
-pytestmark = pytest.mark.usefixtures("loops")
+pytestmark = pytest.mark.usefixtures("both_kernels")
 
 
-def plain(index: Index, query: Sequence[str], k: int = ALL) -> list[tuple[float, int, int]]:
-    return index.best(index.plain(dict.fromkeys(query, 1.0)), k, plain=True)
+def plain(index: Index, query: Sequence[str], k: int = ALL) -> list[Match]:
+    return index.top_k(exact(index, dict.fromkeys(query, 1.0)), k, reranked=False)
+
+
+def exact(index: Index, weights: Mapping[str, float]) -> list[QueryTerm]:
+    """Return the terms of one-word queries with these weights, without variants."""
+    return index.terms((), exact=[(QueryWord(text, (text,), True), weight) for text, weight in weights.items()])
 
 
 def expected(passages: Sequence[Passage], query: Sequence[str]) -> list[float]:
-    """The scores by the formula as the lesson has it."""
+    """Return the scores by the reference implementation."""
     corpus = [[*terms(p.text, p.language), *dict.fromkeys(terms(above(p), p.language))] for p in passages]
     return BM25(corpus).get_scores(query).tolist()
 
@@ -51,7 +60,7 @@ def test_plain_scores_are_those_of_bm25(texts: list[str], query: list[str]) -> N
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
 @given(st.lists(st.dictionaries(st.sampled_from("uvwxyz"), st.none() | TEXTS, min_size=1), max_size=6), QUERY)
-def test_they_still_are_when_the_corpus_has_changed(
+def test_plain_scores_are_those_of_bm25_after_changes_of_the_corpus(
     tmp_path_factory: pytest.TempPathFactory, changes: list[dict[str, list[str] | None]], query: list[str]
 ) -> None:
     store = Store(tmp_path_factory.mktemp("index"))
@@ -89,7 +98,7 @@ def test_they_still_are_when_the_corpus_has_changed(
 @pytest.mark.parametrize("whole", [True, False])
 def test_the_smallest_corpora_rank_as_one_expects(texts: list[str], best: list[int], whole: bool) -> None:
     index = Index.of([passage(text) for text in texts])
-    found = index.best(index.plain({"cat": 1.0}), 10, plain=whole)
+    found = index.top_k(exact(index, {"cat": 1.0}), 10, reranked=not whole)
     assert [number for *_, number in found] == best
     assert all(score > 0 for score, *_ in found)
 
@@ -102,7 +111,7 @@ def test_equal_passages_are_found_in_their_order() -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_the_best_few_are_the_first_of_all(seed: int) -> None:
-    """Where passages that cannot be among the best are left out early, none is that is."""
+    """Passages that cannot be among the best are left out early, but no others."""
     chance = random.Random(seed)
     words = [f"w{number}" for number in range(12)]
     weights = [1 / (1 + number) for number in range(12)]
@@ -115,8 +124,8 @@ def test_the_best_few_are_the_first_of_all(seed: int) -> None:
 
 
 @given(st.lists(st.integers(0, 4).map(float), max_size=60), st.integers(1, 20))
-def test_ranked_takes_the_first_of_equal_scores(scores: list[float], k: int) -> None:
-    passages, best = ranked(np.arange(len(scores)), np.array(scores), k)
+def test_the_largest_values_are_taken_and_the_first_of_equal_ones(scores: list[float], k: int) -> None:
+    passages, best = largest(np.arange(len(scores)), np.array(scores), k)
     order = sorted(range(len(scores)), key=lambda at: (-scores[at], at))[:k]
     assert passages.tolist() == order
     assert best.tolist() == [scores[at] for at in order]
@@ -125,7 +134,7 @@ def test_ranked_takes_the_first_of_equal_scores(scores: list[float], k: int) -> 
 def test_a_word_of_greater_weight_counts_more() -> None:
     index = Index.of([passage("cat"), passage("dog")])
     for weights, first in (({"cat": 1.0, "dog": 0.3}, 0), ({"cat": 0.3, "dog": 1.0}, 1)):
-        (_, _, number), _ = index.best(index.plain(weights), 2, plain=True)
+        (_, _, number), _ = index.top_k(exact(index, weights), 2, reranked=False)
         assert number == first
 
 
@@ -135,18 +144,45 @@ def test_as_many_as_were_asked_for_are_found(k: int) -> None:
     assert len(search(index, "cat", k=k).hits) == k
 
 
-@pytest.mark.usefixtures("loops")
+@pytest.mark.usefixtures("both_kernels")
 def test_a_term_that_weighs_nothing_finds_nothing_and_harms_nothing() -> None:
     index = Index.of([passage("cat"), passage("cat dog"), passage("dog")])
-    terms = [term._replace(weight=weight) for weight in (0.0, 1e-300) for term in index.plain({"cat": 1.0, "dog": 1.0})]
+    terms = [
+        term._replace(weight=weight) for weight in (0.0, 1e-300) for term in exact(index, {"cat": 1.0, "dog": 1.0})
+    ]
 
-    assert index.best(terms, 3) == index.best(terms, 3, plain=True) == []
-    assert [number for *_, number in index.best([*terms, *index.plain({"dog": 1.0})], 3, plain=True)] == [2, 1]
+    assert index.top_k(terms, 3) == index.top_k(terms, 3, reranked=False) == []
+    assert [number for *_, number in index.top_k([*terms, *exact(index, {"dog": 1.0})], 3, reranked=False)] == [2, 1]
 
 
-@pytest.mark.usefixtures("loops")
+@pytest.mark.usefixtures("both_kernels")
 def test_a_very_long_conversation_is_searched_by_its_end() -> None:
     index = Index.of([passage(f"cat number {number}") for number in range(9)])
     history = [("which cat?", "the cat")] * 900
 
     assert search(index, "number 5?", history).hits[0].passage.text == "cat number 5"
+
+
+SHARES = st.dictionaries(WORD | st.just("unseen"), st.sampled_from([0.05, 0.2, 1.0]), min_size=1, max_size=4)
+
+
+@given(TEXTS, st.lists(SHARES, min_size=1, max_size=4), st.sets(st.integers(0, 11)))
+def test_variants_are_added_up_before_they_are_weighed(
+    texts: list[str], variants: list[dict[str, float]], deleted: set[int]
+) -> None:
+    builder = Builder()
+    for text in texts:
+        builder.add(text, "", "he")
+    postings = Postings(builder.arrays())
+    alive = np.array([number not in deleted for number in range(len(texts))], bool) if deleted else None
+    scorer = Scorer(postings, 4.0, alive)
+    query = [QueryTerm(str(at), 1.5 + at, tuple(each.items())) for at, each in enumerate(variants)]
+    passages, scores = scorer.top_k(scorer.resolve(query), 20)
+    counts = [Counter(postings.tokens[first:last].tolist()) for first, last in pairwise(postings.begins.tolist())]
+    expected = {
+        number: sum(scorer.weigh(term, counts[number], number) for term in query)
+        for number in range(len(texts))
+        if number not in deleted
+    }
+    expected = {number: score for number, score in expected.items() if score}
+    assert dict(zip(passages.tolist(), scores.tolist(), strict=True)) == pytest.approx(expected, abs=1e-9)

@@ -5,13 +5,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from rank_bm25 import BM25Okapi
 
 from app.documents.folder import Folder
 from app.documents.passages import Passage, Place
 from app.errors import CorpusError
+from app.retrieval.analysis import terms
 from app.retrieval.corpus import Corpus
-from app.retrieval.index import Index
-from app.retrieval.search import search
+from app.retrieval.index import Index, PlainIndex
+from app.retrieval.search import answerability, plain, search
+from app.retrieval.segment import Segment, above
 
 LIBRARY = "# Library\nThe library opens at nine. A yearly card costs ten euros.\n\n## Rooms\nStudy rooms can be booked."
 GARDEN = "# Garden\nTomatoes need sun and water. Plant them in May, and harvest the fruits in August."
@@ -30,14 +33,14 @@ def make(tmp_path: Path) -> Make:
     return made
 
 
-def found_files(retriever: Corpus, question: str, *history: str) -> list[str]:
-    return [hit.passage.file for hit in retriever.search(question, [(each, "") for each in history]).hits]
+def found_files(corpus: Corpus, question: str, *history: str) -> list[str]:
+    return [hit.passage.file for hit in corpus.search(question, [(each, "") for each in history]).hits]
 
 
 def test_the_passage_that_answers_comes_first(make: Make) -> None:
-    retriever = make(library=LIBRARY, garden=GARDEN)
-    assert found_files(retriever, "When does the library open?")[0] == "library.md"
-    assert found_files(retriever, "When should I plant a tomato?") == ["garden.md"]
+    corpus = make(library=LIBRARY, garden=GARDEN)
+    assert found_files(corpus, "When does the library open?")[0] == "library.md"
+    assert found_files(corpus, "When should I plant a tomato?") == ["garden.md"]
 
 
 def test_the_only_document_is_found(make: Make) -> None:
@@ -60,40 +63,40 @@ def test_a_question_none_of_whose_words_occurs_finds_nothing_and_names_them_once
 
 
 def test_a_typing_error_finds_what_was_meant_and_says_so(make: Make) -> None:
-    retriever = make(library=LIBRARY, garden=GARDEN)
-    assert found_files(retriever, "libarry")[0] == "library.md"
-    found = retriever.search("When does the libary open?")
+    corpus = make(library=LIBRARY, garden=GARDEN)
+    assert found_files(corpus, "libarry")[0] == "library.md"
+    found = corpus.search("When does the libary open?")
     assert found.hits[0].passage.file == "library.md"
     assert found.taken_for == {"libary": ("library",)}
-    assert found_files(retriever, "harvset tomatos and friuts")[0] == "garden.md"
+    assert found_files(corpus, "harvset tomatos and friuts")[0] == "garden.md"
 
 
 def test_a_correctly_spelled_word_that_occurs_nowhere_is_not_taken_for_another(make: Make) -> None:
-    retriever = make(library=LIBRARY, haus="# Regulation\nEin Haus. The cause of a regulation, and its news, is water.")
+    corpus = make(library=LIBRARY, haus="# Regulation\nEin Haus. The cause of a regulation, and its news, is water.")
     for question in ("pause", "population", "waste", "Newton", "How many winds?", "Maus"):
-        found = retriever.search(question)
+        found = corpus.search(question)
         assert (question, found.hits, found.taken_for) == (question, (), {})
 
 
 def test_a_compound_is_found_by_its_part_and_a_part_by_the_compound(make: Make) -> None:
-    retriever = make(haus=HAUS, vertrag="# Versicherung\nDie Versicherung endet mit dem Jahr, die Kündigung ist frei.")
-    assert found_files(retriever, "Versicherungsvertrag") == ["vertrag.md"]
-    assert found_files(retriever, "Welche Regeln hat die Hausordnungsliste?") == ["haus.md"]
+    corpus = make(haus=HAUS, vertrag="# Versicherung\nDie Versicherung endet mit dem Jahr, die Kündigung ist frei.")
+    assert found_files(corpus, "Versicherungsvertrag") == ["vertrag.md"]
+    assert found_files(corpus, "Welche Regeln hat die Hausordnungsliste?") == ["haus.md"]
 
 
 def test_guesses_at_less_than_half_of_the_words_carry_no_question(make: Make) -> None:
-    retriever = make(library=LIBRARY, garden=GARDEN)
-    found = retriever.search("Does the Hubble telescope see the libary?")
+    corpus = make(library=LIBRARY, garden=GARDEN)
+    found = corpus.search("Does the Hubble telescope see the libary?")
     assert found.hits == ()
     assert found.unknown_words == ("Hubble", "telescope", "see", "libary")
-    assert found_files(retriever, "Does the telescope of the library see it?")  # one is known
-    assert found_files(retriever, "libary Hubble")  # something may be meant by half of them
+    assert found_files(corpus, "Does the telescope of the library see it?")  # one is known
+    assert found_files(corpus, "libary Hubble")  # something may be meant by half of them
 
 
 def test_function_words_find_nothing(make: Make) -> None:
-    retriever = make(library=LIBRARY, garden=GARDEN)
+    corpus = make(library=LIBRARY, garden=GARDEN)
     for question in ("What is the and of it?", "in", "", "?!", "   "):
-        found = retriever.search(question)
+        found = corpus.search(question)
         assert found.hits == ()
         assert found.unknown_words == ()
 
@@ -105,57 +108,57 @@ def test_unknown_words_are_named_as_typed_beside_what_was_found(make: Make) -> N
 
 
 def test_each_document_is_searched_in_its_own_language(make: Make) -> None:
-    retriever = make(library=LIBRARY, haus=HAUS)
-    assert found_files(retriever, "Wann ist das Haus geschlossen?") == ["haus.md"]
-    assert "library.md" in found_files(retriever, "Which libraries are there?")
+    corpus = make(library=LIBRARY, haus=HAUS)
+    assert found_files(corpus, "Wann ist das Haus geschlossen?") == ["haus.md"]
+    assert "library.md" in found_files(corpus, "Which libraries are there?")
 
 
 def test_title_heading_and_name_of_the_file_are_searched_too(make: Make) -> None:
-    retriever = make(library=LIBRARY, garden=GARDEN, bm25="Robertson described how terms are weighted.")
-    assert found_files(retriever, "What does bm25.md say?") == ["bm25.md"]
-    assert set(found_files(retriever, "library")) == {"library.md"}
-    assert len(found_files(retriever, "library")) == 2
+    corpus = make(library=LIBRARY, garden=GARDEN, bm25="Robertson described how terms are weighted.")
+    assert found_files(corpus, "What does bm25.md say?") == ["bm25.md"]
+    assert set(found_files(corpus, "library")) == {"library.md"}
+    assert len(found_files(corpus, "library")) == 2
 
 
 def test_the_shares_of_the_words_add_up_and_the_largest_comes_first(make: Make) -> None:
     for hit in make(library=LIBRARY, garden=GARDEN).search("When does the library open, and what costs a Card?").hits:
-        assert sum(hit.why.terms.values()) == pytest.approx(1)
-        assert list(hit.why.terms.values()) == sorted(hit.why.terms.values(), reverse=True)
-        assert set(hit.why.terms) <= {"library", "open", "costs", "Card"}
-        assert hit.why.terms
+        assert sum(hit.explanation.terms.values()) == pytest.approx(1)
+        assert list(hit.explanation.terms.values()) == sorted(hit.explanation.terms.values(), reverse=True)
+        assert set(hit.explanation.terms) <= {"library", "open", "costs", "Card"}
+        assert hit.explanation.terms
 
 
 def test_a_follow_up_is_searched_with_the_earlier_question(make: Make) -> None:
-    retriever = make(library=LIBRARY, garden=GARDEN)
+    corpus = make(library=LIBRARY, garden=GARDEN)
     for question in ("And there?", "why?", "Tell me more about that, please!"):
-        found = retriever.search(question, [("How do tomatoes grow?", ""), ("Where is the library?", "")])
+        found = corpus.search(question, [("How do tomatoes grow?", ""), ("Where is the library?", "")])
         assert found.hits[0].passage.file == "library.md"
         assert found.earlier_words == ("library", "tomatoes")
 
 
 def test_a_new_topic_that_is_not_in_the_corpus_brings_no_old_one_back(make: Make) -> None:
-    retriever = make(library=LIBRARY)
-    found = retriever.search("What is the population of Tuvalu?", [("When does the library open?", "")])
+    corpus = make(library=LIBRARY)
+    found = corpus.search("What is the population of Tuvalu?", [("When does the library open?", "")])
     assert found.hits == ()
     assert found.earlier_words == ()
     assert found.unknown_words == ("population", "Tuvalu")
 
 
 def test_the_question_outweighs_what_was_asked_before(make: Make) -> None:
-    retriever = make(library=LIBRARY, garden=GARDEN)
-    assert found_files(retriever, "How do tomatoes grow?", "When does the library open?")[0] == "garden.md"
+    corpus = make(library=LIBRARY, garden=GARDEN)
+    assert found_files(corpus, "How do tomatoes grow?", "When does the library open?")[0] == "garden.md"
 
 
 def test_changes_of_the_folder_are_found_at_once(make: Make, tmp_path: Path) -> None:
-    retriever = make(library=LIBRARY)
-    assert not retriever.search("tomato").hits
+    corpus = make(library=LIBRARY)
+    assert not corpus.search("tomato").hits
     (tmp_path / "garden.md").write_text(GARDEN, encoding="utf-8")
-    assert found_files(retriever, "tomato") == ["garden.md"]
-    assert retriever.latest().text("garden.md") == GARDEN
+    assert found_files(corpus, "tomato") == ["garden.md"]
+    assert corpus.latest().text("garden.md") == GARDEN
     (tmp_path / "garden.md").unlink()
-    assert not retriever.search("tomato").hits
-    assert set(retriever.latest().documents) == {"library.md"}
-    assert retriever.latest().text("garden.md") == ""
+    assert not corpus.search("tomato").hits
+    assert set(corpus.latest().documents) == {"library.md"}
+    assert corpus.latest().text("garden.md") == ""
 
 
 def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
@@ -164,15 +167,15 @@ def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
 
 
 def test_no_more_than_k_are_found(make: Make) -> None:
-    retriever = make(**{f"n{number}": f"Number {number} of the same library." for number in range(30)})
-    assert len(retriever.search("library", k=7).hits) == 7
-    assert len(retriever.search("library").hits) == 10
+    corpus = make(**{f"n{number}": f"Number {number} of the same library." for number in range(30)})
+    assert len(corpus.search("library", k=7).hits) == 7
+    assert len(corpus.search("library").hits) == 10
 
 
 def test_threads_search_together(make: Make) -> None:
-    retriever = make(library=LIBRARY, garden=GARDEN, haus=HAUS)
+    corpus = make(library=LIBRARY, garden=GARDEN, haus=HAUS)
     with ThreadPoolExecutor(8) as pool:
-        results = list(pool.map(lambda _: found_files(retriever, "tomatoes in the library"), range(40)))
+        results = list(pool.map(lambda _: found_files(corpus, "tomatoes in the library"), range(40)))
     assert all(result == results[0] for result in results)
 
 
@@ -188,3 +191,76 @@ def test_equal_passages_keep_their_order() -> None:
 def test_a_large_corpus_answers_fast_enough_to_type_by() -> None:
     index = Index.of([passage(n, " ".join(f"word{(n * 7 + i * i) % 5000}" for i in range(60))) for n in range(5000)])
     assert search(index, "word1 word2 word3 word4 word5 word6").took_ms < 500
+
+
+FERRY_TEXTS = (
+    "The ferry leaves the old harbour at nine.",
+    "Many people use the ferry in summer.",
+    "The library is closed on Mondays and lends many books.",
+    "Many gardens are watered by hand.",
+)
+FERRIES = Index.of(
+    [Passage(f"{at}", 0, len(t), t, Place("line", "line 1", 1), "", "en") for at, t in enumerate(FERRY_TEXTS)]
+)
+
+
+def covered(question: str) -> float:
+    return answerability(FERRIES, question, search(FERRIES, question).hits[0])
+
+
+def test_a_question_is_covered_if_all_its_words_occur() -> None:
+    assert covered("When does the ferry leave the harbour?") == 1.0
+
+
+def test_a_common_word_covers_little_of_a_question_about_something_else() -> None:
+    assert covered("Which people did Habsburg emperors sign treaties with?") < 0.25
+
+
+def test_a_typing_error_costs_little_coverage() -> None:
+    assert 0.6 < covered("When does the ferry leave the harbuor?") < 1.0
+
+
+def test_a_question_without_content_words_is_covered() -> None:
+    assert answerability(FERRIES, "what is it?", search(FERRIES, "ferry").hits[0]) == 1.0
+
+
+def test_the_plain_ranking_lacks_proximity_and_similar_words() -> None:
+    scattered = "The harbour is old.\nA ferry was painted blue."
+    together = "The harbour ferry leaves at nine, and on Sundays at ten."
+    others = [f"Number {number} has nothing of it." for number in range(9)]
+    index = Index.of([passage(number, text) for number, text in enumerate([scattered, together, *others])])
+    ours, by_bm25 = search(index, "harbour ferry"), plain(index, "harbour ferry")
+    assert (ours.engine, [hit.passage.text for hit in ours.hits]) == ("escalator", [together, scattered])
+    assert (by_bm25.engine, [hit.passage.text for hit in by_bm25.hits]) == ("rank_bm25", [scattered, together])
+    assert ours.plain_ranks() == (2, 1)
+    assert search(index, "harbourmaster").hits
+    assert plain(index, "harbourmaster").hits == ()
+
+
+def test_plain_ranks_are_those_of_the_plain_ranking() -> None:
+    texts = ("The ferry leaves the harbour. Nobody knows when.", "Harbour here, and there a ferry.", "A harbourmaster.")
+    index = Index.of([passage(number, text) for number, text in enumerate(texts)])
+    result = search(index, "ferry harbour")
+    ranking = [hit.passage.file for hit in plain(index, "ferry harbour").hits]
+    assert len(result.hits) == 3
+    expected = tuple(ranking.index(f) + 1 if (f := hit.passage.file) in ranking else None for hit in result.hits)
+    assert result.plain_ranks() == expected
+    assert None in expected
+
+
+def test_plain_scores_are_those_of_rank_bm25() -> None:
+    passages = [passage(number, text) for number, text in enumerate(FERRY_TEXTS)]
+    words = FERRIES.words("ferry, harbour and library")
+    plain_index = PlainIndex([(Segment.of(passages), None)], "okapi")
+    scores = {match.passage: match.score for match in plain_index.top_k(words, 10)}
+    corpus = [[*terms(p.text, "en"), *dict.fromkeys(terms(above(p), "en"))] for p in passages]
+    expected = BM25Okapi(corpus).get_scores([term for word in words for term in word.terms])
+    assert scores == {number: score for number, score in enumerate(expected.tolist()) if score}
+    assert set(scores) == {0, 2}
+
+
+def test_plain_hits_are_explained_by_the_words_alone() -> None:
+    hit = plain(FERRIES, "ferry in the harbour").hits[0]
+    assert set(hit.explanation.terms) == {"ferry", "harbour"}
+    assert sum(hit.explanation.terms.values()) == pytest.approx(1)
+    assert (hit.explanation.alike, hit.explanation.context) == ({}, 0.0)
