@@ -15,7 +15,7 @@ from typing import Any
 from app.answering.usage import Stopwatch
 from app.documents.language import DEFAULT
 from app.errors import EscalatorError, InputError
-from app.evaluation.collections import Collection
+from app.evaluation.datasets import Collection
 from benchmarks import generated
 from benchmarks.engines import ENGINES, Engine, missing, opened
 from benchmarks.measuring import Tell, median, process, took

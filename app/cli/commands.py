@@ -15,7 +15,7 @@ import typer
 
 from app.answering.turn import Answer, Mode, Turn
 from app.answering.turn import mode as mode_named
-from app.cli.evaluation_commands import bench, compare, evaluate
+from app.cli.evaluation_commands import add_bench, compare, evaluate
 from app.cli.kit_commands import kit
 from app.cli.model_commands import models
 from app.cli.terminal import Json, Verbose, errors, print_json, show
@@ -32,7 +32,7 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-cli.add_typer(bench, name="bench")
+add_bench(cli, Path(__file__).resolve().parents[2])
 cli.add_typer(evaluate, name="eval")
 cli.command()(compare)
 cli.add_typer(models, name="models")

@@ -2,187 +2,144 @@
 
 import asyncio
 import sys
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, TypeVar
 
 import typer
 
 from app.cli.terminal import Json, Verbose, errors, show, tell
 from app.errors import InputError
 
-bench = typer.Typer(help="Measure speed.", no_args_is_help=True)
+Item = TypeVar("Item")
+
 evaluate = typer.Typer(help="Measure quality on data sets.", no_args_is_help=True)
 
-Directory = Annotated[Path, typer.Argument(help="A folder with corpus.jsonl, queries.jsonl (.gz or not), qrels.tsv.")]
+Folder = Annotated[Path, typer.Argument(help="A folder with corpus.jsonl, queries.jsonl (.gz or not), qrels.tsv.")]
+Seed = Annotated[int, typer.Option(help="Draw other words, typing errors or conversations.")]
 
 
 def compare(
-    prompt: Annotated[list[str] | None, typer.Argument(help="What both are asked (default: COMPARE_PROMPT).")] = None,
-    models: Annotated[str | None, typer.Option(help="Two models with a comma (default: SLM_ALIAS,LLM_ALIAS).")] = None,
-    rounds: Annotated[int, typer.Option(min=1, max=1000, help="Answers of each model; medians are told.")] = 1,
-    corpus: Annotated[Path | None, typer.Option(help="Ask with the passages that this folder has for it.")] = None,
+    prompt: Annotated[list[str] | None, typer.Argument(help="The prompt for both (default: COMPARE_PROMPT).")] = None,
+    models: Annotated[str | None, typer.Option(help="Two models, as A,B (default: SLM_ALIAS,LLM_ALIAS).")] = None,
+    rounds: Annotated[int, typer.Option(min=1, max=1000, help="Answers of each model; medians are shown.")] = 1,
+    corpus: Annotated[Path | None, typer.Option(help="Add the passages that this folder has for the prompt.")] = None,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
-    """Ask both models the same, and tell what each takes and says."""
+    """Send the same prompt to two models, and show the time and the answer of each."""
     from app.evaluation import compare as comparison
     from app.settings import load
 
     with errors(verbose):
         pair = comparison.pair_named(models) if models is not None else None
         settings = load(corpus=corpus, small=pair and pair.small, large=pair and pair.large)
-        asked = " ".join(prompt or ()) or settings.compare_prompt
-        result = asyncio.run(comparison.compare(settings, asked, rounds, tell, passages=corpus is not None))
+        text = " ".join(prompt or ()) or settings.compare_prompt
+        result = asyncio.run(comparison.compare(settings, text, rounds, tell, passages=corpus is not None))
     show(result, as_json, comparison.lines(result))
     if any("error" in row for row in result["models"]):
         raise typer.Exit(1)
 
 
-@bench.command()
-def chat(as_json: Json = False, verbose: Verbose = False) -> None:
-    """Measure the time that Escalator adds to a bare request for the same answer."""
-    from app.settings import load
-
-    with errors(verbose):
-        benchmark = _benchmark("chat")
-        result = asyncio.run(benchmark.bench_chat(load(), tell))
-    show(result, as_json, benchmark.lines(result))
-
-
-@bench.command()
-def retrieval(
-    passages: Annotated[str, typer.Option(help="Numbers of passages, separated by commas.")] = "1000,20000,100000",
-    collection: Annotated[
-        Path | None, typer.Option(help="A folder as for `eval retrieval`, to take text from.")
-    ] = None,
-    as_json: Json = False,
-    verbose: Verbose = False,
-) -> None:
-    """Compare the search with other libraries, on generated text unless a collection is given."""
-    from app.evaluation.collections import read
-
-    with errors(verbose):
-        benchmark = _benchmark("retrieval")
-        sizes = benchmark.sizes(passages)
-        result = benchmark.bench_retrieval(sizes, read(collection) if collection else None, tell)
-    show(result, as_json, benchmark.lines(result))
+def add_bench(cli: typer.Typer, root: Path) -> None:
+    """Add `bench` from the folder `benchmarks` of a clone; elsewhere a command that explains where that is."""
+    if (root / "benchmarks").is_dir():
+        if str(root) not in sys.path:
+            sys.path.insert(0, str(root))
+        cli.add_typer(import_module("benchmarks.commands").bench, name="bench")
+    else:
+        cli.command("bench", context_settings={"ignore_unknown_options": True, "allow_extra_args": True})(_no_bench)
 
 
-@bench.command()
-def corpus(
-    quick: Annotated[bool, typer.Option("--quick", help="Few and small files, for a first look.")] = False,
-    as_json: Json = False,
-    verbose: Verbose = False,
-) -> None:
-    """Measure how soon documents are searchable: first indexing, changed files, a dropped file."""
-    with errors(verbose):
-        benchmark = _benchmark("corpus")
-        result = benchmark.bench_corpus(benchmark.QUICK if quick else benchmark.Size(), tell)
-    show(result, as_json, benchmark.lines(result))
-
-
-def _benchmark(name: str) -> Any:
-    """Import a module of `benchmarks/` in the clone that this program runs from; raises InputError outside a clone."""
-    from app.settings import ROOT
-
-    if not (ROOT / "benchmarks").is_dir():
+def _no_bench() -> None:
+    """Measure speed, in a clone of the repository."""
+    with errors(verbose=False):
         raise InputError(
             "The benchmarks are not installed; they are in the folder “benchmarks” of the repository. "
             'Clone it, run pip install -e ".[bench]" there, and then this command.'
         )
-    if str(ROOT) not in sys.path:
-        sys.path.insert(0, str(ROOT))
-    return import_module(f"benchmarks.{name}")
 
 
 @evaluate.command()
 def escalation(
     file: Annotated[Path, typer.Argument(help="Answers with labels, as JSON lines, gzipped or not.")],
-    scores: Annotated[Path | None, typer.Option(help="Write the score of every row to this file.")] = None,
+    scores: Annotated[Path | None, typer.Option(help="Write the score of every answer to this file.")] = None,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
-    """Measure how well the decision to escalate tells bad answers from good ones."""
+    """Measure how well the decision to escalate separates bad answers from good ones."""
     from app.evaluation import escalation_eval as evaluation
-    from app.evaluation import rows
 
     with errors(verbose):
-        answers = evaluation.read(file)
-        sets = evaluation.grounded(answers)
-        with typer.progressbar(answers, label="Judging", file=sys.stderr) as watched:
-            judged = list(evaluation.judge(watched, sets))
-        result = evaluation.figures(judged, sets)
-        if scores is not None:
-            rows.write(scores, ({"id": answer["id"], "score": decision.score} for answer, decision in judged))
+        result = evaluation.evaluate(file, _watch, scores)
     show(result, as_json, evaluation.lines(result))
 
 
 @evaluate.command()
 def citations(
     data: Annotated[Path, typer.Argument(help="A folder as for `eval retrieval`, or answers with “halluc_spans”.")],
-    passages: Annotated[int, typer.Option(min=1, help="How many each sentence is compared with.")] = 8,
-    beside: Annotated[Path | None, typer.Option(help="The same in a language whose capitals tell names.")] = None,
-    seed: Annotated[int, typer.Option(help="Other sentences, other words.")] = 0,
+    passages: Annotated[int, typer.Option(min=1, help="Passages that each sentence is compared with.")] = 8,
+    beside: Annotated[Path | None, typer.Option(help="The same in a language that capitalises names only.")] = None,
+    seed: Seed = 0,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
-    """Measure how well sentences are tied to what they were made from, and what was made up is marked."""
+    """Measure how often sentences are tied to the passages they come from, and invented ones are marked."""
     from app.evaluation import citation_eval as evaluation
-    from app.evaluation.collections import read
+    from app.evaluation.datasets import read_collection as read
 
     with errors(verbose):
         if data.is_file():
             result = evaluation.support(data)
         else:
-            made = list(evaluation.probes(read(data), passages, seed, read(beside) if beside else None))
-            with typer.progressbar(made, label="Citing", file=sys.stderr) as watched:
-                result = evaluation.figures(map(evaluation.judge, watched))
+            probes = evaluation.probes(read(data), passages, seed, read(beside) if beside else None)
+            result = evaluation.evaluate(list(probes), _watch)
     show(result, as_json, evaluation.lines(result))
 
 
 @evaluate.command()
-def evidence(directory: Directory, as_json: Json = False, verbose: Verbose = False) -> None:
-    """Measure how often the evidence for a prompt, and the quotes without a model, hold the answer."""
-    from app.evaluation import collections
-    from app.evaluation import retrieval_eval as evaluation
+def evidence(folder: Folder, as_json: Json = False, verbose: Verbose = False) -> None:
+    """Measure how often the evidence for a prompt, and the quotes without a model, contain the answer."""
+    from app.evaluation.datasets import read_collection
+    from app.evaluation.retrieval_eval import evidence
 
     with errors(verbose):
-        result = evaluation.evidence(collections.read(directory), tell)
+        result = evidence(read_collection(folder), tell)
     show(result, as_json, (f"{name:14} {share}" for name, share in result.items()))
 
 
 @evaluate.command("retrieval")
 def eval_retrieval(
-    directory: Directory,
+    folder: Folder,
     history: Annotated[bool, typer.Option("--history", help="Search with the conversation before a question.")] = False,
-    run: Annotated[Path | None, typer.Option(help="Write what each question found to this file.")] = None,
+    run: Annotated[Path | None, typer.Option(help="Write the hits of each question to this file.")] = None,
     against: Annotated[Path | None, typer.Option(help="Compare with the run in this file.")] = None,
     typos: Annotated[bool, typer.Option("--typos", help="Put a typing error into each question.")] = False,
     changed_subject: Annotated[bool, typer.Option("--changed-subject", help="Ask after another conversation.")] = False,
-    seed: Annotated[int, typer.Option(help="Other typing errors, other conversations.")] = 0,
+    seed: Seed = 0,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
-    """Measure how well the search finds what people judged to be relevant."""
-    from app.evaluation import collections, rows, variants
+    """Measure how well the search finds the passages that people judged relevant."""
     from app.evaluation import retrieval_eval as evaluation
+    from app.evaluation import variants
+    from app.evaluation.datasets import read_collection
 
     with errors(verbose):
-        collection = collections.read(directory)
+        collection = read_collection(folder)
         if changed_subject:
             collection = variants.subject_changes(collection, seed)
         if typos:
             collection = variants.mistyped(collection, seed)
         for remark in collection.remarks:
             tell(remark)
-        before = evaluation.earlier(against) if against else []
-        index, cost = evaluation.indexed(collection)
-        with typer.progressbar(collection.queries, label="Asking", file=sys.stderr) as watched:
-            asked = list(evaluation.judge(index, watched, collection, history=history or changed_subject))
-        result = evaluation.summary(asked) | cost
-        if run is not None:
-            rows.write(run, asked)
-        if against is not None:
-            result["against"] = evaluation.compare(asked, before)
+        with_history = history or changed_subject
+        result = evaluation.evaluate(collection, history=with_history, watch=_watch, run=run, against=against)
     show(result, as_json, evaluation.lines(result))
+
+
+def _watch(items: Sequence[Item]) -> Iterator[Item]:
+    """Pass items on, with a progress bar on stderr."""
+    with typer.progressbar(items, label="Measuring", file=sys.stderr) as bar:
+        yield from bar

@@ -1,4 +1,4 @@
-"""Figures of a ranking, of a score, and of a difference; they know nothing of how these came about."""
+"""The figures of a ranking, of a score and of a difference; this module does not know where these come from."""
 
 from collections.abc import Mapping, Sequence
 from math import log2
@@ -14,40 +14,40 @@ _PAIRED_RESAMPLES = 10_000
 TIE = 1e-9
 
 
-def ranking(found: Sequence[str], judged: Mapping[str, float]) -> dict[str, float]:
-    """The four figures of a ranking of passages, the best first; `judged` holds the relevant ones, of which there is
-    at least one, with their relevance above 0.
+def ranking(ids: Sequence[str], judged: Mapping[str, float]) -> dict[str, float]:
+    """Compute the four figures of a ranking of passages, best first.
+
+    `judged` holds the relevant passages, at least one, with their relevance above 0.
     """
-    values = ndcg(found, judged, 10), recall(found, judged, 10), recall(found, judged, 100), mrr(found, judged, 10)
+    values = ndcg(ids, judged, 10), recall(ids, judged, 10), recall(ids, judged, 100), mrr(ids, judged, 10)
     return dict(zip(RANKING, values, strict=True))
 
 
-def ndcg(found: Sequence[str], judged: Mapping[str, float], k: int) -> float:
-    """What the first k passages gain, as a share of what the best order would; a gain is the relevance divided by
-    log2(rank + 1).
+def ndcg(ids: Sequence[str], judged: Mapping[str, float], k: int) -> float:
+    """Compute the gain of the first k passages as a share of the gain of the ideal order.
 
-    Source: Järvelin and Kekäläinen, "Cumulated gain-based evaluation of IR techniques" (2002), with the discount at
-    every rank, as in trec_eval.
+    A passage gains its relevance divided by log2(rank + 1). Source: Järvelin and Kekäläinen, "Cumulated gain-based
+    evaluation of IR techniques" (2002), with the discount at every rank, as in trec_eval.
     """
-    return _gain([judged.get(passage, 0.0) for passage in found[:k]]) / _gain(sorted(judged.values())[::-1][:k])
+    return _gain([judged.get(passage, 0.0) for passage in ids[:k]]) / _gain(sorted(judged.values())[::-1][:k])
 
 
 def _gain(relevances: Sequence[float]) -> float:
     return sum(relevance / log2(rank + 1) for rank, relevance in enumerate(relevances, 1))
 
 
-def recall(found: Sequence[str], judged: Mapping[str, float], k: int) -> float:
-    """The share of the relevant passages that is among the first k."""
-    return len(judged.keys() & set(found[:k])) / len(judged)
+def recall(ids: Sequence[str], judged: Mapping[str, float], k: int) -> float:
+    """Compute the share of the relevant passages that is among the first k."""
+    return len(judged.keys() & set(ids[:k])) / len(judged)
 
 
-def mrr(found: Sequence[str], judged: Mapping[str, float], k: int) -> float:
-    """1 / the rank of the first relevant passage, 0 if it is not among the first k."""
-    return next((1 / rank for rank, passage in enumerate(found[:k], 1) if passage in judged), 0.0)
+def mrr(ids: Sequence[str], judged: Mapping[str, float], k: int) -> float:
+    """Compute 1 / the rank of the first relevant passage, 0 if it is not among the first k."""
+    return next((1 / rank for rank, passage in enumerate(ids[:k], 1) if passage in judged), 0.0)
 
 
 def auroc(bad: Sequence[bool], score: Sequence[float]) -> float:
-    """The chance that a bad answer scores above a good one, a tie counting half; both kinds must be there."""
+    """Compute the probability that a bad answer scores above a good one, ties counting half; both kinds must occur."""
     labels = np.asarray(bad, bool)
     _, place, count = np.unique(np.asarray(score, float), return_inverse=True, return_counts=True)
     rank = (np.cumsum(count) - (count - 1) / 2)[place]
@@ -56,7 +56,7 @@ def auroc(bad: Sequence[bool], score: Sequence[float]) -> float:
 
 
 def caught(bad: Sequence[bool], score: Sequence[float], share: float = 0.2) -> tuple[float, float]:
-    """How many bad and how many good answers are among the share with the highest scores, ties at their expectation."""
+    """Count the bad and the good answers among the share with the highest scores, ties at their expectation."""
     labels, scores = np.asarray(bad, float), np.asarray(score, float)
     size = max(1, round(share * len(labels)))
     least = np.sort(scores)[-size]
@@ -66,7 +66,7 @@ def caught(bad: Sequence[bool], score: Sequence[float], share: float = 0.2) -> t
 
 
 def interval(groups: Sequence[str], bad: Sequence[bool], score: Sequence[float]) -> dict[str, list[float]]:
-    """The middle 95 % of both figures over resamples of whole groups: answers to one question are no strangers."""
+    """Compute the middle 95 % of both figures over resamples of whole groups, as answers to one question correlate."""
     labels, scores = np.asarray(bad, bool), np.asarray(score, float)
     _, group = np.unique(np.asarray(groups), return_inverse=True)
     members = [np.flatnonzero(group == number) for number in range(group.max() + 1)]
@@ -83,8 +83,21 @@ def interval(groups: Sequence[str], bad: Sequence[bool], score: Sequence[float])
     return {"auroc_95": [low[0], high[0]], "recall@20_95": [low[1], high[1]]}
 
 
+def separation(groups: Sequence[str], bad: Sequence[bool], score: Sequence[float]) -> dict[str, Any]:
+    """Compute how well a score separates bad answers from good ones; empty unless both kinds occur.
+
+    Returns auroc, recall@20 (the share of the bad answers among the fifth with the highest scores), wasted@20 (the good
+    answers in that fifth), and 95 % intervals over the `groups`, of which each answer names one.
+    """
+    if not 0 < sum(bad) < len(bad):
+        return {}
+    hit, wasted = caught(bad, score)
+    figures = {"auroc": round(auroc(bad, score), 4), "recall@20": round(hit / sum(bad), 4)}
+    return {**figures, "wasted@20": round(wasted, 1), **interval(groups, bad, score)}
+
+
 def difference(differences: Sequence[float]) -> dict[str, Any]:
-    """The mean, its standard error, the middle 95 % of the means of resamples, and how often chance alone does as much.
+    """Compute the mean of paired differences, its standard error, the middle 95 % of resampled means, p, and wins.
 
     `p` is two-sided, from a randomisation test: if the runs were equal, each difference could as well have the other
     sign. Source: Smucker, Allan and Carterette, "A comparison of statistical significance tests for information

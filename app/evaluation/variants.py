@@ -8,7 +8,7 @@ from random import Random
 from app.answering.turn import Exchange
 from app.documents.sentences import sentences
 from app.errors import InputError
-from app.evaluation.collections import Collection, Query
+from app.evaluation.datasets import Collection, Query
 from app.retrieval.analysis import query_words, word_spans
 
 LONG = 5

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from app.errors import InputError
-from app.evaluation.collections import read
+from app.evaluation.datasets import read_collection as read
 from app.evaluation.retrieval_eval import evidence, holds, tokens
 
 

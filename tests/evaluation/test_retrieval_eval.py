@@ -95,7 +95,7 @@ def test_what_is_no_run_is_refused_before_anything_is_measured(write: Write, tmp
 
     assert result.exit_code == 2
     assert f"Line 1 of {file} is no row of a run" in result.stderr
-    assert "Asking" not in result.stderr
+    assert "Measuring" not in result.stderr
 
 
 def test_a_person_reads_figures_on_stdout_and_remarks_on_stderr(write: Write) -> None:

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from app.answering.turn import Exchange
 from app.errors import InputError
-from app.evaluation.collections import Collection, read
+from app.evaluation.datasets import Collection
+from app.evaluation.datasets import read_collection as read
 from app.evaluation.variants import APART, LONG, mistyped, subject_changes, typo
 from tests.evaluation.conftest import Write
 

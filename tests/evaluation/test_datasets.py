@@ -7,7 +7,7 @@ import pytest
 
 from app.answering.turn import Exchange
 from app.errors import InputError
-from app.evaluation.collections import read
+from app.evaluation.datasets import read_collection as read
 from app.retrieval.analysis import terms
 from tests.evaluation.conftest import CORPUS, QRELS, QUERIES, Write
 

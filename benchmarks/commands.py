@@ -1,0 +1,53 @@
+"""The commands `escalator bench retrieval|corpus|chat`."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.cli.terminal import Json, Verbose, errors, show, tell
+
+bench = typer.Typer(help="Measure speed.", no_args_is_help=True)
+
+
+@bench.command()
+def chat(as_json: Json = False, verbose: Verbose = False) -> None:
+    """Measure the time that Escalator adds to a bare request for the same answer."""
+    from app.settings import load
+    from benchmarks import chat
+
+    with errors(verbose):
+        result = asyncio.run(chat.bench_chat(load(), tell))
+    show(result, as_json, chat.lines(result))
+
+
+@bench.command()
+def retrieval(
+    passages: Annotated[str, typer.Option(help="Numbers of passages, separated by commas.")] = "1000,20000,100000",
+    collection: Annotated[Path | None, typer.Option(help="Take text from a folder as for `eval retrieval`.")] = None,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Compare the search with other libraries, on generated text unless a collection is given."""
+    from app.evaluation.datasets import read_collection
+    from benchmarks import retrieval
+
+    with errors(verbose):
+        sizes = retrieval.sizes(passages)
+        result = retrieval.bench_retrieval(sizes, read_collection(collection) if collection else None, tell)
+    show(result, as_json, retrieval.lines(result))
+
+
+@bench.command()
+def corpus(
+    quick: Annotated[bool, typer.Option("--quick", help="Few and small files, for a first look.")] = False,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Measure how soon documents are searchable: first indexing, changed files, a dropped file."""
+    from benchmarks import corpus
+
+    with errors(verbose):
+        result = corpus.bench_corpus(corpus.QUICK if quick else corpus.Size(), tell)
+    show(result, as_json, corpus.lines(result))
