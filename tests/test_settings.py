@@ -1,6 +1,7 @@
 """Every setting says its name, its value and what is allowed; the README's table is made from them."""
 
 import pathlib
+import re
 
 import pytest
 
@@ -113,3 +114,11 @@ def test_the_readme_has_the_table_of_settings() -> None:
     readme = (settings.ROOT / "README.md").read_text(encoding="utf-8")
 
     assert settings.table() in readme
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/trainer.md"])
+def test_advice_to_read_less_evidence_is_half_of_the_default(page: str) -> None:
+    text = (settings.ROOT / page).read_text(encoding="utf-8")
+    half = settings.Settings.model_fields["evidence_tokens"].default // 2
+
+    assert set(re.findall(r"ESCALATOR_EVIDENCE_TOKENS=(\d+)", text)) == {str(half)}
