@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from app.answering.assistant import Assistant
     from app.answering.citations import cite
     from app.answering.turn import Answer, Mode, Turn
-    from app.retrieval.index import Hit
+    from app.retrieval.search import Hit
 
 __all__ = ["Assistant", "Turn", "answer", "cite", "search"]
 
@@ -53,17 +53,16 @@ async def answer(question: str, *, corpus: str | Path | None = None, mode: "Mode
     Without a model the answer is quotes. Raises InputError, SettingsError; other failures are in `Answer.notices`.
     """
     from app.answering.assistant import Assistant
-    from app.answering.events import Failed, Finished
+    from app.answering.events import Finished
     from app.answering.turn import Turn
-    from app.errors import InputError
     from app.settings import load
 
+    turn = Turn(question, mode=mode)
+    turn.check()
     assistant = Assistant(load(corpus=corpus, **given), patience=None)
     try:
-        async with aclosing(assistant.answer(Turn(question, mode=mode))) as events:
+        async with aclosing(assistant.answer(turn)) as events:
             async for event in events:
-                if isinstance(event, Failed) and isinstance(event.error, InputError):
-                    raise event.error
                 if isinstance(event, Finished):
                     return event.answer
     finally:
