@@ -1,18 +1,24 @@
-"""PDF: pages and their numbers, and files that are encrypted, scanned or damaged."""
+"""PDF: pages and their numbers, titles, labels and outlines; encrypted, scanned and damaged files; printed text."""
 
 import logging
 import random
+import time
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pypdf import PdfReader, PdfWriter
+from pypdf.generic import NameObject
 from reportlab.pdfgen.canvas import Canvas
 
 from app.documents.passages import Page, Place
-from app.documents.readers import pdf
+from app.documents.readers import pdf, read
+from app.documents.readers.pdf import unprinted
 from app.errors import UnreadableFile
+from app.settings import ROOT
 
 FILES = Path(__file__).with_name("files")
 
@@ -120,3 +126,166 @@ def test_files_are_read_by_threads_at_once() -> None:
     with ThreadPoolExecutor(4) as threads:
         texts = [[page.text for page in pages] for pages in threads.map(pdf.read, [data] * 12)]
     assert all(text == texts[0] for text in texts)
+
+
+# What a file says of itself
+
+
+def titled(title: str) -> bytes:
+    writer = PdfWriter(clone_from=PdfReader(BytesIO(made("The text."))))
+    writer.add_metadata({"/Title": title})
+    return written(writer)
+
+
+def written(writer: PdfWriter) -> bytes:
+    out = BytesIO()
+    writer.write(out)
+    return out.getvalue()
+
+
+def title(data: bytes) -> str:
+    return pdf.describe(data, pdf.read(data)).title
+
+
+def test_the_handbook_of_the_sample_corpus_has_the_title_that_it_states() -> None:
+    assert read(ROOT / "corpus/workshop-handbook.pdf", 1_000_000).title == "Local AI Workshop: Handbook"
+
+
+@pytest.mark.parametrize(
+    ("stated", "shown"),
+    [
+        ("Annual  report\n2024", "Annual report 2024"),
+        ("Öffnungszeiten – 図書館", "Öffnungszeiten – 図書館"),
+        ("Microsoft Word - Annual report", "Annual report"),
+        ("Node.js in practice", "Node.js in practice"),
+        ("Presentation skills", "Presentation skills"),
+        ("Document 12 of the treaty", "Document 12 of the treaty"),
+    ],
+)
+def test_a_stated_title_is_the_title(stated: str, shown: str) -> None:
+    assert title(titled(stated)) == shown
+
+
+@pytest.mark.parametrize(
+    "stated",
+    [
+        *("", "  ", "untitled", "Untitled-1", "Document1", "Unbenannt 2", "PowerPoint Presentation", "Folie 1", "2024"),
+        *("Microsoft Word - report_final.docx", "slides.PPTX", "thesis.dvi", "C:\\users\\ada\\a", "report_v2_final"),
+        *("Gr\u00c3\u00bc\u00c3\u009fe", "a\x07b", "caf\ufffd", "x" * 300),
+    ],
+)
+def test_a_title_that_says_nothing_is_none(stated: str) -> None:
+    assert title(titled(stated)) == ""
+
+
+def test_pages_are_named_by_their_printed_labels() -> None:
+    writer = PdfWriter(clone_from=PdfReader(BytesIO(made("Preface.", "Contents.", "One.", "Two.", "Appendix."))))
+    writer.set_page_label(0, 1, style="/r", start=3)
+    writer.set_page_label(2, 3, style="/D")
+    writer.set_page_label(4, 4, style="/A", prefix="Annex ")
+    data = written(writer)
+    places = [page.place for page in pdf.describe(data, pdf.read(data)).pages]
+    assert [place.label for place in places] == ["page iii", "page iv", "page 1", "page 2", "page Annex A"]
+    assert [place.number for place in places] == [1, 2, 3, 4, 5]
+
+
+def test_a_label_that_cannot_be_shown_leaves_the_number() -> None:
+    writer = PdfWriter(clone_from=PdfReader(BytesIO(made("One.", "Two."))))
+    writer.set_page_label(0, 1, prefix="x" * 30)
+    data = written(writer)
+    assert [page.place.label for page in pdf.describe(data, pdf.read(data)).pages] == ["page 1", "page 2"]
+
+
+def test_pages_have_the_headings_of_the_outline_and_go_on_under_the_last_one() -> None:
+    writer = PdfWriter(clone_from=PdfReader(BytesIO(made("Cover.", "One.", "More.", "Two."))))
+    harbour = writer.add_outline_item(title="The harbour", page_number=1)
+    writer.add_outline_item(title="Tides", page_number=1, parent=harbour)
+    writer.add_outline_item(title="Fees", page_number=3)
+    data = written(writer)
+    headings = [page.place.heading for page in pdf.describe(data, pdf.read(data)).pages]
+    assert headings == ["", "The harbour; Tides", "Tides", "Fees"]
+
+
+class Slow:
+    """A reader of pypdf that never comes to an end."""
+
+    def __init__(self, stream: BytesIO):
+        while True:
+            stream.seek(0)
+
+
+def test_the_text_stays_where_its_description_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pdf, "DESCRIBE_SECONDS", 0.1)
+    monkeypatch.setattr(pdf, "_reader", Slow)
+    data = titled("Annual report")
+    pages = pdf.read(data)
+    began = time.monotonic()
+    contents = pdf.describe(data, pages)
+    assert time.monotonic() - began < 5
+    assert (contents.pages, contents.title) == (pages, "")
+
+
+@pytest.mark.parametrize("error", [RecursionError, MemoryError, KeyError, AttributeError])
+def test_the_text_stays_where_its_description_is_damaged(
+    monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    data = titled("Annual report")
+    pages = pdf.read(data)
+    for name in ("_reader", "_title"):
+        with monkeypatch.context() as patch:
+            patch.setattr(pdf, name, fail)
+            assert pdf.describe(data, pages).pages == pages
+
+
+def test_outlines_in_a_circle_come_to_an_end() -> None:
+    writer = PdfWriter(clone_from=PdfReader(BytesIO(made("One.", "Two."))))
+    first, second = writer.add_outline_item(title="A", page_number=0), writer.add_outline_item(title="B", page_number=1)
+    second.get_object()[NameObject("/Next")] = first
+    data = written(writer)
+    pages = pdf.describe(data, pdf.read(data)).pages
+    assert [page.place.heading for page in pages] in (["A", "B"], ["", ""])
+
+
+# What printing did to a text
+
+LINES = st.lists(st.lists(st.sampled_from(["Head", "Page 1", "a-", "b c", "", "1987 412"]) | st.text(max_size=6)))
+
+
+@pytest.mark.parametrize(
+    ("printed", "text"),
+    [
+        ("the infra-\nstructure of\nit", "the infrastructure\nof\nit"),
+        ("the infra\xad\nstructure", "the infrastructure\n"),
+        ("the infra\x02structure, too", "the infrastructure,\ntoo"),
+        ("well-known, not un-\nknown, as well\ufffeknown", "well-known, not unknown,\nas well-known\n"),
+        ("the Anglo-\nSaxon law", "the Anglo-Saxon\nlaw"),
+        ("in 1990-\n1995 - and\nso on", "in 1990-\n1995 - and\nso on"),
+        ("ﬁve eﬃcient ﬂoors", "five efficient floors"),
+        ("soft\xadly", "softly"),
+    ],
+)
+def test_words_are_whole_again(printed: str, text: str) -> None:
+    assert unprinted([printed]) == [text]
+
+
+def test_heads_of_left_and_right_pages_and_page_numbers_go() -> None:
+    body = [f"One {word}.\nTwo {word}.\nThree {word}." for word in "abcdefgh"]
+    pages = [f"{'Report' if n % 2 else 'Chapter'}\n{text}\n- {n + 11} of 30 -" for n, text in enumerate(body)]
+    assert unprinted(pages) == [f"Chapter\n{body[0]}", f"Report\n{body[1]}", *body[2:]]
+
+
+def test_figures_of_a_table_over_many_pages_stay() -> None:
+    pages = ["\n".join(f"{1900 + 7 * row + 31 * page} {row * page * 13 + 5}" for row in range(9)) for page in range(6)]
+    assert unprinted(pages) == pages
+
+
+def test_two_pages_that_begin_alike_stay() -> None:
+    assert unprinted(["Letter\na\n1", "Letter\nb\n2"]) == ["Letter\na\n1", "Letter\nb\n2"]
+
+
+@given(LINES)
+def test_pages_keep_their_number(pages: list[list[str]]) -> None:
+    assert len(unprinted(["\n".join(page) for page in pages])) == len(pages)
