@@ -169,7 +169,7 @@ def test_a_reader_that_fails_stops_no_other_file(
     folder = Folder(corpus, MB)
     assert files(folder) == ["a.md", "c.md"]
     assert problems(folder) == {
-        "bad.txt": f"it cannot be read ({error.__name__}); it may be damaged, save it again or in another format"
+        "bad.txt": f"it cannot be read ({error.__name__}); it may be damaged, save it as .txt again"
     }
 
 

@@ -16,8 +16,8 @@ from app.errors import UnreadableFile
 class Format:
     """How a kind of file becomes pages.
 
-    `read` parses the bytes of a file; it raises UnreadableFile, and anything else for a damaged file. `title` looks for
-    a title in the pages. `describe` adds what the file says of itself, its title and the labels of its pages.
+    `read` parses the bytes of a file; it raises UnreadableFile, or any other exception if the file is damaged.
+    `title` looks for a title in the pages; or `describe` adds what the file states: a title and labels of pages.
     A format that is not `trusted`, which is every one that parses more than plain text, is read in a process that can
     be killed.
     """
@@ -46,7 +46,7 @@ FORMATS = (
     Format((".ods",), opendocument.read_sheets),
     Format((".odp",), opendocument.read_slides, markdown.title),
     Format((".epub",), epub.read, html.title),
-    Format((".rtf",), rtf.read, html.title),
+    Format((".rtf",), rtf.read, markdown.title),
     Format((".eml",), mail.read, mail.title),
     Format((".mbox",), mail.read_mailbox),
     Format((".png", ".jpg", ".jpeg", ".tif", ".tiff"), ocr.read),
@@ -64,12 +64,21 @@ def read(path: Path, max_bytes: int) -> Contents:
         raise UnreadableFile(f"it is in an old format of Office; save it as {_OLD[suffix]}")
     if suffix not in SUFFIXES:
         raise UnreadableFile("its format is not supported; save it as PDF, HTML, Markdown or text")
-    data = _bytes(path, max_bytes)
+    return parse(suffix, _bytes(path, max_bytes))
+
+
+def parse(suffix: str, data: bytes) -> Contents:
+    """Parse the bytes of a file whose name ends in `suffix`; raises UnreadableFile."""
     format_ = SUFFIXES[suffix]
     try:
         pages = format_.read(data)
     except text.NotText:
         raise UnreadableFile(f"it is not text although its name ends in {suffix}") from None
+    except UnreadableFile:
+        raise
+    except Exception as error:  # damaged files make parsers raise anything, from zlib.error to RecursionError
+        name = type(error).__name__
+        raise UnreadableFile(f"it cannot be read ({name}); it may be damaged, save it as {suffix} again") from None
     return format_.describe(data, pages) if format_.describe else Contents(pages, format_.title(pages) or "")
 
 

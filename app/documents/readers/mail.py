@@ -21,12 +21,9 @@ _QUOTED_FROM = re.compile(rb"^>(>*From )", re.MULTILINE)
 
 def read(data: bytes) -> list[Page]:
     """One message."""
-    try:
-        message = message_from_bytes(data)
-        if any(message.get(name) for name in _SHOWN[:2] + _SHOWN[-1:]):
-            return [_page(message, 1)]
-    except Exception as error:  # damaged files raise anything
-        raise UnreadableFile(f"it cannot be read ({type(error).__name__}); it may be damaged, save it again") from None
+    message = message_from_bytes(data)
+    if any(message.get(name) for name in _SHOWN[:2] + _SHOWN[-1:]):
+        return [_page(message, 1)]
     raise UnreadableFile("it is no e-mail although its name says so; save it again")
 
 

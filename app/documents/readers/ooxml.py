@@ -23,20 +23,14 @@ class Relation(NamedTuple):
 
 @contextmanager
 def opened(data: bytes, suffix: str) -> Iterator["Package"]:
-    """The parts of a file whose name ends in `suffix`; whatever goes wrong inside is raised as UnreadableFile."""
+    """The parts of a file whose name ends in `suffix`; raises UnreadableFile for a password and for old formats."""
     if data.startswith(_OLE):
         if _ENCRYPTED in data:
             raise UnreadableFile("it is protected with a password; save it without one")
         old = "it is in an old format of Office under a new name"
         raise UnreadableFile(f"{old}; open it there and save it as {suffix}")
-    try:
-        with ZipFile(BytesIO(data)) as archive:
-            yield Package(archive)
-    except (UnreadableFile, MemoryError):
-        raise
-    except Exception as error:  # damaged files raise anything, from zlib.error to RecursionError
-        name = type(error).__name__
-        raise UnreadableFile(f"it cannot be read ({name}); it may be damaged, save it as {suffix} again") from None
+    with ZipFile(BytesIO(data)) as archive:
+        yield Package(archive)
 
 
 class Package:

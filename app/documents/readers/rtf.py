@@ -1,15 +1,14 @@
-"""Rich text (.rtf) by striprtf, one page for each section under a heading; it passes through HTML."""
+"""Rich text (.rtf) by striprtf, one page for each section under a heading."""
 
 import re
-from collections.abc import Iterator
-from html import escape
 
 from app.documents.passages import Page
-from app.documents.readers import html
+from app.documents.readers.sections import NO_TEXT, Sections
+from app.documents.readers.tables import Row
 from app.errors import UnreadableFile
 
 _LEVEL, _CELL, _ROW, _WITHIN = 0xE000, "\ue010", "\ue011", "\ue012"
-"""Marks in the source, of characters that no alphabet has: striprtf keeps them, but tells no headings from text."""
+"""Private characters that mark headings and tables in the source: striprtf keeps them, but not the structure itself."""
 
 _BINARY = re.compile(rb"\\bin(\d{1,9}) ?")
 _PICTURE = re.compile(rb"[0-9a-fA-F\r\n]{256,}")
@@ -27,7 +26,7 @@ _END = re.compile(r"\\par(?![a-z])")
 
 
 def read(data: bytes) -> list[Page]:
-    """The sections in their order; notes and text boxes follow the paragraph that they hang on."""
+    """Return the sections in order; notes and text boxes follow the paragraph they belong to."""
     if not data.lstrip().startswith(b"{\\rtf"):
         raise UnreadableFile("it is no rich text although its name ends in .rtf; save it again")
     try:
@@ -35,21 +34,20 @@ def read(data: bytes) -> list[Page]:
     except ImportError:
         remedy = 'run pip install -e ".[formats]", then escalator index --rebuild'
         raise UnreadableFile(f"reading it takes another package: {remedy}") from None
-    while found := _BINARY.search(data):
-        data = data[: found.start()] + data[found.end() + int(found[1]) :]
+    while match := _BINARY.search(data):
+        data = data[: match.start()] + data[match.end() + int(match[1]) :]
     source = _HIGH.sub(lambda byte: b"\\'%02x" % ord(byte[0]), _PICTURE.sub(b"", data)).decode("ascii")
-    source = _headings_marked(_asides_moved(source))
+    source = _mark_headings(_move_asides(source))
     source = _DELETED.sub(r"\\*", _TABLE.sub(lambda mark: _TABLE_MARKS[mark[1]], source))
-    source = source.replace(r"{\field{", r"{\field {")  # striprtf looks for links in a time that grows with its square
-    try:
-        text = rtf_to_text(source, errors="replace").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    except Exception as error:  # damaged files raise anything
-        raise UnreadableFile(f"it cannot be read ({type(error).__name__}); it may be damaged, save it again") from None
-    return html.read_body("".join(_html(text)))
+    source = source.replace(r"{\field{", r"{\field {")  # in striprtf's search for links, quadratic time otherwise
+    text = rtf_to_text(source, errors="replace").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if not (pages := _sections(text).pages()):
+        raise UnreadableFile(NO_TEXT)
+    return pages
 
 
-def _headings_marked(source: str) -> str:
-    """The source with a mark in each paragraph that is a heading by itself or by its style."""
+def _mark_headings(source: str) -> str:
+    """Mark each paragraph that is a heading by itself or by its style."""
     levels = {("outlinelevel", str(level)): level for level in range(9)}
     for style, outline, heading in _STYLE.findall(source):
         levels["s", style] = int(outline) if outline else int(heading) - 1
@@ -61,44 +59,46 @@ def _headings_marked(source: str) -> str:
     return _OUTLINE.sub(marked, source)
 
 
-def _asides_moved(source: str) -> str:
-    """The source with each note and text box behind the end of the paragraph around it."""
+def _move_asides(source: str) -> str:
+    """Move each note and text box behind the end of the paragraph around it."""
     at = 0
-    while found := _ASIDE.search(source, at):
+    while match := _ASIDE.search(source, at):
         depth, end = 0, len(source)
-        for brace in _BRACE.finditer(source, found.start()):
+        for brace in _BRACE.finditer(source, match.start()):
             depth += {"{": 1, "}": -1}.get(brace[0], 0)
             if not depth:
                 end = brace.end()
                 break
-        at, after = found.start(), _END.search(source, end)
+        at, after = match.start(), _END.search(source, end)
         behind = after.end() if after else end
-        source = f"{source[:at]}{source[end:behind]}{{\\pard {source[found.end() : end]}\\par {source[behind:]}"
+        source = f"{source[:at]}{source[end:behind]}{{\\pard {source[match.end() : end]}\\par {source[behind:]}"
     return source
 
 
-def _html(text: str) -> Iterator[str]:
-    rows: list[str] = []
+def _sections(text: str) -> Sections:
+    sections = Sections(marked=True)
+    rows: list[Row] = []
     row = ""
     for line in text.split("\n"):
         if row or _CELL in line or _WITHIN in line:
             row += f" {line}"
             if _ROW in line:
-                tag = "td" if rows else "th"
-                cells = row.replace(_WITHIN, "").partition(_ROW)[0].split(_CELL)[:-1]
-                rows.append(f"<tr>{''.join(f'<{tag}>{_words(cell)}' for cell in cells)}")
+                cells = row.partition(_ROW)[0].split(_CELL)[:-1]
+                rows.append((len(rows) + 1, {column: _words(cell) for column, cell in enumerate(cells, 1)}))
                 row = ""
-            continue
-        if rows and line.strip():
-            yield f"<table>{''.join(rows)}</table>"
+        elif words := _words(line):
+            sections.table(rows)
             rows = []
-        if words := _words(line):
-            level = next((ord(mark) - _LEVEL + 1 for mark in line if _LEVEL <= ord(mark) < _LEVEL + 9), 0)
-            tag = f"h{min(level, 6)}" if level else "p"
-            yield f"<{tag}>{words}</{tag}>"
-    yield f"<table>{''.join(rows)}</table>" if rows else ""
-    yield f"<p>{words}" if (words := _words(row)) else ""
+            if level := next((ord(mark) - _LEVEL + 1 for mark in line if _LEVEL <= ord(mark) < _LEVEL + 9), 0):
+                sections.heading(level, words)
+            else:
+                sections.line(words)
+                sections.gap()
+    sections.table(rows)
+    if words := _words(row):
+        sections.line(words)
+    return sections
 
 
 def _words(text: str) -> str:
-    return escape(_BULLET.sub("- ", " ".join(_MARKS.sub(" ", text).split())))
+    return _BULLET.sub("- ", " ".join(_MARKS.sub(" ", text).split()))

@@ -10,7 +10,7 @@ import pytest
 
 from app.documents.document import Document, Limits, Problem
 from app.documents.folder import Folder
-from app.documents.readers import SUFFIXES
+from app.documents.readers import SUFFIXES, parse
 from app.errors import UnreadableFile
 
 FILES = Path(__file__).with_name("files")
@@ -34,12 +34,11 @@ def damaged(data: bytes) -> Iterator[bytes]:
 
 @pytest.mark.parametrize("path", WHOLE, ids=lambda path: path.name)
 def test_a_damaged_file_raises_nothing_but_unreadable_file(path: Path) -> None:
-    read = SUFFIXES[path.suffix].read
-    assert read(path.read_bytes())
+    assert parse(path.suffix, path.read_bytes()).pages
     began = time.monotonic()
     for data in damaged(path.read_bytes()):
         try:
-            pages = read(data)
+            pages = parse(path.suffix, data).pages
         except UnreadableFile:
             continue
         assert all("\0" not in page.text and "\f" not in page.text and page.place.label for page in pages)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.documents.readers import epub, read
+from app.documents.readers import epub, parse, read
 from app.errors import UnreadableFile
 
 FILES = Path(__file__).with_name("files")
@@ -77,4 +77,4 @@ def test_a_book_that_is_protected_says_so() -> None:
 )
 def test_what_is_no_book_or_does_harm_is_named(data: bytes) -> None:
     with pytest.raises(UnreadableFile, match="; "):
-        epub.read(data)
+        parse(".epub", data)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from app.documents.passages import Page, Place
-from app.documents.readers import SUFFIXES, docx, read, xlsx
+from app.documents.readers import docx, parse, read, xlsx
 from app.errors import UnreadableFile
 
 FILES = Path(__file__).parent / "files"
@@ -169,7 +169,7 @@ def assert_named_or_read(name: str, damaged: list[bytes]) -> None:
     reasons = []
     for data in damaged:
         try:
-            for page in SUFFIXES[Path(name).suffix].read(data):
+            for page in parse(Path(name).suffix, data).pages:
                 assert not {"\0", "\f"} & set(page.text)
         except UnreadableFile as error:
             reasons.append(str(error))
@@ -194,7 +194,7 @@ def test_a_file_that_lies_about_what_it_unpacks_to_is_cut_there() -> None:
     data = rebuilt("changes.docx", lambda part, old: old + b" " * 5_000_000 if part == "word/document.xml" else old)
     size = zipfile.ZipFile(BytesIO(data)).getinfo("word/document.xml").file_size
     with pytest.raises(UnreadableFile, match=r"\(BadZipFile\); it may be damaged"):
-        docx.read(data.replace(size.to_bytes(4, "little"), (4000).to_bytes(4, "little")))
+        parse(".docx", data.replace(size.to_bytes(4, "little"), (4000).to_bytes(4, "little")))
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
@@ -204,7 +204,7 @@ def test_entities_that_grow_are_not_expanded(encoding: str) -> None:
     bomb = f'<?xml version="1.0"?><!DOCTYPE d [<!ENTITY a "{"ha" * 10}">{laughs}]><w:document>&j;</w:document>'
     data = rebuilt("changes.docx", lambda part, old: bomb.encode(encoding) if part == "word/document.xml" else old)
     with pytest.raises(UnreadableFile, match="it may be damaged"):
-        docx.read(data)
+        parse(".docx", data)
 
 
 @pytest.mark.parametrize("tag", ["w:p", "w:tbl><w:tr><w:tc", "w:sdt"])
@@ -217,7 +217,7 @@ def test_deep_nesting_is_named(tag: str) -> None:
         lambda _, old: old.replace(b"<w:body>", b"<w:body>" + opened).replace(b"</w:body>", closed + b"</w:body>"),
     )
     with pytest.raises(UnreadableFile, match="RecursionError"):
-        docx.read(data)
+        parse(".docx", data)
 
 
 def test_lists_within_lists_are_indented() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app.documents.readers import read, rtf
+from app.documents.readers import parse, read, rtf
 from app.errors import UnreadableFile
 
 FILES = Path(__file__).with_name("files")
@@ -67,7 +67,7 @@ def test_without_its_package_it_says_what_to_install(monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize("data", [b"text", b"{\\rtf1}", b"{\\rtf1 " + b"{" * 10_000, b"{\\rtf1\\u99999999 a}"])
 def test_what_is_no_rich_text_or_damaged_is_named(data: bytes) -> None:
     with pytest.raises(UnreadableFile, match="; "):
-        rtf.read(data)
+        parse(".rtf", data)
 
 
 def test_a_note_that_does_not_end_is_read() -> None:
