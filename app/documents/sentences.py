@@ -1,4 +1,4 @@
-"""Where the sentences of a text begin and end; it knows no dictionary, only marks, spacing and common abbreviations."""
+"""Sentence boundaries by punctuation, spacing and common abbreviations; it knows no dictionary."""
 
 import re
 from collections.abc import Iterator
@@ -32,32 +32,32 @@ _ABBREVIATIONS = _words(
     "dhr mevr mw drs bijv incl excl frk jf iflg tlf dvs "
     "mme mlle sra srta dra ud uds vd vds núm avda sig sigg dott avv exmo exma dna inż mgr tzn tzw ul"
 )
-"""Words before a capital whose full stop does not end a sentence."""
+"""Abbreviations whose full stop, before a capital, does not end a sentence."""
 
 _BEFORE_NUMBER = _words(
     "c no nos nr art abb fig figs eq eqs ch chap sec p pp s f vol ed bd kap abs tab par str blz bl pag pág pt cap "
     "rys poz jan feb mar apr jun jul aug sep sept okt oct nov dec dez"
 )
-"""Words before a number whose full stop does not end a sentence."""
+"""Abbreviations whose full stop, before a number, does not end a sentence."""
 
 _AFTER_ORDINAL = _words(
     "januar jänner februar märz april mai juni juli august september oktober november dezember jahrhundert "
     "jahrhunderts jahrtausend klasse auflage kapitel platz geburtstag"
 )
-"""German nouns after an ordinal number, which is written with a full stop ("am 3. Oktober")."""
+"""German nouns that follow an ordinal number, which is written with a full stop ("am 3. Oktober")."""
 
 
 def sentences(text: str) -> list[Span]:
-    """The sentences in their order, as code points from and to, without the blanks around them.
+    """Split a text into sentences; return start and end of each in code points, without the blanks around it.
 
     Headings, list items, table rows and lines of code end with their line; wrapped lines of a paragraph do not. All
-    text that is not blank lies in exactly one sentence.
+    text that is not blank belongs to exactly one sentence.
     """
     return [span for start, end in _blocks(text) for span in _split(text, start, end)]
 
 
 def _blocks(text: str) -> Iterator[Span]:
-    """Stretches that a sentence never leaves: a paragraph, a heading, a list item, a row."""
+    """Yield the blocks that a sentence never leaves: a paragraph, a heading, a list item, a row."""
     lines: list[Span] = []
     fenced = False
     previous_end = 0
@@ -84,7 +84,7 @@ def _blocks(text: str) -> Iterator[Span]:
 
 
 def _paragraph(text: str, lines: list[Span]) -> Iterator[Span]:
-    """Joins lines that were wrapped; a short line before a capital is one of its own, such as an unmarked heading."""
+    """Join wrapped lines; a short line before a capital is a block of its own, such as an unmarked heading."""
     if not lines:
         return
     width = max(end - start for start, end in lines)

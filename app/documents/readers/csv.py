@@ -1,4 +1,4 @@
-"""Tables as text (.csv, .tsv), the rows in groups under the header."""
+"""Tables as text (.csv, .tsv), their rows in groups under the header."""
 
 import csv
 from collections import Counter
@@ -12,16 +12,16 @@ from app.errors import UnreadableFile
 
 _DELIMITERS = (",", ";", "\t", "|")
 _LOOKED_AT = 50
-"""Rows that tell what parts the cells."""
+"""Rows by which the delimiter is chosen."""
 
 
 def read(data: bytes) -> list[Page]:
-    """The groups of rows; their places are lines of the file, the header not counted."""
-    # Not Place("line", …): from that others count on by the lines of the text, in which the header is repeated.
+    """Return the groups of rows; their places are lines of the file, without those of the header."""
+    # Not Place("line", …): passages count on from it by the lines of the text, in which the header is repeated.
     lines = text.clean(text.decode(data)).splitlines(keepends=True)
     try:
         found = list(groups(_rows(lines, _delimiter(lines))))
-    except csv.Error:  # a quotation mark too many, for instance, makes a cell of all that follows
+    except csv.Error:  # for instance, one quotation mark too many makes all that follows one cell
         return text.read(data)
     if not found:
         raise UnreadableFile("it is empty")
@@ -41,7 +41,7 @@ def _rows(lines: list[str], delimiter: str) -> Iterator[Row]:
 
 
 def _delimiter(lines: list[str]) -> str:
-    """The character that cuts most rows into one number of cells, and into more cells if several do."""
+    """Choose the character that cuts the most rows into an equal number of cells, and into more cells if several do."""
 
     def agreement(delimiter: str) -> tuple[int, int]:
         sizes = Counter(map(len, islice(csv.reader(lines, delimiter=delimiter), _LOOKED_AT)))

@@ -12,14 +12,14 @@ from app.documents.readers.text import clean
 from app.errors import UnreadableFile
 
 _GONE = {"del", "moveFrom", "pPr", "rPr", "sdtPr", "sectPr", "tcPr", "rt", "instrText", "delText", "footnotePr"}
-"""What tells no text that stands in the document: removed text, settings, small print above other letters."""
+"""Elements without text of the document: deleted text, settings, ruby annotations."""
 
 _MARKS = {"tab": " ", "br": "\n", "cr": "\n", "noBreakHyphen": "-"}
 _LEVELS = 9
 
 
 class Block(NamedTuple):
-    """A paragraph, and the level of the heading that it is, or 0."""
+    """A paragraph; `level` is that of a heading, or 0."""
 
     level: int
     text: str
@@ -27,7 +27,7 @@ class Block(NamedTuple):
 
 
 def read(data: bytes) -> list[Page]:
-    """The sections in their order; headings and tables are written as in Markdown."""
+    """Return the sections in order; headings and tables are written as in Markdown."""
     sections = Sections(marked=True)
     with ooxml.opened(data, ".docx") as parts:
         document = _Document(parts)
@@ -48,7 +48,7 @@ def read(data: bytes) -> list[Page]:
 
 
 class _Document:
-    """The body of a document, and what its styles and notes say."""
+    """The body of a document, with its styles and notes."""
 
     def __init__(self, parts: ooxml.Package):
         main = parts.main()
@@ -62,8 +62,8 @@ class _Document:
                 self._notes |= {(kind, note.get("id", "")): note for note in found if note.get("type") is None}
 
     def blocks(self, parent: Element) -> Iterator[Block | list[Row]]:
-        """Paragraphs, and tables as rows, in their order."""
-        carried = ""  # of a paragraph whose end was removed
+        """Yield paragraphs, and tables as rows, in order."""
+        carried = ""  # from a paragraph whose end was deleted
         for child in parent:
             if child.tag == "p":
                 asides: list[Element] = []
@@ -89,7 +89,7 @@ class _Document:
         return Block(0, f"{'  ' * min(inner, _LEVELS)}- {text}", listed=True)
 
     def _text(self, parent: Element, asides: list[Element]) -> str:
-        """What stands in a paragraph; notes and text boxes are put to the `asides`, to follow it."""
+        """Return the text of a paragraph; append notes and text boxes, which follow it, to `asides`."""
         texts = []
         for child in parent:
             tag = child.tag
@@ -102,7 +102,7 @@ class _Document:
             elif tag in ("footnoteReference", "endnoteReference"):
                 if (key := (tag.removesuffix("Reference"), child.get("id", ""))) in self._notes:
                     asides.append(self._notes.pop(key))
-            elif tag == "AlternateContent":  # the same twice, for newer and older programs
+            elif tag == "AlternateContent":  # one content twice, for newer and older programs
                 texts += [self._text(choice, asides) for choice in child[:1]]
             elif tag not in _GONE:
                 texts.append(self._text(child, asides))
@@ -122,7 +122,7 @@ class _Document:
             yield number, cells
 
     def _flat(self, cell: Element) -> str:
-        """A cell on one line; of a table within it the cells in their order."""
+        """Return a cell as one line; of a table within it, the cells in order."""
         return " ".join(
             block.text if isinstance(block, Block) else " ".join(text for _, cells in block for text in cells.values())
             for block in self.blocks(cell)
@@ -130,7 +130,7 @@ class _Document:
 
 
 def _levels(styles: Element) -> dict[str, int]:
-    """The level of each style that makes headings, of its own or of the one it is based on."""
+    """Return the heading level of each style, its own or that of the style it is based on; 0 for none."""
     found = {style.get("styleId", ""): style for style in styles.findall("style")}
 
     def level(identity: str, steps: int = len(found)) -> int:
@@ -145,11 +145,11 @@ def _levels(styles: Element) -> dict[str, int]:
 
 
 def _level(outline: str) -> int:
-    """1 for a heading of the first level, 0 for no heading."""
+    """Convert an outline level, from 0 to 9, to a heading level: 1 for the first, 0 for none."""
     return (int(outline) + 1) % (_LEVELS + 1)
 
 
 def _value(parent: Element, path: str) -> str:
-    """What a setting says, or nothing where there is none."""
+    """Return the value of a setting, or nothing."""
     setting = parent.find(path)
     return "" if setting is None else setting.get("val", "")

@@ -1,4 +1,4 @@
-"""Books (.epub), one page for each section under a heading, in the order of reading; each chapter is read as HTML."""
+"""Books (.epub), one page for each section under a heading, in reading order; each chapter is read as HTML."""
 
 import posixpath
 import re
@@ -14,13 +14,13 @@ from app.errors import UnreadableFile
 
 _WORDS = ("title", "creator", "publisher")
 _TITLE = re.compile(rb"<title>\s*([^<]*?)\s*</title>")
-"""Of a chapter; it tells nothing where it is that of the book, or the name of the file."""
+"""The title of a chapter; it is dropped where it repeats the title of the book or the name of the file."""
 
 _RIGHTS = "META-INF/encryption.xml"
 
 
 def read(data: bytes) -> list[Page]:
-    """The title and who wrote it, then the sections; what continues without a heading stands under the last one."""
+    """Return title and author, then the sections; a chapter without a heading continues the last section."""
     with ooxml.opened(data, ".epub") as parts:
         first, *pages = _pages(parts)
     if not pages:

@@ -1,4 +1,4 @@
-"""JSON and YAML: the lines of the file where it has lines, else a line for each value with the path to it."""
+"""JSON and YAML: the lines of the file, or for a file without lines one line for each value, with its path."""
 
 import json
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from app.documents.readers.text import grouped
 _BRACKETS = ("[", "{", "]", "}")
 _CLOSING = "]}"
 _LONG_LINE = 400
-"""Characters in the mean line, above which nobody wrote it to be read."""
+"""Characters of the mean line above which a file is not meant to be read."""
 
 _NESTED = (dict, list)
 _MAX_PATH = 120
@@ -19,7 +19,7 @@ _MAX_SECTIONS = 50
 
 
 def read(data: bytes) -> list[Page]:
-    """Pages that begin at the outermost keys or records, as many of them as fit into a passage."""
+    """Return pages that begin at the outermost keys or records, as many of them as fit into a passage."""
     (page,) = text.read(data)
     lines = page.text.split("\n")
     if len(page.text) > _LONG_LINE * len(lines) and (value := _value(page.text)) is not None:
@@ -35,7 +35,7 @@ def read(data: bytes) -> list[Page]:
 
 
 def read_lines(data: bytes) -> list[Page]:
-    """A record on each line, shown with its keys as a row."""
+    """Return pages of lines with one record each, shown with its keys as a row."""
     (page,) = text.read(data)
     lines = [_row(line) for line in page.text.split("\n")]
     return grouped(lines, range(1, len(lines)))
@@ -46,7 +46,7 @@ def _indentation(line: str) -> int:
 
 
 def _value(source: str) -> object | None:
-    """What JSON says, or nothing where it is damaged, nested too deeply, or another format."""
+    """Parse JSON; None if it is damaged, nested too deeply, or another format."""
     try:
         return json.loads(source)  # type: ignore[no-any-return]
     except (ValueError, RecursionError):
@@ -63,7 +63,7 @@ def _record(value: object, *first: str) -> str:
 
 
 def _flat(value: object) -> list[Page]:
-    """A section for each of the outermost keys, if they are few; what stands beside them comes first."""
+    """Return a section for each of the outermost keys, if they are few; plain values come first."""
     sections = Sections()
     parts: dict[str, object] = {}
     for line in _lines(value, parts):
@@ -76,7 +76,7 @@ def _flat(value: object) -> list[Page]:
 
 
 def _lines(value: object, parts: dict[str, object] | None = None) -> Iterator[str]:
-    """A row for each record of a list, a line for each other value; with `parts` these take what has parts itself."""
+    """Yield a row for each record of a list and a line for each other value; nested values go to `parts`, if given."""
     if isinstance(value, list):
         for number, item in enumerate(value, 1):
             yield _record(item, str(number)) if isinstance(item, _NESTED) else _word(item)
@@ -96,7 +96,7 @@ def _lines(value: object, parts: dict[str, object] | None = None) -> Iterator[st
 
 
 def _values(value: object, path: str = "") -> Iterator[str]:
-    """`path: value` for all that is in a value; a stack of its own, for nesting may be deeper than Python's."""
+    """Yield `path: value` for each part of a value; iterative, because nesting may exceed Python's recursion limit."""
     stack = [iter([(path, value)])]
     while stack:
         for path, value in stack[-1]:

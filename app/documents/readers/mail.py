@@ -1,4 +1,4 @@
-"""E-mail (.eml, .mbox): who wrote what to whom, and the names of what was attached; one page for each message."""
+"""E-mail (.eml, .mbox): headers, text and the names of attachments; one page for each message."""
 
 import re
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ _QUOTED_FROM = re.compile(rb"^>(>*From )", re.MULTILINE)
 
 
 def read(data: bytes) -> list[Page]:
-    """One message."""
+    """Return one page, with the message."""
     message = message_from_bytes(data)
     if any(message.get(name) for name in _SHOWN[:2] + _SHOWN[-1:]):
         return [_page(message, 1)]
@@ -28,10 +28,10 @@ def read(data: bytes) -> list[Page]:
 
 
 def read_mailbox(data: bytes) -> list[Page]:
-    """All messages of a mailbox that can be read."""
+    """Return a page for each readable message of a mailbox."""
     pages: list[Page] = []
     for source in _NEXT.split(data):
-        with suppress(Exception):  # the others are still good
+        with suppress(Exception):  # one damaged message must not hide the others
             if source.strip():
                 pages.append(_page(message_from_bytes(_QUOTED_FROM.sub(rb"\1", source)), len(pages) + 1))
     if not any(page.place.label != _UNNAMED for page in pages):
@@ -40,7 +40,7 @@ def read_mailbox(data: bytes) -> list[Page]:
 
 
 def title(pages: list[Page]) -> str | None:
-    """The subject."""
+    """Return the subject of the first message."""
     label = pages[0].place.label
     return None if label == _UNNAMED else label
 
@@ -55,7 +55,7 @@ def _page(message: Message, number: int) -> Page:
 
 
 def _header(message: Message, name: str) -> str:
-    """The words of a header; also those in UTF-8, which servers let through although it is not allowed everywhere."""
+    """Return the words of a header, encoded by RFC 2047 or in plain UTF-8, which not every server may send."""
     return _decoded(next((value for key, value in message.raw_items() if key.lower() == name.lower()), ""))
 
 
@@ -68,7 +68,7 @@ def _decoded(raw: str) -> str:
 
 
 def _texts(part: Message, attached: list[str], deepest: int) -> Iterator[str]:
-    """What is to be read of a part, plain rather than as HTML; names of files are put to the `attached`."""
+    """Yield the texts of a part, plain rather than HTML; append the names of attachments to `attached`."""
     kind, name = part.get_content_type(), part.get_filename()
     inner = [item for item in part.get_payload() if isinstance(item, Message)] if part.is_multipart() else []
     if kind.startswith("message/") and inner:

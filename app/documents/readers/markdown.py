@@ -20,7 +20,7 @@ Heading = tuple[int, int, str]
 
 
 def read(data: bytes) -> list[Page]:
-    """The sections in their order; the line break before each heading is what parts the pages."""
+    """Return the sections in order; the line break before each heading separates the pages."""
     text = clean(decode(data))
     if not text.strip():
         raise UnreadableFile("it is empty")
@@ -37,13 +37,13 @@ def read(data: bytes) -> list[Page]:
 
 
 def title(pages: list[Page]) -> str | None:
-    """The first heading of level 1."""
+    """Return the first heading of level 1."""
     headings = (heading for page in pages for heading in _headings(page.text.split("\n")))
     return next((label for _, level, label in headings if level == 1), None)
 
 
 def _with_their_text(lines: list[str], headings: list[Heading]) -> Iterator[tuple[int, Heading]]:
-    """Each section's first line and its heading; a heading above a deeper one, with nothing between, goes with it."""
+    """Yield the first line of each section and its heading; a heading directly above a deeper one joins its section."""
     first: int | None = None
     for heading, (following, deeper, _) in pairwise([*headings, (len(lines), 0, "")]):
         number, level, _ = heading
@@ -77,19 +77,19 @@ def _headings(lines: list[str]) -> Iterator[Heading]:
 
 
 def _stands_alone(lines: list[str], number: int, first: int) -> bool:
-    """Whether a line is a paragraph by itself, so that a line below it makes it a heading."""
+    """Whether a line is a paragraph by itself, so that an underline makes it a heading."""
     before = lines[number - 1] if number > first else ""
     return not _NO_PARAGRAPH.match(lines[number]) and (not before.strip() or _ATX.match(before) is not None)
 
 
 def _front_matter(lines: list[str]) -> int:
-    """The index of the first line after a block of settings at the top of the file."""
+    """Return the index of the first line after the front matter, a block of settings at the top of the file."""
     if lines[0].rstrip() != "---":
         return 0
     return next((number + 1 for number, line in enumerate(lines) if number and line.rstrip() in ("---", "...")), 0)
 
 
 def _plain(text: str) -> str:
-    """A heading without its markup."""
+    """Remove the markup of a heading."""
     text = _LINK.sub(r"\1", text)
     return " ".join(text.replace("`", "").replace("**", "").replace("__", "").strip(" \t*").split())

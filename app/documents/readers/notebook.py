@@ -1,4 +1,4 @@
-"""Jupyter notebooks, one page for neighbouring cells under one heading that fit into a passage together."""
+"""Jupyter notebooks (.ipynb), one page for neighbouring cells under one heading that fit into a passage together."""
 
 import json
 import re
@@ -12,13 +12,13 @@ _OUTPUT_LINES = 20
 _OUTPUT_COLUMNS = 200
 _COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _OBJECT = re.compile(r"<[^<>\n]*>\s*$")
-"""How Python names what it cannot show as text, such as a picture."""
+"""The representation of a Python object without a text form, such as a picture."""
 
 _HEADING = re.compile(r"\s{0,3}#{1,6}\s")
 
 
 def read(data: bytes) -> list[Page]:
-    """Markdown as it is, code fenced, and the first lines of what it printed; pictures are left out."""
+    """Return Markdown as it is, code fenced, and the first lines of its output; pictures are left out."""
     try:
         notebook = json.loads(decode(data))
     except (ValueError, RecursionError):
@@ -45,7 +45,7 @@ def _page(texts: dict[int, str]) -> Page:
 
 
 def _cells(notebook: object) -> Iterator[dict[str, object]]:
-    """The cells, which stood in worksheets before format 4."""
+    """Yield the cells, which are in worksheets before format 4."""
     if isinstance(notebook, dict):
         yield from _dicts(notebook.get("cells"))
         for sheet in _dicts(notebook.get("worksheets")):
@@ -68,7 +68,7 @@ def _text(cell: dict[str, object]) -> str:
 
 
 def _printed(output: dict[str, object]) -> str:
-    """The text of an output, in this and the older format."""
+    """Return the text of an output, in format 4 or older."""
     if output.get("output_type") in ("error", "pyerr"):
         return clean(f"{_joined(output.get('ename'))}: {_joined(output.get('evalue'))}")
     data = output.get("data")
@@ -81,6 +81,6 @@ def _dicts(value: object) -> Iterator[dict[str, object]]:
 
 
 def _joined(value: object) -> str:
-    """A text, which notebooks keep as a list of its lines."""
+    """Join a text, which notebooks may store as a list of lines."""
     parts = value if isinstance(value, list) else [value]
     return clean("".join([part for part in parts if isinstance(part, str)]))

@@ -1,4 +1,4 @@
-"""Office files, which are a zip of XML parts; it knows no format, and leaves limits to the process that reads them."""
+"""Office files as zip archives of XML parts (ECMA-376, part 2); it knows no format, and sets no limits of its own."""
 
 import posixpath
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
 
 
 class Relation(NamedTuple):
-    """What one part says of another: the last word of the kind of relation, and the other's name."""
+    """A reference from one part to another: the last word of its type, and the name of the other part."""
 
     kind: str
     target: str
@@ -23,7 +23,7 @@ class Relation(NamedTuple):
 
 @contextmanager
 def opened(data: bytes, suffix: str) -> Iterator["Package"]:
-    """The parts of a file whose name ends in `suffix`; raises UnreadableFile for a password and for old formats."""
+    """Open a file whose name ends in `suffix`; raises UnreadableFile for a password and for old formats."""
     if data.startswith(_OLE):
         if _ENCRYPTED in data:
             raise UnreadableFile("it is protected with a password; save it without one")
@@ -34,14 +34,14 @@ def opened(data: bytes, suffix: str) -> Iterator["Package"]:
 
 
 class Package:
-    """The parts of one file."""
+    """The archive of one file."""
 
     def __init__(self, archive: ZipFile):
         self._archive = archive
         self.names = frozenset(archive.namelist())
 
     def main(self) -> str:
-        """The name of the part that all others hang on."""
+        """Return the name of the part that refers to all others."""
         return self.one("", "officeDocument") or "it has none"
 
     def one(self, name: str, kind: str) -> str | None:
@@ -49,7 +49,7 @@ class Package:
         return next((found.target for found in self.related(name).values() if found.kind == kind), None)
 
     def related(self, name: str) -> dict[str, Relation]:
-        """The parts that a part names, by the ids it has for them."""
+        """Return the references of a part, by their ids."""
         folder, file = posixpath.split(name)
         relations = f"{folder}/_rels/{file}.rels".lstrip("/")
         if relations not in self.names:
@@ -62,12 +62,12 @@ class Package:
         return found
 
     def part(self, name: str) -> bytes:
-        """A part as it is stored."""
+        """Return the bytes of a part."""
         return self._archive.read(name)
 
     def tree(self, name: str) -> Element:
-        """The root of a part; names are without namespaces, but "r:id" stays apart from "id"."""
-        root = fromstring(self.part(name))  # noqa: S314 - it loads nothing, and expat refuses what entities blow up
+        """Parse a part; names lose their namespaces, but "r:id" stays different from "id"."""
+        root = fromstring(self.part(name))  # noqa: S314 - it loads nothing, and expat stops entities that grow
         local = _Local()
         for element in root.iter():
             element.tag = local[element.tag]
@@ -77,7 +77,7 @@ class Package:
 
 
 class _Local(dict[str, str]):
-    """Names by the names that have a namespace."""
+    """Local names, by the names with a namespace."""
 
     def __missing__(self, name: str) -> str:
         space, _, local = name.rpartition("}")

@@ -1,4 +1,4 @@
-"""OpenDocument files (.odt, .ods, .odp) as they read once all changes are accepted; texts pass through HTML."""
+"""OpenDocument files (.odt, .ods, .odp) as they read once all changes are accepted; texts are converted to HTML."""
 
 import re
 from collections.abc import Iterator
@@ -24,14 +24,14 @@ _MANIFEST = "META-INF/manifest.xml"
 
 _MAX_COLUMN = 16_384
 _MAX_COPIES = 1_000_000
-"""Cells: one that is stored once may stand in a million others."""
+"""Cells: one that is stored once may be repeated a million times."""
 
 _LENGTH = re.compile(r"(-?[\d.]+)(cm|mm|in|pt)?")
 _UNITS = {"mm": 0.1, "in": 2.54, "pt": 0.0353}
 
 
 def read_text(data: bytes) -> list[Page]:
-    """The sections of a text under their headings."""
+    """Return the sections of a text under their headings."""
     with _opened(data, ".odt") as root:
         styles = {style.get("name"): style.get("parent-style-name") for style in root.iter("style")}
         titles = {"Title", *(name for name, parent in styles.items() if parent == "Title")}
@@ -39,7 +39,7 @@ def read_text(data: bytes) -> list[Page]:
 
 
 def read_sheets(data: bytes) -> list[Page]:
-    """The groups of rows of all sheets, also of hidden ones; the number of their place is that of the sheet."""
+    """Return the groups of rows of all sheets, also of hidden ones; the number of a place is that of the sheet."""
     with _opened(data, ".ods") as root:
         tables = _part(root, "spreadsheet").findall("table")
         found = (xlsx.pages(table.get("name", ""), number, _rows(table)) for number, table in enumerate(tables, 1))
@@ -50,7 +50,7 @@ def read_sheets(data: bytes) -> list[Page]:
 
 
 def read_slides(data: bytes) -> list[Page]:
-    """All slides, also the blank and the hidden ones, with the speaker's notes."""
+    """Return all slides, also the blank and the hidden ones, with the speaker's notes."""
     with _opened(data, ".odp") as root:
         return pptx.pages(map(_slide, _part(root, "presentation").findall("page")))
 
@@ -93,7 +93,7 @@ def _html(parent: Element, titles: set[str | None]) -> Iterator[str]:
 
 
 def _text(parent: Element, asides: Element | None = None) -> str:
-    """What stands in an element; blocks in it, of notes and text boxes, are put to the `asides`, to follow it."""
+    """Return the text of an element; append blocks of notes and text boxes, which follow it, to `asides`."""
     texts = [parent.text or ""]
     for child in parent:
         if child.tag in _BLOCKS and asides is not None:
@@ -106,7 +106,7 @@ def _text(parent: Element, asides: Element | None = None) -> str:
 
 
 def _rows(table: Element) -> Iterator[Row]:
-    """The rows, with what is stored once for several cells, or merged over several rows, standing in each."""
+    """Yield the rows; a text stored once for several cells, or merged over several rows, is repeated in each."""
     number, left = 1, _MAX_COPIES
     merged: dict[int, tuple[int, str]] = {}  # the last row and the text, by column
     for row in _stored(table):
@@ -143,7 +143,7 @@ def _stored(parent: Element) -> Iterator[Element]:
 
 
 def _slide(slide: Element) -> pptx.Slide:
-    """Its shapes line by line, a centimetre each."""
+    """Return the shapes of a slide line by line, a centimetre each, and the lines of its notes."""
     shown = [shape for shape in slide if shape.tag not in _GONE and shape.get("class") not in _FURNITURE]
     shapes = [
         pptx.Shape(shape.get("class") == "title", _lines(shape), list(map(_rows, shape.iter("table"))))
@@ -153,13 +153,13 @@ def _slide(slide: Element) -> pptx.Slide:
 
 
 def _lines(parent: Element) -> list[str]:
-    """The paragraphs of a shape, without its tables."""
+    """Return the paragraphs of a shape, without its tables."""
     shown = (child for child in parent if child.tag != "table" and child.tag not in _GONE)
     found = ([" ".join(_text(child).split())] if child.tag in ("h", "p") else _lines(child) for child in shown)
     return [line for lines in found for line in lines if line]
 
 
 def _at(shape: Element, axis: str) -> float:
-    """Centimetres from the edge of the slide."""
+    """Return the distance from the edge of the slide in centimetres."""
     place = _LENGTH.match(shape.get(axis, ""))
     return float(place[1]) * _UNITS.get(place[2], 1) if place else 0

@@ -13,11 +13,11 @@ from app.errors import UnreadableFile
 _TITLES = ("title", "ctrTitle")
 _FURNITURE = ("dt", "ftr", "hdr", "sldNum", "sldImg")
 _LINE = 360_000
-"""Shapes whose tops are within a centimetre, in English Metric Units, stand beside each other."""
+"""English Metric Units: shapes whose tops are within a centimetre of each other are in one line."""
 
 
 class Shape(NamedTuple):
-    """A shape of a slide: its lines, and its tables as rows."""
+    """A shape of a slide, with its lines of text, and its tables as rows."""
 
     is_title: bool
     lines: list[str]
@@ -25,11 +25,11 @@ class Shape(NamedTuple):
 
 
 Slide = tuple[list[Shape], list[str]]
-"""The shapes in the order in which one reads them, and the lines of the notes."""
+"""The shapes in reading order, and the lines of the notes."""
 
 
 def read(data: bytes) -> list[Page]:
-    """All slides, also the blank and the hidden ones, so that their numbers stay right."""
+    """Return all slides, also the blank and the hidden ones, so that their numbers stay right."""
     with ooxml.opened(data, ".pptx") as parts:
         main = parts.main()
         related = parts.related(main)
@@ -38,7 +38,7 @@ def read(data: bytes) -> list[Page]:
 
 
 def pages(slides: Iterable[Slide]) -> list[Page]:
-    """Each slide, its title first; a table of several groups of rows has a page for each of them."""
+    """Return a page for each slide, its title first; a table of several groups of rows has a page for each."""
     found: list[Page] = []
     for number, (shapes, notes) in enumerate(slides, 1):
         place = Place("slide", f"slide {number}", number)
@@ -69,25 +69,25 @@ def _slide(parts: ooxml.Package, name: str) -> Slide:
 
 
 def _shapes(parent: Element) -> Iterator[Element]:
-    """The shapes as one reads them, line by line, those of a group together; without what stands on every slide."""
+    """Yield the shapes in reading order, line by line, groups together; without what repeats on every slide."""
     tree = parent.find("cSld/spTree") if parent.tag in ("sld", "notes") else parent
     for shape in sorted(tree if tree is not None else (), key=_position):
         if shape.tag == "grpSp":
             yield from _shapes(shape)
-        elif shape.tag == "AlternateContent":  # the same twice, for newer and older programs
+        elif shape.tag == "AlternateContent":  # one content twice, for newer and older programs
             yield from (found for choice in shape[:1] for found in _shapes(choice))
         elif shape.tag in ("sp", "graphicFrame", "cxnSp") and _kind(shape) not in _FURNITURE:
             yield shape
 
 
 def _position(shape: Element) -> tuple[int, int]:
-    """A pair to sort by; a placeholder without a position of its own, which its layout has, comes first."""
+    """Return a key to sort by; a placeholder whose position is that of its layout comes first."""
     place = shape.find(".//xfrm/off")
     return (0, 0) if place is None else (int(place.get("y", "0")) // _LINE, int(place.get("x", "0")))
 
 
 def _kind(shape: Element) -> str:
-    """What a shape is the placeholder for."""
+    """Return what a shape is a placeholder for, such as "title"."""
     mark = shape.find("nvSpPr/nvPr/ph")
     return "" if mark is None else mark.get("type", "obj")
 

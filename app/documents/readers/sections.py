@@ -1,4 +1,4 @@
-"""Lines of text gathered under the headings above them, for formats whose files have no lines that a person sees."""
+"""Sections of text under headings, for formats whose files have no lines that a person sees."""
 
 from collections.abc import Iterable
 
@@ -7,14 +7,14 @@ from app.documents.readers.tables import Row, groups
 from app.documents.readers.text import clean
 
 BEGINNING = "beginning"
-"""The label of what stands above the first heading."""
+"""The label of the text above the first heading."""
 
 
 NO_TEXT = "it holds no text; if it shows pictures of pages, they need text recognition first"
 
 
 class Sections:
-    """Grows line by line; a heading begins a page, unless nothing but higher headings stands above it.
+    """Pages that grow line by line; a heading begins one, unless only higher headings are above it.
 
     If `marked`, headings are written as in Markdown.
     """
@@ -26,7 +26,7 @@ class Sections:
         self._gap = False
 
     def heading(self, level: int, text: str) -> None:
-        """Begins the section of a heading; level 0 is the title of the whole, and not written twice."""
+        """Begin the section of a heading; level 0 is the title of the document, which is not written twice."""
         place, lines = self._pages[-1]
         if lines and (self._level is None or self._level >= level):
             self._pages.append((Place("heading", text, place.number + 1), lines := []))
@@ -39,7 +39,7 @@ class Sections:
         self.gap()
 
     def line(self, text: str) -> None:
-        """Adds a line, or several."""
+        """Add a line, or several."""
         lines = self._pages[-1][1]
         if self._gap and lines:
             lines.append("")
@@ -47,11 +47,11 @@ class Sections:
         self._gap, self._level = False, None
 
     def gap(self) -> None:
-        """Leaves a line blank before the next one."""
+        """Leave a blank line before the next one."""
         self._gap = True
 
     def table(self, rows: Iterable[Row]) -> None:
-        """Adds a table; one of several groups of rows has a page for each of them, at the place of the section."""
+        """Add a table; a table of several groups of rows has a page for each, at the place of the section."""
         texts = [group.text for group in groups(rows)]
         self.gap()
         if len(texts) == 1:
@@ -63,6 +63,6 @@ class Sections:
             self._level = None
 
     def pages(self) -> list[Page]:
-        """What was gathered; the number of a place is that of the section."""
+        """Return the sections; the number of a place is that of its section."""
         texts = ((place, clean("\n".join(lines))) for place, lines in self._pages)
         return [Page(text, place) for place, text in texts if text.strip()]

@@ -9,22 +9,22 @@ from app.documents.passages import AIM_WORDS, MAX_CHARS, measure
 from app.documents.readers.text import clean
 
 Cells = dict[int, str]
-"""The cells of a row by the number of their column."""
+"""The cells of a row by their column, from 1."""
 
 Row = tuple[int, Cells]
-"""A row's number, and its cells."""
+"""The number of a row, and its cells."""
 
 _REPEATED_CHARS = 80
 
 _TITLES = 4
-"""How many lines may stand above the header."""
+"""Rows that may be above the header."""
 
 _NUMBER = re.compile(r"[-+−]?[^\w\s]?\s?\d")
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Some rows of a table as lines `| a | b |` below its header; the range is that of the rows, without the header."""
+    """Some rows of a table as lines `| a | b |` below its header; the range excludes the header."""
 
     text: str
     first_row: int
@@ -34,7 +34,7 @@ class Group:
 
 
 def groups(rows: Iterable[Row]) -> Iterator[Group]:
-    """The rows in their order; each group makes one passage, unless it is a single row longer than that.
+    """Yield the rows in order, in groups that fit into a passage; a single row may be longer.
 
     A new table begins below an empty row, with a row of words above one with numbers.
     """
@@ -43,17 +43,17 @@ def groups(rows: Iterable[Row]) -> Iterator[Group]:
 
 
 def tidy(text: str) -> str:
-    """The text of a cell on one line, without what would end the cell."""
+    """Write the text of a cell on one line, with bars escaped."""
     return " ".join(text.replace("|", "\\|").split())
 
 
 def repeated(text: str) -> str:
-    """What stands for a cell where it is repeated: short, so that a file does not grow with each time."""
+    """Shorten the text of a cell that is repeated, so that a file does not grow with each repetition."""
     return text if len(text) <= _REPEATED_CHARS else text[: _REPEATED_CHARS - 1] + "…"
 
 
 class _Line(NamedTuple):
-    """A row, its tidy cells with bars between them, and the number of their words."""
+    """A row, its tidy cells joined by bars, and the number of their words."""
 
     number: int
     cells: Cells
@@ -62,7 +62,7 @@ class _Line(NamedTuple):
 
 
 def _tidied(rows: Iterable[Row]) -> Iterator[_Line]:
-    """The rows that hold something; most are tidy, which is seen of all cells at once."""
+    """Yield the rows that are not empty; most are tidy, which is checked for all cells at once."""
     for number, cells in rows:
         text = " | ".join(cells.values())
         words = text.split()
@@ -94,7 +94,7 @@ def _numbered(row: _Line) -> bool:
 
 
 def _grouped(table: Sequence[_Line]) -> Iterator[Group]:
-    """The groups of a table; at the top of each stand the first row of several cells, and the titles above it."""
+    """Yield the groups of a table; each begins with the header: titles, and the first row of several cells."""
     size = next((n for n, row in enumerate(table[: _TITLES + 1], 1) if len(row.cells) > 1), 1)
     head = table[:size]
     short = [row._replace(cells={column: repeated(text) for column, text in row.cells.items()}) for row in head]
@@ -113,9 +113,9 @@ def _text(cells: Cells, columns: Sequence[int]) -> str:
 
 
 class _Lines:
-    """A header over some columns, and the rows below it so far.
+    """A header of some columns, and the rows added below it.
 
-    Other columns are added as rows have them, so that a wide table with few cells does not grow with each group.
+    Columns are added when a row has them, so that a wide table with few cells does not grow with each group.
     """
 
     def __init__(self, head: Sequence[_Line], columns: Collection[int]):
@@ -125,7 +125,7 @@ class _Lines:
         self._words, self._chars = self._size(columns)
 
     def take(self, row: _Line) -> bool:
-        """Adds a row, unless it is not the first and all would not be one passage, where also bars count as words."""
+        """Add a row unless it would exceed a passage, in which bars count as words; the first always fits."""
         words, chars = self._words + row.words, self._chars + len(row.text) - 3 * (len(row.cells) - 1)
         columns = self._columns
         if not row.cells.keys() <= columns:
@@ -139,7 +139,7 @@ class _Lines:
         return True
 
     def group(self) -> Group:
-        """The lines as text, and their range."""
+        """Return the lines as text, with their range."""
         columns = sorted(self._columns)
         lines = [_text(row.cells, columns) for row in self._head if any(column in row.cells for column in columns)]
         lines += [row.text if len(row.cells) == len(columns) else _text(row.cells, columns) for row in self._rows]
@@ -149,6 +149,6 @@ class _Lines:
         return Group(text, ranged[0].number, ranged[-1].number, min(used), max(used))
 
     def _size(self, columns: Collection[int]) -> tuple[int, int]:
-        """The words and the characters that stand in some columns of the header."""
+        """Count the words and the characters in some columns of the header."""
         texts = [row.cells[column] for row in self._head for column in columns if column in row.cells]
         return measure(" ".join(texts)), sum(map(len, texts))
