@@ -16,11 +16,10 @@ from app.models.discovery import find_server
 from app.models.presets import ModelPair
 from app.models.resolve import is_available, resolve
 from app.models.server import Client, Model, Progress, Server, Service, Unreachable, silent
+from app.settings import Settings
 
 if TYPE_CHECKING:
     import openai
-
-    from app.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +46,7 @@ class Foundry:
     `substitution` is a sentence about models that are used in place of configured ones, None if there are none.
     """
 
-    def __init__(self, settings: "Settings"):
+    def __init__(self, settings: Settings):
         self.settings = settings
         self.pair = ModelPair(settings.small, settings.large)
         self.substitution: str | None = None

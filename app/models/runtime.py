@@ -84,16 +84,9 @@ def open_sdk(cache: Path, data: Path, level: str, **options: Any) -> "FoundryLoc
     os.environ["CI"] = "true"  # the only switch that keeps its telemetry off the network; read when it is imported
     from foundry_local_sdk import Configuration, FoundryLocalManager, LogLevel
 
-    return FoundryLocalManager(
-        Configuration(
-            app_name="escalator",
-            app_data_dir=str(data),
-            model_cache_dir=str(cache),
-            log_level=LogLevel[level],
-            disable_nonessential_telemetry=True,
-            **options,
-        )
-    )
+    options |= {"app_name": "escalator", "app_data_dir": str(data), "model_cache_dir": str(cache)}
+    options |= {"log_level": LogLevel[level], "disable_nonessential_telemetry": True}
+    return FoundryLocalManager(Configuration(**options))
 
 
 async def run(cache: Path, state_file: Path) -> NoReturn:

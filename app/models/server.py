@@ -93,12 +93,10 @@ class Client:
         http, _ = await self._open()
         import httpx2
 
+        headers = {"Authorization": f"Bearer {self._api_key}"}
+        timeout = httpx2.Timeout(seconds, connect=CONNECT_SECONDS)
         try:
-            response = await http.get(
-                self.root + path,
-                headers={"Authorization": f"Bearer {self._api_key}"},
-                timeout=httpx2.Timeout(seconds, connect=CONNECT_SECONDS),
-            )
+            response = await http.get(self.root + path, headers=headers, timeout=timeout)
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise Unreachable(str(error) or type(error).__name__) from error
         return Reply(response.status_code, response.text)

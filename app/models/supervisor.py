@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 from app import processes, state
 from app.errors import NoModel
@@ -96,17 +97,11 @@ def join(files: RuntimeFiles, models: Collection[str] = ()) -> Lease | None:
 
 
 def _start(files: RuntimeFiles, cache: Path, models: Collection[str]) -> Lease:
+    environment = processes.environment(PROXIES, **SDK_VARIABLES)  # it connects to this machine only
+    arguments = "app.models.runtime", str(cache), str(files.state)
     with files.log.open("wb") as log:
-        process = processes.start(
-            "app.models.runtime",
-            str(cache),
-            str(files.state),
-            environment=processes.environment(PROXIES, **SDK_VARIABLES),  # it connects to this machine only
-            cwd=files.folder,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-        )
+        output: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
+        process = processes.start(*arguments, environment=environment, cwd=files.folder, **output)
     # A child whose end is not waited for stays in the process table.
     threading.Thread(target=process.wait, name="runtime-end", daemon=True).start()
     end = time.monotonic() + START_SECONDS

@@ -116,10 +116,7 @@ def fetch_vocabulary(folder: Path) -> Path:
 
 
 def _is_whole(path: Path) -> bool:
-    try:
-        return files.sha256(path) == SHA256
-    except OSError:
-        return False
+    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == SHA256
 
 
 def _on_event_loop() -> bool:
