@@ -19,11 +19,11 @@ from app.documents.language import SNOWBALL
 from app.documents.passages import SEPARATOR, Passage, Place
 from app.retrieval import kernel
 from app.retrieval.analysis import QueryWord, terms
-from app.retrieval.corpus import Snapshot
 from app.retrieval.index import Index
-from app.retrieval.postings import Builder
-from app.retrieval.segment import Listed, Segment
+from app.retrieval.postings import Builder, Postings
+from app.retrieval.segment import Segment
 from app.retrieval.store import Store
+from app.retrieval.writer import writing
 
 TOP = 10
 
@@ -37,7 +37,7 @@ Engine = Callable[[Sequence[str], str, Path], Query]
 
 def escalator(texts: Sequence[str], language: str, folder: Path, *, numba: bool = True) -> Query:
     """Build the index of the product on the disk, and search it with everything that the product ranks by."""
-    with Store(folder).writing() as writer:
+    with writing(Store(folder)) as writer:
         assert writer is not None
         writer.change(_documents(texts, language), ())
     index = opened(folder)
@@ -52,7 +52,7 @@ def escalator(texts: Sequence[str], language: str, folder: Path, *, numba: bool 
 
 def opened(folder: Path) -> Index:
     """Open the index of the product in a folder, and load all that a first question needs."""
-    index = Snapshot(Store(folder).current()).index
+    index = Store(folder).current().index
     index.top_k((), TOP)
     return index
 
@@ -62,7 +62,7 @@ def escalator_bm25(texts: Sequence[str], language: str, _: Path, *, numba: bool 
     builder = Builder()
     for text in texts:
         builder.add(text, "", language)
-    index = Index([(Segment(builder.arrays(), Listed(()), np.arange(len(texts))), None)])
+    index = Index([(Segment(Postings(builder.arrays()), np.arange(len(texts))), None)])
     _compiled(numba)
     return lambda words: [at for *_, at in index.top_k(index.terms((), exact=_weighted(words)), TOP, reranked=False)]
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from app.answering.naming import named
 from app.answering.router import Intent, intent
 from app.answering.turn import Turn
-from app.retrieval.corpus import Snapshot
 from app.retrieval.segment import Entry
+from app.retrieval.store import Snapshot
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Sequence
 from contextlib import closing, suppress
-from functools import lru_cache
 from pathlib import Path
 
 from app.answering.aim import Aim, aim
@@ -16,10 +15,11 @@ from app.documents.document import Document, Problem
 from app.documents.folder import Folder
 from app.errors import CorpusError
 from app.models.tokens import TokenCounter
-from app.retrieval.corpus import NOTHING, Corpus, Reading, Snapshot
+from app.retrieval.corpus import Corpus, Reading
 from app.retrieval.inventory import Inventory
 from app.retrieval.packing import MAX_HITS, pack_context, widen_context
 from app.retrieval.search import Exchange, SearchResult, answerability, search
+from app.retrieval.store import NOTHING, Snapshot
 from app.retrieval.watcher import Watcher
 from app.settings import Settings
 
@@ -43,7 +43,6 @@ class Searching:
         self._retriever = Corpus(self.folder, settings.state_dir)
         self._sync = Watcher(self._retriever) if live else None
         self._count = counter.count
-        self._plus = lru_cache(8)(Snapshot.plus)
 
     def refresh(self) -> Snapshot:
         """The corpus as it is now, or what is ready of it; raises CorpusError."""
@@ -73,7 +72,7 @@ class Searching:
         if turn.earlier is not None or intent(turn.question, goes_on=bool(turn.history)) is None:
             return Aim(turn)
         with suppress(CorpusError):  # said with the first question that needs documents
-            return aim(turn, self._plus(self.refresh(), turn.dropped))
+            return aim(turn, self.refresh().plus(turn.dropped))
         return aim(turn, NOTHING)
 
     @property
@@ -84,13 +83,8 @@ class Searching:
     def summed_up(self, turn: Turn, file: str) -> Retrieved:
         """How each part of a document begins."""
         clock = Stopwatch()
-        snapshot = self._plus(self._retriever.latest(), turn.dropped)
-        passages = [
-            segment.archive.passage(passage)
-            for segment, gone in snapshot.generation.segments
-            if (number := segment.numbers.get(file)) is not None and number not in gone
-            for passage in segment.archive.numbers(number)
-        ]
+        snapshot = self._retriever.latest().plus(turn.dropped)
+        passages = snapshot.passages(file)
         evidence = spread(passages, snapshot.text(file), self._settings.evidence_tokens, self._count)
         return Retrieved(SearchResult(turn.question, (), (), (), 0.0), evidence, (), clock.ms, self.reading)
 
@@ -103,7 +97,7 @@ class Searching:
         started = time.perf_counter()
         corpus = self.refresh()
         problems, reading = tuple(corpus.problems.values()), self.reading
-        snapshot = self._plus(corpus, turn.dropped)
+        snapshot = corpus.plus(turn.dropped)
         if not snapshot.documents:
             reasons = " ".join(f"{problem.file}: {problem.reason}" for problem in problems[:3])
             raise CorpusError(
@@ -112,7 +106,7 @@ class Searching:
             )
         found = None
         if turn.brought:
-            alone = self._plus(NOTHING, turn.brought)
+            alone = NOTHING.plus(turn.brought)
             found = search(alone.index, turn.question, _history(turn), MAX_HITS, started, translation)
         if found is None or not found.hits:
             found = search(snapshot.index, turn.question, _history(turn), MAX_HITS, started, translation)
@@ -125,7 +119,7 @@ class Searching:
 
     def snapshot(self, turn: Turn) -> Snapshot:
         """The corpus as it was when it was looked at last, with what was dropped."""
-        return self._plus(self._retriever.latest(), turn.dropped)
+        return self._retriever.latest().plus(turn.dropped)
 
     def widen(self, turn: Turn, retrieved: Retrieved) -> Retrieved:
         """The evidence for the large model: what has a number, and as much again behind it if that was searched."""

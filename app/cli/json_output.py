@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from app.answering.turn import Answer, Attempt
 from app.answering.usage import Metrics, Prices, blend
-from app.retrieval.corpus import Snapshot
 from app.retrieval.search import Hit, SearchResult
+from app.retrieval.store import Snapshot
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

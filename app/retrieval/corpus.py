@@ -8,93 +8,35 @@ import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from app.documents.document import Document, Outcome, Problem
+from app.documents.document import Document, Known, Outcome, Problem
 from app.documents.folder import Difference, Folder
 from app.errors import CorpusError, DamagedIndex
 from app.humanize import time_left
 from app.retrieval.search import Exchange, SearchResult, search
-from app.retrieval.segment import Draft, Entry, Stored
-from app.retrieval.store import Generation, Store, Writer
-
-if TYPE_CHECKING:
-    from app.retrieval.index import Index
+from app.retrieval.store import NOTHING, Snapshot, Store
+from app.retrieval.writer import Writer, writing
 
 logger = logging.getLogger(__name__)
 
 WAIT_SECONDS = 0.5
-"""For another process that reads what this one knows nothing of, before looking what it has brought so far."""
-
+"""Time given to another process that reads a corpus of which nothing is indexed, before its progress is looked at."""
 
 TELLING = 0.05
-"""Share of the files from which on what they took tells how long the others will take."""
+"""Share of the files after which the time they took is a fair estimate for the others."""
 
 SHOWN_SECONDS = 1.0
-"""After which what has been read is searchable while the rest is read; then after twice as long, and so on."""
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """Documents and problems by file, and the index of the passages."""
-
-    generation: Generation
-
-    @cached_property
-    def documents(self) -> Mapping[str, Entry]:
-        """Every document without its text."""
-        living = (
-            entry
-            for segment, gone in self.generation.segments
-            for number, entry in enumerate(segment.archive.entries)
-            if number not in gone
-        )
-        return {entry.file: entry for entry in sorted(living, key=lambda entry: entry.file)}
-
-    @cached_property
-    def problems(self) -> Mapping[str, Problem]:
-        """Every file that was left out."""
-        return {problem.file: problem for problem in sorted(self.generation.problems, key=lambda each: each.file)}
-
-    @cached_property
-    def index(self) -> "Index":
-        """The passages, searchable."""
-        from app.retrieval.index import Index  # which imports numpy
-
-        segments = self.generation.segments
-        return Index([(segment, segment.alive(gone) if gone else None) for segment, gone in segments])
-
-    def plus(self, documents: Sequence[Document]) -> "Snapshot":
-        """The same with further documents, which are kept nowhere."""
-        if not documents:
-            return self
-        draft = Draft()
-        for document in documents:
-            draft.add(document)
-        further = (Stored(draft.arrays()), frozenset[int]())
-        return Snapshot(replace(self.generation, segments=(*self.generation.segments, further)))
-
-    def text(self, file: str) -> str:
-        """The text of a document as it was read, empty if there is none of that name."""
-        for segment, gone in self.generation.segments:
-            number = segment.numbers.get(file)
-            if number is not None and number not in gone:
-                return segment.archive.text(number)
-        return ""
-
-
-NOTHING = Snapshot(Generation(0, "", (), ()))
-"""Of a corpus without documents."""
+"""Time after which files become searchable while others are still being read; it doubles with each part."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How far reading has come: files done and in all, the passages of these, and about how many seconds remain."""
+    """The progress of reading: files done and in all, passages of those done, and the seconds that remain, roughly."""
 
     done: int
     total: int
@@ -102,13 +44,13 @@ class Reading:
     seconds_left: float
 
     def __str__(self) -> str:
-        told = self.seconds_left >= 1 and self.done >= TELLING * self.total
-        left = f", {time_left(self.seconds_left)}" if told else ""
+        certain = self.seconds_left >= 1 and self.done >= TELLING * self.total
+        left = f", {time_left(self.seconds_left)}" if certain else ""
         return f"{self.done:,} of {self.total:,} new files read{left}"
 
 
 Progress = Callable[[Reading], None]
-"""Is told after each file; called in the thread that refreshes."""
+"""Called after each file, in the thread that refreshes."""
 
 
 class Corpus:
@@ -121,22 +63,19 @@ class Corpus:
         self._lock = threading.Lock()
         self._snapshot: Snapshot | None = None
         self.unread = 0
-        """Files that another process is reading, as far as the last look could tell."""
+        """Files that another process is reading, as of the last look at the folder."""
 
-    @cached_property
-    def _store(self) -> Store:
-        if self._state_dir is None:
-            return self._passing()
-        return Store(self._state_dir.expanduser().absolute() / "index" / _name(self.folder))
+    @property
+    def ready(self) -> Snapshot | None:
+        """The part of the corpus that can be searched already, None before there is any."""
+        return self._snapshot
 
-    def forget(self) -> None:
-        """Have everything read and indexed anew when the corpus is looked at next."""
-        with self._lock:
-            self._store.forget()
-            self._snapshot = None
+    def latest(self) -> Snapshot:
+        """Return the corpus as of the last look at the folder."""
+        return self._snapshot or self.refresh()
 
     def refresh(self, progress: Progress | None = None) -> Snapshot:
-        """The corpus as it is now, what is new in it read and indexed; raises CorpusError."""
+        """Read and index what is new in the folder, and return the corpus as it is now; raises CorpusError."""
         with self._lock:
             try:
                 self._snapshot = self._sound(progress)
@@ -146,26 +85,48 @@ class Corpus:
                     self._snapshot = self._elsewhere(progress)
             return self._snapshot
 
+    def search(self, question: str, history: Sequence[Exchange] = (), k: int = 10) -> SearchResult:
+        """Find the `k` best passages for a question after its `history`, oldest exchange first; raises CorpusError."""
+        return search(self.refresh().index, question, history, k)
+
     def settle(self) -> None:
-        """Tidy the index up, for which nobody should have to wait."""
-        with self._lock, suppress(OSError, DamagedIndex), self._store.writing(0.0) as writer:
-            before = self._snapshot
-            if writer is not None and before is not None and self._current(before) is before:
-                generation = writer.settle()
-                self._snapshot = before if generation is before.generation else Snapshot(generation)
+        """Merge segments and free space, unless another process writes; to be called when nobody waits."""
+        with self._lock, suppress(OSError, DamagedIndex):
+            if (before := self._snapshot) is None or not before.mark:
+                return
+            with writing(self._store, 0.0) as writer:
+                if writer is not None and self._store.current(before) is before:
+                    self._snapshot = writer.settle(before)
+                    self._store.tidy()
+
+    def forget(self) -> None:
+        """Have everything read and indexed anew by the next refresh."""
+        with self._lock:
+            self._store.forget()
+            self._snapshot = None
+
+    def close(self) -> None:
+        """Let go of the index; it is opened again if the corpus is used after all."""
+        with self._lock:
+            self._snapshot = None
+
+    @cached_property
+    def _store(self) -> Store:
+        if self._state_dir is None:
+            return self._temporary()
+        folder = self._state_dir.expanduser().absolute() / "index" / corpus_id(self.folder.path)
+        return Store(folder, self._limits)
+
+    def _temporary(self) -> Store:
+        home = tempfile.mkdtemp(prefix="escalator-")
+        weakref.finalize(self, shutil.rmtree, home, ignore_errors=True)
+        return Store(Path(home), self._limits)
 
     @property
-    def ready(self) -> Snapshot | None:
-        """What is ready of the corpus while it is looked at, None before there is anything."""
-        return self._snapshot
-
-    def latest(self) -> Snapshot:
-        """The corpus as it was when it was looked at last."""
-        return self._snapshot or self.refresh()
-
-    def search(self, question: str, history: Sequence[Exchange] = (), k: int = 10) -> SearchResult:
-        """The `k` best passages for a question after its `history`, oldest exchange first; raises CorpusError."""
-        return search(self.refresh().index, question, history, k)
+    def _limits(self) -> str:
+        """What decides whether a file is left out; those left out under other limits are tried again."""
+        limits = self.folder.limits
+        return f"{self.folder.max_bytes} bytes, {limits.seconds} s, {limits.megabytes} MB"
 
     def _sound(self, progress: Progress | None) -> Snapshot:
         try:
@@ -176,9 +137,9 @@ class Corpus:
             return self._refreshed(None, progress)
 
     def _elsewhere(self, progress: Progress | None) -> Snapshot:
-        """The corpus, indexed where nothing is kept."""
+        """Index the corpus in a temporary folder."""
         try:
-            self._store = self._passing()
+            self._store = self._temporary()
             return self._refreshed(None, progress)
         except OSError as error:
             raise CorpusError(
@@ -186,19 +147,14 @@ class Corpus:
                 "or set ESCALATOR_STATE_DIR to a folder that this program may write to."
             ) from error
 
-    def _passing(self) -> Store:
-        home = tempfile.mkdtemp(prefix="escalator-")
-        weakref.finalize(self, shutil.rmtree, home, ignore_errors=True)
-        return Store(Path(home))
-
     def _refreshed(self, before: Snapshot | None, progress: Progress | None) -> Snapshot:
-        snapshot = self._snapshot = self._current(before)
         if before is None:
             self._store.tidy()
+        snapshot = self._snapshot = self._store.current(before or NOTHING)
         while (difference := self._difference(snapshot)) is not None:
             self.unread = len(difference.changed)
-            with self._store.writing(0.0 if snapshot.documents else WAIT_SECONDS) as writer:
-                current = self._current(snapshot)
+            with writing(self._store, 0.0 if snapshot.documents else WAIT_SECONDS) as writer:
+                current = self._store.current(snapshot)
                 if writer is not None and current is snapshot:
                     self.unread = 0
                     return self._changed(writer, snapshot, difference, progress)
@@ -211,27 +167,27 @@ class Corpus:
     def _changed(
         self, writer: Writer, snapshot: Snapshot, difference: Difference, progress: Progress | None
     ) -> Snapshot:
-        """What is new put into the index, part by part."""
+        """Put what is new into the index, part by part."""
         gone = difference.gone
         with closing(self._read(difference, snapshot, progress)) as results:
             for part in parts(results):
-                snapshot = self._snapshot = Snapshot(writer.change(part, gone))
+                snapshot = self._snapshot = writer.change(part, gone)
                 gone = frozenset()
-        return Snapshot(writer.change((), gone)) if gone else snapshot
-
-    def _current(self, before: Snapshot | None) -> Snapshot:
-        generation = self._store.current(before.generation if before else None)
-        return before if before and before.generation is generation else Snapshot(generation)
+        return writer.change((), gone) if gone else snapshot
 
     def _difference(self, snapshot: Snapshot) -> Difference | None:
-        """What to read and what is gone; None if neither is."""
-        difference = self.folder.compare({**snapshot.documents, **snapshot.problems})
+        """Compare the folder with the index; None if they agree."""
+        known: dict[str, Known] = {**snapshot.documents, **snapshot.problems}
+        for file, entry in snapshot.documents.items():
+            if entry.size > self.folder.max_bytes:  # read under a higher limit
+                known[file] = Problem(file, "")
+        difference = self.folder.compare(known)
         return difference if difference.changed or difference.gone else None
 
     def _read(
         self, difference: Difference, snapshot: Snapshot, progress: Progress | None
     ) -> Generator[Outcome, None, None]:
-        """What is to be read, read as it is asked for, without problems that are known; None for a pause."""
+        """Read the files one by one as they are asked for; leave out known problems, and yield None for a pause."""
         begun, passages, done, total = time.monotonic(), 0, 0, len(difference.changed)
         if progress is not None:
             progress(Reading(0, total, 0, 0.0))
@@ -251,7 +207,7 @@ class Corpus:
 
 
 def parts(results: Iterator[Outcome]) -> Iterator[Iterator[Document | Problem]]:
-    """The results, where None is a pause, in parts each of which takes twice as long to come as the one before it."""
+    """Cut results, where None is a pause, into parts each of which takes twice as long as the one before it."""
     seconds = SHOWN_SECONDS
     for first in results:
         if first is not None:
@@ -272,8 +228,3 @@ def corpus_id(folder: Path) -> str:
     """Return the identity of a corpus: 16 hex digits of its real path, where case counts only if the system says so."""
     path = os.path.normcase(os.path.realpath(folder))
     return hashlib.sha256(path.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-
-
-def _name(folder: Folder) -> str:
-    """Return the name of the index of a folder read under its limits."""
-    return hashlib.sha256(f"{corpus_id(folder.path)}\n{folder.max_bytes}\n{folder.limits}".encode()).hexdigest()[:16]

@@ -66,7 +66,7 @@ class Index:
         """The languages of the passages, the most frequent one first."""
         counts: Counter[str] = Counter()
         for segment, alive in self._segments:
-            counts.update(segment.passages.languages(alive))
+            counts.update(segment.languages(alive))
         return sorted(counts, key=lambda code: (-counts[code], code))
 
     def words(self, question: str) -> list[QueryWord]:
@@ -116,7 +116,7 @@ class Index:
 
     def passage(self, match: Match) -> Passage:
         """Return the passage of a match."""
-        return self._segments[match.segment][0].passages.passage(match.passage)
+        return self._segments[match.segment][0].passage(match.passage)
 
     def explain(self, match: Match, words: Sequence[WeightedWord], terms: Sequence[QueryTerm]) -> Explanation:
         """Explain a match by the words of the question, which the terms belong to."""

@@ -10,8 +10,8 @@ from typing import Literal
 
 from app.documents.language import name as name_of
 from app.humanize import ago, count
-from app.retrieval.corpus import Snapshot
 from app.retrieval.segment import Entry
+from app.retrieval.store import Snapshot
 
 State = Literal["searchable", "outdated", "not read"]
 
@@ -74,7 +74,7 @@ class Inventory:
     @property
     def made(self) -> float:
         """When the index was changed last, in seconds since 1970; 0 if there is none."""
-        return self.snapshot.generation.made
+        return self.snapshot.changed
 
 
 def summary(health: Inventory) -> list[str]:

@@ -1,247 +1,279 @@
-"""The index of a corpus on the disk: immutable segments, and a manifest that says which of them are in force.
+"""The index of a corpus on the disk: an SQLite database of documents, passages, postings and unreadable files.
 
-A change writes a segment of its own and then replaces the manifest, which raises its generation. Whoever reads goes on
-with the generation it has opened and never waits; whoever writes holds a lock, one process at a time. Files of earlier
-generations are removed at the next open, since Windows removes no file that somebody has mapped.
+A change is one transaction. A snapshot keeps a read transaction open, so that it goes on seeing the index as it was,
+whatever is written later; readers never wait. One process at a time writes, which a file lock decides. Databases are
+numbered, and the last one counts: a damaged one is superseded, since Windows removes no file that somebody has open.
 """
 
+import json
 import logging
-import math
-import secrets
-import time
-from collections.abc import Iterable, Iterator, Sequence
+import shutil
+import sqlite3
+import threading
+import weakref
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import astuple, dataclass
-from itertools import pairwise
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from filelock import FileLock, Timeout
-
-from app import state
 from app.documents.document import Document, Problem
+from app.documents.passages import Passage, Place
 from app.errors import DamagedIndex
-from app.retrieval import arrays
-from app.retrieval.segment import Draft, Stored
+from app.retrieval.postings import Postings
+from app.retrieval.segment import Block, Entry, Stored
+
+if TYPE_CHECKING:
+    from app.retrieval.index import Index
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 4
-"""Of segments and of what terms are; an index of another format is made anew."""
+FORMAT = 5
+"""The version of the tables and of what a term is; an index of another version is made anew."""
 
-FEW = 8
-"""Segments up to which nothing is merged; where nobody settles, a change does so at twice as many."""
+_CACHED = 16
+"""Texts of documents that a snapshot keeps decoded."""
 
-WORDS = 1 << 24
-"""In a draft, at which it becomes a segment; bounds the memory of a build at about half a gigabyte."""
+_EXTENDED = 8
+"""Sets of further documents for which a snapshot keeps the extended snapshot."""
+
+_SEGMENTS = "select segment from documents group by segment order by min(id)"
+_ARRAYS = "select name, type, checksum, data from arrays where segment = ?"
+_ENTRIES = """
+select file, title, language, pages, passages, size, modified_ns, silent, digest, id
+from documents where segment = ? order by id
+"""
+_PASSAGE = "select start, stop, kind, label, place, heading from passages where document = ? and number = ?"
+_PROBLEMS = """
+select file, reason, iif(limits = ?1, size, -1), iif(limits = ?1, modified_ns, -1), passing from problems order by file
+"""
+
+_REFUSED = {
+    sqlite3.SQLITE_PERM, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_NOLFS,
+}  # fmt: skip
+"""Errors of the system; any other error says that the database does not hold what it should."""
 
 
-Living = tuple[Stored, frozenset[int]]
-"""A segment and the numbers of those of its documents that are gone."""
+_ODD = KeyError, TypeError, ValueError
+"""Errors where something is missing from the database, or of another kind than it should be."""
 
 
-@dataclass(frozen=True, slots=True)
-class Generation:
-    """What is in force: segments, files left out, and when it was made, in seconds since 1970.
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """The corpus at one time: its segments, the files that could not be read, and when it changed last (Unix time).
 
-    Numbers start again when an index is made anew, marks do not.
+    Snapshots of one index have the same `mark` if nothing was changed between them.
     """
 
-    number: int
-    mark: str
-    segments: tuple[Living, ...]
-    problems: tuple[Problem, ...]
-    made: float = 0.0
+    segments: tuple[Stored, ...] = ()
+    problems: Mapping[str, Problem] = field(default_factory=dict)
+    mark: str = ""
+    changed: float = 0.0
+    reader: "Reader | None" = None
+
+    @cached_property
+    def documents(self) -> Mapping[str, Entry]:
+        """Every document by its file, in the order of the names."""
+        living = (entry for segment in self.segments for entry in segment.entries.values())
+        return {entry.file: entry for entry in sorted(living, key=lambda entry: entry.file)}
+
+    @cached_property
+    def index(self) -> "Index":
+        """The passages, searchable."""
+        from app.retrieval.index import Index  # which imports numpy
+
+        return Index([(segment, segment.alive) for segment in self.segments])
+
+    def plus(self, documents: Sequence[Document]) -> "Snapshot":
+        """Return the snapshot with further documents, which are kept in memory alone."""
+        if not documents:
+            return self
+        key = tuple(documents)
+        if key not in self._extended:
+            if len(self._extended) >= _EXTENDED:
+                self._extended.clear()
+            self._extended[key] = replace(self, segments=(*self.segments, Stored.in_memory(documents)))
+        return self._extended[key]
+
+    def text(self, file: str) -> str:
+        """Return the text of a document as it was read, empty if there is none of that name."""
+        for segment in self.segments:
+            if entry := segment.entries.get(file):
+                return segment.texts.text(entry)
+        return ""
+
+    def passages(self, file: str) -> list[Passage]:
+        """Return the passages of a document in their order, none if there is none of that name."""
+        for segment in self.segments:
+            if entry := segment.entries.get(file):
+                return [segment.texts.passage(entry, number) for number in range(entry.passages)]
+        return []
+
+    @cached_property
+    def _extended(self) -> dict[tuple[Document, ...], "Snapshot"]:
+        return {}
+
+
+NOTHING = Snapshot()
+"""The snapshot of a corpus without documents."""
 
 
 class Store:
-    """Opens and changes the index in a folder; each of its methods may block."""
+    """Opens and changes the index in a folder; the methods may block, and raise OSError and DamagedIndex.
 
-    def __init__(self, folder: Path):
+    `limits` says under which limits files are read: those left out under other ones count as never tried.
+    """
+
+    def __init__(self, folder: Path, limits: str = ""):
         self.folder = folder
-        self._manifest = folder / "manifest.json"
-        self._lock = FileLock(folder / "write.lock")
-        self._open: dict[str, Stored] = {}
+        self.limits = limits
+        self._blocks: dict[int, Block] = {}
+        self._superseded = 0
 
-    def current(self, known: Generation | None = None) -> Generation:
-        """The generation in force, the same object if it is the one that is known; an empty one if there is no index.
-
-        Raises DamagedIndex.
-        """
+    def current(self, known: Snapshot = NOTHING) -> Snapshot:
+        """Return the snapshot in force: the known one if nothing has changed, NOTHING if there is no index."""
+        if known.reader is not None and known.reader.damaged:
+            raise DamagedIndex(self.path)
         while True:
-            manifest = state.read(self._manifest) or {}
-            sound = manifest.get("format") == FORMAT
-            if known is not None and known.mark == (manifest.get("mark") if sound else ""):
-                return known
-            if not sound:
-                return Generation(0, "", (), ())
+            path = self.path
             try:
-                return self._generation(manifest)
-            except FileNotFoundError as error:
-                if state.read(self._manifest) == manifest:  # no other process has been quicker
-                    raise DamagedIndex(Path(error.filename)) from None
-
-    @contextmanager
-    def writing(self, seconds: float = -1) -> Iterator["Writer | None"]:
-        """The right to change the index, waited for at most so long; None if another process keeps it."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        try:
-            self._lock.acquire(timeout=seconds)
-        except Timeout:
-            yield None
-            return
-        try:
-            yield Writer(self)
-        finally:
-            self._lock.release()
-
-    def tidy(self) -> None:
-        """Remove what no generation needs any more, unless somebody is writing."""
-        with suppress(OSError), self.writing(0.0) as writer:
-            generation = self.current()
-            if writer is None or not generation.mark:
-                return
-            needed = {self._manifest.name, *(segment.name for segment, _ in generation.segments)}
-            for path in (*self.folder.glob("*.segment"), *self.folder.glob(f"{self._manifest.name}*")):
-                if path.name not in needed:
-                    with suppress(OSError):  # mapped by another process, on Windows; there is a next time
-                        path.unlink()
+                return self._load(path, known) if path.exists() else NOTHING
+            except OSError:
+                if path == self.path:  # else another process has superseded it meanwhile
+                    raise
 
     def forget(self) -> None:
-        """Begin anew, after damage; the segments are left to `tidy`."""
-        self._open.clear()
-        with suppress(OSError):
-            self._manifest.unlink(missing_ok=True)
+        """Begin anew: the next change goes into a new database."""
+        self._superseded = self._number
+        self._blocks.clear()
 
-    def exists(self) -> bool:
-        """Whether there is an index, be it one that cannot be read."""
-        return self._manifest.exists()
+    def tidy(self) -> None:
+        """Remove superseded databases, and the indexes of earlier versions of the program beside this one."""
+        for path in self.folder.glob("*.db*"):
+            if (number := path.name.partition(".")[0]).isdecimal() and int(number) < self._number:
+                with suppress(OSError):  # open in another process, on Windows; there is a next time
+                    path.unlink()
+        for path in self.folder.parent.glob("*/manifest.json"):
+            shutil.rmtree(path.parent, ignore_errors=True)
 
-    def put(self, generation: Generation) -> None:
-        """Make a generation the one in force; for the writer alone."""
-        segments = [(segment.name, sorted(gone)) for segment, gone in generation.segments]
-        problems = [astuple(problem) for problem in generation.problems]
-        manifest = {"format": FORMAT, "generation": generation.number, "mark": generation.mark, "made": generation.made}
-        state.write(self._manifest, manifest | {"segments": segments, "problems": problems})
+    @property
+    def path(self) -> Path:
+        """The database in force, or the one that the next change will make."""
+        return self.folder / f"{max(self._number, self._superseded + 1)}.db"
 
-    def opened(self, name: str) -> Stored:
-        """A segment, opened once."""
-        if name not in self._open:
-            self._open[name] = Stored.opened(self.folder / name)
-        return self._open[name]
+    @property
+    def _number(self) -> int:
+        return max((int(path.stem) for path in self.folder.glob("*.db") if path.stem.isdecimal()), default=1)
 
-    def _generation(self, manifest: dict[str, Any]) -> Generation:
+    def _load(self, path: Path, known: Snapshot) -> Snapshot:
+        with translated(path, *_ODD):
+            db = connect(path)
+            reader = Reader(db, path)
+            version, mark, changed = db.execute("pragma user_version").fetchone()[0], "", 0.0
+            if version == FORMAT:
+                mark, changed = db.execute("select mark, changed from state").fetchone()
+            elif version:  # without one another process is about to make it
+                raise DamagedIndex(path)
+            if mark == known.mark:
+                return known
+            blocks = [self.block(db, segment) for (segment,) in db.execute(_SEGMENTS).fetchall()]
+            self._blocks = {block.key: block for block in blocks}
+            segments = tuple(Stored(block, reader, gone(db, block.key)) for block in blocks)
+            problems = [Problem(*row) for row in db.execute(_PROBLEMS, (self.limits,))]
+            by_file = {problem.file: problem for problem in problems}
+            return Snapshot(segments, by_file, mark, changed, reader)
+
+    def block(self, db: sqlite3.Connection, key: int) -> Block:
+        """Return the part of a segment that never changes, loaded once."""
+        if key in self._blocks:
+            return self._blocks[key]
+        import numpy as np
+
+        with translated(self.path, *_ODD):
+            loaded = {}
+            for name, kind, checksum, data in db.execute(_ARRAYS, (key,)):
+                if zlib.crc32(data) != checksum:
+                    raise DamagedIndex(self.path)
+                loaded[name] = np.frombuffer(data, kind)
+            rows = db.execute(_ENTRIES, (key,))
+            entries = tuple(Entry(*row[:7], *(tuple(json.loads(row[7])), *row[8:])) for row in rows)
+            block = self._blocks[key] = Block(key, Postings(loaded), entries)
+            if block.starts[-1] != len(block.postings.lengths):
+                raise DamagedIndex(self.path)
+        return block
+
+
+class Reader:
+    """Reads texts as they were when it was made, by a transaction of its own; any thread may use it."""
+
+    def __init__(self, db: sqlite3.Connection, path: Path):
+        self._db, self._path = db, path
+        self._lock = threading.RLock()
+        self._texts: dict[int, str] = {}
+        self.damaged = False
+        """Whether something could not be read, so that the index has to be made anew."""
+        weakref.finalize(self, db.close)
+        db.execute("begin")
+
+    def text(self, entry: Entry) -> str:
+        """Return the text of a document."""
+        with self._checked():
+            if entry.id not in self._texts:
+                (text,) = self._db.execute("select text from texts where document = ?", (entry.id,)).fetchone()
+                if len(self._texts) >= _CACHED:
+                    self._texts.clear()
+                self._texts[entry.id] = text
+            return self._texts[entry.id]
+
+    def passage(self, entry: Entry, number: int) -> Passage:
+        """Return a passage of a document by its number there."""
+        with self._checked():
+            start, stop, *place = self._db.execute(_PASSAGE, (entry.id, number)).fetchone()
+            text = self.text(entry)[start:stop]
+            return Passage(entry.file, start, stop, text, Place(*place), entry.title, entry.language)
+
+    def renew(self) -> None:
+        """Read from the end of the log, so that what is before can be overwritten; the content must be the same."""
+        with self._lock:
+            self._db.execute("rollback")
+            self._db.execute("begin")
+            self._db.execute("select mark from state").fetchone()
+
+    @contextmanager
+    def _checked(self) -> Iterator[None]:
+        """Have the database to oneself, and remember that it is damaged if that comes out."""
         try:
-            segments = tuple((self.opened(name), frozenset(gone)) for name, gone in manifest["segments"])
-            problems = tuple(Problem(*values) for values in manifest["problems"])
-            generation = Generation(manifest["generation"], manifest["mark"], segments, problems, manifest["made"])
-            if not all(0 <= number < len(segment.numbers) for segment, gone in segments for number in gone):
-                raise DamagedIndex(self._manifest)
-        except (KeyError, TypeError, ValueError):
-            raise DamagedIndex(self._manifest) from None
-        self._open = {segment.name: segment for segment, _ in segments}
-        return generation
+            with self._lock, translated(self._path, *_ODD):
+                yield
+        except DamagedIndex:
+            self.damaged = True
+            raise
 
 
-class Writer:
-    """Changes the index of a store; there is one at a time."""
-
-    def __init__(self, store: Store):
-        self._store = store
-
-    def change(self, results: Iterable[Document | Problem], gone: Iterable[str]) -> Generation:
-        """Put in what was read, which replaces what the index has of these files, and take out what is gone.
-
-        A file that could not be read for a passing reason keeps what was read of it before, beside its problem.
-        Raises OSError and DamagedIndex; the index is then as it was.
-        """
-        before = self._store.current()
-        if not before.mark and self._store.exists():
-            logger.warning("the index in %s is damaged or of another version and made anew", self._store.folder)
-        number = before.number + 1
-        outdated = set(gone)
-        passing: set[str] = set()
-        problems = {}
-        fresh: list[Stored] = []
-        draft, drafted = Draft(), 0
-        for result in results:
-            if isinstance(result, Problem):
-                (passing if result.passing else outdated).add(result.file)
-                problems[result.file] = result
-                continue
-            outdated.add(result.file)
-            draft.add(result)
-            drafted += 1
-            if draft.words >= WORDS:
-                fresh.append(self._written(draft, number))
-                draft, drafted = Draft(), 0
-        if drafted:
-            fresh.append(self._written(draft, number))
-        segments = [
-            (segment, dead | {segment.numbers[file] for file in outdated & segment.numbers.keys()})
-            for segment, dead in before.segments
-        ]
-        segments += [(segment, frozenset()) for segment in fresh]
-        kept = [problem for problem in before.problems if problem.file not in outdated | passing]
-        segments = [self._slim(pair, number) for pair in segments if _living(*pair)]
-        if len(segments) > 2 * FEW:
-            segments = self._merged(segments, number)
-        return self._in_force(number, segments, (*kept, *problems.values()), time.time())
-
-    def settle(self) -> Generation:
-        """Merge segments, if there are too many; what can be found stays the same."""
-        before = self._store.current()
-        merged = self._merged(list(before.segments), before.number + 1)
-        if len(merged) == len(before.segments):
-            return before
-        return self._in_force(before.number + 1, merged, before.problems, before.made)
-
-    def _in_force(
-        self, number: int, segments: Sequence[Living], problems: tuple[Problem, ...], made: float
-    ) -> Generation:
-        generation = Generation(number, secrets.token_hex(8), tuple(segments), problems, made)
-        self._store.put(generation)
-        return generation
-
-    def _written(self, draft: Draft, generation: int) -> Stored:
-        path = self._store.folder / f"{generation:08}-{secrets.token_hex(4)}.segment"
-        arrays.write(path, draft.arrays())
-        return self._store.opened(path.name)
-
-    def _slim(self, segment: Living, generation: int) -> Living:
-        """The segment, written anew if more than half of it is gone: what is deleted is not to stay for ever."""
-        return self._joined([segment], generation) if 2 * _living(*segment) < len(segment[0].numbers) else segment
-
-    def _merged(self, segments: list[Living], generation: int) -> list[Living]:
-        """Few enough segments.
-
-        So many of the last become one that each of the others is twice what follows it: every document is then copied
-        once for each doubling of the corpus.
-        """
-        if len(segments) <= FEW:
-            return segments
-        sizes = [_words(*pair) for pair in segments]
-        for first, size in enumerate(sizes[:-1]):
-            rest = sum(sizes[first + 1 :])
-            if size < 2 * rest and size + rest <= WORDS:
-                return [*segments[:first], self._joined(segments[first:], generation)]
-        for first, (one, two) in enumerate(pairwise(sizes)):  # parts of a corpus of more than WORDS
-            if one + two <= WORDS:
-                segments[first : first + 2] = [self._joined(segments[first : first + 2], generation)]
-                return segments
-        return segments
-
-    def _joined(self, segments: list[Living], generation: int) -> Living:
-        draft = Draft()
-        for segment, gone in segments:
-            draft.take(segment, set(gone))
-        return self._written(draft, generation), frozenset()
+def connect(path: Path, mode: str = "rw") -> sqlite3.Connection:
+    """Open a database, which is made only in mode "rwc"; any thread may use it, one at a time."""
+    db = sqlite3.connect(f"{path.as_uri()}?mode={mode}", uri=True, isolation_level=None, check_same_thread=False)
+    db.text_factory = partial(str, encoding="utf-8", errors="surrogatepass")  # documents may hold half a surrogate pair
+    return db
 
 
-def _living(segment: Stored, gone: frozenset[int]) -> int:
-    return len(segment.numbers) - len(gone)
+@contextmanager
+def translated(path: Path, *kinds: type[Exception]) -> Iterator[None]:
+    """Raise OSError for what the system refuses, and DamagedIndex for other errors of SQLite and of these kinds."""
+    caught: tuple[type[Exception], ...] = (sqlite3.Error, *kinds)
+    try:
+        yield
+    except caught as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _REFUSED:
+            raise OSError(str(error)) from error
+        raise DamagedIndex(path) from error
 
 
-def _words(segment: Stored, gone: frozenset[int]) -> int:
-    """About how many words of a segment are still needed."""
-    return math.ceil(len(segment.postings.tokens) * _living(segment, gone) / max(1, len(segment.numbers)))
+def gone(db: sqlite3.Connection, segment: int) -> frozenset[int]:
+    """Return the ids of the documents of a segment that are gone."""
+    return frozenset(
+        document for (document,) in db.execute("select id from documents where segment = ? and gone", (segment,))
+    )

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from app.errors import EscalatorError
-from app.retrieval.corpus import Corpus, Reading, Snapshot
+from app.retrieval.corpus import Corpus, Reading
+from app.retrieval.store import Snapshot
 
 logger = logging.getLogger(__name__)
 

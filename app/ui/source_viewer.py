@@ -24,8 +24,8 @@ from app.documents.document import NEVER, Signature, signature
 from app.documents.passages import SEPARATOR
 from app.documents.sentences import Span
 from app.errors import UnreadableFile
-from app.retrieval.corpus import Snapshot
 from app.retrieval.packing import Evidence
+from app.retrieval.store import Snapshot
 
 DRAW = "picture"
 """The action by which the viewer asks for the picture of a page."""

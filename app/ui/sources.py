@@ -15,9 +15,9 @@ from app.answering.turn import Answer
 from app.documents.language import name as name_of
 from app.documents.passages import Passage
 from app.humanize import count
-from app.retrieval.corpus import Snapshot
 from app.retrieval.packing import Evidence
 from app.retrieval.search import SearchResult
+from app.retrieval.store import Snapshot
 from app.ui import source_viewer
 from app.ui.source_viewer import Originals
 

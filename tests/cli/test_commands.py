@@ -3,9 +3,11 @@
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -178,8 +180,9 @@ def test_an_index_is_made_anew_when_that_is_wanted(corpus: Path) -> None:
     marks = []
     for options in ([], [], ["--rebuild"]):
         assert escalator("index", "--corpus", corpus, *options).exit_code == 0
-        (manifest,) = state.glob("index/*/manifest.json")
-        marks.append(json.loads(manifest.read_text(encoding="utf-8"))["mark"])
+        (database,) = state.glob("index/*/*.db")
+        with closing(sqlite3.connect(database)) as db:
+            marks += db.execute("select mark from state").fetchall()
     assert marks[0] == marks[1] != marks[2]
     assert "ferry.md" in escalator("search", "ferry", "--corpus", corpus).stdout
 

@@ -1,10 +1,12 @@
 """A folder and its index in step: through changes, restarts, other processes, damage and refusals."""
 
-import json
+import gc
 import logging
 import os
 import random
+import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -12,22 +14,25 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from app import state
 from app.documents import readers
-from app.documents.document import Document
+from app.documents.document import Document, Limits
 from app.documents.folder import Folder
 from app.documents.sandbox import process
 from app.errors import CorpusError
-from app.retrieval import corpus, store
-from app.retrieval.corpus import Corpus, Snapshot
+from app.retrieval import corpus, store, writer
+from app.retrieval.corpus import Corpus
 from app.retrieval.inventory import Inventory
+from app.retrieval.postings import Postings
 from app.retrieval.search import search
+from app.retrieval.store import Snapshot
+from app.retrieval.writer import writing
 from app.settings import ROOT
 from tests.support import bad_readers
 from tests.support.corpora import document
@@ -67,12 +72,20 @@ class Home:
         return folder
 
     @property
-    def manifest(self) -> Path:
-        return self.index / "manifest.json"
+    def database(self) -> Path:
+        return max(self.index.glob("*.db"), key=lambda path: int(path.stem))
 
-    def segments(self) -> dict[str, int]:
-        """The segment files, and when each was written."""
-        return {path.name: path.stat().st_mtime_ns for path in self.index.glob("*.segment")}
+    def state_mark(self) -> str:
+        """The mark of the last change."""
+        return str(self.select("select mark from state")[0][0])
+
+    def segments(self) -> dict[int, int]:
+        """The segments in the database, and the bytes of each."""
+        return dict(self.select("select segment, sum(length(data)) from arrays group by segment"))
+
+    def select(self, query: str) -> list[tuple[Any, ...]]:
+        with closing(sqlite3.connect(self.database)) as db:
+            return db.execute(query).fetchall()
 
 
 @pytest.fixture
@@ -102,7 +115,7 @@ def hits(snapshot: Snapshot, question: str) -> dict[tuple[str, int, int, str], f
     """Every passage that is found, and its score."""
     index, found = snapshot.index, {}
     for score, segment, number in index.top_k(index.terms([(word, 1.0) for word in index.words(question)]), 1000):
-        passage = snapshot.generation.segments[segment][0].passages.passage(number)
+        passage = snapshot.segments[segment].passage(number)
         found[passage.file, passage.start, passage.end, passage.text] = score
     return found
 
@@ -210,7 +223,7 @@ def test_after_a_restart_no_file_is_read_again(home: Home, reads: Counter[str]) 
     assert reads == {"a.md": 1, "empty.md": 1, "table.numbers": 1}
     after = home.retriever().refresh()
     assert reads.total() == 3
-    assert after.generation.mark == before.generation.mark
+    assert after.mark == before.mark
     assert (after.documents, after.problems) == (before.documents, before.problems)
     assert after.text("a.md") == "The library"
 
@@ -241,10 +254,10 @@ def test_a_file_that_could_not_be_read_is_tried_again_without_a_new_generation(
         retriever = home.retriever()
         first = retriever.refresh()
         assert list(first.problems) == ["b.md"]
-        written = home.manifest.stat().st_mtime_ns
+        written = home.state_mark()
         assert retriever.refresh() is first
-        assert home.retriever().refresh().generation.number == first.generation.number
-        assert home.manifest.stat().st_mtime_ns == written
+        assert home.retriever().refresh().mark == first.mark
+        assert home.state_mark() == written
     assert files(retriever, "garden") == ["b.md"]
     assert retriever.latest().problems == {}
 
@@ -306,20 +319,21 @@ def test_a_new_document_is_written_into_a_segment_of_its_own(home: Home) -> None
 
 def test_segments_stay_few_and_a_document_is_copied_a_few_times(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     copied: Counter[str] = Counter()
-    real = store.Draft.take
+    real = writer.Builder.add_postings
 
-    def take(self: store.Draft, segment: store.Stored, gone: set[int]) -> None:
-        copied.update(entry.file for number, entry in enumerate(segment.archive.entries) if number not in gone)
-        real(self, segment, gone)
+    def add_postings(self: writer.Builder, other: Postings, keep: Any) -> None:
+        copied.update(term for term in other.terms if term.isdecimal())  # the name of a file
+        real(self, other, keep)
 
-    monkeypatch.setattr(store.Draft, "take", take)
+    monkeypatch.setattr(writer.Builder, "add_postings", add_postings)
     retriever = home.retriever()
     for number in range(64):
         home.put(f"{number}.md", "The library")
         retriever.refresh()
         if number % 5:  # a change that nobody settles after is no harm
             retriever.settle()
-        assert len(retriever.latest().generation.segments) <= store.FEW + 1
+        assert len(retriever.latest().segments) <= writer.FEW + 1
+    assert len(copied) > 50
     assert max(copied.values()) <= 2 + 6  # log2(64)
     assert len(files(retriever, "library")) == 50
 
@@ -332,8 +346,8 @@ def test_what_is_deleted_does_not_stay_for_ever(home: Home) -> None:
         (home.corpus / f"{number}.md").unlink()
     home.retriever().refresh()
     home.retriever().refresh()
-    (path,) = home.index.glob("*.segment")
-    assert b"secret" not in path.read_bytes()
+    assert len(home.segments()) == 1
+    assert all(b"secret" not in path.read_bytes() for path in home.index.iterdir())
 
 
 def test_a_corpus_that_was_emptied_leaves_nothing(home: Home) -> None:
@@ -347,14 +361,65 @@ def test_a_corpus_that_was_emptied_leaves_nothing(home: Home) -> None:
     assert home.segments() == {}
 
 
-def test_two_corpora_and_two_limits_of_size_have_indexes_of_their_own(home: Home, tmp_path: Path) -> None:
+def test_two_corpora_have_indexes_of_their_own(home: Home, tmp_path: Path) -> None:
     home.put("a.md", "The library")
     other = tmp_path / "other"
     other.mkdir()
     assert files(home.retriever(), "library") == ["a.md"]
-    assert files(Corpus(Folder(other, MB), home.state), "library") == []
-    assert files(Corpus(Folder(home.corpus, 5), home.state), "library") == []
+    (other / "b.md").write_text("The library", encoding="utf-8")
+    assert files(Corpus(Folder(other, MB), home.state), "library") == ["b.md"]
     assert files(home.retriever(), "library") == ["a.md"]
+    assert len(list((home.state / "index").iterdir())) == 2
+
+
+def test_a_corpus_has_one_index_whatever_the_limits_are(home: Home, reads: Counter[str]) -> None:
+    home.put("a.md", "The library")
+    home.put("b.md", "The")
+    home.put("c.md", "The garden and the library")
+    one = home.retriever()
+    small = Corpus(Folder(home.corpus, 15), home.state)
+    assert sorted(files(one, "library")) == ["a.md", "c.md"]
+    assert files(small, "library") == ["a.md"]
+    assert list(small.latest().problems) == ["c.md"]
+    assert files(Corpus(Folder(home.corpus, 5), home.state), "library") == []
+    assert sorted(files(home.retriever(), "library")) == ["a.md", "c.md"]
+    assert reads["b.md"] == 1
+    assert len(list((home.state / "index").iterdir())) == 1
+
+
+@pytest.mark.parametrize("limits", [Limits(seconds=31), Limits(megabytes=2000)])
+def test_what_was_refused_is_tried_again_once_when_the_limits_change(
+    home: Home, reads: Counter[str], limits: Limits
+) -> None:
+    home.put("a.md", "The library")
+    home.put("empty.md", "")
+    home.retriever().refresh()
+    for _ in range(2):
+        snapshot = Corpus(Folder(home.corpus, MB, limits), home.state).refresh()
+        assert list(snapshot.problems) == ["empty.md"]
+        assert reads == {"a.md": 1, "empty.md": 2}
+
+
+def test_a_corpus_has_one_identity_by_whatever_path_it_is_named(home: Home, tmp_path: Path) -> None:
+    assert corpus.corpus_id(home.corpus / ".." / "corpus") == corpus.corpus_id(home.corpus)
+    assert corpus.corpus_id(home.state) != corpus.corpus_id(home.corpus)
+    assert re.fullmatch("[0-9a-f]{16}", corpus.corpus_id(home.corpus))
+    try:
+        (tmp_path / "link").symlink_to(home.corpus, target_is_directory=True)
+    except OSError:
+        pytest.skip("this system makes no links")
+    assert corpus.corpus_id(tmp_path / "link") == corpus.corpus_id(home.corpus)
+
+
+def test_indexes_of_earlier_versions_of_the_program_are_removed(home: Home) -> None:
+    older = home.state / "index" / "0123456789abcdef"
+    older.mkdir(parents=True)
+    (older / "manifest.json").write_text("{}", encoding="utf-8")
+    (older / "00000001-00000000.segment").write_bytes(b"escalator arrays 1")
+    home.put("a.md", "The library")
+    home.retriever().refresh()
+    assert not older.exists()
+    assert home.index.name == corpus.corpus_id(home.corpus)
 
 
 def test_without_a_state_folder_nothing_is_left(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -387,8 +452,10 @@ def test_who_reads_an_old_generation_goes_on_reading_it(home: Home) -> None:
     home.put("a.md", "The castle is new.")
     home.put("b.md", "The river")
     home.retriever().refresh()
-    home.retriever().refresh()  # tidies
+    home.retriever().refresh()
+    home.retriever().settle()
     assert len(home.segments()) == 1
+    assert home.select("select file from documents where gone") == []
     assert [hit.passage.text for hit in search(reader.index, "library", k=5).hits] == ["The library is old."]
     assert reader.text("b.md") == "The garden"
 
@@ -398,7 +465,7 @@ def test_who_cannot_write_now_answers_from_what_there_is(home: Home) -> None:
     retriever = home.retriever()
     retriever.refresh()
     home.put("b.md", "The garden")
-    with store.Store(home.index).writing():
+    with writing(store.Store(home.index)):
         assert files(retriever, "garden") == []
         assert files(retriever, "library") == ["a.md"]
     assert files(retriever, "garden") == ["b.md"]
@@ -516,9 +583,10 @@ def test_a_writer_killed_at_any_moment_leaves_a_sound_index(home: Home, seed: in
     assert reads.total() <= 1  # what was being written; the rest was kept
     assert files(retriever, "castle") == ["kept.md"]
     assert hits(snapshot, "library number") == pytest.approx(hits(home.fresh().refresh(), "library number"), abs=1e-9)
-    home.retriever().refresh()
-    left = {path.name for path in home.index.iterdir()} - {"manifest.json", "write.lock"}
-    assert left == {segment.name for segment, _ in retriever.latest().generation.segments}
+    retriever.settle()
+    assert {path.name for path in home.index.iterdir()} <= {"1.db", "1.db-wal", "1.db-shm", "write.lock"}
+    assert home.select("pragma integrity_check") == [("ok",)]
+    assert set(home.segments()) == {segment.block.key for segment in retriever.latest().segments}
 
 
 def test_what_is_read_is_searchable_in_all_processes_while_the_rest_is_read(
@@ -638,42 +706,39 @@ def test_a_file_that_went_to_the_cloud_stays_searchable_and_is_read_when_it_has_
 
 
 def garble(home: Home, how: str) -> None:
-    (segment,) = home.index.glob("*.segment")
-    manifest = json.loads(home.manifest.read_text(encoding="utf-8"))
-    data = segment.read_bytes()
+    """Damage the index, which nobody has open, so that the log has been copied into the database."""
+    path = home.database
+    data = path.read_bytes()
+    page = 16384
     match how:
-        case "manifest cut off":
-            home.manifest.write_bytes(home.manifest.read_bytes()[:-10])
-        case "manifest empty":
-            home.manifest.write_bytes(b"")
-        case "manifest of zeros":
-            home.manifest.write_bytes(bytes(300))
-        case "manifest of another kind":
-            home.manifest.write_text('{"format": 1}', encoding="utf-8")
-        case "manifest without end":
-            home.manifest.write_text("[" * 100_000, encoding="utf-8")
-        case "older format":
-            old = {"format": 0, "generation": 7, "mark": "x", "segments": "old", "problems": 3}
-            home.manifest.write_text(json.dumps(old), encoding="utf-8")
-        case "wrong numbers":
-            manifest["segments"][0][1] = [99]
-            home.manifest.write_text(json.dumps(manifest), encoding="utf-8")
-        case "segment missing":
-            segment.unlink()
-        case "segment cut off":
-            segment.write_bytes(data[: len(data) // 2])
-        case "segment empty":
-            segment.write_bytes(b"")
-        case "segment garbled":
-            segment.write_bytes(data[:40] + b"garbage" + data[47:])
-        case "segment foreign":
-            segment.write_bytes(b"PK\3\4" * 1000)
+        case "cut off":
+            path.write_bytes(data[: len(data) // 2])
+        case "cut off in the first page":
+            path.write_bytes(data[:1000])
+        case "empty":
+            path.write_bytes(b"")
+        case "zeros":
+            path.write_bytes(bytes(len(data)))
+        case "foreign":
+            path.write_bytes(b"PK\3\4" * 5000)
+        case "header garbled":
+            path.write_bytes(b"garbage" + data[7:])
+        case "tables garbled":
+            path.write_bytes(data[: 2 * page] + b"garbage!" * (page // 8) + data[3 * page :])
+        case "everything but the first page garbled":
+            path.write_bytes(data[:page] + random.Random(1).randbytes(len(data) - page))
+        case _:
+            with closing(sqlite3.connect(path)) as db, db:
+                db.execute(how)
 
 
 HOWS = (
-    "manifest cut off", "manifest empty", "manifest of zeros", "manifest of another kind", "manifest without end",
-    "older format", "wrong numbers", "segment missing", "segment cut off", "segment empty", "segment garbled",
-    "segment foreign",
+    "cut off", "cut off in the first page", "empty", "zeros", "foreign", "header garbled", "tables garbled",
+    "everything but the first page garbled", "pragma user_version = 3", "pragma user_version = 6", "drop table arrays",
+    "drop table state", "delete from state", "delete from arrays where name = 'tokens'", "delete from arrays",
+    "update arrays set data = x'00' where name = 'starts'", "update arrays set type = 'odd', checksum = checksum",
+    "update arrays set data = zeroblob(length(data))", "update documents set passages = 99",
+    "update documents set silent = '['", "update documents set segment = 1",
 )  # fmt: skip
 
 
@@ -683,6 +748,7 @@ def test_a_damaged_index_is_made_anew_with_a_warning(
 ) -> None:
     home.put("a.md", "The library")
     home.retriever().refresh()
+    gc.collect()
     garble(home, how)
     assert files(home.retriever(), "library") == ["a.md"]
     assert reads == {"a.md": 2}
@@ -693,6 +759,41 @@ def test_a_damaged_index_is_made_anew_with_a_warning(
     assert reads == {"a.md": 2}
     home.retriever().refresh()
     assert len(home.segments()) == 1
+    assert len(list(home.index.glob("*.db"))) == 1
+
+
+@pytest.mark.parametrize("table", ["texts", "passages"])
+def test_a_text_that_is_missing_is_said_to_be_and_the_index_made_anew_by_the_next_question(
+    home: Home, table: str, reads: Counter[str]
+) -> None:
+    home.put("a.md", "The library")
+    home.retriever().refresh()
+    gc.collect()
+    garble(home, f"delete from {table}")
+    retriever = home.retriever()
+    with pytest.raises(CorpusError, match="is damaged"):
+        retriever.search("library")
+    assert files(retriever, "library") == ["a.md"]
+    assert reads == {"a.md": 2}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_few_wrong_bytes_anywhere_are_an_answer_or_an_error_in_words(home: Home, seed: int) -> None:
+    chance = random.Random(seed)
+    for number in range(5):
+        home.put(f"{number}.md", f"# Part {number}\n" + "\n\n".join(sentence(chance) for _ in range(40)))
+    home.retriever().refresh()
+    gc.collect()
+    data = bytearray(home.database.read_bytes())
+    for _ in range(chance.randint(1, 400)):
+        data[chance.randrange(len(data))] = chance.randrange(256)
+    home.database.write_bytes(data)
+    retriever = home.retriever()
+    for _ in range(3):
+        with suppress(CorpusError):
+            retriever.search("library garden tomato", k=50)
+        home.put("0.md", f"The ferry {chance.random()}")
+    assert "0.md" in files(retriever, "ferry")
 
 
 def test_an_index_that_is_deleted_while_it_is_used_is_made_anew(home: Home) -> None:
@@ -707,42 +808,50 @@ def test_an_index_that_is_deleted_while_it_is_used_is_made_anew(home: Home) -> N
     assert files(retriever, "garden") == ["b.md"]
 
 
+def fill(patch: pytest.MonkeyPatch) -> None:
+    """As on a disk without space."""
+    connect = writer.connect
+
+    def connected(path: Path, mode: str) -> sqlite3.Connection:
+        db = connect(path, mode)
+        db.execute("pragma max_page_count = 1")
+        return db
+
+    patch.setattr(writer, "connect", connected)
+
+
 def refused(*_: object, **__: object) -> None:
     raise PermissionError(13, "The process cannot access the file because it is being used by another process")
 
 
-def test_a_segment_that_cannot_be_removed_is_left_for_the_next_start(
+def test_a_database_that_cannot_be_removed_is_left_for_a_later_start(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As on Windows, where somebody has it mapped."""
+    """As on Windows, where somebody has it open."""
     home.put("a.md", "The library")
     home.retriever().refresh()
+    rebuilt = home.retriever()
+    rebuilt.forget()
     home.put("a.md", "The library has changed")
-    home.retriever().refresh()
+    rebuilt.refresh()
     with monkeypatch.context() as patch:
         patch.setattr(Path, "unlink", refused)
         assert files(home.retriever(), "changed") == ["a.md"]
-        assert len(home.segments()) == 2
+        assert len(list(home.index.glob("*.db"))) == 2
     assert files(home.retriever(), "changed") == ["a.md"]
-    assert len(home.segments()) == 1
+    assert [path.name for path in home.index.glob("*.db")] == ["2.db"]
 
 
-def test_a_manifest_that_somebody_is_reading_is_replaced_a_little_later(
-    home: Home, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    refusals = iter([True, True, False])
-    real = Path.replace
-
-    def replace(self: Path, target: Path) -> Path:
-        if next(refusals, False):
-            refused()
-        return real(self, target)
-
-    monkeypatch.setattr(Path, "replace", replace)
+def test_who_has_an_index_open_that_is_made_anew_goes_on_and_then_sees_the_new_one(home: Home) -> None:
     home.put("a.md", "The library")
-    assert files(home.retriever(), "library") == ["a.md"]
-    assert next(refusals, None) is None
-    assert home.manifest.exists()
+    one, two = home.retriever(), home.retriever()
+    before = one.refresh()
+    two.forget()
+    home.put("b.md", "The garden")
+    assert sorted(two.refresh().documents) == ["a.md", "b.md"]
+    assert before.text("a.md") == "The library"
+    assert files(one, "garden") == ["b.md"]
+    assert home.select("pragma integrity_check") == [("ok",)]
 
 
 def test_a_state_folder_that_cannot_be_made_is_done_without(
@@ -762,7 +871,7 @@ def test_a_state_folder_that_cannot_be_made_is_done_without(
 def test_an_index_that_may_only_be_read_is_read(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     home.put("a.md", "The library")
     home.retriever().refresh()
-    monkeypatch.setattr(store.FileLock, "acquire", refused)
+    monkeypatch.setattr(writer.FileLock, "acquire", refused)
     assert files(home.retriever(), "library") == ["a.md"]
 
 
@@ -772,24 +881,18 @@ def test_a_change_that_cannot_be_written_leaves_what_there_was(
     home.put("a.md", "The library")
     retriever = home.retriever()
     retriever.refresh()
-    home.put("b.md", "The garden")
-
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
+    home.put("b.md", "The garden. " * 5000)
 
     with monkeypatch.context() as patch:
-        patch.setattr(state, "write", full)
+        fill(patch)
         assert files(retriever, "library") == ["a.md"]
         assert files(retriever, "garden") == []
-        assert "No space left" in caplog.text
-    assert files(retriever, "garden") == ["b.md"]
+        assert "database or disk is full" in caplog.text
+    assert set(files(retriever, "garden")) == {"b.md"}
 
 
 def test_where_nothing_can_be_written_the_error_says_what_to_do(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(state, "write", full)
+    fill(monkeypatch)
     home.put("a.md", "The library")
-    with pytest.raises(CorpusError, match=r"cannot be written \(No space left on device\)\. Free some space"):
+    with pytest.raises(CorpusError, match=r"cannot be written \(database or disk is full\)\. Free some space"):
         home.retriever().refresh()

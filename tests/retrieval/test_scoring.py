@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from app.documents.passages import Passage
 from app.retrieval.analysis import QueryWord, terms
 from app.retrieval.bm25 import BM25
-from app.retrieval.corpus import Snapshot
 from app.retrieval.index import Index, Match
 from app.retrieval.kernel import largest
 from app.retrieval.postings import Builder, Postings
@@ -21,6 +20,7 @@ from app.retrieval.scoring import QueryTerm, Scorer
 from app.retrieval.search import search
 from app.retrieval.segment import above
 from app.retrieval.store import Store
+from app.retrieval.writer import writing
 from tests.support.corpora import document, passage
 
 WORD = st.sampled_from("aa bb cc dd ee ff gg hh".split())
@@ -67,15 +67,15 @@ def test_plain_scores_are_those_of_bm25_after_changes_of_the_corpus(
     kept: dict[str, Sequence[Passage]] = {}
     for change in changes:
         documents = [document(file, texts) for file, texts in change.items() if texts is not None]
-        with store.writing() as writer:
+        with writing(store) as writer:
             assert writer is not None
             writer.change(documents, [file for file, texts in change.items() if texts is None])
         kept |= dict.fromkeys(change, ()) | {each.file: each.passages for each in documents}
     passages = [passage for those in kept.values() for passage in those]
-    generation = store.current()
+    snapshot = store.current()
     found = {}
-    for score, at, number in plain(Snapshot(generation).index, query):
-        hit = generation.segments[at][0].passages.passage(number)
+    for score, at, number in plain(snapshot.index, query):
+        hit = snapshot.segments[at].passage(number)
         found[hit.file, hit.start] = score
     scores = expected(passages, query)
     assert found == pytest.approx({(p.file, p.start): s for p, s in zip(passages, scores, strict=True) if s}, abs=1e-9)

@@ -1,27 +1,36 @@
 """The store: what a change puts in force, what a failed one leaves, and how segments are merged."""
 
 import random
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from app.documents.folder import Document, Problem
-from app.retrieval import store
-from app.retrieval.corpus import Snapshot
-from app.retrieval.store import Generation, Store
-from tests.support.corpora import document
+from app.documents.passages import Place
+from app.retrieval import writer
+from app.retrieval.store import NOTHING, Snapshot, Store
+from app.retrieval.writer import writing
+from tests.support.corpora import document, passage
 
 
-def change(kept: Store, *results: Document | Problem, gone: tuple[str, ...] = ()) -> Generation:
-    with kept.writing() as writer:
-        assert writer is not None
-        return writer.change(iter(results), gone)
+def change(kept: Store, *results: Document | Problem, gone: tuple[str, ...] = ()) -> Snapshot:
+    with writing(kept) as changing:
+        assert changing is not None
+        return changing.change(iter(results), gone)
 
 
-def texts(generation: Generation) -> dict[str, str]:
-    snapshot = Snapshot(generation)
+def texts(snapshot: Snapshot) -> dict[str, str]:
     return {file: snapshot.text(file) for file in snapshot.documents}
+
+
+def rows(kept: Store, query: str) -> list[tuple[object, ...]]:
+    """What is in the database, whatever a snapshot sees."""
+    with closing(sqlite3.connect(kept.path)) as db:
+        return db.execute(query).fetchall()
 
 
 @pytest.fixture
@@ -29,28 +38,24 @@ def kept(tmp_path: Path) -> Store:
     return Store(tmp_path / "index")
 
 
-def test_a_folder_without_an_index_holds_an_empty_generation(kept: Store) -> None:
-    assert kept.current() == Generation(0, "", (), ())
-    assert not kept.exists()
+def test_without_an_index_there_is_the_snapshot_of_nothing(kept: Store) -> None:
+    assert kept.current() is NOTHING
+    assert not kept.path.exists()
 
 
 def test_a_change_is_in_force_for_everybody(kept: Store) -> None:
-    generation = change(kept, document("a", ["aa", "bb"]), Problem("b", "it is empty", 0, 1))
+    snapshot = change(kept, document("a", ["aa", "bb"]), Problem("b", "it is empty", 0, 1))
     for current in (kept.current(), Store(kept.folder).current()):
-        assert (current.number, current.mark, current.problems) == (
-            1,
-            generation.mark,
-            (Problem("b", "it is empty", 0, 1),),
-        )
+        assert (current.mark, current.problems) == (snapshot.mark, {"b": Problem("b", "it is empty", 0, 1)})
         assert texts(current) == {"a": "aa\fbb"}
 
 
 def test_what_is_read_again_replaces_what_was_there(kept: Store) -> None:
     change(kept, document("a", ["aa"]), document("b", ["bb"]), Problem("c", "it is empty"))
-    generation = change(kept, document("a", ["cc"]), document("c", ["dd"]))
-    assert texts(generation) == {"a": "cc", "b": "bb", "c": "dd"}
-    assert generation.problems == ()
-    assert len(Snapshot(generation).index) == 3
+    snapshot = change(kept, document("a", ["cc"]), document("c", ["dd"]))
+    assert texts(snapshot) == {"a": "cc", "b": "bb", "c": "dd"}
+    assert snapshot.problems == {}
+    assert len(snapshot.index) == 3
 
 
 def test_what_is_gone_and_was_never_there_changes_nothing(kept: Store) -> None:
@@ -59,18 +64,48 @@ def test_what_is_gone_and_was_never_there_changes_nothing(kept: Store) -> None:
 
 
 def test_a_document_may_hold_no_passage(kept: Store) -> None:
-    generation = change(kept, document("a", []))
-    assert list(Snapshot(generation).documents) == ["a"]
-    assert len(Snapshot(generation).index) == 0
+    snapshot = change(kept, document("a", []))
+    assert list(snapshot.documents) == ["a"]
+    assert len(snapshot.index) == 0
     assert texts(change(kept, document("b", ["bb"]))) == {"a": "", "b": "bb"}
 
 
 def test_a_text_is_kept_to_the_last_code_point(kept: Store) -> None:
     text = "a\0b\r\n\u2028\ud800 \U0001f600 \udc00é"
     change(kept, document("a", [text, "", text]))
-    (segment, _), *_ = Store(kept.folder).current().segments
-    assert segment.archive.text(0) == f"{text}\f\f{text}"
-    assert [segment.archive.passage(number).text for number in range(3)] == [text, "", text]
+    snapshot = Store(kept.folder).current()
+    assert snapshot.text("a") == f"{text}\f\f{text}"
+    assert [passage.text for passage in snapshot.passages("a")] == [text, "", text]
+
+
+def test_titles_places_and_reasons_are_kept_to_the_last_code_point(kept: Store) -> None:
+    odd = "a\0\ud800\u2028é"
+    page = replace(passage("aa", "a"), title=odd, place=Place("heading", odd, 3, odd))
+    change(kept, replace(document("a", ["aa"]), title=odd, passages=(page,)), Problem("b", odd, 1, 2, passing=True))
+    snapshot = Store(kept.folder).current()
+    assert snapshot.documents["a"].title == odd
+    assert snapshot.passages("a") == [page]
+    assert snapshot.problems["b"] == Problem("b", odd, 1, 2, passing=True)
+
+
+def test_a_snapshot_goes_on_seeing_what_was_there(kept: Store) -> None:
+    before = change(kept, document("a", ["aa", "bb"]), document("b", ["cc"]))
+    change(kept, document("a", ["dd"]), gone=("b",))
+    with writing(kept) as changing:
+        assert changing is not None
+        changing.settle(kept.current())
+    assert texts(before) == {"a": "aa\fbb", "b": "cc"}
+    assert [passage.text for passage in before.passages("a")] == ["aa", "bb"]
+    assert texts(kept.current()) == {"a": "dd"}
+
+
+def test_what_was_refused_under_other_limits_counts_as_never_tried(kept: Store) -> None:
+    change(kept, Problem("a", "it is too large", 9, 1), Problem("b", "it is a link"))
+    other = Store(kept.folder, "other limits")
+    assert other.current().problems == {"a": Problem("a", "it is too large"), "b": Problem("b", "it is a link")}
+    change(other, Problem("a", "it is too large", 9, 1))
+    assert other.current().problems["a"] == Problem("a", "it is too large", 9, 1)
+    assert kept.current().problems["a"] == Problem("a", "it is too large")
 
 
 @pytest.mark.parametrize("error", [OSError, RuntimeError, KeyboardInterrupt])
@@ -81,43 +116,60 @@ def test_a_change_that_fails_leaves_the_index_as_it_was(kept: Store, error: type
         yield document("a", ["bb"])
         raise error
 
-    with kept.writing() as writer:
-        assert writer is not None
+    with writing(kept) as changing:
+        assert changing is not None
         with pytest.raises(error):
-            writer.change(failing(), ("a",))
+            changing.change(failing(), ("a",))
     assert kept.current(before) is before
     assert texts(change(kept, document("b", ["bb"]))) == {"a": "aa", "b": "bb"}
 
 
 def test_there_is_one_writer_at_a_time(kept: Store) -> None:
-    with kept.writing() as writer:
-        assert writer is not None
-        with Store(kept.folder).writing(0) as other:
+    with writing(kept) as changing:
+        assert changing is not None
+        with writing(Store(kept.folder), 0) as other:
             assert other is None
-    with Store(kept.folder).writing(0) as other:
+    with writing(Store(kept.folder), 0) as other:
         assert other is not None
 
 
-def test_tidying_keeps_what_is_in_force_and_waits_for_no_writer(kept: Store) -> None:
+def test_tidying_keeps_what_is_in_force_and_waits_for_no_writer(kept: Store, tmp_path: Path) -> None:
     change(kept, document("a", ["aa"]))
-    generation = change(kept, document("a", ["bb"]))
-    stray = kept.folder / "manifest.json.0a1b2c3d"
-    stray.write_text("{", encoding="utf-8")
-    with kept.writing():
+    older = tmp_path / "0123456789abcdef"
+    older.mkdir()
+    for name in ("manifest.json", "1.segment"):
+        (older / name).write_text("{}", encoding="utf-8")
+    kept.forget()
+    change(kept, document("a", ["bb"]))
+    (kept.folder / "1.db-wal").touch()
+    with writing(kept):
         Store(kept.folder).tidy()
-    assert len(list(kept.folder.glob("*.segment"))) == 2
-    Store(kept.folder).tidy()
-    assert [path.name for path in kept.folder.glob("*.segment")] == [segment.name for segment, _ in generation.segments]
-    assert not stray.exists()
+    assert {path.name for path in kept.folder.glob("*.db")} == {"2.db"}
+    assert not (kept.folder / "1.db-wal").exists()
+    assert not older.exists()
     assert texts(Store(kept.folder).current()) == {"a": "bb"}
 
 
+def test_the_log_of_changes_does_not_grow_for_ever(kept: Store) -> None:
+    """Though there always is a snapshot that reads."""
+    snapshot, sizes = NOTHING, []
+    for number in range(60):
+        snapshot = change(kept, document("a", [f"aa {number} " * 2000]))
+        with writing(kept) as changing:
+            assert changing is not None
+            snapshot = changing.settle(snapshot)
+        assert texts(snapshot) == {"a": f"aa {number} " * 2000}
+        sizes.append(kept.path.with_name(f"{kept.path.name}-wal").stat().st_size)
+    assert sizes[-1] <= max(sizes[:10])
+    assert kept.path.stat().st_size < 1_000_000
+
+
 def test_a_large_build_is_parted_into_segments(kept: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "WORDS", 100)
+    monkeypatch.setattr(writer, "WORDS", 100)
     documents = [document(f"{number:02}", ["aa bb cc dd"] * 5) for number in range(40)]
-    generation = change(kept, *documents)
-    assert all(len(segment.postings.tokens) < 200 for segment, _ in generation.segments)
-    assert texts(generation) == {each.file: each.text for each in documents}
+    snapshot = change(kept, *documents)
+    assert all(len(segment.postings.tokens) < 200 for segment in snapshot.segments)
+    assert texts(snapshot) == {each.file: each.text for each in documents}
 
 
 @pytest.mark.parametrize("words", [100, 2000, 1 << 24])
@@ -125,26 +177,28 @@ def test_a_large_build_is_parted_into_segments(kept: Store, monkeypatch: pytest.
 def test_after_many_changes_there_are_the_documents_there_should_be(
     kept: Store, monkeypatch: pytest.MonkeyPatch, words: int, seed: int
 ) -> None:
-    monkeypatch.setattr(store, "WORDS", words)
+    monkeypatch.setattr(writer, "WORDS", words)
     chance = random.Random(seed)
     expected: dict[str, str] = {}
     for _ in range(60):
         names = chance.sample(range(40), chance.randint(1, 6))
         gone = tuple(f"{name}" for name in names if chance.random() < 0.4)
         documents = [document(f"{n}", [f"w{chance.randint(1, 99)}"] * 5) for n in names if f"{n}" not in gone]
-        generation = change(kept, *documents, gone=gone)
+        snapshot = change(kept, *documents, gone=gone)
         expected = {file: text for file, text in expected.items() if file not in gone}
         expected |= {each.file: each.text for each in documents}
-        assert texts(generation) == dict(sorted(expected.items()))
-        assert len(generation.segments) <= 2 * store.FEW or words == 100
+        assert texts(snapshot) == dict(sorted(expected.items()))
+        assert len(snapshot.segments) <= 2 * writer.FEW or words == 100
         if chance.random() < 0.5:
             continue
-        with kept.writing() as writer:
-            assert writer is not None
-            generation = writer.settle()
-        assert texts(generation) == texts(Store(kept.folder).current()) == dict(sorted(expected.items()))
-        living = sum(len(segment.numbers) - len(dead) for segment, dead in generation.segments)
-        assert living == len(expected)
-        everything = sum(len(segment.numbers) for segment, _ in generation.segments)
-        assert everything <= 2 * len(expected) + 1 or words == 100
-        assert len(generation.segments) <= store.FEW + 1 or words == 100
+        with writing(kept) as changing:
+            assert changing is not None
+            snapshot = changing.settle(snapshot)
+        assert texts(snapshot) == texts(Store(kept.folder).current()) == dict(sorted(expected.items()))
+        assert sum(len(segment.entries) for segment in snapshot.segments) == len(expected)
+        assert sum(len(segment.block.entries) for segment in snapshot.segments) <= 2 * len(expected) + 1 or words == 100
+        assert len(snapshot.segments) <= writer.FEW + 1 or words == 100
+        count = "select (select count(*) from texts), (select count(distinct document) from passages)"
+        assert rows(kept, count) == [(len(expected), len(expected))]
+        segments = "select distinct segment from arrays order by 1"
+        assert rows(kept, segments) == rows(kept, "select distinct segment from documents order by 1")

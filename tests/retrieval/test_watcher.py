@@ -16,7 +16,7 @@ from app.documents import readers
 from app.documents.folder import Folder
 from app.documents.sandbox import process
 from app.errors import CorpusError
-from app.retrieval import corpus, store, watcher
+from app.retrieval import corpus, watcher, writer
 from app.retrieval.corpus import Corpus, Reading
 from app.retrieval.watcher import Watcher
 from tests.support import bad_readers
@@ -284,11 +284,11 @@ def test_many_parts_of_an_index_become_few_when_nobody_waits_and_a_question_mean
 ) -> None:
     monkeypatch.setattr(watcher, "SETTLE_SECONDS", 0.3)
     watching, retriever = home.sync()
-    for number in range(store.FEW + 2):
+    for number in range(writer.FEW + 2):
         home.put(f"{number}.md", f"The ferry {number}")
         assert f"{number}.md" in watching.current().documents
-    assert until(lambda: len(retriever.latest().generation.segments) == 1, 10)
-    assert len(watching.current().documents) == store.FEW + 2
+    assert until(lambda: len(retriever.latest().segments) == 1, 10)
+    assert len(watching.current().documents) == writer.FEW + 2
 
 
 def test_each_asker_is_told_that_the_folder_is_missing_and_answered_when_it_is_there(home: Home) -> None:
