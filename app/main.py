@@ -17,7 +17,7 @@ from chainlit.session import WebsocketSession  # noqa: E402
 
 from app.errors import EscalatorError  # noqa: E402
 from app.settings import Dial  # noqa: E402
-from app.ui import controls, corpus_panel, messages, models_panel, server_guard, source_viewer, uploads  # noqa: E402
+from app.ui import controls, corpus_panel, messages, models_panel, server_guard, source_viewer, sources, uploads  # noqa: E402
 from app.ui.conversation import Conversation, shared_assistant, stoppable  # noqa: E402
 
 server_guard.install()
@@ -69,11 +69,9 @@ async def begin() -> None:
     await context.emitter.set_modes([MODE])
     with contextlib.suppress(EscalatorError):
         Conversation.current().begin(await asyncio.to_thread(shared_assistant))
-        dial = shared_assistant().settings.escalate
-        widgets: list[InputWidget] = [
-            Select(id="dial", label="When is the large model asked?", values=DIALS, initial_value=dial)
-        ]
-        await cl.ChatSettings(widgets).send()
+        label, start = "When is the large model asked?", shared_assistant().settings.escalate
+        dial: InputWidget = Select(id="dial", label=label, values=DIALS, initial_value=start)
+        await cl.ChatSettings([dial]).send()
 
 
 @cl.on_settings_update
@@ -128,18 +126,19 @@ async def ask_again(action: cl.Action) -> None:
 
 for name in (controls.ASK, controls.COMPARE, controls.UNAIDED):
     cl.action_callback(name)(ask_again)
-
-
-@cl.action_callback(controls.MODELS)
-async def choose_models(action: cl.Action) -> None:
-    """Handle the button *Choose models for this machine*."""
-    await messages.open_panel(models_panel.NAME)
+cl.action_callback(controls.MODELS)(lambda action: messages.open_panel(models_panel.NAME))
 
 
 @cl.action_callback(source_viewer.DRAW)
 async def draw_page(action: cl.Action) -> dict[str, Any]:
     """Draw the page that the viewer of a source asks for."""
     return await source_viewer.draw(str(action.payload.get("page")))
+
+
+@cl.action_callback(sources.PLAIN_RANKS)
+async def show_plain_ranks(action: cl.Action) -> bool:
+    """Handle the button *Compare with plain BM25* in a search step."""
+    return await sources.show_plain_ranks(str(action.payload.get("step")), shown=bool(action.payload.get("shown")))
 
 
 @cl.on_chat_end

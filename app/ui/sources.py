@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
 
 import chainlit as cl
@@ -19,10 +20,14 @@ from app.retrieval.packing import Evidence
 from app.retrieval.search import SearchResult
 from app.retrieval.store import Snapshot
 from app.ui import source_viewer
+from app.ui.messages import end_step
 from app.ui.source_viewer import Originals
 
 MAX_HITS = 10
 """Hits that the table lists at least, whether or not they went into the prompt."""
+
+PLAIN_RANKS = "plain-ranks"
+"""The action by which public/elements/PlainRanks.jsx shows or hides the ranks by plain BM25."""
 
 _CODE = re.compile(r"```.*?(?:```|$)|`[^`\n]*`", re.DOTALL)
 """Code, in which a number in brackets is not a mark."""
@@ -75,8 +80,28 @@ def search_summary(retrieved: Retrieved) -> str:
     return f"Found {what} in {retrieved.found.took_ms:.0f} ms{unread}{reading}"
 
 
-def table(retrieved: Retrieved) -> str:
-    """Format what was searched for and found as Markdown."""
+async def end_search(step: cl.Step, retrieved: Retrieved) -> None:
+    """End the search step: its table of hits, and the button that adds the ranks by plain BM25."""
+    step.output = await asyncio.to_thread(table, retrieved)
+    await end_step(step, search_summary(retrieved))
+    known = cl.user_session.get(f"search {step.id}")
+    cl.user_session.set(f"search {step.id}", (step, retrieved))
+    if retrieved.found.hits and not known:  # a wider search ends the same step again
+        await cl.CustomElement(name="PlainRanks", props={"step": step.id}, display="inline").send(for_id=step.id)
+
+
+async def show_plain_ranks(step_id: str, *, shown: bool) -> bool:
+    """Add the ranks by plain BM25 to a search step's table, or remove them; returns whether they are shown."""
+    if (search := cl.user_session.get(f"search {step_id}")) is None:
+        return False
+    step, retrieved = search
+    step.output = await asyncio.to_thread(table, retrieved, plain=shown)
+    await step.update()
+    return shown
+
+
+def table(retrieved: Retrieved, *, plain: bool = False) -> str:
+    """Format what was searched for and found as Markdown; `plain` adds ranks, whose first use on an index is slow."""
     found = retrieved.found
     lines = [f"Searched for: {_cell(found.query, 300)}"]
     if found.foreign and found.translation:
@@ -87,7 +112,11 @@ def table(retrieved: Retrieved) -> str:
         lines.append(f"From earlier questions: {', '.join(map(safe, found.earlier_words))}")
     if found.unknown_words:
         lines.append(f"In no document: {', '.join(_unknown(found, word) for word in found.unknown_words)}")
-    if found.hits:
+    if found.hits and plain:
+        head = ["| | Passage | Rank | Plain BM25 | Score | Because of |", "|---|---|---|---|---|---|"]
+        lines.append("\n".join([*head, *_rows(retrieved, found.plain_ranks())]))
+        lines.append("Plain BM25 is the rank by the package rank_bm25, from the stems of this question alone.")
+    elif found.hits:
         lines.append("\n".join(["| | Passage | Score | Because of |", "|---|---|---|---|", *_rows(retrieved)]))
     lines += [f"Not read: {label(problem.file)} – {safe(problem.reason)}" for problem in retrieved.problems]
     return "\n\n".join(lines)
@@ -98,13 +127,14 @@ def _unknown(found: SearchResult, word: str) -> str:
     return f"{_cell(word, 30)} (taken for {', '.join(_cell(other, 30) for other in others)})" if others else safe(word)
 
 
-def _rows(retrieved: Retrieved) -> list[str]:
+def _rows(retrieved: Retrieved, plain_ranks: Sequence[int | None] = ()) -> list[str]:
     rows = []
-    for hit in retrieved.found.hits:
+    for hit, plain_rank in zip_longest(retrieved.found.hits, plain_ranks):
         numbers = " ".join(f"[{item.number}]" for item in retrieved.evidence if _overlap(hit.passage, item))
         if hit.rank <= MAX_HITS or numbers:
             place = f"{_cell(hit.passage.file, 60)}, {_cell(hit.passage.place.label, 60)}"
-            rows.append(f"| {numbers} | {place} | {hit.score:.2f} | {_cell(str(hit.explanation), 300)} |")
+            ranks = f"| {hit.rank} | {plain_rank or '–'} " if plain_ranks else ""
+            rows.append(f"| {numbers} | {place} {ranks}| {hit.score:.2f} | {_cell(str(hit.explanation), 300)} |")
     return rows
 
 

@@ -124,8 +124,7 @@ class TurnView:
         if self._search is None and self.answer is not None and len(event.evidence) > len(self.answer.evidence):
             self._search = await begin_step("Searching more widely", "search")
         if self._search is not None:
-            self._search.output = await asyncio.to_thread(sources.table, event)
-            await end_step(self._search, sources.search_summary(event))
+            await sources.end_search(self._search, event)
 
     async def _begin_attempt(self, event: events.AttemptStarted) -> None:
         self._started[event.id] = event

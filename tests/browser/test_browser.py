@@ -240,6 +240,12 @@ def test_nothing_is_wider_than_the_screen(app: App, browser: Browser, width: int
         page.get_by_text("Draft by phi-4-mini, set aside: ").click()
         page.get_by_text("Searched for: ").scroll_into_view_if_needed()
         fits(page, f"{width}-{theme}-unfolded")
+        page.get_by_role("button", name="Compare with plain BM25").click()
+        expect(page.get_by_role("columnheader", name="Plain BM25")).to_be_visible()
+        page.get_by_role("button", name="Hide plain BM25").scroll_into_view_if_needed()
+        fits(page, f"{width}-{theme}-plain-ranks")
+        page.get_by_role("button", name="Hide plain BM25").click()
+        expect(page.get_by_role("columnheader", name="Plain BM25")).to_have_count(0)
 
         page.get_by_role("button", name="Keep the small answer").click()
         expect(page.get_by_text("Answer by gpt-oss-20b, set aside by you")).to_be_visible()

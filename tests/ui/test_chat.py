@@ -13,6 +13,7 @@ from reportlab.pdfgen.canvas import Canvas
 
 from app.ui.conversation import GONE_SECONDS
 from app.ui.corpus_panel import LIST
+from app.ui.sources import PLAIN_RANKS
 from tests.support import scripted
 from tests.support.chat import App, Chat, Row, free_port, running, served
 from tests.support.runtime import held
@@ -167,6 +168,28 @@ async def test_a_turn_is_a_search_step_a_model_step_a_streamed_answer_and_its_so
     assert marked(source) == ["The ferry leaves at 9:30 from the old harbour."]
     assert "ferry" in source["props"]["why"]
     assert [action["label"] for action in chat.actions.values()] == ["Ask the large model", "Compare both"]
+
+
+async def test_the_table_of_hits_compares_our_ranks_with_those_of_plain_bm25_on_demand(chat: Chat) -> None:
+    await chat.ask("When does the ferry leave?")
+    [search, *_] = chat.steps
+    [button] = [element for element in chat.elements if element["name"] == "PlainRanks"]
+    assert button["forId"] == search["id"]
+    ours = search["output"]
+    assert "Plain BM25" not in ours
+
+    async def press(**payload: Any) -> Any:
+        return await chat.call({"name": PLAIN_RANKS, "payload": payload})
+
+    assert await press(step=button["props"]["step"], shown=True) is True
+    await chat.until(lambda: "| | Passage | Rank | Plain BM25 | Score |" in chat.rows[search["id"]]["output"])
+    rows = re.findall(r"^\| .* \| (\d+) \| (\d+|–) \| [\d.]+ \| .* \|$", chat.rows[search["id"]]["output"], re.M)
+    assert [ours for ours, _ in rows] == [str(number) for number in range(1, len(rows) + 1)]
+    assert rows[0] == ("1", "1")
+
+    assert await press(step=button["props"]["step"], shown=False) is False
+    await chat.until(lambda: chat.rows[search["id"]]["output"] == ours)
+    assert await press(step="conversation", shown=True) is False
 
 
 async def test_an_answer_comes_in_pieces(house: House, chat: Chat) -> None:
