@@ -22,6 +22,8 @@ from app.errors import EscalatorError
 from app.humanize import size as in_words
 
 FORMAT = 2
+VOCABULARY = "tiktoken"
+"""The folder of the vocabulary for counting tokens, in a kit and in a state folder."""
 CHUNK = 1 << 20
 ANTIVIRUS = "An antivirus program may be checking the new files; this can take a minute the first time."
 HELD_SECONDS = 60.0

@@ -14,12 +14,14 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from app.errors import DownloadFailed
 from app.files import is_portable, sha256, write_json
 from app.humanize import size as in_words
 from app.kit import wheels
-from app.kit.bundle import FORMAT, KitError, check_room, copy
+from app.kit.bundle import FORMAT, VOCABULARY, KitError, check_room, copy
 from app.models.catalogue import CATALOGUES, downloaded, load_catalogue, model_folders
 from app.models.selection import configured_pair
+from app.models.tokens import fetch_vocabulary
 from app.settings import ROOT, Settings
 
 TEXTS = Path(__file__).parent / "texts"
@@ -62,6 +64,11 @@ def make(
         found = _files(settings.model_cache_path / model["folder"])
         parts |= {f"models/{model['folder']}/{path}": source for path, source in found.items()}
     parts |= {f"extras/{path.name}": path for path in extras}
+    try:
+        vocabulary = fetch_vocabulary(settings.state_dir / VOCABULARY)
+        parts[f"{VOCABULARY}/{vocabulary.name}"] = vocabulary
+    except DownloadFailed as error:  # tokens can be estimated
+        tell(str(error))
     if bad := [path for path in parts if not is_portable(path)]:
         raise KitError(f"Not every system can hold files of these names; rename them: {', '.join(bad)}")
 

@@ -21,7 +21,7 @@ from app import state
 from app.errors import EscalatorError
 from app.files import long, sha256, write_json
 from app.humanize import size as in_words
-from app.kit.bundle import ANTIVIRUS, HELD_SECONDS, Kit, KitError, check_room, patiently, say
+from app.kit.bundle import ANTIVIRUS, HELD_SECONDS, VOCABULARY, Kit, KitError, check_room, patiently, say
 
 WINDOWS = os.name == "nt"
 CATALOGUE = "foundry.modelinfo.json"
@@ -33,6 +33,10 @@ LONGEST_FOLDER = 120
 """Characters of a folder in which every path of the packages stays below Windows' limit of 260."""
 SLOW_SECONDS = 30.0
 """Seconds after which a person is told why a program may take so long."""
+
+
+FOLDERS = "from app.settings import load; it = load(); print(it.state_dir, it.model_cache_path, sep='\\n')"
+"""Asks the installed app where it keeps its state and its models."""
 
 
 def platform_name(system: str = sys.platform, machine: str = platform.machine()) -> str:
@@ -198,10 +202,10 @@ def use(where: str, into: Path, digest: str = "", start: bool = True, headless: 
     if not ready:
         had["installed"] = kit.data["wheels"][install(kit, into)]
         write_json(note, had)
-    ask = "from app.settings import load; print(load().model_cache_path.absolute())"
-    cache = Path(run([python_of(into), "-c", ask], "Reading the settings", into).splitlines()[-1])
-    copy_models(kit, cache)
-    say(f"Escalator is in {into}, its models are in {cache}.")
+    *_, home, cache = map(Path, run([python_of(into), "-c", FOLDERS], "Reading the settings", into).splitlines())
+    kit.copy(kit.below(VOCABULARY), into / home / VOCABULARY)
+    copy_models(kit, into / cache)
+    say(f"Escalator is in {into}, its models are in {into / cache}.")
     if start:
         begin(into, headless)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from app.kit import make as maker
 from app.kit import wheels
 from app.kit.make import make
 from app.kit.use import platform_name, python_version
@@ -43,6 +44,9 @@ class Making:
         self.folder, self.cache = folder, cache
         self.packages = [wheel(folder.parent / "registry", "harbour", "License-Expression: MIT")]
         self.said: list[str] = []
+        vocabulary = folder.parent / "vocabulary"
+        vocabulary.write_bytes(b"dG9rZW4= 0")
+        patch.setattr(maker, "fetch_vocabulary", lambda folder: vocabulary)
         patch.setattr(wheels, "resolve", lambda *pair: [pinned(path) for path in self.packages])
 
     def __call__(self, models: tuple[str, ...] | None = (SMALL.alias,), corpus: Path | None = None) -> Path:

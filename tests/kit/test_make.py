@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from app.cli.commands import cli
+from app.errors import DownloadFailed
 from app.kit import make as maker
 from app.kit import wheels
 from app.kit.bundle import KitError
@@ -80,6 +81,19 @@ def test_the_project_is_what_git_tracks_and_without_git_what_is_nobodys_own(
         (tmp_path / "clone" / name).write_text("", encoding="utf-8")
     monkeypatch.setattr(maker, "ROOT", tmp_path / "clone")
     assert set(maker._project(None)) == {"app/x.py", ".chainlit/config.toml"}
+
+
+def test_the_vocabulary_for_counting_tokens_is_in_it_or_the_reason_is_given(
+    making: Making, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (making() / "tiktoken" / "vocabulary").read_bytes() == b"dG9rZW4= 0"
+
+    def fetch(folder: Path) -> Path:
+        raise DownloadFailed("The vocabulary could not be fetched.")
+
+    monkeypatch.setattr(maker, "fetch_vocabulary", fetch)
+    assert not (making() / "tiktoken" / "vocabulary").exists()
+    assert "The vocabulary could not be fetched." in making.said
 
 
 def test_what_is_there_with_the_right_sum_is_not_copied_again(making: Making) -> None:
