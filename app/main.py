@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -126,7 +127,7 @@ async def ask_again(action: cl.Action) -> None:
 
 for name in (controls.ASK, controls.COMPARE, controls.UNAIDED):
     cl.action_callback(name)(ask_again)
-cl.action_callback(controls.MODELS)(lambda action: messages.open_panel(models_panel.NAME))
+cl.action_callback(controls.MODELS)(partial(messages.open_panel, models_panel.NAME))
 
 
 @cl.action_callback(source_viewer.DRAW)
