@@ -1,4 +1,4 @@
-"""Two models on the same prompt, in turns: what loading, the first token and the whole answer take, what is said."""
+"""The comparison of two models on the same prompt: time to load, to the first token and to the end, and the texts."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
@@ -17,34 +17,35 @@ from app.settings import Settings
 
 TIMES = ("load_ms", "first_token_ms", "total_ms", "tokens_per_s", "completion_tokens")
 WARM_UP = 1
-"""Tokens: what a first request prepares has been prepared by then."""
+"""Tokens of a first request, which is not measured, as it prepares what later ones use."""
 
 
 def pair_named(names: str) -> ModelPair:
-    """Two models as the option names them; raises InputError."""
+    """Parse the names of two models, as A,B; raises InputError."""
     match [name.strip() for name in names.split(",")]:
         case [one, other] if one and other and one != other:
             return ModelPair(one, other)
-    raise InputError(f"--models is {names!r}; it must be two different models with a comma, such as A,B.")
+    raise InputError(f"--models is {names!r}; it must be two different models, as A,B.")
 
 
 async def compare(
     settings: Settings, prompt: str, rounds: int, tell: Callable[[str], None], *, passages: bool = False
 ) -> dict[str, Any]:
-    """One row for each of the settings' two models: medians of its rounds, or the error that kept it from answering.
+    """Ask both models of the settings, in turns where memory holds both; return a row for each.
 
-    With `passages` the prompt is a question about the corpus. Raises EscalatorError when nothing could be asked.
+    A row has the medians of the rounds, or the error of a model that did not answer. With `passages` the prompt is a
+    question about the corpus. Raises EscalatorError when nothing could be asked.
     """
     Turn(prompt).check()
     plain: list[Message] = [{"role": "user", "content": prompt}]
-    found = await asyncio.to_thread(_with_passages, settings, prompt) if passages else plain
+    request = await asyncio.to_thread(_with_passages, settings, prompt) if passages else plain
     foundry = Foundry(settings)
     try:
-        await foundry.find()  # what starts the runtime is no model's load time
+        await foundry.find()  # starting the runtime is not part of a model's load time
         roles = ("small", "large")[: 1 if foundry.pair.alone else 2]
-        sides = [_Side(foundry, role, found, tell) for role in roles]
+        sides = [_Side(foundry, role, request, tell) for role in roles]
         for side in sides:
-            await side.tried(side.ready)
+            await side.attempt(side.ready)
         _, loaded, _ = await foundry.offered()
         together = all(side.model.id in loaded for side in sides if side.model)
         # Where memory holds one at a time, taking turns would load a model for every answer.
@@ -52,7 +53,7 @@ async def compare(
         for number, side in turns if together else sorted(turns, key=lambda turn: turn[1] is sides[0]):
             if not side.error:
                 tell(f"{side.name}: round {number + 1} of {rounds}")
-                await side.tried(side.round)
+                await side.attempt(side.round)
     finally:
         await foundry.close()
     return {"prompt": prompt, "passages": passages, "rounds": rounds, "in_turns": together,
@@ -60,7 +61,7 @@ async def compare(
 
 
 def lines(result: dict[str, Any]) -> Iterator[str]:
-    """The same for a person: a table, then what each model said."""
+    """Format the result for a person: a table, then the text of each model."""
     rows = result["models"]
     width = max(len(row["model"]) for row in rows)
     heads = (" " * width, "load ms", "first token ms", "total ms", "tokens/s", "tokens")
@@ -74,7 +75,7 @@ def lines(result: dict[str, Any]) -> Iterator[str]:
 
 
 class _Side:
-    """One of the two models, and what its rounds took."""
+    """One of the two models, and the measurements of its rounds."""
 
     def __init__(self, foundry: Foundry, role: str, prompt: list[Message], tell: Callable[[str], None]):
         self.name, self._other = foundry.pair.of(role)
@@ -84,8 +85,8 @@ class _Side:
         self._rounds: list[dict[str, Any]] = []
         self.error = ""
 
-    async def tried(self, work: Callable[[], Awaitable[Any]]) -> None:
-        """Do it, again if the server failed and tries are left; each is measured by itself, the last failure kept."""
+    async def attempt(self, work: Callable[[], Awaitable[Any]]) -> None:
+        """Run `work`, again while the server fails and tries are left; keep the message of the last failure."""
         settings = self._foundry.settings
         for left in reversed(range(settings.compare_retries + 1)):
             try:
@@ -100,7 +101,7 @@ class _Side:
             await asyncio.sleep(settings.retry_backoff)
 
     async def ready(self) -> Model:
-        """The model, loaded and warmed up; raises ModelError."""
+        """Return the model, loaded and warmed up; raises ModelError."""
         clock = Stopwatch()
         model = await self._foundry.ready(self.name, self._tell, instead_of=self._other)
         if model is not self.model:
@@ -109,12 +110,12 @@ class _Side:
         return model
 
     async def round(self) -> None:
-        """One answer; raises ModelError."""
+        """Measure one answer; raises ModelError."""
         self._rounds.append(await self._ask(await self.ready(), self._foundry.settings.large_max_tokens))
 
     async def _ask(self, model: Model, max_tokens: int) -> dict[str, Any]:
         clock, text = Stopwatch(), ""
-        began: float | None = None  # reasoning included, for its tokens are counted too
+        began: float | None = None  # of the reasoning too, as its tokens are counted
         first: float | None = None
         async with aclosing(chat.complete(self._foundry, model, self._prompt, max_tokens=max_tokens)) as stream:
             async for piece in stream:
@@ -130,13 +131,13 @@ class _Side:
                 "prompt_tokens": end.prompt_tokens, "completion_tokens": end.completion_tokens}  # fmt: skip
 
     def row(self) -> dict[str, Any]:
-        """What is to be told of it."""
+        """Return the medians of the rounds, of texts the last, or the error."""
         if self.model is None or self.error:
             return {"model": self.name, "error": self.error}
         row = {"model": self.name, "id": self.model.id, "host": self.model.service.host, "load_ms": self._load_ms}
         for key, last in self._rounds[-1].items():
-            given = [each[key] for each in self._rounds if each[key] is not None]
-            row[key] = last if isinstance(last, str) or not given else median(given)
+            values = [each[key] for each in self._rounds if each[key] is not None]
+            row[key] = last if isinstance(last, str) or not values else median(values)
         return {key: round(value, 1) if isinstance(value, float) else value for key, value in row.items()}
 
 
@@ -144,7 +145,7 @@ def _with_passages(settings: Settings, question: str) -> list[Message]:
     from app.answering.context import Searching
     from app.models.tokens import TokenCounter
 
-    found = Searching(settings, TokenCounter(settings.state_dir), live=False).retrieve(Turn(question))
-    if not found.evidence:
-        raise InputError(f"The documents hold no passage for “{question}”. Ask without --corpus, or something else.")
-    return messages(question, found.evidence)
+    result = Searching(settings, TokenCounter(settings.state_dir), live=False).retrieve(Turn(question))
+    if not result.evidence:
+        raise InputError(f"The documents have no passage for “{question}”. Ask without --corpus, or something else.")
+    return messages(question, result.evidence)

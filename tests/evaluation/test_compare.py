@@ -169,9 +169,9 @@ def test_a_failed_side_is_named_in_the_table_with_exit_code_1(
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--models", "phi-4-mini"], "two different models with a comma"),
-        (["--models", "a,a"], "two different models with a comma"),
-        (["--models", "a,b,c"], "two different models with a comma"),
+        (["--models", "phi-4-mini"], "two different models, as A,B"),
+        (["--models", "a,a"], "two different models, as A,B"),
+        (["--models", "a,b,c"], "two different models, as A,B"),
         (["--rounds", "0"], "rounds"),
         (["x" * 9000], "9,000 characters"),
         (["Pumpkin soup?", "--corpus", "{corpus}"], "no passage for “Pumpkin soup?”"),
