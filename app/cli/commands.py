@@ -150,7 +150,7 @@ def doctor(
 ) -> None:
     """Check everything that an answer needs, and say what to do where something is missing."""
     from app import settings
-    from app.doctor.check import lines, markdown
+    from app.doctor import lines, markdown
     from app.doctor.checkup import checks
 
     if settings_table:

@@ -1,4 +1,4 @@
-"""What `escalator doctor` looks at: each check says what was found and, where something is missing, what to do."""
+"""What `escalator doctor` looks at: every check says what it found and, where something is missing, what to do."""
 
 import asyncio
 import importlib.metadata
@@ -11,8 +11,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from app.doctor import model_checks
-from app.doctor.check import Check
+from app.doctor import Check, model_checks
 from app.documents.folder import Folder
 from app.errors import CorpusError
 from app.humanize import count
@@ -27,24 +26,24 @@ OPTIONAL = {"tiktoken": "tokens are estimated"} | dict.fromkeys(RUNTIME, "set FO
 
 
 async def checks(settings: Settings, *, online: bool = False, named: bool = True) -> dict[str, Any]:
-    """The whole report, without any document text, and unless `named` without the names of documents.
+    """Make the whole report, without any document text, and unless `named` without the names of documents.
 
     The public catalogue is asked only if `online`.
     """
-    found = await asyncio.to_thread(lambda: [_python(), *_packages(), _port(), *_corpus(settings, named)])
-    found += await model_checks.checks(settings, online)
-    remedy = f"Delete this folder to forget all state and caches; models lie in {settings.model_cache_path}."
-    found.append(Check("state", None, str(settings.state_dir), remedy))
+    result = await asyncio.to_thread(lambda: [_python(), *_packages(), _port(), *_corpus(settings, named)])
+    result += await model_checks.checks(settings, online)
+    remedy = f"Delete this folder to forget all state and caches; models are in {settings.model_cache_path}."
+    result.append(Check("state", None, str(settings.state_dir), remedy))
     return {
-        "ok": all(check.ok is not False for check in found),
-        "checks": [asdict(check) for check in found],
+        "ok": all(check.ok is not False for check in result),
+        "checks": [asdict(check) for check in result],
         "settings": await asyncio.to_thread(lambda: [*_given(settings)]),
     }
 
 
 def _python() -> Check:
-    good, found = (3, 11) <= sys.version_info < (3, 14), f"{platform.python_version()} on {platform.platform()}"
-    return Check("Python", good, found, "" if good else "Use Python 3.11, 3.12 or 3.13.")
+    good = (3, 11) <= sys.version_info < (3, 14)
+    return Check("Python", good, f"{platform.python_version()} on {platform.platform()}", "Use Python 3.11 to 3.13.")
 
 
 def _packages() -> Iterator[Check]:
@@ -52,10 +51,8 @@ def _packages() -> Iterator[Check]:
         try:
             yield Check(name, True, importlib.metadata.version(name))
         except importlib.metadata.PackageNotFoundError:
-            if name in OPTIONAL:
-                yield Check(name, None, f"not installed; {OPTIONAL[name]}")
-            else:
-                yield Check(name, False, "not installed", "Run: pip install -e .")
+            missing = "not installed" + (f"; {OPTIONAL[name]}" if name in OPTIONAL else "")
+            yield Check(name, None if name in OPTIONAL else False, missing, "Run: pip install -e .")
 
 
 def _port() -> Check:
@@ -66,32 +63,31 @@ def _port() -> Check:
     with socket.socket() as probe:
         taken = probe.connect_ex(("127.0.0.1", port)) == 0
     remedy = f"If that is not Escalator, start it on another port: chainlit run app/main.py --port {port % 65_535 + 1}"
-    return Check("port", None if taken else True, f"{port} is {'in use' if taken else 'free'}", remedy if taken else "")
+    return Check("port", None if taken else True, f"{port} is {'in use' if taken else 'free'}", remedy)
 
 
 def _corpus(settings: Settings, named: bool) -> Iterator[Check]:
     try:
-        health = Inventory(Corpus(Folder.of(settings), settings.state_dir).refresh())
+        inventory = Inventory(Corpus(Folder.of(settings), settings.state_dir).refresh())
     except CorpusError as error:
         yield Check("corpus", False, str(settings.corpus), str(error))
         return
-    what = f"{settings.corpus}: {'; '.join(summary(health))}"
-    yield Check(
-        "corpus", bool(health.snapshot.documents), what, "Put Markdown, text, PDF or Office files into this folder."
-    )
+    summed_up = f"{settings.corpus}: {'; '.join(summary(inventory))}"
+    remedy = "Put Markdown, text, PDF or Office files into this folder."
+    yield Check("corpus", bool(inventory.snapshot.documents), summed_up, remedy)
     if not named:
-        wrong = Counter((file.state, file.reason) for file in health.files if file.reason)
+        wrong = Counter((file.state, file.reason) for file in inventory.files if file.reason)
         yield from (Check(count(number, "file"), False, state, why) for (state, why), number in wrong.items())
         return
-    said = notes(health)
-    for file in health.files:
+    remarks = notes(inventory)
+    for file in inventory.files:
         if file.reason:
             yield Check(file.name, False, file.state, file.reason)
-        yield from (Check(file.name, None, note) for note in said.get(file.name, ()) if note != file.reason)
+        yield from (Check(file.name, None, note) for note in remarks.get(file.name, ()) if note != file.reason)
 
 
 def _given(settings: Settings) -> Iterator[dict[str, str]]:
-    """Every setting with its value and where that came from."""
+    """List every setting with its value and where that came from."""
     for field in type(settings).model_fields:
         (name, source), value = origin(field), str(getattr(settings, field))
         hidden = field == "api_key" and value != "none"

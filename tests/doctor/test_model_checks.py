@@ -86,7 +86,7 @@ def test_memory_too_small_is_said_with_the_pair_that_fits(
 @pytest.mark.parametrize(
     ("script", "said", "remedy"),
     [
-        (STOPPED, "is an old one of Foundry Local, up to 0.8", "Its service is used if it runs, else our own runtime."),
+        (STOPPED, "is an old Foundry Local, up to 0.8", "Its service is used if it runs, else our own runtime."),
         ("exit 1", "is not Foundry Local's: Ethereum's and GNOME's tools have the same", "Our own runtime is used."),
     ],
     ids=["old", "stranger"],
@@ -126,7 +126,7 @@ def test_a_blocked_catalogue_is_told_when_it_is_asked_for(
     assert (found["public catalogue"]["ok"], found["public catalogue"]["found"]) == (False, "cannot be reached")
     assert found["public catalogue"]["remedy"] == (
         "The public catalogue of models cannot be reached: no connection can be made. Only downloads need it: models "
-        "on the disk answer without, and a kit brings them along."
+        "on the disk answer without it, and a kit brings models along."
     )
     assert found["small model"]["ok"], "what is on the disk answers all the same"
 
