@@ -1,4 +1,4 @@
-"""What is known of the models of a cache folder."""
+"""The catalogue of a cache folder: aliases, sizes, and which models are downloaded."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from tests.support.runtime import LARGE, SMALL
 from tests.support.scripted import make
 
 
-def test_the_catalogue_of_a_cache_tells_the_aliases_and_its_folders_what_is_downloaded(tmp_path: Path) -> None:
+def test_the_saved_catalogue_gives_aliases_and_the_folders_show_what_is_downloaded(tmp_path: Path) -> None:
     make(tmp_path, SMALL, LARGE)
     assert catalogue.load_catalogue(tmp_path) == {
         SMALL.full_id: ModelInfo("phi-4-mini", 1, here=True),
@@ -17,7 +17,7 @@ def test_the_catalogue_of_a_cache_tells_the_aliases_and_its_folders_what_is_down
     assert catalogue.can_embed(tmp_path)
 
 
-def test_a_damaged_catalogue_tells_nothing(tmp_path: Path) -> None:
+def test_a_damaged_catalogue_is_empty(tmp_path: Path) -> None:
     (tmp_path / "foundry.modelinfo.json").write_text('{"models": [{"id": 1}]', encoding="utf-8")
     (tmp_path / "a" / "b").mkdir(parents=True)
     (tmp_path / "a" / "b" / "inference_model.json").write_text("[]", encoding="utf-8")
@@ -34,7 +34,7 @@ def test_sizes_are_in_megabytes_though_the_catalogue_counts_mebibytes(tmp_path: 
     assert catalogue.load_catalogue(tmp_path)[SMALL.full_id].size_mb == 3146
 
 
-def test_a_model_on_its_way_is_not_here(tmp_path: Path) -> None:
+def test_a_model_that_is_being_downloaded_is_not_here(tmp_path: Path) -> None:
     make(tmp_path, SMALL)
     folder = tmp_path / "Microsoft" / SMALL.full_id.replace(":", "-")
     (folder / "v5").mkdir()

@@ -1,4 +1,4 @@
-"""Completions on the genuine runtime: they stream, stop when nobody listens, and say what they took."""
+"""Completions on the genuine runtime: they stream, stop when nobody listens, and report their tokens."""
 
 import asyncio
 import os
@@ -36,7 +36,7 @@ async def said(foundry: Foundry, model: Model, question: str, **more: Any) -> tu
     return text, reasoning, end
 
 
-async def test_an_answer_comes_in_pieces_and_says_what_it_took(foundry: Foundry) -> None:
+async def test_an_answer_comes_in_pieces_and_reports_its_tokens(foundry: Foundry) -> None:
     model = await foundry.ready("phi-4-mini")
     text, reasoning, end = await said(foundry, model, "When does the ferry leave?")
     assert (text, reasoning) == ("The ferry leaves at 9:30 [1].", "")
@@ -47,14 +47,14 @@ async def test_an_answer_comes_in_pieces_and_says_what_it_took(foundry: Foundry)
     assert end.completion_tokens > 10
 
 
-async def test_an_answer_that_reaches_its_longest_length_says_so(foundry: Foundry) -> None:
+async def test_an_answer_that_reaches_its_longest_length_is_marked(foundry: Foundry) -> None:
     model = await foundry.ready("phi-4-mini")
     text, _, end = await said(foundry, model, "ferry", max_tokens=5)
     assert "The ferry leaves at 9:30 [1].".startswith(text)
     assert (end.finish, end.completion_tokens) == ("length", 5)
 
 
-async def test_two_users_at_once_get_each_their_own_answer(models: Path, runtime: str) -> None:
+async def test_two_simultaneous_users_each_get_their_own_answer(models: Path, runtime: str) -> None:
     settings = settings_for(models)
     async with opened(settings) as one, opened(settings) as other:
         small = await one.ready("phi-4-mini")
@@ -83,7 +83,7 @@ async def test_leaving_an_answer_ends_its_generation_within_half_a_second(model_
 
 
 async def test_a_model_that_writes_cannot_be_unloaded(model_cache: Callable[..., Path]) -> None:
-    """What the test before this one concludes from."""
+    """The assumption of the test before this one."""
     async with opened(settings_for(model_cache(SLOW))) as foundry:
         model = await foundry.ready("slow")
         async with aclosing(complete(foundry, model, asked("Go on."), max_tokens=400)) as stream:
@@ -111,7 +111,7 @@ async def test_cancelling_whoever_waits_for_an_answer_ends_it_too(model_cache: C
 
 
 async def unload(foundry: Foundry, model: Model) -> int:
-    """Try to unload a model; the status of the answer."""
+    """Try to unload a model; return the status of the reply."""
     import httpx2
     import openai
 
@@ -123,7 +123,7 @@ async def unload(foundry: Foundry, model: Model) -> int:
         return error.status_code
 
 
-async def test_a_prompt_that_is_too_long_is_told_with_the_servers_numbers(model_cache: Callable[..., Path]) -> None:
+async def test_a_prompt_that_is_too_long_is_reported_with_the_servers_numbers(model_cache: Callable[..., Path]) -> None:
     cache = model_cache(Script(alias="narrow", say="Yes.", context=256))
     async with opened(settings_for(cache)) as foundry:
         model = await foundry.ready("narrow")
@@ -159,7 +159,7 @@ async def test_reasoning_is_kept_apart_whatever_the_catalogue_declares(
         assert (text, end.finish) == ("", "length")
 
 
-async def test_a_model_that_was_unloaded_behind_our_back_is_loaded_again(model_cache: Callable[..., Path]) -> None:
+async def test_a_model_that_another_program_unloaded_is_loaded_again(model_cache: Callable[..., Path]) -> None:
     async with opened(settings_for(model_cache(SMALL))) as foundry:
         model = await foundry.ready("phi-4-mini")
         assert await unload(foundry, model) == 200
@@ -174,7 +174,7 @@ async def test_a_runtime_that_was_killed_between_two_answers_is_not_noticed(mode
         assert (await said(foundry, model, "The ferry?"))[0] == "The ferry leaves at 9:30 [1]."
 
 
-async def test_a_runtime_that_is_killed_within_an_answer_is_told_and_the_next_answer_comes(
+async def test_a_runtime_that_is_killed_during_an_answer_is_reported_and_the_next_answer_comes(
     model_cache: Callable[..., Path],
 ) -> None:
     cache = model_cache(SLOW, SMALL)

@@ -1,4 +1,4 @@
-"""What the three programs named `foundry` say is read, and none of them does harm."""
+"""The output of three programs named `foundry` is parsed, and none of them does harm."""
 
 import os
 import stat
@@ -35,7 +35,7 @@ def test_the_current_command_line_answers_in_json(tmp_path: Path) -> None:
     assert discovery.service_address(program(tmp_path, CURRENT)) == "http://127.0.0.1:58082"
 
 
-def test_the_command_line_before_0_10_answers_in_words(tmp_path: Path) -> None:
+def test_the_command_line_before_0_10_answers_in_text(tmp_path: Path) -> None:
     assert discovery.service_address(program(tmp_path, CLASSIC)) == "http://127.0.0.1:5273"
 
 
@@ -80,7 +80,7 @@ def test_a_program_that_cannot_be_run_gives_no_address(tmp_path: Path) -> None:
         ("nothing runs", None),
     ],
 )
-def test_an_address_is_found_in_a_status_of_words(said: str, address: str | None) -> None:
+def test_an_address_is_found_in_a_status_in_text(said: str, address: str | None) -> None:
     assert discovery.address_in(said) == address
 
 
@@ -116,5 +116,5 @@ echo 'To start the service, run the following command: foundry service start'
         ("echo 'foundry 1.0: an IDE toolbox'; exit 1", "unrelated"),
     ],
 )
-def test_a_program_of_that_name_is_told_by_what_it_says_of_a_status(script: str, kind: str, tmp_path: Path) -> None:
+def test_a_program_named_foundry_is_identified_by_its_status(script: str, kind: str, tmp_path: Path) -> None:
     assert discovery.generation(program(tmp_path, script)) == kind

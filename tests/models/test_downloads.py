@@ -1,4 +1,4 @@
-"""Models come from the public catalogue and its store, which stand on loopback here, by the SDK's own ways."""
+"""The genuine SDK downloads models from a catalogue and a store, which are on loopback here."""
 
 import asyncio
 import hashlib
@@ -36,7 +36,7 @@ OF_FERRY = "ferry-instruct-generic-cpu:1"
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The files of the models, as they lie in the store."""
+    """The folders of the models that the store offers, by alias."""
     cache = make(tmp_path_factory.mktemp("store"), FERRY, TINY, BIG)
     return {one.alias: cache / "Microsoft" / one.full_id.replace(":", "-") for one in (FERRY, TINY, BIG)}
 
@@ -63,7 +63,7 @@ def getting(cache: Path) -> Downloader:
 async def fetched(
     getting: Downloader, name: str, enough: Callable[[DownloadProgress], bool] = lambda _: False
 ) -> list[DownloadProgress]:
-    """The reports of a download, to its end or until it is enough."""
+    """Download a model until `enough`, or to the end; return the reports."""
     reports = []
     async with aclosing(getting.download(name)) as reporting:
         async for report in reporting:
@@ -86,7 +86,7 @@ async def damaged_in(cache: Path) -> list[str]:
 
 
 def whole(cache: Path, made: dict[str, Path], alias: str = "ferry") -> bool:
-    """Whether the model lies there as it lies in the store."""
+    """Return whether the downloaded files equal those of the store."""
     files = {path.name: path.read_bytes() for path in made[alias].iterdir() if path.name != "inference_model.json"}
     return all((folder_of(cache, alias) / name).read_bytes() == data for name, data in files.items())
 
@@ -98,7 +98,7 @@ async def test_the_catalogue_is_asked_and_saved(store: Store, getting: Downloade
     assert known["tiny-instruct-generic-cpu:1"].licence == "MIT"
 
 
-async def test_a_look_keeps_what_is_here_and_not_offered_any_more(
+async def test_an_update_keeps_downloaded_models_that_are_not_offered_any_more(
     store: Store, getting: Downloader, cache: Path
 ) -> None:
     make(cache, Script(alias="retired", say="Still here."))
@@ -111,7 +111,7 @@ async def test_a_look_keeps_what_is_here_and_not_offered_any_more(
 
 
 async def answer(cache: Path, alias: str) -> str:
-    """What the model says, through the runtime."""
+    """Ask the model through the runtime."""
     async with opened(settings_for(cache)) as foundry:
         model = await foundry.ready(alias)
         asked = [{"role": "user", "content": "When does the ferry leave?"}]
@@ -119,7 +119,7 @@ async def answer(cache: Path, alias: str) -> str:
         return "".join(event.text for event in events if isinstance(event, Delta))
 
 
-async def test_a_download_tells_how_far_it_is_and_the_model_then_answers(
+async def test_a_download_reports_its_progress_and_the_model_then_answers(
     store: Store, getting: Downloader, cache: Path, made: dict[str, Path], caplog: pytest.LogCaptureFixture
 ) -> None:
     store.pace = 0.04
@@ -138,7 +138,7 @@ async def test_a_download_tells_how_far_it_is_and_the_model_then_answers(
     assert await answer(cache, "ferry") == FERRY.say
 
 
-async def test_the_vocabulary_for_counting_tokens_arrives_behind_the_first_model(
+async def test_the_vocabulary_for_counting_tokens_arrives_after_the_first_model(
     store: Store, getting: Downloader, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     digest = hashlib.sha256(VOCABULARY).hexdigest()
@@ -157,7 +157,7 @@ async def test_the_vocabulary_for_counting_tokens_arrives_behind_the_first_model
     assert hosts[-1] == VOCABULARIES
 
 
-async def test_a_runtime_that_runs_is_replaced_by_one_that_knows_what_has_been_downloaded(
+async def test_a_running_runtime_is_replaced_by_one_that_knows_the_downloaded_model(
     store: Store, getting: Downloader, cache: Path
 ) -> None:
     make(cache, Script(alias="first", say="The first one [1]."))
@@ -176,7 +176,7 @@ async def test_a_runtime_that_runs_is_replaced_by_one_that_knows_what_has_been_d
 
 
 def parts_kept(cache: Path, alias: str) -> set[str]:
-    """The parts of the large file that the SDK's note says are here, as they are asked for."""
+    """Return the byte ranges of the large file that the SDK has noted as complete."""
     try:
         note = (folder_of(cache, alias) / "model.onnx.dlstate").read_bytes()
     except FileNotFoundError:
@@ -190,13 +190,13 @@ def parts_asked(store: Store) -> list[str]:
     return [line.rsplit(" ", 1)[1] for line in store.asked if "GET" in line and "model.onnx " in line]
 
 
-def fetcher() -> psutil.Process:
+def worker_process() -> psutil.Process:
     (found,) = [one for one in psutil.Process().children() if "app.models.download_worker" in one.cmdline()]
     return found
 
 
 @pytest.mark.parametrize(("way", "alias"), [("closed", "ferry"), ("unplugged", "big"), ("killed", "big")])
-async def test_an_interrupted_download_goes_on_and_fetches_no_finished_part_again(
+async def test_an_interrupted_download_continues_and_fetches_no_finished_part_again(
     way: str,
     alias: str,
     store: Store,
@@ -219,7 +219,7 @@ async def test_an_interrupted_download_goes_on_and_fetches_no_finished_part_agai
                     if way == "closed":
                         break
                     if way == "killed":
-                        fetcher().kill()
+                        worker_process().kill()
                     if way == "unplugged":
                         store.unplugged = True
                         monkeypatch.setattr(downloads, "STALL_SECONDS", 1)
@@ -238,7 +238,7 @@ async def test_an_interrupted_download_goes_on_and_fetches_no_finished_part_agai
     assert await answer(cache, alias) == (FERRY.say if alias == "ferry" else BIG.say)
 
 
-async def test_a_broken_connection_is_taken_up_again_unnoticed(
+async def test_a_broken_connection_is_resumed_unnoticed(
     store: Store, getting: Downloader, cache: Path, made: dict[str, Path]
 ) -> None:
     breaks = sorted(random.Random(1).randrange(50_000_000) for _ in range(5))
@@ -252,7 +252,7 @@ async def test_a_broken_connection_is_taken_up_again_unnoticed(
     assert whole(cache, made)
 
 
-async def test_two_who_want_the_same_model_fetch_it_once_and_both_see_it_arrive(
+async def test_two_downloads_of_one_model_fetch_it_once_and_both_report_progress(
     store: Store, getting: Downloader, cache: Path
 ) -> None:
     store.pace = 0.03
@@ -278,7 +278,7 @@ async def test_a_network_that_stalls_is_noticed_and_what_has_arrived_is_kept(
 
 
 @pytest.mark.parametrize("spoil", [lambda data: bytes(len(data)), lambda data: data[:-70_000]], ids=["wrong", "short"])
-async def test_a_model_that_arrives_damaged_is_named_and_fetched_anew(
+async def test_a_model_that_arrives_damaged_is_named_and_fetched_again(
     spoil: Callable[[bytes], bytes], store: Store, getting: Downloader, cache: Path, made: dict[str, Path]
 ) -> None:
     store.spoil = lambda name, data: spoil(data) if name.endswith("model.onnx") else data
@@ -292,7 +292,7 @@ async def test_a_model_that_arrives_damaged_is_named_and_fetched_anew(
     assert whole(cache, made)
 
 
-async def test_what_is_damaged_later_is_named_and_fetched_alone(
+async def test_what_is_damaged_later_is_named_and_fetched_selectively(
     store: Store, getting: Downloader, cache: Path, made: dict[str, Path]
 ) -> None:
     await fetched(getting, "ferry")
@@ -310,7 +310,7 @@ async def test_what_is_damaged_later_is_named_and_fetched_alone(
     assert await damaged_in(cache) == []
 
 
-async def test_a_disk_that_is_too_small_is_told_before_anything_is_fetched(
+async def test_a_disk_that_is_too_small_is_reported_before_anything_is_fetched(
     store: Store, getting: Downloader, cache: Path
 ) -> None:
     store.offered[0].size = 900 * 10**12
@@ -321,7 +321,7 @@ async def test_a_disk_that_is_too_small_is_told_before_anything_is_fetched(
     assert not store.sent
 
 
-def test_a_disk_that_gets_full_on_the_way_is_told(store: Store, cache: Path, tmp_path: Path) -> None:
+def test_a_disk_that_fills_up_during_a_download_is_reported(store: Store, cache: Path, tmp_path: Path) -> None:
     store.offered[0].size = 1_000_000
     cache.mkdir()
     program = tmp_path / "program.py"
@@ -394,7 +394,7 @@ def make_trouble(trouble: str, store: Store, patch: pytest.MonkeyPatch) -> None:
             store.fails = int(trouble.removeprefix("HTTP "))
 
 
-async def test_a_catalogue_that_cannot_be_asked_is_named_with_ways_on(
+async def test_an_unreachable_catalogue_is_reported_with_remedies(
     made: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All at once, each with a store and a cache of its own, because the SDK tries for four seconds."""
@@ -431,14 +431,14 @@ async def test_a_catalogue_that_cannot_be_asked_is_named_with_ways_on(
         store.close()
 
 
-async def test_a_store_that_is_blocked_is_named_too(store: Store, getting: Downloader) -> None:
+async def test_a_blocked_store_is_reported_too(store: Store, getting: Downloader) -> None:
     await getting.update_catalogue()
     store.refuses = 403
     with pytest.raises(CatalogueBlocked, match="no connection can be made"):
         await fetched(getting, "ferry")
 
 
-async def test_a_look_that_fails_keeps_the_saved_catalogue(store: Store, getting: Downloader, cache: Path) -> None:
+async def test_a_failed_update_keeps_the_saved_catalogue(store: Store, getting: Downloader, cache: Path) -> None:
     known = await getting.update_catalogue()
     store.fails = 403
     with pytest.raises(CatalogueBlocked):
@@ -446,7 +446,7 @@ async def test_a_look_that_fails_keeps_the_saved_catalogue(store: Store, getting
     assert (await known_in(cache)) == known
 
 
-async def test_an_unknown_model_is_answered_with_near_names(store: Store, getting: Downloader) -> None:
+async def test_an_unknown_model_is_answered_with_similar_names(store: Store, getting: Downloader) -> None:
     with pytest.raises(UnknownModel, match=r"has no model ferri for this machine. Did you mean ferry\?"):
         await fetched(getting, "ferri")
     with pytest.raises(UnknownModel, match=r"It lists ferry, ferry-instruct-generic-cpu:1, tiny"):
@@ -459,7 +459,7 @@ async def test_a_model_that_is_here_needs_no_network(store: Store, getting: Down
     assert (await fetched(getting, "tiny"))[-1].done_mb > 0
 
 
-def test_the_fetcher_ends_with_who_started_it(store: Store, cache: Path) -> None:
+def test_the_download_worker_ends_with_its_parent(store: Store, cache: Path) -> None:
     store.pace = 0.5
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     with subprocess.Popen([sys.executable, "-c", START, str(cache)], env=environment) as starter:

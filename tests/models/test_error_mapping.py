@@ -16,7 +16,7 @@ WHOLE = "The ferry leaves at 9:30 [1]."
 
 
 async def through(runtime: str, fault: Fault, **over: Any) -> tuple[str, ModelError | None, int]:
-    """What is said through a proxy with a fault, how it failed, and how many requests it took."""
+    """Ask through a proxy with a fault; return the text, the failure and the number of requests."""
     settings = {"retries": 0, "first_token_seconds": 5.0, "stall_seconds": 5.0} | over
     async with FaultProxy(runtime) as proxy, opened(settings_for(endpoint=proxy.url, **settings)) as foundry:
         model = await foundry.ready("phi-4-mini")
@@ -31,8 +31,8 @@ async def through(runtime: str, fault: Fault, **over: Any) -> tuple[str, ModelEr
         return text, failure, proxy.count("/v1/chat/completions")
 
 
-async def told(reply_of_chat: Answer, **over: Any) -> tuple[list[Delta | End], AnswerFailed | None]:
-    """The events of one request to a server with a set answer, and how it failed."""
+async def outcome(reply_of_chat: Answer, **over: Any) -> tuple[list[Delta | End], AnswerFailed | None]:
+    """Send one request to a server with a canned answer; return its events and its failure."""
     listed = reply(200, {"data": [{"id": "m"}]})
     canned = {"/v1/models": listed, "/v1/chat/completions": reply_of_chat}
     async with Canned(canned) as server, opened(settings_for(endpoint=server.url, **over)) as foundry:
@@ -66,11 +66,11 @@ async def test_a_server_that_is_busy_or_lost_is_asked_again(runtime: str, fault:
     assert words in str(failure)
 
 
-async def test_a_further_try_that_goes_well_is_an_answer(runtime: str) -> None:
+async def test_a_successful_retry_is_an_answer(runtime: str) -> None:
     assert await through(runtime, Fault(status=503, times=1), retries=1) == (WHOLE, None, 2)
 
 
-async def test_a_busy_server_is_left_alone_for_as_long_as_it_asks(runtime: str) -> None:
+async def test_a_busy_server_is_not_asked_again_before_its_retry_after(runtime: str) -> None:
     begun = time.monotonic()
     fault = Fault(status=429, headers={"Retry-After": "0.4"}, times=1)
     assert await through(runtime, fault, retries=1) == (WHOLE, None, 2)
@@ -80,19 +80,19 @@ async def test_a_busy_server_is_left_alone_for_as_long_as_it_asks(runtime: str) 
 @pytest.mark.parametrize(
     ("after", "seconds"), [("7", 7.0), ("", 0.0), ("Fri, 20 Nov 2026 09:00:00 GMT", 0.0), ("-1", 0.0)]
 )
-async def test_how_long_a_server_asks_to_wait_is_known(after: str, seconds: float) -> None:
-    _, failure = await told(reply(503, {}, retry_after=after))
+async def test_retry_after_is_parsed(after: str, seconds: float) -> None:
+    _, failure = await outcome(reply(503, {}, retry_after=after))
     assert isinstance(failure, ServerBusy)
     assert failure.seconds == seconds
 
 
-async def test_without_further_tries_there_is_one_request(runtime: str) -> None:
+async def test_without_retries_there_is_one_request(runtime: str) -> None:
     _, failure, requests = await through(runtime, Fault(status=503), retries=0)
     assert isinstance(failure, ServerError)
     assert requests == 1
 
 
-async def test_a_server_that_has_gone_is_no_model(runtime: str) -> None:
+async def test_a_server_that_has_gone_is_reported(runtime: str) -> None:
     async with FaultProxy(runtime) as proxy, opened(settings_for(endpoint=proxy.url)) as foundry:
         model = await foundry.ready("phi-4-mini")
         await proxy.__aexit__(None, None, None)
@@ -125,7 +125,7 @@ async def test_a_first_token_that_takes_too_long_is_given_up(runtime: str) -> No
     ("how", "words"),
     [("cut", "refused or lost"), ("reset", "refused or lost"), ("stall", "stopped for 0.3 seconds")],
 )
-async def test_an_answer_that_breaks_off_is_not_begun_again(runtime: str, how: str, words: str) -> None:
+async def test_an_answer_that_breaks_off_is_not_restarted(runtime: str, how: str, words: str) -> None:
     text, failure, requests = await through(runtime, Fault(how=how, after=1500), stall_seconds=0.3, retries=3)
     assert WHOLE.startswith(text)
     assert 0 < len(text) < len(WHOLE)
@@ -138,14 +138,14 @@ async def test_a_slow_answer_is_an_answer(runtime: str) -> None:
 
 
 @pytest.mark.parametrize("done", [True, False])
-async def test_a_stream_without_a_finish_reason_is_a_failure_but_what_it_said_was_said(done: bool) -> None:
-    got, failure = await told(events(chunk("The"), chunk(" ferry"), done=done))
+async def test_a_stream_without_a_finish_reason_is_a_failure_after_its_pieces(done: bool) -> None:
+    got, failure = await outcome(events(chunk("The"), chunk(" ferry"), done=done))
     assert got == [Delta("The"), Delta(" ferry")]
     assert "without a finish reason" in str(failure)
 
 
-async def test_a_whole_answer_needs_neither_usage_nor_a_last_word() -> None:
-    got, failure = await told(events(chunk("Yes."), chunk(finish="stop"), done=False))
+async def test_a_whole_answer_needs_neither_usage_nor_done() -> None:
+    got, failure = await outcome(events(chunk("Yes."), chunk(finish="stop"), done=False))
     assert (got, failure) == ([Delta("Yes."), End("stop", None, None)], None)
 
 
@@ -156,32 +156,32 @@ async def test_the_end_does_not_wait_for_a_count_that_never_comes(
     whole = events(chunk("Yes."), chunk(finish="stop"), done=False)
     # A length that is not reached: the connection stays open, and then ends in the middle.
     body = whole.replace(b"connection: close", b"content-length: 9999")
-    got, failure = await told(body)
+    got, failure = await outcome(body)
     assert (got, failure) == ([Delta("Yes."), End("stop", None, None)], None)
 
 
 async def test_usage_may_come_with_the_last_piece() -> None:
     usage = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
-    got, _ = await told(events(chunk("Yes."), chunk(finish="stop") | {"usage": usage}))
+    got, _ = await outcome(events(chunk("Yes."), chunk(finish="stop") | {"usage": usage}))
     assert got[-1] == End("stop", 7, 3)
 
 
 @pytest.mark.parametrize("name", ["reasoning_content", "reasoning"])
-async def test_separate_reasoning_is_known_under_both_names(name: str) -> None:
-    got, _ = await told(events(chunk(**{name: "Hm."}), chunk("assistantfinalYes."), chunk(finish="stop")))
+async def test_separate_reasoning_is_recognised_under_both_names(name: str) -> None:
+    got, _ = await outcome(events(chunk(**{name: "Hm."}), chunk("assistantfinalYes."), chunk(finish="stop")))
     assert got == [Delta("Hm.", reasoning=True), Delta("Yes."), End("stop", None, None)]
 
 
 async def test_an_answer_with_nothing_in_it_may_be_a_prompt_that_was_too_long() -> None:
-    got, failure = await told(events(done=False))
+    got, failure = await outcome(events(done=False))
     assert got == []
     assert isinstance(failure, ContextOverflow)
     assert "returned an empty answer" in str(failure)
 
 
 @pytest.mark.parametrize("broken", ['{"choices":[{"delta":{"content":"x', "nonsense", "[1"])
-async def test_a_stream_that_is_no_json_is_said_to_be_none(broken: str) -> None:
-    got, failure = await told(events(chunk("The"), broken))
+async def test_a_stream_that_is_not_json_is_reported(broken: str) -> None:
+    got, failure = await outcome(events(chunk("The"), broken))
     assert got == [Delta("The")]
     assert "it contains a broken event" in str(failure)
 
@@ -190,13 +190,13 @@ async def test_a_stream_that_is_no_json_is_said_to_be_none(broken: str) -> None:
     "event", ["{}", "null", "1", '{"choices": null}', '{"choices": [null]}', '{"choices": [{"delta": null}]}', "[]"]
 )
 async def test_an_event_of_another_shape_is_a_failure_too(event: str) -> None:
-    got, failure = await told(events(chunk("The"), event))
+    got, failure = await outcome(events(chunk("The"), event))
     assert got == [Delta("The")]
     assert isinstance(failure, AnswerFailed)
 
 
-async def test_an_error_within_the_stream_is_told_in_the_servers_words() -> None:
-    got, failure = await told(events(chunk("The"), {"error": {"message": "out of memory", "code": 500}}))
+async def test_an_error_within_the_stream_is_reported_in_the_servers_words() -> None:
+    got, failure = await outcome(events(chunk("The"), {"error": {"message": "out of memory", "code": 500}}))
     assert got == [Delta("The")]
     assert "broke off its answer: out of memory." in str(failure)
 
@@ -221,17 +221,17 @@ OVERFLOWS = [
 
 @pytest.mark.parametrize(("said", "numbers"), OVERFLOWS)
 @pytest.mark.parametrize("streamed", [True, False])
-async def test_a_prompt_that_is_too_long_is_known_by_its_words(
+async def test_a_prompt_that_is_too_long_is_recognised_by_its_message(
     said: str, numbers: tuple[int | None, ...], streamed: bool
 ) -> None:
     body = {"error": {"message": said}}
-    _, failure = await told(events(body, done=False) if streamed else reply(400, body))
+    _, failure = await outcome(events(body, done=False) if streamed else reply(400, body))
     assert isinstance(failure, ContextOverflow)
     assert (failure.prompt, failure.output, failure.limit) == numbers
 
 
-async def test_a_prompt_that_is_too_long_is_known_by_its_code() -> None:
-    _, failure = await told(reply(400, {"error": {"message": "Bad request", "code": "context_length_exceeded"}}))
+async def test_a_prompt_that_is_too_long_is_recognised_by_its_code() -> None:
+    _, failure = await outcome(reply(400, {"error": {"message": "Bad request", "code": "context_length_exceeded"}}))
     assert isinstance(failure, ContextOverflow)
 
 
@@ -243,8 +243,8 @@ async def test_a_prompt_that_is_too_long_is_known_by_its_code() -> None:
         (404, {"error": {"message": 'model "m" not found, try pulling it first'}}),
     ],
 )
-async def test_a_model_that_is_not_there_any_more_is_known(status: int, body: dict[str, Any]) -> None:
-    _, failure = await told(reply(status, body))
+async def test_a_model_that_is_gone_is_recognised(status: int, body: dict[str, Any]) -> None:
+    _, failure = await outcome(reply(status, body))
     assert isinstance(failure, ModelGone)
 
 
@@ -261,8 +261,8 @@ async def test_a_model_that_is_not_there_any_more_is_known(status: int, body: di
         (413, "", "(413)"),
     ],
 )
-async def test_what_a_server_does_not_accept_is_told_in_its_words(status: int, body: Any, words: str) -> None:
-    _, failure = await told(reply(status, body))
+async def test_a_rejected_request_is_reported_in_the_servers_words(status: int, body: Any, words: str) -> None:
+    _, failure = await outcome(reply(status, body))
     assert type(failure) is AnswerFailed
     assert words in str(failure)
     assert len(str(failure)) < 400

@@ -20,12 +20,12 @@ from tests.support.waiting import until
 
 
 def models_list(*ids: str) -> bytes:
-    """An answer to GET /v1/models."""
+    """Build an answer to GET /v1/models."""
     return reply(200, {"object": "list", "data": [{"id": name, "object": "model"} for name in ids]})
 
 
 def put_on_path(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A program named `foundry`, found before all others."""
+    """Put a program named `foundry` first on the PATH."""
     folder.mkdir(exist_ok=True)
     path = folder / "foundry"
     path.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
@@ -37,12 +37,12 @@ def put_on_path(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize("ending", ["", "/", "/v1", "/v1/"])
-async def test_an_endpoint_that_was_set_is_used(runtime: str, ending: str) -> None:
+async def test_a_configured_endpoint_is_used(runtime: str, ending: str) -> None:
     async with opened(settings_for(endpoint=runtime + ending)) as foundry:
         assert await foundry.find() == Service(runtime, "endpoint")
 
 
-async def test_an_endpoint_that_was_set_is_used_and_nothing_else(
+async def test_a_configured_endpoint_is_used_and_nothing_else(
     models: Path, unused_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FOUNDRY_LOCAL_ENDPOINT", f"http://127.0.0.1:{unused_port}")
@@ -53,7 +53,7 @@ async def test_an_endpoint_that_was_set_is_used_and_nothing_else(
     assert str(caught.value).startswith(sentence)
 
 
-async def test_the_setting_that_an_endpoint_really_came_from_is_named(
+async def test_the_setting_that_the_endpoint_came_from_is_named(
     unused_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BASE_URL", f"http://127.0.0.1:{unused_port}/v1")
@@ -69,7 +69,7 @@ async def test_a_silent_endpoint_is_given_up(monkeypatch: pytest.MonkeyPatch) ->
             await foundry.find()
 
 
-async def test_an_endpoint_that_is_no_model_server_is_said_to_be_none() -> None:
+async def test_an_endpoint_that_is_not_a_model_server_is_reported() -> None:
     async with (
         Canned({"/v1/models": reply(200, "<html>")}) as server,
         opened(settings_for(endpoint=server.url)) as foundry,
@@ -90,7 +90,7 @@ async def test_an_endpoint_that_wants_a_key_says_so_and_gets_the_one_that_is_set
             assert (await foundry.ready("phi-4-mini")).id == "phi-4-mini"
 
 
-async def test_with_nothing_on_the_machine_that_is_said_at_once_with_the_remedies() -> None:
+async def test_a_machine_without_models_is_reported_at_once_with_remedies() -> None:
     async with opened(settings_for()) as foundry:
         begun = time.perf_counter()
         with pytest.raises(NoModel) as caught:
@@ -117,7 +117,7 @@ async def test_callers_at_the_same_time_share_one_search() -> None:
         assert server.count("/models/loaded") == 1
 
 
-async def test_a_caller_who_leaves_takes_the_search_from_nobody(models: Path, runtime: str) -> None:
+async def test_a_cancelled_caller_does_not_cancel_the_search_of_others(models: Path, runtime: str) -> None:
     async with opened(settings_for(endpoint=runtime)) as foundry:
         leaving = asyncio.create_task(foundry.find())
         staying = asyncio.create_task(foundry.find())
@@ -232,7 +232,7 @@ async def test_a_model_registered_by_hand_is_found_in_its_own_catalogue(model_ca
 
 
 async def register(cache: Path, folder: str, name: str) -> None:
-    """Register a model by hand, as its owner would do with the SDK; in a process of its own, for it keeps one."""
+    """Register a model by hand with the SDK, in a process of its own because a process can open it only once."""
     code = (
         "import sys; from foundry_local_sdk import *\n"
         "cache, folder, name = sys.argv[1:]\n"
@@ -247,14 +247,14 @@ async def register(cache: Path, folder: str, name: str) -> None:
     assert await process.wait() == 0
 
 
-async def test_an_unknown_alias_is_told_with_what_there_is(foundry: Foundry) -> None:
+async def test_an_unknown_alias_is_reported_with_the_known_ones(foundry: Foundry) -> None:
     with pytest.raises(NoModel) as caught:
         await foundry.ready("phi-5")
     assert "no model phi-5" in str(caught.value)
     assert "gpt-oss-20b, phi-4-mini" in str(caught.value)
 
 
-async def test_a_model_that_is_not_downloaded_is_told_with_the_command(model_cache: Callable[..., Path]) -> None:
+async def test_a_model_that_is_not_downloaded_is_reported_with_the_command(model_cache: Callable[..., Path]) -> None:
     cache = model_cache(SMALL, ODD)
     (cache / "Microsoft" / "quay-and-pier-cpu-3").rename(cache.parent / "elsewhere")
     async with opened(settings_for(cache)) as foundry:
@@ -263,7 +263,7 @@ async def test_a_model_that_is_not_downloaded_is_told_with_the_command(model_cac
         assert (await foundry.ready("phi-4-mini")).id == SMALL.full_id
 
 
-async def test_a_model_that_cannot_be_loaded_is_told_in_the_servers_words(model_cache: Callable[..., Path]) -> None:
+async def test_a_model_that_cannot_be_loaded_is_reported_in_the_servers_words(model_cache: Callable[..., Path]) -> None:
     cache = model_cache(SMALL)
     (cache / "Microsoft" / "Phi-4-mini-instruct-generic-cpu-5" / "model.onnx").write_bytes(b"damaged")
     async with opened(settings_for(cache)) as foundry:
@@ -274,7 +274,7 @@ async def test_a_model_that_cannot_be_loaded_is_told_in_the_servers_words(model_
     assert len(str(caught.value)) < 450
 
 
-async def test_callers_of_one_model_share_its_load_and_all_are_told(model_cache: Callable[..., Path]) -> None:
+async def test_callers_of_one_model_share_its_load_and_its_progress(model_cache: Callable[..., Path]) -> None:
     said: list[str] = []
     async with opened(settings_for(model_cache(SMALL))) as foundry:
         loaded = await asyncio.gather(*(foundry.ready("phi-4-mini", said.append) for _ in range(3)))
@@ -309,7 +309,7 @@ async def test_a_server_that_is_lost_before_it_loads_is_looked_for_again() -> No
         assert (await foundry.ready("phi-4-mini")).id == "phi-4-mini-cpu:1"
 
 
-async def test_a_server_that_is_lost_while_it_loads_is_said_to_be() -> None:
+async def test_a_server_that_is_lost_while_it_loads_is_reported() -> None:
     def end(asked: Asked) -> bytes:
         return b""
 
@@ -393,7 +393,7 @@ async def test_a_plain_server_without_the_model_is_not_asked_for_another(ids: li
             await foundry.ready("phi-4-mini")
 
 
-async def test_a_plain_server_that_cannot_list_is_taken_at_the_word_of_the_setting() -> None:
+async def test_a_plain_server_that_cannot_list_is_asked_for_the_configured_name() -> None:
     canned = Canned({"/v1/models": reply(500, "offline")})
     async with canned as server, opened(settings_for(endpoint=server.url)) as foundry:
         assert (await foundry.ready("org/model")).id == "org/model"
@@ -452,7 +452,7 @@ async def test_what_a_server_offers_is_what_it_lists_and_what_it_has_loaded(foun
     assert {told.alias for told in known.values()} == {"phi-4-mini", "gpt-oss-20b"}
 
 
-async def test_without_a_server_nothing_is_offered_and_it_is_said_why() -> None:
+async def test_without_a_server_nothing_is_offered_and_the_reason_is_given() -> None:
     async with opened(settings_for()) as foundry:
         with pytest.raises(NoModel, match="There is no model on this machine"):
             await foundry.offered()

@@ -1,4 +1,4 @@
-"""What a machine says of itself; other systems are imitated by what they would say."""
+"""The description of a machine; other systems are imitated by their output."""
 
 import os
 import stat
@@ -16,7 +16,7 @@ from app.models.hardware import accelerators, bandwidth, inspect_machine, measur
 
 @pytest.fixture(autouse=True)
 def _no_tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No program on the PATH but those of the test."""
+    """Only the programs of the test are on the PATH."""
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(hardware, "_linux", lambda devices, real=hardware._linux: real(tmp_path / "class"))
 
@@ -40,23 +40,23 @@ def test_this_machine_has_memory_a_disk_and_cores(tmp_path: Path) -> None:
     assert here.gb_per_s is None or here.gb_per_s > 0.1
 
 
-def test_a_passing_look_measures_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_quick_inspection_measures_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hardware, "bandwidth", lambda: pytest.fail("it was measured"))
     assert inspect_machine(tmp_path).accelerators == ()
 
 
-def test_memory_is_not_measured_where_there_is_none_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_is_not_measured_when_it_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.models.memory.free_mb", lambda: 100)
     assert bandwidth() is None
 
 
-def test_apple_silicon_has_metal_and_an_intel_mac_nothing_that_is_known() -> None:
+def test_apple_silicon_has_metal_and_an_intel_mac_has_nothing_known() -> None:
     assert accelerators("darwin", "arm64") == ["Apple silicon GPU (Metal)"]
     assert accelerators("darwin", "x86_64") == []
 
 
 @pytest.mark.skipif(os.name == "nt", reason="the program is a shell script")
-def test_nvidia_tells_its_cards_and_their_memory(tmp_path: Path) -> None:
+def test_nvidia_lists_its_cards_and_their_memory(tmp_path: Path) -> None:
     nvidia_smi(tmp_path, "echo 'NVIDIA GeForce RTX 4060 Laptop GPU, 8188 MiB'")
     device(tmp_path, "drm/card1", "0x10de")
     device(tmp_path, "drm/card2", "0x8086")
@@ -65,7 +65,7 @@ def test_nvidia_tells_its_cards_and_their_memory(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="the program is a shell script")
 @pytest.mark.parametrize("script", ["echo 'NVIDIA-SMI has failed'; exit 9", "echo 'No devices were found'"])
-def test_a_driver_that_fails_is_no_card(script: str, tmp_path: Path) -> None:
+def test_a_failing_driver_is_not_a_card(script: str, tmp_path: Path) -> None:
     nvidia_smi(tmp_path, script)
     assert accelerators("linux", "x86_64") == []
 

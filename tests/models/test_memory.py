@@ -1,4 +1,4 @@
-"""Both models stay loaded where memory suffices; where it does not they are swapped, which is said before."""
+"""Both models stay loaded where memory suffices; where it does not they are swapped, which is announced."""
 
 import asyncio
 import json
@@ -37,7 +37,7 @@ BOTH, ONE, NONE = 20_000, 15_000, 14_000
 
 
 class Machine:
-    """A machine with so much memory, of which the loaded models take theirs."""
+    """A machine with a given amount of memory, from which loaded models take theirs."""
 
     def __init__(self, cache: Path, total_mb: int):
         self.cache = cache
@@ -87,7 +87,7 @@ async def large(foundry: Foundry, progress: Progress = silent) -> Model:
 
 
 async def said(foundry: Foundry, model: Model, question: str, instead_of: str) -> str:
-    """The text of an answer, asked for as the chat does it."""
+    """Ask as the chat does; return the text of the answer."""
     messages: list[dict[str, Any]] = [{"role": "user", "content": question}]
     async with foundry.slot(model):
         stream = answer(foundry, model, messages, max_tokens=400, instead_of=instead_of)
@@ -104,7 +104,7 @@ async def test_both_models_stay_loaded_where_memory_suffices(machine: Machine, f
     assert set(await asyncio.to_thread(machine.loaded)) == {SMALL.full_id, LARGE.full_id}
 
 
-async def test_a_swap_is_said_before_it_is_done_and_done_back_for_the_other_model(
+async def test_a_swap_is_announced_before_it_is_done_and_reversed_for_the_other_model(
     machine: Machine, address: str
 ) -> None:
     machine.total_mb = ONE
@@ -153,7 +153,7 @@ async def test_a_model_that_is_too_big_is_not_loaded_and_nothing_is_unloaded(
     assert (await large(foundry)).id == LARGE.full_id
 
 
-async def test_without_leave_to_unload_anything_nothing_is_unloaded(machine: Machine, foundry: Foundry) -> None:
+async def test_without_permission_to_unload_anything_nothing_is_unloaded(machine: Machine, foundry: Foundry) -> None:
     machine.total_mb = ONE
     await large(foundry)
     assert not await foundry.available("phi-4-mini")
@@ -243,7 +243,7 @@ async def test_a_model_of_unknown_size_is_loaded_as_if_there_were_memory(machine
     assert (await foundry.ready("Phi-own")).id == "Phi-own:1"
 
 
-async def test_the_size_of_a_model_whose_entry_tells_none_is_that_of_its_folder(
+async def test_the_size_of_a_model_whose_entry_has_none_is_that_of_its_folder(
     model_cache: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.models.memory.free_mb", lambda: SPARE_MB + 8)
@@ -269,7 +269,7 @@ async def test_another_server_is_left_to_judge_for_itself(monkeypatch: pytest.Mo
             assert await foundry.ready("phi-4-mini", instead_of="gpt-oss-20b")
 
 
-def test_only_what_lies_whole_on_the_disk_counts_as_downloaded_and_a_graphics_card_is_not_weighed(
+def test_only_a_complete_model_on_the_disk_counts_as_downloaded_and_a_graphics_card_is_not_weighed(
     model_cache: Callable[..., Path],
 ) -> None:
     cache = model_cache(SMALL, LARGE)
@@ -285,7 +285,7 @@ def test_only_what_lies_whole_on_the_disk_counts_as_downloaded_and_a_graphics_ca
 
 
 @pytest.mark.parametrize("gone", ["folder", "server", "alias"])
-async def test_what_is_not_there_is_not_present(
+async def test_a_missing_model_is_not_available(
     gone: str, machine: Machine, foundry: Foundry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await small(foundry)
@@ -298,7 +298,7 @@ async def test_what_is_not_there_is_not_present(
     assert not await foundry.available("gpt-oss-30b" if gone == "alias" else "gpt-oss-20b", "phi-4-mini")
 
 
-async def test_a_server_that_does_not_tell_in_time_has_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_server_that_does_not_answer_in_time_has_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.models.foundry.AVAILABLE_SECONDS", 0.1)
     async with (
         Canned({"/models/loaded": reply(200, [])}) as server,
@@ -314,7 +314,7 @@ async def test_a_server_that_does_not_tell_in_time_has_nothing(monkeypatch: pyte
 # --- the large model dies ---------------------------------------------------------------------------------------------
 
 
-async def test_a_runtime_that_dies_while_it_loads_is_told_and_the_small_model_comes_back(
+async def test_a_runtime_that_dies_while_it_loads_is_reported_and_the_small_model_comes_back(
     machine: Machine, foundry: Foundry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await small(foundry)
@@ -332,7 +332,7 @@ async def test_a_runtime_that_dies_while_it_loads_is_told_and_the_small_model_co
     assert await said(foundry, await small(foundry), "The ferry?", "gpt-oss-20b") == "At 9:30."
 
 
-async def test_a_large_model_that_will_not_load_is_told_and_the_small_model_comes_back(
+async def test_a_large_model_that_will_not_load_is_reported_and_the_small_model_comes_back(
     machine: Machine, foundry: Foundry
 ) -> None:
     machine.total_mb = ONE
@@ -372,7 +372,7 @@ def test_a_model_is_weighed_with_what_it_takes_beyond_its_size(free: int, other:
     assert (fit.swap, fit.too_big) == (verdict == "swap", verdict == "too big")
 
 
-def test_the_price_of_a_swap_is_what_it_took_the_last_time() -> None:
+def test_a_swap_is_announced_with_the_time_that_it_took_last() -> None:
     fit = MemoryFit("gpt-oss-20b", 12_000, 12_000, "phi-4-mini", "phi-4-mini:1", 3000)
     assert fit.swap_notice(None).endswith("loading takes about 24 s")
     assert fit.swap_notice(41.4).endswith("loading takes about 41 s")

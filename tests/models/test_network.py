@@ -1,4 +1,4 @@
-"""The runtime speaks to this machine alone, looks up no name, and needs no network."""
+"""The runtime connects to this machine only, looks up no name, and needs no network."""
 
 import asyncio
 import os
@@ -32,7 +32,7 @@ def missing(strace: bool) -> bool:
 
 @watched
 @both_ways
-def test_the_runtime_speaks_to_this_machine_alone(
+def test_the_runtime_connects_to_this_machine_only(
     strace: bool, model_cache: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if missing(strace):
@@ -55,7 +55,7 @@ def test_the_runtime_speaks_to_this_machine_alone(
 
 
 async def ask(cache: Path) -> str:
-    """An answer from a model of the cache."""
+    """Ask a model of the cache."""
     from app.models.chat import Delta, answer
 
     async with opened(settings_for(cache)) as foundry:
@@ -67,8 +67,8 @@ async def ask(cache: Path) -> str:
 
 @watched
 @both_ways
-def test_a_process_that_speaks_to_another_machine_is_seen(strace: bool, tmp_path: Path) -> None:
-    """What the test before this one concludes from."""
+def test_a_process_that_connects_to_another_machine_is_seen(strace: bool, tmp_path: Path) -> None:
+    """The assumption of the test before this one."""
     if missing(strace):
         pytest.skip("strace is not installed; the other way of watching has been used")
     code = (
@@ -93,7 +93,7 @@ NAMESPACE = ["unshare", "-rn", "sh", "-c", 'ip link set lo up && exec "$@"', "sh
 
 
 def can_unshare() -> bool:
-    """Whether this user may have a network of his own."""
+    """Whether this user may have a network namespace."""
     try:
         return subprocess.run([*NAMESPACE, "true"], check=False, capture_output=True).returncode == 0
     except OSError:

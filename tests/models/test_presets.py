@@ -1,4 +1,4 @@
-"""Which pairs a machine is offered, and which models stand in for those that are not there."""
+"""Which pairs a machine is offered, how fast they run, and which pair is selected from the models on the disk."""
 
 import json
 from dataclasses import replace
@@ -21,7 +21,7 @@ TINY, SMALLER, STANDARD, SEVEN, LARGE = "qwen2.5-0.5b", "qwen2.5-1.5b", "phi-4-m
 
 
 def laptop(memory: int, free: float, **other: float) -> Machine:
-    """A machine of so many gigabytes of memory."""
+    """A machine with its memory and free memory in gigabytes."""
     return replace(Machine(1000 * memory, int(1000 * free), 200_000, 8, (), 40.0), **other)
 
 
@@ -53,7 +53,7 @@ def test_a_machine_is_offered_the_documented_pair(machine: Machine, name: str, p
     assert (offer.name, offer.pair, offer.fits) == (name, pair, fits)
 
 
-def test_where_programs_hold_memory_it_is_said_what_would_fit_without_them() -> None:
+def test_where_programs_hold_memory_the_pair_that_would_fit_without_them_is_named() -> None:
     tiny, standard, large = presets.presets_for(laptop(16, 5), {})
     assert (tiny.fits, standard.fits, large.fits) == ("together", "after closing programs", "no")
     assert standard.why == (
@@ -104,7 +104,7 @@ def test_speed_is_memory_read_per_token_and_a_mixture_of_experts_reads_a_part() 
 
 
 @given(st.integers(0, 64_000), st.integers(0, 64_000))
-def test_what_is_recommended_fits_into_what_is_free_or_is_said_to_need_more(memory: int, free: int) -> None:
+def test_what_is_recommended_fits_into_what_is_free_or_needs_other_programs_closed(memory: int, free: int) -> None:
     free = min(free, memory)
     offered = presets.presets_for(laptop(0, 0, memory_mb=memory, free_mb=free), {})
     for it in offered:
@@ -139,13 +139,13 @@ def test_what_is_recommended_fits_into_what_is_free_or_is_said_to_need_more(memo
         ),
     ],
 )
-def test_the_best_pair_on_the_disk_that_fits_stands_in(
+def test_the_best_pair_on_the_disk_that_fits_is_selected(
     machine: Machine, known: dict[str, ModelInfo], used: ModelPair
 ) -> None:
     assert select_pair(DEFAULT, (), known, machine) == used
 
 
-def test_what_a_person_has_set_stays_and_only_the_other_is_stood_in_for() -> None:
+def test_a_configured_role_keeps_its_model_and_only_the_other_is_replaced() -> None:
     known, machine = disk(tiny=800, smaller=1780, seven=6160), laptop(16, 10)
     assert select_pair(ModelPair("mine", LARGE), {"small"}, known, machine) == ModelPair("mine", SEVEN)
     assert select_pair(ModelPair(SEVEN, LARGE), {"small"}, known, machine) == ModelPair(SEVEN, LARGE)
@@ -154,7 +154,7 @@ def test_what_a_person_has_set_stays_and_only_the_other_is_stood_in_for() -> Non
     assert select_pair(ModelPair("mine", "yours"), {"small", "large"}, known, machine) == ModelPair("mine", "yours")
 
 
-def test_a_sentence_says_what_stands_in_for_what_and_why() -> None:
+def test_a_substitution_is_described_with_its_reason() -> None:
     known = disk(smaller=1780, standard=4800)
     assert substitution(DEFAULT, DEFAULT, known) is None
     assert substitution(DEFAULT, ModelPair(SMALLER, SMALLER), known) == (
@@ -166,13 +166,13 @@ def test_a_sentence_says_what_stands_in_for_what_and_why() -> None:
     )
 
 
-def test_a_model_that_is_too_large_has_a_way_on_if_a_pair_fits() -> None:
+def test_a_model_that_is_too_large_has_an_alternative_if_a_pair_fits() -> None:
     assert presets.alternative(laptop(8, 4), {}, STANDARD) == (
         " qwen2.5-0.5b and qwen2.5-1.5b fit: run `escalator models get tiny`."
     )
     assert presets.alternative(laptop(8, 1), {}, STANDARD) == ""
 
 
-def test_loaded_models_count_as_free_memory_for_they_can_be_unloaded() -> None:
+def test_loaded_models_count_as_free_memory_because_they_can_be_unloaded() -> None:
     known = disk(standard=4000) | {"gpu:1": ModelInfo("gpu", 9000, here=True, device="GPU")}
     assert presets.without_loaded(laptop(16, 3), ["phi-4-mini-cpu:1", "gpu:1", "other"], known).free_mb == 7_600

@@ -45,7 +45,7 @@ def split(content: str, *, cuts: list[int] | None = None, cut: bool = False, rea
         ("analysisHm.assistantfinalThe word assistantfinal.", "The word assistantfinal.", "Hm."),
     ],
 )
-def test_each_shape_of_reasoning_is_told_from_the_text(content: str, text: str, reasoning: str) -> None:
+def test_each_shape_of_reasoning_is_separated_from_the_text(content: str, text: str, reasoning: str) -> None:
     assert split(content) == (text, reasoning)
 
 
@@ -69,7 +69,7 @@ def test_each_shape_of_reasoning_is_told_from_the_text(content: str, text: str, 
         "  indented",
     ],
 )
-def test_text_that_is_no_reasoning_comes_out_as_it_was(content: str) -> None:
+def test_text_that_is_not_reasoning_is_unchanged(content: str) -> None:
     assert split(content)[0] == content
 
 

@@ -1,4 +1,4 @@
-"""Which pair a chat answers with, on the genuine runtime: what was set, what was chosen, what stands in."""
+"""Which pair a chat answers with, on the genuine runtime: configured, chosen, or in place of missing models."""
 
 import asyncio
 import re
@@ -25,7 +25,7 @@ Sized = Callable[[int, int], None]
 
 @pytest.fixture
 def laptop(monkeypatch: pytest.MonkeyPatch) -> Sized:
-    """Has this be a machine with so many megabytes of memory, of which so many are free."""
+    """Pretend that this machine has so many megabytes of memory, and so many free."""
 
     def size(memory: int, free: int) -> None:
         monkeypatch.setattr(selection, "inspect_machine", lambda _: Machine(memory, free, 200_000, 8))
@@ -39,7 +39,7 @@ async def paired(foundry: Foundry) -> ModelPair:
     return foundry.pair
 
 
-async def test_the_pair_on_the_disk_answers_where_the_default_one_is_not(
+async def test_the_pair_on_the_disk_answers_if_the_default_one_is_not_there(
     model_cache: Callable[..., Path], laptop: Sized
 ) -> None:
     laptop(8_000, 4_000)
@@ -54,7 +54,7 @@ async def test_the_pair_on_the_disk_answers_where_the_default_one_is_not(
         assert (warm.model.id, warm.token_seconds > 0) == (TINY.full_id, True)
 
 
-async def test_a_choice_is_remembered_and_gives_way_to_a_setting(
+async def test_a_choice_is_remembered_and_overridden_by_a_setting(
     model_cache: Callable[..., Path], laptop: Sized, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     laptop(16_000, 10_000)
@@ -71,7 +71,7 @@ async def test_a_choice_is_remembered_and_gives_way_to_a_setting(
         assert await paired(set_by_hand) == ModelPair("qwen2.5-0.5b", "phi-4-mini")
 
 
-async def test_what_was_chosen_and_is_gone_is_stood_in_for(model_cache: Callable[..., Path], laptop: Sized) -> None:
+async def test_a_chosen_pair_that_is_gone_is_replaced(model_cache: Callable[..., Path], laptop: Sized) -> None:
     laptop(16_000, 10_000)
     settings = settings_for(model_cache(STANDARD))
     await asyncio.to_thread(selection.save_choice, settings, ModelPair("qwen2.5-0.5b", "qwen2.5-1.5b"))
@@ -80,7 +80,7 @@ async def test_what_was_chosen_and_is_gone_is_stood_in_for(model_cache: Callable
         assert str(foundry.substitution).startswith("Not downloaded: qwen2.5-0.5b, qwen2.5-1.5b. So phi-4-mini")
 
 
-async def test_a_damaged_memory_of_a_choice_is_no_choice(model_cache: Callable[..., Path], laptop: Sized) -> None:
+async def test_a_damaged_choice_is_ignored(model_cache: Callable[..., Path], laptop: Sized) -> None:
     laptop(16_000, 10_000)
     settings = settings_for(model_cache(TINY))
     settings.state_dir.mkdir(parents=True, exist_ok=True)
@@ -89,9 +89,7 @@ async def test_a_damaged_memory_of_a_choice_is_no_choice(model_cache: Callable[.
         assert await paired(foundry) == ModelPair("qwen2.5-0.5b", "qwen2.5-0.5b")
 
 
-async def test_models_that_a_person_has_set_are_never_stood_in_for(
-    model_cache: Callable[..., Path], laptop: Sized
-) -> None:
+async def test_configured_models_are_never_replaced(model_cache: Callable[..., Path], laptop: Sized) -> None:
     laptop(8_000, 4_000)
     async with opened(settings_for(model_cache(TINY, SMALLER), small="mine", large="yours")) as foundry:
         assert await paired(foundry) == ModelPair("mine", "yours")

@@ -94,7 +94,7 @@ def test_two_processes_share_one_runtime_and_being_killed_gives_a_lease_back(
         assert until(lambda: not running(pid), 1)
 
 
-def test_many_who_start_it_at_once_start_one(take: Callable[[], Lease]) -> None:
+def test_many_simultaneous_starts_start_one(take: Callable[[], Lease]) -> None:
     with ThreadPoolExecutor(6) as pool:
         leases = list(pool.map(lambda _: take(), range(6)))
     assert len({lease.pid for lease in leases}) == 1
@@ -161,7 +161,7 @@ def test_a_state_file_that_leads_nowhere_is_replaced(
     assert take().alive
 
 
-def test_whoever_took_over_the_port_of_a_dead_runtime_is_not_believed(files: RuntimeFiles) -> None:
+def test_whoever_took_over_the_port_of_a_dead_runtime_is_not_trusted(files: RuntimeFiles) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         left = {"pid": os.getpid(), "port": port, "token": "t", "answer": "secret", "url": "http://127.0.0.1:1"}
@@ -179,7 +179,9 @@ def test_whoever_took_over_the_port_of_a_dead_runtime_is_not_believed(files: Run
         thread.join()
 
 
-def test_one_that_ends_leaves_the_state_file_of_its_successor(take: Callable[[], Lease], files: RuntimeFiles) -> None:
+def test_an_ending_runtime_leaves_the_state_file_of_its_successor(
+    take: Callable[[], Lease], files: RuntimeFiles
+) -> None:
     first = take()
     state.write(files.state, {"pid": 1})
     first.close()
@@ -193,7 +195,7 @@ def test_each_cache_has_a_runtime_of_its_own(tmp_path: Path) -> None:
     assert one.state == RuntimeFiles(tmp_path / "other" / ".." / "one", tmp_path).state
 
 
-def test_a_runtime_that_ends_at_its_start_is_told_with_its_last_words(
+def test_a_runtime_that_ends_at_its_start_is_reported_with_its_last_line(
     cache: Path, files: RuntimeFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = tmp_path / "broken"
@@ -234,7 +236,7 @@ def test_a_runtime_that_hangs_at_its_start_is_ended(
     assert until(lambda: not running(int(note.read_text(encoding="utf-8"))), 2)
 
 
-def test_the_last_words_are_the_last_line_that_says_anything(tmp_path: Path) -> None:
+def test_the_last_line_is_the_last_that_is_not_empty(tmp_path: Path) -> None:
     (tmp_path / "log").write_bytes("Traceback\n  line\nOSError: kaputt \xff.\n\n \n".encode("latin-1"))
     assert supervisor.last_line(tmp_path / "log") == "OSError: kaputt \ufffd."
     assert supervisor.last_line(tmp_path / "none") == "it printed nothing."
