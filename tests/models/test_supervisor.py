@@ -179,9 +179,7 @@ def test_whoever_took_over_the_port_of_a_dead_runtime_is_not_trusted(files: Runt
         thread.join()
 
 
-def test_an_ending_runtime_leaves_the_state_file_of_its_successor(
-    take: Callable[[], Lease], files: RuntimeFiles
-) -> None:
+def test_an_ending_runtime_leaves_its_successors_state_file(take: Callable[[], Lease], files: RuntimeFiles) -> None:
     first = take()
     state.write(files.state, {"pid": 1})
     first.close()
