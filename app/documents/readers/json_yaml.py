@@ -66,7 +66,10 @@ def _flat(value: object) -> list[Page]:
     """Return a section for each of the outermost keys, if they are few; plain values come first."""
     sections = Sections()
     parts: dict[str, object] = {}
-    for line in _lines(value, parts):
+    if isinstance(value, dict) and len(value) <= _MAX_SECTIONS:
+        parts = {key: item for key, item in value.items() if isinstance(item, _NESTED)}
+        value = {key: item for key, item in value.items() if key not in parts}
+    for line in _lines(value):
         sections.line(line)
     for key, part in parts.items():
         sections.heading(1, key[:_MAX_PATH] or "no name")
@@ -75,24 +78,15 @@ def _flat(value: object) -> list[Page]:
     return [page for page in sections.pages() if page.text]
 
 
-def _lines(value: object, parts: dict[str, object] | None = None) -> Iterator[str]:
-    """Yield a row for each record of a list and a line for each other value; nested values go to `parts`, if given."""
+def _lines(value: object) -> Iterator[str]:
+    """Yield a row for each record of a list or of a large mapping, and a line for each other value."""
     if isinstance(value, list):
         for number, item in enumerate(value, 1):
             yield _record(item, str(number)) if isinstance(item, _NESTED) else _word(item)
-    elif isinstance(value, dict) and (parts is None or len(value) <= _MAX_SECTIONS):
-        for key, item in value.items():
-            if parts is not None and isinstance(item, _NESTED):
-                parts[key] = item
-            elif isinstance(item, list) and any(isinstance(record, dict) for record in item):
-                for number, record in enumerate(item, 1):
-                    yield _record(record, f"{key} {number}"[-_MAX_PATH:])
-            else:
-                yield from _values(item, key)
-    elif isinstance(value, dict):
+    elif isinstance(value, dict) and len(value) > _MAX_SECTIONS:
         yield from (_record(item, key[:_MAX_PATH]) for key, item in value.items())
     else:
-        yield _word(value)
+        yield from _values(value)
 
 
 def _values(value: object, path: str = "") -> Iterator[str]:
