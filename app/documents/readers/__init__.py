@@ -42,7 +42,7 @@ FORMATS = (
     Format((".pptx",), pptx.read, markdown.title),
     Format((".xlsx",), xlsx.read),
     Format((".csv", ".tsv"), csv.read),
-    Format((".odt",), opendocument.read_text, html.title),
+    Format((".odt",), opendocument.read_text, markdown.title),
     Format((".ods",), opendocument.read_sheets),
     Format((".odp",), opendocument.read_slides, markdown.title),
     Format((".epub",), epub.read, html.title),

@@ -1,15 +1,13 @@
 """Word documents (.docx) as they read once all changes are accepted, one page for each section under a heading."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
 from xml.etree.ElementTree import Element
 
 from app.documents.passages import Page
 from app.documents.readers import ooxml
-from app.documents.readers.sections import NO_TEXT, Sections
+from app.documents.readers.sections import Block, paged
 from app.documents.readers.tables import Row, repeated
 from app.documents.readers.text import clean
-from app.errors import UnreadableFile
 
 _GONE = {"del", "moveFrom", "pPr", "rPr", "sdtPr", "sectPr", "tcPr", "rt", "instrText", "delText", "footnotePr"}
 """Elements without text of the document: deleted text, settings, ruby annotations."""
@@ -18,33 +16,11 @@ _MARKS = {"tab": " ", "br": "\n", "cr": "\n", "noBreakHyphen": "-"}
 _LEVELS = 9
 
 
-class Block(NamedTuple):
-    """A paragraph; `level` is that of a heading, or 0."""
-
-    level: int
-    text: str
-    listed: bool
-
-
 def read(data: bytes) -> list[Page]:
     """Return the sections in order; headings and tables are written as in Markdown."""
-    sections = Sections(marked=True)
     with ooxml.opened(data, ".docx") as parts:
         document = _Document(parts)
-        listed = False
-        for block in document.blocks(document.body):
-            within, listed = listed, isinstance(block, Block) and block.listed
-            if not (within and listed):
-                sections.gap()
-            if not isinstance(block, Block):
-                sections.table(block)
-            elif block.level:
-                sections.heading(block.level, " ".join(block.text.split()))
-            else:
-                sections.line(block.text)
-    if not (pages := sections.pages()):
-        raise UnreadableFile(NO_TEXT)
-    return pages
+        return paged(document.blocks(document.body))
 
 
 class _Document:
@@ -78,13 +54,13 @@ class _Document:
             elif child.tag not in _GONE:
                 yield from self.blocks(child)
         if carried and (text := clean(carried).strip()):
-            yield Block(0, text, listed=False)
+            yield Block(0, text)
 
     def _block(self, paragraph: Element, text: str) -> Block:
         own = _value(paragraph, "pPr/outlineLvl")
         level = _level(own) if own else self._levels.get(_value(paragraph, "pPr/pStyle"), 0)
         if level or paragraph.find("pPr/numPr") is None:
-            return Block(level, text, listed=False)
+            return Block(level, text)
         inner = int(_value(paragraph, "pPr/numPr/ilvl") or 0)
         return Block(0, f"{'  ' * min(inner, _LEVELS)}- {text}", listed=True)
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 from html import unescape
 
 from app.documents.passages import Page
-from app.documents.readers.sections import BEGINNING, NO_TEXT, Sections
+from app.documents.readers.sections import BEGINNING, Sections
 from app.documents.readers.tables import Row
 from app.documents.readers.text import decode
 from app.errors import UnreadableFile
@@ -25,7 +25,6 @@ _NO_DATA = "table:is(:has(table, h1, h2, h3, h4, h5, h6, pre), :not(:has(tr > * 
 _CHARSET = re.compile(rb"<(?:meta|\?xml)[^>]{0,500}?(?:charset|encoding)\s*=\s*[\"']?\s*([\w:.-]+)", re.IGNORECASE)
 _SINGLE_BYTES = re.compile(r"windows|cp\d|iso|latin|koi8|mac|shift|x-sjis|sjis|euc|gb|big5|ks_c|tis", re.IGNORECASE)
 _LATIN_1 = re.compile(r"iso[-_]?8859-1$|latin-?1$", re.IGNORECASE)
-_TEXT = re.compile(r">\s*[^<\s]")
 _SELF_CLOSED = re.compile(r"<(script|style|title|iframe|textarea|div|span|a|p|td|th|li)\b([^<>]*)/>", re.IGNORECASE)
 
 _INLINE = re.compile(
@@ -68,13 +67,6 @@ def read(data: bytes) -> list[Page]:
     if sum(len(page.text.split()) for page in pages) <= len(title.split()):
         raise UnreadableFile("it shows no text; if a script fills it, open it in a browser and save the complete page")
     return pages
-
-
-def read_body(html: str) -> list[Page]:
-    """Return the sections of the body of a page, which the reader of another format has written."""
-    if not _TEXT.search(html):
-        raise UnreadableFile(NO_TEXT)
-    return read(f"<!DOCTYPE html><body>{html}".encode())
 
 
 def title(pages: list[Page]) -> str | None:

@@ -1,14 +1,15 @@
-"""OpenDocument files (.odt, .ods, .odp) as they read once all changes are accepted; texts are converted to HTML."""
+"""OpenDocument files (.odt, .ods, .odp) as they read once all changes are accepted; texts as Markdown."""
 
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from html import escape
 from xml.etree.ElementTree import Element
 
 from app.documents.passages import Page
-from app.documents.readers import html, ooxml, pptx, xlsx
+from app.documents.readers import ooxml, pptx, xlsx
+from app.documents.readers.sections import Block, paged
 from app.documents.readers.tables import Cells, Row, repeated
+from app.documents.readers.text import clean
 from app.errors import UnreadableFile
 
 _GONE = frozenset(
@@ -35,7 +36,7 @@ def read_text(data: bytes) -> list[Page]:
     with _opened(data, ".odt") as root:
         styles = {style.get("name"): style.get("parent-style-name") for style in root.iter("style")}
         titles = {"Title", *(name for name, parent in styles.items() if parent == "Title")}
-        return html.read_body("".join(_html(_part(root, "text"), titles)))
+        return paged(_blocks(_part(root, "text"), titles))
 
 
 def read_sheets(data: bytes) -> list[Page]:
@@ -70,26 +71,21 @@ def _part(root: Element, kind: str) -> Element:
     return part
 
 
-def _html(parent: Element, titles: set[str | None]) -> Iterator[str]:
+def _blocks(parent: Element, titles: set[str | None], depth: int = 0) -> Iterator[Block | list[Row]]:
+    """Yield paragraphs, and tables as rows; `depth` is that of the list around them."""
     for child in parent:
         if child.tag in ("h", "p"):
-            level = child.get("outline-level", "1") if child.tag == "h" else "1" * (child.get("style-name") in titles)
-            tag = f"h{max(1, min(int(level), 6))}" if level else "p"
+            level = child.get("outline-level", "1") if child.tag == "h" else str(int(child.get("style-name") in titles))
             asides = Element("asides")
-            yield f"<{tag}>{escape(_text(child, asides)).replace(_BREAK, '<br>')}</{tag}>"
-            yield from _html(asides, titles)
+            lines = [" ".join(line.split()) for line in _text(child, asides).split(_BREAK)]
+            if text := clean("\n".join(lines)).strip():
+                mark = f"{'  ' * (depth - 1)}- " if depth else ""
+                yield Block(min(int(level), 9), mark + text, listed=bool(depth))
+            yield from _blocks(asides, titles)
         elif child.tag == "table":
-            yield "<table>"
-            for number, (_, cells) in enumerate(_rows(child)):
-                tag = "td" if number else "th"
-                texts = (escape(cells.get(column, "")) for column in range(1, max(cells, default=0) + 1))
-                yield "<tr>" + "".join(f"<{tag}>{text}" for text in texts)
-            yield "</table>"
+            yield list(_rows(child))
         elif child.tag not in _GONE:
-            tag = {"list": "ul", "list-item": "li", "list-header": "li"}.get(child.tag, "div")
-            yield f"<{tag}>"
-            yield from _html(child, titles)
-            yield f"</{tag}>"
+            yield from _blocks(child, titles, depth + (child.tag == "list"))
 
 
 def _text(parent: Element, asides: Element | None = None) -> str:

@@ -1,9 +1,10 @@
 """Rich text (.rtf) by striprtf, one page for each section under a heading."""
 
 import re
+from collections.abc import Iterator
 
 from app.documents.passages import Page
-from app.documents.readers.sections import NO_TEXT, Sections
+from app.documents.readers.sections import Block, paged
 from app.documents.readers.tables import Row
 from app.errors import UnreadableFile
 
@@ -41,9 +42,7 @@ def read(data: bytes) -> list[Page]:
     source = _DELETED.sub(r"\\*", _TABLE.sub(lambda mark: _TABLE_MARKS[mark[1]], source))
     source = source.replace(r"{\field{", r"{\field {")  # in striprtf's search for links, quadratic time otherwise
     text = rtf_to_text(source, errors="replace").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    if not (pages := _sections(text).pages()):
-        raise UnreadableFile(NO_TEXT)
-    return pages
+    return paged(_blocks(text))
 
 
 def _mark_headings(source: str) -> str:
@@ -75,8 +74,7 @@ def _move_asides(source: str) -> str:
     return source
 
 
-def _sections(text: str) -> Sections:
-    sections = Sections(marked=True)
+def _blocks(text: str) -> Iterator[Block | list[Row]]:
     rows: list[Row] = []
     row = ""
     for line in text.split("\n"):
@@ -87,17 +85,12 @@ def _sections(text: str) -> Sections:
                 rows.append((len(rows) + 1, {column: _words(cell) for column, cell in enumerate(cells, 1)}))
                 row = ""
         elif words := _words(line):
-            sections.table(rows)
+            yield rows
             rows = []
-            if level := next((ord(mark) - _LEVEL + 1 for mark in line if _LEVEL <= ord(mark) < _LEVEL + 9), 0):
-                sections.heading(level, words)
-            else:
-                sections.line(words)
-                sections.gap()
-    sections.table(rows)
+            yield Block(next((ord(mark) - _LEVEL + 1 for mark in line if _LEVEL <= ord(mark) < _LEVEL + 9), 0), words)
+    yield rows
     if words := _words(row):
-        sections.line(words)
-    return sections
+        yield Block(0, words)
 
 
 def _words(text: str) -> str:

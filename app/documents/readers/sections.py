@@ -1,16 +1,45 @@
 """Sections of text under headings, for formats whose files have no lines that a person sees."""
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from app.documents.passages import Page, Place
 from app.documents.readers.tables import Row, groups
 from app.documents.readers.text import clean
+from app.errors import UnreadableFile
 
 BEGINNING = "beginning"
 """The label of the text above the first heading."""
 
 
 NO_TEXT = "it holds no text; if it shows pictures of pages, they need text recognition first"
+
+
+class Block(NamedTuple):
+    """A paragraph; `level` is that of a heading, or 0."""
+
+    level: int
+    text: str
+    listed: bool = False
+
+
+def paged(blocks: Iterable[Block | list[Row]]) -> list[Page]:
+    """Return the sections of a document of paragraphs and tables, written as in Markdown; raises UnreadableFile."""
+    sections = Sections(marked=True)
+    listed = False
+    for block in blocks:
+        within, listed = listed, isinstance(block, Block) and block.listed
+        if not (within and listed):
+            sections.gap()
+        if not isinstance(block, Block):
+            sections.table(block)
+        elif block.level:
+            sections.heading(block.level, " ".join(block.text.split()))
+        else:
+            sections.line(block.text)
+    if not (pages := sections.pages()):
+        raise UnreadableFile(NO_TEXT)
+    return pages
 
 
 class Sections:
