@@ -129,7 +129,7 @@ def _followed(retriever: Corpus) -> Iterator[Search]:
     kept = Watcher(retriever)
     kept.current()
     yield lambda question: search(kept.current().index, question)
-    kept.stop()
+    kept.close()
 
 
 def _changes(corpus: Path, search_for: Search, words: Iterator[str]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""How the corpus is: what of each file is searchable, what is not and why, and which files hold the same."""
+"""The inventory of a corpus: which files are searchable, which are not and why, and which hold equal text."""
 
 import time
 from collections import Counter, defaultdict
@@ -16,15 +16,15 @@ from app.retrieval.store import Snapshot
 State = Literal["searchable", "outdated", "not read"]
 
 UNITS = {".pdf": "page", ".tif": "page", ".tiff": "page", ".pptx": "slide", ".odp": "slide"}
-"""What a person counts in a file; the readers' pages of other formats are sections, groups of rows and the like."""
+"""What a person counts in a file; pages of other formats are sections, groups of rows and the like."""
 
 NAMED = 3
-"""Files of the same text that are named beside one of them."""
+"""Files of equal text that are named beside one of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file of the corpus; `entry` is what is searchable of it, `reason` says what is wrong with it, if anything."""
+    """A file of the corpus; `entry` is its searchable document, if any, and `reason` the problem, if any."""
 
     name: str
     entry: Entry | None
@@ -32,7 +32,7 @@ class File:
 
     @property
     def state(self) -> State:
-        """What can be found of it; "outdated" is what an earlier version held."""
+        """Whether it can be searched; "outdated" means in an earlier version."""
         if self.entry is None:
             return "not read"
         return "outdated" if self.reason else "searchable"
@@ -40,13 +40,13 @@ class File:
 
 @dataclass(frozen=True)
 class Inventory:
-    """The corpus as it was looked at last."""
+    """The files of a snapshot."""
 
     snapshot: Snapshot
 
     @cached_property
     def files(self) -> list[File]:
-        """All files by their names."""
+        """All files, in the order of their names."""
         documents, problems = self.snapshot.documents, self.snapshot.problems
         return [
             File(name, documents.get(name), problems[name].reason if name in problems else "")
@@ -55,45 +55,45 @@ class Inventory:
 
     @cached_property
     def duplicates(self) -> list[list[str]]:
-        """The names of files that hold the same words, together."""
-        same: defaultdict[str, list[str]] = defaultdict(list)
+        """Groups of files that hold equal words."""
+        groups: defaultdict[str, list[str]] = defaultdict(list)
         for entry in self.snapshot.documents.values():
-            same[entry.digest].append(entry.file)
-        return [names for names in same.values() if len(names) > 1]
+            groups[entry.digest].append(entry.file)
+        return [names for names in groups.values() if len(names) > 1]
 
     @cached_property
     def languages(self) -> Counter[str]:
-        """How many documents are in each language."""
+        """The number of documents in each language."""
         return Counter(entry.language for entry in self.snapshot.documents.values())
 
     @property
     def passages(self) -> int:
-        """Of all documents."""
+        """The number of passages of all documents."""
         return sum(entry.passages for entry in self.snapshot.documents.values())
 
     @property
     def made(self) -> float:
-        """When the index was changed last, in seconds since 1970; 0 if there is none."""
+        """The Unix time of the last change of the index; 0 if there is none."""
         return self.snapshot.changed
 
 
-def summary(health: Inventory) -> list[str]:
-    """Of the corpus: how much it holds, in which languages, what is wrong with it, how old the index is."""
-    languages = ", ".join(f"{name_of(code)} {number:,}" for code, number in health.languages.most_common())
-    wrong = Counter(file.state for file in health.files if file.reason)
+def summary(inventory: Inventory) -> list[str]:
+    """Summarise the corpus: its size, its languages, its problems and the age of the index."""
+    languages = ", ".join(f"{name_of(code)} {number:,}" for code, number in inventory.languages.most_common())
+    wrong = Counter(file.state for file in inventory.files if file.reason)
     return [
-        f"{count(len(health.snapshot.documents), 'document')}, {count(health.passages, 'passage')}",
+        f"{count(len(inventory.snapshot.documents), 'document')}, {count(inventory.passages, 'passage')}",
         *([f"languages: {languages}"] if languages else []),
         *(f"{count(number, 'file')} {state}" for state, number in wrong.items()),
-        *([f"index changed {ago(time.time() - health.made)}"] if health.made else []),
+        *([f"index changed {ago(time.time() - inventory.made)}"] if inventory.made else []),
     ]
 
 
-def notes(health: Inventory) -> dict[str, list[str]]:
-    """What is to be said of files: why one was not read, which pages hold no text, which others hold the same."""
-    twins = {name: names for names in health.duplicates for name in names}
+def notes(inventory: Inventory) -> dict[str, list[str]]:
+    """Return notes by file: why it was not read, which pages hold no text, which other files hold equal text."""
+    twins = {name: names for names in inventory.duplicates for name in names}
     found = {}
-    for file in health.files:
+    for file in inventory.files:
         said = [file.reason] if file.reason else []
         if file.entry is not None and file.entry.silent:
             said.append(silence(file.entry.silent))
@@ -107,13 +107,13 @@ def notes(health: Inventory) -> dict[str, list[str]]:
 
 
 def extent(file: str, pages: int, passages: int) -> str:
-    """How much there is in a file."""
+    """Word the size of a file in pages and passages."""
     unit = UNITS.get(Path(file).suffix.lower())
     return f"{f'{count(pages, unit)}, ' if unit else ''}{count(passages, 'passage')}"
 
 
 def silence(numbers: Sequence[int]) -> str:
-    """Pages without text, by their numbers in order; those that follow each other as "3-7"."""
+    """Name pages without text by their numbers in order, consecutive ones as "3-7"."""
     spans: list[tuple[int, int]] = []
     for number in numbers:
         if spans and number == spans[-1][1] + 1:

@@ -1,19 +1,19 @@
-"""Postings: which terms stand where in a run of passages, as flat arrays; they know no document and no score.
+"""Postings: the passages of each term, as flat arrays; this module knows neither documents nor scores.
 
     terms       the vocabulary, sorted, in UTF-8, joined by line ends
     starts      for each term, where its postings begin; one more than terms
-    passages    a posting: the number of the passage
-    kinds       a posting: which pair of frequency and length it is
-    frequency   of a kind: how often the term stands in the passage
-    length      of a kind: how many terms the passage holds
-    lengths     of a passage
+    passages    of a posting: the number of the passage
+    kinds       of a posting: the number of its pair of frequency and length
+    frequency   of a pair: how often the term occurs in the passage
+    length      of a pair: how many terms the passage holds
+    lengths     of a passage: how many terms it holds
     tokens      the numbers of the terms of all passages in reading order, -1 where a sentence ends, and after each
-                passage those of what stands above it
+                passage those of its file name, title and heading
     begins      for each passage, where its tokens begin; one more than passages
 
-What a term adds to a passage's score depends on frequency, length and figures of the whole corpus, and there are few
-pairs of frequency and length (some thousands in 100,000 passages). A table of them is made when the corpus has changed;
-the postings never are.
+What a term adds to the score of a passage depends on frequency, length and figures of the whole corpus. There are few
+pairs of frequency and length (some thousands in 100,000 passages), so a table of them is computed when the corpus has
+changed, and the postings stay as they are.
 """
 
 from array import array
@@ -32,14 +32,14 @@ if TYPE_CHECKING:
 
 
 BREAK = -1
-"""Stands in the tokens where a sentence ends."""
+"""The token where a sentence ends."""
 
 _MANY = 1 << 24
-"""Up to here a table of all pairs of frequency and length is faster than sorting those that occur."""
+"""Pairs of frequency and length up to which a table of all is faster than sorting those that occur."""
 
 
 class Builder:
-    """Takes passages one by one and keeps nothing of them but numbers: four bytes for a word."""
+    """Collects passages as numbers, four bytes for a word, and inverts them at the end."""
 
     def __init__(self) -> None:
         self._terms: dict[str, int] = {}
@@ -48,11 +48,11 @@ class Builder:
         self._begins = array("q", [0])
 
     def __len__(self) -> int:
-        """The number of words so far."""
+        """The number of tokens so far."""
         return len(self._tokens)
 
     def add(self, text: str, above: str, language: str) -> None:
-        """One passage and what stands above it, of which each term counts once."""
+        """Add a passage, and the text above it, of which each term counts once."""
         known = self._words.get(language)
         if known is None:
             known = self._words[language] = _Words(language, self._terms)
@@ -62,19 +62,19 @@ class Builder:
         self._begins.append(len(self._tokens))
 
     def add_terms(self, terms: Iterable[str]) -> None:
-        """One passage of ready terms."""
+        """Add a passage of ready terms."""
         self._tokens.extend(self._terms.setdefault(term, len(self._terms)) for term in terms)
         self._begins.append(len(self._tokens))
 
     def add_postings(self, other: "Postings", keep: "Array") -> None:
-        """The passages of other postings that are to be kept, `keep` being a truth value for each."""
+        """Add the passages of other postings for which `keep` is true."""
         import numpy as np
 
         sizes = np.diff(other.begins)
         tokens = other.tokens[np.repeat(keep, sizes)]
         there = np.zeros(len(other.terms) + 1, bool)  # one more, where -1 leads
         there[tokens] = True
-        used = np.flatnonzero(there[:-1])  # what only stands in the other passages is forgotten
+        used = np.flatnonzero(there[:-1])  # terms of the other passages alone are dropped
         numbers = np.full(len(there), BREAK, np.int32)
         numbers[used] = [self._terms.setdefault(other.terms[number], len(self._terms)) for number in used.tolist()]
         begins = len(self._tokens) + np.cumsum(sizes[keep])
@@ -82,7 +82,7 @@ class Builder:
         self._begins.frombytes(begins.astype(np.int64).tobytes())
 
     def arrays(self) -> dict[str, "Array"]:
-        """What was added, turned round: for each term its passages."""
+        """Invert what was added: for each term its passages."""
         import numpy as np
 
         terms = sorted(self._terms)
@@ -118,10 +118,10 @@ class Builder:
 
 
 class Postings:
-    """Reads the arrays that a builder made."""
+    """The postings of some passages, read from the arrays that a builder made; they may hold further arrays."""
 
     def __init__(self, arrays: "Arrays"):
-        arrays = {name: _lasting(array) for name, array in arrays.items()}
+        arrays = {name: _read_only(array) for name, array in arrays.items()}
         self.arrays = arrays
         self.starts, self.passages, self.kinds = arrays["starts"], arrays["passages"], arrays["kinds"]
         self.frequency, self.length, self.lengths = arrays["frequency"], arrays["length"], arrays["lengths"]
@@ -139,13 +139,13 @@ class Postings:
         return dict(zip(self.terms, count()))
 
     def of(self, number: int) -> tuple["Array", "Array"]:
-        """The postings of a term: passages, ascending, and kinds."""
+        """Return the passages of a term, ascending, and the kinds of its postings."""
         first, last = self.starts[number], self.starts[number + 1]
         return self.passages[first:last], self.kinds[first:last]
 
 
 class _Words(dict[str, int]):
-    """The numbers of the terms of words in one language; a word is stemmed when it is first met."""
+    """Maps words of one language to the numbers of their terms; a word is stemmed when it first occurs."""
 
     def __init__(self, language: str, terms: dict[str, int]):
         super().__init__()
@@ -160,15 +160,15 @@ class _Words(dict[str, int]):
         return number
 
 
-def _lasting(array: "Array") -> "Array":
-    """The array, not to be written to, whether it lies in a file or in memory: numba tells these apart."""
+def _read_only(array: "Array") -> "Array":
+    """Return a view that cannot be written to: numba compiles for such arrays alone."""
     view = array.view()
     view.flags.writeable = False
     return view
 
 
 def _kinds(frequency: "Array", length: "Array") -> tuple["Array", Sequence["Array"]]:
-    """For each posting the number of its pair of frequency and length, and these pairs."""
+    """Return for each posting the number of its pair of frequency and length, and these pairs."""
     import numpy as np
 
     width = int(length.max(initial=0)) + 1

@@ -1,14 +1,13 @@
-"""A corpus kept in step with its folder by threads of its own, so that a question seldom waits for files.
+"""Threads that keep a corpus in step with its folder, so that a question seldom waits for files; no question is known.
 
-They look when the system tells of a change, from time to time where it may tell nothing (a share on a network), and
-when somebody asks. Knows no question.
+They compare the folder with the index when the system reports a change, from time to time where it may report none (a
+share on a network), and when somebody asks.
 """
 
 import logging
 import threading
 import time
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,149 +18,156 @@ from app.retrieval.store import Snapshot
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 5.0
-"""Between two looks without word of a change; longer where a look takes long, so that looking takes at most 1 %."""
+"""Between two refreshes without a reported change; longer if a refresh takes long, so that they take at most 1 %."""
 
 _WATCHING: dict[str, Any] = {
-    "step": 200,  # without a further change before it is told: who copies a folder has it looked at once
+    "step": 200,  # without a further change before one is reported: a folder that is being copied is read once
     "debounce": 1000,
     "rust_timeout": int(POLL_SECONDS * 1000),
     "yield_on_timeout": True,
     "raise_interrupt": False,
     "ignore_permission_denied": True,
 }
-"""How watchfiles tells of changes; in milliseconds."""
+"""How watchfiles reports changes; in milliseconds."""
 
 PATIENCE_SECONDS = 1.0
-"""That a question waits for what is new in the folder."""
-
-
-SETTLE_SECONDS = 2.0
-"""Without a look after which the index is tidied up."""
+"""Time that a question waits for new files."""
 
 NEARLY_SECONDS = 3.0
-"""That it waits longer if all will be read by then: who has a few files is not to be told that some are missing."""
+"""Further time that it waits if all will be read by then, so that a few new files are not reported as missing."""
+
+SETTLE_SECONDS = 2.0
+"""Time without a refresh after which segments are merged."""
+
+CLOSE_SECONDS = 2.0
+"""Time that closing waits for a refresh to end; the thread ends with the process if it takes longer."""
 
 
 class Watcher:
-    """Looks at a corpus behind its askers; every method may block, and any thread may call it."""
+    """Keeps a corpus up to date in the background; every method may block, and any thread may call it."""
 
-    def __init__(self, retriever: Corpus):
-        self._retriever = retriever
+    def __init__(self, corpus: Corpus):
+        self._corpus = corpus
         self._changed = threading.Condition()
-        self._wanted = self._done = 0
+        self._requested = self._done = 0
         self._error: Exception | None = None
         self._reading: Reading | None = None
-        self._took = 0.0
-        self._over = threading.Event()
-        self._started = False
+        self._seconds = 0.0
+        self._closed = threading.Event()
+        self._threads: list[threading.Thread] = []
 
     @property
     def reading(self) -> Reading | None:
-        """How far reading is, None if nothing is being read."""
-        reading, unread = self._reading, self._retriever.unread
+        """The progress of reading, None if nothing is being read."""
+        reading, unread = self._reading, self._corpus.unread
         return reading or (Reading(0, unread, 0, 0.0) if unread else None)
 
     def start(self) -> None:
-        """Begin to look; a second time is no matter."""
+        """Start the threads unless they run."""
         with self._changed:
-            if self._started:
+            if self._threads:
                 return
-            self._started = True
-        for work in (self._keep_up, self._watch):
-            threading.Thread(target=work, name=f"corpus{work.__name__}", daemon=True).start()
-        self._look()
+            for work in (self._keep_up, self._watch):
+                thread = threading.Thread(target=work, name=f"corpus{work.__name__}", daemon=True)
+                self._threads.append(thread)
+                thread.start()
+        self._request()
 
-    def stop(self) -> None:
-        """Look no more."""
-        self._over.set()
-        self._look()
+    def close(self) -> None:
+        """End the threads; what has been read can still be searched."""
+        self._closed.set()
+        self._request()
+        for thread in self._threads:
+            thread.join(CLOSE_SECONDS)
 
     def current(self) -> Snapshot:
-        """The corpus as it is now or, where reading what is new takes longer, what is ready of it.
+        """Return the corpus as it is now, or what is ready of it while new files take long to read.
 
         Waits as long as nothing is ready at all; raises CorpusError.
         """
         self.start()
         with self._changed:
-            asked = self._look()
-            self._changed.wait_for(lambda: self._done >= asked or self._over.is_set(), PATIENCE_SECONDS)
-            for left, seconds in ((NEARLY_SECONDS, NEARLY_SECONDS), (0.0, None)):
-                self._changed.wait_for(partial(self._answerable, asked, left), seconds)
-            if self._done >= asked and self._error is not None:
+            number = self._request()
+
+            def finished() -> bool:
+                return self._done >= number or self._closed.is_set()
+
+            self._changed.wait_for(finished, PATIENCE_SECONDS)
+            self._changed.wait_for(lambda: finished() or self._takes_longer(NEARLY_SECONDS), NEARLY_SECONDS)
+            self._changed.wait_for(lambda: finished() or self._takes_longer(0.0))
+            if self._done >= number and self._error is not None:
                 raise self._error
-        return self._retriever.latest()
+        return self._corpus.latest()
 
-    def _answerable(self, asked: int, left: float) -> bool:
-        """Whether the look that was asked for is over, or need not be waited for."""
-        return self._done >= asked or self._over.is_set() or self._some_ready(left)
-
-    def _some_ready(self, left: float) -> bool:
-        """Whether files are still to be read, for longer than so many seconds, and there are others to answer from."""
-        reading, ready = self._reading, self._retriever.ready
-        unread = reading is not None and reading.done < reading.total and reading.seconds_left >= left
+    def _takes_longer(self, seconds: float) -> bool:
+        """Whether reading goes on for longer than this, and there are documents to answer from meanwhile."""
+        reading, ready = self._reading, self._corpus.ready
+        unread = reading is not None and reading.done < reading.total and reading.seconds_left >= seconds
         return unread and ready is not None and bool(ready.documents)
 
-    def _look(self) -> int:
-        """Have the corpus looked at; the number of the look that begins after this."""
+    def _request(self) -> int:
+        """Request a refresh, and return the number of the first one that begins after this."""
         with self._changed:
-            self._wanted += 1
+            self._requested += 1
             self._changed.notify_all()
-            return self._wanted
+            return self._requested
 
     def _keep_up(self) -> None:
-        """A thread: looks when it is wanted, once for all who have wanted it by then, and tidies up after it."""
+        """Refresh when it is requested, once for all requests so far, and settle afterwards; runs in a thread."""
         unsettled = False
         while True:
             with self._changed:
-                wanted = self._changed.wait_for(
-                    lambda: self._wanted > self._done, SETTLE_SECONDS if unsettled else None
-                )
-                looked = self._wanted
-            if not wanted:
-                self._retriever.settle()
-                unsettled = False
-                continue
-            if self._over.is_set():
+                patience = SETTLE_SECONDS if unsettled else None
+                requested = self._changed.wait_for(lambda: self._requested > self._done, patience)
+                number = self._requested
+            if self._closed.is_set():
                 return
-            begun, unsettled = time.monotonic(), True
-            error: Exception | None = None
-            try:
-                self._retriever.refresh(self._tell)
-            except EscalatorError as failure:
-                error = failure
-            except Exception as failure:  # whoever asks must hear of it, and the thread live on
-                logger.exception("looking at the corpus failed")
-                error = failure
-            with self._changed:
-                self._done, self._error, self._reading = looked, error, None
-                self._took = time.monotonic() - begun
-                self._changed.notify_all()
+            if requested:
+                self._refresh(number)
+            else:
+                self._corpus.settle()
+            unsettled = requested
 
-    def _tell(self, reading: Reading) -> None:
+    def _refresh(self, number: int) -> None:
+        started = time.monotonic()
+        error: Exception | None = None
+        try:
+            self._corpus.refresh(self._report)
+        except EscalatorError as failure:
+            error = failure
+        except Exception as failure:  # it is raised where the corpus is asked for, and the thread lives on
+            logger.exception("refreshing the corpus failed")
+            error = failure
+        with self._changed:
+            self._done, self._error, self._reading = number, error, None
+            self._seconds = time.monotonic() - started
+            self._changed.notify_all()
+
+    def _report(self, reading: Reading) -> None:
         with self._changed:
             self._reading = reading
             self._changed.notify_all()
 
     def _watch(self) -> None:
-        """A thread: wants a look whenever the folder has changed, or may have."""
+        """Request a refresh whenever the folder has changed, or may have; runs in a thread."""
         from watchfiles import watch
 
-        folder = self._retriever.folder.path
-        while not self._over.wait(0 if _identity(folder) else POLL_SECONDS):
-            watched, looked = _identity(folder), 0.0
-            with suppress(OSError, RuntimeError):  # it is gone, or the system watches no more folders
-                for changes in watch(folder, watch_filter=None, stop_event=self._over, **_WATCHING):
-                    if changes or time.monotonic() - looked > max(POLL_SECONDS, 100 * self._took):
-                        looked = time.monotonic()
-                        self._look()
+        folder = self._corpus.folder.path
+        while not self._closed.wait(0 if _identity(folder) else POLL_SECONDS):
+            watched, last = _identity(folder), 0.0
+            with suppress(OSError, RuntimeError):  # the folder is gone, or the system watches no more folders
+                for changes in watch(folder, watch_filter=None, stop_event=self._closed, **_WATCHING):
+                    if changes or time.monotonic() - last > max(POLL_SECONDS, 100 * self._seconds):
+                        last = time.monotonic()
+                        self._request()
                     if _identity(folder) != watched:
                         break
-            self._over.wait(POLL_SECONDS)
-            self._look()
+            self._closed.wait(POLL_SECONDS)
+            self._request()
 
 
 def _identity(folder: Path) -> tuple[int, int] | None:
-    """What tells a folder from another one of its name, None if there is none."""
+    """Return what distinguishes a folder from a later one of the same name, None if there is none."""
     try:
         status = folder.stat()
     except OSError:

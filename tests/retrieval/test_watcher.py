@@ -59,7 +59,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
     yield found
     found.go()
     for each in found.syncs:
-        each.stop()
+        each.close()
     assert until(lambda: not looking(before))
 
 
@@ -231,7 +231,7 @@ def test_where_nothing_changes_nothing_is_read_told_or_written(home: Home, monke
     before = kept.current()
     looks, told = Counter[str](), list[Reading]()
     refresh = retriever.refresh
-    monkeypatch.setattr(kept, "_tell", told.append)
+    monkeypatch.setattr(kept, "_report", told.append)
     monkeypatch.setattr(retriever, "refresh", lambda tell: (refresh(tell), looks.update(["look"])))
     written = {path: path.stat().st_mtime_ns for path in home.state.rglob("*") if path.is_file()}
     assert until(lambda: looks["look"] >= 5)
@@ -353,7 +353,7 @@ def test_stopping_ends_the_threads_and_what_was_ready_stays(home: Home) -> None:
     assert len(looking(before)) == 2
     kept.start()
     assert len(looking(before)) == 2
-    kept.stop()
+    kept.close()
     assert until(lambda: not looking(before))
     home.put("b.md", "b")
     assert list(kept.current().documents) == ["a.md"]
@@ -366,7 +366,7 @@ def test_who_waits_while_it_is_stopped_is_let_go(home: Home) -> None:
     with ThreadPoolExecutor(1) as pool:
         asked = pool.submit(kept.current)
         assert until(lambda: (home.notes / "busy").exists())
-        kept.stop()
+        kept.close()
         assert asked.result(60).documents == {}
         home.go()
 
@@ -374,7 +374,7 @@ def test_who_waits_while_it_is_stopped_is_let_go(home: Home) -> None:
 def test_what_never_started_can_be_stopped(home: Home) -> None:
     before = set(threading.enumerate())
     kept, _ = home.sync()
-    kept.stop()
+    kept.close()
     with suppress(CorpusError):
         kept.current()
     assert until(lambda: not looking(before))
