@@ -552,8 +552,8 @@ async def test_two_users_are_kept_apart_and_the_second_is_told_that_it_waits(hou
         assert mine["output"].startswith(UNMARKED)
         assert theirs["output"].startswith("The ferry leaves at 9:30 [1].")
         assert waiting not in names(chat.steps) + names(other.steps)
-        assert {source["forId"] for source in chat.elements} == {mine["id"]}
-        assert {source["forId"] for source in other.elements} == {theirs["id"]}
+        assert {element["forId"] for element in chat.elements} == {mine["id"], chat.steps[0]["id"]}
+        assert {element["forId"] for element in other.elements} == {theirs["id"], other.steps[0]["id"]}
         await other.ask("And where does it leave?")
     assert "journal" not in str(house.models.prompts[-1].data["messages"][1:-1])
 
