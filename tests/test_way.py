@@ -23,4 +23,4 @@ async def test_a_question_that_escalates_takes_a_short_way(models: Path) -> None
     size = {"files": len(files), "lines": files.total()}
     for what, most in allowed.items():
         assert size[what] <= most, f"The way has {size[what]} {what}; make it shorter, the figure is never raised"
-        assert size[what] >= most - SLACK[what], f"The way has but {size[what]} {what}: lower tests/size.json"
+        assert size[what] >= most - SLACK[what], f"The way has but {size[what]} {what}: run python tasks.py size"

@@ -25,6 +25,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(benchmark, "DROPPED_BYTES", 10_000)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small")
 def test_the_figures_are_reported_under_their_documented_keys() -> None:
     code, out, err = bench("--quick", "--json")
@@ -46,6 +47,7 @@ def test_the_figures_are_reported_under_their_documented_keys() -> None:
         assert 0 < figure["median"] <= figure["worst"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small")
 def test_the_figures_are_printed_as_a_table() -> None:
     code, out, err = bench("--quick")

@@ -23,6 +23,7 @@ def test_passages_vary_in_length_around_the_mean() -> None:
     assert min(lengths) < WORDS / 2 < 2 * WORDS < max(lengths)
 
 
+@pytest.mark.slow
 def test_questions_touch_postings_and_the_vocabulary_grows_as_in_documentation() -> None:
     texts = passages(5000)
     found = [set(terms(text, "en")) for text in texts]
@@ -59,5 +60,6 @@ def test_text_without_words_to_ask_for_is_refused() -> None:
         questions(["the of and", "it is"], 5, "en")
 
 
+@pytest.mark.slow
 def test_the_text_passes_for_english_where_its_language_is_detected() -> None:
     assert detect(" ".join(passages(20))) == "en"

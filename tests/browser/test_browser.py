@@ -22,7 +22,7 @@ from tests.support import scripted
 from tests.support.chat import App, running
 from tests.support.scripted import Script
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "microsoft-edge", "msedge")
 FONTS = ("fonts.googleapis.com", "fonts.gstatic.com")

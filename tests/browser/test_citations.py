@@ -14,7 +14,7 @@ from tests.browser import test_browser as chat
 from tests.browser.test_browser import ask, shot, tab
 from tests.support.chat import App, running
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 sink, browser = chat.sink, chat.browser
 

@@ -12,7 +12,7 @@ from app.settings import ROOT
 from tests.browser.test_browser import ask, browser, fits, shot, sink, source, tab
 from tests.support.chat import App, running
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 __all__ = ["browser", "sink"]  # fixtures
 

@@ -14,7 +14,7 @@ from tests.support.chat import App, running
 from tests.support.poison import ATTACKS, FREE, HIDDEN, Attack
 from tests.support.scripted import Script
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 browser, sink = chat.browser, chat.sink
 

@@ -10,7 +10,7 @@ from tests.browser.test_browser import ask, browser, fits, sink, tab
 from tests.support.chat import App, running
 from tests.support.store import TINY, Store, offering
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 __all__ = ["browser", "sink"]  # fixtures
 

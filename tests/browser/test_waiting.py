@@ -14,7 +14,7 @@ from tests.support.chat import App, running, served
 from tests.support.runtime import held
 from tests.support.servers import Fault, FaultProxy
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 sink, browser = chat.sink, chat.browser
 

@@ -135,6 +135,7 @@ def said_by_the_program() -> str:
     return "\n\n".join(re.sub(r"\s+", " ", text) for text in found)
 
 
+@pytest.mark.slow
 def test_the_trainers_page_quotes_what_the_program_really_says() -> None:
     tables = TRAINER.read_text(encoding="utf-8").partition("## When something fails")[2]
     quotes = re.findall(r"“(.+?)”", re.search(r"^\| On screen.*?^## ", tables, re.M | re.S)[0])  # type: ignore[index]

@@ -13,6 +13,8 @@ from app.settings import ROOT
 from tests.support.runtime import held, state_of
 from tests.support.scripted import Script
 
+pytestmark = pytest.mark.slow
+
 EXERCISES = ROOT / "docs" / "exercises"
 FOLDERS = sorted(path.name for path in EXERCISES.iterdir() if path.is_dir())
 SCRIPTS = [f"{folder}/{name}" for folder in FOLDERS for name in ("start.py", "solution.py")]

@@ -45,6 +45,7 @@ async def test_a_model_that_is_not_there_leaves_the_other_its_figures(model_cach
     assert "escalator models get gpt-oss-20b" in large["error"]
 
 
+@pytest.mark.slow
 async def test_where_memory_holds_one_at_a_time_each_model_has_its_rounds_in_a_row(
     model_cache: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -78,6 +79,7 @@ async def test_a_request_is_tried_again_as_often_as_its_own_setting_says(
     assert answered or "failed (503)" in result["models"][0]["error"]
 
 
+@pytest.mark.slow
 async def test_tokens_that_a_model_thinks_are_written_too_but_are_no_first_token(
     model_cache: Callable[..., Path],
 ) -> None:
@@ -130,6 +132,7 @@ def test_programs_get_the_same_as_json_for_the_models_they_name(
     assert found["models"][1]["text"] == "Tickets are sold on board [1]."
 
 
+@pytest.mark.slow
 def test_with_a_folder_both_get_its_passages(
     models: Path, runtime: str, use: Callable[[Path], None], corpus: Path
 ) -> None:

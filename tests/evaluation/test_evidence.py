@@ -39,6 +39,7 @@ def test_an_answer_is_held_whatever_its_case_and_its_blanks() -> None:
     assert not holds(["It leaves."], ["", " "])
 
 
+@pytest.mark.slow
 def test_a_token_is_three_bytes() -> None:
     assert [tokens(text) for text in ("", "a", "abc", "abcd", "é文")] == [0, 1, 1, 2, 2]
 

@@ -94,6 +94,7 @@ def test_a_difference_has_a_mean_an_error_and_winners() -> None:
     assert (found["wins"], found["losses"], found["ties"]) == (2, 1, 1)
 
 
+@pytest.mark.slow
 def test_chance_is_the_share_of_signs_that_do_as_much() -> None:
     assert difference([0.1, 0.1, 0.1])["p"] == pytest.approx(2 / 8, abs=0.02)  # all three up, or all three down
     assert difference([0.3, 0.1])["p"] == pytest.approx(2 / 4, abs=0.02)

@@ -60,6 +60,7 @@ def test_a_run_holds_every_question_with_its_hits(write: Write, tmp_path: Path) 
         assert found[name] == pytest.approx(sum(row[name] for row in rows(file)) / 3, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_a_run_is_compared_with_an_earlier_one_of_the_same_questions(write: Write, tmp_path: Path) -> None:
     folder, file = write(), tmp_path / "run.jsonl"
     measured(folder, "--run", file)
@@ -147,6 +148,7 @@ def figures_of(**values: float) -> list[dict[str, Any]]:
     return [{"id": name, "text": f"{name}?", **dict.fromkeys(RANKING, value)} for name, value in values.items()]
 
 
+@pytest.mark.slow
 def test_the_questions_that_changed_most_come_first() -> None:
     found = compare(figures_of(a=0.5, b=0.0, c=1.0), figures_of(c=0.9, a=0.5, b=1.0))
 

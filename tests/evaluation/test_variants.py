@@ -31,6 +31,7 @@ def distance(one: str, other: str) -> int:
     return rows[-1][-1]
 
 
+@pytest.mark.slow
 @given(st.integers())
 def test_one_long_word_that_tells_something_is_one_slip_away(seed: int) -> None:
     wrong = typo(QUESTION, ["en"], seed)
