@@ -98,8 +98,8 @@ async def open_panel(message: object) -> None:
 @cl.action_callback(corpus_panel.LIST)
 async def list_corpus(action: cl.Action) -> dict[str, Any]:
     """Return what the panel *Documents* shows for the typed filter."""
-    searching = (await asyncio.to_thread(shared_assistant)).searching
-    return await asyncio.to_thread(corpus_panel.contents, searching, str(action.payload.get("filter", "")))
+    retriever = (await asyncio.to_thread(shared_assistant)).retriever
+    return await asyncio.to_thread(corpus_panel.contents, retriever, str(action.payload.get("filter", "")))
 
 
 @cl.action_callback(models_panel.PRESS)

@@ -1,98 +1,132 @@
 """From a turn to its evidence: the corpus brought up to date, searched, and packed into a budget of tokens."""
 
+import asyncio
+import contextvars
 import time
-from collections.abc import Sequence
-from contextlib import closing, suppress
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing, closing
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
-from app.answering.aim import Aim, aim
-from app.answering.events import Retrieved
-from app.answering.router import intent
-from app.answering.summing_up import spread
+from app.answering.escalation import opening
+from app.answering.events import Emitter, Progress, Retrieved
+from app.answering.extractive import outline
+from app.answering.generation import ServerSearch
+from app.answering.prompt import Message
+from app.answering.router import Route
 from app.answering.turn import Turn
-from app.answering.usage import Stopwatch
+from app.clock import Stopwatch
 from app.documents.document import Document, Problem
 from app.documents.folder import Folder
-from app.errors import CorpusError
+from app.documents.language import name
+from app.errors import CorpusError, ModelError
+from app.models import chat
+from app.models.foundry import Foundry
 from app.models.tokens import TokenCounter
 from app.retrieval.corpus import Corpus, Reading
 from app.retrieval.inventory import Inventory
 from app.retrieval.packing import MAX_HITS, pack_context, widen_context
-from app.retrieval.search import Exchange, SearchResult, answerability, search
+from app.retrieval.search import SearchResult, answerability, search
 from app.retrieval.store import NOTHING, Snapshot
 from app.retrieval.watcher import Watcher
 from app.settings import Settings
 
 COVERED = 0.24
-"""The least share of a question that the best passage covers if models are asked to answer it.
+"""The least share of a question that the top passage must cover for models to be asked.
 
-Of the own questions of seven collections at most 0.9 % are below it, and 1.6 % with a typing error in each; of those
-that found something in the eleven sample documents, but were asked of other collections, 49 to 86 %.
+Of the questions that belong to seven collections at most 0.9 % are below it, and 1.6 % with a typing error in each; of
+those from other collections that found something in the eleven sample documents, 49 to 86 %.
 """
 
+THREADS = 16
+"""Questions that can wait for documents at once; further ones queue."""
 
-class Searching:
-    """Finds evidence in the corpus of the settings; the methods block.
+PROGRESS_SECONDS = 0.5
+"""Interval between two messages about documents being read."""
 
-    If it is `live` the corpus is read behind questions, which then wait a moment at most for what is new.
+TRANSLATE = """\
+Translate the question of the user into search words in {languages}. Write the words that matter, names unchanged, with
+blanks between them, on one line, and nothing else."""
+
+TRANSLATION_TOKENS = 60
+TRANSLATION_CHARS = 300
+TRANSLATION_LANGUAGES = 3
+"""Limits of a translation: what the model may write, what of it is searched, and how many languages are named."""
+
+T = TypeVar("T")
+
+
+class Retriever:
+    """Finds evidence in the corpus of the settings; its methods block, so event loops call them by `run`.
+
+    A `live` retriever has the corpus read in the background, and waits only a moment for new documents.
     """
 
     def __init__(self, settings: Settings, counter: TokenCounter, *, live: bool) -> None:
         self.folder = Folder.of(settings)
         self._settings = settings
-        self._retriever = Corpus(self.folder, settings.state_dir)
-        self._sync = Watcher(self._retriever) if live else None
+        self._corpus = Corpus(self.folder, settings.state_dir)
+        self._watcher = Watcher(self._corpus) if live else None
         self._count = counter.count
+        self._threads = ThreadPoolExecutor(THREADS, "retrieval")
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Run blocking work in a thread of the retriever, away from the event loop's default threads."""
+        context = contextvars.copy_context()
+        return await asyncio.get_running_loop().run_in_executor(self._threads, partial(context.run, work))
+
+    def close(self) -> None:
+        """End the threads; work that waits for one is cancelled."""
+        if self._watcher:
+            self._watcher.stop()
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     def refresh(self) -> Snapshot:
-        """The corpus as it is now, or what is ready of it; raises CorpusError."""
-        return self._sync.current() if self._sync else self._retriever.refresh()
+        """Return the corpus as it is now, or what is ready of it; raises CorpusError."""
+        return self._watcher.current() if self._watcher else self._corpus.refresh()
 
     @property
     def reading(self) -> Reading | None:
         """How far reading is, None if nothing is being read."""
-        return self._sync.reading if self._sync else None
+        return self._watcher.reading if self._watcher else None
 
-    def health(self) -> Inventory:
-        """How the corpus was when it was looked at last."""
-        return Inventory(self._retriever.latest())
-
-    def read(self, files: Sequence[tuple[str, Path]]) -> list[Document | Problem]:
-        """Files from elsewhere, each with the name that it goes by."""
-        with closing(self.folder.read_all(files)) as results:
-            return sorted(results, key=lambda result: result.file)
+    @property
+    def documents(self) -> int:
+        """The number of documents that are ready to be searched."""
+        return len(ready.documents) if (ready := self._corpus.ready) else 0
 
     @property
     def languages(self) -> list[str]:
         """The languages of the documents, the most frequent one first."""
-        return self._retriever.latest().index.languages
+        return self._corpus.latest().index.languages
 
-    def aim(self, turn: Turn) -> Aim:
-        """What the question of a turn aims at."""
-        if turn.earlier is not None or intent(turn.question, goes_on=bool(turn.history)) is None:
-            return Aim(turn)
-        with suppress(CorpusError):  # said with the first question that needs documents
-            return aim(turn, self.refresh().plus(turn.dropped))
-        return aim(turn, NOTHING)
+    def health(self) -> Inventory:
+        """Return the inventory of the corpus as of the last look."""
+        return Inventory(self._corpus.latest())
 
-    @property
-    def documents(self) -> int:
-        """How many are ready to be searched."""
-        return len(ready.documents) if (ready := self._retriever.ready) else 0
+    def read(self, files: Sequence[tuple[str, Path]]) -> list[Document | Problem]:
+        """Read files from outside the corpus, each under the name given with it."""
+        with closing(self.folder.read_all(files)) as results:
+            return sorted(results, key=lambda result: result.file)
 
-    def summed_up(self, turn: Turn, file: str) -> Retrieved:
-        """How each part of a document begins."""
-        clock = Stopwatch()
-        snapshot = self._retriever.latest().plus(turn.dropped)
-        passages = snapshot.passages(file)
-        evidence = spread(passages, snapshot.text(file), self._settings.evidence_tokens, self._count)
-        return Retrieved(SearchResult(turn.question, (), (), (), 0.0), evidence, (), clock.ms, self.reading)
+    def available(self, turn: Turn) -> Snapshot:
+        """Return the corpus with the dropped documents; empty if it cannot be read, which a search will report."""
+        try:
+            return self.refresh().plus(turn.dropped)
+        except CorpusError:
+            return NOTHING
+
+    def snapshot(self, turn: Turn) -> Snapshot:
+        """Return the corpus as of the last look, with the dropped documents."""
+        return self._corpus.latest().plus(turn.dropped)
 
     def retrieve(self, turn: Turn, translation: str = "") -> Retrieved:
-        """Search and pack; the words of a `translation` are searched as well.
+        """Search and pack, with the words of a `translation` if given.
 
-        What was dropped with the question is searched alone first. There is no evidence if what was found covers too
-        little of the question. Raises CorpusError if the corpus is missing or holds nothing that can be read.
+        Documents that came with the question are searched alone first. There is no evidence if the top passage covers
+        too little of the question. Raises CorpusError if the corpus is missing or holds no readable document.
         """
         started = time.perf_counter()
         corpus = self.refresh()
@@ -104,34 +138,88 @@ class Searching:
                 f"The folder {self._settings.corpus} holds no document that can be read. Put Markdown, text, "
                 f"PDF or Office files into it and ask again. {reasons}".rstrip()
             )
-        found = None
-        if turn.brought:
-            alone = NOTHING.plus(turn.brought)
-            found = search(alone.index, turn.question, _history(turn), MAX_HITS, started, translation)
-        if found is None or not found.hits:
-            found = search(snapshot.index, turn.question, _history(turn), MAX_HITS, started, translation)
+        indexes = [NOTHING.plus(turn.brought).index] if turn.brought else []
+        for index in [*indexes, snapshot.index]:
+            found = search(index, turn.question, turn.history, MAX_HITS, started, translation)
+            if found.hits:
+                break
         clock = Stopwatch()
-        given = turn.brought or found.earlier_words or found.foreign  # more than its own words
-        if found.hits and not given and answerability(snapshot.index, turn.question, found.hits[0]) < COVERED:
-            return Retrieved(found, (), problems, clock.ms, reading)
-        evidence = pack_context(found, self._settings.evidence_tokens, self._count, snapshot.text)
+        more_than_its_words = turn.brought or found.earlier_words or found.foreign
+        answerable = more_than_its_words or not found.hits or _covered(snapshot, found)
+        evidence = pack_context(found, self._settings.evidence_tokens, self._count, snapshot.text) if answerable else ()
         return Retrieved(found, evidence, problems, clock.ms, reading)
 
-    def snapshot(self, turn: Turn) -> Snapshot:
-        """The corpus as it was when it was looked at last, with what was dropped."""
-        return self._retriever.latest().plus(turn.dropped)
-
     def widen(self, turn: Turn, retrieved: Retrieved) -> Retrieved:
-        """The evidence for the large model: what has a number, and as much again behind it if that was searched."""
+        """Add as much evidence again for the large model; the numbers so far stay the same."""
         if not retrieved.found.hits:
             return retrieved
-        snapshot = self.snapshot(turn)
-        found = search(snapshot.index, turn.question, _history(turn), MAX_HITS, translation=retrieved.found.translation)
+        snapshot, translation = self.snapshot(turn), retrieved.found.translation
+        found = search(snapshot.index, turn.question, turn.history, MAX_HITS, translation=translation)
         clock = Stopwatch()
         budget = 2 * self._settings.evidence_tokens
         evidence = widen_context(retrieved.evidence, found, budget, self._count, snapshot.text)
         return Retrieved(found, evidence, retrieved.problems, clock.ms, retrieved.reading)
 
+    def outline(self, turn: Turn, file: str) -> Retrieved:
+        """Return the beginnings of the parts of a document."""
+        clock = Stopwatch()
+        snapshot = self.snapshot(turn)
+        evidence = outline(snapshot.passages(file), snapshot.text(file), self._settings.evidence_tokens, self._count)
+        return Retrieved(_unsearched(turn), evidence, (), clock.ms, self.reading)
 
-def _history(turn: Turn) -> list[Exchange]:
-    return [(exchange.question, exchange.answer) for exchange in turn.history]
+
+async def context_for(
+    route: Route, retriever: Retriever, foundry: Foundry, search: ServerSearch, emit: Emitter
+) -> Retrieved:
+    """Return the evidence of an earlier answer, of a document or of a search, none if unaided; raises CorpusError."""
+    turn, earlier = route.turn, route.turn.earlier
+    if turn.unaided:
+        return Retrieved(_unsearched(turn), (), (), 0.0)
+    if earlier is not None and earlier.found is not None and earlier.attempt is not None:
+        return Retrieved(earlier.found, earlier.evidence, (), 0.0)
+    if route.file:
+        return await retriever.run(partial(retriever.outline, turn, route.file))
+    retrieval = asyncio.ensure_future(retriever.run(partial(retriever.retrieve, turn)))
+    while not (await asyncio.wait([retrieval], timeout=PROGRESS_SECONDS))[0]:
+        if (reading := retriever.reading) is not None:
+            emit(Progress(f"Reading your documents: {reading}"))
+    retrieved = retrieval.result()
+    if not retrieved.found.foreign or earlier is not None:
+        return retrieved
+    try:
+        await search.wait(emit)
+        languages = await retriever.run(lambda: retriever.languages)
+        words = await search_words(turn.question, languages, foundry, emit)
+    except ModelError:  # reported with the answer
+        return retrieved
+    if opening(words) is not None:  # the model declined
+        return retrieved
+    return await retriever.run(partial(retriever.retrieve, turn, words))
+
+
+async def search_words(question: str, languages: Sequence[str], foundry: Foundry, emit: Emitter) -> str:
+    """Ask the small model for search words in the languages of the documents; raises ModelError."""
+    names = " and ".join(name(code) for code in languages[:TRANSLATION_LANGUAGES])
+    small, large = foundry.pair.of("small")
+    emit(Progress(f"Asking {small} for search words in {names}"))
+    model = await foundry.ready(small, lambda text: emit(Progress(text)), instead_of=large)
+    prompt: list[Message] = [
+        {"role": "system", "content": TRANSLATE.format(languages=names)},
+        {"role": "user", "content": question},
+    ]
+    text = ""
+    async with foundry.slot(model):
+        stream = chat.answer(foundry, model, prompt, max_tokens=TRANSLATION_TOKENS, instead_of=large)
+        async with aclosing(stream):
+            async for piece in stream:
+                if isinstance(piece, chat.Delta) and not piece.reasoning:
+                    text += piece.text
+    return " ".join(text.split())[:TRANSLATION_CHARS]
+
+
+def _covered(snapshot: Snapshot, found: SearchResult) -> bool:
+    return answerability(snapshot.index, found.query, found.hits[0]) >= COVERED
+
+
+def _unsearched(turn: Turn) -> SearchResult:
+    return SearchResult(turn.question, (), (), (), 0.0)

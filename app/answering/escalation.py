@@ -5,18 +5,13 @@ errors of arithmetic.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import exp, log1p
-from typing import Literal
 
 from app.answering.features import Support, breaks_off, loops, repeats, support
 from app.answering.lexicon import abstains, asks_for, bare, only_abstains, own_words, said
+from app.answering.turn import Code, Decision
 from app.documents.sentences import sentences
 from app.retrieval.packing import Evidence
-
-Code = Literal[
-    "empty", "cut_off", "error", "abstained", "short", "unsupported", "repeated", "unsure", "requested", "routed"
-]
 
 THRESHOLD = 0.5
 """The soft score from which a draft counts as unsupported, where no corpus has taught a better one."""
@@ -41,22 +36,6 @@ REFUSAL = 0.35
 
 LIMIT = 0.9
 """The highest soft score, and that of an answer to which nothing was found."""
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """Whether to escalate: a code where it is so (None: the draft stands) and a sentence for the reader."""
-
-    code: Code | None
-    why: str
-    score: float = 0.0
-    """How much speaks against the draft, from 0 to 1: comparable between the drafts of one corpus."""
-    outside: bool = False
-    """Whether the draft stands although it does not come from the documents."""
-
-    @property
-    def escalate(self) -> bool:
-        return self.code is not None
 
 
 def decide(
@@ -120,7 +99,7 @@ def _unfounded(draft: str) -> Decision:
     if only_abstains(draft):
         return Decision(None, "Nothing was found in the documents, and the draft says so.")
     why = "Nothing was found in the documents: this answer does not come from them."
-    return Decision(None, why, LIMIT, outside=True)
+    return Decision(None, why, LIMIT)
 
 
 def _hard(code: Code, why: str) -> Decision:

@@ -1,20 +1,21 @@
-"""What happens while a turn is answered; every face translates these and nothing else.
+"""The events of a turn, their grammar, and how they reach user interfaces and listeners.
 
     Started  Abstained?  Finished                                                          where nothing is searched
     Started  Progress*  Retrieved  Progress*  ( Abstained | Attempt+  Cited? )  Finished
     Attempt = AttemptStarted  ( Progress | Reasoning | Token )*  AttemptEnded  Judged?  Retrieved?
 
-`Previewed` stands once, before the first `Token`, if a model takes its time: at any place behind the first `Retrieved`.
-`Escalated` stands between two attempts; in the mode "compare" two attempts interleave, told apart by id. `Failed` may
-stand anywhere before `Finished`, which always comes last.
+`Previewed` comes at most once, after the first `Retrieved` and before the first `Token`, if a model takes its time.
+`Escalated` comes between two attempts; in the mode "compare" two attempts interleave, told apart by their ids. `Failed`
+may come anywhere before `Finished`, which always comes last.
 """
 
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
-from app.answering.citations import Citation
-from app.answering.escalation import Decision
-from app.answering.extractive import Quote
-from app.answering.turn import Answer, Attempt, Role, Turn
+from app.answering.turn import Answer, Attempt, Citation, Decision, Quote, Role, Turn
 from app.documents.document import Problem
 from app.errors import EscalatorError
 from app.retrieval.corpus import Reading
@@ -24,14 +25,14 @@ from app.retrieval.search import SearchResult
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The turn was taken up."""
+    """The turn begins."""
 
     turn: Turn
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A sentence about what is being waited for, by an attempt if `id` is given."""
+    """A sentence about the current wait, of an attempt if `id` is given."""
 
     text: str
     id: int | None = None
@@ -39,7 +40,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Retrieved:
-    """The search is over; `problems` are files of the corpus that could not be read, `reading` tells of unread ones."""
+    """The search is over; `problems` are unreadable files of the corpus, `reading` is set while files are unread."""
 
     found: SearchResult
     evidence: tuple[Evidence, ...]
@@ -50,7 +51,7 @@ class Retrieved:
 
 @dataclass(frozen=True, slots=True)
 class Previewed:
-    """The best sentence of the evidence, to be read until a model's first token comes."""
+    """The top sentence of the evidence, shown until the first token of a model."""
 
     quote: Quote
 
@@ -59,7 +60,7 @@ class Previewed:
 class Abstained:
     """No model is asked; `text` is the reply: to a greeting, about the app or the corpus, or that nothing was found.
 
-    With `unaided` the models may be asked nevertheless, by such a turn that has this one's answer as `earlier`.
+    With `unaided` a button may ask the models nevertheless, by an unaided turn with this turn's answer as `earlier`.
     """
 
     text: str
@@ -68,7 +69,7 @@ class Abstained:
 
 @dataclass(frozen=True, slots=True)
 class AttemptStarted:
-    """A request goes out to a model, or sentences are quoted where there is none (role "extractive")."""
+    """A model is asked, or sentences are quoted where there is no model (role "extractive")."""
 
     id: int
     role: Role
@@ -94,14 +95,14 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class AttemptEnded:
-    """The attempt as it ended."""
+    """The attempt is over."""
 
     attempt: Attempt
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What was decided of a draft."""
+    """The decision on a draft."""
 
     id: int
     decision: Decision
@@ -109,7 +110,7 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Escalated:
-    """The draft is not good enough and the large model is asked; `why` is a sentence."""
+    """The large model is asked in place of attempt `source`; `why` is a sentence."""
 
     source: int
     target: int
@@ -119,7 +120,7 @@ class Escalated:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """Something went wrong; the attempt `kept_attempt`, if any, stands nevertheless."""
+    """Something went wrong; the attempt `kept_attempt`, if any, is the answer nevertheless."""
 
     error: EscalatorError
     kept_attempt: int | None = None
@@ -127,7 +128,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Cited:
-    """The sentences of the answer tied to the documents; `rendered` is the text with its marks put right."""
+    """The sentences of the answer with their sources; `rendered` is the text with corrected marks."""
 
     rendered: str
     citations: tuple[Citation, ...]
@@ -156,3 +157,39 @@ Event = (
     | Cited
     | Finished
 )
+E = TypeVar("E", bound=Event)
+
+
+class Emitter:
+    """Delivers every event to one consumer, after the listeners that subscribed to its type."""
+
+    def __init__(self, deliver: Callable[[Event], None]) -> None:
+        self._deliver = deliver
+        self._listeners: defaultdict[type[Any], list[Callable[[Any], object]]] = defaultdict(list)
+
+    def on(self, kind: type[E], listener: Callable[[E], object]) -> None:
+        """Call the listener with each event of this type."""
+        self._listeners[kind].append(listener)
+
+    def __call__(self, event: Event) -> None:
+        """Emit an event; never blocks."""
+        for listener in self._listeners[type(event)]:
+            listener(event)
+        self._deliver(event)
+
+
+async def stream(work: Callable[[Emitter], Awaitable[None]]) -> AsyncGenerator[Event, None]:
+    """Yield what `work` emits, in order, then raise its exception, if any.
+
+    Closing the generator cancels the work and waits for its end, which also closes an upstream stream.
+    """
+    events: asyncio.Queue[Event | None] = asyncio.Queue()
+    task = asyncio.ensure_future(work(Emitter(events.put_nowait)))
+    task.add_done_callback(lambda _: events.put_nowait(None))
+    try:
+        while (event := await events.get()) is not None:
+            yield event
+        await task
+    finally:
+        task.cancel()
+        await asyncio.wait([task])

@@ -1,19 +1,21 @@
-"""One model's answer to one prompt; knows nothing of judging or of what comes after."""
+"""One model's answer to one prompt, from the wait for a server to the last token.
+
+Knows nothing of decisions or of what follows an attempt.
+"""
 
 import asyncio
+import re
 from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from functools import partial
 
-from app.answering.confidence import ConfidenceFilter
-from app.answering.emitting import Emit
-from app.answering.events import AttemptEnded, AttemptStarted, Progress, Reasoning, Token
+from app.answering.events import AttemptEnded, AttemptStarted, Emitter, Progress, Reasoning, Token
 from app.answering.prompt import Message, messages
 from app.answering.sanitizer import SafeMarkdown, addresses
-from app.answering.turn import NUMBERS, Attempt, Role, Turn
-from app.answering.usage import Metrics, Stopwatch, speed
-from app.errors import ContextOverflow, ModelError
+from app.answering.turn import NUMBERS, Attempt, Metrics, Role, Turn
+from app.answering.usage import speed
+from app.clock import Stopwatch
+from app.errors import ContextOverflow, ModelError, NoModel
 from app.models import chat
 from app.models.foundry import Foundry, Model, Service
 from app.models.tokens import TokenCounter
@@ -21,21 +23,70 @@ from app.retrieval.packing import Evidence
 from app.settings import Settings
 
 SPARE = 0.9
-"""Share of a model's context that is planned for: token counts are estimates."""
+"""Share of a model's context that is used: token counts are estimates."""
 
 READING_SECONDS = 1.0
-"""After so long without a word from a model it is said that it reads the prompt."""
+"""Wait for a model's first piece until a message says that it reads the prompt."""
+
+PROGRESS_SECONDS = 0.5
+"""Interval between two looks at what a search for a server is doing."""
 
 LEAST_CHARS = 200
-"""What is left of the first passage at the least: without any passage there is nothing to answer from."""
+"""Least rest of the first passage: without any passage there is nothing to answer from."""
+
+LABELS = (
+    "confidence konfidenz konfidens zuversicht vertrouwen tillid tillit încredere confiance confianza fiducia".split()
+)
+LOW = "low niedrig gering laag lav låg lavt lågt scăzută scăzut faible baja bajo bassa basso".split()
+OTHER = (
+    "medium moderate high mittel hoch gemiddeld hoog middel mellem høj middels høy medel hög medie mare ridicată "
+    "moyenne élevée haute media alta alto"
+).split()
+
+_LABEL = "|".join(LABELS)
+_LEVEL = "|".join(dict.fromkeys(LOW + OTHER))
+_LINE = re.compile(rf"(?:^|\n|(?<=[.!?\])]))[\s*_`(\[]*(?:{_LABEL})[\s*_`]*[:=][\s*_`]*({_LEVEL})[\s*_`.!)\]]*$", re.I)
+_GROWING = re.compile(rf"(?:{_LABEL})[\s*_`]*(?:[:=][\s*_`]*(?:\w+[\s*_`.!)\]]*)?)?$", re.I)
+WINDOW = 64
+"""Characters at the end of the stream in which a confidence line may be growing."""
+
+
+class ServerSearch:
+    """A search for the model server, begun with the turn and awaited when a model is needed.
+
+    `patience` is the wait in seconds, None for the whole search; a runtime that is being started is always waited for.
+    """
+
+    def __init__(self, foundry: Foundry, patience: float | None) -> None:
+        self._foundry, self._patience = foundry, patience
+        self._task = asyncio.ensure_future(foundry.find())
+        self._task.add_done_callback(lambda done: done.cancelled() or done.exception())  # `wait` raises it
+
+    @property
+    def uncertain(self) -> bool:
+        """Whether it is still open if any server will answer."""
+        return not (self._task.done() or self._foundry.starting)
+
+    async def wait(self, emit: Emitter) -> Service:
+        """Return the server; raises NoModel."""
+        message = ""
+        timeout = self._patience or PROGRESS_SECONDS
+        while not (await asyncio.wait([self._task], timeout=timeout))[0]:
+            doing = self._foundry.starting
+            if not (doing or message or self._patience is None):
+                raise NoModel("Escalator is still looking for Foundry Local. Ask again in a moment.")
+            doing, timeout = doing or message or "Looking for Foundry Local", PROGRESS_SECONDS
+            if doing != message:
+                emit(Progress(message := doing))
+        return await asyncio.shield(self._task)
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """What is asked of a model.
+class Request:
+    """What a model is asked.
 
-    `draft` goes along as an unverified text, to be kept where `polish` is set; `enough` looks at the text so far and
-    may end the attempt.
+    `draft` is included as an unverified text, to be kept if `polish` is set; `enough` sees the text so far and may end
+    the attempt.
     """
 
     role: Role
@@ -46,185 +97,226 @@ class Order:
     enough: Callable[[str], bool] | None = None
 
 
-class Attempts:
-    """Runs attempts against a model server and remembers each model's context length once it has been told."""
+class Generator:
+    """Asks models, and remembers the context length of each model once a server has reported it."""
 
-    def __init__(self, models: Foundry, settings: Settings, counter: TokenCounter) -> None:
-        self._models = models
+    def __init__(self, foundry: Foundry, settings: Settings, counter: TokenCounter) -> None:
+        self._foundry = foundry
         self._settings = settings
         self._count = counter.count
         self._limits: dict[str, tuple[int, float]] = {}
-        self._heard: set[str] = set()
+        """By model id: context length, and the model's tokens per token that we count."""
+        self._answered: set[str] = set()
 
-    async def run(self, order: Order, service: Service, emit: Emit) -> tuple[Attempt, ModelError | None]:
-        """One attempt, from `AttemptStarted` to `AttemptEnded`; one that failed has the finish "error" and its text."""
-        alias, other = self._models.pair.of(order.role)
-        started = AttemptStarted(NUMBERS[order.role], order.role, alias, service.host)
+    async def generate(self, request: Request, service: Service, emit: Emitter) -> Attempt:
+        """Run an attempt from `AttemptStarted` to `AttemptEnded`; a failed one has its error and the text so far."""
+        number = NUMBERS[request.role]
+        alias, other = self._foundry.pair.of(request.role)
+        started = AttemptStarted(number, request.role, alias, service.host)
         emit(started)
-        answer = _Answer(started, emit, order)
+        stream = _Stream(started, emit, request)
         failure: ModelError | None = None
         try:
-            model = await self._models.ready(alias, partial(_say, emit, NUMBERS[order.role]), instead_of=other)
-            if self._models.busy(model):
-                emit(Progress(f"Waiting for {alias}: it is answering another question.", NUMBERS[order.role]))
-            async with self._models.slot(model):
-                await self._fitted(answer, model, order)
+            model = await self._foundry.ready(alias, stream.progress, instead_of=other)
+            if self._foundry.busy(model):
+                stream.progress(f"Waiting for {alias}: it is answering another question.")
+            async with self._foundry.slot(model):
+                await self._ask_fitting(stream, model, request)
         except ModelError as error:
             failure = error
-        attempt = answer.ended()
-        if attempt.finish == "stopped":  # the server's count comes last, so it is missing
-            counts = {"prompt_tokens": self._size(order), "completion_tokens": self._count(attempt.text)}
+        attempt = replace(stream.attempt(), failure=failure)
+        if attempt.finish == "stopped":  # a server reports its counts last, so they are missing
+            prompt_tokens = await asyncio.to_thread(self._size, request)
+            counts = {"prompt_tokens": prompt_tokens, "completion_tokens": self._count(attempt.text)}
             attempt = replace(attempt, metrics=replace(attempt.metrics, **counts))
         emit(AttemptEnded(attempt))
-        return attempt, failure
+        return attempt
 
-    async def _fitted(self, answer: "_Answer", model: Model, order: Order) -> None:
-        """Ask; a prompt that proves too long for the model's context goes out once more with less evidence."""
+    async def _ask_fitting(self, stream: "_Stream", model: Model, request: Request) -> None:
+        """Ask; if the prompt proves too long for the model's context, ask once more with less evidence."""
         try:
-            await self._ask(answer, model, self._trimmed(model, order))
+            await self._ask(stream, model, await self._trimmed(model, request))
         except ContextOverflow as error:
-            counted = self._size(order)
+            counted = await asyncio.to_thread(self._size, request)
             if error.limit is not None:
                 self._limits[model.id] = (error.limit, error.prompt / counted if error.prompt else 1.0)
-                what = f"{model.alias} takes {error.limit} tokens at most"
-            else:  # the server gave no figure, so none is kept
-                order = self._within(order, counted // 2)
-                what = f"The prompt seems too long for {model.alias}"
-            _say(answer.emit, NUMBERS[order.role], f"{what}; it gets fewer passages.")
-            await self._ask(answer, model, self._trimmed(model, order))
+                reason = f"{model.alias} takes {error.limit} tokens at most"
+            else:  # the server gave no figure to remember
+                request = await asyncio.to_thread(self._within, request, counted // 2)
+                reason = f"The prompt seems too long for {model.alias}"
+            stream.progress(f"{reason}; it gets fewer passages.")
+            await self._ask(stream, model, await self._trimmed(model, request))
 
-    def _trimmed(self, model: Model, order: Order) -> Order:
-        """The order with the evidence that fits a model whose context length is known.
-
-        The second number that is remembered of a model is its tokens per counted one.
-        """
+    async def _trimmed(self, model: Model, request: Request) -> Request:
+        """Leave out evidence that does not fit a model whose context length is known."""
         if model.id not in self._limits:
-            return order
+            return request
         limit, scale = self._limits[model.id]
-        return self._within(order, int((SPARE * limit - self._output(order.role, model)) / scale))
+        room = int((SPARE * limit - self._max_tokens(request.role, model)) / scale)
+        return await asyncio.to_thread(self._within, request, room)
 
-    def _within(self, order: Order, room: int) -> Order:
-        """The order with evidence left out from its end until the prompt has `room` tokens; no number changes."""
-        while len(order.evidence) > 1 and self._size(order) > room:
-            order = replace(order, evidence=order.evidence[:-1])
-        over = self._size(order) - room
-        if over <= 0 or not order.evidence:
-            return order
-        first = order.evidence[0]
-        kept = max(LEAST_CHARS, int(len(first.text) * (1 - over / max(1, self._count(first.text)))))
+    def _within(self, request: Request, room: int) -> Request:
+        """Leave out evidence from its end until the prompt has `room` tokens; no number changes."""
+        while len(request.evidence) > 1 and self._size(request) > room:
+            request = replace(request, evidence=request.evidence[:-1])
+        excess = self._size(request) - room
+        if excess <= 0 or not request.evidence:
+            return request
+        first = request.evidence[0]
+        kept = max(LEAST_CHARS, int(len(first.text) * (1 - excess / max(1, self._count(first.text)))))
         text = first.text[:kept]
-        return replace(order, evidence=(replace(first, text=text, end=first.start + len(text)),))
+        return replace(request, evidence=(replace(first, text=text, end=first.start + len(text)),))
 
-    async def _ask(self, answer: "_Answer", model: Model, order: Order) -> None:
+    async def _ask(self, stream: "_Stream", model: Model, request: Request) -> None:
         clock = Stopwatch()
-        prompt = self._prompt(order)
-        answer.sending(clock.ms)
-        output = self._output(order.role, model)
-        say = partial(_say, answer.emit, NUMBERS[order.role])
-        first = "" if model.id in self._heard else "; the first time takes longest"
-        reads = f"{model.alias} reads {self._size(order)} tokens{first}"
-        reading = asyncio.get_running_loop().call_later(READING_SECONDS, say, reads)
-        _, other = self._models.pair.of(order.role)
-        stream = chat.answer(self._models, model, prompt, max_tokens=output, progress=say, instead_of=other)
+        prompt = self._prompt(request)
+        stream.sending(clock.ms)
+        _, other = self._foundry.pair.of(request.role)
+        most = self._max_tokens(request.role, model)
+        pieces = chat.answer(self._foundry, model, prompt, max_tokens=most, progress=stream.progress, instead_of=other)
+        reading = asyncio.create_task(self._explain_wait(stream, model, request))
         try:
-            async with aclosing(stream):
-                async for piece in stream:
+            async with aclosing(pieces):
+                async for piece in pieces:
                     reading.cancel()
-                    self._heard.add(model.id)
-                    if answer.take(piece):
+                    self._answered.add(model.id)
+                    if stream.take(piece):
                         break
         finally:
             reading.cancel()
 
-    def _output(self, role: Role, model: Model) -> int:
+    async def _explain_wait(self, stream: "_Stream", model: Model, request: Request) -> None:
+        await asyncio.sleep(READING_SECONDS)
+        tokens = await asyncio.to_thread(self._size, request)
+        first = "" if model.id in self._answered else "; the first time takes longest"
+        stream.progress(f"{model.alias} reads {tokens} tokens{first}")
+
+    def _max_tokens(self, role: Role, model: Model) -> int:
         most = self._settings.max_tokens if role == "small" else self._settings.large_max_tokens
         return min(most, self._limits[model.id][0] // 3) if model.id in self._limits else most
 
-    def _prompt(self, order: Order) -> list[Message]:
-        turn, ask = order.turn, self._settings.ask_confidence and order.role == "small"
+    def _prompt(self, request: Request) -> list[Message]:
+        turn, ask = request.turn, self._settings.ask_confidence and request.role == "small"
         return messages(
-            turn.question, order.evidence, turn.history, ask_confidence=ask, draft=order.draft, polish=order.polish
+            turn.question,
+            request.evidence,
+            turn.history,
+            ask_confidence=ask,
+            draft=request.draft,
+            polish=request.polish,
         )
 
-    def _size(self, order: Order) -> int:
-        return sum(self._count(message["content"]) for message in self._prompt(order))
+    def _size(self, request: Request) -> int:
+        """Count the tokens of the prompt; the first count may read the vocabulary, so it blocks."""
+        return sum(self._count(message["content"]) for message in self._prompt(request))
 
 
-def _say(emit: Emit, number: int, text: str) -> None:
-    emit(Progress(text, number))
-
-
-def replay(attempt: Attempt, emit: Emit) -> Attempt:
-    """Emit an attempt that is there already, as if it were written now."""
+def replay(attempt: Attempt, emit: Emitter) -> Attempt:
+    """Emit an attempt that exists already, as if it were written now."""
     emit(AttemptStarted(attempt.id, attempt.role, attempt.model, attempt.host))
     emit(Token(attempt.id, attempt.text))
     emit(AttemptEnded(attempt))
     return attempt
 
 
-class _Answer:
-    """An answer as it comes in."""
+class _Stream:
+    """An answer as it comes in: filtered, measured and emitted."""
 
-    def __init__(self, started: AttemptStarted, emit: Emit, order: Order) -> None:
-        self.emit = emit
-        self._attempt = Attempt(started.id, started.role, started.model, started.host, "", "error", Metrics())
-        self._enough = order.enough
-        known = addresses(item.text for item in order.evidence)
-        self._told = ConfidenceFilter()
-        self._safe, self._thought = SafeMarkdown(known), SafeMarkdown(known)
+    def __init__(self, started: AttemptStarted, emit: Emitter, request: Request) -> None:
+        self._emit = emit
+        self._started = started
+        self._enough = request.enough
+        known = addresses(item.text for item in request.evidence)
+        self._confidence = ConfidenceFilter()
+        self._safe, self._safe_reasoning = SafeMarkdown(known), SafeMarkdown(known)
         self._text = ""
         self._begun = self._clock = Stopwatch()
         self._metrics = Metrics()
-        self._wrote_ms: float | None = None  # the first token of all, those of reasoning included
-        self._end: chat.End | None = None
+        self._first_ms: float | None = None
+        """Time of the first token of any kind, reasoning included."""
+        self._end = chat.End("error", None, None)
+
+    def progress(self, text: str) -> None:
+        """Emit a sentence about the current wait."""
+        self._emit(Progress(text, self._started.id))
 
     def sending(self, prompt_ms: float) -> None:
-        """The request goes out now."""
+        """Note that the request goes out now."""
         self._metrics = Metrics(prompt_ms=prompt_ms, sent_ms=self._begun.ms)
-        self._clock, self._wrote_ms = Stopwatch(), None
+        self._clock, self._first_ms = Stopwatch(), None
 
     def take(self, piece: chat.Delta | chat.End) -> bool:
-        """Pass a piece of the stream on; returns whether the attempt is to end here."""
+        """Pass a piece of the stream on; returns whether to end the attempt here."""
         if isinstance(piece, chat.End):
             self._end = piece
             return False
-        if self._wrote_ms is None:
-            self._wrote_ms = self._clock.ms
+        if self._first_ms is None:
+            self._first_ms = self._clock.ms
         if piece.reasoning:
-            self._think(self._thought.feed(piece.text))
-        else:
-            if self._metrics.first_token_ms is None:
-                self._metrics = replace(self._metrics, first_token_ms=self._clock.ms)
-            self._show(self._safe.feed(self._told.feed(piece.text)))
-            if self._enough is not None and self._enough(self._text):
-                self._end = chat.End("stopped", None, None)
-                return True
-        return False
+            self._show(Reasoning, self._safe_reasoning.feed(piece.text))
+            return False
+        if self._metrics.first_token_ms is None:
+            self._metrics = replace(self._metrics, first_token_ms=self._clock.ms)
+        self._show(Token, self._safe.feed(self._confidence.feed(piece.text)))
+        if self._enough is None or not self._enough(self._text):
+            return False
+        self._end = chat.End("stopped", None, None)
+        return True
 
-    def ended(self) -> Attempt:
-        """The attempt, after the last piece or the failure."""
-        total = self._clock.ms
-        self._think(self._thought.close())
-        self._show(self._safe.feed(self._told.close()) + self._safe.close())
-        finish, prompt, written = "error", None, None
-        if self._end is not None:
-            finish, prompt, written = self._end.finish, self._end.prompt_tokens, self._end.completion_tokens
-        pace = speed(written, self._wrote_ms, total)
-        return replace(
-            self._attempt,
-            text=self._text,
-            finish=finish,
-            confidence=self._told.level,
-            metrics=replace(
-                self._metrics, total_ms=total, prompt_tokens=prompt, completion_tokens=written, tokens_per_s=pace
-            ),
+    def attempt(self) -> Attempt:
+        """Emit the rest and return the attempt, after the last piece or the failure."""
+        total_ms, end = self._clock.ms, self._end
+        self._show(Reasoning, self._safe_reasoning.close())
+        self._show(Token, self._safe.feed(self._confidence.close()) + self._safe.close())
+        metrics = replace(
+            self._metrics,
+            total_ms=total_ms,
+            prompt_tokens=end.prompt_tokens,
+            completion_tokens=end.completion_tokens,
+            tokens_per_s=speed(end.completion_tokens, self._first_ms, total_ms),
         )
+        it = self._started
+        return Attempt(it.id, it.role, it.model, it.host, self._text, end.finish, metrics, self._confidence.level)
 
-    def _think(self, text: str) -> None:
+    def _show(self, kind: type[Reasoning] | type[Token], text: str) -> None:
         if text:
-            self.emit(Reasoning(self._attempt.id, text))
+            if kind is Token:
+                self._text += text
+            self._emit(kind(self._started.id, text))
 
-    def _show(self, text: str) -> None:
-        if text:
-            self._text += text
-            self.emit(Token(self._attempt.id, text))
+
+class ConfidenceFilter:
+    """Passes a stream on, but holds back the line `CONFIDENCE: low` that the small model may end with."""
+
+    def __init__(self) -> None:
+        self._held = ""
+        self.level: str | None = None
+        """After `close`: "low", another word of the model, or None if there was no such line."""
+
+    def feed(self, text: str) -> str:
+        """Take a piece of the stream and return what may be shown now."""
+        self._held += text
+        cut = self._line_start()
+        shown, self._held = self._held[:cut], self._held[cut:]
+        return shown
+
+    def close(self) -> str:
+        """Return the rest without the confidence line."""
+        rest, self._held = self._held, ""
+        if line := _LINE.search(rest):
+            word = line.group(1).casefold()
+            self.level = "low" if word in LOW else word
+            return rest[: line.start()]
+        return rest
+
+    def _line_start(self) -> int:
+        """Return where the line may begin, less one character before it; the end of the text if nowhere."""
+        text = self._held
+        start = max(0, len(text) - WINDOW)
+        end = len(text)
+        for match in re.finditer(r"(?<!\w)\w", text[start:]):
+            tail = text[start + match.start() :]
+            if _GROWING.match(tail) or any(label.startswith(tail.casefold()) for label in LABELS):
+                end = start + match.start()
+                break
+        return max(0, len(text[:end].rstrip(" \t\r\n*_`([")) - 1)

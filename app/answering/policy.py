@@ -1,4 +1,4 @@
-"""Which decisions are acted on: the dial, and the ration of the soft score, remembered for each corpus."""
+"""Which decisions take effect: the dial, and the ration of the soft score, remembered for each corpus."""
 
 import hashlib
 import logging
@@ -7,29 +7,29 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from app import state
-from app.answering.escalation import THRESHOLD, Decision, decide
-from app.answering.turn import Attempt, Turn
-from app.errors import ModelError
+from app.answering.escalation import THRESHOLD, decide
+from app.answering.turn import Attempt, Decision, Turn
+from app.retrieval.corpus import corpus_id
 from app.retrieval.packing import Evidence
 from app.settings import Dial, Settings
 
 log = logging.getLogger(__name__)
 
 START: Mapping[Dial, float] = {"often": 0.8 * THRESHOLD}
-"""The threshold of a corpus without enough turns, where it is not THRESHOLD."""
+"""The threshold of a corpus with too few turns, where it differs from THRESHOLD."""
 
 SHARE: Mapping[Dial, float] = {"when needed": 0.2, "often": 0.5}
-"""Share of recent turns that the soft score may send on: a fixed limit flags 1 % in one corpus and 87 % in another."""
+"""Share of recent turns that the soft score may escalate: a fixed limit flags 1 % in one corpus, 87 % in another."""
 
 REMEMBERED = 50
 ENOUGH = 20
-"""Turns of the corpus that the limit is taken from, and how many there must be; before, THRESHOLD holds."""
+"""Number of turns of a corpus that the limit is computed from, and the least number; below it THRESHOLD holds."""
 
 POLISHED = 600
-"""Characters from which the mode "refine" has a draft polished by the large model."""
+"""Characters from which the large model polishes a draft in the mode "refine"."""
 
 LEAST = 0.5 * THRESHOLD
-"""No lower score is sent on: where all drafts are good, the worst fifth of them is good, too."""
+"""No lower score is escalated: where all drafts are good, the worst fifth of them is good, too."""
 
 
 class Policy:
@@ -37,19 +37,18 @@ class Policy:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        name = hashlib.sha256(str(settings.corpus).encode()).hexdigest()[:16]
-        self._path = settings.state_dir / "corpora" / name / "scores.json"
+        self._path = settings.state_dir / "corpora" / corpus_id(settings.corpus) / "scores.json"
         self._lock = threading.Lock()
 
     def dial(self, turn: Turn) -> Dial:
-        """The turn's dial, else the settings' one; in the mode "small" it stands at never."""
+        """Return the dial of the turn, else of the settings; "never" in the mode "small"."""
         return "never" if turn.mode == "small" else turn.dial or self._settings.escalate
 
-    def judge(self, turn: Turn, evidence: Sequence[Evidence], draft: Attempt, failure: ModelError | None) -> Decision:
-        """The decision on a draft as mode, dial and ration have it; the soft score is remembered."""
+    def judge(self, turn: Turn, evidence: Sequence[Evidence], draft: Attempt) -> Decision:
+        """Decide on a draft, with mode, dial and ration; the soft score is remembered."""
         dial = self.dial(turn)
-        if failure is not None:
-            return acted_on(Decision("error", str(failure)), dial)
+        if draft.failure is not None:
+            return with_dial(Decision("error", str(draft.failure)), dial)
         decision = decide(
             turn.question,
             evidence,
@@ -60,16 +59,16 @@ class Policy:
             threshold=self.threshold(turn.question, dial),
         )
         self.remember(turn.question, decision)
-        decision = acted_on(decision, dial)
+        decision = with_dial(decision, dial)
         if turn.mode == "refine" and decision.code is None and len(draft.text) >= POLISHED:
-            why = f"The draft has {len(draft.text)} characters; from {POLISHED} on the large model polishes it."
+            why = f"The draft has {len(draft.text)} characters; from {POLISHED} characters the large model polishes it."
             return replace(decision, code="routed", why=why)
         return decision
 
     def threshold(self, question: str, dial: Dial) -> float:
-        """The soft score from which a draft is sent on.
+        """Return the soft score from which a draft is escalated.
 
-        The question's own earlier score does not count, so that it meets the same limit when it is asked again.
+        The question's own earlier score does not count, so that a repeated question meets the same limit.
         """
         start, share = START.get(dial, THRESHOLD), SHARE.get(dial)
         if share is None:
@@ -81,7 +80,7 @@ class Policy:
         return max(LEAST, scores[int((1 - share) * len(scores))])
 
     def remember(self, question: str, decision: Decision) -> None:
-        """Keep the score of a draft without a hard reason against it; of the question only a hash is kept."""
+        """Store the score of a draft without a hard reason against it, under a hash of the question."""
         if decision.code not in (None, "unsupported"):
             return
         with self._lock:
@@ -93,7 +92,7 @@ class Policy:
             try:
                 state.write(self._path, {"scores": dict([*scores.items()][-REMEMBERED - 1 :])})
             except OSError as error:
-                log.warning("scores of the corpus cannot be kept: %s", error)
+                log.warning("scores of the corpus cannot be stored: %s", error)
 
     def _scores(self) -> dict[str, float]:
         known = (state.read(self._path) or {}).get("scores")
@@ -102,12 +101,12 @@ class Policy:
         return {str(key): float(score) for key, score in known.items() if isinstance(score, int | float)}
 
 
-def acted_on(decision: Decision, dial: Dial) -> Decision:
-    """The decision as the dial has it: never none, always any."""
+def with_dial(decision: Decision, dial: Dial) -> Decision:
+    """Apply the dial: "never" escalates no draft, "always" every draft."""
     if dial == "never" and decision.code is not None:
-        return replace(decision, code=None, why=f"Not escalated, for the dial stands at never. {decision.why}")
+        return replace(decision, code=None, why=f"Not escalated, because the dial is set to never. {decision.why}")
     if dial == "always" and decision.code is None:
-        return replace(decision, code="routed", why="The dial stands at always.")
+        return replace(decision, code="routed", why="The dial is set to always.")
     return decision
 
 

@@ -1,12 +1,18 @@
-"""The messages that a model is sent: rules, earlier exchanges, fenced passages, and the question last."""
+"""The messages that a model is sent: rules, earlier exchanges, fenced passages, and the question last.
 
+Documents and questions are data: their text is defused first, so that it cannot pass for markup of the model or of the
+prompt (prompt injection).
+"""
+
+import hashlib
+import re
+import unicodedata
 from collections.abc import Sequence
 from typing import Literal, TypedDict
 
 from app.answering.lexicon import bare
-from app.answering.safety import defused, fence_token, one_line, quoted
-from app.answering.turn import Exchange
 from app.retrieval.packing import Evidence
+from app.retrieval.search import Exchange
 
 RULES = """\
 You answer questions about the user's own documents.
@@ -36,7 +42,25 @@ POLISH = (
 ASK_CONFIDENCE = "\n- End with a line of its own: CONFIDENCE: high or CONFIDENCE: low."
 
 HISTORY_CHARS = 1_200
-"""How much of the conversation goes along, latest first: it is there for "it" and "shorter", not as evidence."""
+"""Limit for earlier exchanges, latest first: they resolve "it" and "shorter" and are no evidence."""
+
+_LESS, _BAR, _MORE = "<＜﹤‹〈〈⟨❮", "|｜￨│┃∣ǀ❘", ">＞﹥›〉〉⟩❯"
+_NAMES = rf"(?:think|passages|draft|tool|start_of|end_of|s\s*/?[{_MORE}])"
+CONTROL = re.compile(
+    rf"(?<=[{_LESS}])(?=\s*/?\s*(?:[{_BAR}]|{_NAMES}))|(?<=[{_BAR}])(?=[{_MORE}])|(?<=\[)(?=/?INST\])", re.IGNORECASE
+)
+"""Positions within template tokens (`<|user|>`, `[INST]`), reasoning tags and our own fence, in any brackets."""
+
+INVISIBLE = re.compile(
+    "[\u00ad\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufe00-\ufe0e\U000e0000-\U000e0fff]"
+    "|(?<![\u0600-\u0fff\u1780-\u17ff])[\u200c\u200d\ufe0f]"  # joiners that belong to these scripts
+)
+"""Zero-width and direction characters, variation selectors, tags: they hide words from readers, not from models."""
+
+OURS = re.compile(
+    r"^(?=\W{0,4}(?:\[\d{1,6}\]|(?:question|system|user|assistant|developer|human)\s*[:：]))", re.I | re.M
+)
+"""Starts of lines that look like the heading of a passage or like a role of the prompt."""
 
 
 class Message(TypedDict):
@@ -55,32 +79,29 @@ def messages(
     draft: str | None = None,
     polish: bool = False,
 ) -> list[Message]:
-    """The prompt for one turn; the question stands last, where small models heed it most.
+    """Build the prompt of one turn; the question comes last, where small models heed it most.
 
-    `draft` is a text to go on from, marked as unverified; `polish` asks to keep it. Without evidence the model answers
-    by itself.
+    `draft` is a text to continue from, marked as unverified; `polish` asks to keep it. Without evidence the model
+    answers from its own knowledge.
     """
     fence = fence_token(question, *(item.text for item in evidence))
-    passages = "\n\n".join(f"[{item.number}] {one_line(_heading(item))}\n{quoted(item.text)}" for item in evidence)
+    passages = "\n\n".join(
+        f"[{item.number}] {one_line(f'{item.file}, {item.place.label}')}\n{quoted(item.text)}" for item in evidence
+    )
     given = DRAFT.format(fence=fence, draft=quoted(draft)) + (f"{POLISH}\n\n" if polish else "") if draft else ""
     fenced = f"<passages {fence}>\n{passages}\n</passages {fence}>\n\n" if evidence else ""
-    asked = f"{fenced}{given}Question: {defused(question)}"
     earlier: list[Message] = []
     for exchange in _recent(history):
         earlier.append({"role": "user", "content": defused(exchange.question)})
-        earlier.append(
-            {"role": "assistant", "content": defused(bare(exchange.answer))}
-        )  # its marks name other passages
+        answer = defused(bare(exchange.answer))  # without its marks, which refer to other passages
+        earlier.append({"role": "assistant", "content": answer})
     rules = (RULES if evidence else UNAIDED) + (ASK_CONFIDENCE if ask_confidence else "")
+    asked = f"{fenced}{given}Question: {defused(question)}"
     return [{"role": "system", "content": rules}, *earlier, {"role": "user", "content": asked}]
 
 
-def _heading(item: Evidence) -> str:
-    return f"{item.file}, {item.place.label}"
-
-
 def _recent(history: Sequence[Exchange]) -> list[Exchange]:
-    """The latest exchanges that fit, the last one always, cut if it must be."""
+    """Return the latest exchanges that fit; always the last one, cut if need be."""
     kept: list[Exchange] = []
     room = HISTORY_CHARS
     for exchange in reversed(history):
@@ -90,3 +111,30 @@ def _recent(history: Sequence[Exchange]) -> list[Exchange]:
         kept.append(Exchange(exchange.question[:HISTORY_CHARS], exchange.answer[: max(200, room)]))
         room -= size
     return kept[::-1]
+
+
+def defused(text: str) -> str:
+    """Break template tokens with a space and remove invisible characters."""
+    return CONTROL.sub(" ", INVISIBLE.sub("", text))
+
+
+def quoted(text: str) -> str:
+    """Defuse the text of a document, and put "> " before lines that look like lines of the prompt."""
+    return OURS.sub("> ", defused(text))
+
+
+def one_line(text: str) -> str:
+    """Defuse the name of a file or place, on one line."""
+    return " ".join(defused(text).split())
+
+
+def fence_token(*parts: str) -> str:
+    """Return a token that no part contains in any spelling.
+
+    Equal parts give equal tokens, so that a repeated question gets the same answer at temperature 0.
+    """
+    plain = "\0".join(unicodedata.normalize("NFKC", INVISIBLE.sub("", part)).lower() for part in parts)
+    token = plain
+    while token in plain:
+        token = hashlib.blake2s((token + plain).encode("utf-8", "surrogatepass"), digest_size=4).hexdigest()
+    return token

@@ -1,4 +1,4 @@
-"""Replies that no model writes: to a greeting, about the app and the corpus, and that nothing was found."""
+"""Replies written without a model: to a greeting, about the app and the corpus, and where nothing was found."""
 
 import json
 import time
@@ -6,10 +6,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from app.answering.aim import Aim
-from app.answering.context import Searching
+from app.answering.context import Retriever
 from app.answering.events import Retrieved
-from app.answering.router import Intent
+from app.answering.router import Intent, Route
 from app.answering.sanitizer import label
 from app.documents.language import name
 from app.humanize import count
@@ -17,42 +16,42 @@ from app.models.presets import ModelPair
 from app.retrieval.inventory import File, Inventory
 
 NAMED = 20
-"""Files of one kind that are named at most."""
+"""Maximum number of files named of one kind."""
 
 NEAR = 3
-"""Documents that are named as the nearest."""
+"""Maximum number of documents named as the nearest."""
 
 UNAIDED = "Not from your documents."
-"""The notice of an answer that was written without passages."""
+"""Notice for an answer written without passages."""
 
 
-def reply(aim: Aim, searching: Searching, pair: ModelPair) -> str | None:
-    """What to say where neither a search nor a model is needed; None where one is. It may block."""
-    match aim.intent:
+def reply(route: Route, retriever: Retriever, pair: ModelPair) -> str | None:
+    """Return the reply to a message that needs neither a search nor a model, None for others; blocks."""
+    match route.intent:
         case Intent("overview"):
-            return overview(searching.health(), searching.folder.path)
+            return overview(retriever.health(), retriever.folder.path)
         case Intent("greets" | "app" as kind, language):
-            own, documents = _own(language), searching.documents
+            own, documents = _texts(language), retriever.documents
             holds = own["count"].format(documents=f"{documents:,}") if documents else ""
-            opening = own["later" if aim.turn.history else "first"]
+            opening = own["later" if route.turn.history else "first"]
             return own[kind].format(opening=opening, count=holds, small=pair.small, large=pair.large)
     return None
 
 
-def takes_a_model(aim: Aim) -> str:
-    """What to say where the last answer is to be given in another form and no model is there."""
-    return _own(aim.intent.language if aim.intent is not None else "en")["instructs"]
+def needs_a_model(route: Route) -> str:
+    """Return the reply to an instruction about the last answer where there is no model."""
+    return _texts(route.intent.language if route.intent is not None else "en")["instructs"]
 
 
-def _own(language: str) -> dict[str, str]:
-    """The texts in a language, the English ones if there are none."""
+def _texts(language: str) -> dict[str, str]:
+    """Return the texts in a language, in English if there are none."""
     texts: dict[str, dict[str, str]]
     texts = json.loads(Path(__file__).with_name("replies.json").read_text(encoding="utf-8"))
     return texts.get(language, texts["en"])
 
 
 def overview(health: Inventory, corpus: Path) -> str:
-    """What is in the corpus, as Markdown."""
+    """Describe the contents of the corpus, as Markdown."""
     return "\n\n".join(_overview(health, corpus))
 
 
@@ -60,7 +59,7 @@ def _overview(health: Inventory, corpus: Path) -> Iterator[str]:
     searchable = [file for file in health.files if file.entry is not None]
     counted = health.languages.most_common()
     languages = ", ".join(f"{name(code)} {number:,}" if counted[1:] else name(code) for code, number in counted)
-    changed = f" The index was changed last on {time.strftime('%Y-%m-%d at %H:%M', time.localtime(health.made))}."
+    changed = f" The index was last changed on {time.strftime('%Y-%m-%d at %H:%M', time.localtime(health.made))}."
     yield (
         f"**{count(len(searchable), 'document')}** in {corpus}, {count(health.passages, 'passage')}"
         f"{f', in {languages}' if languages else ''}.{changed if health.made else ''}"
@@ -79,13 +78,13 @@ def _overview(health: Inventory, corpus: Path) -> Iterator[str]:
 
 
 def nothing_found(retrieved: Retrieved) -> str:
-    """What to say where nothing answers to the question, and which documents come nearest to it."""
+    """Return the reply to a question that no document answers, with the nearest documents."""
     found = retrieved.found
     near = list(dict.fromkeys(label(hit.passage.file) for hit in found.hits))[:NEAR]
     words = ", ".join(f"“{word}”" for word in found.unknown_words[:8])
     taken = "; ".join(f"{', '.join(others)} for “{word}”" for word, others in list(found.taken_for.items())[:8])
     enough = " well enough" if found.hits else ""
-    said = [
+    parts = [
         f"Nothing in your documents matches this question{enough}, so no model was asked to answer it.",
         f"They are still being read: {retrieved.reading}." if retrieved.reading else "",
         f"No document is in {name(found.foreign)}, the language of the question." if found.foreign else "",
@@ -94,7 +93,7 @@ def nothing_found(retrieved: Retrieved) -> str:
         f"The nearest documents: {', '.join(near)}." if near else "",
         "Ask with words that the documents use, or put a document about it into the corpus folder.",
     ]
-    return " ".join(filter(None, said))
+    return " ".join(filter(None, parts))
 
 
 def _titled(file: File) -> str:
@@ -103,6 +102,6 @@ def _titled(file: File) -> str:
 
 
 def _listed(items: Sequence[str], whole: int, between: str, before: str = "") -> str:
-    """The items, and how many more there are."""
+    """Join the items, and say how many more there are."""
     more = [f"and {whole - len(items):,} more"] if whole > len(items) else []
     return between.join(f"{before}{item}" for item in [*items, *more])

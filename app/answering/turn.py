@@ -1,30 +1,33 @@
-"""What a face asks of the assistant, and what it gets: a turn, its attempts and the answer that stands."""
+"""The records of a turn: what a user interface asks, what each model wrote, and the answer that is shown.
 
-from dataclasses import dataclass, replace
+Records only: nothing here searches, decides or asks a model.
+"""
+
+from dataclasses import dataclass
 from typing import Literal, cast, get_args
 
-from app.answering.citations import Citation, cite
-from app.answering.escalation import Decision
-from app.answering.sanitizer import addresses, safe
-from app.answering.usage import Metrics
 from app.documents.document import Document
-from app.errors import InputError
+from app.documents.passages import Place
+from app.errors import InputError, ModelError
 from app.retrieval.packing import Evidence
-from app.retrieval.search import SearchResult
+from app.retrieval.search import Exchange, SearchResult
 from app.settings import Dial
 
 Mode = Literal["auto", "small", "large", "compare", "refine"]
 Role = Literal["small", "large", "extractive"]
+Code = Literal[
+    "empty", "cut_off", "error", "abstained", "short", "unsupported", "repeated", "unsure", "requested", "routed"
+]
 
 NUMBERS: dict[Role, int] = {"small": 1, "large": 2, "extractive": 3}
-"""The id of an attempt within its turn, and within the turns that its buttons begin."""
+"""The id of an attempt within its turn, and within the turns that buttons start from it."""
 
 LONGEST_QUESTION = 8_000
-"""Characters; a longer one would leave no room for passages in a context of 4,096 tokens."""
+"""Characters; a longer question would leave no room for passages in a context of 4,096 tokens."""
 
 
 def mode(name: str | None) -> Mode:
-    """The mode of this name, "auto" if none was given; raises InputError for a name that is none."""
+    """Return the mode of this name, "auto" for None; raises InputError for an unknown name."""
     for known in get_args(Mode):
         if name in (known, None):
             return cast("Mode", known)
@@ -32,16 +35,27 @@ def mode(name: str | None) -> Mode:
 
 
 @dataclass(frozen=True, slots=True)
-class Exchange:
-    """One earlier question of the conversation and the answer that stood."""
+class Metrics:
+    """Times in milliseconds and token counts; None where nothing was measured or the server gave no figure.
 
-    question: str
-    answer: str
+    `sent_ms` runs from the start of the attempt to the request (loading and waiting), `first_token_ms` from the request
+    to the first token of the text (reasoning excluded). `total_ms` of an attempt runs from the request to its end, of a
+    turn from the question to the end.
+    """
+
+    retrieve_ms: float | None = None
+    prompt_ms: float | None = None
+    sent_ms: float | None = None
+    first_token_ms: float | None = None
+    total_ms: float | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    tokens_per_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One model's answer as it ended; `finish` is "stop", "length", "stopped" or "error"."""
+    """One model's answer as it ended; `finish` is "stop", "length", "stopped" or, with a `failure`, "error"."""
 
     id: int
     role: Role
@@ -51,21 +65,67 @@ class Attempt:
     finish: str
     metrics: Metrics
     confidence: str | None = None
+    failure: ModelError | None = None
 
     @property
     def whole(self) -> bool:
-        """Whether it is an answer that its model ended by itself, or at its longest length."""
+        """Whether the model ended the answer by itself or at its maximum length."""
         return bool(self.text.strip()) and self.finish not in ("error", "stopped")
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """A question, the exchanges before it (oldest first), and how it is to be answered.
+class Decision:
+    """Whether to escalate: a code if so (None keeps the draft), and a sentence for the reader."""
 
-    `earlier` is the answer that a button refers to: its evidence and its attempts are not asked for again. `dial`
-    overrides the settings' one. `brought` are documents that came with the question, `dropped` all that the
-    conversation has got so far, these included; they are kept in no index. An `unaided` turn is answered by the models
-    alone, without passages; with `earlier` it is the button below a turn to which nothing was found.
+    code: Code | None
+    why: str
+    score: float = 0.0
+    """Evidence against the draft, from 0 to 1; comparable between the drafts of one corpus."""
+
+    @property
+    def escalate(self) -> bool:
+        """Whether the large model is to be asked."""
+        return self.code is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """A sentence of the evidence, word for word; offsets in the document's text."""
+
+    evidence: Evidence
+    start: int
+    end: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """A sentence of the answer and the span that supports it; offsets in the document's text, None without support.
+
+    `support` is 1 where the evidence has every word, and falls with the words that it lacks. `missing` holds the
+    numbers and names, as written, that the span lacks. `shown` is the position of the sentence in the displayed answer.
+    """
+
+    sentence: str
+    number: int | None
+    file: str | None
+    place: Place | None
+    start: int | None
+    end: int | None
+    supported: bool
+    support: float = 1.0
+    missing: tuple[str, ...] = ()
+    shown: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A question, the exchanges before it (oldest first), and how to answer it.
+
+    `earlier` is the answer that a button refers to: its evidence and attempts are reused. `dial` overrides the dial of
+    the settings. `brought` holds documents that came with the question, `dropped` all documents of the conversation,
+    these included; no index keeps them. An `unaided` turn is answered by the models alone, without passages; together
+    with `earlier` it is the button below a turn for which nothing was found.
     """
 
     question: str
@@ -79,28 +139,28 @@ class Turn:
 
     @property
     def alone(self) -> bool:
-        """Whether it is unaided, or extends a turn that was."""
+        """Whether the turn, or the turn that it extends, is unaided."""
         return self.unaided or (self.earlier is not None and self.earlier.turn.unaided)
 
     def known(self, role: Role) -> Attempt | None:
-        """The whole answer of a role that is there already."""
+        """Return the whole answer of a role that the earlier answer already has."""
         attempts = self.earlier.attempts if self.earlier is not None else ()
         return next((attempt for attempt in attempts if attempt.role == role and attempt.whole), None)
 
     def check(self) -> None:
-        """Raises InputError for a question that is empty or too long."""
+        """Raise InputError for a question that is empty or too long."""
         if not self.question.strip():
             raise InputError("The question is empty. Type a question about your documents.")
         if len(self.question) > LONGEST_QUESTION:
             raise InputError(
-                f"The question has {len(self.question):,} characters; at most {LONGEST_QUESTION:,} are taken. Shorten "
+                f"The question has {len(self.question):,} characters; the limit is {LONGEST_QUESTION:,}. Shorten "
                 "it, or put the text into a file in the corpus folder and ask about it."
             )
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Everything that is known of a turn when it is over; `attempt` is the one that stands, if any."""
+    """Everything known about a finished turn; `attempt` is the one shown as the answer, if any."""
 
     turn: Turn
     found: SearchResult | None
@@ -116,24 +176,18 @@ class Answer:
 
     @property
     def escalated(self) -> bool:
-        """Whether the answer that stands is the large model's because the draft was set aside."""
-        sent_on = self.decision is not None and self.decision.escalate
-        return sent_on and self.attempt is not None and self.attempt.role == "large"
+        """Whether the answer is the large model's because the draft was rejected."""
+        rejected = self.decision is not None and self.decision.escalate
+        return rejected and self.attempt is not None and self.attempt.role == "large"
 
     @property
     def draft(self) -> Attempt | None:
-        """The small model's attempt, if it brought a text."""
+        """The small model's attempt, if it has any text."""
         return next((each for each in self.attempts if each.role == "small" and each.text.strip()), None)
-
-    def standing(self, attempt: Attempt) -> "Answer":
-        """The same turn with another attempt chosen, cited anew; not quick enough for an event loop."""
-        rendered, citations = cite(attempt.text, self.evidence)
-        shown = safe(rendered, addresses(item.text for item in self.evidence))
-        return replace(self, attempt=attempt, text=attempt.text, rendered=shown, citations=citations)
 
     @property
     def sources(self) -> list[Evidence]:
-        """The evidence that the answer rests on, in the order of first use; all of it where none is cited."""
+        """The evidence that the answer cites, in the order of first use; all evidence if none is cited."""
         items = {item.number: item for item in self.evidence}
         used = dict.fromkeys(citation.number for citation in self.citations if citation.number is not None)
         return [items[number] for number in used] or list(self.evidence)

@@ -4,8 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from app.answering.alignment import Match, Passages, Stretch, Words, known, words
-from app.answering.claims import Name, names
+from app.answering.alignment import Match, Name, Passages, Stretch, Words, known, names, words
 from app.answering.lexicon import own_words, said
 from app.retrieval.analysis import query_words, stems
 
@@ -48,7 +47,7 @@ class Verdict:
     missing: tuple[str, ...] = ()
 
 
-def judge(text: str, given: Collection[int], passages: Passages) -> Verdict:
+def verify(text: str, given: Collection[int], passages: Passages) -> Verdict:
     """Compare a sentence, without its marks, with the evidence; `given` are the passages that its marks name."""
     sentence, found = Words(text), list(names(text))
     unknown = [name for name in found if not name.known(passages.words)]
@@ -74,7 +73,7 @@ def judge(text: str, given: Collection[int], passages: Passages) -> Verdict:
     return Verdict(tuple(sources), not lacking, True, support, lacking)
 
 
-def by_claims(text: str, given: Collection[int], passages: Passages) -> Verdict:
+def verify_foreign(text: str, given: Collection[int], passages: Passages) -> Verdict:
     """The same for a sentence in another language than the evidence, where names and numbers alone can tell.
 
     It is not said to lack support: that its words are others is no news.

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from app.answering.turn import Answer, Attempt
-from app.answering.usage import Metrics, Prices, blend
+from app.answering.turn import Answer, Attempt, Metrics
+from app.answering.usage import Prices, blend
 from app.retrieval.search import Hit, SearchResult
 from app.retrieval.store import Snapshot
 

@@ -9,7 +9,8 @@ from random import Random
 from statistics import fmean
 from typing import Any
 
-from app.answering.citations import Citation, cite
+from app.answering.citations import cite
+from app.answering.turn import Citation
 from app.documents.sentences import sentences
 from app.errors import InputError
 from app.evaluation.datasets import Collection, Row, are_texts, read_rows

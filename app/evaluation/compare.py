@@ -8,7 +8,8 @@ from typing import Any
 
 from app.answering.prompt import Message, messages
 from app.answering.turn import Turn
-from app.answering.usage import Stopwatch, speed
+from app.answering.usage import speed
+from app.clock import Stopwatch
 from app.errors import InputError, ModelError, ModelGone, ServerError
 from app.models import chat
 from app.models.foundry import Foundry, Model
@@ -142,10 +143,10 @@ class _Side:
 
 
 def _with_passages(settings: Settings, question: str) -> list[Message]:
-    from app.answering.context import Searching
+    from app.answering.context import Retriever
     from app.models.tokens import TokenCounter
 
-    result = Searching(settings, TokenCounter(settings.state_dir), live=False).retrieve(Turn(question))
+    result = Retriever(settings, TokenCounter(settings.state_dir), live=False).retrieve(Turn(question))
     if not result.evidence:
         raise InputError(f"The documents have no passage for “{question}”. Ask without --corpus, or something else.")
     return messages(question, result.evidence)

@@ -11,10 +11,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from app.answering.turn import Exchange
 from app.documents.language import detect
 from app.documents.passages import Passage, Place
 from app.errors import InputError
+from app.retrieval.search import Exchange
 
 Row = dict[str, Any]
 """An object of a file of JSON lines."""

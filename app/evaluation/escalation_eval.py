@@ -6,7 +6,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from app.answering.escalation import THRESHOLD, Decision, decide
+from app.answering.escalation import THRESHOLD, decide
+from app.answering.turn import Decision
 from app.documents.language import detect
 from app.documents.passages import Place
 from app.errors import InputError

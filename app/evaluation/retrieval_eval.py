@@ -6,7 +6,7 @@ from statistics import fmean
 from typing import Any
 
 from app.answering.extractive import quotes
-from app.answering.usage import Stopwatch
+from app.clock import Stopwatch
 from app.errors import InputError
 from app.evaluation import figures
 from app.evaluation.datasets import Collection, Query, Row, read_rows, write_rows
@@ -62,8 +62,7 @@ def evaluate(
 
 def ask(index: Index, query: Query, k: int, *, history: bool = True) -> SearchResult:
     """Search as the product does: with the conversation before the question, or with the question alone."""
-    before = [(exchange.question, exchange.answer) for exchange in query.history] if history else []
-    return search(index, query.text, before, k)
+    return search(index, query.text, query.history if history else (), k)
 
 
 def _row(index: Index, query: Query, collection: Collection, *, history: bool) -> Row:

@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from random import Random
 
-from app.answering.turn import Exchange
 from app.documents.sentences import sentences
 from app.errors import InputError
 from app.evaluation.datasets import Collection, Query
 from app.retrieval.analysis import query_words, word_spans
+from app.retrieval.search import Exchange
 
 LONG = 5
 """The least number of letters of a word to mistype; an error in a shorter word often makes another word."""

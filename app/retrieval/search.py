@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from app.documents.passages import Passage
 from app.retrieval import analysis
@@ -42,8 +42,12 @@ COMPARED = 100
 GUESSED = 0.7
 """What a word covers that is matched by a guess, where one that occurs counts 1: some guesses are wrong."""
 
-Exchange = tuple[str, str]
-"""A question of the conversation and its answer."""
+
+class Exchange(NamedTuple):
+    """An earlier question of the conversation and its answer."""
+
+    question: str
+    answer: str
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,10 @@ from chainlit.element import Element
 from chainlit.session import WebsocketSession
 
 from app.answering.assistant import Assistant
-from app.answering.turn import Exchange, Mode, Turn, mode
+from app.answering.turn import Mode, Turn, mode
 from app.answering.usage import Prices
 from app.errors import EscalatorError
+from app.retrieval.search import Exchange
 from app.settings import Dial, load
 from app.ui import corpus_panel, usage_table
 from app.ui.messages import escape
@@ -56,19 +57,19 @@ class Conversation:
 
     def begin(self, assistant: Assistant) -> None:
         """Report to the page from now on how far reading the corpus is."""
-        self._in_background(corpus_panel.report_reading(assistant.searching))
+        self._in_background(corpus_panel.report_reading(assistant.retriever))
 
     async def ask(self, question: str, mode_name: str | None, files: Sequence[Element] = ()) -> None:
         """Answer a question on the screen, in the mode of this name, after reading the files that came with it."""
         async with _errors_in_chat():
             assistant = await asyncio.to_thread(shared_assistant)
-            brought = await self._uploads.read(files, assistant.searching)
+            brought = await self._uploads.read(files, assistant.retriever)
             await self._uploads.offer(brought, asked=bool(question.strip()))
             if files and not question.strip():
                 return
             dropped = self._uploads.documents
             turn = Turn(question, self._history(), mode(mode_name), self.dial, brought=tuple(brought), dropped=dropped)
-            originals = Originals(assistant.searching.snapshot, partial(self._uploads.path, assistant.settings.corpus))
+            originals = Originals(assistant.retriever.snapshot, partial(self._uploads.path, assistant.settings.corpus))
             self._views.append(TurnView(turn, assistant.settings, originals))
             await self._run(assistant, turn, self._views[-1])
 
@@ -92,7 +93,7 @@ class Conversation:
         """Copy the button's file into the corpus."""
         async with _errors_in_chat():
             assistant = await asyncio.to_thread(shared_assistant)
-            await self._uploads.keep(button, assistant.searching)
+            await self._uploads.keep(button, assistant.retriever)
 
     def disconnect(self, session: WebsocketSession) -> None:
         """Cancel the turn of a browser that is gone, unless it comes back in time; at once if a new chat was begun."""

@@ -6,7 +6,7 @@ from typing import Any
 import chainlit as cl
 from chainlit.session import WebsocketSession
 
-from app.answering.context import Searching
+from app.answering.context import Retriever
 from app.documents.language import name as name_of
 from app.errors import CorpusError
 from app.humanize import count
@@ -26,13 +26,13 @@ REPORT_SECONDS = 0.5
 """Between two reports to the page on how far reading is; reading that takes less is not reported."""
 
 
-def contents(searching: Searching, wanted: str) -> dict[str, Any]:
+def contents(retriever: Retriever, wanted: str) -> dict[str, Any]:
     """Return what the panel shows of the corpus, with the files that match all words of `wanted`; blocks."""
-    panel = {"folder": str(searching.folder.path), "reading": progress(searching.reading), "error": "", "more": ""}
+    panel = {"folder": str(retriever.folder.path), "reading": progress(retriever.reading), "error": "", "more": ""}
     try:
-        if not searching.folder.path.is_dir():
-            searching.refresh()  # raises CorpusError with what is wrong
-        health = searching.health()
+        if not retriever.folder.path.is_dir():
+            retriever.refresh()  # raises CorpusError with what is wrong
+        health = retriever.health()
     except CorpusError as error:
         return panel | {"error": str(error), "facts": [], "files": []}
     remarks, words = notes(health), wanted.casefold().split()
@@ -55,11 +55,11 @@ def facts(file: File) -> str:
     return " · ".join((file.state, extent(file.name, entry.pages, entry.passages), name_of(entry.language), size))
 
 
-async def report_reading(searching: Searching) -> None:
+async def report_reading(retriever: Retriever) -> None:
     """Report to the page how far reading is, until the session ends."""
     session, before = cl.context.session, None
     while WebsocketSession.get_by_id(session.id) is session:
-        reading = searching.reading
+        reading = retriever.reading
         if before is not None:
             await cl.send_window_message({"about": "reading", "reading": progress(reading)})
         before = reading

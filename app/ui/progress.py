@@ -2,8 +2,8 @@
 
 import chainlit as cl
 
-from app.answering.extractive import Quote
 from app.answering.sanitizer import label, safe
+from app.answering.turn import Quote
 from app.ui.messages import begin_step, end_step
 
 

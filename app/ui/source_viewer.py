@@ -17,8 +17,7 @@ import chainlit as cl
 from chainlit.context import context
 from chainlit.types import FileDict
 
-from app.answering.citations import Citation
-from app.answering.turn import Turn
+from app.answering.turn import Citation, Turn
 from app.documents import page_image, readers
 from app.documents.document import NEVER, Signature, signature
 from app.documents.passages import SEPARATOR

@@ -9,10 +9,9 @@ from pathlib import Path
 import chainlit as cl
 from chainlit.element import Element
 
-from app.answering.citations import Citation
 from app.answering.events import Retrieved
 from app.answering.sanitizer import label, safe
-from app.answering.turn import Answer
+from app.answering.turn import Answer, Citation
 from app.documents.language import name as name_of
 from app.documents.passages import Passage
 from app.humanize import count

@@ -6,8 +6,8 @@ from dataclasses import replace
 import chainlit as cl
 
 from app.answering import events
-from app.answering.citations import Citation
-from app.answering.turn import Answer, Attempt, Turn
+from app.answering.citations import choose
+from app.answering.turn import Answer, Attempt, Citation, Turn
 from app.settings import Settings
 from app.ui import controls, sources, usage_table
 from app.ui.comparison import HEADING, Comparison
@@ -107,7 +107,7 @@ class TurnView:
                 await stream.fold(f"Answer by {self._started[number].model}, set aside by you")
         on_request = answer.decision is None or answer.decision.code in (None, "requested")
         reason = "" if on_request or answer.decision is None else answer.decision.why
-        kept = await asyncio.to_thread(answer.standing, draft)
+        kept = await asyncio.to_thread(choose, answer, draft)
         self.answer = replace(kept, notices=(f"You kept the small answer. {reason}".rstrip(),))
         if draft.id not in self._streams:  # it was a column of a comparison
             self._streams[draft.id] = Stream(draft.model)
@@ -196,7 +196,7 @@ class TurnView:
         citations: list[Citation] = []
         for attempt in answer.attempts:
             if attempt.role != "extractive":
-                cited = await asyncio.to_thread(answer.standing, attempt)
+                cited = await asyncio.to_thread(choose, answer, attempt)
                 comparison.replace(attempt.id, cited.rendered)
                 citations += cited.citations
         self.answer = replace(answer, citations=tuple(citations))

@@ -9,7 +9,7 @@ from pathlib import Path
 import chainlit as cl
 from chainlit.element import Element
 
-from app.answering.context import Searching
+from app.answering.context import Retriever
 from app.documents.document import Document, Problem
 from app.documents.folder import safe
 from app.errors import CorpusError
@@ -36,13 +36,13 @@ class Uploads:
         """Return the path of a document, dropped or of the corpus."""
         return self._files[file][1] if file in self._files else corpus / file
 
-    async def read(self, files: Sequence[Element], searching: Searching) -> list[Document]:
+    async def read(self, files: Sequence[Element], retriever: Retriever) -> list[Document]:
         """Read files, with a row for each; returns the documents of those that could be read."""
         rows = [await begin_step(f"Reading {file.name}", "file-text") for file in files]
         try:
             added = [self._add(*await asyncio.to_thread(_named, file)) for file in files]
             wanted = [(file, self._files[file][1]) for file in added]
-            results = {result.file: result for result in await asyncio.to_thread(searching.read, wanted)}
+            results = {result.file: result for result in await asyncio.to_thread(retriever.read, wanted)}
         except BaseException:  # above all Stop
             for row in rows:
                 await end_step(row, f"{row.name}: stopped")
@@ -77,19 +77,19 @@ class Uploads:
         ]
         await message.send()
 
-    async def keep(self, button: cl.Action, searching: Searching) -> None:
+    async def keep(self, button: cl.Action, retriever: Retriever) -> None:
         """Copy the button's file into the corpus, where questions find it from then on; raises CorpusError."""
         file = button.payload["file"]
         if (document := self._documents.pop(file, None)) is None:
             return
         name, path = self._files[file]
         try:
-            kept = await asyncio.to_thread(searching.folder.keep, path, name)
+            kept = await asyncio.to_thread(retriever.folder.keep, path, name)
         except CorpusError:
             self._documents[file] = document
             raise
         await button.remove()
-        await asyncio.to_thread(searching.refresh)
+        await asyncio.to_thread(retriever.refresh)
         await cl.Message(f"{name} is in the corpus now, as {kept}.", author="Escalator").send()
 
     def _add(self, name: str, path: Path) -> str:

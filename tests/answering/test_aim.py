@@ -8,7 +8,8 @@ import pytest
 
 from app.answering.assistant import Assistant
 from app.answering.events import Abstained, AttemptStarted, Event, Finished, Retrieved
-from app.answering.turn import Answer, Exchange, Turn
+from app.answering.turn import Answer, Turn
+from app.retrieval.search import Exchange
 from tests.answering.test_assistant import events_of, large, small
 from tests.support.runtime import settings_for
 

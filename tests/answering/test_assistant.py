@@ -29,8 +29,9 @@ from app.answering.events import (
     Started,
     Token,
 )
-from app.answering.turn import Answer, Exchange, Turn
+from app.answering.turn import Answer, Turn
 from app.models import foundry
+from app.retrieval.search import Exchange
 from app.settings import ROOT
 from tests.support import scripted
 from tests.support.runtime import settings_for
@@ -562,11 +563,11 @@ async def test_while_a_model_reads_the_best_sentence_is_there_and_after_a_second
 async def test_nothing_is_quoted_before_a_model_that_answers_at_once(
     models: Path, runtime: str, corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.answering.quoting.PREVIEW_SECONDS", 30.0)
+    monkeypatch.setattr("app.answering.extractive.PREVIEW_SECONDS", 30.0)
     assistant = Assistant(settings_for(models, corpus))
 
     assert previews(await events_of(assistant, Turn("When does the ferry leave?"))) == []
-    assert not [task for task in asyncio.all_tasks() if "previewing" in str(task.get_coro())]
+    assert not [task for task in asyncio.all_tasks() if "preview." in str(task.get_coro())]
     await assistant.close()
 
 
@@ -574,7 +575,7 @@ async def test_nothing_is_quoted_before_a_model_that_answers_at_once(
 async def test_nothing_is_quoted_before_an_answer_of_quotes(
     tmp_path: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch, patience: float | None
 ) -> None:
-    monkeypatch.setattr("app.answering.quoting.PREVIEW_SECONDS", 0.0)
+    monkeypatch.setattr("app.answering.extractive.PREVIEW_SECONDS", 0.0)
     monkeypatch.setattr("shutil.which", lambda name: time.sleep(0.7))  # it takes long to find nothing
     assistant = Assistant(settings_for(tmp_path / "none", corpus), patience=patience)
 

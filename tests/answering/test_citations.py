@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.answering.citations import Citing, cite
+from app.answering.citations import Citer, cite
 from app.documents.passages import Place
 from app.retrieval.packing import Evidence
 
@@ -222,7 +222,7 @@ NOTES = re.compile(
 
 @given(ANSWERS, st.lists(st.integers(1, 20), min_size=1))
 def test_an_answer_is_cited_alike_in_whatever_pieces_it_comes(answer: str, sizes: list[int]) -> None:
-    citing = Citing(EVIDENCE)
+    citing = Citer(EVIDENCE)
     at = 0
     for size in sizes * len(answer):
         citing.feed(answer[at : at + size])
@@ -254,7 +254,7 @@ def test_a_long_answer_that_streams_is_finished_at_once() -> None:
         evidence(" ".join(f"Passage {n} says w{n}x{k} and more of it." for k in range(20)), n) for n in range(1, 21)
     ]
     answer = " ".join(f"Passage {n} says w{n}x{k} and more of it." for n in range(1, 21) for k in range(4))
-    citing = Citing(passages)
+    citing = Citer(passages)
     citing.feed(answer)
 
     started = time.process_time()

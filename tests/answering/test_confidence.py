@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.answering.confidence import ConfidenceFilter
+from app.answering.generation import ConfidenceFilter
 
 
 def filtered(pieces: list[str]) -> tuple[str, str | None]:

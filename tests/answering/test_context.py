@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from app.answering.context import Searching
+from app.answering.context import Retriever
 from app.answering.turn import Turn
 from app.documents.document import Document
 from app.errors import CorpusError
@@ -24,64 +24,64 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 
 @pytest.fixture
-def searching(settings: Settings) -> Searching:
-    return Searching(settings, TokenCounter(settings.state_dir), live=False)
+def retriever(settings: Settings) -> Retriever:
+    return Retriever(settings, TokenCounter(settings.state_dir), live=False)
 
 
 @pytest.fixture
-def dropped(searching: Searching, tmp_path: Path) -> Document:
+def dropped(retriever: Retriever, tmp_path: Path) -> Document:
     """A file from outside the corpus."""
     path = tmp_path / "4711.md"
     path.write_text(CONTRACT, encoding="utf-8")
-    (document,) = searching.read([("contract.md (dropped)", path)])
+    (document,) = retriever.read([("contract.md (dropped)", path)])
     assert isinstance(document, Document)
     return document
 
 
-def found(searching: Searching, turn: Turn) -> list[str]:
-    return list(dict.fromkeys(item.file for item in searching.retrieve(turn).evidence))
+def found(retriever: Retriever, turn: Turn) -> list[str]:
+    return list(dict.fromkeys(item.file for item in retriever.retrieve(turn).evidence))
 
 
-def test_a_question_finds_what_was_dropped_earlier_beside_the_corpus(searching: Searching, dropped: Document) -> None:
-    files = found(searching, Turn("What is the notice period?", dropped=(dropped,)))
+def test_a_question_finds_what_was_dropped_earlier_beside_the_corpus(retriever: Retriever, dropped: Document) -> None:
+    files = found(retriever, Turn("What is the notice period?", dropped=(dropped,)))
     assert set(files) == {"contract.md (dropped)", "handbook.md"}
 
 
-def test_a_question_that_came_with_a_file_is_answered_from_the_file(searching: Searching, dropped: Document) -> None:
+def test_a_question_that_came_with_a_file_is_answered_from_the_file(retriever: Retriever, dropped: Document) -> None:
     turn = Turn("What is the notice period?", brought=(dropped,), dropped=(dropped,))
-    assert found(searching, turn) == ["contract.md (dropped)"]
+    assert found(retriever, turn) == ["contract.md (dropped)"]
 
 
-def test_what_the_file_does_not_know_is_looked_for_in_the_corpus(searching: Searching, dropped: Document) -> None:
+def test_what_the_file_does_not_know_is_looked_for_in_the_corpus(retriever: Retriever, dropped: Document) -> None:
     turn = Turn("When does the canteen open?", brought=(dropped,), dropped=(dropped,))
-    assert found(searching, turn) == ["handbook.md"]
+    assert found(retriever, turn) == ["handbook.md"]
 
 
-def test_evidence_of_a_dropped_file_is_a_stretch_of_its_text(searching: Searching, dropped: Document) -> None:
+def test_evidence_of_a_dropped_file_is_a_stretch_of_its_text(retriever: Retriever, dropped: Document) -> None:
     turn = Turn("notice period contract", brought=(dropped,), dropped=(dropped,))
-    for item in searching.retrieve(turn).evidence:
+    for item in retriever.retrieve(turn).evidence:
         assert dropped.text[item.start : item.end] == item.text
 
 
-def test_wider_evidence_holds_what_was_dropped_too(searching: Searching, dropped: Document) -> None:
+def test_wider_evidence_holds_what_was_dropped_too(retriever: Retriever, dropped: Document) -> None:
     turn = Turn("What is the notice period?", brought=(dropped,), dropped=(dropped,))
-    wider = searching.widen(turn, searching.retrieve(turn))
+    wider = retriever.widen(turn, retriever.retrieve(turn))
     assert {item.file for item in wider.evidence} == {"contract.md (dropped)", "handbook.md"}
 
 
 def test_what_is_dropped_stays_out_of_other_conversations_and_of_the_index(
-    searching: Searching, dropped: Document, settings: Settings
+    retriever: Retriever, dropped: Document, settings: Settings
 ) -> None:
-    found(searching, Turn("notice period", dropped=(dropped,)))
-    assert found(searching, Turn("What is the notice period?")) == ["handbook.md"]
-    again = Searching(settings, TokenCounter(settings.state_dir), live=False)
+    found(retriever, Turn("notice period", dropped=(dropped,)))
+    assert found(retriever, Turn("What is the notice period?")) == ["handbook.md"]
+    again = Retriever(settings, TokenCounter(settings.state_dir), live=False)
     assert [file.name for file in again.health().files] == ["handbook.md"]
 
 
 def test_a_dropped_file_is_searched_although_the_corpus_is_empty(
-    searching: Searching, dropped: Document, settings: Settings
+    retriever: Retriever, dropped: Document, settings: Settings
 ) -> None:
     (settings.corpus / "handbook.md").unlink()
-    assert found(searching, Turn("notice period", dropped=(dropped,))) == ["contract.md (dropped)"]
+    assert found(retriever, Turn("notice period", dropped=(dropped,))) == ["contract.md (dropped)"]
     with pytest.raises(CorpusError, match="no document that can be read"):
-        searching.retrieve(Turn("notice period"))
+        retriever.retrieve(Turn("notice period"))

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from app.answering.escalation import THRESHOLD, Decision, decide, opening
+from app.answering.escalation import LIMIT, THRESHOLD, decide, opening
 from app.answering.lexicon import abstains, asks_for, only_abstains
+from app.answering.turn import Decision
 from app.documents.passages import Place
 from app.retrieval.packing import Evidence
 
@@ -216,7 +217,7 @@ def test_where_nothing_was_found_a_refusal_is_kept_and_anything_else_marked(case
     decision = decide(case["question"], (), case["draft"], "stop")
 
     assert decision.code is None
-    assert decision.outside is case["outside"]
+    assert (decision.score == LIMIT) is case["outside"]
 
 
 def test_where_nothing_was_found_no_draft_is_sent_to_the_large_model_but_an_empty_one() -> None:

@@ -2,8 +2,7 @@
 
 import pytest
 
-from app.answering.naming import named
-from app.answering.router import folded
+from app.answering.router import find_document, folded
 from app.retrieval.segment import Entry
 
 FILES = {
@@ -39,4 +38,4 @@ DOCUMENTS = {file: Entry(file, title, "en", 1, 1, 1, 1, (), file) for file, titl
     ],
 )
 def test_a_document_is_found_by_its_name_if_it_is_clearly_meant(name: str, file: str | None) -> None:
-    assert named(folded(name), DOCUMENTS, "en") == file
+    assert find_document(folded(name), DOCUMENTS, "en") == file

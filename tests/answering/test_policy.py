@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from app.answering.escalation import THRESHOLD, Decision
-from app.answering.policy import ENOUGH, LEAST, Policy, acted_on
+from app.answering.escalation import THRESHOLD
+from app.answering.policy import ENOUGH, LEAST, Policy, with_dial
+from app.answering.turn import Decision
 from app.settings import load
 
 
@@ -99,7 +100,7 @@ def test_a_file_that_was_damaged_is_begun_anew(policy: Policy, tmp_path: Path) -
 def test_the_dial_at_never_sends_nothing_on_and_at_always_everything() -> None:
     abstained = Decision("abstained", "It does not answer.", 0.9)
 
-    assert acted_on(abstained, "never").code is None
-    assert acted_on(soft(0.1), "always").code == "routed"
-    assert acted_on(abstained, "always") == acted_on(abstained, "when needed") == abstained
-    assert acted_on(soft(0.1), "when needed") == soft(0.1)
+    assert with_dial(abstained, "never").code is None
+    assert with_dial(soft(0.1), "always").code == "routed"
+    assert with_dial(abstained, "always") == with_dial(abstained, "when needed") == abstained
+    assert with_dial(soft(0.1), "when needed") == soft(0.1)

@@ -8,11 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.answering.prompt import messages
-from app.answering.safety import defused, fence_token
-from app.answering.turn import Exchange
+from app.answering.prompt import defused, fence_token, messages
 from app.documents.passages import Place
 from app.retrieval.packing import Evidence
+from app.retrieval.search import Exchange
 
 
 def passage(text: str, number: int = 1) -> Evidence:

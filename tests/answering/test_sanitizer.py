@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from app.answering.safety import INVISIBLE
+from app.answering.prompt import INVISIBLE
 from app.answering.sanitizer import LONGEST, SafeMarkdown, addresses, label, safe
 
 KNOWN = addresses(["See (http://ok.example/a), https://ok.example/b?c=1. Or www.ok.example; mail me@ok.example."])

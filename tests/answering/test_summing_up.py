@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.answering.summing_up import PARTS, openings, spread
+from app.answering.extractive import PARTS, first_sentences, outline
 from app.documents.passages import Page, Place, joined, split
 
 
@@ -21,7 +21,7 @@ def document(sections: list[str]) -> tuple[list[Page], str]:
 def test_a_short_document_comes_whole() -> None:
     pages, text = document(["# One\n\nA ferry leaves. It is late.", "# Two\n\nTickets are sold."])
 
-    found = spread(split(pages, "a.md", "A", "en"), text, 100, words)
+    found = outline(split(pages, "a.md", "A", "en"), text, 100, words)
 
     assert [item.text for item in found] == [page.text for page in pages]
 
@@ -29,7 +29,7 @@ def test_a_short_document_comes_whole() -> None:
 def test_of_many_sections_some_from_the_beginning_to_the_end_are_taken() -> None:
     pages, text = document([f"# Part {at}\n\n" + f"Sentence {at} says something. " * 20 for at in range(30)])
 
-    found = spread(split(pages, "a.md", "A", "en"), text, 120, words)
+    found = outline(split(pages, "a.md", "A", "en"), text, 120, words)
 
     assert [item.place.label for item in (found[0], found[-1])] == ["S0", "S29"]
     assert len(found) == PARTS
@@ -39,7 +39,7 @@ def test_of_many_sections_some_from_the_beginning_to_the_end_are_taken() -> None
 def test_a_long_text_without_sections_is_taken_from_all_over() -> None:
     page = Page(" ".join(f"Sentence number {at} says something new." for at in range(600)), Place("line", "line 1", 1))
 
-    found = spread(split([page], "a.txt", "A", "en"), page.text, 200, words)
+    found = outline(split([page], "a.txt", "A", "en"), page.text, 200, words)
 
     assert found[0].start == 0
     assert found[-1].start > 0.8 * len(page.text)
@@ -48,7 +48,7 @@ def test_a_long_text_without_sections_is_taken_from_all_over() -> None:
 def test_the_openings_pass_over_headings() -> None:
     pages, text = document(["# One\n\nThe ferry leaves at nine. It is late.", "# Two\n\nTickets are sold on board."])
 
-    found = openings(spread(split(pages, "a.md", "A", "en"), text, 100, words))
+    found = first_sentences(outline(split(pages, "a.md", "A", "en"), text, 100, words))
 
     assert [quote.text for quote in found] == ["The ferry leaves at nine.", "Tickets are sold on board."]
 
@@ -57,7 +57,7 @@ def test_the_openings_pass_over_headings() -> None:
 def test_evidence_is_what_stands_in_the_document_numbered_in_its_order(sections: list[str], budget: int) -> None:
     pages, text = document(sections)
 
-    found = spread(split(pages, "a.md", "A", "en"), text, budget, words)
+    found = outline(split(pages, "a.md", "A", "en"), text, budget, words)
 
     assert [item.number for item in found] == list(range(1, len(found) + 1))
     assert all(text[item.start : item.end] == item.text for item in found)

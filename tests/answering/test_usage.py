@@ -2,9 +2,8 @@
 
 import pytest
 
-from app.answering.escalation import Decision
-from app.answering.turn import Answer, Attempt, Mode, Turn
-from app.answering.usage import Metrics, Prices, blend, speed
+from app.answering.turn import Answer, Attempt, Decision, Metrics, Mode, Turn
+from app.answering.usage import Prices, blend, speed
 
 PRICES = Prices.parse("2025-08-05 1.0/2.0 10/20")
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from app.answering.turn import Exchange
 from app.errors import InputError
 from app.evaluation.datasets import read_collection as read
 from app.retrieval.analysis import terms
+from app.retrieval.search import Exchange
 from tests.evaluation.conftest import CORPUS, QRELS, QUERIES, Write
 
 

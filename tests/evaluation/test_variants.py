@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.answering.turn import Exchange
 from app.errors import InputError
 from app.evaluation.datasets import Collection
 from app.evaluation.datasets import read_collection as read
 from app.evaluation.variants import APART, LONG, mistyped, subject_changes, typo
+from app.retrieval.search import Exchange
 from tests.evaluation.conftest import Write
 
 QUESTION = "When does the ferry leave the harbour of Bergen?"

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reportlab.pdfgen.canvas import Canvas
 
-from app.answering.citations import Citation
+from app.answering.turn import Citation
 from app.documents.document import signature
 from app.documents.passages import Kind, Place
 from app.retrieval.packing import Evidence

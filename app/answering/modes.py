@@ -1,0 +1,90 @@
+"""How models answer a turn: one function for each mode."""
+
+import asyncio
+from collections.abc import Mapping
+
+from app.answering.pipeline import Answering, Run
+from app.answering.policy import POLISHED
+from app.answering.turn import Attempt, Decision, Mode
+from app.errors import ModelError, NoModel
+
+
+async def auto(run: Run) -> None:
+    """Let the small model draft, and ask the large one if the draft is not good enough (the cascade)."""
+    draft, decision = await _draft(run)
+    if decision.escalate:
+        await _escalate(run, draft, decision)
+
+
+async def small(run: Run) -> None:
+    """Let the small model answer; the policy escalates nothing in this mode."""
+    await _draft(run)
+
+
+async def large(run: Run) -> None:
+    """Let the large model answer, beside a draft that exists already."""
+    if (draft := run.turn.known("small")) is not None:
+        await _escalate(run, draft, Decision("requested", "You asked for the large model."))
+    else:
+        run.keep(await run.generate("large"))
+
+
+async def refine(run: Run) -> None:
+    """Let the small model draft, and the large one polish a long draft or replace a bad one."""
+    draft, decision = await _draft(run)
+    if decision.escalate:
+        polish = decision.code == "routed" and len(draft.text) >= POLISHED
+        await _escalate(run, draft, decision, polish=polish)
+
+
+async def compare(run: Run) -> None:
+    """Let both models answer at once from the same evidence; the large one's answer is kept."""
+    if run.pair.alone:
+        run.notices.append(f"There is nothing to compare: {run.pair.small} is the small and the large model. {CHOOSE}")
+        run.keep(await run.reuse_or_generate("small"))
+        return
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(run.reuse_or_generate(role)) for role in ("small", "large")]
+    attempts = [task.result() for task in tasks]
+    whole = [attempt for attempt in attempts if attempt.whole]
+    partial = [attempt for attempt in attempts if attempt.text.strip()]
+    run.kept = next(iter([*reversed(whole), *partial]), None)
+    if failures := [str(attempt.failure) for attempt in attempts if attempt.failure]:
+        raise NoModel(" ".join(failures))
+
+
+MODES: Mapping[Mode, Answering] = {
+    "auto": auto, "small": small, "large": large, "compare": compare, "refine": refine
+}  # fmt: skip
+
+CHOOSE = "Choose a pair under Models, or set LLM_ALIAS to a larger model."
+
+
+async def _draft(run: Run) -> tuple[Attempt, Decision]:
+    """Generate and judge a draft; a draft that is not escalated is the answer."""
+    draft = await run.generate("small", stop_early=await run.can_escalate())
+    decision = await run.judge(draft)
+    if decision.escalate:
+        run.kept = draft if draft.text.strip() else None  # until the large model has answered
+    else:
+        run.keep(draft)
+    return draft, decision
+
+
+async def _escalate(run: Run, draft: Attempt, decision: Decision, *, polish: bool = False) -> None:
+    """Ask the large model, with more evidence unless it polishes; the draft is kept if it gives no answer."""
+    try:
+        if run.pair.alone:
+            raise NoModel(f"The large model was not asked: {run.pair.large} is also the small one. {CHOOSE}")
+        if not polish:
+            await run.widen()
+        run.announce(draft, decision)
+        continued = draft.text if polish or decision.code in ("cut_off", "short") else None
+        answer = await run.generate("large", draft=continued, polish=polish)
+        if answer.failure or not answer.text.strip():
+            raise answer.failure or NoModel(f"{answer.model} gave an empty answer, so the draft is kept.")
+    except ModelError as error:
+        if draft.failure is None:
+            raise
+        raise NoModel(f"{draft.failure} {error}") from error  # neither hides the other
+    run.kept, run.decision = answer, decision
