@@ -101,7 +101,7 @@ class Run:
         if self.kept is not None and not context.evidence:
             self.notices.append(UNAIDED)
         elif self.kept is None and self.route.reworks:
-            self._abstain(needs_a_model(self.route))
+            self._abstain(await asyncio.to_thread(needs_a_model, self.route))
         elif self.kept is None and context.evidence:
             await self._quote(context)
         if failure is not None:

@@ -5,6 +5,8 @@ import logging
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
 
 from app import state
 from app.answering.escalation import THRESHOLD, decide
@@ -37,8 +39,11 @@ class Policy:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._path = settings.state_dir / "corpora" / corpus_id(settings.corpus) / "scores.json"
         self._lock = threading.Lock()
+
+    @cached_property
+    def _path(self) -> Path:
+        return self._settings.state_dir / "corpora" / corpus_id(self._settings.corpus) / "scores.json"
 
     def dial(self, turn: Turn) -> Dial:
         """Return the dial of the turn, else of the settings; "never" in the mode "small"."""

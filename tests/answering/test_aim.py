@@ -98,7 +98,7 @@ async def test_a_summary_without_a_model_is_how_each_part_of_the_document_begins
 
 async def test_a_document_that_came_with_the_message_is_meant_by_this(bare: Assistant, tmp_path: Path) -> None:
     (tmp_path / "dropped.txt").write_text("The bridge is closed in March. It opens in April.", encoding="utf-8")
-    [dropped] = await asyncio.to_thread(bare.searching.read, [("dropped.txt", tmp_path / "dropped.txt")])
+    [dropped] = await asyncio.to_thread(bare.retriever.read, [("dropped.txt", tmp_path / "dropped.txt")])
 
     turn = Turn("summarise this", LAST, brought=(dropped,), dropped=(dropped,))  # type: ignore[arg-type]
     summary = answer(await events_of(bare, turn))
