@@ -93,7 +93,7 @@ class Run:
         if context.reading is not None:
             self.notices.append(f"Your documents are still being read ({context.reading}); ask again when all are.")
         if not context.evidence and not (turn.alone or self.route.reworks):
-            self._abstain(nothing_found(context), unaided=True)
+            self._abstain(await asyncio.to_thread(nothing_found, context), unaided=True)
             return
         failure = await self._ask_models(context, search)
         if self.kept is not None and not turn.history and parts.foundry.substitution:
