@@ -1,6 +1,6 @@
 """The command line: `escalator ask`, `search`, `index` and others. It prints what happens and decides nothing.
 
-What a program reads goes to stdout, what a person reads meanwhile to stderr. Exit codes: 0 done, 1 the work failed,
+Results go to stdout, progress and errors to stderr. Exit codes: 0 done, 1 the work failed,
 2 the command line or a setting was wrong.
 """
 
@@ -9,21 +9,23 @@ import sys
 from collections.abc import Callable
 from contextlib import aclosing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from typing import Annotated, Any, get_args
 
 import typer
 
 from app.answering.turn import Answer, Mode, Turn
 from app.answering.turn import mode as mode_named
+from app.answering.usage import Prices
+from app.cli import json_output
 from app.cli.evaluation_commands import add_bench, compare, evaluate
 from app.cli.kit_commands import kit
 from app.cli.model_commands import models
 from app.cli.terminal import Json, Verbose, errors, print_json, show
+from app.documents.folder import Folder
 from app.errors import InputError
-
-if TYPE_CHECKING:
-    from app.retrieval.corpus import Reading
-    from app.settings import Settings
+from app.retrieval.corpus import Corpus, Reading
+from app.retrieval.search import plain
+from app.settings import Settings, load, table
 
 cli = typer.Typer(
     help="Ask a folder of documents, on your own machine.",
@@ -38,11 +40,11 @@ cli.command()(compare)
 cli.add_typer(models, name="models")
 cli.add_typer(kit, name="kit")
 
-Corpus = Annotated[Path | None, typer.Option("--corpus", help="The folder of documents (default: CORPUS_DIR).")]
+CorpusFolder = Annotated[Path | None, typer.Option("--corpus", help="The folder of documents (default: CORPUS_DIR).")]
 
 
 def main() -> None:
-    """Run the command line; output that the terminal's encoding lacks is replaced, never fatal."""
+    """Run the command line; characters that the terminal's encoding lacks are replaced."""
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     cli()
@@ -51,22 +53,17 @@ def main() -> None:
 @cli.command()
 def ask(
     question: Annotated[str, typer.Argument(help="The question, in quotation marks.")],
-    corpus: Corpus = None,
+    corpus: CorpusFolder = None,
     mode: Annotated[str, typer.Option("--mode", help=f"One of {', '.join(get_args(Mode))}.")] = "auto",
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
     """Answer a question from the documents, with its sources."""
-    from app.settings import load
-
     with errors(verbose):
         turn = Turn(question, (), mode_named(mode))
         settings = load(corpus=corpus)
         answer = asyncio.run(_ask(turn, settings, None if as_json else sys.stdout.write))
     if as_json:
-        from app.answering.usage import Prices
-        from app.cli import json_output
-
         print_json(json_output.answer(answer, Prices.parse(settings.prices)))
     else:
         _print_sources(answer)
@@ -78,25 +75,19 @@ def ask(
 def search(
     query: Annotated[str, typer.Argument(help="The words to look for.")],
     k: Annotated[int, typer.Option("-k", min=1, help="How many passages.")] = 10,
-    corpus: Corpus = None,
+    corpus: CorpusFolder = None,
     only_bm25: Annotated[bool, typer.Option("--plain", help="Rank by BM25 alone, with the rank-bm25 package.")] = False,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
-    """Show the passages that a question finds, and why."""
-    from app.cli import json_output
-    from app.documents.folder import Folder
-    from app.retrieval.corpus import Corpus
-    from app.retrieval.search import plain
-    from app.settings import load
-
+    """Show the passages that match a question, and why."""
     with errors(verbose):
         settings = load(corpus=corpus)
         Turn(query).check()
-        searched = Corpus(Folder.of(settings), settings.state_dir)
-        result = plain(searched.refresh().index, query, k) if only_bm25 else searched.search(query, k=k)
+        searcher = Corpus(Folder.of(settings), settings.state_dir)
+        result = plain(searcher.refresh().index, query, k) if only_bm25 else searcher.search(query, k=k)
     if as_json:
-        print_json(json_output.found(result))
+        print_json(json_output.search_result(result))
         return
     for hit in result.hits:
         typer.echo(f"{hit.rank:2}. {hit.passage.file}, {hit.passage.place.label}  ({hit.score:.2f})")
@@ -112,86 +103,83 @@ def search(
 
 @cli.command()
 def index(
-    corpus: Corpus = None,
-    rebuild: Annotated[bool, typer.Option("--rebuild", help="Forget the index, and read every file again.")] = False,
+    corpus: CorpusFolder = None,
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="Delete the index, and read every file again.")] = False,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
-    """Read what is new or has changed in the folder of documents, so that no question waits for it."""
-    from app.cli import json_output
-    from app.documents.folder import Folder
-    from app.retrieval.corpus import Corpus
-    from app.settings import load
-
+    """Index new and changed documents now, so that no question waits for it."""
     with errors(verbose):
         settings = load(corpus=corpus)
-        retriever = Corpus(Folder.of(settings), settings.state_dir)
+        documents = Corpus(Folder.of(settings), settings.state_dir)
         if rebuild:
-            retriever.forget()
+            documents.forget()
         with typer.progressbar(length=1, label="Reading", file=sys.stderr, show_pos=True) as bar:
 
-            def show_progress(reading: "Reading") -> None:
+            def show_progress(reading: Reading) -> None:
                 bar.length, bar.label = reading.total, f"Reading, {reading.passages:,} passages"
                 bar.update(reading.done - bar.pos)
 
-            result = json_output.indexed(retriever.refresh(show_progress))
-        retriever.settle()
-    show(result, as_json, json_output.index_lines(result))
+            result = json_output.index_result(documents.refresh(show_progress))
+        documents.settle()
+    counts = f"{result['documents']} documents, {result['passages']} passages, {len(result['problems'])} problems"
+    show(result, as_json, [counts, *(f"{it['file']}: {it['reason']}" for it in result["problems"])])
 
 
 @cli.command()
 def doctor(
-    corpus: Corpus = None,
+    corpus: CorpusFolder = None,
     as_json: Json = False,
-    online: Annotated[bool, typer.Option("--online", help="Ask the public catalogue of models, too.")] = False,
-    to_report: Annotated[bool, typer.Option("--report", help="Print Markdown to send on, without names.")] = False,
+    online: Annotated[bool, typer.Option("--online", help="Also ask the public catalogue of models.")] = False,
+    to_report: Annotated[bool, typer.Option("--report", help="Print Markdown without names, to send on.")] = False,
     settings_table: Annotated[bool, typer.Option(help="Print the settings as a Markdown table.")] = False,
     verbose: Verbose = False,
 ) -> None:
-    """Check everything that an answer needs, and say what to do where something is missing."""
-    from app import settings
+    """Check everything that an answer needs, and say how to mend what is missing."""
     from app.doctor import lines, markdown
     from app.doctor.checkup import checks
 
     if settings_table:
-        typer.echo(settings.table())
+        typer.echo(table())
         return
     with errors(verbose):
-        given = settings.load(corpus=corpus)
-        result = asyncio.run(checks(given, online=online, named=not to_report))
-    show(result, as_json, markdown(result, given) if to_report else lines(result))
+        settings = load(corpus=corpus)
+        result = asyncio.run(checks(settings, online=online, named=not to_report))
+    show(result, as_json, markdown(result, settings) if to_report else lines(result))
 
 
-async def _ask(turn: Turn, settings: "Settings", write: Callable[[str], Any] | None) -> Answer:
-    from app.answering import events as told
+async def _ask(turn: Turn, settings: Settings, write: Callable[[str], Any] | None) -> Answer:
+    from app.answering import events
     from app.answering.assistant import Assistant
 
     assistant = Assistant(settings, patience=None)
     try:
-        async with aclosing(assistant.answer(turn)) as events:
-            async for event in events:
+        async with aclosing(assistant.answer(turn)) as stream:
+            async for event in stream:
                 match event:
-                    case told.Retrieved(problems=problems) if problems:
+                    case events.Retrieved(problems=problems) if problems:
                         typer.echo(f"{len(problems)} files were not read; `escalator doctor` names them.", err=True)
-                    case told.Progress(text) | told.Abstained(text):
+                    case events.Progress(text) | events.Abstained(text):
                         typer.echo(text, err=True)
-                    case told.Previewed(quote) if write is not None:
+                    case events.Previewed(quote) if write is not None:
                         text = " ".join(quote.text.split())
                         typer.echo(f"Until the answer comes, from {quote.evidence.file}:\n> {text}\n", err=True)
-                    case told.Failed(InputError() as error, _):
+                    case events.Failed(InputError() as error, _):
                         raise error
-                    case told.Failed(error, _):
+                    case events.Failed(error, _):
                         typer.echo(f"\n{error}" if write else error, err=True)
-                    case told.Token(_, text) if write is not None and turn.mode != "compare":
+                    case events.Token(_, text) if write is not None and turn.mode != "compare":
                         write(text)
                         sys.stdout.flush()
-                    case told.AttemptEnded(attempt) if write is not None and turn.mode == "compare":  # they interleave
+                    case events.AttemptEnded(attempt) if (
+                        write is not None and turn.mode == "compare"
+                    ):  # they interleave
                         write(f"{attempt.model}:\n{attempt.text}\n\n")
-                    case told.Escalated() if write is not None:
+                    case events.Escalated() if write is not None:
                         write("\n")
                         sys.stdout.flush()
                         typer.echo(f"\nAsking {assistant.models.pair.large}: {event.why}\n", err=True)
-                    case told.Finished(answer):
+                    case events.Finished(answer):
                         return answer
                     case _:
                         pass

@@ -11,6 +11,7 @@ import typer
 
 from app.cli.terminal import Json, Verbose, errors, show, tell
 from app.errors import InputError
+from app.settings import load
 
 Item = TypeVar("Item")
 
@@ -30,7 +31,6 @@ def compare(
 ) -> None:
     """Send the same prompt to two models, and show the time and the answer of each."""
     from app.evaluation import compare as comparison
-    from app.settings import load
 
     with errors(verbose):
         pair = comparison.pair_named(models) if models is not None else None

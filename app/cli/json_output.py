@@ -1,6 +1,5 @@
 """Answers and hits as JSON, the machine-readable surface of the command line; its keys are kept stable."""
 
-from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +12,11 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 SPAN = ("file", "place", "start", "end")
-"""What tells a stretch of a document; its offsets count in the document's text."""
+"""Where a text is in a document; offsets count characters of the document's text."""
 
 
-def found(result: SearchResult) -> dict[str, Any]:
-    """What `escalator search --json` prints."""
+def search_result(result: SearchResult) -> dict[str, Any]:
+    """Build what `escalator search --json` prints."""
     return {
         "query": result.query,
         "engine": result.engine,
@@ -31,8 +30,8 @@ def found(result: SearchResult) -> dict[str, Any]:
     }
 
 
-def indexed(snapshot: Snapshot) -> dict[str, Any]:
-    """What `escalator index --json` prints."""
+def index_result(snapshot: Snapshot) -> dict[str, Any]:
+    """Build what `escalator index --json` prints."""
     return {
         "documents": len(snapshot.documents),
         "passages": sum(document.passages for document in snapshot.documents.values()),
@@ -40,14 +39,8 @@ def indexed(snapshot: Snapshot) -> dict[str, Any]:
     }
 
 
-def index_lines(result: dict[str, Any]) -> Iterator[str]:
-    """The same for a person."""
-    yield f"{result['documents']} documents, {result['passages']} passages, {len(result['problems'])} problems"
-    yield from (f"{problem['file']}: {problem['reason']}" for problem in result["problems"])
-
-
 def answer(result: Answer, prices: Prices) -> dict[str, Any]:
-    """What `escalator ask --json` prints; the ledger is that of this one turn, its costs are in US dollars."""
+    """Build what `escalator ask --json` prints; the ledger covers this one turn, with costs in US dollars."""
     decision = result.decision
     escalated = {"code": decision.code, "why": decision.why} if decision is not None and decision.escalate else None
     return {
@@ -68,7 +61,7 @@ def answer(result: Answer, prices: Prices) -> dict[str, Any]:
 
 
 def _metrics(result: Metrics) -> dict[str, float | int | None]:
-    """Times in milliseconds, tokens, and tokens per second."""
+    """Round times (in milliseconds), tokens, and tokens per second."""
     return {name: None if value is None else round(value, 1) for name, value in asdict(result).items()}
 
 
@@ -83,11 +76,11 @@ def _hit(hit: Hit) -> dict[str, Any]:
 
 def _attempt(attempt: Attempt, prices: Prices) -> dict[str, Any]:
     cost = prices.cost(attempt, attempt.role) if attempt.role != "extractive" else 0.0
-    said = _fields(attempt, "role", "model", "host", "text", "finish")
-    return said | {"metrics": _metrics(attempt.metrics), "cost": cost}
+    fields = _fields(attempt, "role", "model", "host", "text", "finish")
+    return fields | {"metrics": _metrics(attempt.metrics), "cost": cost}
 
 
 def _fields(item: "DataclassInstance", *names: str) -> dict[str, Any]:
-    """Some fields of a record."""
+    """Pick some fields of a record."""
     every = asdict(item)
     return {name: every[name] for name in names}

@@ -1,4 +1,4 @@
-"""`escalator kit …`: make a kit, use it, offer it on the room's network, check what it can be made for."""
+"""`escalator kit …`: make a kit, use it, offer it on the room's network, check it."""
 
 import asyncio
 from collections.abc import Iterable
@@ -9,47 +9,45 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
+from app.cli.model_commands import download
 from app.cli.terminal import Verbose, errors, tell
 from app.errors import InputError
 from app.humanize import size
+from app.kit import wheels
+from app.kit.bundle import Kit
+from app.kit.use import main as use_kit
+from app.kit.use import platform_name, python_version
+from app.models.presets import preset_models
+from app.settings import load
 
-kit = typer.Typer(help="Bring a room of laptops up without a network.", no_args_is_help=True)
+kit = typer.Typer(help="Set up a room of laptops without internet.", no_args_is_help=True)
 
 Several = str | None
-"""What stands with commas between."""
+"""Names, separated by commas."""
 Folder = Annotated[Path, Argument(help="The kit's folder.", file_okay=False)]
 
 
 @kit.command()
 def make(
     folder: Folder,
-    models: Annotated[
-        Several, Option(help="Rungs, aliases or ids, or none; else the pair, as far as it is here.")
-    ] = None,
+    models: Annotated[Several, Option(help="Presets, aliases or ids, or none; else the pair, if it is here.")] = None,
     platform: Annotated[Several, Option(help="windows-x64, macos-arm64, linux-x64, linux-arm64; else this.")] = None,
     python: Annotated[Several, Option(help="3.11, 3.12, 3.13; else this.")] = None,
     corpus: Annotated[Path | None, Option(help="Documents in place of the project's.", file_okay=False)] = None,
     extra: Annotated[list[Path] | None, Option(help="A file to go with it: Python's installer.", exists=True)] = None,
     verbose: Verbose = False,
 ) -> None:
-    """Gather packages, models, documents and the project in a folder; run again, it goes on where it stopped.
+    """Gather packages, models, documents and the project in a folder; run again, it continues where it stopped.
 
-    Several models, platforms or Pythons stand with commas between them.
+    Separate several models, platforms or Pythons by commas.
     """
     from rich.console import Console
 
-    from app.cli.model_commands import download
     from app.kit import make as maker
-    from app.kit.use import platform_name, python_version
-    from app.kit.wheels import PLATFORMS, PYTHONS
-    from app.models.presets import preset_models
-    from app.settings import load
 
     with errors(verbose):
-        platforms, pythons = (
-            _listed(platform or platform_name(), PLATFORMS),
-            _listed(python or python_version(), PYTHONS),
-        )
+        platforms = _listed(platform or platform_name(), wheels.PLATFORMS)
+        pythons = _listed(python or python_version(), wheels.PYTHONS)
         named = (models or "").replace(" ", "").split(",")
         given = [name for name in named if name not in ("", "none")]
         names = None if models is None else [each for name in given for each in preset_models(name)]
@@ -63,10 +61,8 @@ def make(
 
 @kit.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []})
 def use(context: typer.Context) -> None:
-    """Bring this machine up from a kit, like its start script: `use KIT --help` tells the options."""
-    from app.kit.use import main
-
-    main(context.args)
+    """Set this machine up from a kit, as its start script does; `use KIT --help` lists the options."""
+    use_kit(context.args)
 
 
 @kit.command()
@@ -83,9 +79,9 @@ def serve(
 
     with errors(verbose):
         app, digest = server.application(folder)
-        tell("Everyone on this network can read the kit now. What to type stands at:")
+        tell("Everyone on this network can read the kit now. Open one of these addresses on the laptops:")
         tell("\n".join(f"  {address}" for address in server.addresses(host, port)))
-        tell(f"The connection is not encrypted. Who wants to be sure that the kit is yours adds --sum {digest[:16]}")
+        tell(f"The connection is not encrypted. To be sure that the kit is yours, participants add --sum {digest[:16]}")
         uvicorn.run(server.Traffic(app, tell), host=host, port=port, log_level="warning", server_header=False)
 
 
@@ -94,13 +90,10 @@ def check(
     folder: Annotated[Path | None, Argument(help="A kit's folder.", file_okay=False)] = None,
     verbose: Verbose = False,
 ) -> None:
-    """Compare the files of a kit with their sums; without one, ask the package registry what kits can be made for."""
-    from app.kit import wheels
-    from app.kit.bundle import Kit
-
+    """Compare the files of a kit with their checksums; without a kit, ask the registry what kits can be made for."""
     with errors(verbose):
         if folder is not None:
-            typer.echo(f"{folder}: {Kit(str(folder)).check()} files, all as they were made.")
+            typer.echo(f"{folder}: {Kit(str(folder)).check()} files, none changed.")
             return
         pairs = [(platform, python) for platform in wheels.PLATFORMS for python in wheels.PYTHONS]
         lacking = False

@@ -1,4 +1,4 @@
-"""What the commands of the command line share: options, JSON on stdout, errors as sentences on stderr."""
+"""What all commands share: options, JSON on stdout, errors as sentences on stderr."""
 
 import json
 import logging
@@ -16,18 +16,18 @@ Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Log what happens
 
 
 def tell(text: str) -> None:
-    """Says something to the person who waits."""
+    """Print a line for the person who waits, on stderr."""
     typer.echo(text, err=True)
 
 
 def print_json(value: dict[str, Any]) -> None:
-    """JSON in ASCII unless stdout takes any letter: a pipe on Windows often does not."""
+    """Print JSON, in ASCII unless stdout is UTF-8: a pipe on Windows often is not."""
     everything = (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf")
     typer.echo(json.dumps(value, ensure_ascii=not everything, indent=2))
 
 
 def show(value: dict[str, Any], as_json: bool, lines: Iterable[str]) -> None:
-    """A result as JSON, or in lines for a person."""
+    """Print a result as JSON, or in lines for a person."""
     if as_json:
         print_json(value)
     else:
@@ -36,7 +36,7 @@ def show(value: dict[str, Any], as_json: bool, lines: Iterable[str]) -> None:
 
 @contextmanager
 def errors(verbose: bool) -> Iterator[None]:
-    """Ends the program with the code of the error, after its message."""
+    """Turn errors into a message and an exit code; `verbose` logs everything."""
     logging.basicConfig(level=logging.DEBUG if verbose else logging.WARNING, stream=sys.stderr)
     try:
         yield
@@ -46,7 +46,7 @@ def errors(verbose: bool) -> Iterator[None]:
     except EscalatorError as error:
         typer.echo(error, err=True)
         raise typer.Exit(1) from None
-    except BrokenPipeError:  # nobody reads any more, which typer sees to
+    except BrokenPipeError:  # the reader is gone, which typer handles
         raise
     except OSError as error:
         logging.getLogger(__name__).debug("the system refused", exc_info=True)
