@@ -109,7 +109,7 @@ def test_an_answer_as_json_has_the_documented_keys(
         for item in answer["evidence"]:
             assert set(item) == {"n", "file", "place", "start", "end", "text"}
             assert FERRY[item["start"] : item["end"]] == item["text"]
-            assert item["place"] == {"kind": "heading", "label": "The ferry", "number": 1}
+            assert item["place"] == {"kind": "heading", "label": "The ferry", "number": 1, "heading": ""}
     assert kept["answer"] == kept["rendered"] == "The ferry leaves at 9:30 [1]."
     assert (kept["mode"], kept["model"], kept["escalated"], kept["reason"]) == ("auto", "phi-4-mini", False, None)
     [citation] = kept["citations"]
@@ -131,7 +131,7 @@ def test_hits_as_json_have_the_documented_keys(corpus: Path) -> None:
     [hit] = found["hits"]
     assert set(hit) == {"rank", "score", "file", "place", "start", "end", "text", "terms", "alike", "context"}
     assert (hit["rank"], hit["file"]) == (1, "ferry.md")
-    assert hit["place"] == {"kind": "heading", "label": "The ferry", "number": 1}
+    assert hit["place"] == {"kind": "heading", "label": "The ferry", "number": 1, "heading": ""}
     assert FERRY[hit["start"] : hit["end"]] == hit["text"]
     assert sum(hit["terms"].values()) == pytest.approx(1, abs=0.01)
 
