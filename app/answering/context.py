@@ -80,7 +80,7 @@ class Retriever:
     def close(self) -> None:
         """End the threads; work that waits for one is cancelled."""
         if self._watcher:
-            self._watcher.stop()
+            self._watcher.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def refresh(self) -> Snapshot:
