@@ -14,10 +14,12 @@ from pypdf import PdfReader, PdfWriter
 from pypdf.generic import NameObject
 from reportlab.pdfgen.canvas import Canvas
 
+from app.documents.folder import Folder
 from app.documents.passages import Page, Place
 from app.documents.readers import pdf, read
 from app.documents.readers.pdf import unprinted
 from app.errors import UnreadableFile
+from app.retrieval.corpus import Corpus
 from app.settings import ROOT
 
 FILES = Path(__file__).with_name("files")
@@ -204,6 +206,18 @@ def test_pages_have_the_headings_of_the_outline_and_go_on_under_the_last_one() -
     data = written(writer)
     headings = [page.place.heading for page in pdf.describe(data, pdf.read(data)).pages]
     assert headings == ["", "The harbour; Tides", "Tides", "Fees"]
+
+
+def test_a_pdf_is_found_by_the_words_of_its_title_and_of_its_outline(tmp_path: Path) -> None:
+    writer = PdfWriter(clone_from=PdfReader(BytesIO(made("The gate opens at seven.", "The crane lifts ten tons."))))
+    writer.add_metadata({"/Title": "Annual harbour report"})
+    writer.set_page_label(0, 1, style="/r", start=4)
+    writer.add_outline_item(title="Dredging", page_number=1)
+    (tmp_path / "x17.pdf").write_bytes(written(writer))
+    corpus = Corpus(Folder(tmp_path, 1_000_000))
+    first = corpus.search("annual report").hits[0].passage
+    assert (first.file, first.title) == ("x17.pdf", "Annual harbour report")
+    assert [hit.passage.place.label for hit in corpus.search("dredging").hits] == ["page v"]
 
 
 class Slow:
