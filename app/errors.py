@@ -1,11 +1,11 @@
-"""Every error a person can meet, in one tree; each message is a sentence that names the thing and the remedy.
+"""All errors that a person can meet, in one tree; a message is a sentence that names the thing and the remedy.
 
 EscalatorError
 ├── InputError            the question itself cannot be answered
 ├── SettingsError         a setting has a value that is not allowed
 ├── CorpusError           the corpus folder
-│   ├── UnreadableFile    one file of it; the others go on
-│   └── DamagedIndex      what was kept of it; it is made anew
+│   ├── UnreadableFile    one file of it; the others are read
+│   └── DamagedIndex      its index; it is rebuilt
 └── ModelError            no answer from a model
     ├── NoModel           none could be found or loaded
     ├── DownloadFailed    a model did not arrive; what has arrived is kept
@@ -19,8 +19,6 @@ EscalatorError
         └── ServerError   worth another try: unavailable, connection refused or lost
             └── ServerBusy
 """
-
-from __future__ import annotations  # in a kit, an older Python reads this
 
 from pathlib import Path
 
@@ -46,7 +44,7 @@ class UnreadableFile(CorpusError):
 
 
 class DamagedIndex(CorpusError):
-    """A file of the index of the corpus does not hold what it should."""
+    """A file of the index of the corpus is damaged."""
 
     def __init__(self, path: Path):
         super().__init__(f"The index file {path} is damaged. Delete its folder; the index is then made anew.")
@@ -61,7 +59,7 @@ class NoModel(ModelError):
 
 
 class DownloadFailed(ModelError):
-    """A model did not arrive; what has arrived is kept, and another try goes on from there."""
+    """A download did not finish; what has arrived is kept, and another try continues there."""
 
 
 class UnknownModel(DownloadFailed):
@@ -80,7 +78,7 @@ class CatalogueBlocked(DownloadFailed):
 
 
 class DiskFull(DownloadFailed):
-    """There is not enough room on the disk for a model; sizes in megabytes."""
+    """The disk lacks room for a model; sizes in megabytes."""
 
     def __init__(self, name: str, need_mb: float, free_mb: float, folder: Path):
         super().__init__(
@@ -94,7 +92,7 @@ class DamagedModel(DownloadFailed):
 
 
 class AnswerFailed(ModelError):
-    """A request was sent to a model and did not end with an answer."""
+    """A request to a model did not end with an answer."""
 
 
 class ServerError(AnswerFailed):
@@ -102,11 +100,11 @@ class ServerError(AnswerFailed):
 
 
 class ModelGone(AnswerFailed):
-    """The server does not know the model, or has unloaded it since it was resolved."""
+    """The server no longer has the model, or never knew it."""
 
 
 class ServerBusy(ServerError):
-    """The server asks to be left alone for some seconds."""
+    """The server asks for a pause of some seconds."""
 
     def __init__(self, message: str, seconds: float):
         super().__init__(message)

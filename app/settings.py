@@ -1,6 +1,6 @@
-"""Every setting once: its name, its default, what it means, and where its value came from.
+"""All settings: names, defaults, meanings, and where a value came from.
 
-The README's table is made from this file (`escalator doctor --settings-table`), and a test keeps the two equal.
+`escalator doctor --settings-table` prints the README's table from this file; a test keeps the two equal.
 """
 
 import os
@@ -16,7 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from app.errors import SettingsError
 
 ROOT = Path(__file__).resolve().parents[1]
-"""The project's folder: what stands beside `app/`."""
+"""The project's folder, which holds `app/`."""
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -145,7 +145,7 @@ class Settings(BaseSettings):
     @field_validator("corpus")
     @classmethod
     def _absolute(cls, given: Path) -> Path:
-        """Seen from the working folder, else from the project; found once, for it asks the disk."""
+        """Resolve against the working folder, else against the project; done once, because it asks the disk."""
         here = given.absolute()
         return here if here.exists() or not (ROOT / given).exists() else ROOT / given
 
@@ -157,39 +157,37 @@ class Settings(BaseSettings):
 
     @property
     def model_cache_path(self) -> Path:
-        """The folder in which the embedded runtime finds models."""
+        """The folder in which the embedded runtime looks for models."""
         assert self.model_cache is not None
         return self.model_cache
 
     @property
     def max_file_bytes(self) -> int:
-        """The largest file that is read."""
+        """The size in bytes above which a file is left out."""
         return self.max_file_mb * 1_000_000
 
 
 def load(**given: Any) -> Settings:
-    """The settings, `given` ones (by field name) first; raises SettingsError for a value that is not allowed."""
+    """Read the settings, overridden by `given` (by field name); raises SettingsError for a bad value."""
     names = {name: _names(name)[0] for name in given}
     try:
         settings = Settings(**{names[name]: value for name, value in given.items() if value is not None})
     except ValidationError as error:
         raise SettingsError(_sentence(error)) from None
     except UnicodeDecodeError:
-        raise SettingsError(
-            "The file .env is not UTF-8. Save it as UTF-8, without which no setting can be read."
-        ) from None
+        raise SettingsError("The file .env is not UTF-8, so that no setting can be read. Save it as UTF-8.") from None
     if settings.endpoint is not None:
         _check_endpoint(settings)
     return settings
 
 
 def is_loopback(url: str) -> bool:
-    """Whether the address belongs to this machine."""
+    """Whether an address belongs to this machine."""
     return (urlsplit(url).hostname or "") in LOOPBACK
 
 
 def origin(field: str) -> tuple[str, Origin]:
-    """The name under which a setting was given (its main name if it was not) and where it came from."""
+    """Find the name under which a setting was given (its main name if it was not), and where."""
     files = dotenv_values(".env", encoding="utf-8") if Path(".env").is_file() else {}
     for name in _names(field):
         if os.environ.get(name):
@@ -200,7 +198,7 @@ def origin(field: str) -> tuple[str, Origin]:
 
 
 def table() -> str:
-    """The settings as a Markdown table, for the README."""
+    """Format the settings as a Markdown table, for the README."""
     rows = ["| Setting | Default | Meaning |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
         main, *fallbacks = _names(name)
@@ -237,7 +235,7 @@ def _check_endpoint(settings: Settings) -> None:
     parts = urlsplit(url)
     try:
         good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
-    except ValueError:  # a port that is no number
+    except ValueError:  # the port is not a number
         good = False
     if not good:
         raise SettingsError(f"The setting {name} is {url!r}; it must be an address such as http://127.0.0.1:5273.")
