@@ -43,7 +43,7 @@ class Settings(BaseSettings):
 
     endpoint: str | None = _field(
         None,
-        "Address of a model server, with or without `/v1`. Unset: Foundry Local is looked for, then started.",
+        "Address of a model server, with or without `/v1`. If unset, Foundry Local is found or started.",
         "FOUNDRY_LOCAL_ENDPOINT",
         "BASE_URL",
     )
@@ -55,29 +55,33 @@ class Settings(BaseSettings):
     corpus: Path = _field(Path("corpus"), "The folder of documents.", "CORPUS_DIR")
     show_usage: bool = _field(True, "Show tokens and times with every answer.", "SHOW_USAGE")
     retries: int = _field(
-        1, "Further tries when the server is busy or out of reach, before the first token.", "RETRY_ON_FAIL", ge=0, le=5
+        1, "Retries when the server is busy or out of reach, before the first token.", "RETRY_ON_FAIL", ge=0, le=5
     )
     retry_backoff: float = _field(
-        1.0, "Seconds before the first further try, doubled each time.", "RETRY_BACKOFF", ge=0, le=60
+        1.0, "Seconds before the first retry, doubled for each further one.", "RETRY_BACKOFF", ge=0, le=60
     )
     short_chars: int = _field(
         150,
-        "Fewer characters are short where a list, an explanation or a how-to is asked for; 0 switches it off.",
+        "Answers with fewer characters are too short for a list, an explanation or a how-to; 0 switches this off.",
         "ESCALATOR_SHORT_CHARS",
         ge=0,
         le=100_000,
     )
-    escalate: Dial = _field("when needed", "The dial: when the large model is asked.", "ESCALATOR_ESCALATE")
+    escalate: Dial = _field(
+        "when needed",
+        "How readily the large model is asked: the dial.",
+        "ESCALATOR_ESCALATE",
+    )
     prices: str = _field(
         "2025-08-05 0.075/0.30 0.10/0.50",
         "Hypothetical cloud prices: date, then US dollars per million tokens of prompt/answer for the small and the "
-        "large model. Put in what you would pay.",
+        "large model. Enter what you would pay.",
         "ESCALATOR_PRICES",
         pattern=r"^\d{4}-\d\d-\d\d( \d+(\.\d+)?/\d+(\.\d+)?){2}$",
     )
     ask_confidence: bool = _field(
         False,
-        "Ask the small model for a last line `CONFIDENCE: low` or `high`; only `low` counts.",
+        "Ask the small model to end with `CONFIDENCE: low` or `high`; only `low` counts.",
         "ESCALATOR_ASK_CONFIDENCE",
     )
     evidence_tokens: int = _field(
@@ -94,20 +98,20 @@ class Settings(BaseSettings):
     parallel: int = _field(
         1, "Answers that one model writes at a time; others wait.", "ESCALATOR_PARALLEL", ge=1, le=64
     )
-    max_file_mb: int = _field(40, "Larger files are left out, and named.", "ESCALATOR_MAX_FILE_MB", ge=1)
+    max_file_mb: int = _field(40, "Larger files are not read, but reported.", "ESCALATOR_MAX_FILE_MB", ge=1)
     read_seconds: int = _field(
-        30, "A file that takes longer to read is left out, and named.", "ESCALATOR_READ_SECONDS", ge=1, le=86_400
+        30, "Files that take longer to read are skipped and reported.", "ESCALATOR_READ_SECONDS", ge=1, le=86_400
     )
     read_mb: int = _field(
         1000,
-        "A file that takes more memory to read, in megabytes, is left out, and named.",
+        "Files that need more memory to read, in megabytes, are skipped and reported.",
         "ESCALATOR_READ_MB",
         ge=200,
         le=1_000_000,
     )
     allow_remote: bool = _field(
         False,
-        "Allow `BASE_URL` to name another machine, which then sees question and passages.",
+        "Allow `BASE_URL` to name another machine, which then receives questions and passages.",
         "ESCALATOR_ALLOW_REMOTE",
     )
     state_dir: Path = _field(
@@ -116,19 +120,19 @@ class Settings(BaseSettings):
         "ESCALATOR_STATE_DIR",
     )
     model_cache: Path | None = _field(
-        None, "Folder of downloaded models. Unset: `~/.foundry/cache/models` if it exists.", "ESCALATOR_MODEL_CACHE"
+        None, "Folder of downloaded models. If unset, `~/.foundry/cache/models` if it exists.", "ESCALATOR_MODEL_CACHE"
     )
 
     compare_prompt: str = _field(
         "List 5 benefits of local AI inference.",
-        "What `escalator compare` asks if it is given nothing.",
+        "The prompt of `escalator compare` if none is given.",
         "COMPARE_PROMPT",
     )
     compare_retries: int = _field(
-        2, "Further tries of a request of `escalator compare` that failed.", "COMPARE_RETRIES", ge=0, le=5
+        2, "Retries of a failed request of `escalator compare`.", "COMPARE_RETRIES", ge=0, le=5
     )
     bench_models: str = _field(
-        "", "Models of `escalator bench chat`, with commas; the small one if empty.", "BENCH_MODELS"
+        "", "Models for `escalator bench chat`, separated by commas; the small one if empty.", "BENCH_MODELS"
     )
     bench_rounds: int = _field(20, "Rounds of `escalator bench chat`.", "BENCH_ROUNDS", ge=1, le=1000)
     bench_prompt: str = _field("What is BM25?", "The question of `escalator bench chat`.", "BENCH_PROMPT")
