@@ -102,6 +102,27 @@ def test_every_link_within_the_project_leads_somewhere(page: Path) -> None:
             assert anchor in [re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in heads], target
 
 
+@pytest.mark.parametrize("page", map(named, [ROOT / "README.md", *PROJECT[:1]]))
+def test_every_module_that_a_page_names_exists(page: Path) -> None:
+    names = re.findall(r"`([\w./-]+\.(?:py|jsx))`", page.read_text(encoding="utf-8"))
+    modules = "".join(f"/{path.relative_to(ROOT).as_posix()}\n" for path in project_files())
+
+    assert len(names) >= 1
+    assert [name for name in names if f"/{name}\n" not in modules] == []
+
+
+def test_the_map_names_every_module_of_the_way_from_a_file_to_an_answer() -> None:
+    rooms = [ROOT / "app" / name for name in (".", "answering", "retrieval", "documents", "models", "ui")]
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+
+    assert [path.name for room in rooms for path in room.glob("*.py") if f"{path.name}`" not in text] == []
+
+
+def project_files() -> Iterator[Path]:
+    for folder in ("app", "benchmarks", "public", "tests", "docs"):
+        yield from (ROOT / folder).rglob("*.*")
+
+
 def test_every_task_that_is_named_exists() -> None:
     text = "".join(path.read_text(encoding="utf-8") for path in [*PAGES, *PROJECT, ROOT / ".ci" / "run"])
 
