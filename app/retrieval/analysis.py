@@ -1,4 +1,4 @@
-"""What counts as a word, and how words become the terms that are indexed and searched."""
+"""Split texts into words, and turn words into the terms that are indexed and searched."""
 
 import json
 import re
@@ -17,22 +17,22 @@ _WORD = re.compile(rf"[{SPACELESS}]+|(?:(?![{SPACELESS}])[\w{MARKS}])+")
 _SPACELESS = re.compile(f"[{SPACELESS}]")
 
 BREAKS = ".!?…:;。！？\n"
-"""What ends a sentence, or a part of one that stands alone; roughly, for nothing but a rank depends on it."""
+"""Characters that end a sentence or clause; roughly, because only a rank depends on it."""
 
 _END = rf"[{BREAKS}](?:(?<=[\n。！？])|(?=[\"'”’»)\]]*\s))"
 _BREAK = re.compile(_END)
 _ASCII_WORD = re.compile(rf"\w{{2,}}|\d|{_END}")
 _LETTERED_WORD = re.compile(rf"[\w{MARKS}]{{2,}}|\d|{_END}")
 _DOTTED_I = "i\u0307"
-"""What is left of a Turkish İ in lower case."""
+"""A Turkish İ in lower case."""
 
 _FEW_WORDS = 3
-"""Questions of so few words hardly stand alone ("the price?", "in Germany?")."""
+"""A question of so few words is hardly complete by itself ("the price?", "in Germany?")."""
 
 
 @dataclass(frozen=True, slots=True)
 class QueryWord:
-    """A word of a question as typed, the terms it is searched by, and whether it says what the question is about."""
+    """A word of a question as typed, the terms it is searched by, and whether it is a content word."""
 
     surface: str
     terms: tuple[str, ...]
@@ -40,9 +40,9 @@ class QueryWord:
 
 
 def word_spans(text: str) -> Iterator[tuple[int, int]]:
-    """Where the words of a text are: letters, digits and underscores; a single letter is none, a single digit is.
+    """Yield the offsets of the words of a text: letters, digits and underscores; not single letters.
 
-    A run of a script without spaces counts as one word.
+    A run of a script without spaces is one word.
     """
     for run in _RUN.finditer(text):
         parts = (run,) if run.group().isascii() else _WORD.finditer(text, *run.span())
@@ -52,84 +52,84 @@ def word_spans(text: str) -> Iterator[tuple[int, int]]:
 
 
 def terms(text: str, language: str) -> list[str]:
-    """The terms of a document's text: stems of its words; characters and pairs of them where a script has no spaces."""
+    """Return the terms of a document's text: stems of words; characters and pairs of them in scripts without spaces."""
     return stems([word for word in tokens(text) if word[0] not in BREAKS], language)
 
 
 def tokens(text: str) -> list[str]:
-    """The words of a text without differences of case, and a word that begins with one of `BREAKS` after a sentence.
+    """Return the normalized words of a text, and after each sentence a token that begins with one of `BREAKS`.
 
-    Of scripts without spaces the characters and pairs of them.
+    Words of scripts without spaces become characters and pairs of characters.
     """
     if text.isascii():
         return _ASCII_WORD.findall(text.lower())
     folded = text.replace("\xa0", " ").casefold().replace(_DOTTED_I, "i")
     if unicodedata.is_normalized("NFKC", folded) and not _SPACELESS.search(folded):
-        return _LETTERED_WORD.findall(folded)  # the same words as below, sooner
-    found: list[str] = []
-    before = 0
+        return _LETTERED_WORD.findall(folded)  # a shortcut to what follows
+    result: list[str] = []
+    end_before = 0
     for start, end in word_spans(text):
-        found.extend(_BREAK.findall(text, before, start))
-        before = end
+        result.extend(_BREAK.findall(text, end_before, start))
+        end_before = end
         word = normalize(text[start:end])
         if _SPACELESS.match(word):
-            found.extend(word)
-            found.extend(_pairs(word))
+            result.extend(word)
+            result.extend(_pairs(word))
         else:
-            found.append(word)
-    return found
+            result.append(word)
+    return result
 
 
-def stems(found: list[str], language: str) -> list[str]:
-    """The words without their endings, in a language that there are rules for; as they are in others."""
-    return stemmer(language)(found)
+def stems(words: list[str], language: str) -> list[str]:
+    """Return the words without their endings; unchanged in languages that Snowball has no rules for."""
+    return stemmer(language)(words)
 
 
 def stemmer(language: str) -> Callable[[list[str]], list[str]]:
-    """The function `stems` in one language, for one thread: Snowball's stemmers are not safe to share."""
+    """Return a function that stems words of one language; not safe to share between threads."""
     import Stemmer
 
     name = SNOWBALL.get(language)
     if name not in Stemmer.algorithms():
         return list
-    known = Stemmer.Stemmer(name, 0)
-    # Some words are nothing but an ending.
-    return lambda found: [stem or word for stem, word in zip(known.stemWords(found), found, strict=True)]
+    snowball = Stemmer.Stemmer(name, 0)
+    # Some words consist of an ending alone.
+    return lambda words: [stem or word for stem, word in zip(snowball.stemWords(words), words, strict=True)]
 
 
 def query_words(question: str, languages: Sequence[str]) -> list[QueryWord]:
-    """The words of a question, to be searched in documents of these languages, the most frequent one first."""
+    """Return the words of a question to documents of these languages, given by frequency."""
     spans = list(word_spans(question))
     normals = [normalize(question[start:end]) for start, end in spans]
     function = _lists()[_language_of(normals, languages)].function
     shouted = question.isupper()
     distinct = list(dict.fromkeys(normals))
     stemmed = [dict(zip(distinct, stems(distinct, language), strict=True)) for language in languages]
-    found = []
+    result = []
     for (start, end), word in zip(spans, normals, strict=True):
         surface = question[start:end]
         if _SPACELESS.match(word):
             pairs = list(dict.fromkeys(_pairs(word))) if len(word) > 1 else [word]
-            telling = tuple(pair for pair in pairs if pair not in function)
-            found.append(QueryWord(surface, telling or tuple(pairs), bool(telling)))
+            content = tuple(pair for pair in pairs if pair not in function)
+            result.append(QueryWord(surface, content or tuple(pairs), bool(content)))
             continue
         acronym = surface.isupper() and not shouted  # IT, WHO, US
-        ending = question[start - 1 : start] == "." and f".{word}" in SUFFIXES  # of the name of a file
+        suffix = question[start - 1 : start] == "." and f".{word}" in SUFFIXES  # of the name of a file
         forms = dict.fromkeys(stem_of[word] for stem_of in stemmed)
-        found.append(QueryWord(surface, tuple(forms) or (word,), not ending and (acronym or word not in function)))
-    return found
+        result.append(QueryWord(surface, tuple(forms) or (word,), not suffix and (acronym or word not in function)))
+    return result
 
 
 def foreign_language(question: str, languages: Sequence[str]) -> str | None:
-    """The language of a question if it is beyond doubt and none of these."""
+    """Return the language of a question if it is beyond doubt and none of these, else None."""
     language = _language_of([normalize(question[start:end]) for start, end in word_spans(question)], languages)
     return language if languages and language not in languages else None
 
 
 def refers_back(question: str, languages: Sequence[str]) -> bool:
-    """Whether a question looks as if it went on from an earlier one.
+    """Return whether a question seems to refer to an earlier one.
 
-    It does if it is very short, begins like the rest of a sentence ("and"), or has a word for what was named before.
+    It does if it is very short, opens like the rest of a sentence ("and"), or has a pronoun or similar word.
     """
     normals = [normalize(question[start:end]) for start, end in word_spans(question)]
     if len(normals) <= _FEW_WORDS:
@@ -139,7 +139,7 @@ def refers_back(question: str, languages: Sequence[str]) -> bool:
 
 
 def normalize(word: str) -> str:
-    """The word without differences of case, width or composition."""
+    """Return a word without differences of case, width or composition."""
     if word.isascii():
         return word.lower()
     return unicodedata.normalize("NFKC", word.casefold()).replace(_DOTTED_I, "i")
@@ -151,7 +151,7 @@ def _pairs(word: str) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Lists:
-    """Words that say nothing about a topic; those of them that carry on when they open a question, or point back."""
+    """Function words; those that continue when they open a question, and those that point back."""
 
     function: frozenset[str]
     opening: frozenset[str] = frozenset()
@@ -169,9 +169,9 @@ def _lists() -> defaultdict[str, _Lists]:
 
 
 def _language_of(normals: list[str], languages: Sequence[str]) -> str:
-    """The language of a question by its function words; one that no document is in has to be beyond doubt.
+    """Return the language of a question by its function words; one that no document is in must be beyond doubt.
 
-    A question is too short for the statistics that tell the language of a document.
+    A question is too short for the statistics that detect the language of a document.
     """
     lists = _lists()
     parts = {part for word in normals for part in (_pairs(word) if _SPACELESS.match(word) else (word,))}

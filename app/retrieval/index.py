@@ -69,9 +69,12 @@ class Index:
             counts.update(segment.languages(alive))
         return sorted(counts, key=lambda code: (-counts[code], code))
 
-    def words(self, question: str) -> list[QueryWord]:
-        """Return the content words of a question."""
-        return [word for word in query_words(question, self.languages) if word.content]
+    def words(self, *texts: str) -> list[QueryWord]:
+        """Return the content words of some texts, each once: a repeated word does not weigh more."""
+        words: dict[tuple[str, ...], QueryWord] = {}
+        for word in (word for text in texts for word in query_words(text, self.languages) if word.content):
+            words.setdefault(word.terms, word)
+        return list(words.values())
 
     def knows(self, word: QueryWord) -> bool:
         """Return whether the word, or another form of it, occurs in a passage."""

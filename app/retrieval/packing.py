@@ -9,6 +9,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 
 from app.documents.passages import SEPARATOR, Place
@@ -111,15 +112,12 @@ class _Sentence:
     """A sentence of a retrieved passage; offsets count in the document's text."""
 
     hit: Hit
+    file: str
     start: int
     end: int
     text: str
     chance: float
     words: frozenset[str]
-
-    @property
-    def file(self) -> str:
-        return self.hit.passage.file
 
 
 def _candidates(result: SearchResult, hits: Sequence[Hit], before: Sequence[Evidence]) -> list[_Sentence]:
@@ -138,7 +136,9 @@ def _candidates(result: SearchResult, hits: Sequence[Hit], before: Sequence[Evid
             text = passage.text[start:end]
             start, end = passage.start + start, passage.start + end
             if not any(file == passage.file and first < end and start < last for file, first, last in taken):
-                sentences.append(_Sentence(hit, start, end, text, chance, frozenset(comparable(text).split())))
+                sentences.append(
+                    _Sentence(hit, passage.file, start, end, text, chance, frozenset(comparable(text).split()))
+                )
         taken.append((passage.file, passage.start, passage.end))
     return sorted(sentences, key=lambda sentence: (sentence.file, sentence.start))
 
@@ -147,7 +147,7 @@ class _Packer:
     """A greedy choice among sentences, those with the most chance to hold the answer per byte first."""
 
     def __init__(self, sentences: Sequence[_Sentence], budget: int, count: CountTokens, text_of: TextOf):
-        self._sentences, self._budget, self._count, self._text_of = sentences, budget, count, text_of
+        self._sentences, self._budget, self._text_of = sentences, budget, text_of
         self._continues = [False, *(self._touch(one, two) for one, two in pairwise(sentences)), False]
         starts = [at for at in range(len(sentences) + 1) if not self._continues[at]]
         self._first = [
@@ -155,7 +155,7 @@ class _Packer:
             for start, end in pairwise(starts)
             for first in dependencies([sentence.text for sentence in sentences[start:end]])
         ]
-        self._tokens: dict[tuple[int, int], int] = {}
+        self._size = cache(lambda stretch: count(self.text(*stretch)))
 
     def choose(self) -> list[tuple[int, int]]:
         """Return the first and the last sentence of each chosen stretch."""
@@ -198,26 +198,15 @@ class _Packer:
 
     def _fill_gaps(self, chosen: set[int]) -> set[int]:
         """Add the short sentences that are missing between two chosen ones."""
-        gaps = {at + 1 for at in chosen if at + 2 in chosen} - chosen
-        return chosen | {
-            at
-            for at in gaps
-            if self._continues[at] and self._continues[at + 1] and len(self._sentences[at].text) <= GAP_BYTES
-        }
+        gaps = {at + 1 for at in chosen if at + 2 in chosen and self._continues[at + 1] and self._continues[at + 2]}
+        return chosen | {at for at in gaps if len(self._sentences[at].text) <= GAP_BYTES}
 
     def _repeats(self, at: int, chosen: set[int]) -> bool:
         """Return whether a chosen sentence says almost the same."""
         own = self._sentences[at].words
         numbers = {word for word in own if any(map(str.isdigit, word))}
-        others = (self._sentences[other].words for other in chosen)
-        return len(own) >= MIN_WORDS and any(
-            len(own & other) >= SAME * len(own) and numbers <= other for other in others
-        )
-
-    def _size(self, stretch: tuple[int, int]) -> int:
-        if stretch not in self._tokens:
-            self._tokens[stretch] = self._count(self.text(*stretch))
-        return self._tokens[stretch]
+        others = [self._sentences[other].words for other in chosen if len(own) >= MIN_WORDS]
+        return any(len(own & other) >= SAME * len(own) and numbers <= other for other in others)
 
     def _stretches(self, chosen: set[int]) -> list[tuple[int, int]]:
         firsts = sorted(at for at in chosen if not (at - 1 in chosen and self._continues[at]))

@@ -57,10 +57,9 @@ def proximity(scorer: Scorer, query: Query, passages: Array) -> Array:
     """Return what the proximity of the question's terms adds to the score of each of some passages."""
     if not len(passages) or not 0 < len(query.weights) <= MAX_TERMS:
         return np.zeros(len(passages))
-    occurrences = _occurrences(scorer.postings, query, passages)
+    words = _occurrences(scorer.postings, query, passages)
     lengths = scorer.postings.lengths[passages]
-    pairs = _pairs(occurrences, query, lengths, scorer.mean_length)
-    return _best_sentence(occurrences, query, len(passages)) + pairs
+    return _best_sentence(words, query, len(passages)) + _pairs(words, query, lengths, scorer.mean_length)
 
 
 def context(passages: Array, scores: Array, documents: Array) -> Array:
@@ -81,7 +80,10 @@ def context(passages: Array, scores: Array, documents: Array) -> Array:
 
 @dataclass(frozen=True, slots=True)
 class _Occurrences:
-    """Where terms of the question occur, in passages by index, and how similar the words there are to the terms."""
+    """Where terms of the question occur, and how similar the words there are to the terms.
+
+    `passage` is an index of the given passages; sentences and places are numbered through all of them.
+    """
 
     passage: Array
     sentence: Array
@@ -100,38 +102,31 @@ def _occurrences(postings: Postings, query: Query, passages: Array) -> _Occurren
     variant = known[tokens]
     place = np.flatnonzero(variant)
     variant = variant[place] - 1
-    sentences = np.cumsum(tokens == BREAK)
-    return _Occurrences(
-        passage=np.searchsorted(np.cumsum(sizes), place, "right"),
-        sentence=sentences[place],
-        place=place,
-        term=query.owners[variant],
-        similarity=similarity[variant],
-    )
+    passage = np.searchsorted(np.cumsum(sizes), place, "right")
+    sentence = np.cumsum(tokens == BREAK)[place] + passage
+    return _Occurrences(passage, sentence, place, query.owners[variant], similarity[variant])
 
 
-def _best_sentence(found: _Occurrences, query: Query, size: int) -> Array:
-    terms = len(query.weights)
+def _best_sentence(words: _Occurrences, query: Query, size: int) -> Array:
     # A term counts once in a sentence, by its most similar occurrence.
-    cell = (found.passage * (1 + found.sentence.max(initial=0)) + found.sentence) * terms + found.term
-    order = np.lexsort((-found.similarity, cell))
+    cell = words.sentence * len(query.weights) + words.term
+    order = np.lexsort((-words.similarity, cell))
     first = order[np.flatnonzero(np.diff(cell[order], prepend=-1))]
-    _, sentence = np.unique(cell[first] // terms, return_inverse=True)
-    rarity = np.bincount(sentence, query.weights[found.term[first]] * found.similarity[first])
+    rarity = np.bincount(words.sentence[first], query.weights[words.term[first]] * words.similarity[first])
     best = np.zeros(size)
-    np.maximum.at(best, found.passage[first], rarity[sentence])
+    np.maximum.at(best, words.passage[first], rarity[words.sentence[first]])
     return SENTENCE * best
 
 
-def _pairs(found: _Occurrences, query: Query, lengths: Array, mean_length: float) -> Array:
-    position, weight = query.positions[found.term], query.weights[found.term]
+def _pairs(words: _Occurrences, query: Query, lengths: Array, mean_length: float) -> Array:
+    position, weight = query.positions[words.term], query.weights[words.term]
     frequency = np.zeros((len(lengths), int(query.positions.max()) + 1))
     least = np.zeros(frequency.shape[1])
     for ahead in (1, 2):
         one, two = slice(None, -ahead), slice(ahead, None)
-        near = (found.passage[one] == found.passage[two]) & (found.place[two] - found.place[one] <= 2)
+        near = (words.passage[one] == words.passage[two]) & (words.place[two] - words.place[one] <= 2)
         at = np.flatnonzero(near & (position[two] == position[one] + 1))
-        np.add.at(frequency, (found.passage[at], position[at]), found.similarity[at] * found.similarity[at + ahead])
+        np.add.at(frequency, (words.passage[at], position[at]), words.similarity[at] * words.similarity[at + ahead])
         np.maximum.at(least, position[at], np.minimum(weight[at], weight[at + ahead]))
     pairs: Array = PAIR * saturation(frequency, lengths[:, None], mean_length, PAIR_K1, PAIR_B) @ least
     return pairs

@@ -108,7 +108,7 @@ def search(
     `started` is when the search began, by `time.perf_counter`. The words of a `translation` are searched as well.
     """
     started = time.perf_counter() if started is None else started
-    own = [(word, 1.0) for word in _distinct([*index.words(question), *index.words(translation)])]
+    own = [(word, 1.0) for word in index.words(question, translation)]
     earlier, answered = _from_history(index, question, own, history)
     words = [*own, *earlier, *answered]
     terms = index.terms(own, earlier, answered)
@@ -127,15 +127,15 @@ def search(
     )
 
 
-def plain(index: "Index", question: str, k: int = 10, started: float | None = None) -> SearchResult:
+def plain(index: "Index", question: str, k: int = 10) -> SearchResult:
     """Return the `k` best passages for a question by the class that extends rank_bm25's, and by nothing else."""
-    started = time.perf_counter() if started is None else started
-    words = _distinct(index.words(question))
+    started = time.perf_counter()
+    words = index.words(question)
     matches = index.plain.top_k(words, k)
     return SearchResult(
         query=question,
         hits=_hits(index, matches, partial(index.plain.explain, words=words)),
-        unknown_words=_surfaces(word for word in index.words(question) if not index.knows(word)),
+        unknown_words=_surfaces(word for word in words if not index.knows(word)),
         earlier_words=(),
         took_ms=_ms(started),
         engine="rank_bm25",
@@ -149,7 +149,7 @@ def answerability(index: "Index", question: str, hit: Hit) -> float:
     covered as much as these are similar. A question without content words is covered. The best passage alone predicts
     more than several together, over which the words of many topics are scattered.
     """
-    words = _distinct(index.words(question))
+    words = index.words(question)
     searched = {term.text: term for term in index.terms([(word, 1.0) for word in words])}
     held = set(analysis.terms(f"{above(hit.passage)} {hit.passage.text}", hit.passage.language))
     covered = total = 0.0
@@ -171,7 +171,7 @@ def _hits(index: "Index", matches: Sequence["Match"], explain: Callable[["Match"
 
 
 def _plain_ranks(index: "Index", question: str, matches: Sequence["Match"]) -> tuple[int | None, ...]:
-    ranking = index.plain.top_k(_distinct(index.words(question)), len(index))
+    ranking = index.plain.top_k(index.words(question), len(index))
     ranks = {match[1:]: rank for rank, match in enumerate(ranking, 1)}
     return tuple(ranks.get(match[1:]) for match in matches)
 
@@ -183,12 +183,12 @@ def _from_history(
     earlier = [
         (word, DECAY**ago)
         for ago, (asked, _) in enumerate(history[: -1 - EXCHANGES : -1], 1)
-        for word in _distinct(index.words(asked))
+        for word in index.words(asked)
         if index.knows(word)
     ]
     if not earlier:
         return [], []
-    answered = [word for word in _distinct(index.words(history[-1][1])) if index.knows(word)]
+    answered = [word for word in index.words(history[-1][1]) if index.knows(word)]
     alone = index.top_k(index.terms(own), COMPARED)
     if not alone:
         # Words of which none occurs name another topic, unless the question refers back to the last one.
@@ -226,14 +226,6 @@ def _surfaces(words: Iterable[QueryWord]) -> tuple[str, ...]:
     for word in words:
         first.setdefault(word.surface.casefold(), word.surface)
     return tuple(first.values())
-
-
-def _distinct(words: Iterable[QueryWord]) -> list[QueryWord]:
-    """Return each word once: a repeated word of a question does not weigh more."""
-    first: dict[tuple[str, ...], QueryWord] = {}
-    for word in words:
-        first.setdefault(word.terms, word)
-    return list(first.values())
 
 
 def _ms(started: float) -> float:
