@@ -95,7 +95,7 @@ class _Occurrences:
 def _occurrences(postings: Postings, query: Query, passages: Array) -> _Occurrences:
     similarity = np.minimum(1.0, SIMILAR * query.shares)
     order = np.lexsort((query.owners, similarity))  # where two match the same word, the most similar is set last
-    known = np.zeros(len(postings.starts), np.int32)  # one more than there are terms, for BREAK
+    known = np.zeros(len(postings.starts), np.min_scalar_type(len(order)))  # one more than there are terms, for BREAK
     known[query.numbers[order]] = order + 1
     sizes = postings.begins[passages + 1] - postings.begins[passages]
     tokens = postings.tokens[ranges(postings.begins[passages], sizes)]
@@ -108,13 +108,12 @@ def _occurrences(postings: Postings, query: Query, passages: Array) -> _Occurren
 
 
 def _best_sentence(words: _Occurrences, query: Query, size: int) -> Array:
-    # A term counts once in a sentence, by its most similar occurrence.
-    cell = words.sentence * len(query.weights) + words.term
-    order = np.lexsort((-words.similarity, cell))
-    first = order[np.flatnonzero(np.diff(cell[order], prepend=-1))]
-    rarity = np.bincount(words.sentence[first], query.weights[words.term[first]] * words.similarity[first])
+    terms = len(query.weights)
+    match = np.zeros((int(words.sentence.max(initial=-1)) + 1) * terms)  # of sentences and terms
+    np.maximum.at(match, words.sentence * terms + words.term, words.similarity)  # a term counts once in a sentence
+    rarity = (match.reshape(-1, terms) * query.weights).sum(axis=1)
     best = np.zeros(size)
-    np.maximum.at(best, words.passage[first], rarity[words.sentence[first]])
+    np.maximum.at(best, words.passage, rarity[words.sentence])
     return SENTENCE * best
 
 
