@@ -22,17 +22,17 @@ from app.settings import Settings, load
 if TYPE_CHECKING:
     from rich.console import Console
 
-models = typer.Typer(help="Models that fit this machine: what there is, and downloads.", invoke_without_command=True)
+models = typer.Typer(help="List the models that fit this machine, and download them.", invoke_without_command=True)
 
 
 @models.callback()
-def listed(
+def show_models(
     context: typer.Context,
-    look: Annotated[bool, typer.Option("--look", help="Ask the public catalogue, which needs the network.")] = False,
+    look: Annotated[bool, typer.Option("--look", help="Ask the public catalogue; needs the network.")] = False,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
-    """Show the pairs of models for this machine, and all models that are known."""
+    """Show the pairs of models for this machine, and all known models."""
     if context.invoked_subcommand is None:
         with errors(verbose):
             result = asyncio.run(_listed(load(), look))
@@ -44,14 +44,14 @@ def get(
     name: Annotated[str, typer.Argument(help="tiny, standard or large; or the alias or id of one model.")],
     verbose: Verbose = False,
 ) -> None:
-    """Download a pair of models, which the chat then uses, or one model; goes on where an earlier download ended."""
+    """Download a pair of models, which the chat then uses, or one model; continues an interrupted download."""
     from rich.console import Console
 
     with errors(verbose):
         try:
             asyncio.run(_get(load(), name, Console(stderr=True)))
         except KeyboardInterrupt:
-            raise NoModel(f"Stopped. What has come is kept: `escalator models get {name}` goes on.") from None
+            raise NoModel(f"Stopped. What has arrived is kept: `escalator models get {name}` continues.") from None
 
 
 async def _listed(settings: Settings, look: bool) -> dict[str, Any]:
@@ -101,7 +101,7 @@ async def _get(settings: Settings, name: str, console: "Console") -> None:
         tell(offer.why + presets.alternative(here, known, pair.large))
     if offer.fits == "no":
         raise NoModel(f"{name} was not downloaded.")
-    with console.status(f"{name}: asking for it") as status:
+    with console.status(f"{name}: asking the catalogue") as status:
         await download(settings, pair.both, status.update)
     async with Foundry(settings) as foundry:
         if not pair.alone:

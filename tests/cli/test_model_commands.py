@@ -133,7 +133,7 @@ def test_what_can_never_fit_is_not_downloaded(cache: Path, fetched: list[str]) -
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("interrupted", "Stopped. What has come is kept: `escalator models get interrupted` goes on."),
+        ("interrupted", "Stopped. What has arrived is kept: `escalator models get interrupted` continues."),
         ("blocked", "The public catalogue of models cannot be reached: no connection can be made."),
     ],
 )
