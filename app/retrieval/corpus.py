@@ -105,11 +105,6 @@ class Corpus:
             self._store.forget()
             self._snapshot = None
 
-    def close(self) -> None:
-        """Let go of the index; it is opened again if the corpus is used after all."""
-        with self._lock:
-            self._snapshot = None
-
     @cached_property
     def _store(self) -> Store:
         if self._state_dir is None:

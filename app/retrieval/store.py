@@ -47,7 +47,9 @@ from documents where segment = ? order by id
 """
 _PASSAGE = "select start, stop, kind, label, place, heading from passages where document = ? and number = ?"
 _PROBLEMS = """
-select file, reason, iif(limits = ?1, size, -1), iif(limits = ?1, modified_ns, -1), passing from problems order by file
+select file, reason, case limits when ?1 then size else -1 end, case limits when ?1 then modified_ns else -1 end,
+    passing
+from problems order by file
 """
 
 _REFUSED = {

@@ -150,8 +150,9 @@ class Writer:
     def _remove(self, file: str) -> None:
         """Take out what there is of a file; its postings stay until the segment is made anew."""
         self._db.execute("delete from problems where file = ?", (file,))
-        current = "update documents set gone = 1 where file = ? and not gone returning id"
+        current = "select id from documents where file = ? and not gone"
         for (document,) in self._db.execute(current, (file,)).fetchall():
+            self._db.execute("update documents set gone = 1 where id = ?", (document,))
             self._db.execute("delete from texts where document = ?", (document,))
             self._db.execute("delete from passages where document = ?", (document,))
 
@@ -169,19 +170,21 @@ class Writer:
 
     def _compact(self, most: int) -> bool:
         """Make segments anew of which more than half is gone, and merge some if there are more than `most`."""
-        joined = [[segment] for segment, _, living in self._sizes() if living < 0.5]
-        if len(sizes := self._sizes()) > most:
-            joined.append(_mergeable([(segment, words) for segment, words, living in sizes if living >= 0.5]))
-        for segments in joined:
-            self._join(segments)
-        return any(joined)
+        wasted = [segment for segment, _, living in self._sizes() if living < 0.5]
+        for segment in wasted:
+            self._join([segment])
+        sizes = [(segment, words) for segment, words, _ in self._sizes()]
+        merged = _mergeable(sizes) if len(sizes) > most else []
+        if merged:
+            self._join(merged)
+        return bool(wasted or merged)
 
     def _sizes(self) -> list[tuple[int, float, float]]:
         """For each segment, in the order of the documents: words still needed, and the part of the documents."""
         return self._db.execute(_SIZES).fetchall()
 
     def _join(self, segments: Sequence[int]) -> None:
-        """Make one segment of the living documents of some."""
+        """Make one segment of the living documents of some that follow each other."""
         self._begin_segment()
         for key in segments:
             block = self._store.block(self._db, key)

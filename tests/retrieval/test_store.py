@@ -27,6 +27,15 @@ def texts(snapshot: Snapshot) -> dict[str, str]:
     return {file: snapshot.text(file) for file in snapshot.documents}
 
 
+def assert_aligned(snapshot: Snapshot) -> None:
+    """Each passage has the postings of its own word."""
+    for segment in snapshot.segments:
+        postings = segment.postings
+        for number in range(segment.size):
+            if segment.alive is None or segment.alive[number]:
+                assert postings.terms[postings.tokens[postings.begins[number]]] == segment.passage(number).text
+
+
 def rows(kept: Store, query: str) -> list[tuple[object, ...]]:
     """What is in the database, whatever a snapshot sees."""
     with closing(sqlite3.connect(kept.path)) as db:
@@ -173,11 +182,12 @@ def test_a_large_build_is_parted_into_segments(kept: Store, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("words", [100, 2000, 1 << 24])
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize(("seed", "few"), [(0, 8), (1, 8), (2, 1)])
 def test_after_many_changes_there_are_the_documents_there_should_be(
-    kept: Store, monkeypatch: pytest.MonkeyPatch, words: int, seed: int
+    kept: Store, monkeypatch: pytest.MonkeyPatch, words: int, seed: int, few: int
 ) -> None:
     monkeypatch.setattr(writer, "WORDS", words)
+    monkeypatch.setattr(writer, "FEW", few)
     chance = random.Random(seed)
     expected: dict[str, str] = {}
     for _ in range(60):
@@ -202,3 +212,4 @@ def test_after_many_changes_there_are_the_documents_there_should_be(
         assert rows(kept, count) == [(len(expected), len(expected))]
         segments = "select distinct segment from arrays order by 1"
         assert rows(kept, segments) == rows(kept, "select distinct segment from documents order by 1")
+        assert_aligned(snapshot)

@@ -345,7 +345,7 @@ def test_two_on_one_index_see_the_same_and_read_each_file_once(home: Home, monke
 # The end
 
 
-def test_stopping_ends_the_threads_and_what_was_ready_stays(home: Home) -> None:
+def test_closing_ends_the_threads_and_what_was_ready_stays(home: Home) -> None:
     before = set(threading.enumerate())
     home.put("a.md", "a")
     kept, _ = home.sync()
@@ -354,13 +354,13 @@ def test_stopping_ends_the_threads_and_what_was_ready_stays(home: Home) -> None:
     kept.start()
     assert len(looking(before)) == 2
     kept.close()
-    assert until(lambda: not looking(before))
+    assert not looking(before)
     home.put("b.md", "b")
     assert list(kept.current().documents) == ["a.md"]
 
 
 @pytest.mark.usefixtures("waiting")
-def test_who_waits_while_it_is_stopped_is_let_go(home: Home) -> None:
+def test_a_question_that_waits_is_answered_when_the_watcher_is_closed(home: Home) -> None:
     home.put("a.wait", "takes its time")
     kept, _ = home.sync()
     with ThreadPoolExecutor(1) as pool:
@@ -371,7 +371,7 @@ def test_who_waits_while_it_is_stopped_is_let_go(home: Home) -> None:
         home.go()
 
 
-def test_what_never_started_can_be_stopped(home: Home) -> None:
+def test_a_watcher_that_never_started_can_be_closed(home: Home) -> None:
     before = set(threading.enumerate())
     kept, _ = home.sync()
     kept.close()
