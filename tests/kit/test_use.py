@@ -18,7 +18,7 @@ from app.kit.bundle import Kit, KitError
 from app.kit.make import MAIN
 from app.kit.use import platform_name, python_version
 from app.models.catalogue import load_catalogue, model_folders
-from app.settings import ROOT
+from app.settings import ROOT, load
 from tests.kit.conftest import Making
 from tests.support import scripted
 from tests.support.runtime import LARGE, SMALL
@@ -263,3 +263,20 @@ def test_nothing_is_begun_where_the_disk_has_no_room(
 def test_a_port_that_is_taken_is_not_chosen() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         assert not use._is_free(taken.getsockname()[1])
+
+
+def test_models_and_vocabulary_go_where_the_installed_app_says_that_it_looks(
+    kit: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(use, "install", lambda kit, into: f"{platform_name()} {python_version()}")
+    answer = subprocess.run([sys.executable, "-c", use.FOLDERS], cwd=ROOT, capture_output=True, check=True)
+    home, cache = map(Path, answer.stdout.decode().splitlines())
+    monkeypatch.setattr(use, "run", lambda *given: f"a warning\n{tmp_path / 'home'}\n{tmp_path / 'cache'}")
+
+    use.use(str(kit), tmp_path / "into", start=False)
+
+    given = load()
+    assert (home, cache) == (given.state_dir, given.model_cache_path)
+    assert (tmp_path / "home" / "tiktoken" / "vocabulary").read_bytes() == b"dG9rZW4= 0"
+    assert set(load_catalogue(tmp_path / "cache")) == {SMALL.id}
+    assert (tmp_path / "into" / "app" / "errors.py").exists()
