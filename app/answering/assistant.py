@@ -48,7 +48,7 @@ class Assistant:
 
     async def close(self) -> None:
         """Give the model server back and end all threads."""
-        self.retriever.close()
+        await asyncio.to_thread(self.retriever.close)
         await self.manager.cancel()
         await self.models.close()
 

@@ -78,7 +78,7 @@ class Retriever:
         return await asyncio.get_running_loop().run_in_executor(self._threads, partial(context.run, work))
 
     def close(self) -> None:
-        """End the threads; work that waits for one is cancelled."""
+        """End the threads, after a moment at most; work that waits for one is cancelled. Blocks."""
         if self._watcher:
             self._watcher.close()
         self._threads.shutdown(wait=False, cancel_futures=True)

@@ -4,14 +4,17 @@ import asyncio
 import json
 import re
 import sys
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from pathlib import Path
 
 import pytest
 
 from app.answering.assistant import Assistant
+from app.answering.context import Retriever
 from app.answering.events import (
     Abstained,
     AttemptEnded,
@@ -32,6 +35,7 @@ from app.answering.events import (
 from app.answering.turn import Answer, Turn
 from app.models import foundry
 from app.retrieval.search import Exchange
+from app.retrieval.store import Snapshot
 from app.settings import ROOT
 from tests.support import scripted
 from tests.support.runtime import settings_for
@@ -751,3 +755,60 @@ async def test_without_a_model_a_question_in_another_language_is_told_so(tmp_pat
     assert answer.attempt is None
     assert "No document is in Spanish, the language of the question." in answer.rendered
     assert "“transbordador”" in answer.rendered
+
+
+async def test_comparing_one_model_with_itself_asks_it_once_and_says_so(
+    model_cache: Callable[..., Path], corpus: Path
+) -> None:
+    cache = model_cache(small(say="The ferry leaves at 9:30 [1]."))
+    assistant = Assistant(settings_for(cache, corpus, large="phi-4-mini"))
+
+    events = await events_of(assistant, Turn("When does the ferry leave?", mode="compare"))
+    await assistant.close()
+
+    answer = events[-1].answer  # type: ignore[union-attr]
+    assert [event.model for event in events if isinstance(event, AttemptStarted)] == ["phi-4-mini"]
+    assert answer.text == "The ferry leaves at 9:30 [1]."
+    [notice] = [notice for notice in answer.notices if "nothing to compare" in notice]
+    assert "phi-4-mini is the small and the large model" in notice
+
+
+async def test_questions_that_wait_for_documents_leave_the_event_loops_threads_to_others(
+    tmp_path: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(2))
+    read, refresh = threading.Event(), Retriever.refresh
+
+    def slow(retriever: Retriever) -> Snapshot:
+        assert read.wait(30)
+        return refresh(retriever)
+
+    monkeypatch.setattr(Retriever, "refresh", slow)
+    assistant = Assistant(settings_for(tmp_path / "none", corpus))
+    questions = [asyncio.create_task(asked(assistant, "When does the ferry leave?")) for _ in range(8)]
+    await asyncio.sleep(0.3)
+
+    async with asyncio.timeout(5):
+        await asyncio.to_thread(lambda: None)
+    assert not any(question.done() for question in questions)
+    read.set()
+    answers = await asyncio.gather(*questions)
+    await assistant.close()
+
+    assert {answer.evidence[0].file for answer in answers} == {"ferry.md"}
+
+
+async def test_closing_ends_the_threads_that_read_the_corpus(tmp_path: Path, corpus: Path) -> None:
+    before = set(threading.enumerate())
+    assistant = Assistant(settings_for(tmp_path / "none", corpus))
+    await asked(assistant, "When does the ferry leave?")
+
+    def own() -> list[str]:
+        threads = set(threading.enumerate()) - before
+        return [thread.name for thread in threads if thread.name.startswith(("corpus", "retrieval"))]
+
+    assert own()
+    await assistant.close()
+    async with asyncio.timeout(10):
+        while own():  # noqa: ASYNC110 - threads notify nobody of their end
+            await asyncio.sleep(0.05)
