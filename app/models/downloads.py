@@ -9,7 +9,7 @@ import json
 import logging
 import re
 import shutil
-import subprocess
+import tempfile
 import threading
 import time
 from collections import deque
@@ -167,7 +167,9 @@ class _Worker:
         self._ended = threading.Event()
         environment = processes.environment(None, **SDK_VARIABLES)  # with the user's proxy
         module = "app.models.download_worker"
-        self._process = processes.start(module, *arguments, environment=environment, stderr=subprocess.STDOUT)
+        # A file of its own: the SDK writes its log in pieces, between which a report would be torn apart.
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by the thread
+        self._process = processes.start(module, *arguments, environment=environment, stderr=self._log)
         threading.Thread(target=self._read, name="downloads", daemon=True).start()
 
     def report(self) -> dict[str, Any]:
@@ -181,18 +183,18 @@ class _Worker:
         self._ended.wait(END_SECONDS)
 
     def _read(self) -> None:
-        last_line = ""
         assert self._process.stdout is not None
         with self._process.stdout as lines:
             for line in lines:
-                try:
+                with suppress(ValueError, TypeError):  # not a report
                     self._report |= json.loads(line)
-                except (ValueError, TypeError):  # a line of the SDK's log
-                    last_line = line.decode("utf-8", errors="replace").strip() or last_line
         self._process.wait()
         if not self._report.keys() & {"done", "damaged", "failed"} and not self._report.get("updated"):
             unnamed = "it lists no model for this machine" if "updated" in self._report else "it ended without a reason"
-            self._report |= {"failed": last_line or unnamed}
+            self._log.seek(0)
+            errors = self._log.read().decode("utf-8", errors="replace").split("\n")
+            self._report |= {"failed": next((line.strip() for line in reversed(errors) if line.strip()), unnamed)}
+        self._log.close()
         self._ended.set()
 
 
