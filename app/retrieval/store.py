@@ -7,6 +7,7 @@ numbered, and the last one counts: a damaged one is superseded, since Windows re
 
 import json
 import logging
+import os
 import shutil
 import sqlite3
 import threading
@@ -18,6 +19,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from app.documents.document import Document, Problem
 from app.documents.passages import Passage, Place
@@ -257,7 +259,9 @@ class Reader:
 
 def connect(path: Path, mode: str = "rw") -> sqlite3.Connection:
     """Open a database, which is made only in mode "rwc"; any thread may use it, one at a time."""
-    db = sqlite3.connect(f"{path.as_uri()}?mode={mode}", uri=True, isolation_level=None, check_same_thread=False)
+    name = quote(os.fsencode(path.as_posix()), safe="/:")
+    uri = f"file://{'' if name.startswith('/') else '/'}{name}?mode={mode}"  # as_uri makes a host of a Windows share
+    db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
     db.text_factory = partial(str, encoding="utf-8", errors="surrogatepass")  # documents may hold half a surrogate pair
     return db
 

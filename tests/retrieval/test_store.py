@@ -52,6 +52,17 @@ def test_without_an_index_there_is_the_snapshot_of_nothing(kept: Store) -> None:
     assert not kept.path.exists()
 
 
+@pytest.mark.parametrize("name", ["a b", "what?mode=memory", "50%25", "#", "ü", "'"])
+def test_a_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
+    try:
+        (tmp_path / name).mkdir()
+    except OSError:
+        pytest.skip("this system refuses the name")
+    kept = Store(tmp_path / name)
+    assert texts(change(kept, document("a", ["aa"]))) == {"a": "aa"}
+    assert [path.name for path in kept.folder.glob("*.db")] == ["1.db"]
+
+
 def test_a_change_is_in_force_for_everybody(kept: Store) -> None:
     snapshot = change(kept, document("a", ["aa", "bb"]), Problem("b", "it is empty", 0, 1))
     for current in (kept.current(), Store(kept.folder).current()):
