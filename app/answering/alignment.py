@@ -1,4 +1,7 @@
-"""Which sentences of the evidence say what a sentence says, by its words; it judges nothing and knows no marks."""
+"""Alignment of a sentence with the sentences of the evidence, by words, names and numbers.
+
+Judges nothing and knows no citation marks.
+"""
 
 import re
 from collections import defaultdict
@@ -41,13 +44,13 @@ class Stretch:
     numbers: frozenset[str]
 
     def joined(self, other: "Stretch") -> "Stretch":
-        """Both, which are neighbours."""
+        """Return one stretch of this and a neighbour."""
         start, end = min(self.start, other.start), max(self.end, other.end)
         return Stretch(self.item, start, end, self.words | other.words, self.numbers | other.numbers)
 
     @property
     def text(self) -> str:
-        """What it says."""
+        """The text of the stretch."""
         return self.item.text[self.start - self.item.start : self.end - self.item.start]
 
 
@@ -65,7 +68,7 @@ class Match:
 
 
 class Words:
-    """The words of a sentence of an answer."""
+    """The words, stems and numbers of a sentence of an answer."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -74,7 +77,7 @@ class Words:
         self._stems: dict[str, frozenset[str]] = {}
 
     def stems(self, language: str) -> frozenset[str]:
-        """The words without their endings."""
+        """Return the stems of the words in a language."""
         if language not in self._stems:
             self._stems[language] = frozenset(stems(self.plain, language))
         return self._stems[language]
@@ -125,7 +128,7 @@ class Passages:
         return {item.language for item in self.evidence}
 
     def matches(self, sentence: Words) -> list[Match]:
-        """The best stretch of each passage that says the sentence about as well as any, the best first."""
+        """Return the top stretch of each passage that matches about as well as any, best first."""
         scores = self._scores({language: sentence.stems(language) for language in self.languages})
         best: dict[int, int] = {}
         for at in sorted(scores, key=lambda at: (-scores[at], at)):
@@ -134,7 +137,7 @@ class Passages:
         return sorted((self._match(at, sentence, scores) for at in close), key=lambda match: -match.share)
 
     def further(self, sentence: Words, match: Match) -> Match | None:
-        """A stretch that says much of what the match leaves out; numbers alone do not count."""
+        """Return a stretch with much of what the match leaves out; numbers alone do not count."""
         language = match.stretch.item.language
         own = sentence.stems(language)
         rest = {word for word in own - match.stretch.words if not word.isdigit()}
@@ -145,7 +148,7 @@ class Passages:
         return Match(self.stretches[at], scores[at], scores[at], self.stretches[at].numbers)
 
     def _scores(self, sentence: Mapping[str, AbstractSet[str]], total: float = 0.0) -> dict[int, float]:
-        """The share of the words' weight, or of a larger total, that each stretch has, where it has any."""
+        """Return the share of the words' weight, or of a larger total, that each stretch has, if any."""
         scores: defaultdict[int, float] = defaultdict(float)
         for language, own in sentence.items():
             whole = total or self._weight(language, own)
@@ -156,7 +159,7 @@ class Passages:
         return scores
 
     def _match(self, at: int, sentence: Words, scores: Mapping[int, float]) -> Match:
-        """The stretch, with the neighbour that adds most if it adds enough."""
+        """Match a stretch, joined with the neighbour that adds most if it adds enough."""
         stretch = self.stretches[at]
         language, passage = stretch.item.language, self._of[stretch.item.number]
         own = sentence.stems(language)
@@ -174,7 +177,7 @@ class Passages:
         return Match(best, share, max(share, held), best.numbers.union(*numbers))
 
     def _alike(self, word: str, stretch: Stretch) -> float:
-        """The share of the word's letters that stand together in words of the stretch, if it is large."""
+        """Return the share of the word's 4-grams that words of the stretch have, 0 if it is small."""
         if (letters := self._letters.get(stretch.words)) is None:
             letters = self._letters[stretch.words] = {gram for each in stretch.words for gram in _grams(each)}
         own = _grams(word)
@@ -182,17 +185,17 @@ class Passages:
         return share if share >= ALIKE and not word.isdigit() else 0.0
 
     def _weight(self, language: str, words: Iterable[str]) -> float:
-        """How much words tell here: each the more, the rarer it is in the evidence."""
+        """Return the weight of words: the rarer in the evidence, the higher."""
         return sum(self._rarity.get((language, word), self._rarest) for word in words)
 
 
 def words(text: str) -> list[str]:
-    """The words of a text, without differences of case."""
+    """Return the words of a text in lower case."""
     return [word for word in tokens(text) if word[0] not in BREAKS]
 
 
 def known(found: Iterable[str]) -> frozenset[str]:
-    """The words, and what names derived from them begin with."""
+    """Return the words, and the beginnings that derived names share with them."""
     plain = frozenset(found)
     return plain | {word[:STEM] for word in plain}
 
@@ -210,7 +213,7 @@ _DECIMAL = re.compile(r"(\d+)[.,:](\d+)")
 _WORD = re.compile(r"[^\W\d_][\w’'-]*")
 _PART = re.compile(r"\w{2,}")
 _BEFORE = 8
-"""Characters before a word that tell whether it opens a sentence."""
+"""Characters before a word that show whether it begins a sentence."""
 
 _LABEL = re.compile(r"^\W*\*\*[^*\n]{1,80}?(?::\*\*|\*\*:)|(?m:^\w+:(?=\s))")
 _OPENS = re.compile(r"(?:^|[!?:…]|\w{4}\.)[\s\"'“”„«»‚‘(\[*_]*$")
@@ -250,12 +253,12 @@ WRITTEN = {
 
 
 def numbers(text: str) -> dict[str, str]:
-    """The numbers of a text in one form, each with how it is written; those that number a list are none."""
+    """Return the numbers of a text in normal form, each with its spelling; the numbers of a list do not count."""
     return {plain: match[0] for match in _NUMBER.finditer(_ITEM.sub("", text)) for plain in _plain(match)}
 
 
 def written(words: Iterable[str], language: str) -> set[str]:
-    """The numbers that words of a language stand for."""
+    """Return the numbers that are spelt out by words of a language."""
     return {_written(language)[word] for word in words if word in _written(language)}
 
 
@@ -266,7 +269,7 @@ def _written(language: str) -> dict[str, str]:
 
 
 def names(text: str) -> Iterator[Name]:
-    """Capitalised words that open no sentence and are no label; an acronym of others is none."""
+    """Yield capitalised words that begin no sentence and are no label; acronyms of other words do not count."""
     text = _LABEL.sub("", _ITEM.sub("", text))
     found = [match for match in _WORD.finditer(text) if match[0][0].isupper()]
     initials = "".join(match[0][0] for match in found)
@@ -278,7 +281,7 @@ def names(text: str) -> Iterator[Name]:
 
 
 def _plain(match: re.Match[str]) -> list[str]:
-    """1,234.50 and 1 234,5 alike; 9:30 and 09.30 alike; of dates and ranges the parts."""
+    """Normalise a number: 1,234.50 as 1 234,5; 9:30 as 09.30; dates and ranges by their parts."""
     if thousands := _THOUSANDS.fullmatch(match[0]):
         parts = [[re.sub(r"\D", "", thousands[1]), thousands[3] or ""]]
     elif decimal := _DECIMAL.fullmatch(match[0]):

@@ -1,6 +1,6 @@
-"""The decision whether a draft stands: a pure function of the question, the evidence and the draft.
+"""The decision whether to escalate a draft: a pure function of the question, the evidence and the draft.
 
-It knows no model, no clock and no memory. What it cannot see: an answer that is wrong but worded like the passages, and
+It knows no model, no clock and no memory. It cannot detect an answer that is wrong but worded like the passages, nor
 errors of arithmetic.
 """
 
@@ -14,28 +14,28 @@ from app.documents.sentences import sentences
 from app.retrieval.packing import Evidence
 
 THRESHOLD = 0.5
-"""The soft score from which a draft counts as unsupported, where no corpus has taught a better one."""
+"""The soft score from which a draft counts as unsupported, unless a corpus has its own threshold."""
 
 DOUBT = 0.4
-"""Share of unsupported wording that is assumed of a draft before a word of it is read,"""
+"""Share of unsupported wording that is assumed of any draft beforehand,"""
 
 DOUBT_WORDS = 8
-"""and the number of words that outweigh the assumption: a short draft has too few to be told by."""
+"""and the number of words that the assumption weighs: a short draft has too few words to be judged by."""
 
 PER_CLAIM = 0.03
-"""What unsupported names and numbers add: this much times the logarithm of their number and one."""
+"""Factor for unsupported names and numbers, by the logarithm of one plus their number."""
 
 PER_UNLIKELY = 0.1
-"""What a draft adds whose least likely tenth of tokens is next to impossible."""
+"""Score added if the least likely tenth of a draft's tokens is next to impossible."""
 
 HARD = {"empty": 1.0, "cut_off": 0.99, "repeated": 0.98, "short": 0.96, "unsure": 0.92}
-"""Scores of the reasons that need no weighing, by how often they were right where that is known."""
+"""Scores of the hard reasons, by how often they were right where that is known."""
 
 REFUSAL = 0.35
-"""The least score of a refusal: of those measured 45 % were wrong, and nothing in the text tells which."""
+"""The least score of a refusal: of those measured 45 % were wrong, and nothing in the text shows which."""
 
 LIMIT = 0.9
-"""The highest soft score, and that of an answer to which nothing was found."""
+"""The highest soft score, and the score of an answer for which nothing was found."""
 
 
 def decide(
@@ -49,11 +49,11 @@ def decide(
     threshold: float = THRESHOLD,
     logprobs: Sequence[float] | None = None,
 ) -> Decision:
-    """Judge a draft; `finish` as the server gave it, `confidence` the model's own word ("low" counts, "high" does not).
+    """Decide on a draft; `finish` is the server's, `confidence` the model's own word ("low" counts, "high" does not).
 
-    No evidence means that nothing was found; None that nobody knows what was. `short_chars` applies where a list, an
-    explanation or a how-to was asked for, a fifth of it where a reason was: a factoid's answer is short. `threshold`
-    rations the soft score alone. `logprobs` are those of the draft's tokens, where the server returns them.
+    Empty evidence means that nothing was found, None that the evidence is unknown. `short_chars` applies to questions
+    for a list, an explanation or a how-to, a fifth of it to those for a reason: the answer to a factoid is short.
+    `threshold` limits the soft score alone. `logprobs` are those of the draft's tokens, if the server returns them.
     """
     text = bare(draft)
     if not text:
@@ -85,7 +85,7 @@ def decide(
 
 
 def opening(draft: str, *, found: bool = True) -> Decision | None:
-    """What can be told of a draft while it is written: that it declines (where passages were found) or loops."""
+    """Return what is certain of a draft while it is written: that it declines (if passages were `found`) or loops."""
     if loops(bare(draft)):
         return _hard("repeated", "The draft repeats itself.")
     begun = sentences(own_words(draft[:1_000]))
@@ -95,7 +95,7 @@ def opening(draft: str, *, found: bool = True) -> Decision | None:
 
 
 def _unfounded(draft: str) -> Decision:
-    """A draft to which nothing was found: a refusal is right, and a larger model would know no better."""
+    """Decide on a draft for which nothing was found: a refusal is right, and a larger model would know no better."""
     if only_abstains(draft):
         return Decision(None, "Nothing was found in the documents, and the draft says so.")
     why = "Nothing was found in the documents: this answer does not come from them."
@@ -107,9 +107,9 @@ def _hard(code: Code, why: str) -> Decision:
 
 
 def _soft(found: Support, logprobs: Sequence[float] | None) -> float:
-    """The share of unsupported wording, drawn to the doubt of a first glance, and what claims and unlikely tokens add.
+    """Return the share of unsupported wording, drawn to the assumed doubt, plus what claims and unlikely tokens add.
 
-    Of the tokens a low percentile counts: means are biased by length, and one bad token is enough.
+    A low percentile of the tokens counts: means are biased by length, and one bad token is enough.
     """
     score = PER_CLAIM * log1p(found.claims)
     if found.wording is not None:

@@ -1,6 +1,6 @@
-"""What can be measured of a draft: how much of it the evidence lacks, where it breaks off, whether it goes in circles.
+"""Features of a draft: how much of it the evidence lacks, where it breaks off, whether it repeats itself.
 
-It knows no threshold and decides nothing; every function is pure and looks at text alone.
+Knows no threshold and decides nothing; every function is pure and reads text alone.
 """
 
 import re
@@ -16,16 +16,16 @@ from app.retrieval.analysis import terms
 from app.retrieval.packing import Evidence
 
 STRETCH = 500
-"""Characters of a draft that are judged together: a good answer with one invented paragraph is not a good answer."""
+"""Characters of a draft that are measured together: one invented paragraph spoils a good answer."""
 
 STRETCH_WORDS = 40
-"""Long words of a draft that are judged together, likewise."""
+"""Long words of a draft that are measured together, likewise."""
 
 LONG = 5
-"""Letters from which a word mostly says something, in most languages that part words by spaces."""
+"""Letters from which a word mostly carries meaning, in most languages that separate words by spaces."""
 
 TOO_SHORT = 40
-"""Characters below which only the names and numbers of a draft are compared, not its wording."""
+"""Characters below which only the names and numbers of a draft are compared."""
 
 SHORT_OF_CUTTING = 8
 """Words below which a draft is never called cut off: short answers often lack a full stop."""
@@ -43,18 +43,18 @@ _BULLET = " 0123456789.)-*+•◦▪–"
 
 @dataclass(frozen=True, slots=True)
 class Support:
-    """How a draft stands to its evidence."""
+    """How well the evidence supports a draft."""
 
     wording: float | None
-    """Share of the wording, in the worst stretch, that the evidence lacks; None where it cannot be told."""
+    """Share of the wording, in the worst stretch, that the evidence lacks; None if it cannot be measured."""
     words: int
-    """Words that the share was counted over."""
+    """Number of words of the draft."""
     claims: int
-    """Names, numbers and list items; with evidence only the names and numbers that it and the question lack."""
+    """Number of names, numbers and list items; with evidence, of names and numbers that it and the question lack."""
 
 
 def support(question: str, evidence: Sequence[Evidence] | None, draft: str) -> Support:
-    """Compare a draft with its evidence; None is evidence that nobody knows."""
+    """Compare a draft with its evidence; None means that the evidence is unknown."""
     text = bare(draft)
     names, numbers = _names(text), _numbers(text)
     if evidence is None:
@@ -80,10 +80,10 @@ def support(question: str, evidence: Sequence[Evidence] | None, draft: str) -> S
 
 
 def foreign(text: str, words: Sequence[str], source: Sequence[str], languages: set[str]) -> bool:
-    """Whether a text of these words is in none of the languages of its source.
+    """Whether a text with these words is in none of the languages of its source.
 
-    It is not if half of its short words, which are much the same in all texts of a language, are in the source.
-    Otherwise the language is detected, which alone would take a short text for one in a neighbouring language.
+    It is not if the source has half of its short words, which recur in all texts of a language. Otherwise the language
+    is detected; detection alone would take a short text for one in a neighbouring language.
     """
     short = {word for word in words if len(word) < LONG and word.isalpha()}
     return 2 * len(short.intersection(source)) < len(short) and detect(text) not in languages
@@ -106,7 +106,7 @@ def breaks_off(draft: str) -> bool:
 
 
 def loops(text: str) -> bool:
-    """Whether the end of a text says the same thing over and over: at least three times and 60 characters of it."""
+    """Whether the end of a text repeats itself at least three times, over at least 60 characters."""
     tail = " ".join(text[-1_500:].split())
     end = tail[-20:]
     step = len(tail) - len(end) - tail.rfind(end, 0, len(tail) - 1)
@@ -115,14 +115,14 @@ def loops(text: str) -> bool:
 
 
 def repeats(draft: str) -> bool:
-    """Whether a draft goes in circles: its end loops, or half of its sentences have been said before."""
+    """Whether a draft repeats itself: its end loops, or half of its sentences occur twice."""
     said = [draft[start:end].lower().lstrip(_BULLET).split() for start, end in sentences(draft)]
     said = [words for words in said if len(words) > 3]
     return loops(draft) or (len(said) > 3 and len(set(map(tuple, said))) <= len(said) / 2)
 
 
 def _worst(missing: Sequence[bool], size: int) -> float:
-    """The share of true values in the stretch of this size that has most of them."""
+    """Return the share of true values in the stretch of this size that has most of them."""
     if not missing:
         return 0.0
     size = min(size, len(missing))
@@ -131,24 +131,24 @@ def _worst(missing: Sequence[bool], size: int) -> float:
 
 
 def _stems(text: str, language: str) -> set[str]:
-    """The stems of the words of a plain text; words in ASCII apart from others, which takes half the time."""
+    """Return the stems of the words of a plain text; ASCII words are stemmed apart, which takes half the time."""
     words = set(text.split())
     ascii_words = {word for word in words if word.isascii()}
     return {stem for part in (ascii_words, words - ascii_words) if part for stem in terms(" ".join(part), language)}
 
 
 def _plain(text: str) -> str:
-    """Words in one case with one space before and after each."""
+    """Return the words of a text in lower case, with one space before and after each."""
     return _NOT_WORD.sub(" ", f" {unicodedata.normalize('NFKC', text).casefold()} ")
 
 
 def _names(text: str) -> set[str]:
-    """Capitalised words that do not begin a sentence, a line or an item."""
+    """Return the capitalised words that do not begin a sentence, a line or an item."""
     text = _ITEM.sub(lambda item: " " * len(item[0]), text)
     openings = {start for start, _ in sentences(text)}
     return {word[0] for word in _WORD.finditer(text) if word[0][0].isupper() and word.start() not in openings}
 
 
 def _numbers(text: str) -> set[str]:
-    """Numbers without the marks between their digits; those that number a list are none."""
+    """Return the numbers without marks between their digits; the numbers of a list do not count."""
     return {re.sub(r"\D", "", number) for number in _NUMBER.findall(_ITEM.sub("\n", text))}

@@ -1,4 +1,4 @@
-"""What a text says in so many words: that it cannot answer, that it is unsure, that much is asked; in ten languages."""
+"""Cue phrases in ten languages: a text declines to answer, is unsure, or asks for an explanation."""
 
 import functools
 import json
@@ -14,21 +14,21 @@ MARK = re.compile(r"\s*\[(?:\d+(?:\s*,\s*\d+)*|[^\[\]\n]{1,200}\.\w{2,5}(?:[#:,]
 """A citation: the numbers of passages, or the name of a file."""
 
 REASON = 0.2
-"""Part of the length of an explanation that a reason has at least."""
+"""Least length of a reason, as a share of the least length of an explanation."""
 
 FIRST = 500
-"""Characters within which a first sentence says whether it declines."""
+"""Characters of a first sentence in which a refusal is looked for."""
 
 QUOTED = re.compile(r"[\"“„«»”][^\"“„«»”]{0,300}[\"“”«»]|`[^`]*`")
 
 
 def bare(draft: str) -> str:
-    """The draft without its citations."""
+    """Remove the citations from a draft."""
     return MARK.sub("", draft).strip()
 
 
 def own_words(draft: str) -> str:
-    """The draft without its citations and what it quotes: a refusal that a document utters is not the model's."""
+    """Remove citations and quotations from a draft: a refusal quoted from a document is not the model's."""
     return QUOTED.sub(" ", bare(draft)).strip()
 
 
@@ -58,9 +58,9 @@ def only_abstains(draft: str) -> bool:
 
 
 def asks_for(question: str) -> float:
-    """How much is asked for: 1 for an explanation, a list or a how-to, 0 for a fact.
+    """Return how much a question asks for: 1 for an explanation, a list or a how-to, 0 for a fact.
 
-    A reason lies between: a clause can be the whole of it ("because of the rain").
+    A reason is between: it can be a single clause ("because of the rain").
     """
     if said(question.strip(), "elaborate"):
         return 1.0
@@ -68,13 +68,13 @@ def asks_for(question: str) -> float:
 
 
 def said(text: str, kind: Kind) -> str | None:
-    """What the first matching phrase of the kind says in the text, in any language."""
+    """Return the first phrase of the kind in a text, in any language, None if there is none."""
     found = _phrases(kind).search(text)
     return " ".join(found.group().split())[:80] if found else None
 
 
 def phrases(kind: str) -> dict[str, list[str]]:
-    """The phrases of a kind by language; those of what a message asks for are folded as `intent.folded` does it."""
+    """Return the phrases of a kind by language; those of messages are folded as by `router.folded`."""
     return {code: kinds[kind] for code, kinds in _languages().items() if kind in kinds}
 
 

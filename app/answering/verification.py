@@ -1,4 +1,4 @@
-"""Whether the evidence bears out a sentence of an answer, and what of it the evidence lacks."""
+"""Verification of a sentence against the evidence: whether it is supported, where, and what the evidence lacks."""
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
@@ -38,7 +38,7 @@ ALL_NOUNS = frozenset({"de"})
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the evidence says of a sentence: where, how much, what it lacks; `states` is whether there is a claim."""
+    """Support of a sentence: its sources, how much they say, what they lack; `states` is whether it makes a claim."""
 
     sources: tuple[Match, ...] = ()
     supported: bool = False
@@ -48,7 +48,7 @@ class Verdict:
 
 
 def verify(text: str, given: Collection[int], passages: Passages) -> Verdict:
-    """Compare a sentence, without its marks, with the evidence; `given` are the passages that its marks name."""
+    """Verify a sentence, without its marks, against the evidence; `given` are the passages that its marks name."""
     sentence, found = Words(text), list(names(text))
     unknown = [name for name in found if not name.known(passages.words)]
     unknown_numbers = sentence.numbers.keys() - passages.numbers
@@ -74,9 +74,9 @@ def verify(text: str, given: Collection[int], passages: Passages) -> Verdict:
 
 
 def verify_foreign(text: str, given: Collection[int], passages: Passages) -> Verdict:
-    """The same for a sentence in another language than the evidence, where names and numbers alone can tell.
+    """Verify a sentence by names and numbers only, where its language differs from the evidence's.
 
-    It is not said to lack support: that its words are others is no news.
+    It is never reported as unsupported: its words differ in any case.
     """
     sentence = Words(text)
     parts = [word for name in names(text) for word in name.words]
@@ -93,7 +93,7 @@ def verify_foreign(text: str, given: Collection[int], passages: Passages) -> Ver
 
 
 def _missing(sentence: Words, found: Sequence[Name], sources: Sequence[Match], passages: Passages) -> Iterator[str]:
-    """The numbers and names that the sources lack, and those that stand where a source has another one."""
+    """Yield the numbers and names that the sources lack, and those in place of which a source has another."""
     stretches = [match.stretch for match in sources]
     language = stretches[0].item.language
     said_there = [word for stretch in stretches for word in words(stretch.text)]
@@ -118,5 +118,5 @@ def _missing(sentence: Words, found: Sequence[Name], sources: Sequence[Match], p
 
 
 def _content(text: str, languages: Collection[str]) -> int:
-    """How many words say what the text is about."""
+    """Count the content words of a text."""
     return sum(word.content for word in query_words(text, list(languages) or ["en"]))
