@@ -639,7 +639,7 @@ async def test_a_file_dropped_into_the_corpus_is_in_the_next_answer(without_mode
 
 @pytest.mark.parametrize(
     ("question", "says"),
-    [(" \n", "The question is empty. Type a question"), ("ferry " * 2000, "at most 8,000 are taken. Shorten it")],
+    [(" \n", "The question is empty. Type a question"), ("ferry " * 2000, "the limit is 8,000. Shorten it")],
 )
 async def test_a_question_that_cannot_be_asked_is_an_error_in_the_chat(
     without_models: App, question: str, says: str
