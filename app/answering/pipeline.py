@@ -108,7 +108,7 @@ class Run:
             raise failure
 
     async def _ask_models(self, context: Retrieved, search: ServerSearch) -> ModelError | None:
-        """Let models answer as the mode says; returns what went wrong."""
+        """Let models answer as the mode says; return the failure, if any."""
         try:
             async with preview(self.route, context, search, self.emit):
                 self.service = await search.wait(self.emit)
