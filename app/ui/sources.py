@@ -101,28 +101,30 @@ async def show_plain_ranks(step_id: str, *, shown: bool) -> bool:
 
 def table(retrieved: Retrieved, *, plain: bool = False) -> str:
     """Format what was searched for and found as Markdown; `plain` adds ranks, whose first use on an index is slow."""
-    found = retrieved.found
-    lines = [f"Searched for: {_cell(found.query, 300)}"]
-    if found.foreign and found.translation:
-        lines.append(f"No document is in {name_of(found.foreign)}; also searched for: {_cell(found.translation, 300)}")
-    elif found.foreign:
-        lines.append(f"No document is in {name_of(found.foreign)}: only names and similar words can be found.")
-    if found.earlier_words:
-        lines.append(f"From earlier questions: {', '.join(map(safe, found.earlier_words))}")
-    if found.unknown_words:
-        lines.append(f"In no document: {', '.join(_unknown(found, word) for word in found.unknown_words)}")
-    if found.hits and plain:
+    result = retrieved.found
+    lines = [f"Searched for: {_cell(result.query, 300)}"]
+    if result.foreign and result.translation:
+        lines.append(
+            f"No document is in {name_of(result.foreign)}; also searched for: {_cell(result.translation, 300)}"
+        )
+    elif result.foreign:
+        lines.append(f"No document is in {name_of(result.foreign)}: only names and similar words can be found.")
+    if result.earlier_words:
+        lines.append(f"From earlier questions: {', '.join(map(safe, result.earlier_words))}")
+    if result.unknown_words:
+        lines.append(f"In no document: {', '.join(_unknown(result, word) for word in result.unknown_words)}")
+    if result.hits and plain:
         head = ["| | Passage | Rank | Plain BM25 | Score | Because of |", "|---|---|---|---|---|---|"]
-        lines.append("\n".join([*head, *_rows(retrieved, found.plain_ranks())]))
+        lines.append("\n".join([*head, *_rows(retrieved, result.plain_ranks())]))
         lines.append("Plain BM25 is the rank by the package rank_bm25, from the stems of this question alone.")
-    elif found.hits:
+    elif result.hits:
         lines.append("\n".join(["| | Passage | Score | Because of |", "|---|---|---|---|", *_rows(retrieved)]))
     lines += [f"Not read: {label(problem.file)} – {safe(problem.reason)}" for problem in retrieved.problems]
     return "\n\n".join(lines)
 
 
-def _unknown(found: SearchResult, word: str) -> str:
-    others = found.taken_for.get(word)
+def _unknown(result: SearchResult, word: str) -> str:
+    others = result.taken_for.get(word)
     return f"{_cell(word, 30)} (taken for {', '.join(_cell(other, 30) for other in others)})" if others else safe(word)
 
 
