@@ -8,6 +8,7 @@ import secrets
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -90,6 +91,27 @@ def write_json(path: Path, value: Any, *, private: bool = False, patience: float
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
+
+
+def load_json(path: Path) -> dict[str, Any] | None:
+    """Load the object that a JSON file holds; None if there is no file, or no JSON object in it."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return data if isinstance(data, dict) else None
+
+
+def save_state(path: Path, data: dict[str, Any]) -> None:
+    """Replace a file of the state folder, readable by its owner alone; raises OSError."""
+    write_json(path, data, private=True)
+
+
+def remove_json(path: Path, data: dict[str, Any]) -> None:
+    """Delete a JSON file if it still holds this object."""
+    if load_json(path) == data:
+        with suppress(OSError):
+            path.unlink()
 
 
 def sha256(path: Path) -> str:

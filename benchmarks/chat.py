@@ -9,7 +9,7 @@ from app.answering.assistant import Assistant
 from app.answering.events import AttemptEnded, Retrieved
 from app.answering.prompt import Message, messages
 from app.answering.turn import Turn
-from app.clock import Stopwatch
+from app.answering.usage import Stopwatch
 from app.errors import AnswerFailed
 from app.models.foundry import Model
 from app.settings import Settings

@@ -18,7 +18,7 @@ from app.settings import ROOT
 
 MODULES = sorted((ROOT / "app").rglob("*.py"))
 FACES = {"main", "ui", "cli", "evaluation", "kit", "doctor"}
-COMMON = {"settings", "errors", "state", "humanize", "files", "clock", "processes"}
+COMMON = {"settings", "errors", "humanize", "files", "processes"}
 """Modules below all rooms."""
 
 BELOW = {

@@ -17,7 +17,7 @@ from app.answering.generation import ServerSearch
 from app.answering.prompt import Message
 from app.answering.router import Route
 from app.answering.turn import Turn
-from app.clock import Stopwatch
+from app.answering.usage import Stopwatch
 from app.documents.document import Document, Problem
 from app.documents.folder import Folder
 from app.documents.language import name

@@ -13,8 +13,7 @@ from app.answering.events import AttemptEnded, AttemptStarted, Emitter, Progress
 from app.answering.prompt import Message, messages
 from app.answering.sanitizer import SafeMarkdown, addresses
 from app.answering.turn import NUMBERS, Attempt, Metrics, Role, Turn
-from app.answering.usage import speed
-from app.clock import Stopwatch
+from app.answering.usage import Stopwatch, speed
 from app.errors import ContextOverflow, ModelError, NoModel
 from app.models import chat
 from app.models.foundry import Foundry, Model, Service

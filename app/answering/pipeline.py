@@ -27,10 +27,10 @@ from app.answering.replies import UNAIDED, needs_a_model, nothing_found, reply
 from app.answering.router import Route, route
 from app.answering.sanitizer import addresses, safe
 from app.answering.turn import NUMBERS, Answer, Attempt, Citation, Decision, Metrics, Role, Turn
-from app.clock import Stopwatch
+from app.answering.usage import Stopwatch
 from app.errors import EscalatorError, ModelError, NoModel
+from app.models.catalogue import ModelPair
 from app.models.foundry import Foundry, Service
-from app.models.presets import ModelPair
 
 
 @dataclass(frozen=True)
@@ -84,9 +84,11 @@ class Run:
         parts, turn = self.parts, self.turn
         search = ServerSearch(parts.foundry, parts.patience)
         self.route = await parts.retriever.run(lambda: route(turn, partial(parts.retriever.available, turn)))
-        if text := await parts.retriever.run(lambda: reply(self.route, parts.retriever, parts.foundry.pair)):
-            self._abstain(text)
-            return
+        if self.route.intent is not None:
+            text = await parts.retriever.run(lambda: reply(self.route, parts.retriever, parts.foundry.pair))
+            if text is not None:
+                self._abstain(text)
+                return
         self._adopt(turn.earlier)
         context = self.context = await context_for(self.route, parts.retriever, parts.foundry, search, self.emit)
         self.emit(context)

@@ -8,9 +8,9 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
-from app import state
 from app.answering.escalation import THRESHOLD, decide
 from app.answering.turn import Attempt, Decision, Turn
+from app.files import load_json, save_state
 from app.retrieval.corpus import corpus_id
 from app.retrieval.packing import Evidence
 from app.settings import Dial, Settings
@@ -95,12 +95,12 @@ class Policy:
             scores.pop(_key(question), None)
             scores[_key(question)] = decision.score
             try:
-                state.write(self._path, {"scores": dict([*scores.items()][-REMEMBERED - 1 :])})
+                save_state(self._path, {"scores": dict([*scores.items()][-REMEMBERED - 1 :])})
             except OSError as error:
                 log.warning("scores of the corpus cannot be stored: %s", error)
 
     def _scores(self) -> dict[str, float]:
-        known = (state.read(self._path) or {}).get("scores")
+        known = (load_json(self._path) or {}).get("scores")
         if not isinstance(known, dict):
             return {}
         return {str(key): float(score) for key, score in known.items() if isinstance(score, int | float)}

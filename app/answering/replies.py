@@ -12,7 +12,7 @@ from app.answering.router import Intent, Route
 from app.answering.sanitizer import label
 from app.documents.language import name
 from app.humanize import count
-from app.models.presets import ModelPair
+from app.models.catalogue import ModelPair
 from app.retrieval.inventory import File, Inventory
 
 NAMED = 20

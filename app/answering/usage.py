@@ -1,5 +1,6 @@
 """What answers cost: time, tokens, and the money that a cloud would have charged for them."""
 
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import fmean
@@ -82,3 +83,15 @@ def speed(tokens: int | None, first_ms: float | None, total_ms: float) -> float 
 def _mean(values: Iterable[float]) -> float | None:
     numbers = list(values)
     return fmean(numbers) if numbers else None
+
+
+class Stopwatch:
+    """Milliseconds since the object was made."""
+
+    def __init__(self) -> None:
+        self._start = time.perf_counter()
+
+    @property
+    def ms(self) -> float:
+        """Elapsed milliseconds."""
+        return (time.perf_counter() - self._start) * 1000

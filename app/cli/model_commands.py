@@ -12,11 +12,11 @@ from app.cli.terminal import Json, Verbose, errors, show, tell
 from app.errors import ModelError, NoModel
 from app.humanize import gigabytes
 from app.models import catalogue, presets
+from app.models.catalogue import ModelPair
 from app.models.chat import warm_up
 from app.models.downloads import Downloader
 from app.models.foundry import Foundry
 from app.models.hardware import inspect_machine, measured
-from app.models.presets import ModelPair
 from app.settings import Settings, load
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 
-from app import state
 from app.doctor import Check
 from app.errors import ModelError
+from app.files import load_json
 from app.humanize import ago, count, gigabytes
 from app.models import discovery, presets
 from app.models.catalogue import CATALOGUES, ModelInfo, load_catalogue
@@ -76,7 +76,7 @@ def _providers() -> Check:
 
 
 def _catalogue(settings: Settings) -> Check:
-    saved = (state.read(settings.model_cache_path / CATALOGUES[0]) or {}).get("savedAtUnix")
+    saved = (load_json(settings.model_cache_path / CATALOGUES[0]) or {}).get("savedAtUnix")
     models, how = load_catalogue(settings.model_cache_path), "`escalator doctor --online` asks the public one."
     if not models:
         remedy = "`escalator models --look` fetches it, which needs the network."

@@ -8,12 +8,11 @@ from typing import Any
 
 from app.answering.prompt import Message, messages
 from app.answering.turn import Turn
-from app.answering.usage import speed
-from app.clock import Stopwatch
+from app.answering.usage import Stopwatch, speed
 from app.errors import InputError, ModelError, ModelGone, ServerError
 from app.models import chat
+from app.models.catalogue import ModelPair
 from app.models.foundry import Foundry, Model
-from app.models.presets import ModelPair
 from app.settings import Settings
 
 TIMES = ("load_ms", "first_token_ms", "total_ms", "tokens_per_s", "completion_tokens")

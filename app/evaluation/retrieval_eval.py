@@ -6,7 +6,7 @@ from statistics import fmean
 from typing import Any
 
 from app.answering.extractive import quotes
-from app.clock import Stopwatch
+from app.answering.usage import Stopwatch
 from app.errors import InputError
 from app.evaluation import figures
 from app.evaluation.datasets import Collection, Query, Row, read_rows, write_rows

@@ -17,9 +17,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from app import state
 from app.errors import EscalatorError
-from app.files import long, sha256, write_json
+from app.files import load_json, long, sha256, write_json
 from app.humanize import size as in_words
 from app.kit.bundle import ANTIVIRUS, HELD_SECONDS, VOCABULARY, Kit, KitError, check_room, patiently, say
 
@@ -190,7 +189,7 @@ def use(where: str, into: Path, digest: str = "", start: bool = True, headless: 
         raise KitError(f"The folder {into} holds something else. Name a new one with --into.")
     if WINDOWS and len(str(into)) > LONGEST_FOLDER:
         raise KitError(f"The folder {into} has too long a name. Name a shorter one, as in --into C:\\escalator.")
-    had = state.read(note) or {"project": {}}
+    had = load_json(note) or {"project": {}}
     ready = python_of(into).exists() and had.get("installed") in kit.data["wheels"].values()
     packages: list[str] = [] if ready else next((kit.data["wheels"][name] for name in pythons(kit)), [])
     project = kit.below("project").values()

@@ -76,3 +76,30 @@ def _info(entry: dict[str, Any], folder: Path | None) -> ModelInfo:
         size = folder_size_mb(folder)
     device = str((entry.get("runtime") or {}).get("deviceType") or "CPU").upper()
     return ModelInfo(str(entry["alias"]), size or None, folder is not None, device, str(entry.get("license") or ""))
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPair:
+    """Aliases or ids of the small model, which answers first, and of the large one, to which questions escalate."""
+
+    small: str
+    large: str
+
+    @property
+    def both(self) -> tuple[str, str]:
+        """The small model and the large one."""
+        return self.small, self.large
+
+    @property
+    def alone(self) -> bool:
+        """Whether one model has both roles, so that no question can escalate."""
+        return self.small == self.large
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The roles that have a model of their own."""
+        return ("small",) if self.alone else ("small", "large")
+
+    def of(self, role: str) -> tuple[str, str]:
+        """Return the model of this role, and the other one, which may be unloaded for it."""
+        return (self.small, self.large) if role == "small" else (self.large, self.small)

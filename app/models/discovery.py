@@ -14,8 +14,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Literal
 
-from app import state
 from app.errors import NoModel
+from app.files import load_json, save_state
 from app.models import supervisor
 from app.models.catalogue import can_embed
 from app.models.server import Client, NotAModelServer, Server, Unreachable, identify
@@ -62,13 +62,13 @@ async def _service(settings: Settings, connect: Callable[[str], Client]) -> Serv
     if program is None:
         return None
     memory = settings.state_dir / "service.json"
-    last = ((await asyncio.to_thread(state.read, memory)) or {}).get("root")
+    last = ((await asyncio.to_thread(load_json, memory)) or {}).get("root")
     if server := await _verified(last, connect):
         return server
     root = await asyncio.to_thread(service_address, program)
     if server := await _verified(root, connect):
         with suppress(OSError):  # the command line can be asked again
-            await asyncio.to_thread(state.write, memory, {"root": root})
+            await asyncio.to_thread(save_state, memory, {"root": root})
     return server
 
 

@@ -15,8 +15,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from app import files, state
+from app import files
 from app.errors import DownloadFailed
+from app.files import load_json, save_state
 from app.models import catalogue, memory, tokens
 from app.models.runtime import open_sdk
 
@@ -61,28 +62,28 @@ def update_catalogue(manager: "FoundryLocalManager", cache: Path) -> bool:
     offered any more even if they were downloaded, whereupon the runtime would not know them.
     """
     saved = cache / catalogue.CATALOGUES[0]
-    before = state.read(saved) or {"models": []}
+    before = load_json(saved) or {"models": []}
     if saved.exists():
-        state.write(saved, before | {"savedAtUnix": 0})
+        save_state(saved, before | {"savedAtUnix": 0})
     manager.catalog.list_models()
-    after = state.read(saved)
+    after = load_json(saved)
     if not after or not after.get("savedAtUnix"):
         return False
     missing = set(catalogue.model_folders(cache)) - {entry["id"] for entry in after["models"]}
     if lost := [entry for entry in before["models"] if entry["id"] in missing]:
-        state.write(saved, after | {"models": after["models"] + lost})
+        save_state(saved, after | {"models": after["models"] + lost})
     return True
 
 
 def write_checksums(folder: Path) -> None:
     """Write the checksums of a model's files into its folder; raises OSError."""
     names = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file()]
-    state.write(folder / CHECKSUMS, {"files": {name: _checksum(folder / name) for name in names if name != CHECKSUMS}})
+    save_state(folder / CHECKSUMS, {"files": {name: _checksum(folder / name) for name in names if name != CHECKSUMS}})
 
 
 def damaged_files(folder: Path) -> list[str]:
     """List files that are missing or differ from their checksum, none if there are no checksums; reads all files."""
-    expected = (state.read(folder / CHECKSUMS) or {}).get("files") or {}
+    expected = (load_json(folder / CHECKSUMS) or {}).get("files") or {}
     return [name for name, checksum in expected.items() if _differs(folder / name, checksum)]
 
 

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from app.errors import NoModel
 from app.models import memory, selection
-from app.models.catalogue import ModelInfo
+from app.models.catalogue import ModelInfo, ModelPair
 from app.models.discovery import find_server
-from app.models.presets import ModelPair
 from app.models.resolve import is_available, resolve
 from app.models.server import Client, Model, Progress, Server, Service, Unreachable, silent
 from app.settings import Settings

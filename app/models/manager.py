@@ -8,12 +8,11 @@ from typing import Any
 
 from app.errors import ModelError
 from app.models import selection
-from app.models.catalogue import ModelInfo, downloaded, load_catalogue
+from app.models.catalogue import ModelInfo, ModelPair, downloaded, load_catalogue
 from app.models.chat import warm_up
 from app.models.downloads import Downloader, DownloadProgress
 from app.models.foundry import Foundry
 from app.models.hardware import Machine, measured
-from app.models.presets import ModelPair
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from app.humanize import gigabytes
-from app.models.catalogue import ModelInfo
+from app.models.catalogue import ModelInfo, ModelPair
 from app.models.hardware import Machine
 from app.models.memory import OVERHEAD, MemoryFit
 
@@ -29,33 +29,6 @@ SIZES = {
 ACTIVE_SHARE = {"gpt-oss-20b": 0.2}
 """The share of a model's weights that is read for a token, if it is not all: 3.6 of the 21 billion parameters of this
 mixture of experts are active, and what all experts share is read each time."""
-
-
-@dataclass(frozen=True, slots=True)
-class ModelPair:
-    """Aliases or ids of the small model, which answers first, and of the large one, to which questions escalate."""
-
-    small: str
-    large: str
-
-    @property
-    def both(self) -> tuple[str, str]:
-        """The small model and the large one."""
-        return self.small, self.large
-
-    @property
-    def alone(self) -> bool:
-        """Whether one model has both roles, so that no question can escalate."""
-        return self.small == self.large
-
-    @property
-    def roles(self) -> tuple[str, ...]:
-        """The roles that have a model of their own."""
-        return ("small",) if self.alone else ("small", "large")
-
-    def of(self, role: str) -> tuple[str, str]:
-        """Return the model of this role, and the other one, which may be unloaded for it."""
-        return (self.small, self.large) if role == "small" else (self.large, self.small)
 
 
 PRESETS: Mapping[str, tuple[ModelPair, ...]] = {

@@ -16,7 +16,7 @@ from pathlib import Path
 from socketserver import ThreadingTCPServer
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from app import state
+from app.files import remove_json, save_state
 from app.models.catalogue import model_folders
 
 if TYPE_CHECKING:
@@ -105,10 +105,10 @@ async def run(cache: Path, state_file: Path) -> NoReturn:
     port = server.sockets[0].getsockname()[1]
     secret = {"token": leases.token, "answer": leases.answer}
     content = {**secret, "models": models, "pid": os.getpid(), "port": port, "url": url}
-    await asyncio.to_thread(state.write, state_file, content)
+    await asyncio.to_thread(save_state, state_file, content)
     await leases.ended()
     # From here to the end of the process nothing is awaited, so no lease is granted that would not be kept.
-    state.remove(state_file, content)
+    remove_json(state_file, content)
     os._exit(0)  # an orderly close takes seconds, and there is nothing left to save
 
 

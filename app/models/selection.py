@@ -5,12 +5,12 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from app import state
 from app.errors import NoModel
-from app.models.catalogue import ModelInfo, downloaded
+from app.files import load_json, save_state
+from app.models.catalogue import ModelInfo, ModelPair, downloaded
 from app.models.hardware import Machine, inspect_machine
 from app.models.memory import MemoryFit
-from app.models.presets import SYSTEM_MB, ModelPair, alternative, cpu_size_mb, without_loaded
+from app.models.presets import SYSTEM_MB, alternative, cpu_size_mb, without_loaded
 from app.models.server import Server, Unreachable
 from app.settings import Settings, origin
 
@@ -29,13 +29,13 @@ def fixed_roles(settings: Settings) -> set[str]:
 
 def configured_pair(settings: Settings) -> ModelPair:
     """Return the pair of the settings, and for roles without a setting what a person chose. Blocks."""
-    choice = (state.read(settings.state_dir / CHOICE) or {}) | dict.fromkeys(fixed_roles(settings))
+    choice = (load_json(settings.state_dir / CHOICE) or {}) | dict.fromkeys(fixed_roles(settings))
     return ModelPair(str(choice.get("small") or settings.small), str(choice.get("large") or settings.large))
 
 
 def save_choice(settings: Settings, pair: ModelPair) -> None:
     """Remember the pair that a person chose. Blocks."""
-    state.write(settings.state_dir / CHOICE, {"small": pair.small, "large": pair.large})
+    save_state(settings.state_dir / CHOICE, {"small": pair.small, "large": pair.large})
 
 
 async def pair_for(server: Server, settings: Settings) -> tuple[ModelPair, str | None]:

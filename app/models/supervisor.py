@@ -12,8 +12,9 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from app import processes, state
+from app import processes
 from app.errors import NoModel
+from app.files import load_json
 from app.models.catalogue import model_folders
 from app.models.server import Lease
 
@@ -76,7 +77,7 @@ def join(files: RuntimeFiles, models: Collection[str] = ()) -> Lease | None:
     A runtime learns at its start what has been downloaded; whoever uses one that was started earlier goes on with it.
     A state file may be left over and its port be another program's by now: only the runtime knows its two secrets.
     """
-    fields = state.read(files.state) or {}
+    fields = load_json(files.state) or {}
     try:
         token, answer, url = str(fields["token"]), str(fields["answer"]), str(fields["url"])
         pid, port = int(fields["pid"]), int(fields["port"])

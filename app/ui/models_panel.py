@@ -3,9 +3,9 @@
 from typing import Any
 
 from app.humanize import gigabytes
-from app.models.catalogue import ModelInfo
+from app.models.catalogue import ModelInfo, ModelPair
 from app.models.manager import ModelManager
-from app.models.presets import ModelPair, Preset, presets_for, recommended
+from app.models.presets import Preset, presets_for, recommended
 
 NAME = "Models"
 """The name of the component and of the message that public/escalator.js sends when its button is pressed."""

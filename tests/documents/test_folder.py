@@ -14,11 +14,10 @@ from hypothesis import strategies as st
 
 from app.documents import readers
 from app.documents.document import Document, Problem
-from app.documents.folder import Difference, Folder, safe
+from app.documents.folder import Difference, Folder, safe, wanted
 from app.documents.ingest import read_file
 from app.documents.passages import Page
 from app.documents.readers import Format
-from app.documents.scan import wanted
 from app.errors import CorpusError
 
 MB = 1_000_000

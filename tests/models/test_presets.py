@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.models import catalogue, presets
-from app.models.catalogue import ModelInfo
+from app.models.catalogue import ModelInfo, ModelPair
 from app.models.hardware import Machine
 from app.models.memory import OVERHEAD, SPARE_MB
-from app.models.presets import ModelPair, Preset
+from app.models.presets import Preset
 from app.models.selection import select_pair, substitution
 from tests.support.scripted import Script, make
 

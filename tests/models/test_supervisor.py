@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from app import state
 from app.errors import NoModel
+from app.files import load_json, save_state
 from app.models import supervisor
 from app.models.supervisor import Lease, RuntimeFiles, acquire_blocking, join
 from app.settings import ROOT
@@ -120,7 +120,7 @@ def test_a_runtime_nobody_takes_a_lease_of_ends(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_wrong_token_gets_nothing_and_does_no_harm(take: Callable[[], Lease], files: RuntimeFiles) -> None:
     lease = take()
-    found = state.read(files.state)
+    found = load_json(files.state)
     assert found
     for sent in (b"wrong\n", b"\n", b"x" * 100_000, b"\xff\x00\n", b"GET / HTTP/1.1\r\n\r\n", found["token"].encode()):
         with socket.create_connection(("127.0.0.1", found["port"]), timeout=5) as stranger:
@@ -135,7 +135,7 @@ def test_a_wrong_token_gets_nothing_and_does_no_harm(take: Callable[[], Lease], 
 
 def test_a_client_that_breaks_off_does_no_harm(take: Callable[[], Lease], files: RuntimeFiles) -> None:
     lease = take()
-    found = state.read(files.state)
+    found = load_json(files.state)
     assert found
     for _ in range(20):
         with socket.create_connection(("127.0.0.1", found["port"]), timeout=5) as broken:
@@ -157,7 +157,7 @@ def test_a_client_that_breaks_off_does_no_harm(take: Callable[[], Lease], files:
 def test_a_state_file_that_leads_nowhere_is_replaced(
     left: dict[str, object], take: Callable[[], Lease], files: RuntimeFiles
 ) -> None:
-    state.write(files.state, left)
+    save_state(files.state, left)
     assert take().alive
 
 
@@ -165,7 +165,7 @@ def test_whoever_took_over_the_port_of_a_dead_runtime_is_not_trusted(files: Runt
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         left = {"pid": os.getpid(), "port": port, "token": "t", "answer": "secret", "url": "http://127.0.0.1:1"}
-        state.write(files.state, left)
+        save_state(files.state, left)
 
         def answer() -> None:
             connection, _ = other.accept()
@@ -181,10 +181,10 @@ def test_whoever_took_over_the_port_of_a_dead_runtime_is_not_trusted(files: Runt
 
 def test_an_ending_runtime_leaves_its_successors_state_file(take: Callable[[], Lease], files: RuntimeFiles) -> None:
     first = take()
-    state.write(files.state, {"pid": 1})
+    save_state(files.state, {"pid": 1})
     first.close()
     assert until(lambda: not running(first.pid), 1)
-    assert state.read(files.state) == {"pid": 1}
+    assert load_json(files.state) == {"pid": 1}
 
 
 def test_each_cache_has_a_runtime_of_its_own(tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def passages(source: str) -> list[Passage]:
 
 
 def test_passages_of_a_real_module_begin_with_definitions_and_name_their_lines() -> None:
-    source = Path(ROOT / "app/documents/scan.py").read_text(encoding="utf-8")
+    source = Path(ROOT / "app/documents/folder.py").read_text(encoding="utf-8")
     lines = source.split("\n")
     found = passages(source)
     for passage in found:

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.documents.document import Document, Problem
-from app.documents.folder import Folder
-from app.documents.scan import Listed, scan
+from app.documents.folder import Folder, Listed, scan
 from tests.support.placeholders import put_away
 
 MB = 1_000_000

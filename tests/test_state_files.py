@@ -6,27 +6,28 @@ from pathlib import Path
 
 import pytest
 
-from app import files, state
+from app import files
+from app.files import load_json, remove_json, save_state
 from tests.test_files import Held
 
 
 def test_an_object_that_was_written_is_read_back(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "state.json"
-    state.write(path, {"root": "http://127.0.0.1:1", "name": "blåbær"})
-    assert state.read(path) == {"root": "http://127.0.0.1:1", "name": "blåbær"}
+    save_state(path, {"root": "http://127.0.0.1:1", "name": "blåbær"})
+    assert load_json(path) == {"root": "http://127.0.0.1:1", "name": "blåbær"}
     assert list(path.parent.iterdir()) == [path]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such mode; the user's folder keeps others out")
 def test_only_the_owner_may_read_a_state_file(tmp_path: Path) -> None:
-    state.write(tmp_path / "state.json", {})
+    save_state(tmp_path / "state.json", {})
     assert stat.S_IMODE((tmp_path / "state.json").stat().st_mode) == 0o600
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff\xfe", b"null"])
 def test_a_damaged_file_reads_as_none(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "state.json").write_bytes(content)
-    assert state.read(tmp_path / "state.json") is None
+    assert load_json(tmp_path / "state.json") is None
 
 
 def test_a_sharing_violation_is_waited_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,8 +40,8 @@ def test_a_sharing_violation_is_waited_out(tmp_path: Path, monkeypatch: pytest.M
         return real(self, target)
 
     monkeypatch.setattr(Path, "replace", replace)
-    state.write(tmp_path / "state.json", {"a": 1})
-    assert state.read(tmp_path / "state.json") == {"a": 1}
+    save_state(tmp_path / "state.json", {"a": 1})
+    assert load_json(tmp_path / "state.json") == {"a": 1}
 
 
 def test_a_file_that_stays_in_use_is_an_error_and_leaves_no_draft(
@@ -52,15 +53,15 @@ def test_a_file_that_stays_in_use_is_an_error_and_leaves_no_draft(
     monkeypatch.setattr(Path, "replace", replace)
     monkeypatch.setattr(files, "PATIENCE", 0)
     with pytest.raises(PermissionError):
-        state.write(tmp_path / "state.json", {"a": 1})
+        save_state(tmp_path / "state.json", {"a": 1})
     assert not list(tmp_path.glob("state.json*"))
 
 
 def test_only_a_file_that_still_holds_the_object_is_removed(tmp_path: Path) -> None:
     path = tmp_path / "state.json"
-    state.write(path, {"pid": 2})
-    state.remove(path, {"pid": 1})
+    save_state(path, {"pid": 2})
+    remove_json(path, {"pid": 1})
     assert path.exists()
-    state.remove(path, {"pid": 2})
+    remove_json(path, {"pid": 2})
     assert not path.exists()
-    state.remove(path, {"pid": 2})
+    remove_json(path, {"pid": 2})
