@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from app.answering.escalation import opening
+from app.answering.escalation import early_reason
 from app.answering.events import Emitter, Progress, Retrieved
 from app.answering.extractive import outline
 from app.answering.generation import ServerSearch
@@ -192,7 +192,7 @@ async def context_for(
         words = await search_words(turn.question, languages, foundry, emit)
     except ModelError:  # reported with the answer
         return retrieved
-    if opening(words) is not None:  # the model declined
+    if early_reason(words) is not None:  # the model declined
         return retrieved
     return await retriever.run(partial(retriever.retrieve, turn, words))
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from math import exp, log1p
 
 from app.answering.features import Support, breaks_off, loops, repeats, support
-from app.answering.lexicon import abstains, asks_for, bare, only_abstains, own_words, said
+from app.answering.lexicon import abstains, asks_for, bare, find_phrase, only_abstains, own_words
 from app.answering.turn import Code, Decision
 from app.documents.sentences import sentences
 from app.retrieval.packing import Evidence
@@ -16,11 +16,11 @@ from app.retrieval.packing import Evidence
 THRESHOLD = 0.5
 """The soft score from which a draft counts as unsupported, unless a corpus has its own threshold."""
 
-DOUBT = 0.4
-"""Share of unsupported wording that is assumed of any draft beforehand,"""
+PRIOR_SHARE = 0.4
+"""Unsupported share assumed before anything is measured (a prior)."""
 
-DOUBT_WORDS = 8
-"""and the number of words that the assumption weighs: a short draft has too few words to be judged by."""
+PRIOR_WORDS = 8
+"""The prior counts like this many words, so short drafts are judged mildly."""
 
 PER_CLAIM = 0.03
 """Factor for unsupported names and numbers, by the logarithm of one plus their number."""
@@ -59,42 +59,45 @@ def decide(
     if not text:
         return _hard("empty", "The draft was empty.")
     if evidence is not None and not evidence:
-        return _unfounded(draft)
+        return _without_evidence(draft)
     if finish == "length":
         return _hard("cut_off", "The draft was cut off at its longest allowed length.")
     if repeats(text):
         return _hard("repeated", "The draft repeats itself.")
     if confidence == "low":
         return _hard("unsure", "The small model called its confidence low.")
-    if doubt := said(own_words(text), "unsure"):
-        return _hard("unsure", f"The small model wrote “{doubt}”.")
+    if phrase := find_phrase(own_words(text), "unsure"):
+        return _hard("unsure", f"The small model wrote “{phrase}”.")
     refuses = abstains(draft)
     if not refuses and len(text) < (least := asks_for(question) * short_chars):
         why = f"The draft has {len(text)} characters; fewer than {least:.0f} are short for this question."
         return _hard("short", why)
-    found = support(question, evidence, draft)
-    score = _soft(found, logprobs)
+    measured = support(question, evidence, draft)
+    score = _soft(measured, logprobs)
     if refuses:
         why = "The draft does not answer, although passages were found." if evidence else "The draft does not answer."
         return Decision("abstained", why, max(REFUSAL, score))
     if breaks_off(draft):
         return Decision("cut_off", "The draft ends in the middle of a sentence.", score)
     if score >= threshold:
-        return Decision("unsupported", _why(found), score)
-    return Decision(None, "The draft stands.", score)
+        return Decision("unsupported", _why(measured), score)
+    return Decision(None, "The draft is good enough; the large model is not asked.", score)
 
 
-def opening(draft: str, *, found: bool = True) -> Decision | None:
-    """Return what is certain of a draft while it is written: that it declines (if passages were `found`) or loops."""
+def early_reason(draft: str, *, has_passages: bool = True) -> Decision | None:
+    """Return a reason to stop the draft already while it streams, if there is one: it repeats itself or declines.
+
+    Declining is no reason without passages: `decide` keeps such a refusal, so it must be complete.
+    """
     if loops(bare(draft)):
         return _hard("repeated", "The draft repeats itself.")
     begun = sentences(own_words(draft[:1_000]))
-    if found and len(begun) > 1 and abstains(draft[:1_000]):
+    if has_passages and len(begun) > 1 and abstains(draft[:1_000]):
         return Decision("abstained", "The draft begins by saying that it cannot answer.", REFUSAL)
     return None
 
 
-def _unfounded(draft: str) -> Decision:
+def _without_evidence(draft: str) -> Decision:
     """Decide on a draft for which nothing was found: a refusal is right, and a larger model would know no better."""
     if only_abstains(draft):
         return Decision(None, "Nothing was found in the documents, and the draft says so.")
@@ -106,23 +109,23 @@ def _hard(code: Code, why: str) -> Decision:
     return Decision(code, why, HARD[code])
 
 
-def _soft(found: Support, logprobs: Sequence[float] | None) -> float:
-    """Return the share of unsupported wording, drawn to the assumed doubt, plus what claims and unlikely tokens add.
+def _soft(measured: Support, logprobs: Sequence[float] | None) -> float:
+    """Return the unsupported share, averaged with the prior share, plus additions for claims and unlikely tokens.
 
-    A low percentile of the tokens counts: means are biased by length, and one bad token is enough.
+    The tokens count by a low percentile: means are biased by length, and one bad token is enough.
     """
-    score = PER_CLAIM * log1p(found.claims)
-    if found.wording is not None:
-        score += (found.wording * found.words + DOUBT * DOUBT_WORDS) / (found.words + DOUBT_WORDS)
+    score = PER_CLAIM * log1p(measured.claims)
+    if measured.wording is not None:
+        score += (measured.wording * measured.words + PRIOR_SHARE * PRIOR_WORDS) / (measured.words + PRIOR_WORDS)
     if logprobs:
         score += PER_UNLIKELY * (1 - exp(sorted(logprobs)[len(logprobs) // 10]))
     return min(LIMIT, score)
 
 
-def _why(found: Support) -> str:
-    said = []
-    if found.wording is not None:
-        said.append(f"Of the wording of a stretch of the draft {found.wording:.0%} is not in the passages.")
-    if found.claims:
-        said.append(f"Names and numbers that neither the passages nor the question have: {found.claims}.")
-    return " ".join(said) or "The model was not sure of its words."
+def _why(measured: Support) -> str:
+    reasons = []
+    if measured.wording is not None:
+        reasons.append(f"In its weakest part, {measured.wording:.0%} of the draft's wording is not in the passages.")
+    if measured.claims:
+        reasons.append(f"Names and numbers that neither the passages nor the question have: {measured.claims}.")
+    return " ".join(reasons) or "The model was not sure of its words."

@@ -40,7 +40,7 @@ def abstains(draft: str) -> bool:
     """
     plain = own_words(draft)
     spans = sentences(plain[:FIRST])
-    return bool(spans) and said(_phrases("concedes").sub("", plain[slice(*spans[0])]), "abstains") is not None
+    return bool(spans) and find_phrase(_phrases("concedes").sub("", plain[slice(*spans[0])]), "abstains") is not None
 
 
 def only_abstains(draft: str) -> bool:
@@ -53,7 +53,8 @@ def only_abstains(draft: str) -> bool:
         if len(clause.split()) > 2
     ]
     return abstains(draft) and all(
-        clause.rstrip().endswith("?") or said(clause, "abstains") or said(clause, "offers") for clause in clauses
+        clause.rstrip().endswith("?") or find_phrase(clause, "abstains") or find_phrase(clause, "offers")
+        for clause in clauses
     )
 
 
@@ -62,15 +63,15 @@ def asks_for(question: str) -> float:
 
     A reason is between: it can be a single clause ("because of the rain").
     """
-    if said(question.strip(), "elaborate"):
+    if find_phrase(question.strip(), "elaborate"):
         return 1.0
-    return REASON if said(question, "reason") else 0.0
+    return REASON if find_phrase(question, "reason") else 0.0
 
 
-def said(text: str, kind: Kind) -> str | None:
-    """Return the first phrase of the kind in a text, in any language, None if there is none."""
-    found = _phrases(kind).search(text)
-    return " ".join(found.group().split())[:80] if found else None
+def find_phrase(text: str, kind: Kind) -> str | None:
+    """Return the first phrase of a kind in a text, in any of the languages; None if it has none."""
+    match = _phrases(kind).search(text)
+    return " ".join(match.group().split())[:80] if match else None
 
 
 def phrases(kind: str) -> dict[str, list[str]]:

@@ -7,7 +7,7 @@ from functools import partial
 
 from app.answering.citations import BackgroundCiter
 from app.answering.context import Retriever, context_for
-from app.answering.escalation import opening
+from app.answering.escalation import early_reason
 from app.answering.events import (
     Abstained,
     Cited,
@@ -146,7 +146,8 @@ class Run:
     ) -> Attempt:
         """Have the model of a role write an answer, which is compared with the evidence as it streams."""
         assert self.service is not None
-        enough = (lambda text: opening(text) is not None) if stop_early else None
+        has_passages = bool(self.retrieved.evidence)  # without passages a refusal is kept, so it is written to its end
+        enough = (lambda text: early_reason(text, has_passages=has_passages) is not None) if stop_early else None
         request = Request(role, self.turn, self.retrieved.evidence, draft, polish, enough)
         citer = self.citers[role] = BackgroundCiter(NUMBERS[role], request.evidence)
         self.emit.on(Token, citer.feed)

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from app.answering.alignment import Match, Name, Passages, Stretch, Words, known, names, words
-from app.answering.lexicon import own_words, said
+from app.answering.lexicon import find_phrase, own_words
 from app.retrieval.analysis import query_words, stems
 
 SUPPORTED = 0.45
@@ -59,10 +59,10 @@ def verify(text: str, given: Collection[int], passages: Passages) -> Verdict:
     matches = [match for match in passages.matches(sentence) if match.passage >= SUPPORTED]
     copied = bool(matches) and matches[0].share >= SAID_SO
     announces = ending in "?？" or (ending in ":：" and not claims)
-    if not copied and (announces or said(own_words(text), "abstains")):
+    if not copied and (announces or find_phrase(own_words(text), "abstains")):
         return Verdict(support=support)
     if not matches:
-        told = _content(text, passages.languages) >= TELLING and not said(text, "offers")
+        told = _content(text, passages.languages) >= TELLING and not find_phrase(text, "offers")
         return Verdict(states=claims or told, support=support)
     sources = [match for match in matches if match.stretch.item.number in given] or matches[:1]
     further = passages.further(sentence, sources[0])

@@ -452,6 +452,20 @@ async def test_an_abstaining_draft_is_stopped_at_its_first_sentence_if_escalatio
     assert not kept.escalated
 
 
+async def test_a_refusal_without_passages_is_not_stopped_because_it_is_kept(
+    model_cache: Callable[..., Path], corpus: Path
+) -> None:
+    refusal = "I do not know. " + ESSAY
+    assistant = Assistant(settings_for(model_cache(small(say=refusal), large(say=LONG)), corpus))
+
+    answer = await asked(assistant, "When does the ferry leave?", unaided=True)
+    await assistant.close()
+
+    assert answer.attempts[0].finish == "stop"
+    assert answer.text.strip() == refusal.strip()
+    assert not answer.escalated
+
+
 async def test_the_dial_at_always_sends_every_draft_on(model_cache: Callable[..., Path], corpus: Path) -> None:
     assistant = Assistant(settings_for(model_cache(small(say="At 9:30 [1]."), large(say=LONG)), corpus))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.answering.escalation import LIMIT, THRESHOLD, decide, opening
+from app.answering.escalation import LIMIT, THRESHOLD, decide, early_reason
 from app.answering.lexicon import abstains, asks_for, only_abstains
 from app.answering.turn import Decision
 from app.documents.passages import Place
@@ -240,21 +240,21 @@ def test_a_refusal_that_goes_on_to_answer_does_not_only_refuse() -> None:
 
 
 def test_while_a_draft_is_written_its_first_sentence_tells_when_it_is_complete() -> None:
-    assert opening("The passages do not mention the") is None
-    found = opening("The passages do not mention the price. They")
-    assert found is not None
-    assert found.code == "abstained"
-    assert opening("The passages do not mention the price. They", found=False) is None
-    assert opening("The ferry leaves at 9:30. The passages do not mention the price. They") is None
+    assert early_reason("The passages do not mention the") is None
+    decision = early_reason("The passages do not mention the price. They")
+    assert decision is not None
+    assert decision.code == "abstained"
+    assert early_reason("The passages do not mention the price. They", has_passages=False) is None
+    assert early_reason("The ferry leaves at 9:30. The passages do not mention the price. They") is None
 
 
 def test_while_a_draft_is_written_a_loop_tells_at_any_time() -> None:
     draft = "The ferry leaves at 9:30. "
-    told = [opening(draft[:end]) for draft in [draft * 6] for end in range(len(draft))]
+    decisions = [early_reason(draft[:end]) for draft in [draft * 6] for end in range(len(draft))]
 
-    assert told[60] is None
-    assert isinstance(told[-1], Decision)
-    assert told[-1].code == "repeated"
+    assert decisions[60] is None
+    assert isinstance(decisions[-1], Decision)
+    assert decisions[-1].code == "repeated"
 
 
 def test_a_decision_takes_a_few_milliseconds() -> None:

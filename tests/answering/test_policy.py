@@ -16,7 +16,7 @@ def policy(tmp_path: Path) -> Policy:
 
 
 def soft(score: float) -> Decision:
-    return Decision(None, "The draft stands.", score)
+    return Decision(None, "The draft is good enough; the large model is not asked.", score)
 
 
 def test_until_there_are_enough_turns_a_fixed_threshold_holds(policy: Policy) -> None:
