@@ -27,9 +27,10 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One file that was left out; `reason` is a clause that follows its name: "it is empty".
+    """A file that could not be read, and why: `reason` is a clause that follows its name, such as "it is empty".
 
-    Size and time are those of the file if only a change of the file can help; without them it is tried again next time.
+    `size` and `modified_ns` are the file's if only a change of the file can help; without them it is tried again at the
+    next look at the folder.
     A `passing` reason, such as another program that holds the file, keeps what was read of the file before.
     """
 

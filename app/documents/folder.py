@@ -108,10 +108,11 @@ class Folder:
             yield from (outcome for outcome in outcomes if outcome is not None)
 
     def read_on(self, changed: Sequence[tuple[str, Path | Problem]]) -> Generator[Outcome, None, None]:
-        """Read what `compare` returned, in any order; yields None while nothing is ready.
+        """Read the files that `compare` returned, in any order; yields None while no result is ready.
 
-        Formats that are not trusted are read by other processes, which a file may harm. Plain text is read here,
-        which is done before another process has started; if much of it is left after a while, the pool reads the rest.
+        Formats that are not trusted are read by the pool, in processes that a file may harm. Trusted ones are read
+        here, because few of them are read before a process has started; if many are left after HERE_SECONDS, the pool
+        reads the rest.
         """
         yield from (entry for _, entry in changed if isinstance(entry, Problem))
         paths = [(file, entry) for file, entry in changed if not isinstance(entry, Problem)]

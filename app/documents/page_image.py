@@ -60,7 +60,7 @@ class PageImage:
 
 
 def draw(path: Path, number: int, text: str, spans: Sequence[Span], limits: Limits = LIMITS) -> PageImage:
-    """Draw a page of a file and mark spans of its `text`, which was read of it before.
+    """Draw page `number` of a file, and mark spans of `text`, which is what a reader returned for that page.
 
     Blocks; raises UnreadableFile if the page cannot be drawn.
     """

@@ -54,7 +54,7 @@ def evaluate(probes: Sequence[Probe], watch: Callable[[Sequence[Probe]], Iterato
     covers    the share whose citation covers half of the original
     same      the share whose citation and original have half in common
 
-    `watch` passes the probes on, so that a face can show the progress.
+    `watch` passes the probes on, so that the caller can show the progress.
     """
     kinds: defaultdict[str, list[tuple[bool, ...]]] = defaultdict(list)
     for probe in watch(probes):

@@ -31,7 +31,7 @@ def evaluate(
 ) -> dict[str, Any]:
     """Decide on every answer of a file of JSON lines, and return AUROC and recall at 20 % of each set with their means.
 
-    `watch` passes the answers on, so that a face can show the progress. The score of every answer is written to
+    `watch` passes the answers on, so that the caller can show the progress. The score of every answer is written to
     `scores`. In a set some of whose answers have passages, no passages means that nothing was found; in other sets it
     means that nobody knows what was found. Raises InputError.
     """

@@ -39,7 +39,7 @@ def evaluate(
 ) -> dict[str, Any]:
     """Ask all questions, with their conversations if `history`; return the means of the figures, times and memory.
 
-    `watch` passes the questions on, so that a face can show the progress. `run` is a file to write a row of each
+    `watch` passes the questions on, so that the caller can show the progress. `run` is a file to write a row of each
     question to, `against` one from an earlier run, to compare with. Raises InputError.
     """
     import psutil

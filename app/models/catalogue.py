@@ -1,4 +1,7 @@
-"""The models of a cache folder: the saved catalogue, and which of its models are on this disk. Asks no server."""
+"""The models of a cache folder: the saved catalogue, which of its models are on this disk, and what a pair of them is.
+
+Asks no server.
+"""
 
 import importlib.util
 import json

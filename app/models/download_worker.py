@@ -56,10 +56,10 @@ def report(**fields: object) -> None:
 
 
 def update_catalogue(manager: "FoundryLocalManager", cache: Path) -> bool:
-    """Make the SDK save the catalogue; returns whether it could.
+    """Have the SDK save the public catalogue, and return whether it did.
 
-    It saves none while the saved one is younger than six hours, reports no failure, and leaves out models that are not
-    offered any more even if they were downloaded, whereupon the runtime would not know them.
+    The SDK saves none while the saved one is younger than six hours, and it reports no failure. It leaves out models
+    that are not offered any more; those that were downloaded are put back, or the runtime would not know them.
     """
     saved = cache / catalogue.CATALOGUES[0]
     before = load_json(saved) or {"models": []}

@@ -39,7 +39,7 @@ SLOW = (
 
 
 class Foundry:
-    """The model server of one process; use it from one event loop only.
+    """Finds the model server for this process and makes models ready; use it from one event loop only.
 
     `pair` are the models that answer: the configured ones until a server is found, then ones that are on its disk.
     `substitution` is a sentence about models that are used in place of configured ones, None if there are none.
@@ -62,7 +62,7 @@ class Foundry:
 
     @property
     def starting(self) -> str:
-        """A sentence while a runtime that has models is being started, so that waiting is worth while; else empty."""
+        """A sentence about a runtime with models that is being started, which a turn waits for; else empty."""
         if self._starting_since is None:
             return ""
         return STARTING if time.monotonic() - self._starting_since < SLOW_SECONDS else SLOW

@@ -1,4 +1,4 @@
-"""The models that this machine can have, and downloads; one manager for all conversations."""
+"""Downloads models in the background; one manager serves all conversations."""
 
 import asyncio
 import logging

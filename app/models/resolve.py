@@ -1,4 +1,4 @@
-"""From the name of a model to the id of a loaded one: a server answers to full ids only, and loads by alias only."""
+"""Resolves a model's alias to the id of a loaded one: requests need full ids, and most servers load by alias."""
 
 import time
 from collections.abc import Iterable, Mapping

@@ -72,9 +72,10 @@ class TokenCounter:
 
 
 def vocabulary_folders(state_dir: Path) -> list[Path]:
-    """List the folders that may hold the vocabulary; the first one is where to put it.
+    """List the folders to look for the vocabulary in; a download goes into the first one.
 
-    It is tiktoken's if its variable is set, which if empty switches the cache off; else ours, and tiktoken's default.
+    If TIKTOKEN_CACHE_DIR (or DATA_GYM_CACHE_DIR) is set, its folder is the only one, and none if it is empty. Otherwise
+    these are our folder in the state folder and tiktoken's default.
     """
     chosen = os.environ.get(CACHE_VARIABLE, os.environ.get("DATA_GYM_CACHE_DIR"))
     if chosen is not None:

@@ -14,7 +14,7 @@ from app.errors import UnreadableFile
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """How a kind of file becomes pages.
+    """A file format: its suffixes, and how the bytes of such a file become pages.
 
     `read` parses the bytes of a file; it raises UnreadableFile, or any other exception if the file is damaged.
     `title` looks for a title in the pages; or `describe` adds what the file states: a title and labels of pages.
