@@ -15,22 +15,21 @@ from app.retrieval.analysis import BREAKS, normalize, stems, tokens
 from app.retrieval.packing import Evidence
 from app.retrieval.sentence_ranking import sentence_spans
 
-CLOSE = 0.6
-"""A passage says a thing about as well as another, so that a mark of the model's which names it stays, if it has at
-least this part of the weight that the other has."""
+NEAR_BEST = 0.6
+"""Keep the model's own citation if its passage scores at least this share of the best passage's score."""
 
 CANDIDATES = 5
-"""Passages that are looked at closely: a sentence that more of them say as well is a commonplace."""
+"""At most this many passages are compared in detail: a sentence that more of them match is a commonplace."""
 
 FURTHER = 0.2
-"""Share of a sentence that a second stretch must add to be its source as well: of sentences with a third of their words
-replaced at random 98 of 100 find none (94 of the shorter Norwegian ones)."""
+"""Share of a sentence that a second stretch must add to be cited as well. Of sentences with a third of their words
+replaced at random, 98 of 100 find no such stretch (94 of the shorter Norwegian ones)."""
 
 GRAM = 4
-"""Letters that words are compared by which are not there as they are: compounds, inflections, slips."""
+"""Length of the letter groups used to compare words that do not occur exactly (compounds, inflections, typos)."""
 
 ALIKE = 0.5
-"""Share of the 4-grams of a word that a sentence must have to hold it in part; fewer are those of an ending."""
+"""A word matches in part if a stretch has at least this share of its letter groups; fewer may be a common ending."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +55,7 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A stretch, the share of a sentence's words that it has, each weighed by how rare it is, and that of its passage.
+    """A stretch with its score, the share of a sentence's words that it has (weighted by rarity), and its passage's.
 
     `numbers` are those of all stretches of the passage that have `FURTHER` of the sentence.
     """
@@ -89,8 +88,8 @@ class Passages:
     def __init__(self, evidence: Sequence[Evidence]) -> None:
         self.evidence = evidence
         self.stretches: list[Stretch] = []
-        self.known: dict[int, frozenset[str]] = {}
-        """What is known from each passage and its title, by number."""
+        self.words_of: dict[int, frozenset[str]] = {}
+        """The words of each passage and its title, with their stems and prefixes, by the passage's number."""
         self._letters: dict[frozenset[str], set[str]] = {}
         self._of: dict[int, range] = {}
         self._at: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
@@ -107,15 +106,15 @@ class Passages:
                 for word in own:
                     self._at[item.language, word].append(len(self.stretches))
                 self.stretches.append(Stretch(item, item.start + start, item.start + end, own, figures))
-            self.known[item.number] = known(own_words)
+            self.words_of[item.number] = with_prefixes(own_words)
             self._of[item.number] = range(first, len(self.stretches))
         self._rarest = log1p(len(self.stretches))
         self._rarity = {word: log1p(len(self.stretches) / len(at)) for word, at in self._at.items()}
 
     @cached_property
     def words(self) -> frozenset[str]:
-        """What is known from all passages."""
-        return frozenset().union(*self.known.values())
+        """The words of all passages, with their stems and prefixes."""
+        return frozenset().union(*self.words_of.values())
 
     @cached_property
     def numbers(self) -> frozenset[str]:
@@ -133,7 +132,7 @@ class Passages:
         best: dict[int, int] = {}
         for at in sorted(scores, key=lambda at: (-scores[at], at)):
             best.setdefault(self.stretches[at].item.number, at)
-        close = [at for at in list(best.values())[:CANDIDATES] if scores[at] >= CLOSE * max(scores.values())]
+        close = [at for at in list(best.values())[:CANDIDATES] if scores[at] >= NEAR_BEST * max(scores.values())]
         return sorted((self._match(at, sentence, scores) for at in close), key=lambda match: -match.share)
 
     def further(self, sentence: Words, match: Match) -> Match | None:
@@ -169,12 +168,12 @@ class Passages:
             both = self._weight(language, own & (stretch.words | other.words)) / total
             if both >= max(share, scores[at] + FURTHER):
                 best, share = stretch.joined(other), both
-        strange = {word: self._alike(word, best) for word in own - best.words if len(word) > GRAM}
-        share += sum(self._weight(language, [word]) * alike for word, alike in strange.items()) / total
-        there = frozenset[str]().union(*(self.stretches[each].words for each in passage))
+        unknown_words = {word: self._alike(word, best) for word in own - best.words if len(word) > GRAM}
+        share += sum(self._weight(language, [word]) * alike for word, alike in unknown_words.items()) / total
+        passage_words = frozenset[str]().union(*(self.stretches[each].words for each in passage))
         numbers = (self.stretches[each].numbers for each in passage if scores.get(each, 0.0) >= FURTHER)
-        held = self._weight(language, own & there) / total
-        return Match(best, share, max(share, held), best.numbers.union(*numbers))
+        covered = self._weight(language, own & passage_words) / total
+        return Match(best, share, max(share, covered), best.numbers.union(*numbers))
 
     def _alike(self, word: str, stretch: Stretch) -> float:
         """Return the share of the word's 4-grams that words of the stretch have, 0 if it is small."""
@@ -194,10 +193,10 @@ def words(text: str) -> list[str]:
     return [word for word in tokens(text) if word[0] not in BREAKS]
 
 
-def known(found: Iterable[str]) -> frozenset[str]:
-    """Return the words, and the beginnings that derived names share with them."""
-    plain = frozenset(found)
-    return plain | {word[:STEM] for word in plain}
+def with_prefixes(words: Iterable[str]) -> frozenset[str]:
+    """Return words together with their first `STEM` letters, which a name derived from one of them shares."""
+    distinct = frozenset(words)
+    return distinct | {word[:STEM] for word in distinct}
 
 
 def _grams(word: str) -> list[str]:
@@ -219,7 +218,7 @@ _LABEL = re.compile(r"^\W*\*\*[^*\n]{1,80}?(?::\*\*|\*\*:)|(?m:^\w+:(?=\s))")
 _OPENS = re.compile(r"(?:^|[!?:…]|\w{4}\.)[\s\"'“”„«»‚‘(\[*_]*$")
 
 STEM = 5
-"""Letters that a name shares with a word that it is derived from, or that is derived from it: Norway, Norwegian."""
+"""Letters that a name shares with a word derived from it, or that it is derived from: Berlin and Berliner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,8 +228,8 @@ class Name:
     text: str
     words: tuple[str, ...]
 
-    def known(self, words: AbstractSet[str]) -> bool:
-        """Whether its parts, or words that they may be derived from, are among these."""
+    def occurs_in(self, words: AbstractSet[str]) -> bool:
+        """Whether all its parts, or words that they may be derived from, are among these words."""
         return all(
             word in words or word.removesuffix("s") in words or (len(word) > STEM and word[:STEM] in words)
             for word in self.words

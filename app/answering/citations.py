@@ -135,7 +135,7 @@ class Citer:
 
     def _verified(self, start: int, end: int) -> _Sentence:
         bare = _bare(self._answer[start:end]).strip()
-        given = tuple(n for n in _given(self._answer[start:end]) if n in self._passages.known)
+        given = tuple(n for n in _given(self._answer[start:end]) if n in self._passages.words_of)
         if (bare, given) not in self._verdicts:
             states = STATES.match(bare)
             self._verdicts[bare, given] = verify(lexicon.bare(bare), given, self._passages) if states else Verdict()

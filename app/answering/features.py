@@ -61,22 +61,24 @@ def support(question: str, evidence: Sequence[Evidence] | None, draft: str) -> S
         return Support(None, 0, len(names) + len(numbers) + len(_ITEM.findall(text)))
     joined = " ".join(item.text for item in evidence)
     plain, source = _plain(text), _plain(joined)
-    strange = len(numbers - _numbers(joined) - _numbers(question))
+    unknown_claims = len(numbers - _numbers(joined) - _numbers(question))
     if not evidence or foreign(text, plain.split(), source.split(), {item.language for item in evidence}):
-        return Support(None, 0, strange)
+        return Support(None, 0, unknown_claims)
     language = evidence[0].language
-    known = _stems(source, language)
-    if unknown := _stems(_plain(" ".join(names)), language) - known:
-        strange += len(unknown - _stems(_plain(question), language))
+    source_stems = _stems(source, language)
+    if unknown_stems := _stems(_plain(" ".join(names)), language) - source_stems:
+        unknown_claims += len(unknown_stems - _stems(_plain(question), language))
     if len(text) < TOO_SHORT:
-        return Support(strange / (len(names) + len(numbers)) if strange else None, len(plain.split()), strange)
+        return Support(
+            unknown_claims / (len(names) + len(numbers)) if unknown_claims else None, len(plain.split()), unknown_claims
+        )
     size = 2 if len(_SPACELESS.findall(plain)) > len(plain) / 3 else 4
     grams = {source[at : at + size] for at in range(len(source) - size + 1)}
     letters = [plain[at : at + size] not in grams for at in range(1, len(plain) - size)]
     long = " ".join(word for word in plain.split() if len(word) >= LONG)
-    stems = [stem not in known for stem in terms(long, language)]
+    stems = [stem not in source_stems for stem in terms(long, language)]
     wording = (_worst(letters, STRETCH) + _worst(stems, STRETCH_WORDS)) / 2
-    return Support(wording, len(plain.split()), strange)
+    return Support(wording, len(plain.split()), unknown_claims)
 
 
 def foreign(text: str, words: Sequence[str], source: Sequence[str], languages: set[str]) -> bool:
@@ -116,9 +118,9 @@ def loops(text: str) -> bool:
 
 def repeats(draft: str) -> bool:
     """Whether a draft repeats itself: its end loops, or half of its sentences occur twice."""
-    said = [draft[start:end].lower().lstrip(_BULLET).split() for start, end in sentences(draft)]
-    said = [words for words in said if len(words) > 3]
-    return loops(draft) or (len(said) > 3 and len(set(map(tuple, said))) <= len(said) / 2)
+    word_lists = [draft[start:end].lower().lstrip(_BULLET).split() for start, end in sentences(draft)]
+    word_lists = [words for words in word_lists if len(words) > 3]
+    return loops(draft) or (len(word_lists) > 3 and len(set(map(tuple, word_lists))) <= len(word_lists) / 2)
 
 
 def _worst(missing: Sequence[bool], size: int) -> float:
