@@ -153,7 +153,7 @@ def _headings(reader: "PdfReader", count: int) -> list[str]:
 
 
 def _rescued(data: bytes) -> list[str]:
-    """Return the texts of the pages of a file that PDFium cannot open, by pypdf, which is slower and joins fewer words."""
+    """Return the texts of the pages of a file that PDFium cannot open; pypdf is slower and joins fewer words."""
     try:
         return [clean(page.extract_text()) for page in _reader(BytesIO(data)).pages]
     except Exception:  # damaged files raise anything, from KeyError to RecursionError
