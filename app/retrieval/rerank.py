@@ -13,7 +13,7 @@ import numpy as np
 from app.retrieval.bm25 import saturation
 from app.retrieval.kernel import Array, Ranked, largest
 from app.retrieval.postings import BREAK, Postings
-from app.retrieval.scoring import Query, QueryTerm, Scorer, ranges
+from app.retrieval.scoring import Query, QueryTerm, Scorer, changes, ranges
 
 DEPTH = 50
 """Passages of the first ranking that are reranked."""
@@ -67,10 +67,9 @@ def context(passages: Array, scores: Array, documents: Array) -> Array:
     owners = documents[passages]
     if not len(owners):
         return np.zeros(0)
-    starts = np.flatnonzero(np.diff(owners, prepend=-1))
-    sizes = np.diff(starts, append=len(owners))
-    best = np.repeat(np.maximum.reduceat(scores, starts), sizes)
-    adjacent = (np.diff(passages) == 1) & (np.diff(owners) == 0)
+    first = changes(owners)
+    best = np.maximum.reduceat(scores, np.flatnonzero(first))[np.cumsum(first) - 1]
+    adjacent = (passages[1:] - passages[:-1] == 1) & ~first[1:]
     beside = np.zeros(len(passages))
     beside[:-1] = scores[1:] * adjacent
     beside[1:] = np.maximum(beside[1:], scores[:-1] * adjacent)

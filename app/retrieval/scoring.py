@@ -92,7 +92,7 @@ class Scorer:
         """Return at most `k` passages with their scores, best first, equal ones in their order."""
         if not len(query.weights) or k < 1:
             return np.zeros(0, np.int64), np.zeros(0)
-        exact = (query.shares == 1.0) & (np.diff(query.owners, prepend=-1) > 0)
+        exact = (query.shares == 1.0) & changes(query.owners)
         numbers, weights = query.numbers[exact], query.weights[query.owners[exact]]
         more = self._score_variants(query, exact)
         return kernel.top_sums(self.postings, self._table, numbers, weights, more, self._alive, k)
@@ -121,7 +121,7 @@ class Scorer:
         cells = np.repeat(query.owners[rest] * size, sizes) + postings.passages[at]  # of terms and passages
         counts = np.repeat(query.shares[rest], sizes) * postings.frequency[postings.kinds[at]]
         order = np.argsort(cells, kind="stable")
-        first = np.flatnonzero(np.diff(cells[order], prepend=-1))
+        first = np.flatnonzero(changes(cells[order]))
         more, cells = np.add.reduceat(counts[order], first), cells[order[first]]
         owners, passages = np.divmod(cells, size)
         before = np.zeros(len(cells))
@@ -146,3 +146,10 @@ def ranges(begins: Array, sizes: Array) -> Array:
     ends = np.cumsum(sizes)
     numbers: Array = np.arange(ends[-1]) + np.repeat(begins - ends + sizes, sizes)
     return numbers
+
+
+def changes(values: Array) -> Array:
+    """Return for each value whether it differs from the one before it; the first one counts as different."""
+    differs: Array = np.ones(len(values), bool)
+    np.not_equal(values[1:], values[:-1], out=differs[1:])
+    return differs
