@@ -1,9 +1,9 @@
-"""Markdown in which nothing but words and known links can come out, whatever a model or a document wrote.
+"""Markdown in which only words and known links can come out, whatever a model or a document wrote.
 
-It holds for the browser's renderer (CommonMark, GFM, directives): outside of code no image, tag, definition or
-directive is left, and no link but to an address that stands in the evidence letter by letter, since one that a model
-puts together can carry the conversation to its host. Code stays as it is where it is sure to be code for the renderer
-too; what only looks like it is shown as text.
+It is safe for the browser's renderer (CommonMark, GFM, directives): outside of code it contains no image, tag,
+definition or directive. Links lead only to addresses that occur exactly in the evidence: an address made up by a model
+could send the conversation to someone's server. Code stays unchanged where the renderer certainly takes it for code, too;
+text that only resembles code is escaped.
 """
 
 import html
@@ -12,22 +12,22 @@ import string
 from collections.abc import Callable, Collection, Iterable
 
 LONGEST = 2_000
-"""Characters that are held back at most until it is known what they are."""
+"""At most this many characters are buffered before deciding how to show them."""
 
 _SPECIAL = re.compile(r"[\\`~<&!\]:.@]|\n")
 _ADDRESS = re.compile(
     r"(?:https?://|www\.)[\w.~:/?#@!$&'()*+,=%-]+|[\w.+-]+@[\w-]+(?:\.[\w-]+)+", re.IGNORECASE | re.ASCII
 )
 _TRAIL = ".,:!?'*_~)"
-"""What may stand behind an address without being part of it."""
+"""Punctuation that may follow an address."""
 
 _BEHIND = ".,:;!?'\")]"
-"""What every renderer leaves out of an address at its end."""
+"""Punctuation after an address that no renderer includes in the link."""
 
 _NAME = string.ascii_letters + string.digits + "_.+-"  # before the @ of an e-mail address
 
 _UNSEEN = re.compile("[\u200b\u202a-\u202e\u2066-\u2069\U000e0000-\U000e0fff]")
-"""What has no width or turns the direction: it hides an address, or what it really is."""
+"""Characters without width or that change the direction of text: they can hide or disguise an address."""
 
 _IMAGE = re.compile(r"!\[([^\[\]\n]*)\]\(\s*<?([^\s()<>]*)[^()\n]*(?:\([^()\n]*\)[^()\n]*)*\)")
 _IMAGE_BEGUN = re.compile(r"!(?:\[[^\[\]\n]*(?:\](?:\((?:[^()\n]|\([^()\n]*\))*(?:\([^()\n]*)?)?)?)?\Z")
@@ -37,7 +37,7 @@ _ENTITY = re.compile(r"&(?:#\d{1,7}|#x[\da-f]{1,6}|[a-z][a-z\d]{1,31});", re.IGN
 
 
 def addresses(texts: Iterable[str]) -> frozenset[str]:
-    """The addresses in texts, each also without what may be punctuation at its end."""
+    """Return the addresses in texts, each also without the characters at its end that may be punctuation."""
     found = set()
     for text in texts:
         for match in _ADDRESS.finditer(text):
@@ -48,14 +48,14 @@ def addresses(texts: Iterable[str]) -> frozenset[str]:
     return frozenset(found)
 
 
-def safe(text: str, known: Collection[str] = ()) -> str:
-    """A whole text, made safe; done twice it is the same as once."""
-    stream = SafeMarkdown(known)
+def safe(text: str, allowed_links: Collection[str] = ()) -> str:
+    """Return a whole text as safe Markdown; applying it to its own result changes nothing."""
+    stream = SafeMarkdown(allowed_links)
     return stream.feed(text) + stream.close()
 
 
 def label(text: str) -> str:
-    """The name of a file or a place on one line, without a character that Markdown would take for its own."""
+    """Return the name of a file or a place on one line, without characters that Markdown interprets."""
     flat = " ".join(text.translate(_LOOKALIKES).split())
     flat = re.sub(r"(?<![^\W_])_|_(?![^\W_])", "ˍ", flat)  # within a word it is plain
     return re.sub(r":(?=//|[A-Za-z])", "∶", re.sub(r"(?i)(?<=www)\.|(?<=\S)@", r" \g<0>", flat))
@@ -64,17 +64,21 @@ def label(text: str) -> str:
 _LOOKALIKES = str.maketrans(r"[]<>`*\|~", "()‹›'∗/¦∼") | dict.fromkeys([*range(0x200B, 0x2010), *range(0x202A, 0x202F)])
 
 Step = tuple[str, int] | None
-"""What is shown for how many characters; None if more must come before that is known."""
+"""The text to show and the number of input characters it replaces; None if more input is needed to decide."""
 
 
 class SafeMarkdown:
-    """Passes a stream on, made safe; `known` are the addresses that links may have, as `addresses` finds them."""
+    """A filter that makes a stream of Markdown safe; `allowed_links` are addresses as `addresses` returns them.
 
-    def __init__(self, known: Collection[str] = (), line: str = "") -> None:
-        self._known = known
+    Each handler decides on the special character at `at` of the text and what follows it; `ended` is whether the text
+    is complete. The examples in their docstrings show input -> output, with only https://a.com and me@a.com allowed.
+    """
+
+    def __init__(self, allowed_links: Collection[str] = (), line: str = "") -> None:
+        self._allowed_links = allowed_links
         self._held = ""
         self._line = line
-        """What has been shown of the last line."""
+        """The part of the last line that was shown already."""
         self._fences = Fences()
 
     def feed(self, text: str) -> str:
@@ -82,7 +86,7 @@ class SafeMarkdown:
         return self._pass(self._held + text, ended=False)
 
     def close(self) -> str:
-        """Return the rest; code that is open is closed, or it would take in what comes below the answer."""
+        """Return the rest; an open code block is closed, or it would include the text below the answer."""
         rest = self._pass(self._held, ended=True)
         if self._line:
             self._fences.ended(self._line)
@@ -118,6 +122,7 @@ class SafeMarkdown:
         return "".join(shown)
 
     def _code(self, text: str, at: int, ended: bool) -> Step:
+        """Pass on a line inside a code block unchanged: <b> -> <b>."""
         end = text.find("\n", at) + 1
         line = text[at : end or len(text)]
         if not self._line and not end and not ended and self._fences.undecided(line):
@@ -125,15 +130,16 @@ class SafeMarkdown:
         return ("", 0) if not self._line and self._fences.leaves(line) else (line, len(line))
 
     def _backslash(self, text: str, at: int, ended: bool) -> Step:
+        r"""Keep an escape, except before a character that is judged by itself: https\://b.com -> https: //b.com."""
         follows = text[at + 1 : at + 2]
         if not follows:
             return None
-        if follows in ":.@":  # these are judged as if nothing stood before them: addresses are looked for behind it
+        if follows in ":.@":  # addresses are recognised at these: drop the backslash, then judge them
             return "", 1
         return (text[at : at + 2], 2) if follows.isascii() and not follows.isalnum() and follows > " " else ("\\", 1)
 
     def _marks(self, text: str, at: int, ended: bool) -> Step:
-        """Backticks or tildes: a span of code on one line, the beginning of more, or nothing."""
+        r"""Keep a code span or the start of a code block, and escape other backticks or tildes: `a` b` -> `a` b\`."""
         rest, newline, _ = text[at : at + LONGEST].partition("\n")
         run = rest[: len(rest) - len(rest.lstrip(text[at]))]
         if text[at] == "`":
@@ -151,16 +157,18 @@ class SafeMarkdown:
         return _escaped(run), len(run)
 
     def _less(self, text: str, at: int, ended: bool) -> Step:
+        r"""Escape a tag, but keep an allowed link in angle brackets: <b>bold -> \<b>bold."""
         within = re.compile(r"<([^\s<>\\&]*)").match(text, at)
         assert within is not None
         address, end = within[1], within.end()
         if end == len(text) and not ended and (address[:8] in "https://" or address[:7] in "http://"):
             return None
-        if text.startswith(">", end) and address.startswith("http") and address in self._known:
+        if text.startswith(">", end) and address.startswith("http") and address in self._allowed_links:
             return f"<{address}>", len(address) + 2
         return ("\\<" if re.match(r"<[A-Za-z/!?]", text[at : at + 2]) else "<"), 1
 
     def _entity(self, text: str, at: int, ended: bool) -> Step:
+        r"""Escape an entity for a character that an address may contain: &colon;//b -> \&colon;//b."""
         found = _ENTITY.match(text, at)
         if found is None:
             return None if re.compile(r"&#?\w{0,32}\Z").match(text, at) and not ended else ("&", 1)
@@ -168,17 +176,19 @@ class SafeMarkdown:
         return ("\\&" if part_of_address else "&"), 1
 
     def _image(self, text: str, at: int, ended: bool) -> Step:
+        """Replace an image by its words: ![cat](https://b.com/x.png) -> (image removed: cat)."""
         if image := _IMAGE.match(text[at : at + LONGEST]):
-            inner = SafeMarkdown(self._known, "(image removed: ")
+            inner = SafeMarkdown(self._allowed_links, "(image removed: ")
             words = (inner.feed(image[1]) + inner.close()).strip()
-            address = f" <{image[2]}>" if image[2].startswith("http") and image[2] in self._known else ""
-            said = f"(image removed{':' if words or address else ''} {words}{address}".rstrip() + ")"
-            return (f" {said}" if self._line.strip(" ") and self._line[-1] != " " else said), len(image[0])
+            address = f" <{image[2]}>" if image[2].startswith("http") and image[2] in self._allowed_links else ""
+            note = f"(image removed{':' if words or address else ''} {words}{address}".rstrip() + ")"
+            return (f" {note}" if self._line.strip(" ") and self._line[-1] != " " else note), len(image[0])
         if _IMAGE_BEGUN.match(text[at : at + LONGEST]) and not ended:
             return None
         return ("! " if text.startswith("[", at + 1) else "!"), 1
 
     def _bracket(self, text: str, at: int, ended: bool) -> Step:
+        r"""Keep an allowed link, escape other links and definitions: [a]: b -> [a]\: b."""
         if at + 1 == len(text):
             return None if not ended else ("]", 1)
         if text[at + 1] == ":":
@@ -188,11 +198,12 @@ class SafeMarkdown:
         link = _LINK.match(text, at)
         if link is None and not ended and re.compile(r"\]\([^\s()<>\\]*\Z").match(text, at):
             return None
-        if link and link[1] in self._known and "&" not in link[1] and _OPEN_LINK.search(self._line[-LONGEST:]):
+        if link and link[1] in self._allowed_links and "&" not in link[1] and _OPEN_LINK.search(self._line[-LONGEST:]):
             return link[0], len(link[0])
         return "]\\(", 2
 
     def _colon(self, text: str, at: int, ended: bool) -> Step:
+        r"""Judge the address after its scheme, and escape a directive: :tip[x] -> \:tip[x]."""
         scheme = re.search(r"https?\Z", self._line[-5:], re.IGNORECASE)
         if scheme and re.compile(r":\\?/\\?/").match(text, at):
             return self._address(scheme[0], ": ", text, at, ended)
@@ -202,10 +213,12 @@ class SafeMarkdown:
         return ("\\:" if self._line.endswith("]") or (follows.isascii() and follows.isalpha()) else ":"), 1
 
     def _dot(self, text: str, at: int, ended: bool) -> Step:
+        """Judge the address that "www." begins: www.b.com -> www .b.com."""
         begun = self._line[-3:]
         return self._address(begun, " .", text, at, ended) if begun.lower() == "www" else (".", 1)
 
     def _at(self, text: str, at: int, ended: bool) -> Step:
+        """Judge an e-mail address: me@b.com -> me @b.com, but me@a.com is kept."""
         last = self._line.rpartition(" ")[2]
         if "<" not in last and not last.endswith(tuple(_NAME)):
             return "@", 1
@@ -216,14 +229,14 @@ class SafeMarkdown:
         return self._address(name, " @", text, at, ended)
 
     def _address(self, begun: str, broken: str, text: str, at: int, ended: bool) -> Step:
-        """What follows the beginning of an address: all of it if it is known, else something that no renderer links."""
+        """Return the rest of an allowed address, else break it so that nothing links it: https://b.com -> https: //b.com."""
         follows = re.split(r"[ \t\n]", text[at : at + LONGEST], maxsplit=1)[0]
         if at + len(follows) == len(text) and not ended:
             return None
         run = begun + follows
         found = _ADDRESS.match(run) if len(follows) < LONGEST else None
         address = found[0] if found else ""
-        while address and address not in self._known:
+        while address and address not in self._allowed_links:
             address = address[:-1] if address[-1] in _TRAIL else ""
         if address and not set("(&") & set(address) and not run[len(address) :].strip(_BEHIND):
             return follows, len(follows)
@@ -252,22 +265,22 @@ _ITEM = re.compile(r"( *)(?:[-+*]|(\d{1,9})[.)]) {1,4}(?=\S)(?![-+*>#|~`]|\d{1,9
 
 
 class Fences:
-    """Follows a text line by line, in which no tag begins a block.
+    """The state of code blocks while a text without HTML blocks is read line by line.
 
-    A fence opens code for certain at the beginning of a line, and in a list's item that every line since its mark is
-    sure to belong to. Where in doubt it is none, and the marks have to be escaped so that it is none for others too.
+    A code block opens at a fence at the beginning of a line, or inside a list item, if all lines since its bullet
+    certainly belong to it. If uncertain, treat it as text and escape it.
     """
 
     def __init__(self) -> None:
         self.marks = ""
-        """What opened the code that the next line is in; empty outside of code."""
+        """The fence that opened the code block of the next line; empty outside of code."""
         self._opened = False
         self._column = 0
         self._item: int | None = None
-        """The column where the text of the item begins that the next line is sure to be able to belong to."""
+        """Text column of the list item that the next line can still belong to, or None."""
 
     def opens(self, before: str, marks: str) -> bool:
-        """Begin code at these marks, unless what stands before them in the line leaves a doubt."""
+        """Open a code block at these marks, unless the text before them makes that uncertain; return whether it is open."""
         column, item = len(before), self._item
         if before.strip(" ") or (column and not (item and item <= column <= item + 3)):
             return False
@@ -277,18 +290,18 @@ class Fences:
         return True
 
     def leaves(self, line: str) -> bool:
-        """Whether a line, or what is there of it, ends an item and the code in it, and so is no code itself."""
+        """Whether a line, or its beginning, is outside the list item of the open code block, and so ends both."""
         if line.strip() and _column(line) < self._column:
             self.marks, self._item = "", None
             return True
         return False
 
     def undecided(self, line: str) -> bool:
-        """Whether it takes more of a line to know whether it is still code."""
+        """Whether more of a line is needed to decide whether it is still code."""
         return self._column > 0 and not line.strip()
 
     def ended(self, line: str) -> None:
-        """Take note of a whole line."""
+        """Update the state after a complete line."""
         column, item = _column(line), self._item or 0
         if self._opened:
             self._opened = False
@@ -305,10 +318,10 @@ class Fences:
 
     @property
     def closing(self) -> str:
-        """The line that ends the code that is open; empty outside of code."""
+        """The line that closes the open code block; empty outside of code."""
         return " " * self._column + self.marks if self.marks else ""
 
 
 def _column(line: str) -> int:
-    """How far a line is indented; tabs go to the next multiple of four."""
+    """Return the indentation of a line in columns; tabs extend to the next multiple of four."""
     return len(line[: len(line) - len(line.lstrip(" \t"))].expandtabs(4))

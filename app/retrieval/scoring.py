@@ -17,7 +17,7 @@ from app.retrieval.kernel import Array, Ranked
 from app.retrieval.postings import Postings
 
 NEGLIGIBLE = 1e-9
-"""A weight up to which a term is left out: what it adds may be 0, which marks a passage that was not met yet."""
+"""Smaller weights are skipped: the sums use 0 for "not reached"."""
 
 NO_POSITION = -1
 """The position of a term that is not from the question itself."""
@@ -89,7 +89,10 @@ class Scorer:
         )
 
     def top_k(self, query: Query, k: int) -> Ranked:
-        """Return at most `k` passages with their scores, best first, equal ones in their order."""
+        """Return at most `k` passages with their scores, best first, equal ones in their order.
+
+        `exact` marks the posting lists of the terms themselves; `more` is the extra score from the terms' variants.
+        """
         if not len(query.weights) or k < 1:
             return np.zeros(0, np.int64), np.zeros(0)
         exact = (query.shares == 1.0) & changes(query.owners)
@@ -110,7 +113,7 @@ class Scorer:
         return [number for number, _ in pairs], [share for _, share in pairs]
 
     def _score_variants(self, query: Query, exact: Array) -> Ranked:
-        """Return passages, and what variants add to each of them beyond the term's `exact` posting list."""
+        """Return passages and the score that variants add to each, beyond the `exact` posting list of their term."""
         postings, size = self.postings, len(self.postings.lengths)
         rest = np.flatnonzero(~exact)
         if not len(rest):
@@ -142,7 +145,7 @@ class Scorer:
 
 
 def ranges(begins: Array, sizes: Array) -> Array:
-    """Return the numbers from `begins[i]` on, `sizes[i]` of them, for each i."""
+    """Return ranges of indices, one after another: begins 2 and 7 with sizes 3 and 2 give 2, 3, 4, 7, 8."""
     ends = np.cumsum(sizes)
     numbers: Array = np.arange(ends[-1]) + np.repeat(begins - ends + sizes, sizes)
     return numbers

@@ -26,21 +26,23 @@ ANSWERED = 0.05
 ANSWERED_MOST = 0.1
 """Weight of the words of the last answer, and the most that they add together, as a share of the question's score."""
 
-STRANGE, AKIN = 0.35, 0.55
-"""Agreement with earlier questions up to which a question has a subject of its own, and from which it has theirs."""
+UNRELATED, RELATED = 0.35, 0.55
+"""Agreement between the searches for a question and for the earlier questions: up to the first value the history is
+ignored, from the second on it counts fully."""
 
-OPEN, SINGLED = 0.5, 0.8
-"""Margin of the best passage for the question alone at which the history begins to fade, and from which it is ignored.
+UNCLEAR, CLEAR = 0.5, 0.8
+"""Margin by which the best passage for the question alone leads: up to the first value the question is unclear and the
+history counts fully, from the second on the question is clear by itself and the history is ignored.
 
-With all this nDCG@10 is 0.88 on mtrag-un, 252 follow-up questions of people, against 0.80 for the last question alone;
-a question that follows another conversation loses at most 0.004 (docs/retrieval-evaluation.md).
+With these values nDCG@10 is 0.88 on mtrag-un, 252 follow-up questions of people, against 0.80 for the last question
+alone; a question that follows another conversation loses at most 0.004 (docs/retrieval-evaluation.md).
 """
 
 COMPARED = 100
-"""Passages by which two searches are compared."""
+"""Number of best passages of each search that are compared."""
 
 GUESSED = 0.7
-"""What a word covers that is matched by a guess, where one that occurs counts 1: some guesses are wrong."""
+"""Coverage of an unknown word by a similar word, where a known word counts 1: some guesses are wrong."""
 
 
 class Exchange(NamedTuple):
@@ -195,7 +197,9 @@ def _from_history(
         follows = not own or refers_back(question, index.languages)
         return (earlier, [(word, ANSWERED) for word in answered]) if follows else ([], [])
     before = index.top_k(index.terms(earlier), COMPARED)
-    share = _ramp(_agreement(alone, before), STRANGE, AKIN) * (1 - _ramp(_margin(alone, len(index)), OPEN, SINGLED))
+    share = _ramp(_agreement(alone, before), UNRELATED, RELATED) * (
+        1 - _ramp(_margin(alone, len(index)), UNCLEAR, CLEAR)
+    )
     if not share:
         return [], []
     by_answer = index.top_k(index.terms((), exact=[(word, 1.0) for word in answered]), 1)
