@@ -231,7 +231,7 @@ class _Meter:
 
 
 def _sizes(folder: Path) -> tuple[float, float]:
-    """Return the MB of a model that have arrived, and those that its files occupy: the SDK creates them in full length."""
+    """Return the MB of a model that have arrived and the MB its files take: the SDK creates them at full length."""
     arrived = held = 0
     for path in folder.rglob("*"):
         with suppress(OSError):
