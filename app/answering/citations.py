@@ -76,9 +76,7 @@ def cite(answer: str, evidence: Sequence[Evidence]) -> tuple[str, tuple[Citation
     A mark that names no passage is dropped, one that names a wrong passage is replaced; a supported sentence without a
     mark gets one, and an unsupported sentence is followed by a note in words.
     """
-    citer = Citer(evidence)
-    citer.feed(answer)
-    return citer.finish()
+    return Citer(evidence).cite(answer)
 
 
 def choose(answer: Answer, attempt: Attempt) -> Answer:
@@ -89,57 +87,48 @@ def choose(answer: Answer, attempt: Attempt) -> Answer:
 
 
 class Citer:
-    """Cites an answer while it grows: compares each sentence with the evidence as soon as it is complete."""
+    """Compares the sentences of an answer with the evidence, each once however often it is met."""
 
     def __init__(self, evidence: Sequence[Evidence]) -> None:
         self._passages = Passages(evidence)
-        self._answer = ""
         self._verdicts: dict[tuple[str, tuple[int, ...]], Verdict] = {}
 
-    def feed(self, text: str) -> None:
-        """Take a piece of the answer."""
-        self._answer += text
-        if ENDING.search(text):
-            paragraph = self._answer.rfind("\n\n", 0, max(0, len(self._answer) - len(text)))
-            self._sentences(max(0, paragraph))
-
-    def finish(self) -> tuple[str, tuple[Citation, ...]]:
-        """Return the result of `cite` for the whole answer."""
+    def cite(self, answer: str) -> tuple[str, tuple[Citation, ...]]:
+        """Return the result of the function `cite`."""
         if not self._passages.evidence:  # nothing to compare with
-            return _bare(self._answer), ()
-        cited = self._sentences(0)
-        if any(each.unfounded for each in cited) and self._foreign():
+            return _bare(answer), ()
+        cited = self.sentences(answer)
+        if any(each.unfounded for each in cited) and self._foreign(_bare(answer)):
             cited = [self._verified_foreign(each) if each.unfounded else each for each in cited]
-        return _rendered(self._answer, cited)
+        return _rendered(answer, cited)
 
-    def _verified_foreign(self, each: _Sentence) -> _Sentence:
-        return replace(each, verdict=verify_foreign(each.bare, each.given, self._passages))
-
-    def _foreign(self) -> bool:
-        """Whether the answer is in a language that no passage has."""
-        text, passages = _bare(self._answer), self._passages
-        own, languages = words(text), passages.languages
-        if len(own) < FEW:
-            return not languages or foreign_language(text, list(languages)) is not None
-        return not languages or foreign(text, own, list(passages.words), languages)
-
-    def _sentences(self, start: int) -> list[_Sentence]:
-        """Return the sentences from a position on with their verdicts, each computed once."""
-        text = self._answer[start:]
+    def sentences(self, answer: str, start: int = 0) -> list[_Sentence]:
+        """Return the sentences from a position on with their verdicts."""
+        text = answer[start:]
         code = [match.span() for match in CODE.finditer(text)]
         return [
-            self._verified(start + begin, start + end)
+            self._verified(text[begin:end], start + begin)
             for begin, end in _with_marks(text)
             if not any(begin < stop and first < end for first, stop in code)
         ]
 
-    def _verified(self, start: int, end: int) -> _Sentence:
-        bare = _bare(self._answer[start:end]).strip()
-        given = tuple(n for n in _given(self._answer[start:end]) if n in self._passages.words_of)
+    def _verified_foreign(self, each: _Sentence) -> _Sentence:
+        return replace(each, verdict=verify_foreign(each.bare, each.given, self._passages))
+
+    def _foreign(self, text: str) -> bool:
+        """Whether an answer, given without marks, is in a language that no passage has."""
+        own, languages = words(text), self._passages.languages
+        if len(own) < FEW:
+            return not languages or foreign_language(text, list(languages)) is not None
+        return not languages or foreign(text, own, list(self._passages.words), languages)
+
+    def _verified(self, text: str, start: int) -> _Sentence:
+        bare = _bare(text).strip()
+        given = tuple(n for n in _given(text) if n in self._passages.words_of)
         if (bare, given) not in self._verdicts:
             states = STATES.match(bare)
             self._verdicts[bare, given] = verify(lexicon.bare(bare), given, self._passages) if states else Verdict()
-        return _Sentence(start, end, bare, given, self._verdicts[bare, given])
+        return _Sentence(start, start + len(text), bare, given, self._verdicts[bare, given])
 
 
 class BackgroundCiter:
@@ -149,31 +138,22 @@ class BackgroundCiter:
         self._attempt = attempt
         self._thread = ThreadPoolExecutor(1, "citing")
         self._citer = self._thread.submit(Citer, evidence)
-        self._received = self._pending = ""
+        self._text = ""
 
     def feed(self, token: Token) -> None:
-        """Take a token; those of other attempts are ignored."""
+        """Take a token, and compare the last paragraph if it ends a sentence; other attempts' tokens are ignored."""
         if token.id == self._attempt:
-            self._take(token.text)
+            paragraph = max(0, self._text.rfind("\n\n"))
+            text = self._text = self._text + token.text
+            if ENDING.search(token.text):
+                self._thread.submit(lambda: self._citer.result().sentences(text, paragraph))
 
     async def finish(self, text: str) -> tuple[str, tuple[Citation, ...]]:
         """Return the result of `cite` for the whole text, most of which has been compared by now."""
-        self._take(text[len(self._received) :])
-        self._thread.submit(self._cite, self._pending)
         try:
-            return await asyncio.wrap_future(self._thread.submit(lambda: self._citer.result().finish()))
+            return await asyncio.wrap_future(self._thread.submit(lambda: self._citer.result().cite(text)))
         finally:
             self._thread.shutdown(wait=False)
-
-    def _take(self, text: str) -> None:
-        self._received += text
-        self._pending += text
-        if ENDING.search(text):
-            self._thread.submit(self._cite, self._pending)
-            self._pending = ""
-
-    def _cite(self, text: str) -> None:
-        self._citer.result().feed(text)
 
 
 def _rendered(answer: str, sentences: Sequence[_Sentence]) -> tuple[str, tuple[Citation, ...]]:

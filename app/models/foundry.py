@@ -172,9 +172,10 @@ class Foundry:
             await slots.enter_async_context(gate)
 
     def _client(self, root: str) -> Client:
-        # The key belongs to the configured server, not to one that was found.
-        key = self.settings.api_key if self.settings.endpoint else "none"
-        return self._clients.setdefault(root, Client(root, key))
+        if root not in self._clients:
+            # The key belongs to the configured server, not to one that was found.
+            self._clients[root] = Client(root, self.settings.api_key if self.settings.endpoint else "none")
+        return self._clients[root]
 
     async def _server(self) -> Server:
         if self._current is not None and not self._current.alive:

@@ -81,6 +81,7 @@ class Client:
 
     def __init__(self, root: str, api_key: str):
         self.root = root
+        self.local = is_loopback(root)
         self._api_key = api_key
         self._opening: asyncio.Future[tuple[AsyncClient, AsyncOpenAI]] | None = None
 
@@ -226,7 +227,7 @@ class Server:
             aliases = {str(entry.get("name")): str(entry.get("alias")) for entry in entries}
             here = _strings((await self._get("/openai/models")).data)
             return {name: ModelInfo(aliases.get(name, name), None, name in here) for name in [*here, *aliases]}
-        if self.dialect == "plain" or self.prefix or not is_loopback(self.client.root):
+        if self.dialect == "plain" or self.prefix or not self.client.local:
             return {}
         cache = (await self._get("/status")).fields.get("modelCachePath")
         return await asyncio.to_thread(load_catalogue, Path(cache)) if isinstance(cache, str) and cache else {}

@@ -175,14 +175,16 @@ class Store:
     def _load(self, path: Path, known: Snapshot) -> Snapshot:
         with translated(path, *_ODD):
             db = connect(path)
-            reader = Reader(db, path)
+            db.execute("begin")
             version, mark, changed = db.execute("pragma user_version").fetchone()[0], "", 0.0
             if version == FORMAT:
                 mark, changed = db.execute("select mark, changed from state").fetchone()
             elif version:  # without one another process is about to make it
                 raise DamagedIndex(path)
             if mark == known.mark:
+                db.close()
                 return known
+            reader = Reader(db, path)
             blocks = [self.block(db, segment) for (segment,) in db.execute(_SEGMENTS).fetchall()]
             self._blocks = {block.key: block for block in blocks}
             segments = tuple(Stored(block, reader, gone(db, block.key)) for block in blocks)
@@ -220,7 +222,6 @@ class Reader:
         self.damaged = False
         """Whether something could not be read, so that the index has to be made anew."""
         weakref.finalize(self, db.close)
-        db.execute("begin")
 
     def text(self, entry: Entry) -> str:
         """Return the text of a document."""

@@ -1,5 +1,6 @@
 """Sentences of an answer are tied to spans of the documents, whatever marks the model wrote."""
 
+import asyncio
 import re
 import time
 
@@ -7,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.answering.citations import Citer, cite
+from app.answering.citations import BackgroundCiter, Citer, cite
+from app.answering.events import Token
+from app.answering.turn import Citation
 from app.documents.passages import Place
 from app.retrieval.packing import Evidence
 
@@ -222,14 +225,16 @@ NOTES = re.compile(
 
 @given(ANSWERS, st.lists(st.integers(1, 20), min_size=1))
 def test_an_answer_is_cited_alike_in_whatever_pieces_it_comes(answer: str, sizes: list[int]) -> None:
-    citing = Citer(EVIDENCE)
-    at = 0
-    for size in sizes * len(answer):
-        citing.feed(answer[at : at + size])
-        at += size
-    citing.feed(answer[at:])
+    async def streamed() -> tuple[str, tuple[Citation, ...]]:
+        citer = BackgroundCiter(1, EVIDENCE)
+        at = 0
+        for size in sizes * len(answer):
+            citer.feed(Token(1, answer[at : at + size]))
+            citer.feed(Token(2, "An answer of another model. It is not cited."))
+            at += size
+        return await citer.finish(answer)
 
-    assert citing.finish() == cite(answer, EVIDENCE)
+    assert asyncio.run(streamed()) == cite(answer, EVIDENCE)
 
 
 @given(ANSWERS)
@@ -254,11 +259,10 @@ def test_a_long_answer_that_streams_is_finished_at_once() -> None:
         evidence(" ".join(f"Passage {n} says w{n}x{k} and more of it." for k in range(20)), n) for n in range(1, 21)
     ]
     answer = " ".join(f"Passage {n} says w{n}x{k} and more of it." for n in range(1, 21) for k in range(4))
-    citing = Citer(passages)
-    citing.feed(answer)
+    citer = Citer(passages)
+    citer.sentences(answer)
 
     started = time.process_time()
-    citing.feed(" Passage 3 says w3x7 and")
-    citing.finish()
+    citer.cite(f"{answer} Passage 3 says w3x7 and")
 
     assert time.process_time() - started < 0.5  # ten times what it takes
