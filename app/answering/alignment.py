@@ -71,15 +71,9 @@ class Words:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.plain = words(text)
+        plain = self.plain = words(text)
         self.numbers = numbers(text)
-        self._stems: dict[str, frozenset[str]] = {}
-
-    def stems(self, language: str) -> frozenset[str]:
-        """Return the stems of the words in a language."""
-        if language not in self._stems:
-            self._stems[language] = frozenset(stems(self.plain, language))
-        return self._stems[language]
+        self.stems = cache(lambda language: frozenset(stems(plain, language)))  # of the words, in a language
 
 
 class Passages:
@@ -90,7 +84,7 @@ class Passages:
         self.stretches: list[Stretch] = []
         self.words_of: dict[int, frozenset[str]] = {}
         """The words of each passage and its title, with their stems and prefixes, by the passage's number."""
-        self._letters: dict[frozenset[str], set[str]] = {}
+        self._letters = cache(lambda words: {gram for word in words for gram in _grams(word)})
         self._of: dict[int, range] = {}
         self._at: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
         for item in evidence:
@@ -177,9 +171,7 @@ class Passages:
 
     def _alike(self, word: str, stretch: Stretch) -> float:
         """Return the share of the word's 4-grams that words of the stretch have, 0 if it is small."""
-        if (letters := self._letters.get(stretch.words)) is None:
-            letters = self._letters[stretch.words] = {gram for each in stretch.words for gram in _grams(each)}
-        own = _grams(word)
+        letters, own = self._letters(stretch.words), _grams(word)
         share = sum(gram in letters for gram in own) / len(own)
         return share if share >= ALIKE and not word.isdigit() else 0.0
 

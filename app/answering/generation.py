@@ -195,15 +195,9 @@ class Generator:
         return min(most, self._limits[model.id][0] // 3) if model.id in self._limits else most
 
     def _prompt(self, request: Request) -> list[Message]:
-        turn, ask = request.turn, self._settings.ask_confidence and request.role == "small"
-        return messages(
-            turn.question,
-            request.evidence,
-            turn.history,
-            ask_confidence=ask,
-            draft=request.draft,
-            polish=request.polish,
-        )
+        turn, draft = request.turn, request.draft
+        ask = self._settings.ask_confidence and request.role == "small"
+        return messages(turn.question, request.evidence, turn.history, draft, polish=request.polish, ask_confidence=ask)
 
     def _size(self, request: Request) -> int:
         """Count the tokens of the prompt; the first count may read the vocabulary, so it blocks."""
@@ -249,8 +243,7 @@ class _Stream:
         if isinstance(piece, chat.End):
             self._end = piece
             return False
-        if self._first_ms is None:
-            self._first_ms = self._clock.ms
+        self._first_ms = self._first_ms or self._clock.ms
         if piece.reasoning:
             self._show(Reasoning, self._safe_reasoning.feed(piece.text))
             return False
@@ -310,12 +303,10 @@ class ConfidenceFilter:
 
     def _line_start(self) -> int:
         """Return where the line may begin, less one character before it; the end of the text if nowhere."""
-        text = self._held
-        start = max(0, len(text) - WINDOW)
-        end = len(text)
-        for match in re.finditer(r"(?<!\w)\w", text[start:]):
-            tail = text[start + match.start() :]
-            if _GROWING.match(tail) or any(label.startswith(tail.casefold()) for label in LABELS):
-                end = start + match.start()
+        end, tail = len(self._held), self._held[-WINDOW:]
+        for word in re.finditer(r"(?<!\w)\w", tail):
+            rest = tail[word.start() :]
+            if _GROWING.match(rest) or any(label.startswith(rest.casefold()) for label in LABELS):
+                end -= len(rest)
                 break
-        return max(0, len(text[:end].rstrip(" \t\r\n*_`([")) - 1)
+        return max(0, len(self._held[:end].rstrip(" \t\r\n*_`([")) - 1)

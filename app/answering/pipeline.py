@@ -55,8 +55,8 @@ class Run:
     emit: Emitter
     clock: Stopwatch = field(default_factory=Stopwatch)
     route: Route = field(init=False)
+    service: Service = field(init=False)
     context: Retrieved | None = None
-    service: Service | None = None
     attempts: dict[int, Attempt] = field(default_factory=dict)
     citers: dict[Role, BackgroundCiter] = field(default_factory=dict)
     kept: Attempt | None = None
@@ -145,7 +145,6 @@ class Run:
         self, role: Role, *, stop_early: bool = False, draft: str | None = None, polish: bool = False
     ) -> Attempt:
         """Have the model of a role write an answer, which is compared with the evidence as it streams."""
-        assert self.service is not None
         has_passages = bool(self.retrieved.evidence)  # without passages a refusal is kept, so it is written to its end
         enough = (lambda text: early_reason(text, has_passages=has_passages) is not None) if stop_early else None
         request = Request(role, self.turn, self.retrieved.evidence, draft, polish, enough)

@@ -74,10 +74,10 @@ def messages(
     question: str,
     evidence: Sequence[Evidence],
     history: Sequence[Exchange] = (),
-    *,
-    ask_confidence: bool = False,
     draft: str | None = None,
+    *,
     polish: bool = False,
+    ask_confidence: bool = False,
 ) -> list[Message]:
     """Build the prompt of one turn; the question comes last, where small models heed it most.
 

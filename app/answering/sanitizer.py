@@ -88,7 +88,7 @@ class SafeMarkdown:
     def close(self) -> str:
         """Return the rest; an open code block is closed, or it would include the text below the answer."""
         rest = self._pass(self._held, ended=True)
-        if self._line:
+        if self._line and self._fences.marks:  # the last line may end the code
             self._fences.ended(self._line)
         if closing := self._fences.closing:
             rest += ("\n" if self._line else "") + closing

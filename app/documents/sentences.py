@@ -65,20 +65,17 @@ def _blocks(text: str) -> Iterator[Span]:
         line = match.group()
         gap = text.count("\n", previous_end, match.start())
         previous_end = match.end()
-        if gap > 1 or not line.strip():
-            yield from _paragraph(text, lines)
-            lines = []
-            if not line.strip():
-                continue
+        blank = not line.strip()
         fence = bool(_FENCE.match(line))
         alone = fenced or fence or _HEADING.match(line) or line.count("|") > 1 or "\t" in line.strip()
-        if alone or _RULE.match(line) or _ITEM.match(line):
+        alone = alone or _RULE.match(line)
+        if gap > 1 or blank or alone or _ITEM.match(line):
             yield from _paragraph(text, lines)
             lines = []
         fenced ^= fence
-        if alone or _RULE.match(line):
+        if alone and not blank:
             yield match.span()
-        else:
+        elif not blank:
             lines.append(match.span())
     yield from _paragraph(text, lines)
 

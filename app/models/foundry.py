@@ -4,6 +4,7 @@ import asyncio
 import logging
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from functools import partial
@@ -56,7 +57,7 @@ class Foundry:
         self._load_seconds: dict[str, float] = {}
         self._searches = SingleFlight[Server]()
         self._loads = SingleFlight[Model]()
-        self._slots: dict[str, asyncio.Semaphore] = {}
+        self._slots = defaultdict[str, asyncio.Semaphore](partial(asyncio.Semaphore, settings.parallel))
         self._loading = asyncio.Lock()
         self._refreshing = asyncio.Lock()
 
@@ -123,7 +124,7 @@ class Foundry:
 
     def slot(self, model: Model) -> asyncio.Semaphore:
         """Return the semaphore that a model's answers hold; `settings.parallel` of them at a time."""
-        return self._gate(model.id)
+        return self._slots[model.id]
 
     async def openai(self, service: Service) -> "openai.AsyncOpenAI":
         """Return the openai client of a service."""
@@ -158,18 +159,14 @@ class Foundry:
         if self._current is not None:
             self._drop(self._current)
 
-    def _gate(self, model_id: str) -> asyncio.Semaphore:
-        return self._slots.setdefault(model_id, asyncio.Semaphore(self.settings.parallel))
-
     async def _take_slots(
         self, slots: AsyncExitStack, model_id: str, on_wait: Callable[[], None] = lambda: None
     ) -> None:
         """Take all slots of a model, so that it writes no answer in this process until `slots` is closed."""
-        gate = self._gate(model_id)
         for _ in range(self.settings.parallel):
-            if gate.locked():
+            if self._slots[model_id].locked():
                 on_wait()
-            await slots.enter_async_context(gate)
+            await slots.enter_async_context(self._slots[model_id])
 
     def _client(self, root: str) -> Client:
         if root not in self._clients:

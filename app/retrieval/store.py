@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -218,7 +218,7 @@ class Reader:
     def __init__(self, db: sqlite3.Connection, path: Path):
         self._db, self._path = db, path
         self._lock = threading.RLock()
-        self._texts: dict[int, str] = {}
+        self._text = lru_cache(_CACHED)(partial(_read_text, db))  # no method, which would keep the connection open
         self.damaged = False
         """Whether something could not be read, so that the index has to be made anew."""
         weakref.finalize(self, db.close)
@@ -226,12 +226,7 @@ class Reader:
     def text(self, entry: Entry) -> str:
         """Return the text of a document."""
         with self._checked():
-            if entry.id not in self._texts:
-                (text,) = self._db.execute("select text from texts where document = ?", (entry.id,)).fetchone()
-                if len(self._texts) >= _CACHED:
-                    self._texts.clear()
-                self._texts[entry.id] = text
-            return self._texts[entry.id]
+            return self._text(entry.id)
 
     def passage(self, entry: Entry, number: int) -> Passage:
         """Return a passage of a document by its number there."""
@@ -256,6 +251,11 @@ class Reader:
         except DamagedIndex:
             self.damaged = True
             raise
+
+
+def _read_text(db: sqlite3.Connection, document: int) -> str:
+    (text,) = db.execute("select text from texts where document = ?", (document,)).fetchone()
+    return str(text)
 
 
 def connect(path: Path, mode: str = "rw") -> sqlite3.Connection:
