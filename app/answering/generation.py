@@ -215,6 +215,13 @@ def replay(attempt: Attempt, emit: Emitter) -> Attempt:
 class _Stream:
     """An answer as it comes in: filtered, measured and emitted."""
 
+    _prompt_ms: float | None = None
+    _sent_ms: float | None = None
+    _first_ms: float | None = None
+    """Time of the first token of any kind, reasoning included."""
+    _text_ms: float | None = None
+    """Time of the first token of the text."""
+
     def __init__(self, started: AttemptStarted, emit: Emitter, request: Request) -> None:
         self._emit = emit
         self._started = started
@@ -224,9 +231,6 @@ class _Stream:
         self._safe, self._safe_reasoning = SafeMarkdown(known), SafeMarkdown(known)
         self._text = ""
         self._begun = self._clock = Stopwatch()
-        self._metrics = Metrics()
-        self._first_ms: float | None = None
-        """Time of the first token of any kind, reasoning included."""
         self._end = chat.End("error", None, None)
 
     def progress(self, text: str) -> None:
@@ -235,8 +239,8 @@ class _Stream:
 
     def sending(self, prompt_ms: float) -> None:
         """Note that the request goes out now."""
-        self._metrics = Metrics(prompt_ms=prompt_ms, sent_ms=self._begun.ms)
-        self._clock, self._first_ms = Stopwatch(), None
+        self._prompt_ms, self._sent_ms, self._clock = prompt_ms, self._begun.ms, Stopwatch()
+        self._first_ms = self._text_ms = None
 
     def take(self, piece: chat.Delta | chat.End) -> bool:
         """Pass a piece of the stream on; returns whether to end the attempt here."""
@@ -247,8 +251,7 @@ class _Stream:
         if piece.reasoning:
             self._show(Reasoning, self._safe_reasoning.feed(piece.text))
             return False
-        if self._metrics.first_token_ms is None:
-            self._metrics = replace(self._metrics, first_token_ms=self._clock.ms)
+        self._text_ms = self._text_ms or self._clock.ms
         self._show(Token, self._safe.feed(self._confidence.feed(piece.text)))
         if self._enough is None or not self._enough(self._text):
             return False
@@ -260,8 +263,10 @@ class _Stream:
         total_ms, end = self._clock.ms, self._end
         self._show(Reasoning, self._safe_reasoning.close())
         self._show(Token, self._safe.feed(self._confidence.close()) + self._safe.close())
-        metrics = replace(
-            self._metrics,
+        metrics = Metrics(
+            prompt_ms=self._prompt_ms,
+            sent_ms=self._sent_ms,
+            first_token_ms=self._text_ms,
             total_ms=total_ms,
             prompt_tokens=end.prompt_tokens,
             completion_tokens=end.completion_tokens,
@@ -280,10 +285,9 @@ class _Stream:
 class ConfidenceFilter:
     """Passes a stream on, but holds back the line `CONFIDENCE: low` that the small model may end with."""
 
-    def __init__(self) -> None:
-        self._held = ""
-        self.level: str | None = None
-        """After `close`: "low", another word of the model, or None if there was no such line."""
+    level: str | None = None
+    """After `close`: "low", another word of the model, or None if there was no such line."""
+    _held = ""
 
     def feed(self, text: str) -> str:
         """Take a piece of the stream and return what may be shown now."""

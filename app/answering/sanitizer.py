@@ -271,13 +271,12 @@ class Fences:
     certainly belong to it. If uncertain, treat it as text and escape it.
     """
 
-    def __init__(self) -> None:
-        self.marks = ""
-        """The fence that opened the code block of the next line; empty outside of code."""
-        self._opened = False
-        self._column = 0
-        self._item: int | None = None
-        """Text column of the list item that the next line can still belong to, or None."""
+    marks = ""
+    """The fence that opened the code block of the next line; empty outside of code."""
+    _opened = False
+    _column = 0
+    _item: int | None = None
+    """Text column of the list item that the next line can still belong to, or None."""
 
     def opens(self, before: str, marks: str) -> bool:
         """Open a code block at these marks, unless the text before them makes that uncertain; return whether it is open."""

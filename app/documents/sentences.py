@@ -67,8 +67,8 @@ def _blocks(text: str) -> Iterator[Span]:
         previous_end = match.end()
         blank = not line.strip()
         fence = bool(_FENCE.match(line))
-        alone = fenced or fence or _HEADING.match(line) or line.count("|") > 1 or "\t" in line.strip()
-        alone = alone or _RULE.match(line)
+        alone = fenced or fence or line.count("|") > 1 or "\t" in line.strip()
+        alone = alone or bool(_HEADING.match(line) or _RULE.match(line))
         if gap > 1 or blank or alone or _ITEM.match(line):
             yield from _paragraph(text, lines)
             lines = []

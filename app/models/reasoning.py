@@ -39,11 +39,10 @@ _STRIPPED = re.compile(r"analysis(?=[^ .,:;!?)'’-])")
 class ReasoningFilter:
     """Splits the content of one answer; the result does not depend on how the content is cut into pieces."""
 
-    def __init__(self) -> None:
-        self._state: _State = "start"
-        self._buffer = ""
-        self._shown = ""
-        self._reasoned = False
+    _state: _State = "start"
+    _buffer = ""
+    _shown = ""
+    _reasoned = False
 
     def reasoned(self) -> None:
         """Note that the server has sent reasoning apart from the content."""

@@ -54,7 +54,7 @@ class TokenCounter:
             if self._loading is None:
                 self._loading = threading.Thread(target=self._load, name="vocabulary", daemon=True)
                 self._loading.start()
-        if not _on_event_loop():
+        if self._loading.is_alive() and not _on_event_loop():
             self._loading.join()
         if self._encoding is None:
             return -(-len(text.encode("utf-8", errors="replace")) // BYTES_PER_TOKEN)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from app.documents.document import Document, Known, Outcome, Problem
+from app.documents.document import Document, Outcome, Problem
 from app.documents.folder import Difference, Folder
 from app.errors import CorpusError, DamagedIndex
 from app.humanize import time_left
@@ -172,11 +172,9 @@ class Corpus:
 
     def _difference(self, snapshot: Snapshot) -> Difference | None:
         """Compare the folder with the index; None if they agree."""
-        known: dict[str, Known] = {**snapshot.documents, **snapshot.problems}
-        for file, entry in snapshot.documents.items():
-            if entry.size > self.folder.max_bytes:  # read under a higher limit
-                known[file] = Problem(file, "")
-        difference = self.folder.compare(known)
+        # Documents that were read under a higher limit count as changed.
+        big = {file: Problem(file, "") for file, doc in snapshot.documents.items() if doc.size > self.folder.max_bytes}
+        difference = self.folder.compare({**snapshot.documents, **snapshot.problems, **big})
         return difference if difference.changed or difference.gone else None
 
     def _read(
