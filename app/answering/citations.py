@@ -19,8 +19,8 @@ from app.retrieval.analysis import foreign_language
 from app.retrieval.packing import Evidence
 
 _MARK = r"\[\^?(?:\d{1,3}(?:\s*[,;–-]\s*\d{1,3})*)\](?!\()|【\d{1,3}[^】\n]{0,80}】"
-MARKS = re.compile(rf"`[^`\n]*`|[ \t]*(?:{_MARK})")
-"""Marks that name passages, and inline code, where brackets name none."""
+MARKS = re.compile(rf"`[^`\n]*`|([ \t]*(?:{_MARK}))")
+"""Marks that name passages, as the group, and inline code, where brackets name none."""
 
 LEADING = re.compile(rf"(?:\s*(?:{_MARK}))+")
 CLOSING = re.compile(r"[.!?。！？:]*[\"”»)*_]*$")
@@ -188,7 +188,7 @@ def _marked(sentence: str, each: _Sentence) -> str:
 
 
 def _kept(match: re.Match[str], numbers: Collection[int]) -> str:
-    if match[0].startswith("`"):
+    if not match[1]:
         return match[0]
     marks = "".join(f"[{number}]" for number in _numbers(match[0]) if number in numbers)
     return match[0][: len(match[0]) - len(match[0].lstrip())] + marks if marks else ""
@@ -209,14 +209,13 @@ def _with_marks(answer: str) -> list[tuple[int, int]]:
 
 
 def _bare(text: str) -> str:
-    return MARKS.sub(lambda match: match[0] if match[0].startswith("`") else "", text)
+    return MARKS.sub(lambda match: "" if match[1] else match[0], text)
 
 
 def _given(sentence: str) -> Iterator[int]:
     """Yield the numbers that the marks of a sentence name."""
     for mark in MARKS.findall(sentence):
-        if not mark.startswith("`"):
-            yield from _numbers(mark)
+        yield from _numbers(mark)
 
 
 def _numbers(mark: str) -> Iterator[int]:
