@@ -2,7 +2,7 @@
 
 It is safe for the browser's renderer (CommonMark, GFM, directives): outside of code it contains no image, tag,
 definition or directive. Links lead only to addresses that occur exactly in the evidence: an address made up by a model
-could send the conversation to someone's server. Code stays unchanged where the renderer certainly takes it for code, too;
+could send the conversation to someone's server. Code stays unchanged where the renderer certainly takes it for code;
 text that only resembles code is escaped.
 """
 
@@ -229,7 +229,7 @@ class SafeMarkdown:
         return self._address(name, " @", text, at, ended)
 
     def _address(self, begun: str, broken: str, text: str, at: int, ended: bool) -> Step:
-        """Return the rest of an allowed address, else break it so that nothing links it: https://b.com -> https: //b.com."""
+        """Return the rest of an allowed address, else break it so it is no link: https://b.com -> https: //b.com."""
         follows = re.split(r"[ \t\n]", text[at : at + LONGEST], maxsplit=1)[0]
         if at + len(follows) == len(text) and not ended:
             return None
@@ -279,7 +279,7 @@ class Fences:
     """Text column of the list item that the next line can still belong to, or None."""
 
     def opens(self, before: str, marks: str) -> bool:
-        """Open a code block at these marks, unless the text before them makes that uncertain; return whether it is open."""
+        """Open a code block at these marks, unless the text before them makes it uncertain; return if it opened."""
         column, item = len(before), self._item
         if before.strip(" ") or (column and not (item and item <= column <= item + 3)):
             return False
