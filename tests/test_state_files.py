@@ -44,6 +44,7 @@ def test_a_sharing_violation_is_waited_out(tmp_path: Path, monkeypatch: pytest.M
     assert load_json(tmp_path / "state.json") == {"a": 1}
 
 
+@pytest.mark.slow
 def test_a_file_that_stays_in_use_is_an_error_and_leaves_no_draft(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,7 +8,7 @@ import pytest
 from tests.support.tracing import trace
 from tests.test_walls import SIZE
 
-SLACK = {"lines": 1_000, "files": 30}
+SLACK = {"lines": 100, "files": 5}
 """How far a figure may be above the truth."""
 
 

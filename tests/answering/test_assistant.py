@@ -96,6 +96,7 @@ def large(**given: object) -> Script:
     return Script(alias="gpt-oss-20b", id="gpt-oss-20b-generic-cpu:1", **given)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 async def test_a_good_draft_is_the_answer_with_its_source(models: Path, runtime: str, corpus: Path) -> None:
     assistant = Assistant(settings_for(models, corpus))
 
@@ -113,6 +114,7 @@ async def test_a_good_draft_is_the_answer_with_its_source(models: Path, runtime:
     assert answer.metrics.completion_tokens is not None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("code", "question", "draft"),
     [
@@ -138,6 +140,7 @@ async def test_a_draft_that_is_not_good_enough_reaches_the_large_model_with_the_
     assert [attempt.role for attempt in answer.attempts] == ["small", "large"]
 
 
+@pytest.mark.slow
 async def test_a_draft_cut_off_at_its_longest_length_is_escalated(
     model_cache: Callable[..., Path], corpus: Path
 ) -> None:
@@ -152,6 +155,7 @@ async def test_a_draft_cut_off_at_its_longest_length_is_escalated(
     assert answer.escalated
 
 
+@pytest.mark.slow
 async def test_a_low_confidence_that_was_asked_for_is_believed_and_never_shown(
     model_cache: Callable[..., Path], corpus: Path
 ) -> None:
@@ -218,6 +222,7 @@ async def test_without_a_large_model_the_draft_stands_with_a_sentence(
     assert "gpt-oss-20b" in notice
 
 
+@pytest.mark.slow
 async def test_without_a_small_model_the_large_one_is_asked(model_cache: Callable[..., Path], corpus: Path) -> None:
     assistant = Assistant(settings_for(model_cache(large(say=LONG)), corpus))
 
@@ -340,6 +345,7 @@ async def test_leaving_an_answer_ends_the_models_work_at_once(model_cache: Calla
     await assistant.close()
 
 
+@pytest.mark.slow
 async def test_a_question_that_waits_for_the_busy_model_says_so(model_cache: Callable[..., Path], corpus: Path) -> None:
     cache = model_cache(small(say="The ferry leaves at 9:30 [1].", work=100))
     assistant = Assistant(settings_for(cache, corpus), patience=None)
@@ -355,6 +361,7 @@ async def test_a_question_that_waits_for_the_busy_model_says_so(model_cache: Cal
     assert {events[-1].answer.text for events in both} == {"The ferry leaves at 9:30 [1]."}  # type: ignore[union-attr]
 
 
+@pytest.mark.slow
 async def test_the_trainers_questions_get_their_documented_decisions(model_cache: Callable[..., Path]) -> None:
     samples = json.loads((ROOT / "tests/support/trainer.json").read_text(encoding="utf-8"))
     drafts = {sample["keyword"]: sample["small"] for sample in samples}
@@ -386,6 +393,7 @@ async def test_comparing_has_both_models_write_on_the_same_passages(
     assert not answer.escalated
 
 
+@pytest.mark.slow
 async def test_refining_has_long_drafts_polished_and_leaves_short_ones(
     model_cache: Callable[..., Path], corpus: Path
 ) -> None:
@@ -402,6 +410,7 @@ async def test_refining_has_long_drafts_polished_and_leaves_short_ones(
     assert left.text == "On board [1]."
 
 
+@pytest.mark.slow
 async def test_an_answer_can_be_sent_to_the_large_model_without_drafting_again(
     model_cache: Callable[..., Path], corpus: Path
 ) -> None:
@@ -434,6 +443,7 @@ async def test_the_large_model_gets_more_passages_and_no_number_changes(
     assert wider[: len(first)] == first
 
 
+@pytest.mark.slow
 async def test_an_abstaining_draft_is_stopped_at_its_first_sentence_if_escalation_is_certain(
     model_cache: Callable[..., Path], corpus: Path
 ) -> None:
@@ -487,6 +497,7 @@ class LargeFails(FaultProxy):
             await self._forward(asked, writer, Fault())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "says"),
     [
@@ -521,6 +532,7 @@ async def test_a_large_model_that_fails_leaves_the_draft_and_a_sentence(
     assert not answer.escalated
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("free_mb", "swapped"), [(9_000, False), (3_000, True)])
 async def test_models_are_swapped_where_the_memory_does_not_hold_both_and_that_is_said_before(
     model_cache: Callable[..., Path], corpus: Path, monkeypatch: pytest.MonkeyPatch, free_mb: int, swapped: bool
@@ -561,6 +573,7 @@ def progress(events: list[Event]) -> list[str]:
     return [event.text for event in events if isinstance(event, Progress)]
 
 
+@pytest.mark.slow
 async def test_while_a_model_reads_the_best_sentence_is_there_and_after_a_second_it_is_said_what_it_does(
     models: Path, runtime: str, corpus: Path
 ) -> None:
@@ -589,6 +602,7 @@ async def test_nothing_is_quoted_before_a_model_that_answers_at_once(
     await assistant.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("patience", [0.3, None])
 async def test_nothing_is_quoted_before_an_answer_of_quotes(
     tmp_path: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch, patience: float | None
@@ -604,6 +618,7 @@ async def test_nothing_is_quoted_before_an_answer_of_quotes(
     assert progress(events) == ([] if patience else ["Looking for Foundry Local"])
 
 
+@pytest.mark.slow
 async def test_a_button_quotes_nothing_where_an_answer_stands(models: Path, runtime: str, corpus: Path) -> None:
     async with FaultProxy(runtime) as proxy:
         assistant = Assistant(settings_for(models, corpus, endpoint=proxy.url))
@@ -617,6 +632,7 @@ async def test_a_button_quotes_nothing_where_an_answer_stands(models: Path, runt
     assert events[-1].answer.escalated  # type: ignore[union-attr]
 
 
+@pytest.mark.slow
 async def test_a_start_that_takes_long_is_explained_and_the_answer_comes_nevertheless(
     model_cache: Callable[..., Path], corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -650,6 +666,7 @@ async def test_a_start_that_takes_long_is_explained_and_the_answer_comes_neverth
     assert events[-1].answer.text == "The ferry leaves at 9:30 [1]."  # type: ignore[union-attr]
 
 
+@pytest.mark.slow
 async def test_each_reason_escalates_once(model_cache: Callable[..., Path], corpus: Path) -> None:
     drafts = {
         "northbound": "I do not know.",
@@ -685,6 +702,7 @@ async def test_comparing_after_a_large_answer_asks_only_the_small_model_and_mixe
     assert ids["small"] != ids["large"]
 
 
+@pytest.mark.slow
 async def test_a_button_that_reaches_no_model_leaves_the_answer_as_it_was(
     model_cache: Callable[..., Path], corpus: Path, tmp_path: Path
 ) -> None:
@@ -701,6 +719,7 @@ async def test_a_button_that_reaches_no_model_leaves_the_answer_as_it_was(
         assert again.notices
 
 
+@pytest.mark.slow
 async def test_comparing_below_an_answer_is_no_escalation_and_keeps_the_turn_that_it_began_with(
     model_cache: Callable[..., Path], corpus: Path
 ) -> None:
@@ -787,6 +806,7 @@ async def test_comparing_one_model_with_itself_asks_it_once_and_says_so(
     assert "phi-4-mini is the small and the large model" in notice
 
 
+@pytest.mark.slow
 async def test_questions_that_wait_for_documents_leave_the_event_loops_threads_to_others(
     tmp_path: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

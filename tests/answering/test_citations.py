@@ -223,6 +223,7 @@ NOTES = re.compile(
 )
 
 
+@pytest.mark.slow
 @given(ANSWERS, st.lists(st.integers(1, 20), min_size=1))
 def test_an_answer_is_cited_alike_in_whatever_pieces_it_comes(answer: str, sizes: list[int]) -> None:
     async def streamed() -> tuple[str, tuple[Citation, ...]]:

@@ -13,6 +13,8 @@ from app.retrieval.search import Exchange
 from tests.answering.test_assistant import events_of, large, small
 from tests.support.runtime import settings_for
 
+pytestmark = pytest.mark.slow
+
 FERRY = "# Timetable\n\nThe ferry leaves at 9:30 from the old harbour.\n\n# Fares\n\nTickets are sold on board.\n"
 SAID = "The ferry leaves at 9:30 [1]."
 LAST = (Exchange("When does the ferry leave?", SAID),)

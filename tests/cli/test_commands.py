@@ -54,6 +54,7 @@ def test_an_answer_comes_with_its_sources_and_the_rest_goes_to_stderr(
     assert re.search(r"^phi-4-mini · first token [\d.]+ s · .*all [\d.]+ s$", result.stderr, re.M)
 
 
+@pytest.mark.slow
 def test_while_a_slow_model_reads_the_best_sentence_goes_to_stderr(
     models: Path, runtime: str, corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -83,6 +84,7 @@ def test_an_escalated_answer_stands_below_the_draft_with_the_reason_on_stderr(
     assert "Asking gpt-oss-20b: The draft does not answer, although passages were found." in result.stderr
 
 
+@pytest.mark.slow
 def test_an_answer_as_json_has_the_documented_keys(
     model_cache: Callable[..., Path], use: Callable[[Path], None], corpus: Path
 ) -> None:
@@ -239,6 +241,7 @@ def test_a_setting_that_is_not_allowed_is_named_with_exit_code_2(
 LETTERS = "# Prøve ✓\n\nThe ferry 漢字 carries a ✓ and an ø and 😀.\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [["ask"], ["ask", "--json"], ["search"], ["search", "--json"]], ids=" ".join)
 def test_letters_that_the_terminal_lacks_are_no_reason_to_fail(tmp_path: Path, arguments: list[str]) -> None:
     folder = tmp_path / "prøve-漢"
@@ -257,6 +260,7 @@ def test_letters_that_the_terminal_lacks_are_no_reason_to_fail(tmp_path: Path, a
         assert "ø" in done.stdout.decode("cp1252")
 
 
+@pytest.mark.slow
 def test_json_is_all_that_goes_to_stdout(tmp_path: Path, corpus: Path) -> None:
     done = process(tmp_path, "ask", "When does the ferry leave?", "--corpus", corpus, "--json", "--verbose")
 
@@ -307,6 +311,7 @@ def test_the_doctor_tells_a_person_the_same(corpus: Path, tmp_path: Path) -> Non
     assert "ESCALATOR_STATE_DIR=" in result.stdout
 
 
+@pytest.mark.slow
 def test_the_doctor_is_content_where_all_is_well(
     model_cache: Callable[..., Path], use: Callable[[Path], None], corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -103,6 +103,7 @@ def test_the_public_catalogue_is_asked_only_when_it_is_wanted(cache: Path, fetch
     assert [it["alias"] for it in json.loads(escalator("models", "--look", "--json").stdout)["models"]] == [TINY.alias]
 
 
+@pytest.mark.slow
 def test_a_pair_is_downloaded_warmed_up_and_used_from_then_on(cache: Path, fetched: list[str]) -> None:
     result = escalator("models", "get", "tiny")
 

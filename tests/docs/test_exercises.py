@@ -97,6 +97,7 @@ def pieces(process: "subprocess.Popen[bytes]") -> list[bytes]:
     return found
 
 
+@pytest.mark.slow
 def test_the_start_of_exercise_1_shows_its_answer_at_once(begin: Callable[..., "subprocess.Popen[bytes]"]) -> None:
     with begin("1-streaming/start.py", "Why?") as process:
         said = pieces(process)
@@ -105,6 +106,7 @@ def test_the_start_of_exercise_1_shows_its_answer_at_once(begin: Callable[..., "
     assert b"first token" not in b"".join(said)
 
 
+@pytest.mark.slow
 def test_the_solution_of_exercise_1_streams_and_measures_the_first_token(
     begin: Callable[..., "subprocess.Popen[bytes]"],
 ) -> None:
@@ -119,6 +121,7 @@ def test_the_solution_of_exercise_1_streams_and_measures_the_first_token(
     assert 0 < float(times[1]) < float(times[2])
 
 
+@pytest.mark.slow
 def test_the_start_of_exercise_2_prints_figures_without_a_chart(run: Callable[..., str]) -> None:
     said = run("2-latency-chart/start.py")
 
@@ -127,6 +130,7 @@ def test_the_start_of_exercise_2_prints_figures_without_a_chart(run: Callable[..
     assert "#" not in said
 
 
+@pytest.mark.slow
 def test_the_solution_of_exercise_2_draws_first_token_and_total_on_one_scale(run: Callable[..., str]) -> None:
     said = run("2-latency-chart/solution.py")
 
@@ -142,6 +146,7 @@ def test_the_solution_of_exercise_2_draws_first_token_and_total_on_one_scale(run
     assert small / large == pytest.approx(small_s / large_s, abs=0.1)
 
 
+@pytest.mark.slow
 def test_the_start_of_exercise_3_finds_the_wrong_passages_for_its_own_question(run: Callable[..., str]) -> None:
     asked, nothing = run("3-reference-text/start.py"), run("3-reference-text/start.py", "storage")
 
@@ -150,6 +155,7 @@ def test_the_start_of_exercise_3_finds_the_wrong_passages_for_its_own_question(r
     assert nothing.count("found:") == 2
 
 
+@pytest.mark.slow
 def test_the_solution_of_exercise_3_finds_the_right_one_and_cites_it(run: Callable[..., str]) -> None:
     asked, nothing = run("3-reference-text/solution.py"), run("3-reference-text/solution.py", "storage")
 

@@ -18,6 +18,7 @@ def write_pdf(path: Path, *pages: str) -> None:
     canvas.save()
 
 
+@pytest.mark.slow
 def test_the_doctor_lists_the_health_of_the_corpus_without_its_text(tmp_path: Path) -> None:
     folder = tmp_path / "corpus"
     folder.mkdir()

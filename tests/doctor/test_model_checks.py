@@ -48,6 +48,7 @@ def doctor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Doctor:
     return checks
 
 
+@pytest.mark.slow
 def test_machine_models_and_a_token_of_each_are_told(doctor: Doctor, model_cache: Callable[..., Path]) -> None:
     found = doctor(model_cache(TINY, SMALLER))
 
@@ -67,6 +68,7 @@ def test_machine_models_and_a_token_of_each_are_told(doctor: Doctor, model_cache
     assert "public catalogue" not in found
 
 
+@pytest.mark.slow
 def test_memory_too_small_is_said_with_the_pair_that_fits(
     doctor: Doctor, model_cache: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -109,6 +111,7 @@ def test_another_foundry_on_the_path_is_named_and_left_alone(
     assert set(log.read_text(encoding="utf-8").splitlines()) == {"server status -o json", "service status"}
 
 
+@pytest.mark.slow
 def test_a_blocked_catalogue_is_told_when_it_is_asked_for(
     doctor: Doctor, model_cache: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -66,6 +66,7 @@ def test_files_are_found_in_all_folders_and_sorted(corpus: Path) -> None:
     assert files(Folder(corpus, MB)) == ["README.md", "a/b/c.md", "a/z.txt", "b.md"]
 
 
+@pytest.mark.slow
 def test_a_document_knows_its_title_language_text_and_passages(corpus: Path) -> None:
     text = "# Öffnungszeiten\nDie Bibliothek ist jeden Tag von neun Uhr morgens bis acht Uhr abends geöffnet."
     put(corpus, "zeiten.md", text)

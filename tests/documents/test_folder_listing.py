@@ -85,6 +85,7 @@ def test_a_file_that_comes_back_from_the_cloud_is_read(folder: Folder, monkeypat
     assert isinstance(known(folder)["a.md"], Document)
 
 
+@pytest.mark.slow
 def test_files_deeper_than_300_characters_are_read(folder: Folder) -> None:
     name = "/".join(["a folder with a name of some length"] * 9 + ["document.md"])
     long = folder.path / name

@@ -89,6 +89,7 @@ def test_a_page_that_is_turned_is_marked_as_it_is_seen() -> None:
     assert close(box, (1 - bottom, left, 1 - top, right))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["chromium.pdf", "libreoffice.pdf"])
 def test_every_letter_of_every_sentence_is_found_in_files_of_other_programs(name: str) -> None:
     from pypdfium2 import PdfDocument

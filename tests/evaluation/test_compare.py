@@ -16,6 +16,7 @@ from tests.support.servers import Fault, FaultProxy
 from tests.support.terminal import escalator
 
 
+@pytest.mark.slow
 async def test_both_models_answer_the_same_prompt_and_take_turns(models: Path, runtime: str) -> None:
     told: list[str] = []
 

@@ -105,6 +105,7 @@ def test_a_damaged_source_is_an_error_and_leaves_what_was_there(source: Path, tm
     assert not (tmp_path / "target.part").exists()
 
 
+@pytest.mark.slow
 def test_a_server_that_breaks_off_is_asked_for_the_rest(server: Breaking, tmp_path: Path) -> None:
     server.breaks += [1_000_000, 1_000_000, 2_500_000]
 
@@ -114,6 +115,7 @@ def test_a_server_that_breaks_off_is_asked_for_the_rest(server: Breaking, tmp_pa
     assert (tmp_path / "target").read_bytes() == DATA
 
 
+@pytest.mark.slow
 def test_a_server_that_is_gone_is_named_with_what_to_do(unused_port: int, server: Breaking, tmp_path: Path) -> None:
     with pytest.raises(KitError, match=r"cannot be copied .* Run this again to continue"):
         copy(f"http://127.0.0.1:{unused_port}/x", tmp_path / "target", 10, SUM)

@@ -43,6 +43,7 @@ def test_the_contents_are_told_to_people(kit: Path) -> None:
     assert f"{len([path for path in kit.rglob('*') if path.is_file()]) - 1} files" in text
 
 
+@pytest.mark.slow
 def test_only_the_chosen_models_are_in_it_and_its_folder_of_models_can_be_used_as_it_is(making: Making) -> None:
     kit = making((SMALL.id,))
 

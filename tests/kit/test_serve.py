@@ -87,6 +87,7 @@ def test_models_come_over_the_network_and_each_machine_is_counted(kit: Path, unu
     assert counter.bytes["127.0.0.1"] > sum(path.stat().st_size for path in cache.rglob("*.onnx"))
 
 
+@pytest.mark.slow
 def test_the_line_of_the_page_runs_where_nothing_but_python_is(address: str, tmp_path: Path) -> None:
     page = get(address)[1].decode()
     code = re.findall(r'python3 -c "(.*)" http', page)[0]

@@ -176,6 +176,7 @@ def test_all_damaged_files_are_named_at_once(kit: Path, tmp_path: Path) -> None:
     assert "project/app/errors.py" in str(problem.value)
 
 
+@pytest.mark.slow
 def test_what_was_changed_or_deleted_here_stays_so_and_a_newer_kit_brings_the_rest(
     making: Making, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -223,6 +224,7 @@ def test_a_step_that_fails_ends_with_what_it_said_last(tmp_path: Path) -> None:
         use.run([sys.executable, "-c", "import sys; sys.exit('last word')"], "Counting", tmp_path)
 
 
+@pytest.mark.slow
 def test_a_step_that_takes_long_says_why(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -265,6 +267,7 @@ def test_a_port_that_is_taken_is_not_chosen() -> None:
         assert not use._is_free(taken.getsockname()[1])
 
 
+@pytest.mark.slow
 def test_models_and_vocabulary_go_where_the_installed_app_says_that_it_looks(
     kit: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

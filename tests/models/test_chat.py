@@ -68,6 +68,7 @@ async def test_two_simultaneous_users_each_get_their_own_answer(models: Path, ru
     ] * 2
 
 
+@pytest.mark.slow
 async def test_leaving_an_answer_ends_its_generation_within_half_a_second(model_cache: Callable[..., Path]) -> None:
     cache = model_cache(SLOW)
     async with opened(settings_for(cache)) as foundry:
@@ -91,6 +92,7 @@ async def test_a_model_that_writes_cannot_be_unloaded(model_cache: Callable[...,
             assert await unload(foundry, model) != 200
 
 
+@pytest.mark.slow
 async def test_cancelling_whoever_waits_for_an_answer_ends_it_too(model_cache: Callable[..., Path]) -> None:
     async with opened(settings_for(model_cache(SLOW))) as foundry:
         model = await foundry.ready("slow")
@@ -159,6 +161,7 @@ async def test_reasoning_is_kept_apart_whatever_the_catalogue_declares(
         assert (text, end.finish) == ("", "length")
 
 
+@pytest.mark.slow
 async def test_a_model_that_another_program_unloaded_is_loaded_again(model_cache: Callable[..., Path]) -> None:
     async with opened(settings_for(model_cache(SMALL))) as foundry:
         model = await foundry.ready("phi-4-mini")
@@ -174,6 +177,7 @@ async def test_a_runtime_that_was_killed_between_two_answers_is_not_noticed(mode
         assert (await said(foundry, model, "The ferry?"))[0] == "The ferry leaves at 9:30 [1]."
 
 
+@pytest.mark.slow
 async def test_a_runtime_that_is_killed_during_an_answer_is_reported_and_the_next_answer_comes(
     model_cache: Callable[..., Path],
 ) -> None:

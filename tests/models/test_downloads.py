@@ -28,6 +28,8 @@ from tests.support.scripted import Script, make
 from tests.support.store import PIECE, VOCABULARIES, VOCABULARY, Offered, Store
 from tests.support.waiting import until
 
+pytestmark = pytest.mark.slow
+
 FERRY = Script(alias="ferry", say="The ferry leaves at 9:30 [1].", weight_mb=48, size_mb=None)
 BIG = Script(alias="big", say="A big model answers [1].", weight_mb=128, size_mb=None)
 TINY = Script(alias="tiny", say="A tiny model answers [1].", size_mb=None)

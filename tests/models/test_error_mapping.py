@@ -49,6 +49,7 @@ async def outcome(reply_of_chat: Answer, **over: Any) -> tuple[list[Delta | End]
 # --- before the first token ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
@@ -70,6 +71,7 @@ async def test_a_successful_retry_is_an_answer(runtime: str) -> None:
     assert await through(runtime, Fault(status=503, times=1), retries=1) == (WHOLE, None, 2)
 
 
+@pytest.mark.slow
 async def test_a_busy_server_is_not_asked_again_before_its_retry_after(runtime: str) -> None:
     begun = time.monotonic()
     fault = Fault(status=429, headers={"Retry-After": "0.4"}, times=1)
@@ -133,6 +135,7 @@ async def test_an_answer_that_breaks_off_is_not_restarted(runtime: str, how: str
     assert requests == 1
 
 
+@pytest.mark.slow
 async def test_a_slow_answer_is_an_answer(runtime: str) -> None:
     assert await through(runtime, Fault(pace=0.005), stall_seconds=1) == (WHOLE, None, 1)
 

@@ -100,6 +100,7 @@ async def test_a_machine_without_models_is_reported_at_once_with_remedies() -> N
         assert remedy in str(caught.value)
 
 
+@pytest.mark.slow
 async def test_after_a_failure_the_next_call_looks_again(tmp_path: Path, model_cache: Callable[..., Path]) -> None:
     async with opened(settings_for(tmp_path / "cache")) as foundry:
         with pytest.raises(NoModel):
@@ -117,6 +118,7 @@ async def test_callers_at_the_same_time_share_one_search() -> None:
         assert server.count("/models/loaded") == 1
 
 
+@pytest.mark.slow
 async def test_a_cancelled_caller_does_not_cancel_the_search_of_others(models: Path, runtime: str) -> None:
     async with opened(settings_for(endpoint=runtime)) as foundry:
         leaving = asyncio.create_task(foundry.find())
@@ -171,6 +173,7 @@ async def test_without_the_package_of_the_runtime_there_is_no_embedded_one(
             await foundry.find()
 
 
+@pytest.mark.slow
 async def test_closing_lets_the_embedded_runtime_end(model_cache: Callable[..., Path]) -> None:
     cache = model_cache(SMALL)
     async with opened(settings_for(cache)) as foundry:
@@ -180,6 +183,7 @@ async def test_closing_lets_the_embedded_runtime_end(model_cache: Callable[..., 
     assert await asyncio.to_thread(until, lambda: not running(pid), 1)
 
 
+@pytest.mark.slow
 async def test_a_runtime_that_was_killed_is_started_again_with_its_model(model_cache: Callable[..., Path]) -> None:
     cache = model_cache(SMALL)
     async with opened(settings_for(cache)) as foundry:
@@ -203,6 +207,7 @@ async def test_an_alias_becomes_the_full_id_of_a_loaded_model(foundry: Foundry, 
     assert SMALL.full_id in (await foundry.offered())[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["harbour", "quay-and-pier-cpu:3"])
 async def test_an_alias_need_not_look_like_its_id(name: str, model_cache: Callable[..., Path]) -> None:
     cache = model_cache(SMALL, LARGE, ODD)
@@ -215,6 +220,7 @@ async def test_an_alias_need_not_look_like_its_id(name: str, model_cache: Callab
         assert (await second.ready("phi-4-mini")).id == SMALL.full_id
 
 
+@pytest.mark.slow
 async def test_a_model_registered_by_hand_is_found_in_its_own_catalogue(model_cache: Callable[..., Path]) -> None:
     cache = model_cache(ODD, SMALL)
     folder = str(cache / "Microsoft" / "quay-and-pier-cpu-3")
@@ -254,6 +260,7 @@ async def test_an_unknown_alias_is_reported_with_the_known_ones(foundry: Foundry
     assert "gpt-oss-20b, phi-4-mini" in str(caught.value)
 
 
+@pytest.mark.slow
 async def test_a_model_that_is_not_downloaded_is_reported_with_the_command(model_cache: Callable[..., Path]) -> None:
     cache = model_cache(SMALL, ODD)
     (cache / "Microsoft" / "quay-and-pier-cpu-3").rename(cache.parent / "elsewhere")
@@ -263,6 +270,7 @@ async def test_a_model_that_is_not_downloaded_is_reported_with_the_command(model
         assert (await foundry.ready("phi-4-mini")).id == SMALL.full_id
 
 
+@pytest.mark.slow
 async def test_a_model_that_cannot_be_loaded_is_reported_in_the_servers_words(model_cache: Callable[..., Path]) -> None:
     cache = model_cache(SMALL)
     (cache / "Microsoft" / "Phi-4-mini-instruct-generic-cpu-5" / "model.onnx").write_bytes(b"damaged")
@@ -284,6 +292,7 @@ async def test_callers_of_one_model_share_its_load_and_its_progress(model_cache:
         assert len(said) == 3
 
 
+@pytest.mark.slow
 async def test_a_model_that_was_unloaded_is_loaded_again_once_it_is_forgotten(
     model_cache: Callable[..., Path],
 ) -> None:
@@ -366,6 +375,7 @@ async def test_a_classic_service_loads_the_variant_that_is_downloaded() -> None:
             await foundry.ready("phi-4-mini")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("ids", "name", "found"),
     [

@@ -95,6 +95,7 @@ async def said(foundry: Foundry, model: Model, question: str, instead_of: str) -
             return "".join([event.text async for event in stream if isinstance(event, Delta)])
 
 
+@pytest.mark.slow
 async def test_both_models_stay_loaded_where_memory_suffices(machine: Machine, foundry: Foundry) -> None:
     told: list[str] = []
     await small(foundry)
@@ -104,6 +105,7 @@ async def test_both_models_stay_loaded_where_memory_suffices(machine: Machine, f
     assert set(await asyncio.to_thread(machine.loaded)) == {SMALL.full_id, LARGE.full_id}
 
 
+@pytest.mark.slow
 async def test_a_swap_is_announced_before_it_is_done_and_reversed_for_the_other_model(
     machine: Machine, address: str
 ) -> None:
@@ -136,6 +138,7 @@ async def test_a_swap_is_announced_before_it_is_done_and_reversed_for_the_other_
         assert await said(foundry, await small(foundry), "The ferry?", "gpt-oss-20b") == "At 9:30."
 
 
+@pytest.mark.slow
 async def test_a_model_that_is_too_big_is_not_loaded_and_nothing_is_unloaded(
     machine: Machine, foundry: Foundry
 ) -> None:
@@ -162,6 +165,7 @@ async def test_without_permission_to_unload_anything_nothing_is_unloaded(machine
     assert await asyncio.to_thread(machine.loaded) == [LARGE.full_id]
 
 
+@pytest.mark.slow
 async def test_a_model_that_is_loaded_already_is_ready_however_little_memory_is_left(machine: Machine) -> None:
     async with opened(settings_for(machine.cache)) as one, opened(settings_for(machine.cache)) as other:
         await small(one)
@@ -174,6 +178,7 @@ async def test_a_model_that_is_loaded_already_is_ready_however_little_memory_is_
 # --- whoever is writing ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 async def test_an_answer_that_is_being_written_ends_before_its_model_is_unloaded(
     machine: Machine, foundry: Foundry
 ) -> None:
@@ -192,6 +197,7 @@ async def test_an_answer_that_is_being_written_ends_before_its_model_is_unloaded
     ]
 
 
+@pytest.mark.slow
 async def test_conversations_that_take_the_memory_from_each_other_all_get_their_answers(
     machine: Machine, foundry: Foundry
 ) -> None:
@@ -204,6 +210,7 @@ async def test_conversations_that_take_the_memory_from_each_other_all_get_their_
     assert set(await asyncio.gather(*(converse() for _ in range(5)))) == {("At 9:30.", LARGE.say)}
 
 
+@pytest.mark.slow
 async def test_an_answer_of_another_program_is_waited_for_a_little(
     machine: Machine, foundry: Foundry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -223,6 +230,7 @@ async def test_an_answer_of_another_program_is_waited_for_a_little(
     assert (await loading).id == LARGE.full_id
 
 
+@pytest.mark.slow
 async def test_an_answer_that_does_not_end_is_not_waited_for_without_end(machine: Machine) -> None:
     machine.total_mb = ONE
     async with opened(settings_for(machine.cache, first_token_seconds=0.2)) as foundry:
@@ -235,6 +243,7 @@ async def test_an_answer_that_does_not_end_is_not_waited_for_without_end(machine
 # --- what cannot be weighed ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 async def test_a_model_of_unknown_size_is_loaded_as_if_there_were_memory(machine: Machine, foundry: Foundry) -> None:
     machine.total_mb = 0
     await register(machine.cache, str(next(machine.cache.glob("Microsoft/phi*"))), "Phi-own:1")
@@ -243,6 +252,7 @@ async def test_a_model_of_unknown_size_is_loaded_as_if_there_were_memory(machine
     assert (await foundry.ready("Phi-own")).id == "Phi-own:1"
 
 
+@pytest.mark.slow
 async def test_the_size_of_a_model_whose_entry_has_none_is_that_of_its_folder(
     model_cache: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -269,6 +279,7 @@ async def test_another_server_is_left_to_judge_for_itself(monkeypatch: pytest.Mo
             assert await foundry.ready("phi-4-mini", instead_of="gpt-oss-20b")
 
 
+@pytest.mark.slow
 def test_only_a_complete_model_on_the_disk_counts_as_downloaded_and_a_graphics_card_is_not_weighed(
     model_cache: Callable[..., Path],
 ) -> None:
@@ -284,6 +295,7 @@ def test_only_a_complete_model_on_the_disk_counts_as_downloaded_and_a_graphics_c
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gone", ["folder", "server", "alias"])
 async def test_a_missing_model_is_not_available(
     gone: str, machine: Machine, foundry: Foundry, monkeypatch: pytest.MonkeyPatch
@@ -314,6 +326,7 @@ async def test_a_server_that_does_not_answer_in_time_has_nothing(monkeypatch: py
 # --- the large model dies ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 async def test_a_runtime_that_dies_while_it_loads_is_reported_and_the_small_model_comes_back(
     machine: Machine, foundry: Foundry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -332,6 +345,7 @@ async def test_a_runtime_that_dies_while_it_loads_is_reported_and_the_small_mode
     assert await said(foundry, await small(foundry), "The ferry?", "gpt-oss-20b") == "At 9:30."
 
 
+@pytest.mark.slow
 async def test_a_large_model_that_will_not_load_is_reported_and_the_small_model_comes_back(
     machine: Machine, foundry: Foundry
 ) -> None:
@@ -346,6 +360,7 @@ async def test_a_large_model_that_will_not_load_is_reported_and_the_small_model_
 # --- figures ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="what a process holds is counted otherwise elsewhere")
 async def test_a_model_that_is_unloaded_gives_its_memory_back(model_cache: Callable[..., Path]) -> None:
     cache = model_cache(Script(alias="heavy", say="Yes.", weight_mb=200))

@@ -30,6 +30,7 @@ def missing(strace: bool) -> bool:
     return strace and shutil.which("strace") is None
 
 
+@pytest.mark.slow
 @watched
 @both_ways
 def test_the_runtime_connects_to_this_machine_only(
@@ -100,6 +101,7 @@ def can_unshare() -> bool:
         return False
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not can_unshare(), reason="no namespace without a network can be made here")
 def test_a_model_is_found_loaded_and_asked_where_there_is_no_network(model_cache: Callable[..., Path]) -> None:
     cache = model_cache(SMALL)

@@ -39,6 +39,7 @@ async def paired(foundry: Foundry) -> ModelPair:
     return foundry.pair
 
 
+@pytest.mark.slow
 async def test_the_pair_on_the_disk_answers_if_the_default_one_is_not_there(
     model_cache: Callable[..., Path], laptop: Sized
 ) -> None:
@@ -54,6 +55,7 @@ async def test_the_pair_on_the_disk_answers_if_the_default_one_is_not_there(
         assert (warm.model.id, warm.token_seconds > 0) == (TINY.full_id, True)
 
 
+@pytest.mark.slow
 async def test_a_choice_is_remembered_and_overridden_by_a_setting(
     model_cache: Callable[..., Path], laptop: Sized, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -55,6 +55,7 @@ def take(cache: Path) -> Iterator[Callable[[], Lease]]:
     assert until(lambda: not any(running(lease.pid) for lease in leases), 5)
 
 
+@pytest.mark.slow
 def test_the_runtime_ends_within_a_second_after_the_last_lease(take: Callable[[], Lease], files: RuntimeFiles) -> None:
     first, second = take(), take()
     assert first.pid == second.pid
@@ -66,6 +67,7 @@ def test_the_runtime_ends_within_a_second_after_the_last_lease(take: Callable[[]
     assert not files.state.exists()
 
 
+@pytest.mark.slow
 def test_a_lease_taken_shortly_after_the_last_one_finds_the_same_runtime(take: Callable[[], Lease]) -> None:
     first = take()
     first.close()
@@ -74,6 +76,7 @@ def test_a_lease_taken_shortly_after_the_last_one_finds_the_same_runtime(take: C
     assert not until(lambda: not second.alive, 0.7)
 
 
+@pytest.mark.slow
 def test_two_processes_share_one_runtime_and_being_killed_gives_a_lease_back(
     take: Callable[[], Lease], cache: Path
 ) -> None:
@@ -94,12 +97,14 @@ def test_two_processes_share_one_runtime_and_being_killed_gives_a_lease_back(
         assert until(lambda: not running(pid), 1)
 
 
+@pytest.mark.slow
 def test_many_simultaneous_starts_start_one(take: Callable[[], Lease]) -> None:
     with ThreadPoolExecutor(6) as pool:
         leases = list(pool.map(lambda _: take(), range(6)))
     assert len({lease.pid for lease in leases}) == 1
 
 
+@pytest.mark.slow
 def test_a_killed_runtime_is_noticed_and_started_again(take: Callable[[], Lease]) -> None:
     first = take()
     os.kill(first.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
@@ -118,6 +123,7 @@ def test_a_runtime_nobody_takes_a_lease_of_ends(monkeypatch: pytest.MonkeyPatch)
     asyncio.run(alone())
 
 
+@pytest.mark.slow
 def test_a_wrong_token_gets_nothing_and_does_no_harm(take: Callable[[], Lease], files: RuntimeFiles) -> None:
     lease = take()
     found = load_json(files.state)
@@ -133,6 +139,7 @@ def test_a_wrong_token_gets_nothing_and_does_no_harm(take: Callable[[], Lease], 
     assert until(lambda: not running(lease.pid), 1)
 
 
+@pytest.mark.slow
 def test_a_client_that_breaks_off_does_no_harm(take: Callable[[], Lease], files: RuntimeFiles) -> None:
     lease = take()
     found = load_json(files.state)
@@ -145,6 +152,7 @@ def test_a_client_that_breaks_off_does_no_harm(take: Callable[[], Lease], files:
     assert again.pid == lease.pid
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "left",
     [
@@ -179,6 +187,7 @@ def test_whoever_took_over_the_port_of_a_dead_runtime_is_not_trusted(files: Runt
         thread.join()
 
 
+@pytest.mark.slow
 def test_an_ending_runtime_leaves_its_successors_state_file(take: Callable[[], Lease], files: RuntimeFiles) -> None:
     first = take()
     save_state(files.state, {"pid": 1})
@@ -215,6 +224,7 @@ def test_a_state_folder_that_cannot_be_made_is_named(cache: Path, tmp_path: Path
         acquire_blocking(cache, tmp_path / "file")
 
 
+@pytest.mark.slow
 def test_a_runtime_that_hangs_at_its_start_is_ended(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

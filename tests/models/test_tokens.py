@@ -71,6 +71,7 @@ def test_a_cache_that_is_switched_off_holds_no_vocabulary(tmp_path: Path, monkey
     assert tokens.vocabulary_folders(tmp_path) == []
 
 
+@pytest.mark.slow
 @given(st.text())
 def test_any_text_can_be_counted(text: str) -> None:
     assert TokenCounter(Path()).count(text) >= len(text) / 3
@@ -109,6 +110,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     shop.close()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_expected")
 def test_a_vocabulary_is_fetched_through_the_proxy_and_counts_exactly(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -144,6 +146,7 @@ async def test_an_event_loop_does_not_wait_for_the_vocabulary(tmp_path: Path, mo
     assert counter.count("the ferry") == 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trouble", ["unplugged", "refused", "missing", "another one"])
 def test_a_vocabulary_that_cannot_be_fetched_leaves_nothing(trouble: str, store: Store, tmp_path: Path) -> None:
     store.unplugged = trouble == "unplugged"

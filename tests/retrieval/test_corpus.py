@@ -157,6 +157,7 @@ def test_what_is_added_edited_renamed_and_deleted_is_found_as_it_is_now(home: Ho
     assert found.unknown_words == ("library", "garden")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("both_kernels")
 @pytest.mark.parametrize("seed", range(4))
 def test_after_any_changes_the_index_answers_like_a_new_one(home: Home, seed: int) -> None:
@@ -317,6 +318,7 @@ def test_a_new_document_is_written_into_a_segment_of_its_own(home: Home) -> None
     assert after.items() >= before.items()
 
 
+@pytest.mark.slow
 def test_segments_stay_few_and_a_document_is_copied_a_few_times(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     copied: Counter[str] = Counter()
     real = writer.Builder.add_postings
@@ -541,6 +543,7 @@ def start(home: Home, mode: str) -> "subprocess.Popen[str]":
     )
 
 
+@pytest.mark.slow
 def test_processes_that_start_together_read_each_file_once(home: Home) -> None:
     for number in range(20):
         home.put(f"{number}.md", f"Document number {number}.")
@@ -551,6 +554,7 @@ def test_processes_that_start_together_read_each_file_once(home: Home) -> None:
     assert len(home.retriever().refresh().documents) == 20
 
 
+@pytest.mark.slow
 def test_readers_never_notice_that_somebody_writes_and_tidies(home: Home) -> None:
     home.put("kept.md", "The castle")
     with start(home, "forever") as child:
@@ -566,6 +570,7 @@ def test_readers_never_notice_that_somebody_writes_and_tidies(home: Home) -> Non
             child.kill()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs a signal that cannot be caught")
 @pytest.mark.parametrize("seed", range(8))
 def test_a_writer_killed_at_any_moment_leaves_a_sound_index(home: Home, seed: int, reads: Counter[str]) -> None:
@@ -589,6 +594,7 @@ def test_a_writer_killed_at_any_moment_leaves_a_sound_index(home: Home, seed: in
     assert set(home.segments()) == {segment.block.key for segment in retriever.latest().segments}
 
 
+@pytest.mark.slow
 def test_what_is_read_is_searchable_in_all_processes_while_the_rest_is_read(
     home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -742,6 +748,7 @@ HOWS = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", HOWS)
 def test_a_damaged_index_is_made_anew_with_a_warning(
     home: Home, how: str, reads: Counter[str], caplog: pytest.LogCaptureFixture
@@ -777,6 +784,7 @@ def test_a_text_that_is_missing_is_said_to_be_and_the_index_made_anew_by_the_nex
     assert reads == {"a.md": 2}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(20))
 def test_a_few_wrong_bytes_anywhere_are_an_answer_or_an_error_in_words(home: Home, seed: int) -> None:
     chance = random.Random(seed)

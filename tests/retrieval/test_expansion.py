@@ -41,6 +41,7 @@ def test_similarity_is_the_cosine_of_sets_of_5_grams(term: str, terms: list[str]
     assert near(term, terms) == pytest.approx(expected)
 
 
+@pytest.mark.slow
 @given(TERMS)
 def test_similarity_is_symmetric(terms: list[str]) -> None:
     for one in terms:

@@ -99,6 +99,7 @@ def test_any_documents_can_be_searched_and_found_by_their_words(texts: list[str]
         assert bool(search(index, text).hits) >= bool(known)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "question",
     [
@@ -115,6 +116,7 @@ def test_a_question_as_long_as_a_book_is_answered_before_one_gives_up(index: Ind
     assert time.perf_counter() - started < 15
 
 
+@pytest.mark.slow
 def test_a_question_of_very_many_known_words_is_answered() -> None:
     text = " ".join(f"word{number}" for number in range(40_000))
     index = Index.of([passage(text, language="en"), passage("word1 word2", language="en")])

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -65,6 +66,7 @@ def test_no_hits_give_no_evidence() -> None:
     assert pack_context(retrieved(), 1000, count, text_of) == ()
 
 
+@pytest.mark.slow
 @given(st.permutations(PASSAGES), st.integers(0, 3000), st.sampled_from(["words", "sentence 2 17", "b27 c2", "", "?"]))
 def test_evidence_is_exact_numbered_apart_and_within_the_budget(
     passages: list[Passage], budget: int, query: str
@@ -77,6 +79,7 @@ def test_evidence_is_exact_numbered_apart_and_within_the_budget(
         assert one.text in PAGES[one.place.number - 1].text
 
 
+@pytest.mark.slow
 @given(st.permutations(PASSAGES), st.integers(20, 3000))
 def test_evidence_is_made_of_whole_sentences(passages: list[Passage], budget: int) -> None:
     starts, ends = (
@@ -95,6 +98,7 @@ def test_no_text_is_too_odd(text: str, cut: int, budget: int) -> None:
     check(pack_context(retrieved(*kept, query="ab A"), budget, count, lambda _: text), {"c.md": text})
 
 
+@pytest.mark.slow
 @given(st.permutations(PASSAGES), st.integers(20, 600), st.integers(20, 1200))
 def test_wider_evidence_keeps_what_has_a_number_and_repeats_nothing(
     passages: list[Passage], budget: int, wider: int

@@ -50,6 +50,7 @@ def texts(postings: Postings) -> list[list[str | None]]:
     return [tokens[first:last] for first, last in pairwise(begins)]
 
 
+@pytest.mark.slow
 @given(PASSAGES)
 def test_postings_say_what_stands_where(passages: list[list[str]]) -> None:
     postings = built(passages)
@@ -60,6 +61,7 @@ def test_postings_say_what_stands_where(passages: list[list[str]]) -> None:
     assert texts(postings) == passages
 
 
+@pytest.mark.slow
 @given(PASSAGES, PASSAGES, st.randoms(use_true_random=False))
 def test_merged_postings_equal_those_made_of_what_was_kept(
     first: list[list[str]], second: list[list[str]], random: object
@@ -118,6 +120,7 @@ def test_a_term_may_stand_many_times_in_a_passage(times: int) -> None:
     assert content(built(passages)) == naive(passages)
 
 
+@pytest.mark.slow
 def test_a_passage_may_be_very_long() -> None:
     passages = [[f"w{number % 30_000}" for number in range(100_000)], ["w1"] * 200, ["w2", "w1"]]
     assert content(built(passages)) == naive(passages)

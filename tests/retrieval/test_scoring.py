@@ -58,6 +58,7 @@ def test_plain_scores_are_those_of_bm25(texts: list[str], query: list[str]) -> N
     assert found == sorted(found, key=lambda hit: (-hit[0], hit[2]))
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
 @given(st.lists(st.dictionaries(st.sampled_from("uvwxyz"), st.none() | TEXTS, min_size=1), max_size=6), QUERY)
 def test_plain_scores_are_those_of_bm25_after_changes_of_the_corpus(
@@ -166,6 +167,7 @@ def test_a_very_long_conversation_is_searched_by_its_end() -> None:
 SHARES = st.dictionaries(WORD | st.just("unseen"), st.sampled_from([0.05, 0.2, 1.0]), min_size=1, max_size=4)
 
 
+@pytest.mark.slow
 @given(TEXTS, st.lists(SHARES, min_size=1, max_size=4), st.sets(st.integers(0, 11)))
 def test_variants_are_added_up_before_they_are_weighed(
     texts: list[str], variants: list[dict[str, float]], deleted: set[int]

@@ -170,6 +170,7 @@ def test_tidying_keeps_what_is_in_force_and_waits_for_no_writer(kept: Store, tmp
     assert texts(Store(kept.folder).current()) == {"a": "bb"}
 
 
+@pytest.mark.slow
 def test_the_log_of_changes_does_not_grow_for_ever(kept: Store) -> None:
     """Though there always is a snapshot that reads."""
     snapshot, sizes = NOTHING, []
@@ -192,6 +193,7 @@ def test_a_large_build_is_parted_into_segments(kept: Store, monkeypatch: pytest.
     assert texts(snapshot) == {each.file: each.text for each in documents}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [100, 2000, 1 << 24])
 @pytest.mark.parametrize(("seed", "few"), [(0, 8), (1, 8), (2, 1)])
 def test_after_many_changes_there_are_the_documents_there_should_be(

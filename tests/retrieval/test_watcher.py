@@ -125,6 +125,7 @@ CHANGES: dict[str, tuple[Callable[[Path], object], dict[str, str]]] = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_change_is_noticed_without_a_question(home: Home, watched: threading.Event, change: str) -> None:
     home.put("a.md", "a")
@@ -135,6 +136,7 @@ def test_a_change_is_noticed_without_a_question(home: Home, watched: threading.E
     assert until(lambda: texts(retriever) == expected)
 
 
+@pytest.mark.slow
 def test_new_folders_in_new_folders_are_noticed_and_what_comes_into_them_later(
     home: Home, watched: threading.Event
 ) -> None:
@@ -145,6 +147,7 @@ def test_new_folders_in_new_folders_are_noticed_and_what_comes_into_them_later(
     assert until(lambda: "one/two/three/b.md" in texts(retriever))
 
 
+@pytest.mark.slow
 def test_a_folder_moved_in_is_noticed_with_all_it_holds_and_moved_out_as_well(
     home: Home, watched: threading.Event, tmp_path: Path
 ) -> None:
@@ -158,6 +161,7 @@ def test_a_folder_moved_in_is_noticed_with_all_it_holds_and_moved_out_as_well(
     assert until(lambda: texts(retriever) == {})
 
 
+@pytest.mark.slow
 def test_a_thousand_files_at_once_are_noticed(home: Home, watched: threading.Event) -> None:
     retriever = followed(home, watched)
     for number in range(1000):
@@ -167,6 +171,7 @@ def test_a_thousand_files_at_once_are_noticed(home: Home, watched: threading.Eve
     assert texts(retriever) == expected
 
 
+@pytest.mark.slow
 def test_a_file_that_is_being_written_is_right_in_the_end(home: Home, watched: threading.Event) -> None:
     retriever = followed(home, watched)
     with (home.corpus / "a.md").open("w", encoding="utf-8") as file:
@@ -177,6 +182,7 @@ def test_a_file_that_is_being_written_is_right_in_the_end(home: Home, watched: t
     assert texts(retriever) == {"a.md": "The first half, the second half and the end."}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("polled")
 def test_a_folder_that_goes_and_one_that_comes_in_its_place_are_noticed(home: Home) -> None:
     home.put("a.md", "a")
@@ -223,6 +229,7 @@ def test_where_the_system_tells_of_no_change_it_is_noticed_all_the_same(
     assert len(asked) > 1
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("polled")
 def test_where_nothing_changes_nothing_is_read_told_or_written(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     home.put("a.md", "a")
@@ -243,6 +250,7 @@ def test_where_nothing_changes_nothing_is_read_told_or_written(home: Home, monke
 # Questions meanwhile
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("waiting")
 def test_questions_during_a_long_reading_are_answered_from_what_is_ready(home: Home) -> None:
     home.put("a.md", "The library")
@@ -260,6 +268,7 @@ def test_questions_during_a_long_reading_are_answered_from_what_is_ready(home: H
     assert list(kept.current().documents) == ["a.md", "b.wait"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("waiting")
 def test_a_question_waits_until_anything_is_ready_at_all(home: Home) -> None:
     home.put("a.wait", "takes its time")
@@ -322,6 +331,7 @@ def test_an_error_that_nobody_foresaw_reaches_who_asks_and_ends_nothing(
     assert texts(retriever) == {"a.md": "a"}
 
 
+@pytest.mark.slow
 def test_two_on_one_index_see_the_same_and_read_each_file_once(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     reads, read = Counter[str](), readers.read
 
@@ -359,6 +369,7 @@ def test_closing_ends_the_threads_and_what_was_ready_stays(home: Home) -> None:
     assert list(kept.current().documents) == ["a.md"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("waiting")
 def test_a_question_that_waits_is_answered_when_the_watcher_is_closed(home: Home) -> None:
     home.put("a.wait", "takes its time")

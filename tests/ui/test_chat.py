@@ -150,6 +150,7 @@ async def soon(true: Callable[[], bool], seconds: float) -> float:
     return time.monotonic() - start
 
 
+@pytest.mark.slow
 async def test_a_turn_is_a_search_step_a_model_step_a_streamed_answer_and_its_source(chat: Chat) -> None:
     answer = await chat.ask("When does the ferry leave?")
 
@@ -192,6 +193,7 @@ async def test_the_table_of_hits_compares_our_ranks_with_those_of_plain_bm25_on_
     assert await press(step="conversation", shown=True) is False
 
 
+@pytest.mark.slow
 async def test_an_answer_comes_in_pieces(house: House, chat: Chat) -> None:
     slow = house.models.slow()
     await chat.send("What does the journal say?", "small")
@@ -343,6 +345,7 @@ async def test_comparing_shows_both_answers_in_one_element(house: House, chat: C
     assert {"role": "assistant", "content": "It turns late."} in house.models.prompts[-1].data["messages"]
 
 
+@pytest.mark.slow
 async def test_stop_in_a_comparison_says_who_was_stopped(house: House, chat: Chat) -> None:
     house.models.slow()
     await chat.send("What does the journal say?", "compare")
@@ -442,6 +445,7 @@ async def test_the_dial_is_turned_for_one_conversation(house: House, chat: Chat)
     assert [asked.data["model"] for asked in house.models.prompts] == [SMALL.full_id]
 
 
+@pytest.mark.slow
 async def test_stop_ends_the_models_work_and_the_next_question_is_answered(house: House, chat: Chat) -> None:
     slow = house.models.slow()
     await chat.send("What does the journal say?", "small")
@@ -467,6 +471,7 @@ def quoting(chat: Chat) -> Row | None:
     return next((row for row in chat.answers if row["output"] == QUOTED), None)
 
 
+@pytest.mark.slow
 async def test_while_a_model_reads_a_quote_stands_where_its_answer_then_begins(house: House, chat: Chat) -> None:
     house.models.fault = Fault(delay=2.0, times=1)
     await chat.send("When does the ferry leave?")
@@ -486,6 +491,7 @@ async def test_while_a_model_reads_a_quote_stands_where_its_answer_then_begins(h
     assert answer["output"] == "The ferry leaves at 9:30 [1].\n\nSources: [1] ferry.md, The ferry"
 
 
+@pytest.mark.slow
 async def test_a_model_that_is_stopped_before_its_first_token_leaves_the_quote(house: House, chat: Chat) -> None:
     house.models.fault = Fault(delay=3.0, times=1)
     await chat.send("When does the ferry leave?")
@@ -500,6 +506,7 @@ async def test_a_model_that_is_stopped_before_its_first_token_leaves_the_quote(h
     await soon(lambda: house.models.writing == 0, 10)
 
 
+@pytest.mark.slow
 async def test_the_quote_stays_below_the_row_of_a_large_model_that_steps_in(house: House, chat: Chat) -> None:
     house.models.fault = Fault(delay=1.0, status=400, body={"error": {"message": "no"}}, times=1)
     await chat.send("Which lantern is in the journal?")
@@ -518,6 +525,7 @@ async def test_the_quote_stays_below_the_row_of_a_large_model_that_steps_in(hous
     ]
 
 
+@pytest.mark.slow
 async def test_a_comparison_begins_where_it_stood_and_the_quote_goes(house: House, chat: Chat) -> None:
     house.models.fault = Fault(delay=1.0)
     await chat.send("When does the ferry leave?", "compare")
@@ -558,6 +566,7 @@ async def test_two_users_are_kept_apart_and_the_second_is_told_that_it_waits(hou
     assert "journal" not in str(house.models.prompts[-1].data["messages"][1:-1])
 
 
+@pytest.mark.slow
 async def test_a_new_chat_ends_the_models_work_for_the_old_one(house: House, chat: Chat) -> None:
     house.models.slow()
     await chat.send("What does the journal say?", "small")
@@ -568,6 +577,7 @@ async def test_a_new_chat_ends_the_models_work_for_the_old_one(house: House, cha
     assert await soon(lambda: house.models.writing == 0, 10) < 3  # long before GONE_SECONDS
 
 
+@pytest.mark.slow
 async def test_a_turn_outlives_a_dropped_connection_but_not_a_closed_tab(house: House, chat: Chat) -> None:
     async with Chat(house.app.url) as closed:
         slow = house.models.slow()
@@ -588,6 +598,7 @@ async def test_a_turn_outlives_a_dropped_connection_but_not_a_closed_tab(house: 
     assert chat.answers[-1]["output"].startswith(UNMARKED)
 
 
+@pytest.mark.slow
 async def test_without_models_the_best_sentences_are_quoted_within_a_second(without_models: App) -> None:
     seconds = []
     for _ in range(3):
@@ -606,6 +617,7 @@ async def test_without_models_the_best_sentences_are_quoted_within_a_second(with
     assert min(seconds) < 1  # the others may share the machine with other tests
 
 
+@pytest.mark.slow
 async def test_files_that_cannot_be_read_are_named_in_the_search_step(without_models: App) -> None:
     from pypdf import PdfWriter
 
@@ -677,6 +689,7 @@ async def test_a_corpus_without_documents_is_an_error_in_the_chat_until_it_has_o
         assert "at noon" in (await chat.ask("When does the ferry leave?"))["output"]
 
 
+@pytest.mark.slow
 async def test_an_endpoint_where_nothing_answers_is_named_beside_the_quotes(
     tmp_path: Path, corpus: Path, unused_port: int
 ) -> None:
@@ -690,6 +703,7 @@ async def test_an_endpoint_where_nothing_answers_is_named_beside_the_quotes(
             assert f"Nothing answers at {url} (FOUNDRY_LOCAL_ENDPOINT). Start the model server there" in note
 
 
+@pytest.mark.slow
 async def test_a_setting_that_is_not_allowed_is_named_in_the_chat_and_in_the_terminal(
     tmp_path: Path, corpus: Path
 ) -> None:

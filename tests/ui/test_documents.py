@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pytest
 from reportlab.pdfgen.canvas import Canvas
 
 from app.ui.corpus_panel import MAX_FILES, NAME
@@ -67,6 +68,7 @@ async def test_files_without_a_question_are_read_and_wait_for_one(without_models
         assert "Ada bakes" in (await chat.ask("Who bakes the bread?"))["output"]
 
 
+@pytest.mark.slow
 async def test_a_source_in_a_dropped_pdf_opens_at_its_page(without_models: App) -> None:
     plan = pdf("The plan of the harbour.", "", "The crane lifts forty tonnes.")
     async with Chat(without_models.url) as chat:
@@ -153,6 +155,7 @@ async def test_the_button_in_the_header_opens_the_panel_beside_the_chat(without_
         assert chat.answers == []
 
 
+@pytest.mark.slow
 async def test_the_panel_tells_what_is_in_the_corpus_and_what_is_wrong_with_it_first(without_models: App) -> None:
     corpus = without_models.corpus
     (corpus / "blank.txt").touch()
@@ -182,6 +185,7 @@ async def test_the_panel_tells_what_is_in_the_corpus_and_what_is_wrong_with_it_f
         assert (await chat.documents("nowhere"))["more"] == "No file matches."
 
 
+@pytest.mark.slow
 async def test_the_panel_lists_some_of_many_files_and_finds_each(without_models: App) -> None:
     for number in range(MAX_FILES + 50):
         (without_models.corpus / f"note {number}.txt").write_text(f"Note number {number}.", encoding="utf-8")
@@ -193,6 +197,7 @@ async def test_the_panel_lists_some_of_many_files_and_finds_each(without_models:
         assert [file["name"] for file in (await chat.documents("e 249"))["files"]] == ["note 249.txt"]
 
 
+@pytest.mark.slow
 async def test_the_panel_of_a_folder_that_is_missing_says_so(tmp_path: Path) -> None:
     with running(tmp_path, tmp_path / "nowhere") as app:
         async with Chat(app.url) as chat:
@@ -202,6 +207,7 @@ async def test_the_panel_of_a_folder_that_is_missing_says_so(tmp_path: Path) -> 
             assert found["files"] == []
 
 
+@pytest.mark.slow
 async def test_while_the_corpus_is_read_for_the_first_time_the_page_is_told_how_far_and_questions_are_answered(
     tmp_path: Path, corpus: Path
 ) -> None:

@@ -66,6 +66,7 @@ async def test_before_anything_is_asked_the_pairs_are_offered_with_the_sizes_tha
     assert found["variants"] == []
 
 
+@pytest.mark.slow
 async def test_a_pair_is_got_with_its_progress_and_the_smaller_model_answers_meanwhile(app: App, store: Store) -> None:
     async with Chat(app.url) as chat:
         assert (await chat.ask("When does the ferry leave?"))["output"].startswith("> ")
@@ -89,6 +90,7 @@ async def test_a_pair_is_got_with_its_progress_and_the_smaller_model_answers_mea
         assert (await chat.ask("When does the ferry leave?"))["output"].startswith("The ferry leaves at 9:30")
 
 
+@pytest.mark.slow
 async def test_a_download_is_cancelled_and_goes_on_later(app: App, store: Store, tmp_path: Path) -> None:
     store.pace = 0.05
     async with Chat(app.url) as chat:
@@ -108,6 +110,7 @@ async def test_a_download_is_cancelled_and_goes_on_later(app: App, store: Store,
         assert store.sent - before < whole, "what had arrived was not fetched again"
 
 
+@pytest.mark.slow
 async def test_a_catalogue_that_is_blocked_is_said_with_a_way_on(app: App, store: Store) -> None:
     store.refuses = 403
     async with Chat(app.url) as chat:

@@ -88,6 +88,7 @@ def test_of_a_long_page_the_surroundings_are_shown_in_whole_lines() -> None:
     assert [line["number"] for line in lines if line["parts"][0][1]] == [1000]
 
 
+@pytest.mark.slow
 @given(st.text("ab \n", min_size=1, max_size=60), st.data())
 def test_lines_hold_the_text_and_mark_the_spans(text: str, data: st.DataObject) -> None:
     at = data.draw(st.lists(st.integers(0, len(text)), min_size=2, max_size=6, unique=True).map(sorted))
@@ -128,6 +129,7 @@ def test_a_file_that_has_changed_or_gone_is_not_drawn(plan: CitedPage) -> None:
     assert plan.draw() == {"note": "The file has been moved or deleted. Below is the text as it was read."}
 
 
+@pytest.mark.slow
 def test_why_nothing_is_marked_is_said(plan: CitedPage, tmp_path: Path) -> None:
     other = CitedPage(plan.path, plan.signature, 1, Excerpt("Quite other words", ((0, 17),), None)).draw()
     assert (other["boxes"], other["note"]) == ([], "The cited words were not found on the page.")

@@ -57,6 +57,7 @@ def packed(source: Path, target: Path, name: str, before: bytes, added: bytes, t
                 file.write(mark + last)
 
 
+@pytest.mark.slow
 def test_what_is_made_to_do_harm_is_given_up_and_the_others_are_read(tmp_path: Path) -> None:
     document, sheet = "word/document.xml", "xl/worksheets/sheet1.xml"
     (tmp_path / "nested.html").write_bytes(b"<div>" * 1_000_000 + b"x")

@@ -125,6 +125,7 @@ def test_a_page_without_text_is_named() -> None:
             pages(body)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "body",
     [

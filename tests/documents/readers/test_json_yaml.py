@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -69,6 +70,7 @@ def test_paths_do_not_multiply_the_size() -> None:
     assert sum(len(page.text) for page in minified({"outer": value})) < 1_000_000
 
 
+@pytest.mark.slow
 @given(VALUES)
 def test_all_words_of_minified_json_are_kept(value: object) -> None:
     pages = minified([value, "x" * 900])

@@ -106,6 +106,7 @@ def test_a_damaged_picture_is_read_or_named() -> None:
             assert ocr.read(data)[0].text
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("bare")
 def test_without_tesseract_pages_without_text_are_known_and_pictures_say_what_to_install(tmp_path: Path) -> None:
     with pytest.raises(UnreadableFile, match=f"^it is a picture, {MISSING}$"):

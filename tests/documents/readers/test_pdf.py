@@ -208,6 +208,7 @@ def test_pages_have_the_headings_of_the_outline_and_go_on_under_the_last_one() -
     assert headings == ["", "The harbour; Tides", "Tides", "Fees"]
 
 
+@pytest.mark.slow
 def test_a_pdf_is_found_by_the_words_of_its_title_and_of_its_outline(tmp_path: Path) -> None:
     writer = PdfWriter(clone_from=PdfReader(BytesIO(made("The gate opens at seven.", "The crane lifts ten tons."))))
     writer.add_metadata({"/Title": "Annual harbour report"})
@@ -300,6 +301,7 @@ def test_two_pages_that_begin_alike_stay() -> None:
     assert unprinted(["Letter\na\n1", "Letter\nb\n2"]) == ["Letter\na\n1", "Letter\nb\n2"]
 
 
+@pytest.mark.slow
 @given(LINES)
 def test_pages_keep_their_number(pages: list[list[str]]) -> None:
     assert len(unprinted(["\n".join(page) for page in pages])) == len(pages)

@@ -1,5 +1,6 @@
 """Rows in groups: every cell stands once, below its header, and the ranges are right."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,6 +24,7 @@ def table(shapes: list[tuple[int, dict[int, str]]]) -> list[Row]:
     return rows
 
 
+@pytest.mark.slow
 @given(SHAPES)
 def test_every_cell_stands_once_and_below_its_header(shapes: list[tuple[int, dict[int, str]]]) -> None:
     rows = table(shapes)

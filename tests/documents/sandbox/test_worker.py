@@ -22,6 +22,8 @@ from app.settings import ROOT
 from tests.support import bad_readers
 from tests.support.waiting import until
 
+pytestmark = pytest.mark.slow
+
 MB = 1_000_000
 WORKER = "tests.support.bad_readers"
 DIED = "reading it ended the reader; it may be damaged, export it again"
