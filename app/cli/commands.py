@@ -25,7 +25,7 @@ from app.documents.folder import Folder
 from app.errors import InputError
 from app.retrieval.corpus import Corpus, Reading
 from app.retrieval.search import plain
-from app.settings import Settings, load, table
+from app.settings import ROOT, Settings, load, table
 
 cli = typer.Typer(
     help="Ask a folder of documents, on your own machine.",
@@ -34,7 +34,7 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-add_bench(cli, Path(__file__).resolve().parents[2])
+add_bench(cli, ROOT)
 cli.add_typer(evaluate, name="eval")
 cli.command()(compare)
 cli.add_typer(models, name="models")

@@ -5,13 +5,13 @@ import sys
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 from app.cli.terminal import Json, Verbose, errors, show, tell
 from app.errors import InputError
-from app.settings import load
+from app.settings import ROOT, load
 
 Item = TypeVar("Item")
 
@@ -45,20 +45,26 @@ def compare(
 def add_bench(cli: typer.Typer, root: Path) -> None:
     """Add `bench` from the folder `benchmarks` of a clone; elsewhere a command that explains where that is."""
     if (root / "benchmarks").is_dir():
-        if str(root) not in sys.path:
-            sys.path.insert(0, str(root))
-        cli.add_typer(import_module("benchmarks.commands").bench, name="bench")
+        cli.add_typer(_benchmarks("commands", root).bench, name="bench")
     else:
-        cli.command("bench", context_settings={"ignore_unknown_options": True, "allow_extra_args": True})(_no_bench)
+
+        @cli.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
+        def bench() -> None:
+            """Measure speed, in a clone of the repository."""
+            with errors(verbose=False):
+                _benchmarks("commands", root)
 
 
-def _no_bench() -> None:
-    """Measure speed, in a clone of the repository."""
-    with errors(verbose=False):
+def _benchmarks(module: str, root: Path) -> Any:
+    """Import a module of the folder `benchmarks`, which only a clone has; raises InputError elsewhere."""
+    if not (root / "benchmarks").is_dir():
         raise InputError(
             "The benchmarks are not installed; they are in the folder “benchmarks” of the repository. "
             'Clone it, run pip install -e ".[bench]" there, and then this command.'
         )
+    if str(root) not in sys.path:
+        sys.path.insert(0, str(root))
+    return import_module(f"benchmarks.{module}")
 
 
 @evaluate.command()
@@ -85,11 +91,11 @@ def citations(
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
-    """Measure how often sentences are tied to the passages they come from, and invented ones are marked."""
-    from app.evaluation import citation_eval as evaluation
+    """Measure how often sentences are tied to their passages, and invented ones marked (in a clone)."""
     from app.evaluation.datasets import read_collection as read
 
     with errors(verbose):
+        evaluation = _benchmarks("citations", ROOT)
         if data.is_file():
             result = evaluation.support(data)
         else:
@@ -115,23 +121,25 @@ def eval_retrieval(
     history: Annotated[bool, typer.Option("--history", help="Search with the conversation before a question.")] = False,
     run: Annotated[Path | None, typer.Option(help="Write the hits of each question to this file.")] = None,
     against: Annotated[Path | None, typer.Option(help="Compare with the run in this file.")] = None,
-    typos: Annotated[bool, typer.Option("--typos", help="Put a typing error into each question.")] = False,
+    typos: Annotated[bool, typer.Option("--typos", help="Mistype a word of each question.")] = False,
     changed_subject: Annotated[bool, typer.Option("--changed-subject", help="Ask after another conversation.")] = False,
     seed: Seed = 0,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
-    """Measure how well the search finds the passages that people judged relevant."""
+    """Measure how well the search finds the passages that people judged relevant.
+
+    --typos and --changed-subject change the questions; they need a clone of the repository.
+    """
     from app.evaluation import retrieval_eval as evaluation
-    from app.evaluation import variants
     from app.evaluation.datasets import read_collection
 
     with errors(verbose):
         collection = read_collection(folder)
         if changed_subject:
-            collection = variants.subject_changes(collection, seed)
+            collection = _benchmarks("variants", ROOT).subject_changes(collection, seed)
         if typos:
-            collection = variants.mistyped(collection, seed)
+            collection = _benchmarks("variants", ROOT).mistyped(collection, seed)
         for remark in collection.remarks:
             tell(remark)
         with_history = history or changed_subject

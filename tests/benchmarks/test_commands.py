@@ -6,7 +6,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from app.cli import evaluation_commands
 from app.cli.evaluation_commands import add_bench
+from tests.evaluation.conftest import Write
 
 
 @pytest.mark.parametrize("arguments", [["retrieval", "--passages", "10"], ["corpus", "--quick"], ["chat"], []])
@@ -20,3 +22,15 @@ def test_outside_a_clone_a_benchmark_ends_with_the_way_to_get_it(arguments: list
     assert result.exit_code == 2
     assert "folder “benchmarks” of the repository" in result.stderr
     assert 'pip install -e ".[bench]"' in result.stderr
+
+
+@pytest.mark.parametrize("arguments", [["citations"], ["retrieval", "--typos"], ["retrieval", "--changed-subject"]])
+def test_outside_a_clone_an_evaluation_of_the_product_itself_ends_with_the_way_to_get_it(
+    arguments: list[str], write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluation_commands, "ROOT", tmp_path)
+
+    result = CliRunner().invoke(evaluation_commands.evaluate, [*arguments, str(write())])
+
+    assert result.exit_code == 2
+    assert "folder “benchmarks” of the repository" in result.stderr

@@ -8,7 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from app.cli.commands import cli
-from app.evaluation import citation_eval, datasets
+from app.evaluation import datasets
+from benchmarks import citations
 from tests.evaluation.conftest import CORPUS, Write
 
 FERRY = "The ferry leaves the old harbour of Bergen at 9:30 every morning."
@@ -29,7 +30,7 @@ def test_sentences_of_passages_are_told_from_what_was_made_of_them(write: Write)
 
 
 def test_names_and_numbers_stay_where_they_are_to_be_kept(write: Write) -> None:
-    for probe in citation_eval.probes(datasets.read_collection(write()), 3, seed=1):
+    for probe in citations.probes(datasets.read_collection(write()), 3, seed=1):
         if probe.number and "kept" in probe.kind and "old harbour" in probe.evidence[probe.number - 1].text:
             assert "Bergen" in probe.text
 
@@ -38,7 +39,7 @@ def test_a_collection_in_another_language_tells_names(write: Write, tmp_path: Pa
     german = [{**CORPUS[0], "text": "Die Fähre verlässt den alten Hafen von Bergen um halb zehn."}, *CORPUS[1:]]
     english = datasets.read_collection(write())
 
-    made = citation_eval.probes(datasets.read_collection(write(corpus=german)), 4, 0, beside=english)
+    made = citations.probes(datasets.read_collection(write(corpus=german)), 4, 0, beside=english)
 
     [exchanged] = [probe.text for probe in made if probe.kind == "one name exchanged" and "Hafen" in probe.text]
     assert "Bergen" not in exchanged

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from app.errors import InputError
 from app.evaluation.datasets import Collection
 from app.evaluation.datasets import read_collection as read
-from app.evaluation.variants import APART, LONG, mistyped, subject_changes, typo
 from app.retrieval.search import Exchange
+from benchmarks.variants import APART, LONG, mistyped, subject_changes, typo
 from tests.evaluation.conftest import Write
 
 QUESTION = "When does the ferry leave the harbour of Bergen?"
