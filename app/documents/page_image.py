@@ -7,13 +7,14 @@ draws it: it is killed when it takes too long, and only a picture and numbers ar
 import json
 import math
 import os
-import re
 import struct
 import sys
 import zlib
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from itertools import chain
 from pathlib import Path
 from threading import Timer
 from typing import IO, TYPE_CHECKING
@@ -25,7 +26,7 @@ from app.documents.sentences import Span
 from app.errors import UnreadableFile
 
 if TYPE_CHECKING:
-    from pypdfium2 import PdfBitmap, PdfPage, PdfPosConv
+    from pypdfium2 import PdfBitmap, PdfPosConv
 
 WORKER = "app.documents.page_image"
 
@@ -38,16 +39,17 @@ MAX_PIXELS = 4_000_000
 MAX_ANSWER = 16_000_000
 """Bytes; a picture that cannot be compressed has three for each pixel."""
 
-MAX_PAIRS = 6_000_000
-"""Pairs of words, or of letters, above which two texts are not compared: it would take more than a few seconds."""
+CONTEXT = 40
+"""Letters before a span that distinguish it from others that read alike."""
 
-_HEAD = struct.Struct("!I")
+MAX_PAIRS = 6_000_000
+"""Pairs of letters above which two texts are not compared: it would take more than a few seconds."""
+
+MIN_PART = 5
+"""Letters; fewer agree by chance."""
 
 Box = tuple[float, float, float, float]
 """Two corners. In a picture: left, top, right and bottom, as parts of its width and height."""
-
-Letters = list[tuple[str, int]]
-"""The letters and digits of a word, without case and accents, each with its offset in the text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ def draw(path: Path, number: int, text: str, spans: Sequence[Span], limits: Limi
             process.stdin.write(json.dumps([str(path.absolute()), number, text, spans]).encode())
             process.stdin.close()
             return receive(process.stdout)
-        except (OSError, TypeError, ValueError, struct.error):
+        except (OSError, TypeError, ValueError):
             raise UnreadableFile("the page cannot be drawn; the file may be damaged, or the page too large") from None
         finally:
             timer.cancel()
@@ -82,11 +84,9 @@ def draw(path: Path, number: int, text: str, spans: Sequence[Span], limits: Limi
 
 
 def receive(answer: IO[bytes]) -> PageImage:
-    """Read and check the answer of the process; raises ValueError, TypeError and struct.error."""
-    data = answer.read(MAX_ANSWER)
-    (length,) = _HEAD.unpack_from(data)
-    boxes, written = json.loads(data[_HEAD.size : _HEAD.size + length])
-    picture = data[_HEAD.size + length :]
+    """Read and check the answer of the process; raises ValueError and TypeError."""
+    head, _, picture = answer.read(MAX_ANSWER).partition(b"\n")
+    boxes, written = json.loads(head)
     if not picture.startswith(b"\x89PNG"):
         raise ValueError("no picture")
     return PageImage(picture, tuple(_checked(*box) for box in boxes), bool(written))
@@ -105,35 +105,27 @@ def main() -> None:
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints must not get into the answer
     image = render(Path(path).read_bytes(), number, text, spans)
-    head = json.dumps([image.boxes, image.written]).encode()
-    out.write(_HEAD.pack(len(head)) + head + image.picture)
+    out.write(json.dumps([image.boxes, image.written]).encode() + b"\n" + image.picture)
     out.flush()
 
 
 def render(data: bytes, number: int, text: str, spans: Sequence[Span]) -> PageImage:
     """Draw a page as `draw` does, in this process; raises what PDFium raises."""
     from pypdfium2 import PdfDocument
+    from pypdfium2.raw import FPDFText_GetUnicode
 
     with PdfDocument(data) as document:
         page = document[number - 1]
         width, height = page.get_size()
         bitmap = page.render(scale=min(WIDTH / width, math.sqrt(MAX_PIXELS / (width * height))), rev_byteorder=True)
-        printed, boxes = _characters(page)
+        layer = page.get_textpage()
+        printed = "".join(chr(FPDFText_GetUnicode(layer, index)) for index in range(layer.count_chars()))
+        marked = chain.from_iterable(range(*span) for span in match(text, spans, printed))
         converter = bitmap.get_posconv(page)
-        lines = _lines(printed, boxes, match_letters(text, spans, printed))
+        lines = _lines(layer.get_charbox(index, loose=True) for index in marked)
         placed = [_placed(line, converter, bitmap.width, bitmap.height) for line in lines]
         visible = tuple(box for box in placed if box[0] < box[2] and box[1] < box[3])
         return PageImage(_png(bitmap), visible, any(map(str.isalnum, printed)))
-
-
-def _characters(page: "PdfPage") -> tuple[str, list[Box]]:
-    """Return the characters of a page, and the box of each in the coordinates of the file."""
-    from pypdfium2.raw import FPDFText_GetUnicode
-
-    text = page.get_textpage()
-    indices = range(text.count_chars())
-    characters = "".join(chr(FPDFText_GetUnicode(text, index)) for index in indices)
-    return characters, [text.get_charbox(index, loose=True) for index in indices]
 
 
 def _placed(box: Box, converter: "PdfPosConv", width: int, height: int) -> Box:
@@ -144,25 +136,18 @@ def _placed(box: Box, converter: "PdfPosConv", width: int, height: int) -> Box:
     return left, top, right, bottom
 
 
-def _lines(printed: str, boxes: Sequence[Box], marked: frozenset[int]) -> Iterator[Box]:
-    """Yield a box around the marked letters of each line, and around what is between them."""
+def _lines(boxes: Iterable[Box]) -> Iterator[Box]:
+    """Join the boxes of characters to one for each line."""
     line: Box | None = None
-    between: list[Box] = []
-    for index, (character, own) in enumerate(zip(printed, boxes, strict=True)):
-        if index not in marked:
-            if character.isalnum() and line is not None:
-                yield line
-                line = None
-            between.append(own)
+    for box in boxes:
+        if box[0] >= box[2] or box[1] >= box[3]:  # a space, or the end of a line
             continue
-        for box in (*between, own) if line is not None else (own,):
-            if box[0] < box[2] and box[1] < box[3]:
-                if line is not None and not _continues(line, box):
-                    yield line
-                    line = None
-                first = line or box
-                line = min(first[0], box[0]), min(first[1], box[1]), max(first[2], box[2]), max(first[3], box[3])
-        between = []
+        if line is not None and _continues(line, box):
+            line = min(line[0], box[0]), min(line[1], box[1]), max(line[2], box[2]), max(line[3], box[3])
+            continue
+        if line is not None:
+            yield line
+        line = box
     if line is not None:
         yield line
 
@@ -185,64 +170,51 @@ def _png(bitmap: "PdfBitmap") -> bytes:
     )
 
 
-def match_letters(text: str, spans: Sequence[Span], printed: str) -> frozenset[int]:
-    """Return the offsets in `printed` of the letters of some spans of `text`.
+def match(text: str, spans: Sequence[Span], printed: str) -> Iterator[Span]:
+    """Yield the parts of `printed` that hold the letters of some spans of `text`.
 
-    The two are compared word by word, and where they differ letter by letter: the text may lack running heads, or have
-    words joined that are hyphenated in print. A span of which most is then missing, perhaps because columns are in
-    another order, is searched for by itself.
+    Only letters and digits are compared: the text may lack running heads, or have words joined that are hyphenated in
+    print.
     """
-    words, printed_words = list(_words(text)), list(_words(printed))
-    if len(words) * len(printed_words) > MAX_PAIRS:
-        words = []
-    offsets = dict(_pairs(words, printed_words))
-    marked: set[int] = set()
-    for start, end in spans:
-        own_words = list(_words(text[start:end], start))
-        own = [at for word in own_words for _, at in word]
-        matched = {offsets[at] for at in own if at in offsets}
-        if 2 * len(matched) < len(own):
-            matched = {at for _, at in _pairs(own_words, _nearest(own_words, printed_words))}
-        marked |= matched
-    return frozenset(marked)
+    letters, offsets = _letters(text)
+    page, places = _letters(printed)
+    for span in spans:
+        first, last = (bisect_left(offsets, at) for at in span)
+        for at, to in _find(letters, first, last, page):
+            yield places[at], places[to - 1] + 1
 
 
-def _nearest(words: Sequence[Letters], printed: list[Letters]) -> list[Letters]:
-    """Return the part of a page around the longest run of the words."""
-    run = _matcher(words, printed).find_longest_match() if len(words) * len(printed) <= MAX_PAIRS else None
-    if run is None or not run.size:
+def _find(letters: str, first: int, last: int, page: str) -> list[Span]:
+    """Find some letters on a page, with those before them, or alone where columns are in another order."""
+    wanted, start = letters[first:last], max(0, first - CONTEXT)
+    if not wanted:
         return []
-    return printed[max(0, run.b - run.a) : run.b - run.a + len(words) + len(words) // 4]
+    at = page.find(letters[start:last], start)
+    at = at + first - start if at >= 0 else max(page.find(wanted, first), page.find(wanted))
+    if at >= 0:
+        return [(at, at + len(wanted))]
+    return _nearest(wanted, page) if len(wanted) * len(page) <= MAX_PAIRS else []
 
 
-def _pairs(words: Sequence[Letters], printed: Sequence[Letters]) -> Iterator[tuple[int, int]]:
-    """Yield the offsets of each letter in the text and in print."""
-    for kind, first, last, begin, end in _matcher(words, printed).get_opcodes():
-        one = [letter for word in words[first:last] for letter in word]
-        other = [letter for word in printed[begin:end] for letter in word]
-        if kind == "equal":
-            yield from ((mine[1], its[1]) for mine, its in zip(one, other, strict=True))
-        elif one and other and len(one) * len(other) <= MAX_PAIRS:
-            letters = SequenceMatcher(None, [each[0] for each in one], [each[0] for each in other], autojunk=False)
-            for mine, its, size in letters.get_matching_blocks():
-                yield from ((one[mine + at][1], other[its + at][1]) for at in range(size))
+def _nearest(wanted: str, page: str) -> list[Span]:
+    """Find the parts of some letters around the longest one; nothing if most of the letters are missing."""
+    matcher = SequenceMatcher(None, wanted, page, autojunk=False)
+    run = matcher.find_longest_match()
+    start = max(0, run.b - len(wanted))
+    matcher.set_seq2(page[start : run.b + 2 * len(wanted)])
+    parts = [(start + at, start + at + size) for _, at, size in matcher.get_matching_blocks() if size >= MIN_PART]
+    return parts if 2 * sum(to - at for at, to in parts) > len(wanted) else []
 
 
-def _matcher(words: Sequence[Letters], printed: Sequence[Letters]) -> "SequenceMatcher[str]":
-    one, other = (["".join(letter for letter, _ in word) for word in each] for each in (words, printed))
-    return SequenceMatcher(None, one, other, autojunk=False)
-
-
-def _words(text: str, offset: int = 0) -> Iterator[Letters]:
-    for match in re.finditer(r"\S+", text):
-        word = [
-            (letter, offset + match.start() + at)
-            for at, character in enumerate(match[0])
-            for letter in normalize("NFKD", character).casefold()
-            if letter.isalnum()
-        ]
-        if word:
-            yield word
+def _letters(text: str) -> tuple[str, list[int]]:
+    """Return the letters and digits of a text, without case and accents, and the offset of each."""
+    letters = [
+        (letter, offset)
+        for offset, character in enumerate(text)
+        for letter in normalize("NFKD", character).casefold()
+        if letter.isalnum()
+    ]
+    return "".join(letter for letter, _ in letters), [offset for _, offset in letters]
 
 
 if __name__ == "__main__":

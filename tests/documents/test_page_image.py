@@ -12,7 +12,7 @@ from reportlab.pdfbase.pdfmetrics import stringWidth
 from reportlab.pdfgen.canvas import Canvas
 
 from app.documents.document import Limits
-from app.documents.page_image import Box, draw, match_letters, receive, render
+from app.documents.page_image import Box, draw, match, receive, render
 from app.documents.readers import pdf
 from app.documents.sentences import sentences
 from app.errors import UnreadableFile
@@ -100,7 +100,7 @@ def test_every_letter_of_every_sentence_is_found_in_files_of_other_programs(name
         for page in pages[:2]:
             layer = document[page.place.number - 1].get_textpage().get_text_range()
             for span in sentences(page.text):
-                there = "".join(layer[at] for at in sorted(match_letters(page.text, [span], layer)))
+                there = "".join(layer[at:to] for at, to in match(page.text, [span], layer))
                 assert letters(there) == letters(page.text[slice(*span)])
 
 
@@ -147,7 +147,7 @@ def test_neither_a_page_that_is_not_there_nor_a_slow_one_is_waited_for(tmp_path:
 )
 def test_a_process_that_was_taken_over_can_say_nothing_but_boxes_on_the_page(head: bytes) -> None:
     with pytest.raises((ValueError, TypeError)):
-        receive(BytesIO(struct.pack("!I", len(head)) + head + b"\x89PNG"))
+        receive(BytesIO(head + b"\n\x89PNG"))
 
 
 WORD = st.text("abcdefghijklmnopqrstuvwxyzäß", min_size=4, max_size=9)
@@ -164,10 +164,10 @@ def test_what_printing_did_to_a_text_hides_no_word(words: list[str], data: st.Da
     lines = "\n".join(f"{word[:2]}-\n{word[2:]}" if at in broken else word for at, word in enumerate(words))
     layer = f"0123 456\n{lines}\n789"
 
-    found = "".join(layer[at] for at in sorted(match_letters(text, [(start, end)], layer)))
+    [(at, to)] = match(text, [(start, end)], layer)
 
     assert text[start:end] == " ".join(words[first : last + 1])
-    assert found == "".join(words[first : last + 1])
+    assert letters(layer[at:to]) == "".join(words[first : last + 1])
 
 
 def test_columns_in_another_order_leave_a_span_to_be_found() -> None:
@@ -175,6 +175,29 @@ def test_columns_in_another_order_leave_a_span_to_be_found() -> None:
     right = "Apples and pears are sold in the market hall on Mondays, plums and cherries on Fridays."
     span = "The tide turns late in winter"
 
-    found = match_letters(f"{left}\n{right}", [(0, len(span))], f"{right}\n{left}")
+    found = match(f"{left}\n{right}", [(0, len(span))], f"{right}\n{left}")
 
-    assert sorted(found) == [len(right) + 1 + at for at, letter in enumerate(span) if letter != " "]
+    assert list(found) == [(len(right) + 1, len(right) + 1 + len(span))]
+
+
+HEAD = "Rules of the Harbour, page 7 of 12"
+
+
+def test_a_line_that_only_print_has_is_not_marked_where_it_parts_a_sentence() -> None:
+    text = "Boats wait.\nThe drawbridge opens at seven, and it closes at ten in the evening."
+    layer = text.replace(", and it", f",\n{HEAD}\nand it")
+
+    assert [layer[at:to] for at, to in match(text, [(12, len(text))], layer)] == [
+        "The drawbridge opens at seven",
+        "and it closes at ten in the evening",
+    ]
+
+
+def test_a_head_that_reads_like_the_cited_line_is_not_marked() -> None:
+    [(at, _)] = match("Intro.\nOpening hours\nAt seven.", [(7, 20)], "Opening hours\nIntro.\nOpening hours\nAt seven.")
+
+    assert at == len("Opening hours\nIntro.\n")
+
+
+def test_words_that_are_not_on_the_page_are_not_looked_for_in_others() -> None:
+    assert list(match("Quite other words, for sure.", [(0, 28)], "The harbour is open in winter, for example.")) == []
