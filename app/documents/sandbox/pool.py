@@ -1,11 +1,8 @@
 """A pool of reader processes, and the batches of files on their way through them."""
 
-import _thread
 import os
 import threading
-import weakref
 from collections.abc import Generator, Sequence
-from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -19,104 +16,72 @@ AHEAD = 2
 """Batches handed out for each process, including the one it is reading."""
 
 IDLE_SECONDS = 10.0
-WATCH_SECONDS = 0.05
 
 _NOT_STARTED = "no process could be started to read it; close other programs, and try again"
+
+Tasks = SimpleQueue[Batch | None]
+Results = SimpleQueue[list[Outcome] | BaseException]
 
 
 class Pool:
     """Starts processes when there are files to read, and ends them after a while without any."""
 
     def __init__(self, max_bytes: int, limits: Limits):
-        self._idle = _Idle(max_bytes, limits)
-        weakref.finalize(self, _end_in_a_thread, self._idle)
+        self._arguments = max_bytes, limits
+        self._lock = threading.Lock()
+        self._idle: list[Reader] = []
+        self._timer: threading.Timer | None = None
 
     def read(self, batches: Sequence[Batch]) -> Generator[Outcome, None, None]:
         """Yield outcomes in any order, None for a file that is gone and whenever none has come for a second.
 
-        One process reads all files of a batch.
+        One process reads all files of a batch, and a thread asks it.
         """
         count = min(os.cpu_count() or 1, MAX_PROCESSES, len(batches))
-        run = _Run(self._idle)
-        threads = [threading.Thread(target=run.work, name="reader", daemon=True) for _ in range(count)]
-        threads.append(threading.Thread(target=run.watch, name="reader-watch", daemon=True))
-        complete = False
+        tasks, results, stop = Tasks(), Results(), threading.Event()
+        threads: list[threading.Thread] = []
+        following = iter(batches)
         try:
-            for thread in threads:
+            for _ in range(count):
+                thread = threading.Thread(target=self._work, args=(tasks, results, stop), name="reader", daemon=True)
                 thread.start()
-            following = iter(batches)
+                threads.append(thread)
             for batch in islice(following, AHEAD * count):
-                run.tasks.put(batch)
+                tasks.put(batch)
             for _ in batches:
-                while not (outcomes := run.next()):
+                while (outcomes := _next(results)) is None:
                     yield None
                 for batch in islice(following, 1):
-                    run.tasks.put(batch)
+                    tasks.put(batch)
                 yield from outcomes
-            complete = True
+        except BaseException:
+            stop.set()
+            raise
         finally:
-            run.end(count)
+            for _ in threads:
+                tasks.put(None)
             for thread in threads:
-                if thread.ident is not None:
-                    thread.join()
-            if complete:
-                self._idle.end_soon()
+                thread.join()
+            if stop.is_set():
+                self._end_idle()
             else:
-                self._idle.end()
+                self._end_idle_later()
 
-
-class _Run:
-    """One call of `Pool.read`: a thread for each process asks it, and one more watches them all."""
-
-    def __init__(self, idle: "_Idle"):
-        self.tasks: SimpleQueue[Batch | None] = SimpleQueue()
-        self._results: SimpleQueue[list[Outcome] | BaseException] = SimpleQueue()
-        self._idle = idle
-        self._lock = threading.Lock()
-        self._busy: set[Reader] = set()
-        self._over = threading.Event()
-
-    def next(self) -> list[Outcome]:
-        """Wait for the outcomes of the next batch, for a second at most."""
-        try:
-            result = self._results.get(timeout=1)  # on Windows nothing interrupts a longer wait
-        except Empty:
-            return []
-        if isinstance(result, BaseException):
-            raise result
-        return result
-
-    def end(self, threads: int) -> None:
-        """Stop the threads; what is still being read is dropped."""
-        with self._lock:
-            self._over.set()
-            for reader in self._busy:
-                reader.kill()
-        for _ in range(threads):
-            self.tasks.put(None)
-
-    def watch(self) -> None:
-        """Watch the busy processes; runs in a thread."""
-        while not self._over.wait(WATCH_SECONDS):
-            with self._lock:
-                for reader in self._busy:
-                    reader.watch()
-
-    def work(self) -> None:
+    def _work(self, tasks: Tasks, results: Results, stop: threading.Event) -> None:
         """Have batches read; runs in a thread."""
-        while (batch := self.tasks.get()) is not None and not self._over.is_set():
+        for batch in iter(tasks.get, None):
             try:
-                self._results.put(self._read(batch))
-            except BaseException as error:  # `next` raises it
-                self._results.put(error)
+                results.put(self._read(batch, stop))
+            except BaseException as error:  # `_next` raises it
+                results.put(error)
 
-    def _read(self, batch: Batch) -> list[Outcome]:
+    def _read(self, batch: Batch, stop: threading.Event) -> list[Outcome]:
         outcomes: list[Outcome] = []
         signatures = [_signature(path) for _, path in batch]
         died = -1
-        while (at := len(outcomes)) < len(batch) and not self._over.is_set():
+        while (at := len(outcomes)) < len(batch) and not stop.is_set():
             try:
-                self._ask(batch[at:], outcomes)
+                self._ask(batch[at:], outcomes, stop)
             except OSError:
                 outcomes += [Problem(file, _NOT_STARTED, passing=True) for file, _ in batch[at:]]
             except Broken as error:
@@ -127,75 +92,51 @@ class _Run:
                     outcomes.append(Problem(batch[at][0], reason, *signatures[at]))
         return outcomes
 
-    def _ask(self, batch: Batch, outcomes: list[Outcome]) -> None:
-        with self._lock:
-            if self._over.is_set():
-                return
-            reader = self._idle.take()
-            self._busy.add(reader)
-        healthy = False
+    def _ask(self, batch: Batch, outcomes: list[Outcome], stop: threading.Event) -> None:
+        reader, healthy = self._take(), False
         try:
-            reader.read(batch, outcomes)
+            reader.read(batch, outcomes, stop)
             healthy = not reader.bloated
         finally:
-            with self._lock:
-                self._busy.discard(reader)
             if healthy:
-                self._idle.put(reader)
+                with self._lock:
+                    self._idle.append(reader)
             else:
                 reader.end()
 
-
-class _Idle:
-    """Processes with nothing to read."""
-
-    def __init__(self, max_bytes: int, limits: Limits) -> None:
-        self._arguments = max_bytes, limits
-        self._lock = threading.Lock()
-        self._readers: list[Reader] = []
-        self._timer: threading.Timer | None = None
-
-    def take(self) -> Reader:
+    def _take(self) -> Reader:
         """Take an idle process, or start one; raises OSError."""
         with self._lock:
-            self._cancel()
-            while self._readers:
-                reader = self._readers.pop()
+            if self._timer is not None:
+                self._timer.cancel()
+            while self._idle:
+                reader = self._idle.pop()
                 if reader.alive:
                     return reader
                 reader.end()
         return Reader(*self._arguments)
 
-    def put(self, reader: Reader) -> None:
-        """Keep a process until `end` or `end_soon`."""
+    def _end_idle_later(self) -> None:
         with self._lock:
-            self._readers.append(reader)
+            self._timer = threading.Timer(IDLE_SECONDS, self._end_idle)
+            self._timer.daemon = True
+            self._timer.start()
 
-    def end_soon(self) -> None:
-        """End all of them after a while, unless one is taken before."""
+    def _end_idle(self) -> None:
         with self._lock:
-            if self._timer is None:
-                self._timer = threading.Timer(IDLE_SECONDS, self.end)
-                self._timer.daemon = True
-                self._timer.start()
-
-    def end(self) -> None:
-        """End all of them now."""
-        with self._lock:
-            self._cancel()
-            while self._readers:
-                self._readers.pop().end()
-
-    def _cancel(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+            while self._idle:
+                self._idle.pop().end()
 
 
-def _end_in_a_thread(idle: _Idle) -> None:
-    """End idle processes without blocking: the owner that lets a pool go may be an event loop."""
-    with suppress(RuntimeError):  # at the end of the interpreter, where they end with their pipes
-        _thread.start_new_thread(idle.end, ())
+def _next(results: Results) -> list[Outcome] | None:
+    """Wait for the outcomes of the next batch, for a second at most."""
+    try:
+        result = results.get(timeout=1)  # on Windows nothing interrupts a longer wait
+    except Empty:
+        return None
+    if isinstance(result, BaseException):
+        raise result
+    return result
 
 
 def _signature(path: Path) -> Signature:

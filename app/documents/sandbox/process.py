@@ -1,6 +1,7 @@
 """One process that reads files, as its parent sees it: asked, watched, and killed when a file costs too much."""
 
 import json
+import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -17,6 +18,7 @@ MAX_TEXT = 200_000_000
 """Bytes of the text of one file; or 20 times the size of the largest file, if that is less."""
 
 START_SECONDS = 30
+WATCH_SECONDS = 0.05
 
 DIED = "reading it ended the reader; it may be damaged, export it again"
 
@@ -35,9 +37,11 @@ class Reader:
         self._max_text = min(20 * max_bytes, MAX_TEXT)
         self._fault = ""
         self._ready = False
-        self._since: float | None = time.monotonic()
+        self._deadline: float | None = None
+        self._stop = threading.Event()
         arguments = (max_bytes, limits.seconds, limits.megabytes)
         self._process = processes.start(WORKER, *map(str, arguments), environment=environment(limits))
+        threading.Thread(target=self.watch, name="reader-watch", daemon=True).start()
 
     @property
     def alive(self) -> bool:
@@ -49,12 +53,16 @@ class Reader:
         """Whether earlier files left so much in memory that it would count against the next one."""
         return processes.memory(self._process) > self._limits.megabytes * 1_000_000 / 2
 
-    def read(self, batch: Batch, outcomes: list[Outcome]) -> None:
-        """Read files and append the outcome of each; raises Broken, and OSError if the process did not start."""
-        requests, answers = self._process.stdin, self._process.stdout
+    def read(self, batch: Batch, outcomes: list[Outcome], stop: threading.Event) -> None:
+        """Read files until `stop` is set, and append the outcome of each.
+
+        Raises Broken, and OSError if the process did not start.
+        """
+        requests, answers, seconds = self._process.stdin, self._process.stdout, self._limits.seconds
         assert requests is not None
         assert answers is not None
-        self._since = time.monotonic()
+        self._stop = stop
+        self._deadline = time.monotonic() + (seconds if self._ready else max(seconds, START_SECONDS))
         try:
             if not self._ready and answers.read(len(READY)) != READY:
                 raise OSError
@@ -63,7 +71,7 @@ class Reader:
                 requests.write(b"".join(json.dumps((file, str(path))).encode() + b"\n" for file, path in batch))
                 requests.flush()
             for file, _ in batch:
-                self._since = time.monotonic()
+                self._deadline = time.monotonic() + seconds
                 outcomes.append(protocol.receive(answers, file, self._max_text))
         except protocol.Oversize:
             size = self._max_text / 1_000_000
@@ -71,19 +79,22 @@ class Reader:
         except (EOFError, ValueError):
             raise Broken(self._fault or self._exit_reason()) from None
         finally:
-            self._since = None
+            self._deadline = None
 
     def watch(self) -> None:
-        """Kill the process if its file takes too long or too much memory; any thread may."""
-        since, limits = self._since, self._limits
-        if since is None or self._fault:
-            return
-        seconds = limits.seconds if self._ready else max(limits.seconds, START_SECONDS)
-        if time.monotonic() - since > seconds:
-            too_long = f"it took longer than {limits.seconds} s to read and was given up"
-            self._fault = f"{too_long}; split it, or raise ESCALATOR_READ_SECONDS"
-        elif processes.memory(self._process) > limits.megabytes * 1_000_000:
-            self._fault = self._too_much_memory()
+        """Kill the process when its file takes too long or too much memory, or is not wanted; runs in a thread."""
+        limits = self._limits
+        while self.alive:
+            time.sleep(WATCH_SECONDS)
+            if (deadline := self._deadline) is None:
+                continue
+            if time.monotonic() > deadline:
+                too_long = f"it took longer than {limits.seconds} s to read and was given up"
+                self._fault = f"{too_long}; split it, or raise ESCALATOR_READ_SECONDS"
+            elif processes.memory(self._process) > limits.megabytes * 1_000_000:
+                self._fault = self._too_much_memory()
+            elif self._stop.is_set():
+                self._fault = "reading it was stopped"
         if self._fault:
             self.kill()
 

@@ -220,7 +220,8 @@ def test_who_wants_no_more_leaves_no_process(home: Home) -> None:
     assert gone(home.started())
 
 
-def test_with_the_folder_its_readers_go(home: Home) -> None:
+def test_with_the_folder_its_readers_go(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "IDLE_SECONDS", 1.0)
     home.put("a.tell")
     folder = home.folder()
     read(folder)
