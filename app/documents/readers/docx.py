@@ -4,13 +4,17 @@ from collections.abc import Iterator
 from xml.etree.ElementTree import Element
 
 from app.documents.passages import Page
-from app.documents.readers import ooxml
+from app.documents.readers.ooxml import Package, value
 from app.documents.readers.sections import Block, paged
 from app.documents.readers.tables import Row, repeated
 from app.documents.readers.text import clean
 
-_GONE = {"del", "moveFrom", "pPr", "rPr", "sdtPr", "sectPr", "tcPr", "rt", "instrText", "delText", "footnotePr"}
+_GONE = {"del", "moveFrom", "pPr", "rPr", "sdtPr", "sectPr", "tcPr", "rt", "instrText", "delText"}
 """Elements without text of the document: deleted text, settings, ruby annotations."""
+
+_NOTES = ("footnote", "endnote")
+_ASIDES = {"txbxContent", *(f"{kind}Reference" for kind in _NOTES)}
+"""Notes and text boxes, which follow the paragraph that they belong to."""
 
 _MARKS = {"tab": " ", "br": "\n", "cr": "\n", "noBreakHyphen": "-"}
 _LEVELS = 9
@@ -18,24 +22,21 @@ _LEVELS = 9
 
 def read(data: bytes) -> list[Page]:
     """Return the sections in order; headings and tables are written as in Markdown."""
-    with ooxml.opened(data, ".docx") as parts:
-        document = _Document(parts)
-        return paged(document.blocks(document.body))
+    parts = Package(data, ".docx")
+    main = parts.main()
+    body = next(parts.tree(main).iter("body"))
+    for kind in _NOTES:
+        notes = {note.get("id"): note for note in parts.linked(main, f"{kind}s") if note.get("type") is None}
+        for reference in list(body.iter(f"{kind}Reference")):
+            reference.extend(notes.get(reference.get("id"), ()))
+    return paged(_Document(parts.linked(main, "styles")).blocks(body))
 
 
 class _Document:
-    """The body of a document, with its styles and notes."""
+    """The blocks of a document, by its styles."""
 
-    def __init__(self, parts: ooxml.Package):
-        main = parts.main()
-        self.body = next(parts.tree(main).iter("body"))
-        self._notes: dict[tuple[str, str], Element] = {}
-        styles = parts.one(main, "styles")
-        self._levels = _levels(parts.tree(styles)) if styles else {}
-        for kind in ("footnote", "endnote"):
-            if notes := parts.one(main, f"{kind}s"):
-                found = parts.tree(notes).findall(kind)
-                self._notes |= {(kind, note.get("id", "")): note for note in found if note.get("type") is None}
+    def __init__(self, styles: Element):
+        self._levels = _levels(styles)
 
     def blocks(self, parent: Element) -> Iterator[Block | list[Row]]:
         """Yield paragraphs, and tables as rows, in order."""
@@ -43,7 +44,7 @@ class _Document:
         for child in parent:
             if child.tag == "p":
                 asides: list[Element] = []
-                text = carried + self._text(child, asides)
+                text = carried + _text(child, asides)
                 carried = text if child.find("pPr/rPr/del") is not None else ""
                 if not carried and (text := clean(text).strip()):
                     yield self._block(child, text)
@@ -57,32 +58,12 @@ class _Document:
             yield Block(0, text)
 
     def _block(self, paragraph: Element, text: str) -> Block:
-        own = _value(paragraph, "pPr/outlineLvl")
-        level = _level(own) if own else self._levels.get(_value(paragraph, "pPr/pStyle"), 0)
+        own = value(paragraph, "pPr/outlineLvl")
+        level = _level(own) if own else self._levels.get(value(paragraph, "pPr/pStyle"), 0)
         if level or paragraph.find("pPr/numPr") is None:
             return Block(level, text)
-        inner = int(_value(paragraph, "pPr/numPr/ilvl") or 0)
+        inner = int(value(paragraph, "pPr/numPr/ilvl") or 0)
         return Block(0, f"{'  ' * min(inner, _LEVELS)}- {text}", listed=True)
-
-    def _text(self, parent: Element, asides: list[Element]) -> str:
-        """Return the text of a paragraph; append notes and text boxes, which follow it, to `asides`."""
-        texts = []
-        for child in parent:
-            tag = child.tag
-            if tag == "t":
-                texts.append(child.text or "")
-            elif tag in _MARKS:
-                texts.append(_MARKS[tag])
-            elif tag == "txbxContent":
-                asides.append(child)
-            elif tag in ("footnoteReference", "endnoteReference"):
-                if (key := (tag.removesuffix("Reference"), child.get("id", ""))) in self._notes:
-                    asides.append(self._notes.pop(key))
-            elif tag == "AlternateContent":  # one content twice, for newer and older programs
-                texts += [self._text(choice, asides) for choice in child[:1]]
-            elif tag not in _GONE:
-                texts.append(self._text(child, asides))
-        return "".join(texts)
 
     def _rows(self, table: Element) -> Iterator[Row]:
         above: dict[int, str] = {}
@@ -93,7 +74,7 @@ class _Document:
                 merged = cell.find("tcPr/vMerge")
                 goes_on = merged is not None and merged.get("val") != "restart"
                 cells[column] = repeated(above.get(column, "")) if goes_on else self._flat(cell)
-                column += min(int(_value(cell, "tcPr/gridSpan") or 1), 100)
+                column += min(int(value(cell, "tcPr/gridSpan") or 1), 100)
             above = cells
             yield number, cells
 
@@ -105,6 +86,22 @@ class _Document:
         )
 
 
+def _text(parent: Element, asides: list[Element]) -> str:
+    """Return the text of a paragraph; append notes and text boxes to `asides`."""
+    texts = []
+    for child in parent:
+        tag = child.tag
+        if tag == "t":
+            texts.append(child.text or "")
+        elif tag in _MARKS:
+            texts.append(_MARKS[tag])
+        elif tag in _ASIDES:
+            asides.append(child)
+        elif tag not in _GONE:
+            texts.append(_text(child, asides))
+    return "".join(texts)
+
+
 def _levels(styles: Element) -> dict[str, int]:
     """Return the heading level of each style, its own or that of the style it is based on; 0 for none."""
     found = {style.get("styleId", ""): style for style in styles.findall("style")}
@@ -113,9 +110,9 @@ def _levels(styles: Element) -> dict[str, int]:
         style = found.get(identity)
         if style is None or steps < 0:
             return 0
-        if outline := _value(style, "pPr/outlineLvl"):
+        if outline := value(style, "pPr/outlineLvl"):
             return _level(outline)
-        return 1 if _value(style, "name").lower() == "title" else level(_value(style, "basedOn"), steps - 1)
+        return 1 if value(style, "name").lower() == "title" else level(value(style, "basedOn"), steps - 1)
 
     return {identity: level(identity) for identity in found}
 
@@ -123,9 +120,3 @@ def _levels(styles: Element) -> dict[str, int]:
 def _level(outline: str) -> int:
     """Convert an outline level, from 0 to 9, to a heading level: 1 for the first, 0 for none."""
     return (int(outline) + 1) % (_LEVELS + 1)
-
-
-def _value(parent: Element, path: str) -> str:
-    """Return the value of a setting, or nothing."""
-    setting = parent.find(path)
-    return "" if setting is None else setting.get("val", "")

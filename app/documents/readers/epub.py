@@ -8,7 +8,8 @@ from dataclasses import replace
 from urllib.parse import unquote
 
 from app.documents.passages import Page, Place
-from app.documents.readers import html, ooxml
+from app.documents.readers import html
+from app.documents.readers.ooxml import Package
 from app.documents.readers.sections import BEGINNING
 from app.errors import UnreadableFile
 
@@ -21,14 +22,13 @@ _RIGHTS = "META-INF/encryption.xml"
 
 def read(data: bytes) -> list[Page]:
     """Return title and author, then the sections; a chapter without a heading continues the last section."""
-    with ooxml.opened(data, ".epub") as parts:
-        first, *pages = _pages(parts)
+    first, *pages = _pages(Package(data, ".epub"))
     if not pages:
         raise UnreadableFile("none of its chapters shows text; pictures of pages need text recognition first")
     return [first] * bool(first.text) + pages
 
 
-def _pages(parts: ooxml.Package) -> Iterator[Page]:
+def _pages(parts: Package) -> Iterator[Page]:
     book = next(parts.tree("META-INF/container.xml").iter("rootfile")).get("full-path", "")
     root = parts.tree(book)
     words = (" ".join((item.text or "").split()) for name in _WORDS for item in root.iterfind(f"metadata/{name}"))

@@ -1,8 +1,7 @@
 """Office files as zip archives of XML parts (ECMA-376, part 2); it knows no format, and sets no limits of its own."""
 
 import posixpath
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import lru_cache
 from io import BytesIO
 from typing import NamedTuple
 from xml.etree.ElementTree import Element, fromstring
@@ -13,6 +12,8 @@ from app.errors import UnreadableFile
 _OLE = bytes.fromhex("d0cf11e0a1b11ae1")
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
 
+PROTECTED = "it is protected with a password; save it without one"
+
 
 class Relation(NamedTuple):
     """A reference from one part to another: the last word of its type, and the name of the other part."""
@@ -21,45 +22,35 @@ class Relation(NamedTuple):
     target: str
 
 
-@contextmanager
-def opened(data: bytes, suffix: str) -> Iterator["Package"]:
-    """Open a file whose name ends in `suffix`; raises UnreadableFile for a password and for old formats."""
-    if data.startswith(_OLE):
-        if _ENCRYPTED in data:
-            raise UnreadableFile("it is protected with a password; save it without one")
-        old = "it is in an old format of Office under a new name"
-        raise UnreadableFile(f"{old}; open it there and save it as {suffix}")
-    with ZipFile(BytesIO(data)) as archive:
-        yield Package(archive)
-
-
 class Package:
-    """The archive of one file."""
+    """The archive of a file whose name ends in `suffix`; raises UnreadableFile for a password and for old formats."""
 
-    def __init__(self, archive: ZipFile):
-        self._archive = archive
-        self.names = frozenset(archive.namelist())
+    def __init__(self, data: bytes, suffix: str):
+        if data.startswith(_OLE):
+            old = "it is in an old format of Office under a new name"
+            raise UnreadableFile(PROTECTED if _ENCRYPTED in data else f"{old}; open it there and save it as {suffix}")
+        self._archive = ZipFile(BytesIO(data))
+        self.names = frozenset(self._archive.namelist())
 
     def main(self) -> str:
         """Return the name of the part that refers to all others."""
-        return self.one("", "officeDocument") or "it has none"
-
-    def one(self, name: str, kind: str) -> str | None:
-        """The part that another one names for a purpose, such as "styles"."""
-        return next((found.target for found in self.related(name).values() if found.kind == kind), None)
+        return dict(self.related("").values())["officeDocument"]
 
     def related(self, name: str) -> dict[str, Relation]:
         """Return the references of a part, by their ids."""
         folder, file = posixpath.split(name)
-        relations = f"{folder}/_rels/{file}.rels".lstrip("/")
-        if relations not in self.names:
-            return {}
+        relations = posixpath.join(folder, "_rels", f"{file}.rels")
         found = {}
-        for item in self.tree(relations):
+        for item in self.tree(relations) if relations in self.names else ():
             if item.get("TargetMode") != "External":
                 target = posixpath.normpath(posixpath.join("/", folder, item.get("Target", ""))).lstrip("/")
                 found[item.get("Id", "")] = Relation(item.get("Type", "").rpartition("/")[2], target)
         return found
+
+    def linked(self, name: str, kind: str) -> Element:
+        """Parse the part that another one refers to as its "styles", for instance; without one, return no element."""
+        target = dict(self.related(name).values()).get(kind)
+        return self.tree(target) if target else Element("none")
 
     def part(self, name: str) -> bytes:
         """Return the bytes of a part."""
@@ -68,18 +59,22 @@ class Package:
     def tree(self, name: str) -> Element:
         """Parse a part; names lose their namespaces, but "r:id" stays different from "id"."""
         root = fromstring(self.part(name))  # noqa: S314 - it loads nothing, and expat stops entities that grow
-        local = _Local()
         for element in root.iter():
-            element.tag = local[element.tag]
+            element.tag = _local(element.tag)
             if attributes := element.items():
-                element.attrib = {local[key]: value for key, value in attributes}
+                element.attrib = {_local(key): value for key, value in attributes}
+            if element.tag == "AlternateContent":
+                del element[1:]  # one content twice, for newer and older programs
         return root
 
 
-class _Local(dict[str, str]):
-    """Local names, by the names with a namespace."""
+def value(parent: Element, path: str) -> str:
+    """Return the value of a setting, or nothing."""
+    setting = parent.find(path)
+    return "" if setting is None else setting.get("val", "")
 
-    def __missing__(self, name: str) -> str:
-        space, _, local = name.rpartition("}")
-        self[name] = f"r:{local}" if space.endswith("relationships") and local == "id" else local
-        return self[name]
+
+@lru_cache(maxsize=4096)
+def _local(name: str) -> str:
+    space, _, local = name.rpartition("}")
+    return "r:id" if local == "id" and space.endswith("relationships") else local

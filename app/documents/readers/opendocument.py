@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from xml.etree.ElementTree import Element
 
 from app.documents.passages import Page
-from app.documents.readers import ooxml, pptx, xlsx
+from app.documents.readers import pptx, xlsx
+from app.documents.readers.ooxml import PROTECTED, Package
 from app.documents.readers.sections import Block, paged
 from app.documents.readers.tables import Cells, Row, repeated
 from app.documents.readers.text import clean
@@ -33,42 +33,33 @@ _UNITS = {"mm": 0.1, "in": 2.54, "pt": 0.0353}
 
 def read_text(data: bytes) -> list[Page]:
     """Return the sections of a text under their headings."""
-    with _opened(data, ".odt") as root:
-        styles = {style.get("name"): style.get("parent-style-name") for style in root.iter("style")}
-        titles = {"Title", *(name for name, parent in styles.items() if parent == "Title")}
-        return paged(_blocks(_part(root, "text"), titles))
+    root, body = _opened(data, ".odt", "text")
+    named = {style.get("name") for style in root.iter("style") if style.get("parent-style-name") == "Title"}
+    return paged(_blocks(body, {"Title", *named}))
 
 
 def read_sheets(data: bytes) -> list[Page]:
     """Return the groups of rows of all sheets, also of hidden ones; the number of a place is that of the sheet."""
-    with _opened(data, ".ods") as root:
-        tables = _part(root, "spreadsheet").findall("table")
-        found = (xlsx.pages(table.get("name", ""), number, _rows(table)) for number, table in enumerate(tables, 1))
-        pages = [page for sheet in found for page in sheet]
-    if not pages:
-        raise UnreadableFile("none of its sheets holds text or numbers")
-    return pages
+    _, body = _opened(data, ".ods", "spreadsheet")
+    return xlsx.pages((table.get("name", ""), _rows(table)) for table in body.iterfind("table"))
 
 
 def read_slides(data: bytes) -> list[Page]:
     """Return all slides, also the blank and the hidden ones, with the speaker's notes."""
-    with _opened(data, ".odp") as root:
-        return pptx.pages(map(_slide, _part(root, "presentation").findall("page")))
+    _, body = _opened(data, ".odp", "presentation")
+    return pptx.pages(map(_slide, body.iterfind("page")))
 
 
-@contextmanager
-def _opened(data: bytes, suffix: str) -> Iterator[Element]:
-    with ooxml.opened(data, suffix) as parts:
-        if _MANIFEST in parts.names and b"encryption-data" in parts.part(_MANIFEST):
-            raise UnreadableFile("it is protected with a password; save it without one")
-        yield parts.tree("content.xml")
-
-
-def _part(root: Element, kind: str) -> Element:
-    part = root.find(f"body/{kind}")
-    if part is None:
+def _opened(data: bytes, suffix: str, kind: str) -> tuple[Element, Element]:
+    """Return the content of a file, and the part of it that is the document."""
+    parts = Package(data, suffix)
+    if _MANIFEST in parts.names and b"encryption-data" in parts.part(_MANIFEST):
+        raise UnreadableFile(PROTECTED)
+    root = parts.tree("content.xml")
+    body = root.find(f"body/{kind}")
+    if body is None:
         raise UnreadableFile("it holds a document of another kind; save it again under the name that suits it")
-    return part
+    return root, body
 
 
 def _blocks(parent: Element, titles: set[str | None], depth: int = 0) -> Iterator[Block | list[Row]]:

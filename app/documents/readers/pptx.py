@@ -5,13 +5,14 @@ from typing import NamedTuple
 from xml.etree.ElementTree import Element
 
 from app.documents.passages import Page, Place
-from app.documents.readers import ooxml
+from app.documents.readers.ooxml import Package
 from app.documents.readers.tables import Row, groups, repeated
 from app.documents.readers.text import clean
 from app.errors import UnreadableFile
 
 _TITLES = ("title", "ctrTitle")
 _FURNITURE = ("dt", "ftr", "hdr", "sldNum", "sldImg")
+_GROUPS = ("cSld", "spTree", "grpSp", "AlternateContent", "Choice")
 _LINE = 360_000
 """English Metric Units: shapes whose tops are within a centimetre of each other are in one line."""
 
@@ -30,11 +31,11 @@ Slide = tuple[list[Shape], list[str]]
 
 def read(data: bytes) -> list[Page]:
     """Return all slides, also the blank and the hidden ones, so that their numbers stay right."""
-    with ooxml.opened(data, ".pptx") as parts:
-        main = parts.main()
-        related = parts.related(main)
-        names = [related[slide.get("r:id", "")].target for slide in parts.tree(main).iterfind("sldIdLst/sldId")]
-        return pages(_slide(parts, name) for name in names)
+    parts = Package(data, ".pptx")
+    main = parts.main()
+    related = parts.related(main)
+    names = [related[slide.get("r:id", "")].target for slide in parts.tree(main).iterfind("sldIdLst/sldId")]
+    return pages(_slide(parts, name) for name in names)
 
 
 def pages(slides: Iterable[Slide]) -> list[Page]:
@@ -59,23 +60,19 @@ def pages(slides: Iterable[Slide]) -> list[Page]:
     return found
 
 
-def _slide(parts: ooxml.Package, name: str) -> Slide:
+def _slide(parts: Package, name: str) -> Slide:
     shapes = [
         Shape(_kind(shape) in _TITLES, _lines(shape), list(map(_rows, shape.iter("tbl"))))
         for shape in _shapes(parts.tree(name))
     ]
-    notes = parts.one(name, "notesSlide")
-    return shapes, [line for shape in _shapes(parts.tree(notes)) for line in _lines(shape)] if notes else []
+    return shapes, [line for shape in _shapes(parts.linked(name, "notesSlide")) for line in _lines(shape)]
 
 
 def _shapes(parent: Element) -> Iterator[Element]:
     """Yield the shapes in reading order, line by line, groups together; without what repeats on every slide."""
-    tree = parent.find("cSld/spTree") if parent.tag in ("sld", "notes") else parent
-    for shape in sorted(tree if tree is not None else (), key=_position):
-        if shape.tag == "grpSp":
+    for shape in sorted(parent, key=_position):
+        if shape.tag in _GROUPS:
             yield from _shapes(shape)
-        elif shape.tag == "AlternateContent":  # one content twice, for newer and older programs
-            yield from (found for choice in shape[:1] for found in _shapes(choice))
         elif shape.tag in ("sp", "graphicFrame", "cxnSp") and _kind(shape) not in _FURNITURE:
             yield shape
 

@@ -6,9 +6,10 @@ from datetime import timedelta
 from functools import lru_cache
 from io import BytesIO
 from typing import TYPE_CHECKING
+from xml.etree.ElementTree import Element
 
 from app.documents.passages import Page, Place
-from app.documents.readers import ooxml
+from app.documents.readers.ooxml import Package
 from app.documents.readers.tables import Cells, Row, groups, repeated
 from app.errors import UnreadableFile
 
@@ -29,20 +30,22 @@ _TOKEN = re.compile(
 
 def read(data: bytes) -> list[Page]:
     """Return the groups of rows of all sheets, also of hidden ones; the number of a place is that of the sheet."""
-    with ooxml.opened(data, ".xlsx") as parts:
-        result = list(_pages(data, parts))
-    if not result:
+    return pages(_sheets(data))
+
+
+def pages(sheets: Iterable[tuple[str, Iterable[Row]]]) -> list[Page]:
+    """Return the groups of rows of sheets, given with their names; their places are ranges of cells."""
+    found = []
+    for number, (name, rows) in enumerate(sheets, 1):
+        name = name if _PLAIN_NAME.match(name) else "'" + name.replace("'", "''") + "'"
+        for group in groups(rows):
+            first = f"{_column_name(group.first_column)}{group.first_row}"
+            last = f"{_column_name(group.last_column)}{group.last_row}"
+            place = Place("sheet", f"{name}!{first}" + f":{last}" * (first != last), number)
+            found.append(Page(group.text, place))
+    if not found:
         raise UnreadableFile("none of its sheets holds text or numbers")
-    return result
-
-
-def pages(name: str, number: int, rows: Iterable[Row]) -> Iterator[Page]:
-    """Yield the groups of rows of a sheet; their places are ranges of cells."""
-    name = name if _PLAIN_NAME.match(name) else "'" + name.replace("'", "''") + "'"
-    for group in groups(rows):
-        first = f"{_column_name(group.first_column)}{group.first_row}"
-        last = f"{_column_name(group.last_column)}{group.last_row}"
-        yield Page(group.text, Place("sheet", f"{name}!{first}" + f":{last}" * (first != last), number))
+    return found
 
 
 def _column_name(number: int) -> str:
@@ -54,28 +57,26 @@ def _column_name(number: int) -> str:
     return name
 
 
-def _pages(data: bytes, parts: ooxml.Package) -> Iterator[Page]:
+def _sheets(data: bytes) -> Iterator[tuple[str, Iterable[Row]]]:
     from python_calamine import CalamineWorkbook, SheetTypeEnum
 
+    parts = Package(data, ".xlsx")
     workbook = CalamineWorkbook.from_filelike(BytesIO(data))
     main = parts.main()
-    related, codes = parts.related(main), _codes(parts)
+    related, codes = parts.related(main), _codes(parts.linked(main, "styles"))
     sheets = parts.tree(main).iterfind("sheets/sheet")
     targets = {sheet.get("name"): related[sheet.get("r:id", "")].target for sheet in sheets}
     for index, sheet in enumerate(workbook.sheets_metadata):
-        if sheet.typ != SheetTypeEnum.WorkSheet:
-            continue
-        cells = _STYLED.findall(parts.part(targets[sheet.name]))
-        formats = {name.decode(): code for name, style in cells if (code := codes.get(style))}
-        yield from pages(sheet.name, index + 1, _rows(workbook.get_sheet_by_index(index), formats))
+        rows: Iterable[Row] = ()
+        if sheet.typ == SheetTypeEnum.WorkSheet:
+            cells = _STYLED.findall(parts.part(targets[sheet.name]))
+            formats = {name.decode(): code for name, style in cells if (code := codes.get(style))}
+            rows = _rows(workbook.get_sheet_by_index(index), formats)
+        yield sheet.name, rows
 
 
-def _codes(parts: ooxml.Package) -> dict[bytes, str]:
+def _codes(styles: Element) -> dict[bytes, str]:
     """Return the number format of each style that has one, by the number that cells use for the style."""
-    name = parts.one(parts.main(), "styles")
-    if name is None:
-        return {}
-    styles = parts.tree(name)
     own = {item.get("numFmtId"): item.get("formatCode", "") for item in styles.iterfind("numFmts/numFmt")}
     identities = [style.get("numFmtId", "0") for style in styles.iterfind("cellXfs/xf")]
     codes = (own.get(identity) or BUILT_IN.get(int(identity), "") for identity in identities)
