@@ -4,11 +4,12 @@ import asyncio
 import importlib
 from collections.abc import AsyncGenerator
 from contextlib import suppress
+from typing import Any
 
 from app.answering.context import Retriever
 from app.answering.escalation import decide
 from app.answering.events import Event, stream
-from app.answering.generation import Generator, ServerSearch
+from app.answering.generation import Generator
 from app.answering.modes import MODES
 from app.answering.pipeline import Parts, Run
 from app.answering.policy import Policy
@@ -34,7 +35,7 @@ class Assistant:
         self.manager = ModelManager(self.models)
         self.retriever = Retriever(settings, counter, live=patience is not None)
         generator = Generator(self.models, settings, counter)
-        self._warming: asyncio.Future[None] | None = None  # the event loop itself keeps no reference
+        self._warming: asyncio.Future[Any] | None = None  # the event loop itself keeps no reference
         self._parts = Parts(self.retriever, self.models, generator, Policy(settings), patience)
 
     def answer(self, turn: Turn) -> AsyncGenerator[Event, None]:
@@ -43,8 +44,8 @@ class Assistant:
 
     def warm(self) -> None:
         """Look for a model server, read the corpus and import what is heavy, all in the background."""
-        ServerSearch(self.models, None)
-        self._warming = asyncio.ensure_future(self.retriever.run(self._warm))
+        work = self.models.find(), self.retriever.run(self._warm)
+        self._warming = asyncio.gather(*work, return_exceptions=True)
 
     async def close(self) -> None:
         """Give the model server back and end all threads."""

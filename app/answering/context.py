@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from app.answering.escalation import early_reason
-from app.answering.events import Emitter, Progress, Retrieved
+from app.answering.events import Emitter, Retrieved
 from app.answering.extractive import outline
-from app.answering.generation import ServerSearch
 from app.answering.prompt import Message
 from app.answering.router import Route
 from app.answering.turn import Turn
@@ -23,7 +22,7 @@ from app.documents.folder import Folder
 from app.documents.language import name
 from app.errors import CorpusError, ModelError
 from app.models import chat
-from app.models.foundry import Foundry
+from app.models.foundry import Foundry, ServerLookup
 from app.models.tokens import TokenCounter
 from app.retrieval.corpus import Corpus, Reading
 from app.retrieval.inventory import Inventory
@@ -169,7 +168,7 @@ class Retriever:
 
 
 async def context_for(
-    route: Route, retriever: Retriever, foundry: Foundry, search: ServerSearch, emit: Emitter
+    route: Route, retriever: Retriever, foundry: Foundry, lookup: ServerLookup, emit: Emitter
 ) -> Retrieved:
     """Return the evidence of an earlier answer, of a document or of a search, none if unaided; raises CorpusError."""
     turn, earlier = route.turn, route.turn.earlier
@@ -182,12 +181,12 @@ async def context_for(
     retrieval = asyncio.ensure_future(retriever.run(partial(retriever.retrieve, turn)))
     while not (await asyncio.wait([retrieval], timeout=PROGRESS_SECONDS))[0]:
         if (reading := retriever.reading) is not None:
-            emit(Progress(f"Reading your documents: {reading}"))
+            emit.progress(f"Reading your documents: {reading}")
     retrieved = retrieval.result()
     if not retrieved.found.foreign or earlier is not None:
         return retrieved
     try:
-        await search.wait(emit)
+        await lookup.wait(emit.progress)
         languages = await retriever.run(lambda: retriever.languages)
         words = await search_words(turn.question, languages, foundry, emit)
     except ModelError:  # reported with the answer
@@ -201,8 +200,8 @@ async def search_words(question: str, languages: Sequence[str], foundry: Foundry
     """Ask the small model for search words in the languages of the documents; raises ModelError."""
     names = " and ".join(name(code) for code in languages[:TRANSLATION_LANGUAGES])
     small, large = foundry.pair.of("small")
-    emit(Progress(f"Asking {small} for search words in {names}"))
-    model = await foundry.ready(small, lambda text: emit(Progress(text)), instead_of=large)
+    emit.progress(f"Asking {small} for search words in {names}")
+    model = await foundry.ready(small, emit.progress, instead_of=large)
     prompt: list[Message] = [
         {"role": "system", "content": TRANSLATE.format(languages=names)},
         {"role": "user", "content": question},

@@ -177,6 +177,10 @@ class Emitter:
             listener(event)
         self._deliver(event)
 
+    def progress(self, text: str, attempt: int | None = None) -> None:
+        """Emit a sentence about the current wait."""
+        self(Progress(text, attempt))
+
 
 async def stream(work: Callable[[Emitter], Awaitable[None]]) -> AsyncGenerator[Event, None]:
     """Yield what `work` emits, in order, then raise its exception, if any.

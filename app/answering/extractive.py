@@ -6,11 +6,11 @@ from contextlib import asynccontextmanager
 from itertools import pairwise
 
 from app.answering.events import Emitter, Previewed, Retrieved, Token
-from app.answering.generation import ServerSearch
 from app.answering.router import Route
 from app.answering.sanitizer import addresses, safe
 from app.answering.turn import Quote
 from app.documents.passages import SEPARATOR, Passage
+from app.models.foundry import ServerLookup
 from app.retrieval.packing import CountTokens, Evidence
 from app.retrieval.sentence_ranking import introduces, sentence_scores, sentence_spans
 
@@ -68,7 +68,7 @@ def as_markdown(quoted: Sequence[Quote]) -> str:
 
 
 @asynccontextmanager
-async def preview(route: Route, retrieved: Retrieved, search: ServerSearch, emit: Emitter) -> AsyncIterator[None]:
+async def preview(route: Route, retrieved: Retrieved, lookup: ServerLookup, emit: Emitter) -> AsyncIterator[None]:
     """Emit the top sentence if no token comes soon; models are asked within this context.
 
     Waits until a server is found or started: an answer of quotes needs no preview.
@@ -78,7 +78,7 @@ async def preview(route: Route, retrieved: Retrieved, search: ServerSearch, emit
         if not retrieved.evidence or route.reworks or route.turn.earlier is not None:  # an answer is on the screen
             return
         await asyncio.sleep(PREVIEW_SECONDS)
-        while search.uncertain:  # noqa: ASYNC110 - the start of a runtime notifies nobody
+        while lookup.uncertain:  # noqa: ASYNC110 - the start of a runtime notifies nobody
             await asyncio.sleep(PREVIEW_SECONDS / 4)
         for quote in (await asyncio.to_thread(extract, route, retrieved, 1))[:1]:
             emit(Previewed(quote))

@@ -9,12 +9,12 @@ from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
-from app.answering.events import AttemptEnded, AttemptStarted, Emitter, Progress, Reasoning, Token
+from app.answering.events import AttemptEnded, AttemptStarted, Emitter, Reasoning, Token
 from app.answering.prompt import Message, messages
 from app.answering.sanitizer import SafeMarkdown, addresses
 from app.answering.turn import NUMBERS, Attempt, Metrics, Role, Turn
 from app.answering.usage import Stopwatch, speed
-from app.errors import ContextOverflow, ModelError, NoModel
+from app.errors import ContextOverflow, ModelError
 from app.models import chat
 from app.models.foundry import Foundry, Model, Service
 from app.models.tokens import TokenCounter
@@ -26,9 +26,6 @@ SPARE = 0.9
 
 READING_SECONDS = 1.0
 """Wait for a model's first piece until a message says that it reads the prompt."""
-
-PROGRESS_SECONDS = 0.5
-"""Interval between two looks at what a search for a server is doing."""
 
 LEAST_CHARS = 200
 """Least rest of the first passage: without any passage there is nothing to answer from."""
@@ -48,36 +45,6 @@ _LINE = re.compile(rf"(?:^|\n|(?<=[.!?\])]))[\s*_`(\[]*(?:{_LABEL})[\s*_`]*[:=][
 _GROWING = re.compile(rf"(?:{_LABEL})[\s*_`]*(?:[:=][\s*_`]*(?:\w+[\s*_`.!)\]]*)?)?$", re.I)
 WINDOW = 64
 """Characters at the end of the stream in which a confidence line may be growing."""
-
-
-class ServerSearch:
-    """A search for the model server, begun with the turn and awaited when a model is needed.
-
-    `patience` is the wait in seconds, None for the whole search; a runtime that is being started is always waited for.
-    """
-
-    def __init__(self, foundry: Foundry, patience: float | None) -> None:
-        self._foundry, self._patience = foundry, patience
-        self._task = asyncio.ensure_future(foundry.find())
-        self._task.add_done_callback(lambda done: done.cancelled() or done.exception())  # `wait` raises it
-
-    @property
-    def uncertain(self) -> bool:
-        """Whether it is still open if any server will answer."""
-        return not (self._task.done() or self._foundry.starting)
-
-    async def wait(self, emit: Emitter) -> Service:
-        """Return the server; raises NoModel."""
-        message = ""
-        timeout = self._patience or PROGRESS_SECONDS
-        while not (await asyncio.wait([self._task], timeout=timeout))[0]:
-            doing = self._foundry.starting
-            if not (doing or message or self._patience is None):
-                raise NoModel("Escalator is still looking for Foundry Local. Ask again in a moment.")
-            doing, timeout = doing or message or "Looking for Foundry Local", PROGRESS_SECONDS
-            if doing != message:
-                emit(Progress(message := doing))
-        return await asyncio.shield(self._task)
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +202,7 @@ class _Stream:
 
     def progress(self, text: str) -> None:
         """Emit a sentence about the current wait."""
-        self._emit(Progress(text, self._started.id))
+        self._emit.progress(text, self._started.id)
 
     def sending(self, prompt_ms: float) -> None:
         """Note that the request goes out now."""

@@ -21,7 +21,7 @@ from app.answering.events import (
     Token,
 )
 from app.answering.extractive import as_markdown, extract, preview
-from app.answering.generation import Generator, Request, ServerSearch, replay
+from app.answering.generation import Generator, Request, replay
 from app.answering.policy import Policy
 from app.answering.replies import UNAIDED, needs_a_model, nothing_found, reply
 from app.answering.router import Route, route
@@ -30,7 +30,7 @@ from app.answering.turn import NUMBERS, Answer, Attempt, Citation, Decision, Met
 from app.answering.usage import Stopwatch
 from app.errors import EscalatorError, ModelError, NoModel
 from app.models.catalogue import ModelPair
-from app.models.foundry import Foundry, Service
+from app.models.foundry import Foundry, ServerLookup, Service
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Run:
     async def _answer(self) -> None:
         self.turn.check()
         parts, turn = self.parts, self.turn
-        search = ServerSearch(parts.foundry, parts.patience)
+        lookup = ServerLookup(parts.foundry, parts.patience)
         self.route = await parts.retriever.run(lambda: route(turn, partial(parts.retriever.available, turn)))
         if self.route.intent is not None:
             text = await parts.retriever.run(lambda: reply(self.route, parts.retriever, parts.foundry.pair))
@@ -90,14 +90,14 @@ class Run:
                 self._abstain(text)
                 return
         self._adopt(turn.earlier)
-        context = self.context = await context_for(self.route, parts.retriever, parts.foundry, search, self.emit)
+        context = self.context = await context_for(self.route, parts.retriever, parts.foundry, lookup, self.emit)
         self.emit(context)
         if context.reading is not None:
             self.notices.append(f"Your documents are still being read ({context.reading}); ask again when all are.")
         if not context.evidence and not (turn.alone or self.route.reworks):
             self._abstain(await asyncio.to_thread(nothing_found, context), unaided=True)
             return
-        failure = await self._ask_models(context, search)
+        failure = await self._ask_models(context, lookup)
         if self.kept is not None and not turn.history and parts.foundry.substitution:
             self.notices.append(parts.foundry.substitution)
         if self.kept is not None and not context.evidence:
@@ -109,11 +109,11 @@ class Run:
         if failure is not None:
             raise failure
 
-    async def _ask_models(self, context: Retrieved, search: ServerSearch) -> ModelError | None:
+    async def _ask_models(self, context: Retrieved, lookup: ServerLookup) -> ModelError | None:
         """Let models answer as the mode says; return the failure, if any."""
         try:
-            async with preview(self.route, context, search, self.emit):
-                self.service = await search.wait(self.emit)
+            async with preview(self.route, context, lookup, self.emit):
+                self.service = await lookup.wait(self.emit.progress)
                 await self.mode(self)
         except ModelError as error:
             return error

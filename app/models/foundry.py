@@ -23,12 +23,15 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-__all__ = ["Foundry", "Model", "Service"]
+__all__ = ["Foundry", "Model", "ServerLookup", "Service"]
 
 T = TypeVar("T")
 
 AVAILABLE_SECONDS = 1.0
 """How long a server may take to tell what it has before that counts as no."""
+
+PROGRESS_SECONDS = 0.5
+"""Interval between two looks at what a look-up is doing."""
 
 SLOW_SECONDS = 8.0
 STARTING = "Starting Foundry Local"
@@ -238,6 +241,35 @@ class Foundry:
         if self._current is server:
             self._models[alias] = model
         return model
+
+
+class ServerLookup:
+    """A look-up of the model server, begun with this object and awaited when a model is needed.
+
+    `patience` is the wait in seconds, None for the whole look-up; a runtime that is being started is always waited for.
+    """
+
+    def __init__(self, foundry: Foundry, patience: float | None) -> None:
+        self._foundry, self._patience = foundry, patience
+        self._task = asyncio.ensure_future(foundry.find())
+        self._task.add_done_callback(lambda done: done.cancelled() or done.exception())  # `wait` raises it
+
+    @property
+    def uncertain(self) -> bool:
+        """Whether it is still open if any server will answer."""
+        return not (self._task.done() or self._foundry.starting)
+
+    async def wait(self, progress: Progress) -> Service:
+        """Return the server; raises NoModel."""
+        message, timeout = "", self._patience or PROGRESS_SECONDS
+        while not (await asyncio.wait([self._task], timeout=timeout))[0]:
+            now = self._foundry.starting or message
+            if not now and self._patience is not None:
+                raise NoModel("Escalator is still looking for Foundry Local. Ask again in a moment.")
+            now, timeout = now or "Looking for Foundry Local", PROGRESS_SECONDS
+            if now != message:
+                progress(message := now)
+        return self._task.result()
 
 
 class SingleFlight(Generic[T]):
