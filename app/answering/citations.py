@@ -9,7 +9,7 @@ from itertools import zip_longest
 
 from app.answering import lexicon
 from app.answering.alignment import Passages, words
-from app.answering.events import Token
+from app.answering.events import Emitter, Token
 from app.answering.features import foreign
 from app.answering.sanitizer import addresses, safe
 from app.answering.turn import Answer, Attempt, Citation
@@ -132,15 +132,16 @@ class Citer:
 
 
 class BackgroundCiter:
-    """Cites one attempt in a thread of its own while it streams."""
+    """Cites one attempt in a thread of its own while `emit` streams it."""
 
-    def __init__(self, attempt: int, evidence: Sequence[Evidence]) -> None:
+    def __init__(self, attempt: int, evidence: Sequence[Evidence], emit: Emitter) -> None:
         self._attempt = attempt
         self._thread = ThreadPoolExecutor(1, "citing")
         self._citer = self._thread.submit(Citer, evidence)
         self._text = ""
+        emit.on(Token, self._feed)
 
-    def feed(self, token: Token) -> None:
+    def _feed(self, token: Token) -> None:
         """Take a token, and compare the last paragraph if it ends a sentence; other attempts' tokens are ignored."""
         if token.id == self._attempt:
             paragraph = max(0, self._text.rfind("\n\n"))

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -164,7 +165,7 @@ class Retriever:
         clock = Stopwatch()
         snapshot = self.snapshot(turn)
         evidence = outline(snapshot.passages(file), snapshot.text(file), self._settings.evidence_tokens, self._count)
-        return Retrieved(_unsearched(turn), evidence, (), clock.ms, self.reading)
+        return replace(unsearched(turn), evidence=evidence, packed_ms=clock.ms, reading=self.reading)
 
 
 async def context_for(
@@ -173,9 +174,9 @@ async def context_for(
     """Return the evidence of an earlier answer, of a document or of a search, none if unaided; raises CorpusError."""
     turn, earlier = route.turn, route.turn.earlier
     if turn.unaided:
-        return Retrieved(_unsearched(turn), (), (), 0.0)
-    if earlier is not None and earlier.found is not None and earlier.attempt is not None:
-        return Retrieved(earlier.found, earlier.evidence, (), 0.0)
+        return unsearched(turn)
+    if earlier is not None and earlier.attempt is not None:
+        return Retrieved(earlier.found, earlier.evidence)
     if route.file:
         return await retriever.run(partial(retriever.outline, turn, route.file))
     retrieval = asyncio.ensure_future(retriever.run(partial(retriever.retrieve, turn)))
@@ -220,5 +221,6 @@ def _covered(snapshot: Snapshot, found: SearchResult) -> bool:
     return answerability(snapshot.index, found.query, found.hits[0]) >= COVERED
 
 
-def _unsearched(turn: Turn) -> SearchResult:
-    return SearchResult(turn.question, (), (), (), 0.0)
+def unsearched(turn: Turn) -> Retrieved:
+    """Return a context without any search."""
+    return Retrieved(SearchResult(turn.question, (), (), (), 0.0), ())

@@ -23,15 +23,21 @@ from app.retrieval.packing import Evidence
 from app.retrieval.search import SearchResult
 
 
+class Event:
+    """Something that happened in a turn."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
-class Started:
+class Started(Event):
     """The turn begins."""
 
     turn: Turn
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(Event):
     """A sentence about the current wait, of an attempt if `id` is given."""
 
     text: str
@@ -39,25 +45,25 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class Retrieved:
+class Retrieved(Event):
     """The search is over; `problems` are unreadable files of the corpus, `reading` is set while files are unread."""
 
     found: SearchResult
     evidence: tuple[Evidence, ...]
-    problems: tuple[Problem, ...]
-    packed_ms: float
+    problems: tuple[Problem, ...] = ()
+    packed_ms: float = 0.0
     reading: Reading | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Previewed:
+class Previewed(Event):
     """The top sentence of the evidence, shown until the first token of a model."""
 
     quote: Quote
 
 
 @dataclass(frozen=True, slots=True)
-class Abstained:
+class Abstained(Event):
     """No model is asked; `text` is the reply: to a greeting, about the app or the corpus, or that nothing was found.
 
     With `unaided` a button may ask the models nevertheless, by an unaided turn with this turn's answer as `earlier`.
@@ -68,7 +74,7 @@ class Abstained:
 
 
 @dataclass(frozen=True, slots=True)
-class AttemptStarted:
+class AttemptStarted(Event):
     """A model is asked, or sentences are quoted where there is no model (role "extractive")."""
 
     id: int
@@ -78,7 +84,7 @@ class AttemptStarted:
 
 
 @dataclass(frozen=True, slots=True)
-class Reasoning:
+class Reasoning(Event):
     """A piece of what the model thinks before it answers; never part of the answer."""
 
     id: int
@@ -86,7 +92,7 @@ class Reasoning:
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
+class Token(Event):
     """A piece of the answer."""
 
     id: int
@@ -94,14 +100,14 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True)
-class AttemptEnded:
+class AttemptEnded(Event):
     """The attempt is over."""
 
     attempt: Attempt
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(Event):
     """The decision on a draft."""
 
     id: int
@@ -109,7 +115,7 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True)
-class Escalated:
+class Escalated(Event):
     """The large model is asked in place of attempt `source`; `why` is a sentence."""
 
     source: int
@@ -119,7 +125,7 @@ class Escalated:
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(Event):
     """Something went wrong; the attempt `kept_attempt`, if any, is the answer nevertheless."""
 
     error: EscalatorError
@@ -127,7 +133,7 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
-class Cited:
+class Cited(Event):
     """The sentences of the answer with their sources; `rendered` is the text with corrected marks."""
 
     rendered: str
@@ -135,28 +141,12 @@ class Cited:
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(Event):
     """The turn is over."""
 
     answer: Answer
 
 
-Event = (
-    Started
-    | Progress
-    | Retrieved
-    | Previewed
-    | Abstained
-    | AttemptStarted
-    | Reasoning
-    | Token
-    | AttemptEnded
-    | Judged
-    | Escalated
-    | Failed
-    | Cited
-    | Finished
-)
 E = TypeVar("E", bound=Event)
 
 

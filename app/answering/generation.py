@@ -27,24 +27,11 @@ SPARE = 0.9
 READING_SECONDS = 1.0
 """Wait for a model's first piece until a message says that it reads the prompt."""
 
-LEAST_CHARS = 200
-"""Least rest of the first passage: without any passage there is nothing to answer from."""
-
-LABELS = (
-    "confidence konfidenz konfidens zuversicht vertrouwen tillid tillit încredere confiance confianza fiducia".split()
-)
+LABELS = "confidence|konfidenz|konfidens|zuversicht|vertrouwen|tillid|tillit|încredere|confiance|confianza|fiducia"
 LOW = "low niedrig gering laag lav låg lavt lågt scăzută scăzut faible baja bajo bassa basso".split()
-OTHER = (
-    "medium moderate high mittel hoch gemiddeld hoog middel mellem høj middels høy medel hög medie mare ridicată "
-    "moyenne élevée haute media alta alto"
-).split()
-
-_LABEL = "|".join(LABELS)
-_LEVEL = "|".join(dict.fromkeys(LOW + OTHER))
-_LINE = re.compile(rf"(?:^|\n|(?<=[.!?\])]))[\s*_`(\[]*(?:{_LABEL})[\s*_`]*[:=][\s*_`]*({_LEVEL})[\s*_`.!)\]]*$", re.I)
-_GROWING = re.compile(rf"(?:{_LABEL})[\s*_`]*(?:[:=][\s*_`]*(?:\w+[\s*_`.!)\]]*)?)?$", re.I)
+LINE = re.compile(rf"(?:^|\n|(?<=[.!?\])]))[\s*_`(\[]*(?:{LABELS})[\s*_`]*[:=][\s*_`]*([^\W\d_]+)[\s*_`.!)\]]*$", re.I)
 WINDOW = 64
-"""Characters at the end of the stream in which a confidence line may be growing."""
+"""Characters at the end of an answer in which the confidence line is looked for; they are shown when it ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +47,7 @@ class Request:
     evidence: tuple[Evidence, ...]
     draft: str | None = None
     polish: bool = False
-    enough: Callable[[str], bool] | None = None
+    enough: Callable[[str], bool] = lambda text: False
 
 
 class Generator:
@@ -76,11 +63,10 @@ class Generator:
 
     async def generate(self, request: Request, service: Service, emit: Emitter) -> Attempt:
         """Run an attempt from `AttemptStarted` to `AttemptEnded`; a failed one has its error and the text so far."""
-        number = NUMBERS[request.role]
         alias, other = self._foundry.pair.of(request.role)
-        started = AttemptStarted(number, request.role, alias, service.host)
+        started = AttemptStarted(NUMBERS[request.role], request.role, alias, service.host)
         emit(started)
-        stream = _Stream(started, emit, request)
+        stream = _Stream(started, emit, request, WINDOW if self._asks_confidence(request) else 0)
         failure: ModelError | None = None
         try:
             model = await self._foundry.ready(alias, stream.progress, instead_of=other)
@@ -90,48 +76,39 @@ class Generator:
                 await self._ask_fitting(stream, model, request)
         except ModelError as error:
             failure = error
-        attempt = replace(stream.attempt(), failure=failure)
-        if attempt.finish == "stopped":  # a server reports its counts last, so they are missing
+        if stream.end.finish == "stopped":  # a server reports its counts last, so they are missing
             prompt_tokens = await asyncio.to_thread(self._size, request)
-            counts = {"prompt_tokens": prompt_tokens, "completion_tokens": self._count(attempt.text)}
-            attempt = replace(attempt, metrics=replace(attempt.metrics, **counts))
+            stream.end = chat.End("stopped", prompt_tokens, self._count(stream.text))
+        attempt = stream.attempt(failure)
         emit(AttemptEnded(attempt))
         return attempt
 
     async def _ask_fitting(self, stream: "_Stream", model: Model, request: Request) -> None:
         """Ask; if the prompt proves too long for the model's context, ask once more with less evidence."""
+        if model.id in self._limits:
+            request = await asyncio.to_thread(self._within, request, self._room(request.role, model))
         try:
-            await self._ask(stream, model, await self._trimmed(model, request))
+            await self._ask(stream, model, request)
         except ContextOverflow as error:
             counted = await asyncio.to_thread(self._size, request)
             if error.limit is not None:
                 self._limits[model.id] = (error.limit, error.prompt / counted if error.prompt else 1.0)
-                reason = f"{model.alias} takes {error.limit} tokens at most"
+                room, reason = self._room(request.role, model), f"{model.alias} takes {error.limit} tokens at most"
             else:  # the server gave no figure to remember
-                request = await asyncio.to_thread(self._within, request, counted // 2)
-                reason = f"The prompt seems too long for {model.alias}"
+                room, reason = counted // 2, f"The prompt seems too long for {model.alias}"
             stream.progress(f"{reason}; it gets fewer passages.")
-            await self._ask(stream, model, await self._trimmed(model, request))
+            await self._ask(stream, model, await asyncio.to_thread(self._within, request, room))
 
-    async def _trimmed(self, model: Model, request: Request) -> Request:
-        """Leave out evidence that does not fit a model whose context length is known."""
-        if model.id not in self._limits:
-            return request
+    def _room(self, role: Role, model: Model) -> int:
+        """Return the tokens, by our count, of the longest prompt for a model whose context length is known."""
         limit, scale = self._limits[model.id]
-        room = int((SPARE * limit - self._max_tokens(request.role, model)) / scale)
-        return await asyncio.to_thread(self._within, request, room)
+        return int((SPARE * limit - self._max_tokens(role, model)) / scale)
 
     def _within(self, request: Request, room: int) -> Request:
-        """Leave out evidence from its end until the prompt has `room` tokens; no number changes."""
+        """Leave out evidence from its end until the prompt has `room` tokens; the first piece remains."""
         while len(request.evidence) > 1 and self._size(request) > room:
             request = replace(request, evidence=request.evidence[:-1])
-        excess = self._size(request) - room
-        if excess <= 0 or not request.evidence:
-            return request
-        first = request.evidence[0]
-        kept = max(LEAST_CHARS, int(len(first.text) * (1 - excess / max(1, self._count(first.text)))))
-        text = first.text[:kept]
-        return replace(request, evidence=(replace(first, text=text, end=first.start + len(text)),))
+        return request
 
     async def _ask(self, stream: "_Stream", model: Model, request: Request) -> None:
         clock = Stopwatch()
@@ -162,9 +139,11 @@ class Generator:
         return min(most, self._limits[model.id][0] // 3) if model.id in self._limits else most
 
     def _prompt(self, request: Request) -> list[Message]:
-        turn, draft = request.turn, request.draft
-        ask = self._settings.ask_confidence and request.role == "small"
+        turn, draft, ask = request.turn, request.draft, self._asks_confidence(request)
         return messages(turn.question, request.evidence, turn.history, draft, polish=request.polish, ask_confidence=ask)
+
+    def _asks_confidence(self, request: Request) -> bool:
+        return self._settings.ask_confidence and request.role == "small"
 
     def _size(self, request: Request) -> int:
         """Count the tokens of the prompt; the first count may read the vocabulary, so it blocks."""
@@ -180,25 +159,22 @@ def replay(attempt: Attempt, emit: Emitter) -> Attempt:
 
 
 class _Stream:
-    """An answer as it comes in: filtered, measured and emitted."""
+    """An answer as it comes in: filtered, measured and emitted; the last `held` characters are emitted at its end."""
 
-    _prompt_ms: float | None = None
-    _sent_ms: float | None = None
+    text = ""
+    end = chat.End("error", None, None)
+    _metrics = Metrics()
     _first_ms: float | None = None
     """Time of the first token of any kind, reasoning included."""
-    _text_ms: float | None = None
-    """Time of the first token of the text."""
 
-    def __init__(self, started: AttemptStarted, emit: Emitter, request: Request) -> None:
+    def __init__(self, started: AttemptStarted, emit: Emitter, request: Request, held: int) -> None:
         self._emit = emit
         self._started = started
         self._enough = request.enough
         known = addresses(item.text for item in request.evidence)
-        self._confidence = ConfidenceFilter()
+        self._confidence = ConfidenceFilter(held)
         self._safe, self._safe_reasoning = SafeMarkdown(known), SafeMarkdown(known)
-        self._text = ""
         self._begun = self._clock = Stopwatch()
-        self._end = chat.End("error", None, None)
 
     def progress(self, text: str) -> None:
         """Emit a sentence about the current wait."""
@@ -206,78 +182,70 @@ class _Stream:
 
     def sending(self, prompt_ms: float) -> None:
         """Note that the request goes out now."""
-        self._prompt_ms, self._sent_ms, self._clock = prompt_ms, self._begun.ms, Stopwatch()
-        self._first_ms = self._text_ms = None
+        self._metrics = Metrics(prompt_ms=prompt_ms, sent_ms=self._begun.ms)
+        self._clock, self._first_ms = Stopwatch(), None
 
     def take(self, piece: chat.Delta | chat.End) -> bool:
         """Pass a piece of the stream on; returns whether to end the attempt here."""
         if isinstance(piece, chat.End):
-            self._end = piece
+            self.end = piece
             return False
-        self._first_ms = self._first_ms or self._clock.ms
+        now = self._clock.ms
+        self._first_ms = self._first_ms or now
         if piece.reasoning:
             self._show(Reasoning, self._safe_reasoning.feed(piece.text))
             return False
-        self._text_ms = self._text_ms or self._clock.ms
+        if self._metrics.first_token_ms is None:
+            self._metrics = replace(self._metrics, first_token_ms=now)
         self._show(Token, self._safe.feed(self._confidence.feed(piece.text)))
-        if self._enough is None or not self._enough(self._text):
-            return False
-        self._end = chat.End("stopped", None, None)
-        return True
+        stop = self._enough(self.text)
+        if stop:
+            self.end = chat.End("stopped", None, None)
+        return stop
 
-    def attempt(self) -> Attempt:
+    def attempt(self, failure: ModelError | None) -> Attempt:
         """Emit the rest and return the attempt, after the last piece or the failure."""
-        total_ms, end = self._clock.ms, self._end
+        total_ms, end = self._clock.ms, self.end
         self._show(Reasoning, self._safe_reasoning.close())
         self._show(Token, self._safe.feed(self._confidence.close()) + self._safe.close())
-        metrics = Metrics(
-            prompt_ms=self._prompt_ms,
-            sent_ms=self._sent_ms,
-            first_token_ms=self._text_ms,
+        metrics = replace(
+            self._metrics,
             total_ms=total_ms,
             prompt_tokens=end.prompt_tokens,
             completion_tokens=end.completion_tokens,
             tokens_per_s=speed(end.completion_tokens, self._first_ms, total_ms),
         )
-        it = self._started
-        return Attempt(it.id, it.role, it.model, it.host, self._text, end.finish, metrics, self._confidence.level)
+        it, level = self._started, self._confidence.level
+        return Attempt(it.id, it.role, it.model, it.host, self.text, end.finish, metrics, level, failure)
 
     def _show(self, kind: type[Reasoning] | type[Token], text: str) -> None:
         if text:
             if kind is Token:
-                self._text += text
+                self.text += text
             self._emit(kind(self._started.id, text))
 
 
 class ConfidenceFilter:
-    """Passes a stream on, but holds back the line `CONFIDENCE: low` that the small model may end with."""
+    """Passes a stream on except its last `held` characters, and takes the line `CONFIDENCE: low` from its end."""
 
     level: str | None = None
     """After `close`: "low", another word of the model, or None if there was no such line."""
-    _held = ""
+
+    def __init__(self, held: int = WINDOW) -> None:
+        self._held = held
+        self._rest = ""
 
     def feed(self, text: str) -> str:
         """Take a piece of the stream and return what may be shown now."""
-        self._held += text
-        cut = self._line_start()
-        shown, self._held = self._held[:cut], self._held[cut:]
-        return shown
+        text = self._rest + text
+        end = max(0, len(text) - self._held)
+        self._rest = text[end:]
+        return text[:end]
 
     def close(self) -> str:
         """Return the rest without the confidence line."""
-        rest, self._held = self._held, ""
-        if line := _LINE.search(rest):
-            word = line.group(1).casefold()
-            self.level = "low" if word in LOW else word
-            return rest[: line.start()]
-        return rest
-
-    def _line_start(self) -> int:
-        """Return where the line may begin, less one character before it; the end of the text if nowhere."""
-        end, tail = len(self._held), self._held[-WINDOW:]
-        for word in re.finditer(r"(?<!\w)\w", tail):
-            rest = tail[word.start() :]
-            if _GROWING.match(rest) or any(label.startswith(rest.casefold()) for label in LABELS):
-                end -= len(rest)
-                break
-        return max(0, len(self._held[:end].rstrip(" \t\r\n*_`([")) - 1)
+        if not (line := LINE.search(self._rest)):
+            return self._rest
+        word = line[1].casefold()
+        self.level = "low" if word in LOW else word
+        return self._rest[: line.start()]

@@ -3,9 +3,10 @@
 import asyncio
 from collections.abc import Mapping
 
+from app.answering.events import Escalated
 from app.answering.pipeline import Answering, Run
 from app.answering.policy import POLISHED
-from app.answering.turn import Attempt, Decision, Mode
+from app.answering.turn import NUMBERS, Attempt, Decision, Mode
 from app.errors import ModelError, NoModel
 
 
@@ -78,7 +79,7 @@ async def _escalate(run: Run, draft: Attempt, decision: Decision, *, polish: boo
             raise NoModel(f"The large model was not asked: {run.pair.large} is also the small one. {CHOOSE}")
         if not polish:
             await run.widen()
-        run.announce(draft, decision)
+        run.emit(Escalated(draft.id, NUMBERS["large"], str(decision.code), decision.why))
         continued = draft.text if polish or decision.code in ("cut_off", "short") else None
         answer = await run.generate("large", draft=continued, polish=polish)
         if answer.failure or not answer.text.strip():

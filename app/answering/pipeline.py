@@ -6,20 +6,9 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from app.answering.citations import BackgroundCiter
-from app.answering.context import Retriever, context_for
+from app.answering.context import Retriever, context_for, unsearched
 from app.answering.escalation import early_reason
-from app.answering.events import (
-    Abstained,
-    Cited,
-    Emitter,
-    Escalated,
-    Failed,
-    Finished,
-    Judged,
-    Retrieved,
-    Started,
-    Token,
-)
+from app.answering.events import Abstained, Cited, Emitter, Failed, Finished, Judged, Retrieved, Started
 from app.answering.extractive import as_markdown, extract, preview
 from app.answering.generation import Generator, Request, replay
 from app.answering.policy import Policy
@@ -56,7 +45,7 @@ class Run:
     clock: Stopwatch = field(default_factory=Stopwatch)
     route: Route = field(init=False)
     service: Service = field(init=False)
-    context: Retrieved | None = None
+    context: Retrieved = field(init=False)
     attempts: dict[int, Attempt] = field(default_factory=dict)
     citers: dict[Role, BackgroundCiter] = field(default_factory=dict)
     kept: Attempt | None = None
@@ -66,6 +55,9 @@ class Run:
     rendered: str = ""
     citations: tuple[Citation, ...] = ()
     notices: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.context = unsearched(self.turn)
 
     async def answer(self) -> None:
         """Emit every event of the turn, from `Started` to `Finished`."""
@@ -81,43 +73,42 @@ class Run:
 
     async def _answer(self) -> None:
         self.turn.check()
-        parts, turn = self.parts, self.turn
-        lookup = ServerLookup(parts.foundry, parts.patience)
-        self.route = await parts.retriever.run(lambda: route(turn, partial(parts.retriever.available, turn)))
-        if self.route.intent is not None:
-            text = await parts.retriever.run(lambda: reply(self.route, parts.retriever, parts.foundry.pair))
-            if text is not None:
-                self._abstain(text)
-                return
+        turn, retriever, foundry = self.turn, self.parts.retriever, self.parts.foundry
+        lookup = ServerLookup(foundry, self.parts.patience)
+        if (text := await retriever.run(self._read_message)) is not None:
+            self._abstain(text)
+            return
         self._adopt(turn.earlier)
-        context = self.context = await context_for(self.route, parts.retriever, parts.foundry, lookup, self.emit)
+        context = self.context = await context_for(self.route, retriever, foundry, lookup, self.emit)
         self.emit(context)
         if context.reading is not None:
             self.notices.append(f"Your documents are still being read ({context.reading}); ask again when all are.")
         if not context.evidence and not (turn.alone or self.route.reworks):
             self._abstain(await asyncio.to_thread(nothing_found, context), unaided=True)
             return
-        failure = await self._ask_models(context, lookup)
-        if self.kept is not None and not turn.history and parts.foundry.substitution:
-            self.notices.append(parts.foundry.substitution)
-        if self.kept is not None and not context.evidence:
-            self.notices.append(UNAIDED)
-        elif self.kept is None and self.route.reworks:
-            self._abstain(await asyncio.to_thread(needs_a_model, self.route))
-        elif self.kept is None and context.evidence:
-            await self._quote(context)
-        if failure is not None:
-            raise failure
-
-    async def _ask_models(self, context: Retrieved, lookup: ServerLookup) -> ModelError | None:
-        """Let models answer as the mode says; return the failure, if any."""
+        failure: ModelError | None = None
         try:
             async with preview(self.route, context, lookup, self.emit):
                 self.service = await lookup.wait(self.emit.progress)
                 await self.mode(self)
         except ModelError as error:
-            return error
-        return None
+            failure = error
+        if self.kept is not None and not turn.history and foundry.substitution:
+            self.notices.append(foundry.substitution)
+        if self.kept is not None and not self.context.evidence:
+            self.notices.append(UNAIDED)
+        elif self.kept is None and self.route.reworks:
+            self._abstain(await asyncio.to_thread(needs_a_model, self.route))
+        elif self.kept is None and self.context.evidence:
+            await self._quote()
+        if failure is not None:
+            raise failure
+
+    def _read_message(self) -> str | None:
+        """Route the turn, and return the reply to a message that needs neither a search nor a model; blocks."""
+        retriever = self.parts.retriever
+        self.route = route(self.turn, partial(retriever.available, self.turn))
+        return reply(self.route, retriever, self.pair)
 
     def _adopt(self, earlier: Answer | None) -> None:
         """Start from the answer that a button refers to."""
@@ -135,21 +126,17 @@ class Run:
         """The two models that answer."""
         return self.parts.foundry.pair
 
-    @property
-    def retrieved(self) -> Retrieved:
-        """The context of a turn that models answer."""
-        assert self.context is not None
-        return self.context
-
     async def generate(
         self, role: Role, *, stop_early: bool = False, draft: str | None = None, polish: bool = False
     ) -> Attempt:
         """Have the model of a role write an answer, which is compared with the evidence as it streams."""
-        has_passages = bool(self.retrieved.evidence)  # without passages a refusal is kept, so it is written to its end
-        enough = (lambda text: early_reason(text, has_passages=has_passages) is not None) if stop_early else None
-        request = Request(role, self.turn, self.retrieved.evidence, draft, polish, enough)
-        citer = self.citers[role] = BackgroundCiter(NUMBERS[role], request.evidence)
-        self.emit.on(Token, citer.feed)
+        evidence = self.context.evidence
+
+        def enough(text: str) -> bool:  # without passages a refusal is kept, so it is written to its end
+            return stop_early and early_reason(text, has_passages=bool(evidence)) is not None
+
+        request = Request(role, self.turn, evidence, draft, polish, enough)
+        self.citers[role] = BackgroundCiter(NUMBERS[role], evidence, self.emit)
         attempt = await self.parts.generator.generate(request, self.service, self.emit)
         self.attempts[attempt.id] = attempt
         return attempt
@@ -161,7 +148,7 @@ class Run:
 
     async def judge(self, draft: Attempt) -> Decision:
         """Decide whether to escalate a draft."""
-        judge = partial(self.parts.policy.judge, self.turn, self.retrieved.evidence, draft)
+        judge = partial(self.parts.policy.judge, self.turn, self.context.evidence, draft)
         self.decision = await asyncio.to_thread(judge)
         self.emit(Judged(draft.id, self.decision))
         return self.decision
@@ -174,15 +161,10 @@ class Run:
 
     async def widen(self) -> None:
         """Find more evidence for the large model."""
-        wider = await self.parts.retriever.run(lambda: self.parts.retriever.widen(self.route.turn, self.retrieved))
-        if len(wider.evidence) > len(self.retrieved.evidence):
+        wider = await self.parts.retriever.run(lambda: self.parts.retriever.widen(self.route.turn, self.context))
+        if len(wider.evidence) > len(self.context.evidence):
             self.context = wider
             self.emit(wider)
-
-    def announce(self, draft: Attempt, decision: Decision) -> None:
-        """Say why the large model is asked."""
-        assert decision.code is not None
-        self.emit(Escalated(draft.id, NUMBERS["large"], decision.code, decision.why))
 
     def keep(self, attempt: Attempt) -> None:
         """Make an attempt the answer; raises its failure, and NoModel if it has no text."""
@@ -190,14 +172,14 @@ class Run:
         if attempt.failure or self.kept is None:
             raise attempt.failure or NoModel(f"{attempt.model} gave an empty answer. Ask again, or ask another model.")
 
-    async def _quote(self, context: Retrieved) -> None:
+    async def _quote(self) -> None:
         """Answer with quotes, where no model did."""
         clock = Stopwatch()
-        quotes = await asyncio.to_thread(extract, self.route, context)
+        quotes = await asyncio.to_thread(extract, self.route, self.context)
         metrics = Metrics(first_token_ms=clock.ms, total_ms=clock.ms)
         number = NUMBERS["extractive"]
-        self.kept = Attempt(number, "extractive", "quotes", "", as_markdown(quotes), "stop", metrics)
-        self.attempts[number] = replay(self.kept, self.emit)
+        attempt = Attempt(number, "extractive", "quotes", "", as_markdown(quotes), "stop", metrics)
+        self.kept = self.attempts[number] = replay(attempt, self.emit)
         self.citations = tuple(
             Citation(q.text, q.evidence.number, q.evidence.file, q.evidence.place, q.start, q.end, True) for q in quotes
         )
@@ -205,8 +187,8 @@ class Run:
     async def _cite(self, kept: Attempt) -> None:
         self.rendered = kept.text
         if kept.role != "extractive":
-            evidence = self.retrieved.evidence
-            citer = self.citers.get(kept.role) or BackgroundCiter(kept.id, evidence)
+            evidence = self.context.evidence
+            citer = self.citers.get(kept.role) or BackgroundCiter(kept.id, evidence, self.emit)
             rendered, self.citations = await citer.finish(kept.text)
             # Where a mark was removed, the text around it may have become a link.
             self.rendered = safe(rendered, addresses(item.text for item in evidence))
@@ -215,13 +197,15 @@ class Run:
     def _result(self) -> Answer:
         context, earlier = self.context, self.turn.earlier
         first = self.turn if earlier is None or self.turn.unaided else earlier.turn  # which a button extends
-        metrics = replace(self.kept.metrics if self.kept else Metrics(), total_ms=self.clock.ms)
-        if context is not None:
-            metrics = replace(metrics, retrieve_ms=context.found.took_ms, prompt_ms=context.packed_ms)
+        metrics = self.kept.metrics if self.kept else Metrics()
+        searched_ms, packed_ms = (
+            context.found.took_ms or None,
+            context.packed_ms or None,
+        )
         return Answer(
             turn=first,
-            found=context.found if context else None,
-            evidence=context.evidence if context else (),
+            found=context.found,
+            evidence=context.evidence,
             attempts=tuple(self.attempts[number] for number in sorted(self.attempts)),
             attempt=self.kept,
             decision=self.decision,
@@ -229,7 +213,7 @@ class Run:
             rendered=self.rendered,
             citations=self.citations,
             notices=tuple(self.notices),
-            metrics=metrics,
+            metrics=replace(metrics, retrieve_ms=searched_ms, prompt_ms=packed_ms, total_ms=self.clock.ms),
         )
 
 

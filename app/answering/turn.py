@@ -163,7 +163,7 @@ class Answer:
     """Everything known about a finished turn; `attempt` is the one shown as the answer, if any."""
 
     turn: Turn
-    found: SearchResult | None
+    found: SearchResult
     evidence: tuple[Evidence, ...]
     attempts: tuple[Attempt, ...]
     attempt: Attempt | None

@@ -53,7 +53,7 @@ def answer(result: Answer, prices: Prices) -> dict[str, Any]:
         "attempts": [_attempt(attempt, prices) for attempt in result.attempts],
         "citations": [_fields(it, "sentence", *SPAN, "supported") for it in result.citations],
         "evidence": [{"n": it.number} | _fields(it, *SPAN, "text") for it in result.evidence],
-        "unknown_words": list(result.found.unknown_words) if result.found else [],
+        "unknown_words": list(result.found.unknown_words),
         "notices": list(result.notices),
         "metrics": _metrics(result.metrics),
         "ledger": {"prices_of": prices.date, **asdict(blend([result], prices))},

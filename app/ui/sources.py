@@ -55,7 +55,7 @@ async def send(listed: Sequence[Evidence], message: cl.Message, answer: Answer, 
 
 async def elements(item: Evidence, answer: Answer, snapshot: Snapshot, path: Path) -> list[Element]:
     """Make the elements that open a source: one by its name, one by its number; `path` is its file."""
-    hits = answer.found.hits if answer.found is not None else ()
+    hits = answer.found.hits
     hit = next((hit for hit in hits if _overlap(hit.passage, item)), None)
     props, page = await asyncio.to_thread(source_viewer.props, item, answer.citations, snapshot, path)
     props["why"] = _short(str(hit.explanation), 300) if hit is not None else ""

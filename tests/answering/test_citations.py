@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.answering.citations import BackgroundCiter, Citer, cite
-from app.answering.events import Token
+from app.answering.events import Emitter, Token
 from app.answering.turn import Citation
 from app.documents.passages import Place
 from app.retrieval.packing import Evidence
@@ -227,11 +227,12 @@ NOTES = re.compile(
 @given(ANSWERS, st.lists(st.integers(1, 20), min_size=1))
 def test_an_answer_is_cited_alike_in_whatever_pieces_it_comes(answer: str, sizes: list[int]) -> None:
     async def streamed() -> tuple[str, tuple[Citation, ...]]:
-        citer = BackgroundCiter(1, EVIDENCE)
+        emit = Emitter(lambda event: None)
+        citer = BackgroundCiter(1, EVIDENCE, emit)
         at = 0
         for size in sizes * len(answer):
-            citer.feed(Token(1, answer[at : at + size]))
-            citer.feed(Token(2, "An answer of another model. It is not cited."))
+            emit(Token(1, answer[at : at + size]))
+            emit(Token(2, "An answer of another model. It is not cited."))
             at += size
         return await citer.finish(answer)
 

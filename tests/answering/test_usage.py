@@ -4,6 +4,7 @@ import pytest
 
 from app.answering.turn import Answer, Attempt, Decision, Metrics, Mode, Turn
 from app.answering.usage import Prices, blend, speed
+from app.retrieval.search import SearchResult
 
 PRICES = Prices.parse("2025-08-05 1.0/2.0 10/20")
 
@@ -15,8 +16,8 @@ def attempt(role: str, ms: float, prompt: int, written: int) -> Attempt:
 
 def turned(*attempts: Attempt, mode: Mode = "auto") -> Answer:
     decision = Decision("short", "It is short.") if len(attempts) > 1 and mode == "auto" else None
-    last = attempts[-1]
-    return Answer(Turn("What?", mode=mode), None, (), attempts, last, decision, "text", "text", (), (), Metrics())
+    last, found = attempts[-1], SearchResult("What?", (), (), (), 0.0)
+    return Answer(Turn("What?", mode=mode), found, (), attempts, last, decision, "text", "text", (), (), Metrics())
 
 
 def test_the_price_setting_names_a_date_and_two_pairs() -> None:
