@@ -47,11 +47,13 @@ def explain_hit(
     terms: Sequence["QueryTerm"],
 ) -> Explanation:  # fmt: skip
     """Explain the score of a passage, which has this number in the scorer's segment."""
-    from app.retrieval.rerank import own_score
+    import numpy as np
+
+    from app.retrieval.rerank import proximity
 
     first, last = scorer.postings.begins[number : number + 2]
-    counts = Counter(scorer.postings.tokens[first:last].tolist())
-    parts = {term.text: scorer.weigh(term, counts, number) for term in terms}
+    counts = set(scorer.postings.tokens[first:last].tolist())
+    parts = {term.text: scorer.score(term, number) for term in terms}
     shares = word_shares(words, parts)
     known = scorer.postings.numbers
     instead = {
@@ -64,7 +66,7 @@ def explain_hit(
         matching = [text for term in word.terms for text in instead.get(term, ())]
         if word.surface in shares and matching:
             alike[word.surface] = tuple(_surfaces(passage, matching)[:MAX_SIMILAR_SHOWN])
-    own = own_score(scorer, terms, number, sum(parts.values()))
+    own = sum(parts.values()) + float(proximity(scorer, terms, np.array([number]))[0])
     return Explanation(shares, alike, round(max(0.0, 1 - own / score), 3))
 
 

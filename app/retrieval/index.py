@@ -14,7 +14,7 @@ import numpy as np
 
 from app.documents.passages import Passage
 from app.retrieval.analysis import QueryWord, normalize, query_words
-from app.retrieval.bm25 import BM25, IdfKind, idf
+from app.retrieval.bm25 import BM25, idf
 from app.retrieval.expansion import CACHED, MAX_SIMILAR, VARIANT, Variants, alphabet, correct_spelling
 from app.retrieval.explain import Explanation, WeightedWord, explain_hit, word_shares
 from app.retrieval.kernel import Array
@@ -111,9 +111,8 @@ class Index:
         """Return the `k` best passages that contain one of the terms, equal ones in their order."""
         matches: list[Match] = []
         for number, (scorer, (segment, _)) in enumerate(zip(self._scorers, self._segments, strict=True)):
-            query = scorer.resolve(terms)
-            ranked = scorer.top_k(query, max(DEPTH, k) if reranked else k)
-            passages, scores = rerank(scorer, segment.documents, query, ranked, k) if reranked else ranked
+            ranked = scorer.top_k(terms, max(DEPTH, k) if reranked else k)
+            passages, scores = rerank(scorer, segment.documents, terms, ranked, k) if reranked else ranked
             matches += [Match(score, number, at) for score, at in zip(scores.tolist(), passages.tolist(), strict=True)]
         return matches if len(self._scorers) == 1 else nsmallest(k, matches, key=lambda match: (-match[0], *match[1:]))
 
@@ -185,7 +184,7 @@ class Index:
 class PlainIndex:
     """The passages in the class that extends rank_bm25's, to show what the rest of the ranking adds."""
 
-    def __init__(self, segments: Sequence[tuple[Segment, Array | None]], kind: IdfKind = "lucene"):
+    def __init__(self, segments: Sequence[tuple[Segment, Array | None]]):
         """Take what `Index` takes; building reads every passage's terms."""
         self._places: list[tuple[int, int]] = []
         corpus = []
@@ -195,7 +194,7 @@ class PlainIndex:
                 if alive is None or alive[passage]:
                     self._places.append((number, passage))
                     corpus.append([terms[token] for token in tokens[first:last] if token != BREAK])
-        self._bm25 = BM25(corpus, idf=kind)
+        self._bm25 = BM25(corpus)
 
     def top_k(self, words: Sequence[QueryWord], k: int) -> list[Match]:
         """Return the `k` best passages that contain one of the words' terms, equal ones in their order."""

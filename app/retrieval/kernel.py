@@ -148,10 +148,10 @@ def _compile() -> Callable[..., Any]:
     from numba import njit
 
     loop: Callable[..., Any] = njit(nogil=True, cache=True, error_model="numpy")(_loop)
-    one = np.zeros(1, np.int64)
+    more = np.zeros(1, np.int32), np.zeros(1)
     for kind in (np.uint16, np.int32):
         arrays = np.zeros(1, np.int32), np.zeros(1, kind), np.zeros(2, np.int64)
         for array in arrays:
             array.flags.writeable = False  # like those of postings
-        loop(*arrays, np.zeros(1), one, np.zeros(1), one, np.zeros(1), np.zeros(0, bool), 1, *_scratch(1))
+        loop(*arrays, np.zeros(1), np.zeros(1, np.int64), np.zeros(1), *more, np.zeros(0, bool), 1, *_scratch(1))
     return loop

@@ -12,8 +12,8 @@ import numpy as np
 
 from app.retrieval.bm25 import saturation
 from app.retrieval.kernel import Array, Ranked, largest
-from app.retrieval.postings import BREAK, Postings
-from app.retrieval.scoring import Query, QueryTerm, Scorer, changes, ranges
+from app.retrieval.postings import BREAK
+from app.retrieval.scoring import NO_POSITION, QueryTerm, Scorer, changes
 
 DEPTH = 50
 """Passages of the first ranking that are reranked."""
@@ -40,26 +40,23 @@ NEIGHBOUR = 0.04
 """Weight of the better score of the passages before and after."""
 
 
-def rerank(scorer: Scorer, documents: Array, query: Query, ranked: Ranked, k: int) -> Ranked:
+def rerank(scorer: Scorer, documents: Array, terms: Sequence[QueryTerm], ranked: Ranked, k: int) -> Ranked:
     """Return the `k` best of some passages; `documents` is the document number of each passage of the segment."""
     order = np.argsort(ranked[0])
     passages, scores = ranked[0][order], ranked[1][order]
-    scores = scores + proximity(scorer, query.of_question, passages)
+    scores = scores + proximity(scorer, terms, passages)
     return largest(passages, scores + context(passages, scores, documents), k)
 
 
-def own_score(scorer: Scorer, terms: Sequence[QueryTerm], passage: int, score: float) -> float:
-    """Return a passage's score by its own text, proximity included; `score` is that of its terms."""
-    return score + float(proximity(scorer, scorer.resolve(terms).of_question, np.array([passage]))[0])
-
-
-def proximity(scorer: Scorer, query: Query, passages: Array) -> Array:
-    """Return what the proximity of the question's terms adds to the score of each of some passages."""
-    if not len(passages) or not 0 < len(query.weights) <= MAX_TERMS:
+def proximity(scorer: Scorer, terms: Sequence[QueryTerm], passages: Array) -> Array:
+    """Return what the proximity of the question's own terms adds to the score of each of some passages."""
+    own = [term for term in terms if term.position != NO_POSITION]
+    if not len(passages) or not 0 < len(own) <= MAX_TERMS:
         return np.zeros(len(passages))
-    words = _occurrences(scorer.postings, query, passages)
-    lengths = scorer.postings.lengths[passages]
-    return _best_sentence(words, query, len(passages)) + _pairs(words, query, lengths, scorer.mean_length)
+    words = _occurrences(scorer, own, passages)
+    weights, positions = (np.array([getattr(term, name) for term in own]) for name in ("weight", "position"))
+    pairs = _pairs(words, weights, positions, scorer.postings.lengths[passages], scorer.mean_length)
+    return _best_sentence(words, weights, len(passages)) + pairs
 
 
 def context(passages: Array, scores: Array, documents: Array) -> Array:
@@ -91,34 +88,41 @@ class _Occurrences:
     similarity: Array
 
 
-def _occurrences(postings: Postings, query: Query, passages: Array) -> _Occurrences:
-    similarity = np.minimum(1.0, SIMILAR * query.shares)
-    order = np.lexsort((query.owners, similarity))  # where two match the same word, the most similar is set last
-    known = np.zeros(len(postings.starts), np.min_scalar_type(len(order)))  # one more than there are terms, for BREAK
-    known[query.numbers[order]] = order + 1
-    sizes = postings.begins[passages + 1] - postings.begins[passages]
-    tokens = postings.tokens[ranges(postings.begins[passages], sizes)]
-    variant = known[tokens]
+def _occurrences(scorer: Scorer, terms: Sequence[QueryTerm], passages: Array) -> _Occurrences:
+    postings = scorer.postings
+    matches = [scorer.matches(term.variants) for term in terms]
+    owners = np.repeat(np.arange(len(terms)), [len(each.numbers) for each in matches])
+    similarity = np.minimum(1.0, SIMILAR * np.concatenate([each.shares for each in matches]))
+    order = np.lexsort((owners, similarity))  # where two match the same word, the most similar is set last
+    variants = np.zeros(len(postings.starts), np.min_scalar_type(len(order) + 1))  # one more than there are terms
+    variants[np.concatenate([each.numbers for each in matches])[order]] = order + 1
+    variants[BREAK] = len(order) + 1
+    begins, ends = postings.begins[passages].tolist(), postings.begins[passages + 1].tolist()
+    parts = [postings.tokens[begin:end] for begin, end in zip(begins, ends, strict=True)]
+    variant = variants[np.concatenate(parts)]
     place = np.flatnonzero(variant)
-    variant = variant[place] - 1
-    passage = np.searchsorted(np.cumsum(sizes), place, "right")
-    sentence = np.cumsum(tokens == BREAK)[place] + passage
-    return _Occurrences(passage, sentence, place, query.owners[variant], similarity[variant])
+    variant = variant[place]
+    passage = np.searchsorted(np.cumsum([len(part) for part in parts]), place, "right")
+    breaks = variant == variants[BREAK]
+    sentence = np.cumsum(breaks) + passage
+    words = np.flatnonzero(~breaks)
+    variant = variant[words] - 1
+    return _Occurrences(passage[words], sentence[words], place[words], owners[variant], similarity[variant])
 
 
-def _best_sentence(words: _Occurrences, query: Query, size: int) -> Array:
-    terms = len(query.weights)
+def _best_sentence(words: _Occurrences, weights: Array, size: int) -> Array:
+    terms = len(weights)
     match = np.zeros((int(words.sentence.max(initial=-1)) + 1) * terms)  # of sentences and terms
     np.maximum.at(match, words.sentence * terms + words.term, words.similarity)  # a term counts once in a sentence
-    rarity = (match.reshape(-1, terms) * query.weights).sum(axis=1)
+    rarity = (match.reshape(-1, terms) * weights).sum(axis=1)
     best = np.zeros(size)
     np.maximum.at(best, words.passage, rarity[words.sentence])
     return SENTENCE * best
 
 
-def _pairs(words: _Occurrences, query: Query, lengths: Array, mean_length: float) -> Array:
-    position, weight = query.positions[words.term], query.weights[words.term]
-    frequency = np.zeros((len(lengths), int(query.positions.max()) + 1))
+def _pairs(words: _Occurrences, weights: Array, positions: Array, lengths: Array, mean_length: float) -> Array:
+    position, weight = positions[words.term], weights[words.term]
+    frequency = np.zeros((len(lengths), int(positions.max()) + 1))
     least = np.zeros(frequency.shape[1])
     for ahead in (1, 2):
         one, two = slice(None, -ahead), slice(ahead, None)

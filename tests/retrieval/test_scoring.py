@@ -3,7 +3,6 @@
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 
 from app.documents.passages import Passage
 from app.retrieval.analysis import QueryWord, terms
-from app.retrieval.bm25 import BM25
+from app.retrieval.bm25 import BM25, saturation
 from app.retrieval.index import Index, Match
 from app.retrieval.kernel import largest
 from app.retrieval.postings import Builder, Postings
@@ -179,12 +178,14 @@ def test_variants_are_added_up_before_they_are_weighed(
     alive = np.array([number not in deleted for number in range(len(texts))], bool) if deleted else None
     scorer = Scorer(postings, 4.0, alive)
     query = [QueryTerm(str(at), 1.5 + at, tuple(each.items())) for at, each in enumerate(variants)]
-    passages, scores = scorer.top_k(scorer.resolve(query), 20)
-    counts = [Counter(postings.tokens[first:last].tolist()) for first, last in pairwise(postings.begins.tolist())]
-    expected = {
-        number: sum(scorer.weigh(term, counts[number], number) for term in query)
-        for number in range(len(texts))
-        if number not in deleted
-    }
-    expected = {number: score for number, score in expected.items() if score}
+    passages, scores = scorer.top_k(query, 20)
+    expected = {}
+    for number, text in enumerate(texts):
+        counts = Counter(text.split())
+        frequencies = [sum(counts[word] * share for word, share in each.items()) for each in variants]
+        added = [saturation(tf, int(postings.lengths[number]), 4.0) for tf in frequencies]
+        parts = [term.weight * each for term, each in zip(query, added, strict=True)]
+        assert [scorer.score(term, number) for term in query] == pytest.approx(parts, abs=1e-9)
+        if any(parts) and number not in deleted:
+            expected[number] = sum(parts)
     assert dict(zip(passages.tolist(), scores.tolist(), strict=True)) == pytest.approx(expected, abs=1e-9)

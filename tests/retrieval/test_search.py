@@ -11,6 +11,7 @@ from app.documents.folder import Folder
 from app.documents.passages import Passage, Place
 from app.errors import CorpusError
 from app.retrieval.analysis import terms
+from app.retrieval.bm25 import K1, B, idf
 from app.retrieval.corpus import Corpus
 from app.retrieval.index import Index, PlainIndex
 from app.retrieval.search import answerability, plain, search
@@ -248,15 +249,22 @@ def test_plain_ranks_are_those_of_the_plain_ranking() -> None:
     assert None in expected
 
 
-def test_plain_scores_are_those_of_rank_bm25() -> None:
+def test_plain_scores_are_those_of_rank_bm25_with_a_sound_idf() -> None:
     passages = [passage(number, text) for number, text in enumerate(FERRY_TEXTS)]
     words = FERRIES.words("ferry, harbour and library")
-    plain_index = PlainIndex([(Segment.of(passages), None)], "okapi")
+    plain_index = PlainIndex([(Segment.of(passages), None)])
     scores = {match.passage: match.score for match in plain_index.top_k(words, 10)}
     corpus = [[*terms(p.text, "en"), *dict.fromkeys(terms(above(p), "en"))] for p in passages]
-    expected = BM25Okapi(corpus).get_scores([term for word in words for term in word.terms])
+    okapi = BM25Okapi(corpus, k1=K1, b=B)
+    okapi.idf = {term: idf(4, sum(term in each for each in corpus)) for term in okapi.idf}
+    expected = okapi.get_scores([term for word in words for term in word.terms])
     assert scores == {number: score for number, score in enumerate(expected.tolist()) if score}
-    assert set(scores) == {0, 2}
+    assert set(scores) == {0, 1, 2}
+
+
+def test_equal_passages_keep_their_order_in_the_plain_ranking() -> None:
+    index = Index.of([passage(number, "cat" if 0 < number < 21 else "dog") for number in range(22)])
+    assert [hit.passage.file for hit in plain(index, "cat", 22).hits] == [f"{number}.txt" for number in range(1, 21)]
 
 
 def test_plain_hits_are_explained_by_the_words_alone() -> None:
