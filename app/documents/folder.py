@@ -4,7 +4,6 @@ import os
 import shutil
 import stat
 import time
-from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -18,7 +17,6 @@ from app.documents.document import NEVER, Document, Known, Limits, Outcome, Prob
 from app.documents.ingest import read_file
 from app.documents.sandbox.pool import Pool
 from app.errors import CorpusError
-from app.files import extended
 from app.settings import Settings
 
 HERE_SECONDS = 0.5
@@ -116,17 +114,13 @@ class Folder:
         """
         yield from (entry for _, entry in changed if isinstance(entry, Problem))
         paths = [(file, entry) for file, entry in changed if not isinstance(entry, Problem)]
-        batches = [[item] for item in paths if not readers.trusted(item[1])]
-        here = deque(item for item in paths if readers.trusted(item[1]))
-        spent = 0.0
-        while here and (spent < HERE_SECONDS or len(here) < MANY):
-            start = time.monotonic()
-            outcome = read_file(*here.popleft(), self.max_bytes)
-            spent += time.monotonic() - start
-            if outcome is not None:
-                yield outcome
-        rest = list(here)  # goes first: it is soon read, and then searchable
-        batches = [rest[at : at + BATCH] for at in range(0, len(rest), BATCH)] + batches
+        here = [item for item in paths if readers.trusted(item[1])]
+        end = time.monotonic() + HERE_SECONDS
+        while here and (len(here) < MANY or time.monotonic() < end):
+            yield read_file(*here.pop(0), self.max_bytes)
+        # What is left of them goes first: it is soon read, and then searchable.
+        batches = [here[at : at + BATCH] for at in range(0, len(here), BATCH)]
+        batches += [[item] for item in paths if not readers.trusted(item[1])]
         if batches:
             with closing(self._pool.read(batches)) as outcomes:
                 yield from outcomes
@@ -178,7 +172,7 @@ def scan(corpus: Path) -> Iterator[tuple[str, Listed | Problem]]:
     if not corpus.is_dir():
         state = "is not a folder" if corpus.exists() else "does not exist"
         raise CorpusError(f"The corpus folder {corpus} {state}. Create it, or set CORPUS_DIR.")
-    root = extended(os.path.realpath(corpus))
+    root = files.extended(os.path.realpath(corpus))
     seen: set[str] = set()
     links: list[tuple[str, str]] = []
     folders = [("", root)]

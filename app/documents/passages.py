@@ -8,7 +8,7 @@ from typing import Literal
 from app.documents.language import SPACELESS
 from app.documents.sentences import Span, sentences
 
-Kind = Literal["page", "heading", "slide", "sheet", "cell", "line"]
+PlaceKind = Literal["page", "heading", "slide", "sheet", "cell", "line"]
 
 SEPARATOR = "\f"
 """Separates two pages in the text of a document; offsets count it as one code point."""
@@ -22,7 +22,9 @@ _SENTENCE_WORDS = MAX_WORDS // 2
 _SENTENCE_CHARS = MAX_CHARS // 2
 _OVERLAP_WORDS = AIM_WORDS // 3
 
-_WORD = re.compile(r"\S+")
+_WORD = re.compile(rf"\S{{1,{_SENTENCE_WORDS // 4}}}")
+"""A word, or a piece of a longer run without blanks, such as base64 or a script without spaces."""
+
 _SPACELESS = re.compile(f"[{SPACELESS}]")
 
 
@@ -33,7 +35,7 @@ class Place:
     `heading` is the heading above the place, where the label does not name it.
     """
 
-    kind: Kind
+    kind: PlaceKind
     label: str
     number: int
     heading: str = ""
@@ -136,17 +138,10 @@ def _parts(text: str, start: int, end: int) -> Iterator[Span]:
     total = 0
     spaceless = _SPACELESS.search(text, start, end)
     for match in _WORD.finditer(text, start, end):
-        for word_start, word_end in _chunks(*match.span()):
-            words = measure(text[word_start:word_end]) if spaceless else 1
-            too_long = word_end - piece_start > _SENTENCE_CHARS // 2 or total + words > _SENTENCE_WORDS // 2
-            if total and too_long:
-                yield piece_start, piece_end
-                piece_start, total = word_start, 0
-            piece_end, total = word_end, total + words
+        words = measure(match.group()) if spaceless else 1
+        too_long = match.end() - piece_start > _SENTENCE_CHARS // 2 or total + words > _SENTENCE_WORDS // 2
+        if total and too_long:
+            yield piece_start, piece_end
+            piece_start, total = match.start(), 0
+        piece_end, total = match.end(), total + words
     yield piece_start, piece_end
-
-
-def _chunks(start: int, end: int) -> Sequence[Span]:
-    """Cut a run without blanks that is longer than any word, such as base64 or a script without spaces."""
-    size = _SENTENCE_WORDS // 4
-    return [(at, min(at + size, end)) for at in range(start, end, size)] if end - start > size else [(start, end)]

@@ -18,6 +18,7 @@ _NUMBER_OF_ITEM = re.compile(r"\s*\(?\d{1,3}$")
 _LAST_WORD = re.compile(r"[^\W\d_][^\W_]*(?:\.[^\W_]+)*$")
 _LAST_NUMBER = re.compile(r"(?<![\w.,])\d{1,2}$")
 _NEXT_WORD = re.compile(r"\w+")
+_BLANKS = re.compile(r"\s+")
 _NEXT_INITIAL = re.compile(r"[^\W\d_]\.")
 _SPACELESS = re.compile(f"[{SPACELESS}]")
 
@@ -108,16 +109,13 @@ def _ends(text: str, start: int, match: re.Match[str], end: int) -> bool:
     mark = match[1]
     if mark[0] not in ".!?…":
         return True
-    after = match.end()
-    if not text[after].isspace():
+    if (blanks := _BLANKS.match(text, match.end(), end)) is None:
         return False
-    while after < end and text[after].isspace():
-        after += 1
+    after = blanks.end()
     if after == end:
         return True
-    if text[after].islower():
-        return False
-    return mark != "." or bool(match[2]) or not _abbreviated(text, start, match.start(), after, end)
+    closed = mark != "." or bool(match[2])
+    return not text[after].islower() and (closed or not _abbreviated(text, start, match.start(), after, end))
 
 
 def _abbreviated(text: str, start: int, stop: int, after: int, end: int) -> bool:

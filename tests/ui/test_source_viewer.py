@@ -10,7 +10,7 @@ from reportlab.pdfgen.canvas import Canvas
 
 from app.answering.turn import Citation
 from app.documents.document import signature
-from app.documents.passages import Kind, Place
+from app.documents.passages import Place, PlaceKind
 from app.retrieval.packing import Evidence
 from app.ui import source_viewer
 from app.ui.source_viewer import AROUND, CitedPage, Excerpt, excerpt
@@ -20,7 +20,7 @@ PAGES = "# Boats\n\nThe Seagull sails.\n\f# Berths\n\nThe ferry has berth B12. I
 STRETCH = "The ferry has berth B12. It is full.\nNobody waits."
 
 
-def evidence(text: str = STRETCH, kind: Kind = "heading", file: str = "boats.docx") -> Evidence:
+def evidence(text: str = STRETCH, kind: PlaceKind = "heading", file: str = "boats.docx") -> Evidence:
     start = PAGES.index(STRETCH)
     return Evidence(1, file, "Boats", Place(kind, "Berths", 7), start, start + len(text), text, "en")
 
@@ -66,7 +66,7 @@ def test_text_has_the_numbers_of_its_lines_and_is_shown_beyond_its_section() -> 
 
 
 @pytest.mark.parametrize(("kind", "number"), [("line", 7), ("heading", None)])
-def test_where_the_index_has_gone_on_the_text_as_it_was_found_is_shown(kind: Kind, number: int | None) -> None:
+def test_where_the_index_has_gone_on_the_text_as_it_was_found_is_shown(kind: PlaceKind, number: int | None) -> None:
     quote = citation("It is full.")
 
     found = excerpt(evidence(kind=kind), [quote], PAGES.replace("Seagull", "Cormorant"), Path("boats.docx"))

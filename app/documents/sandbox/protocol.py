@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field, TypeAdapter
 
 from app.documents import language
 from app.documents.document import Document, Outcome, Problem
-from app.documents.passages import Kind, Passage, Place
+from app.documents.passages import Passage, Place, PlaceKind
 
 MAX_HEAD = 32_000_000
 """Bytes; about half a million passages, and at most half a gigabyte while they are checked."""
@@ -29,7 +29,7 @@ _Gone = tuple[()]
 _Failed = tuple[str, _Size, _Time, bool]
 """The fields of a Problem without its file."""
 
-_Row = tuple[_Count, _Count, Kind, str, _Count, str]
+_Row = tuple[_Count, _Count, PlaceKind, str, _Count, str]
 """A passage: start, end, and the fields of its place."""
 
 _Read = tuple[str, str, _Count, _Size, _Time, list[_Row], list[_Count]]
