@@ -7,15 +7,14 @@ import errno
 import hashlib
 import http.client
 import json
-import os
 import shutil
 import time
-import urllib.parse
-import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar, cast
+from urllib.parse import quote
+from urllib.request import OpenerDirector, ProxyHandler, Request, build_opener
 
 from app import files
 from app.errors import EscalatorError
@@ -30,8 +29,10 @@ HELD_SECONDS = 60.0
 """How long a file may be held by another program."""
 PAUSES = (1, 2, 4, 8)
 """Seconds before further attempts to reach a kit on the network."""
-DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+DIRECT = build_opener(ProxyHandler({}))
 """Ignores proxies: a kit is in the room."""
+
+T = TypeVar("T")
 
 
 class KitError(EscalatorError):
@@ -47,7 +48,7 @@ def say(text: str) -> None:
     print(text, flush=True)  # noqa: T201
 
 
-def patiently(action: Callable[[], Any]) -> Any:
+def patiently(action: Callable[[], T]) -> T:
     """Do what Windows may refuse for a while, and say why it takes long."""
     return files.retry(action, HELD_SECONDS, lambda: say(ANTIVIRUS))
 
@@ -61,18 +62,25 @@ def check_room(folder: Path, need: int) -> None:
         )
 
 
+def is_whole(path: Path, size: int, sha256: str) -> bool:
+    """Whether a file is there and has this size and this checksum."""
+    with suppress(OSError):
+        return path.stat().st_size == size and patiently(lambda: files.sha256(path)) == sha256
+    return False
+
+
 def copy(
     source: str,
     target: Path,
     size: int,
     sha256: str,
-    opener: urllib.request.OpenerDirector = DIRECT,
+    opener: OpenerDirector = DIRECT,
     progress: Callable[[int], None] = lambda new: None,
 ) -> None:
     """Copy a file or address unless it is there, continuing an interrupted copy; raises Damaged, KitError."""
     target = files.long(target)
     part = target.with_name(target.name + ".part")
-    if target.is_file() and target.stat().st_size == size and patiently(lambda: files.sha256(target)) == sha256:
+    if is_whole(target, size, sha256):
         progress(size)
         return
     for pause in (*PAUSES, None) if "://" in source else (None,):
@@ -89,7 +97,7 @@ def copy(
             if pause is None:
                 raise KitError(f"{source} cannot be copied here: {error}. Run this again to continue.") from None
             time.sleep(pause)
-    if patiently(lambda: files.sha256(part)) == sha256:
+    if is_whole(part, size, sha256):
         patiently(lambda: part.replace(target))
         return
     patiently(part.unlink)
@@ -98,29 +106,28 @@ def copy(
     copy(source, target, size, sha256, opener, progress)  # what was there was part of something else
 
 
-def open_from(source: str, start: int, opener: urllib.request.OpenerDirector = DIRECT) -> tuple[BinaryIO, int]:
-    """Open a file or address at byte `start`; return the stream and the byte at which it really starts."""
-    if "://" not in source:
-        file = files.long(Path(source)).open("rb")
-        return file, file.seek(start)
-    request = urllib.request.Request(source, headers={"Range": f"bytes={start}-"} if start else {})  # noqa: S310
-    answer = opener.open(request, timeout=30)
-    return answer, start if answer.status == 206 else 0
+def open_from(source: str, start: int, opener: OpenerDirector = DIRECT) -> BinaryIO:
+    """Open a file, or an address on a server that knows ranges, at byte `start`."""
+    if "://" in source:
+        headers = {"Range": f"bytes={start}-"} if start else {}
+        return cast("BinaryIO", opener.open(Request(source, headers=headers), timeout=30))  # noqa: S310
+    file = files.long(Path(source)).open("rb")
+    file.seek(start)
+    return file
 
 
-def _append(source: str, part: Path, size: int, opener: Any, progress: Callable[[int], None]) -> None:
+def _append(source: str, part: Path, size: int, opener: OpenerDirector, progress: Callable[[int], None]) -> None:
     part.parent.mkdir(parents=True, exist_ok=True)
     have = part.stat().st_size if part.exists() else 0
-    if have == size > 0:
+    progress(have)
+    if have >= size > 0:
         return
-    stream, start = open_from(source, have if have < size else 0, opener)
-    with stream, part.open("ab" if start else "wb") as file:
-        progress(start)
+    with open_from(source, have, opener) as stream, part.open("ab") as file:
         while data := stream.read(CHUNK):
             file.write(data)
             progress(len(data))
-    if "://" in source and part.stat().st_size < size:
-        raise ConnectionError("it ended too early")
+        if "://" in source and file.tell() < size:
+            raise ConnectionError("it ended too early")
 
 
 class Kit:
@@ -133,7 +140,7 @@ class Kit:
         self.total = self._done = 0
         self._reported = time.monotonic()
         try:
-            with open_from(self.source("kit.json"), 0)[0] as file:
+            with open_from(self.source("kit.json"), 0) as file:
                 raw = file.read()
             self.data: dict[str, Any] = json.loads(raw)
             self.files: dict[str, dict[str, Any]] = self.data["files"]
@@ -152,13 +159,13 @@ class Kit:
 
     def source(self, path: str) -> str:
         """Name a file of the kit by its path on this machine or its address."""
-        return f"{self.base}/{urllib.parse.quote(path)}" if self.web else os.path.join(self.base, *path.split("/"))  # noqa: PTH118
+        return f"{self.base}/{quote(path)}" if self.web else str(Path(self.base, path))
 
     def below(self, folder: str) -> dict[str, str]:
         """List the files of a folder of the kit, by their paths in that folder."""
         return {path[len(folder) + 1 :]: path for path in self.files if path.startswith(folder + "/")}
 
-    def size(self, paths: Any) -> int:
+    def size(self, paths: Iterable[str]) -> int:
         """Add up the bytes of some files."""
         return sum(self.files[path]["size"] for path in paths)
 
@@ -174,7 +181,7 @@ class Kit:
 
     def check(self) -> int:
         """Compare every file of a kit in a folder with its checksum and count them; raises KitError."""
-        self._refuse([path for path, known in self.files.items() if not _is_whole(Path(self.source(path)), known)])
+        self._refuse([path for path in self.files if not is_whole(Path(self.source(path)), **self.files[path])])
         return len(self.files)
 
     def _refuse(self, damaged: list[str]) -> None:
@@ -191,9 +198,3 @@ class Kit:
         if time.monotonic() - self._reported >= 5:
             self._reported = time.monotonic()
             say(f"  {in_words(self._done)} of {in_words(self.total)}")
-
-
-def _is_whole(path: Path, known: dict[str, Any]) -> bool:
-    with suppress(OSError):
-        return files.sha256(path) == str(known["sha256"])
-    return False

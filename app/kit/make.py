@@ -15,7 +15,7 @@ from string import Template
 from typing import Any
 
 from app.errors import DownloadFailed
-from app.files import is_portable, sha256, write_json
+from app.files import is_portable, load_json, sha256, write_json
 from app.humanize import size as in_words
 from app.kit import wheels
 from app.kit.bundle import FORMAT, VOCABULARY, KitError, check_room, copy
@@ -109,12 +109,12 @@ def program() -> bytes:
 def _begin(folder: Path) -> dict[str, Any]:
     """Mark a folder as a kit in the making, and return the files of the kit that it holds."""
     note = folder / "kit.json"
-    before: dict[str, Any] = json.loads(note.read_text(encoding="utf-8")) if note.exists() else {}
+    before = load_json(note) or {}
     if folder.exists() and any(folder.iterdir()) and "format" not in before:
         raise KitError(f"The folder {folder} holds something that is no kit. Name a new or an empty one.")
-    files = before.get("files", {})
+    files: dict[str, Any] = before.get("files", {})
     write_json(note, {"format": FORMAT, "unfinished": True, "files": files})
-    return dict(files)
+    return files
 
 
 def _finish(folder: Path, kit: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Offers a kit on the room's network: its files and nothing else, to be read and not written."""
 
-import asyncio
 import html
 import time
 from collections import Counter
@@ -51,17 +50,16 @@ def application(folder: Path) -> tuple[Starlette, str]:
     """Make the server of a kit, and the SHA-256 of its kit.json; it offers no file that kit.json does not list."""
     kit = Kit(str(folder))
     page = Template((Path(__file__).parent / "texts" / "page.html").read_text(encoding="utf-8"))
-    files = {path: folder / path for path in (*kit.files, "kit.json")}
 
-    async def index(request: Request) -> Response:
+    def index(request: Request) -> Response:
         host = html.escape(request.headers.get("host", ""), quote=True)
         return HTMLResponse(page.substitute(code=CODE.format(host=host), host=host, sum=kit.digest))
 
-    async def file(request: Request) -> Response:
-        path = files.get(request.path_params["path"])
-        if path is None or not await asyncio.to_thread(path.is_file):
+    def file(request: Request) -> Response:
+        name = request.path_params["path"]
+        if (name not in kit.files and name != "kit.json") or not (folder / name).is_file():
             raise HTTPException(404)
-        return FileResponse(path)
+        return FileResponse(folder / name)
 
     return Starlette(routes=[Route("/", index), Route("/{path:path}", file)]), kit.digest
 

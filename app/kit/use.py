@@ -30,9 +30,6 @@ UNPACKED = 5
 """Room that packages take, over the size of their wheels: the wheels, uv's cache and the environment."""
 LONGEST_FOLDER = 120
 """Characters of a folder in which every path of the packages stays below Windows' limit of 260."""
-SLOW_SECONDS = 30.0
-"""Seconds after which a person is told why a program may take so long."""
-
 
 FOLDERS = "from app.settings import load; it = load(); print(it.state_dir, it.model_cache_path, sep='\\n')"
 """Asks the installed app where it keeps its state and its models."""
@@ -60,14 +57,9 @@ def run(command: list[Any], what: str, folder: Path) -> str:
     """Run a program to its end and return its output; raises KitError with the last lines of it."""
     kept = {name: value for name, value in os.environ.items() if not name.upper().startswith(("UV_", "PIP_", "PYTHON"))}
     kept |= {"UV_OFFLINE": "1", "UV_NO_CONFIG": "1", "UV_PYTHON_DOWNLOADS": "never", "PYTHONUTF8": "1"}
-    with subprocess.Popen(command, cwd=folder, env=kept, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:  # noqa: S603
-        try:
-            output, _ = process.communicate(timeout=SLOW_SECONDS)
-        except subprocess.TimeoutExpired:
-            say(f"{what} is still running. {ANTIVIRUS}")
-            output, _ = process.communicate()
-    text = output.decode(errors="replace").strip()
-    if process.returncode:
+    done = subprocess.run(command, cwd=folder, env=kept, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)  # noqa: S603
+    text = done.stdout.decode(errors="replace").strip()
+    if done.returncode:
         last = "\n".join(text.splitlines()[-5:])
         raise KitError(f"{what} failed:\n{last}\nRun this again; what is done is not done twice.")
     return text
@@ -76,39 +68,45 @@ def run(command: list[Any], what: str, folder: Path) -> str:
 def pythons(kit: Kit) -> dict[str, str]:
     """Name the kit's sets of packages for this platform, with the Python that uv takes for each; our own if it fits."""
     here, own = platform_name(), f"{platform_name()} {python_version()}"
-    arch = "aarch64" if here.endswith("arm64") else "x86_64"
+    if own in kit.data["wheels"]:
+        return {own: sys.executable}
+    system, arch = here.partition("-")[0], "aarch64" if here.endswith("arm64") else "x86_64"
     fitting = [name for name in kit.data["wheels"] if name.startswith(f"{here} ")]
-    requests = {name: f"cpython-{name.split()[1]}-{here.partition('-')[0]}-{arch}" for name in fitting}
-    return {own: sys.executable} if own in requests else requests
+    return {name: f"cpython-{name.split()[1]}-{system}-{arch}" for name in fitting}
 
 
-def install(kit: Kit, into: Path) -> str:
-    """Create the virtual environment with the kit's packages and the project, editable; return the packages' name.
+def create_environment(kit: Kit, into: Path, uv: Path) -> str:
+    """Create a virtual environment with the first fitting Python; return the name of the packages for it.
 
-    uv does that, taken out of its own wheel in the kit. Raises KitError.
+    Unpacks uv from its own wheel in the kit. Raises KitError.
     """
-    folder, cache = into / ".kit" / "wheels", into / ".kit" / "cache"
-    uv = into / ".kit" / ("uv.exe" if WINDOWS else "uv")
     for name, python in pythons(kit).items():
-        wheels = {Path(path).name: path for path in kit.data["wheels"][name]}
-        wheel = next(each for each in wheels if each.startswith("uv-"))
-        kit.copy({wheel: wheels.pop(wheel)}, folder)
-        with zipfile.ZipFile(folder / wheel) as archive:
-            uv.write_bytes(archive.read(next(each for each in archive.namelist() if each.endswith(f"/{uv.name}"))))
+        (wheel,) = (path for path in kit.data["wheels"][name] if path.startswith("wheels/uv-"))
+        kit.copy({"uv.whl": wheel}, uv.parent)
+        with zipfile.ZipFile(uv.parent / "uv.whl") as archive:
+            (packed,) = (each for each in archive.namelist() if each.endswith(f"/{uv.name}"))
+            uv.write_bytes(archive.read(packed))
         uv.chmod(0o755)
         with suppress(KitError):
             run([uv, "venv", "--quiet", "--clear", "--python", python, ".venv"], "Creating the environment", into)
-            break
-    else:
-        extras = ", ".join(kit.source(path) for path in kit.below("extras").values())
-        raise KitError(
-            f"No Python was found that this kit is for. It has packages for {', '.join(kit.data['wheels'])}; this is "
-            f"{platform_name()} with Python {platform.python_version()}. Install a Python that fits"
-            f"{extras and f' ({extras})'}, then run this again. On Windows on Arm, take a Python for x64."
-        )
+            return name
+    extras = ", ".join(kit.source(path) for path in kit.below("extras").values())
+    raise KitError(
+        f"No Python was found that this kit is for. It has packages for {', '.join(kit.data['wheels'])}; this is "
+        f"{platform_name()} with Python {platform.python_version()}. Install a Python that fits"
+        f"{extras and f' ({extras})'}, then run this again. On Windows on Arm, take a Python for x64."
+    )
+
+
+def install(kit: Kit, into: Path) -> str:
+    """Install the kit's packages and the project, editable, in a new virtual environment; return the packages' name."""
+    folder, cache = into / ".kit" / "wheels", into / ".kit" / "cache"
+    uv = into / ".kit" / ("uv.exe" if WINDOWS else "uv")
+    name = create_environment(kit, into, uv)
+    wheels = kit.data["wheels"][name]
     say(f"Copying {len(wheels)} packages for {name} ...")
-    kit.copy(wheels, folder)
-    say("Installing the packages ...")
+    kit.copy({Path(path).name: path for path in wheels}, folder)
+    say(f"Installing the packages ... {ANTIVIRUS}")
     options = ["--no-index", "--find-links", folder, "--cache-dir", cache, "--python", ".venv"]
     run([uv, "pip", "install", "--quiet", *options, "--editable", "."], "Installing the packages", into)
     for done in (folder, cache):
@@ -133,30 +131,26 @@ def copy_project(kit: Kit, into: Path, before: dict[str, str]) -> dict[str, str]
     return {**before, **{path: kit.files[source]["sha256"] for path, source in wanted.items()}}
 
 
-def missing_models(kit: Kit, cache: Path) -> list[dict[str, Any]]:
-    """List the kit's models that the cache lacks; one that is complete is never overwritten."""
-    missing = []
-    for model in kit.data["models"]:
-        folder = long(cache / model["folder"])
-        sizes = {folder / path: kit.size([it]) for path, it in kit.below(f"models/{model['folder']}").items()}
-        if not folder.exists() or any((each / UNFINISHED).exists() for each in (folder, folder.parent)):
-            missing.append(model)
-        elif any(not path.is_file() or path.stat().st_size != size for path, size in sizes.items()):
-            say(f"{folder} differs from the kit's and is left as it is. To have the kit's, delete it, run this again.")
-    return missing
-
-
 def copy_models(kit: Kit, cache: Path) -> None:
-    """Copy models, of which the runtime sees none before it is whole, and add their entries to the catalogue."""
-    missing = missing_models(kit, cache)
-    check_room(cache, sum(model["size"] for model in missing))
-    for model in missing:
-        folder = long(cache / model["folder"])
+    """Copy the models that the cache lacks, and add their entries to its catalogue.
+
+    A model that is there is never overwritten, and the runtime sees none before it is whole.
+    """
+    for model in kit.data["models"]:
+        folder, files = long(cache / model["folder"]), kit.below(f"models/{model['folder']}")
+        marks = folder / UNFINISHED, folder.parent / UNFINISHED
+        if folder.exists() and not any(mark.exists() for mark in marks):
+            there = {path: (folder / path).stat().st_size for path in files if (folder / path).is_file()}
+            if there != {path: kit.size([source]) for path, source in files.items()}:
+                remedy = "To have the kit's, delete it, run this again."
+                say(f"{folder} differs from the kit's and is left as it is. {remedy}")
+            continue
+        check_room(cache, model["size"])
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / UNFINISHED).touch()
+        marks[0].touch()
         say(f"Copying the model {model['id']}, {in_words(model['size'])} ...")
-        kit.copy(kit.below(f"models/{model['folder']}"), folder)
-        for mark in (folder / UNFINISHED, folder.parent / UNFINISHED):
+        kit.copy(files, folder)
+        for mark in marks:
             patiently(partial(mark.unlink, missing_ok=True))
     if kit.data["models"]:
         merge_catalogue(kit.data["catalogue"], long(cache / CATALOGUE))

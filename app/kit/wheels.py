@@ -9,7 +9,7 @@ import tomllib
 import urllib.request
 import zipfile
 from dataclasses import dataclass
-from importlib.metadata import PathDistribution
+from email import message_from_string
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -121,21 +121,12 @@ def download(file: Pinned, folder: Path) -> Path:
 def licence(wheel: Path) -> dict[str, str]:
     """Read the name, the version and the licence that a wheel states."""
     with zipfile.ZipFile(wheel) as archive:
-        names = archive.namelist()
-        folder = next(name.partition("/")[0] for name in names if re.fullmatch(r"[^/]+\.dist-info/METADATA", name))
-        stated = PathDistribution(zipfile.Path(archive, f"{folder}/")).metadata
-    classes = [
-        each.rpartition(" :: ")[2] for each in stated.get_all("Classifier") or () if each.startswith("License ::")
-    ]
-    short = (stated["License"] or "").strip().partition("\n")[0][:80]
-    texts = [f"see {name} in it" for name in names if re.search(r"(?i)/licen[cs]e[^/]*$", name)]
-    known = (
-        stated["License-Expression"]
-        or ", ".join(each.rpartition(" :: ")[2] for each in classes)
-        or short
-        or (*texts, "not stated")[0]
-    )
-    return {"name": stated["Name"], "version": stated["Version"], "licence": known}
+        (path,) = (name for name in archive.namelist() if re.fullmatch(r"[^/]+\.dist-info/METADATA", name))
+        stated = message_from_string(archive.read(path).decode("utf-8"))
+    classes = [each for each in stated.get_all("Classifier", ()) if each.startswith("License ::")]
+    short = stated.get("License", "").strip().partition("\n")[0][:80]
+    known = stated["License-Expression"] or ", ".join(each.rpartition(" :: ")[2] for each in classes) or short
+    return {"name": stated["Name"], "version": stated["Version"], "licence": known or "not stated"}
 
 
 def _run(command: list[str], given: str = "") -> "subprocess.CompletedProcess[str]":

@@ -4,7 +4,6 @@ import hashlib
 import json
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -162,14 +161,6 @@ def test_the_program_is_the_same_whenever_it_is_packed() -> None:
 )
 def test_the_licence_of_a_package_is_what_it_states(said: list[str], licence: str, tmp_path: Path) -> None:
     assert wheels.licence(wheel(tmp_path, "some", *said))["licence"] == licence
-
-
-def test_a_package_that_only_shows_its_licence_is_said_to(tmp_path: Path) -> None:
-    path = wheel(tmp_path, "some")
-    with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr("some/LICENSE.txt", "All may use it.")
-
-    assert wheels.licence(path)["licence"] == "see some/LICENSE.txt in it"
 
 
 @pytest.mark.parametrize("given", [["--platform", "amiga"], ["--python", "3.9"]])
