@@ -4,17 +4,27 @@ import asyncio
 import importlib.metadata
 import os
 import platform
+import shutil
 import socket
 import sys
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from app.doctor import Check, model_checks
+from app.doctor import Check
 from app.documents.folder import Folder
-from app.errors import CorpusError
-from app.humanize import count
+from app.errors import CorpusError, ModelError
+from app.files import load_json
+from app.humanize import ago, count, gigabytes
+from app.models import discovery, presets
+from app.models.catalogue import CATALOGUES, ModelInfo, load_catalogue
+from app.models.chat import warm_up
+from app.models.downloads import Downloader
+from app.models.foundry import Foundry
+from app.models.hardware import Machine, measured
+from app.models.memory import MemoryFit
 from app.retrieval.corpus import Corpus
 from app.retrieval.inventory import Inventory, notes, summary
 from app.settings import Settings, origin
@@ -24,14 +34,37 @@ RUNTIME = ("foundry-local-sdk", "onnxruntime", "onnxruntime-genai-core")
 OPTIONAL = {"tiktoken": "tokens are estimated"} | dict.fromkeys(RUNTIME, "set FOUNDRY_LOCAL_ENDPOINT instead")
 """Packages that do not exist for every system, and what happens without them."""
 
+PROVIDERS = "import os; os.environ['CI'] = 'true'; import onnxruntime as it; print(*it.get_available_providers())"
+"""Runs in a process of its own, whose telemetry CI switches off."""
+
+PROGRAMS: Mapping[discovery.Generation, tuple[str, str]] = {
+    "current": ("is Foundry Local's, 0.10 or later", ""),
+    "old": (
+        "is an old Foundry Local, up to 0.8",
+        "Its service is used if it runs, else our own runtime. Update: `winget upgrade Microsoft.FoundryLocal`.",
+    ),
+    "unrelated": (
+        "is not Foundry Local's: Ethereum's and GNOME's tools have the same name",
+        "Our own runtime is used. Where a guide says `foundry model download`, run `escalator models get`.",
+    ),
+}
+"""What a program named `foundry` is, and what to do about it."""
+
+LITTLE_DISK_MB = 3_600
+"""Room for the tiny pair, and what a download leaves free."""
+
 
 async def checks(settings: Settings, *, online: bool = False, named: bool = True) -> dict[str, Any]:
     """Make the whole report, without any document text, and unless `named` without the names of documents.
 
-    The public catalogue is asked only if `online`.
+    Loads the pair of models; the public catalogue is asked only if `online`.
     """
+    here = await asyncio.to_thread(measured, settings.model_cache_path)
     result = await asyncio.to_thread(lambda: [_python(), *_packages(), _port(), *_corpus(settings, named)])
-    result += await model_checks.checks(settings, online)
+    result += await asyncio.to_thread(lambda: [*_machine(here), _command_line(), _providers(), _catalogue(settings)])
+    result += [await _public_catalogue(settings)] if online else []
+    async with Foundry(settings) as foundry:
+        result += await _server(foundry, here)
     remedy = f"Delete this folder to forget all state and caches; models are in {settings.model_cache_path}."
     result.append(Check("state", None, str(settings.state_dir), remedy))
     return {
@@ -84,6 +117,96 @@ def _corpus(settings: Settings, named: bool) -> Iterator[Check]:
         if file.reason:
             yield Check(file.name, False, file.state, file.reason)
         yield from (Check(file.name, None, note) for note in remarks.get(file.name, ()) if note != file.reason)
+
+
+def _machine(here: Machine) -> Iterator[Check]:
+    speed = f", read and written at {here.gb_per_s:.0f} GB/s" if here.gb_per_s else ""
+    yield Check("memory", True, f"{gigabytes(here.memory_mb)}, {gigabytes(here.free_mb)} free{speed}")
+    seen = ", ".join(here.accelerators) or f"none seen: models run on the {count(here.cores, 'core')}"
+    yield Check("accelerators", True, seen)
+    remedy = "Make room, or set ESCALATOR_MODEL_CACHE to a folder on another disk."
+    enough = here.disk_free_mb >= LITTLE_DISK_MB or None
+    yield Check("disk", enough, f"{gigabytes(here.disk_free_mb)} free for models", remedy)
+
+
+def _command_line() -> Check:
+    """Identify the first program named `foundry` on the PATH; it is asked, and never starts anything."""
+    name, program = "foundry command line", shutil.which("foundry")
+    if program is None:
+        return Check(name, True, "not on the PATH, and not needed")
+    kind = discovery.generation(program)
+    description, remedy = PROGRAMS[kind]
+    return Check(name, True if kind == "current" else None, f"{program} {description}", remedy)
+
+
+def _providers() -> Check:
+    names = (discovery.command_output(sys.executable, "-c", PROVIDERS, seconds=20) or "").split()
+    shown = [name.removesuffix("ExecutionProvider") for name in names if name != "AzureExecutionProvider"]
+    return Check("runtime's providers", None, ", ".join(shown) or "unknown")
+
+
+def _catalogue(settings: Settings) -> Check:
+    saved = (load_json(settings.model_cache_path / CATALOGUES[0]) or {}).get("savedAtUnix")
+    models, how = load_catalogue(settings.model_cache_path), "`escalator doctor --online` asks the public one."
+    if not models:
+        remedy = "`escalator models --look` fetches it, which needs the network."
+        return Check("catalogue", None, f"none was saved. {how}", remedy)
+    age = f", saved {ago(time.time() - saved)}" if isinstance(saved, int | float) else ""
+    return Check("catalogue", True, f"{count(len(models), 'model')}{age}. {how}")
+
+
+async def _public_catalogue(settings: Settings) -> Check:
+    name = "public catalogue"
+    try:
+        return Check(name, True, f"reached, {count(len(await Downloader(settings).update_catalogue()), 'model')}")
+    except ModelError as error:
+        remedy = f"{error} Only downloads need it: models on the disk answer without it, and a kit brings models along."
+        return Check(name, False, "cannot be reached", remedy)
+
+
+async def _server(foundry: Foundry, here: Machine) -> list[Check]:
+    try:
+        service, (listed, loaded, models) = await foundry.find(), await foundry.offered()
+    except ModelError as error:
+        models = await asyncio.to_thread(load_catalogue, foundry.settings.model_cache_path)
+        return [_preset(here, models), Check("model server", False, "none", str(error))]
+    pair, here = foundry.pair, presets.without_loaded(here, loaded, models)
+    result = [Check("model server", True, f"{service.root}, found as: {service.source}")]
+    result += [_models(listed, loaded, models, here.free_mb), _preset(here, models)]
+    if foundry.substitution:
+        result.append(Check("pair", None, f"{pair.small}, {pair.large}", foundry.substitution))
+    return result + [await _answers(foundry, role) for role in pair.roles]
+
+
+def _preset(here: Machine, models: Mapping[str, ModelInfo]) -> Check:
+    best = presets.recommended(presets.presets_for(here, models))
+    if best is None:
+        remedy = "Answers are quotes from your documents. Set FOUNDRY_LOCAL_ENDPOINT to a model server elsewhere."
+        return Check("pair that fits", None, "none", remedy)
+    description = f"{best.name}: {best.pair.small} and {best.pair.large}. {best.why}"
+    remedy = f"`escalator models get {best.name}` downloads it."
+    return Check("pair that fits", all(best.here) or None, description, remedy)
+
+
+def _models(listed: list[str], loaded: list[str], models: Mapping[str, ModelInfo], free: int) -> Check:
+    if not models:
+        return Check("models", bool(listed), ", ".join(listed) or "none", "Load a model in this server.")
+    shown = []
+    for model, info in models.items():
+        if info.here:
+            needs = f", needs {gigabytes(MemoryFit(model, info.size_mb, free).needed_mb)}" if info.size_mb else ""
+            shown.append(f"{model} ({info.device}{needs}{', loaded' if model in loaded else ''})")
+    text = f"{'; '.join(shown) or 'none downloaded'}. {gigabytes(free)} of memory are free for them"
+    return Check("models", bool(shown), text, "`escalator models get tiny` downloads a pair for every machine.")
+
+
+async def _answers(foundry: Foundry, role: str) -> Check:
+    alias, other = foundry.pair.of(role)
+    try:
+        warm = await warm_up(foundry, alias, other)
+    except ModelError as error:
+        return Check(f"{role} model", False, alias, str(error))
+    return Check(f"{role} model", True, f"{alias} is {warm.model.id}; {warm}")
 
 
 def _given(settings: Settings) -> Iterator[dict[str, str]]:
