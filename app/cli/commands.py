@@ -6,10 +6,9 @@ Results go to stdout, progress and errors to stderr. Exit codes: 0 done, 1 the w
 
 import asyncio
 import sys
-from collections.abc import Callable
 from contextlib import aclosing
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, get_args
 
 import typer
 
@@ -20,19 +19,15 @@ from app.cli import json_output
 from app.cli.evaluation_commands import add_bench, compare, evaluate
 from app.cli.kit_commands import kit
 from app.cli.model_commands import models
-from app.cli.terminal import Json, Verbose, errors, print_json, show
+from app.cli.terminal import Json, Verbose, errors, print_json, show, tell
 from app.documents.folder import Folder
 from app.errors import InputError
 from app.retrieval.corpus import Corpus, Reading
 from app.retrieval.search import plain
 from app.settings import ROOT, Settings, load, table
 
-cli = typer.Typer(
-    help="Ask a folder of documents, on your own machine.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
+HELP = "Ask a folder of documents, on your own machine."
+cli = typer.Typer(help=HELP, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 add_bench(cli, ROOT)
 cli.add_typer(evaluate, name="eval")
@@ -62,7 +57,7 @@ def ask(
     with errors(verbose):
         turn = Turn(question, (), mode_named(mode))
         settings = load(corpus=corpus)
-        answer = asyncio.run(_ask(turn, settings, None if as_json else sys.stdout.write))
+        answer = asyncio.run(_ask(turn, settings, as_json))
     if as_json:
         print_json(json_output.answer(answer, Prices.parse(settings.prices)))
     else:
@@ -94,11 +89,11 @@ def search(
         typer.echo(f"    {hit.explanation}")
         typer.echo(f"    {' '.join(hit.passage.text.split())[:200]}\n")
     if result.unknown_words:
-        typer.echo(f"In no document: {', '.join(result.unknown_words)}", err=True)
+        tell(f"In no document: {', '.join(result.unknown_words)}")
     for word, others in result.taken_for.items():
-        typer.echo(f"{word} was taken for {', '.join(others)}", err=True)
+        tell(f"{word} was taken for {', '.join(others)}")
     if not result.hits:
-        typer.echo("Nothing in the documents matches.", err=True)
+        tell("Nothing in the documents matches.")
 
 
 @cli.command()
@@ -148,7 +143,8 @@ def doctor(
     show(result, as_json, markdown(result, settings) if to_report else lines(result))
 
 
-async def _ask(turn: Turn, settings: Settings, write: Callable[[str], Any] | None) -> Answer:
+async def _ask(turn: Turn, settings: Settings, as_json: bool) -> Answer:
+    """Answer a question; the texts of the models go to stdout unless `as_json`, all else to stderr."""
     from app.answering import events
     from app.answering.assistant import Assistant
 
@@ -158,29 +154,27 @@ async def _ask(turn: Turn, settings: Settings, write: Callable[[str], Any] | Non
             async for event in stream:
                 match event:
                     case events.Retrieved(problems=problems) if problems:
-                        typer.echo(f"{len(problems)} files were not read; `escalator doctor` names them.", err=True)
+                        tell(f"{len(problems)} files were not read; `escalator doctor` names them.")
                     case events.Progress(text) | events.Abstained(text):
-                        typer.echo(text, err=True)
-                    case events.Previewed(quote) if write is not None:
-                        text = " ".join(quote.text.split())
-                        typer.echo(f"Until the answer comes, from {quote.evidence.file}:\n> {text}\n", err=True)
+                        tell(text)
                     case events.Failed(InputError() as error, _):
                         raise error
                     case events.Failed(error, _):
-                        typer.echo(f"\n{error}" if write else error, err=True)
-                    case events.Token(_, text) if write is not None and turn.mode != "compare":
-                        write(text)
-                        sys.stdout.flush()
-                    case events.AttemptEnded(attempt) if (
-                        write is not None and turn.mode == "compare"
-                    ):  # they interleave
-                        write(f"{attempt.model}:\n{attempt.text}\n\n")
-                    case events.Escalated() if write is not None:
-                        write("\n")
-                        sys.stdout.flush()
-                        typer.echo(f"\nAsking {assistant.models.pair.large}: {event.why}\n", err=True)
+                        tell(str(error) if as_json else f"\n{error}")
                     case events.Finished(answer):
                         return answer
+                    case _ if as_json:
+                        pass
+                    case events.Previewed(quote):
+                        text = " ".join(quote.text.split())
+                        tell(f"Until the answer comes, from {quote.evidence.file}:\n> {text}\n")
+                    case events.Token(_, text) if turn.mode != "compare":
+                        typer.echo(text, nl=False)
+                    case events.AttemptEnded(attempt) if turn.mode == "compare":  # whose tokens interleave
+                        typer.echo(f"{attempt.model}:\n{attempt.text}\n")
+                    case events.Escalated():
+                        typer.echo()
+                        tell(f"\nAsking {assistant.models.pair.large}: {event.why}\n")
                     case _:
                         pass
     finally:
@@ -196,7 +190,7 @@ def _print_sources(answer: Answer) -> None:
     if answer.attempt is not None and usage.first_token_ms is not None and usage.total_ms is not None:
         parts = [answer.attempt.model, f"first token {usage.first_token_ms / 1000:.2f} s"]
         parts += [f"{usage.tokens_per_s:.0f} tokens/s"] if usage.tokens_per_s else []
-        typer.echo(" · ".join([*parts, f"all {usage.total_ms / 1000:.2f} s"]), err=True)
+        tell(" · ".join([*parts, f"all {usage.total_ms / 1000:.2f} s"]))
 
 
 if __name__ == "__main__":

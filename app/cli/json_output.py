@@ -1,15 +1,12 @@
 """Answers and hits as JSON, the machine-readable surface of the command line; its keys are kept stable."""
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from app.answering.turn import Answer, Attempt, Metrics
 from app.answering.usage import Prices, blend
 from app.retrieval.search import Hit, SearchResult
 from app.retrieval.store import Snapshot
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
 
 SPAN = ("file", "place", "start", "end")
 """Where a text is in a document; offsets count characters of the document's text."""
@@ -17,17 +14,9 @@ SPAN = ("file", "place", "start", "end")
 
 def search_result(result: SearchResult) -> dict[str, Any]:
     """Build what `escalator search --json` prints."""
-    return {
-        "query": result.query,
-        "engine": result.engine,
-        "took_ms": round(result.took_ms, 3),
-        "unknown_words": list(result.unknown_words),
-        "taken_for": {word: list(others) for word, others in result.taken_for.items()},
-        "earlier_words": list(result.earlier_words),
-        "foreign": result.foreign,
-        "translation": result.translation,
-        "hits": [_hit(hit) for hit in result.hits],
-    }
+    words = _fields(result, "unknown_words", "taken_for", "earlier_words", "foreign", "translation")
+    took = {"took_ms": round(result.took_ms, 3)}
+    return _fields(result, "query", "engine") | took | words | {"hits": [_hit(hit) for hit in result.hits]}
 
 
 def index_result(snapshot: Snapshot) -> dict[str, Any]:
@@ -35,7 +24,7 @@ def index_result(snapshot: Snapshot) -> dict[str, Any]:
     return {
         "documents": len(snapshot.documents),
         "passages": sum(document.passages for document in snapshot.documents.values()),
-        "problems": [{"file": problem.file, "reason": problem.reason} for problem in snapshot.problems.values()],
+        "problems": [_fields(problem, "file", "reason") for problem in snapshot.problems.values()],
     }
 
 
@@ -53,8 +42,8 @@ def answer(result: Answer, prices: Prices) -> dict[str, Any]:
         "attempts": [_attempt(attempt, prices) for attempt in result.attempts],
         "citations": [_fields(it, "sentence", *SPAN, "supported") for it in result.citations],
         "evidence": [{"n": it.number} | _fields(it, *SPAN, "text") for it in result.evidence],
-        "unknown_words": list(result.found.unknown_words),
-        "notices": list(result.notices),
+        "unknown_words": result.found.unknown_words,
+        "notices": result.notices,
         "metrics": _metrics(result.metrics),
         "ledger": {"prices_of": prices.date, **asdict(blend([result], prices))},
     }
@@ -66,12 +55,8 @@ def _metrics(result: Metrics) -> dict[str, float | int | None]:
 
 
 def _hit(hit: Hit) -> dict[str, Any]:
-    why = {
-        "terms": dict(hit.explanation.terms),
-        "alike": {word: list(others) for word, others in hit.explanation.alike.items()},
-        "context": hit.explanation.context,
-    }
-    return {"rank": hit.rank, "score": round(hit.score, 4)} | _fields(hit.passage, *SPAN, "text") | why
+    passage = _fields(hit.passage, *SPAN, "text")
+    return {"rank": hit.rank, "score": round(hit.score, 4)} | passage | asdict(hit.explanation)
 
 
 def _attempt(attempt: Attempt, prices: Prices) -> dict[str, Any]:
@@ -80,7 +65,6 @@ def _attempt(attempt: Attempt, prices: Prices) -> dict[str, Any]:
     return fields | {"metrics": _metrics(attempt.metrics), "cost": cost}
 
 
-def _fields(item: "DataclassInstance", *names: str) -> dict[str, Any]:
-    """Pick some fields of a record."""
-    every = asdict(item)
-    return {name: every[name] for name in names}
+def _fields(record: object, *names: str) -> dict[str, Any]:
+    """Pick some fields and properties of a record."""
+    return {name: getattr(record, name) for name in names}

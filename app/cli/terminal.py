@@ -5,6 +5,7 @@ import logging
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -21,9 +22,9 @@ def tell(text: str) -> None:
 
 
 def print_json(value: dict[str, Any]) -> None:
-    """Print JSON, in ASCII unless stdout is UTF-8: a pipe on Windows often is not."""
+    """Print JSON, records as objects; in ASCII unless stdout is UTF-8: a pipe on Windows often is not."""
     everything = (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf")
-    typer.echo(json.dumps(value, ensure_ascii=not everything, indent=2))
+    typer.echo(json.dumps(value, ensure_ascii=not everything, indent=2, default=asdict))
 
 
 def show(value: dict[str, Any], as_json: bool, lines: Iterable[str]) -> None:
@@ -40,15 +41,12 @@ def errors(verbose: bool) -> Iterator[None]:
     logging.basicConfig(level=logging.DEBUG if verbose else logging.WARNING, stream=sys.stderr)
     try:
         yield
-    except (InputError, SettingsError) as error:
-        typer.echo(error, err=True)
-        raise typer.Exit(2) from None
     except EscalatorError as error:
-        typer.echo(error, err=True)
-        raise typer.Exit(1) from None
+        tell(str(error))
+        raise typer.Exit(2 if isinstance(error, InputError | SettingsError) else 1) from None
     except BrokenPipeError:  # the reader is gone, which typer handles
         raise
     except OSError as error:
         logging.getLogger(__name__).debug("the system refused", exc_info=True)
-        typer.echo(f"The system refuses what this needs: {error}. Make room, or name another file or folder.", err=True)
+        tell(f"The system refuses what this needs: {error}. Make room, or name another file or folder.")
         raise typer.Exit(1) from None
