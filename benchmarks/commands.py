@@ -1,4 +1,4 @@
-"""The commands `escalator bench retrieval|corpus|chat`."""
+"""The commands `escalator bench retrieval|corpus|chat` and `escalator eval citations`."""
 
 import asyncio
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli.terminal import Json, Verbose, errors, show, tell
+from app.cli.terminal import Json, Verbose, errors, show, tell, watch
 
 bench = typer.Typer(help="Measure speed.", no_args_is_help=True)
 
@@ -51,3 +51,24 @@ def corpus(
     with errors(verbose):
         result = corpus.bench_corpus(corpus.QUICK if quick else corpus.Size(), tell)
     show(result, as_json, corpus.lines(result))
+
+
+def citations(
+    data: Annotated[Path, typer.Argument(help="A folder as for `eval retrieval`, or answers with “halluc_spans”.")],
+    passages: Annotated[int, typer.Option(min=1, help="Passages that each sentence is compared with.")] = 8,
+    beside: Annotated[Path | None, typer.Option(help="The same in a language that capitalises names only.")] = None,
+    seed: Annotated[int, typer.Option(help="Draw other words.")] = 0,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Measure how often sentences are tied to the passages they come from, and invented ones are marked."""
+    from app.evaluation.datasets import read_collection as read
+    from benchmarks import citations
+
+    with errors(verbose):
+        if data.is_file():
+            result = citations.support(data)
+        else:
+            probes = citations.probes(read(data), passages, seed, read(beside) if beside else None)
+            result = citations.evaluate(list(probes), watch)
+    show(result, as_json, citations.lines(result))

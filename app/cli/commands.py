@@ -16,7 +16,7 @@ from app.answering.turn import Answer, Mode, Turn
 from app.answering.turn import mode as mode_named
 from app.answering.usage import Prices
 from app.cli import json_output
-from app.cli.evaluation_commands import add_bench, compare, evaluate
+from app.cli.evaluation_commands import add_benchmarks, compare, evaluate
 from app.cli.kit_commands import kit
 from app.cli.model_commands import models
 from app.cli.terminal import Json, Verbose, errors, print_json, show, tell
@@ -29,7 +29,7 @@ from app.settings import ROOT, Settings, load, table
 HELP = "Ask a folder of documents, on your own machine."
 cli = typer.Typer(help=HELP, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
-add_bench(cli, ROOT)
+add_benchmarks(cli, evaluate, ROOT)
 cli.add_typer(evaluate, name="eval")
 cli.command()(compare)
 cli.add_typer(models, name="models")

@@ -2,23 +2,19 @@
 
 import asyncio
 import sys
-from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import typer
 
-from app.cli.terminal import Json, Verbose, errors, show, tell
+from app.cli.terminal import Json, Verbose, errors, show, tell, watch
 from app.errors import InputError
 from app.settings import ROOT, load
-
-Item = TypeVar("Item")
 
 evaluate = typer.Typer(help="Measure quality on data sets.", no_args_is_help=True)
 
 Folder = Annotated[Path, typer.Argument(help="A folder with corpus.jsonl, queries.jsonl (.gz or not), qrels.tsv.")]
-Seed = Annotated[int, typer.Option(help="Draw other words, typing errors or conversations.")]
 
 
 def compare(
@@ -42,17 +38,21 @@ def compare(
         raise typer.Exit(1)
 
 
-def add_bench(cli: typer.Typer, root: Path) -> None:
-    """Add `bench` from the folder `benchmarks` of a clone; elsewhere a command that explains where that is."""
+def add_benchmarks(cli: typer.Typer, evaluate: typer.Typer, root: Path) -> None:
+    """Add `bench` and `eval citations` from the folder `benchmarks` of a clone; elsewhere, what explains where."""
     if (root / "benchmarks").is_dir():
-        cli.add_typer(_benchmarks("commands", root).bench, name="bench")
-    else:
+        commands = _benchmarks("commands", root)
+        cli.add_typer(commands.bench, name="bench")
+        evaluate.command()(commands.citations)
+        return
 
-        @cli.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
-        def bench() -> None:
-            """Measure speed, in a clone of the repository."""
-            with errors(verbose=False):
-                _benchmarks("commands", root)
+    def explain() -> None:
+        """Measure the product itself, in a clone of the repository."""
+        with errors(verbose=False):
+            _benchmarks("commands", root)
+
+    for group, name in ((cli, "bench"), (evaluate, "citations")):
+        group.command(name, context_settings={"ignore_unknown_options": True, "allow_extra_args": True})(explain)
 
 
 def _benchmarks(module: str, root: Path) -> Any:
@@ -78,29 +78,7 @@ def escalation(
     from app.evaluation import escalation_eval as evaluation
 
     with errors(verbose):
-        result = evaluation.evaluate(file, _watch, scores)
-    show(result, as_json, evaluation.lines(result))
-
-
-@evaluate.command()
-def citations(
-    data: Annotated[Path, typer.Argument(help="A folder as for `eval retrieval`, or answers with “halluc_spans”.")],
-    passages: Annotated[int, typer.Option(min=1, help="Passages that each sentence is compared with.")] = 8,
-    beside: Annotated[Path | None, typer.Option(help="The same in a language that capitalises names only.")] = None,
-    seed: Seed = 0,
-    as_json: Json = False,
-    verbose: Verbose = False,
-) -> None:
-    """Measure how often sentences are tied to their passages, and invented ones marked (in a clone)."""
-    from app.evaluation.datasets import read_collection as read
-
-    with errors(verbose):
-        evaluation = _benchmarks("citations", ROOT)
-        if data.is_file():
-            result = evaluation.support(data)
-        else:
-            probes = evaluation.probes(read(data), passages, seed, read(beside) if beside else None)
-            result = evaluation.evaluate(list(probes), _watch)
+        result = evaluation.evaluate(file, watch, scores)
     show(result, as_json, evaluation.lines(result))
 
 
@@ -123,7 +101,7 @@ def eval_retrieval(
     against: Annotated[Path | None, typer.Option(help="Compare with the run in this file.")] = None,
     typos: Annotated[bool, typer.Option("--typos", help="Mistype a word of each question.")] = False,
     changed_subject: Annotated[bool, typer.Option("--changed-subject", help="Ask after another conversation.")] = False,
-    seed: Seed = 0,
+    seed: Annotated[int, typer.Option(help="Draw other typing errors or conversations.")] = 0,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
@@ -143,11 +121,5 @@ def eval_retrieval(
         for remark in collection.remarks:
             tell(remark)
         with_history = history or changed_subject
-        result = evaluation.evaluate(collection, history=with_history, watch=_watch, run=run, against=against)
+        result = evaluation.evaluate(collection, history=with_history, watch=watch, run=run, against=against)
     show(result, as_json, evaluation.lines(result))
-
-
-def _watch(items: Sequence[Item]) -> Iterator[Item]:
-    """Pass items on, with a progress bar on stderr."""
-    with typer.progressbar(items, label="Measuring", file=sys.stderr) as bar:
-        yield from bar

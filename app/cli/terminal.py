@@ -3,10 +3,10 @@
 import json
 import logging
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -14,6 +14,8 @@ from app.errors import EscalatorError, InputError, SettingsError
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Log what happens; may show document text.")]
+
+Item = TypeVar("Item")
 
 
 def tell(text: str) -> None:
@@ -33,6 +35,12 @@ def show(value: dict[str, Any], as_json: bool, lines: Iterable[str]) -> None:
         print_json(value)
     else:
         typer.echo("\n".join(lines))
+
+
+def watch(items: Sequence[Item]) -> Iterator[Item]:
+    """Pass items on, with a progress bar on stderr."""
+    with typer.progressbar(items, label="Measuring", file=sys.stderr) as bar:
+        yield from bar
 
 
 @contextmanager
