@@ -1,7 +1,7 @@
 """Tables as text: groups of rows, each under the header; it knows no format."""
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -53,26 +53,25 @@ def repeated(text: str) -> str:
 
 
 class _Line(NamedTuple):
-    """A row, its tidy cells joined by bars, and the number of their words."""
+    """A row, its tidy cells joined by bars, and the number of their words and characters without the bars."""
 
     number: int
     cells: Cells
     text: str
     words: int
+    chars: int
 
 
 def _tidied(rows: Iterable[Row]) -> Iterator[_Line]:
     """Yield the rows that are not empty; most are tidy, which is checked for all cells at once."""
     for number, cells in rows:
         text = " | ".join(cells.values())
-        words = text.split()
-        if " ".join(words) != text or text.count("|") != len(cells) - 1 or [*cells] != sorted(cells):
+        if " ".join(text.split()) != text or text.count("|") != len(cells) - 1 or [*cells] != sorted(cells):
             cells = {column: tidied for column, cell in sorted(cells.items()) if (tidied := tidy(cell))}
             text = " | ".join(cells.values())
-            words = text.split()
         if text:
             bars = len(cells) - 1
-            yield _Line(number, cells, text, (len(words) if text.isascii() else measure(text)) - bars)
+            yield _Line(number, cells, text, measure(text) - bars, len(text) - 3 * bars)
 
 
 def _tables(rows: Sequence[_Line]) -> Iterator[Sequence[_Line]]:
@@ -94,61 +93,45 @@ def _numbered(row: _Line) -> bool:
 
 
 def _grouped(table: Sequence[_Line]) -> Iterator[Group]:
-    """Yield the groups of a table; each begins with the header: titles, and the first row of several cells."""
+    """Yield the groups of a table; each begins with the header: titles, and the first row of several cells.
+
+    The first group shows the whole header, the others only the columns of their rows, so that a wide table with few
+    cells does not grow with each group.
+    """
     size = next((n for n, row in enumerate(table[: _TITLES + 1], 1) if len(row.cells) > 1), 1)
     head = table[:size]
-    short = [row._replace(cells={column: repeated(text) for column, text in row.cells.items()}) for row in head]
-    lines = _Lines(head, {column for row in head for column in row.cells})
+    columns = {column for row in head for column in row.cells}
+    rows: list[_Line] = []
     for row in table[size:]:
-        if not lines.take(row):
-            yield lines.group()
-            lines = _Lines(short, ())
-            lines.take(row)
-    yield lines.group()
+        wider = columns | row.cells.keys()
+        if rows and not _fits(head, [*rows, row], wider):
+            yield _group(head, rows, columns)
+            head = [line._replace(cells={n: repeated(text) for n, text in line.cells.items()}) for line in table[:size]]
+            rows, wider = [], {*row.cells}
+        rows.append(row)
+        columns = wider
+    yield _group(head, rows, columns)
+
+
+def _fits(head: Sequence[_Line], rows: Sequence[_Line], columns: set[int]) -> bool:
+    """Whether rows below some columns of the header fit into a passage, in which bars count as words."""
+    shown = [line.cells[column] for line in head for column in columns if column in line.cells]
+    words = measure(" ".join(shown)) + sum([row.words for row in rows])
+    chars = sum(map(len, shown)) + sum([row.chars for row in rows])
+    bars = (len(columns) + 1) * (len(head) + len(rows))
+    return words + bars <= AIM_WORDS and chars + 3 * bars <= MAX_CHARS
+
+
+def _group(head: Sequence[_Line], rows: Sequence[_Line], columns: set[int]) -> Group:
+    ordered = sorted(columns)
+    lines = [_text(line.cells, ordered) for line in head if not columns.isdisjoint(line.cells)]
+    lines += [row.text if len(row.cells) == len(ordered) else _text(row.cells, ordered) for row in rows]
+    ranged = rows or head
+    used = set().union(*[row.cells for row in ranged])
+    text = clean("\n".join([f"| {line} |" for line in lines]))
+    return Group(text, ranged[0].number, ranged[-1].number, min(used), max(used))
 
 
 def _text(cells: Cells, columns: Sequence[int]) -> str:
     last = next(reversed(cells))
     return " | ".join([cells.get(column, "") for column in columns if column <= last])
-
-
-class _Lines:
-    """A header of some columns, and the rows added below it.
-
-    Columns are added when a row has them, so that a wide table with few cells does not grow with each group.
-    """
-
-    def __init__(self, head: Sequence[_Line], columns: Collection[int]):
-        self._head = head
-        self._rows: list[_Line] = []
-        self._columns = set(columns)
-        self._words, self._chars = self._size(columns)
-
-    def take(self, row: _Line) -> bool:
-        """Add a row unless it would exceed a passage, in which bars count as words; the first always fits."""
-        words, chars = self._words + row.words, self._chars + len(row.text) - 3 * (len(row.cells) - 1)
-        columns = self._columns
-        if not row.cells.keys() <= columns:
-            more = self._size(row.cells.keys() - columns)
-            words, chars, columns = words + more[0], chars + more[1], columns | row.cells.keys()
-        bars = (len(columns) + 1) * (len(self._head) + len(self._rows) + 1)
-        if self._rows and (words + bars > AIM_WORDS or chars + 3 * bars > MAX_CHARS):
-            return False
-        self._rows.append(row)
-        self._words, self._chars, self._columns = words, chars, columns
-        return True
-
-    def group(self) -> Group:
-        """Return the lines as text, with their range."""
-        columns = sorted(self._columns)
-        lines = [_text(row.cells, columns) for row in self._head if any(column in row.cells for column in columns)]
-        lines += [row.text if len(row.cells) == len(columns) else _text(row.cells, columns) for row in self._rows]
-        text = clean("\n".join([f"| {line} |" for line in lines]))
-        ranged = self._rows or self._head
-        used = set().union(*[row.cells for row in ranged])
-        return Group(text, ranged[0].number, ranged[-1].number, min(used), max(used))
-
-    def _size(self, columns: Collection[int]) -> tuple[int, int]:
-        """Count the words and the characters in some columns of the header."""
-        texts = [row.cells[column] for row in self._head for column in columns if column in row.cells]
-        return measure(" ".join(texts)), sum(map(len, texts))
