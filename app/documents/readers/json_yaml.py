@@ -2,16 +2,20 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 
 from app.documents.passages import Page
 from app.documents.readers import text
 from app.documents.readers.sections import Sections
-from app.documents.readers.text import grouped
+from app.documents.readers.text import clean, grouped
 
 _BRACKETS = ("[", "{", "]", "}")
 _CLOSING = "]}"
 _LONG_LINE = 400
 """Characters of the mean line above which a file is not meant to be read."""
+
+_NO_JSON = (ValueError, RecursionError)
+"""Raised by JSON that is damaged or nested too deeply, and by other formats."""
 
 _NESTED = (dict, list)
 _MAX_PATH = 120
@@ -22,15 +26,16 @@ def read(data: bytes) -> list[Page]:
     """Return pages that begin at the outermost keys or records, as many of them as fit into a passage."""
     (page,) = text.read(data)
     lines = page.text.split("\n")
-    if len(page.text) > _LONG_LINE * len(lines) and (value := _value(page.text)) is not None:
-        return _flat(value)
-    inner = [_indentation(line) for line in lines if line.strip() and line.rstrip() not in _BRACKETS]
-    outermost = min(inner, default=0)
-    starts = (
+    if len(page.text) > _LONG_LINE * len(lines):
+        with suppress(*_NO_JSON):
+            return _flat(json.loads(page.text))
+    inner = [line for line in lines if line.strip() and line.rstrip() not in _BRACKETS]
+    outermost = min(map(_indentation, inner), default=0)
+    starts = [
         number
         for number, line in enumerate(lines)
         if number and line.strip() and _indentation(line) == outermost and line.strip()[0] not in _CLOSING
-    )
+    ]
     return grouped(lines, starts)
 
 
@@ -45,17 +50,11 @@ def _indentation(line: str) -> int:
     return len(line) - len(line.lstrip())
 
 
-def _value(source: str) -> object | None:
-    """Parse JSON; None if it is damaged, nested too deeply, or another format."""
-    try:
-        return json.loads(source)  # type: ignore[no-any-return]
-    except (ValueError, RecursionError):
-        return None
-
-
 def _row(line: str) -> str:
-    value = _value(line)
-    return text.clean(_record(value)) if isinstance(value, _NESTED) else line
+    with suppress(*_NO_JSON):
+        if isinstance(value := json.loads(line), _NESTED):
+            return clean(_record(value))
+    return line
 
 
 def _record(value: object, *first: str) -> str:
@@ -90,24 +89,17 @@ def _lines(value: object) -> Iterator[str]:
 
 
 def _values(value: object, path: str = "") -> Iterator[str]:
-    """Yield `path: value` for each part of a value; iterative, because nesting may exceed Python's recursion limit."""
-    stack = [iter([(path, value)])]
-    while stack:
-        for path, value in stack[-1]:
-            path = path[-_MAX_PATH:]
-            if isinstance(value, str):
-                yield f"{path}: {value}" if path else value
-            elif isinstance(value, dict):
-                stack.append(iter([(f"{path}.{key}" if path else key, item) for key, item in value.items()]))
-                break
-            elif isinstance(value, list) and any(isinstance(item, _NESTED) for item in value):
-                stack.append(iter([(f"{path}[{number}]", item) for number, item in enumerate(value)]))
-                break
-            else:
-                word = ", ".join(map(_word, value)) if isinstance(value, list) else _word(value)
-                yield f"{path}: {word}" if path else word
-        else:
-            stack.pop()
+    """Yield `path: value` for each part of a value."""
+    path = path[-_MAX_PATH:]
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _values(item, f"{path}.{key}" if path else key)
+    elif isinstance(value, list) and any(isinstance(item, _NESTED) for item in value):
+        for number, item in enumerate(value):
+            yield from _values(item, f"{path}[{number}]")
+    else:
+        word = ", ".join(map(_word, value)) if isinstance(value, list) else _word(value)
+        yield f"{path}: {word}" if path else word
 
 
 def _word(value: object) -> str:

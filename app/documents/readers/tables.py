@@ -116,8 +116,8 @@ def _grouped(table: Sequence[_Line]) -> Iterator[Group]:
 def _fits(head: Sequence[_Line], rows: Sequence[_Line], columns: set[int]) -> bool:
     """Whether rows below some columns of the header fit into a passage, in which bars count as words."""
     shown = [line.cells[column] for line in head for column in columns if column in line.cells]
-    words = measure(" ".join(shown)) + sum([row.words for row in rows])
-    chars = sum(map(len, shown)) + sum([row.chars for row in rows])
+    words = measure(" ".join(shown)) + sum(row.words for row in rows)
+    chars = sum(map(len, shown)) + sum(row.chars for row in rows)
     bars = (len(columns) + 1) * (len(head) + len(rows))
     return words + bars <= AIM_WORDS and chars + 3 * bars <= MAX_CHARS
 
