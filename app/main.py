@@ -14,12 +14,11 @@ if ROOT not in sys.path:  # appended, because Chainlit removes the first entry a
 import chainlit as cl  # noqa: E402
 from chainlit.context import context  # noqa: E402
 from chainlit.input_widget import InputWidget, Select  # noqa: E402
-from chainlit.session import WebsocketSession  # noqa: E402
 
 from app.errors import EscalatorError  # noqa: E402
 from app.settings import Dial  # noqa: E402
 from app.ui import controls, corpus_panel, messages, models_panel, server_guard, source_viewer, sources, uploads  # noqa: E402
-from app.ui.conversation import Conversation, shared_assistant, stoppable  # noqa: E402
+from app.ui.conversation import Conversation, shared_assistant  # noqa: E402
 
 server_guard.install()
 
@@ -108,25 +107,13 @@ async def press_in_models(action: cl.Action) -> dict[str, Any]:
     return await models_panel.press((await asyncio.to_thread(shared_assistant)).manager, action.payload)
 
 
-@cl.action_callback(uploads.KEEP)
-async def keep_file(action: cl.Action) -> None:
-    """Handle the button *Keep in corpus*."""
-    await stoppable(Conversation.current().keep_file(action))
+async def press(action: cl.Action) -> None:
+    """Handle a button of a message."""
+    await Conversation.current().press(action)
 
 
-@cl.action_callback(controls.KEEP)
-async def keep_draft(action: cl.Action) -> None:
-    """Handle the button *Keep the small answer*."""
-    await stoppable(Conversation.current().keep_draft(action.payload["message"]))
-
-
-async def ask_again(action: cl.Action) -> None:
-    """Handle the buttons *Ask the large model*, *Compare both* and *Ask the model anyway*."""
-    await stoppable(Conversation.current().ask_again(action.payload["message"], controls.MODES.get(action.name)))
-
-
-for name in (controls.ASK, controls.COMPARE, controls.UNAIDED):
-    cl.action_callback(name)(ask_again)
+for name in (uploads.KEEP, controls.KEEP, controls.ASK, controls.COMPARE, controls.UNAIDED):
+    cl.action_callback(name)(press)
 cl.action_callback(controls.MODELS)(partial(messages.open_panel, models_panel.NAME))
 
 
@@ -145,5 +132,4 @@ async def show_plain_ranks(action: cl.Action) -> bool:
 @cl.on_chat_end
 async def leave() -> None:
     """Handle a browser that is gone, perhaps only for a moment."""
-    if isinstance(context.session, WebsocketSession):
-        Conversation.current().disconnect(context.session)
+    Conversation.current().disconnect()

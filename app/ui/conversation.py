@@ -13,16 +13,15 @@ from chainlit.element import Element
 from chainlit.session import WebsocketSession
 
 from app.answering.assistant import Assistant
-from app.answering.turn import Mode, Turn, mode
+from app.answering.turn import Turn, mode
 from app.answering.usage import Prices
 from app.errors import EscalatorError
 from app.retrieval.search import Exchange
 from app.settings import Dial, load
-from app.ui import corpus_panel, usage_table
+from app.ui import controls, corpus_panel, uploads, usage_table
 from app.ui.messages import escape
 from app.ui.source_viewer import Originals
 from app.ui.turn_view import TurnView
-from app.ui.uploads import Uploads
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +40,7 @@ class Conversation:
 
     def __init__(self) -> None:
         self.dial: Dial | None = None
-        self._uploads = Uploads()
+        self._uploads = uploads.Uploads()
         self._views: list[TurnView] = []
         self._by_message: dict[str, TurnView] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -73,31 +72,37 @@ class Conversation:
             self._views.append(TurnView(turn, assistant.settings, originals))
             await self._run(assistant, turn, self._views[-1])
 
-    async def ask_again(self, message: str, as_mode: Mode | None) -> None:
-        """Answer the question of a message again, in a mode, or without documents if it is None; reuses attempts."""
+    async def press(self, button: cl.Action) -> None:
+        """Do what a button of a message says, as the session's task, so that the page shows it and Stop ends it."""
+        await cl.context.emitter.task_start()
+        task = asyncio.create_task(self._press(button))
+        if isinstance(cl.context.session, WebsocketSession):
+            cl.context.session.current_task = task
+        try:
+            await asyncio.wait([task])
+        finally:
+            await cl.context.emitter.task_end()
+
+    def disconnect(self) -> None:
+        """Cancel the turn of a browser that is gone, unless it comes back in time; at once if a new chat was begun."""
+        if isinstance(session := cl.context.session, WebsocketSession):
+            self._in_background(self._cancel_if_gone(session, session.socket_id))
+
+    async def _press(self, button: cl.Action) -> None:
         async with _errors_in_chat():
             assistant = await asyncio.to_thread(shared_assistant)
-            if view := self._by_message.get(message):
+            if button.name == uploads.KEEP:
+                await self._uploads.keep(button, assistant.retriever)
+            elif (view := self._by_message.get(button.payload["message"])) is None:
+                return
+            elif button.name == controls.KEEP:
+                await view.keep_draft()
+                self._remember(view)
+            else:
+                as_mode = controls.MODES.get(button.name)  # None asks without documents
                 turn = replace(view.turn, mode=as_mode or view.turn.mode, dial=self.dial, unaided=as_mode is None)
                 turn = replace(turn, history=self._history(view), earlier=view.answer)
                 await self._run(assistant, turn, view)
-
-    async def keep_draft(self, message: str) -> None:
-        """Show the small model's draft in place of the large model's answer."""
-        async with _errors_in_chat():
-            if view := self._by_message.get(message):
-                await view.keep_draft()
-                self._remember(view)
-
-    async def keep_file(self, button: cl.Action) -> None:
-        """Copy the button's file into the corpus."""
-        async with _errors_in_chat():
-            assistant = await asyncio.to_thread(shared_assistant)
-            await self._uploads.keep(button, assistant.retriever)
-
-    def disconnect(self, session: WebsocketSession) -> None:
-        """Cancel the turn of a browser that is gone, unless it comes back in time; at once if a new chat was begun."""
-        self._in_background(self._cancel_if_gone(session, session.socket_id))
 
     def _history(self, before: TurnView | None = None) -> tuple[Exchange, ...]:
         """Return the questions and answers before a turn, or all of them."""
@@ -149,16 +154,3 @@ async def _errors_in_chat() -> AsyncIterator[None]:
         await cl.ErrorMessage(content=what).send()
     finally:
         cl.chat_context.clear()  # Chainlit never frees it, and nothing here reads it
-
-
-async def stoppable(work: Coroutine[Any, Any, None]) -> None:
-    """Run what a button began as the session's task, so that the page shows it and Stop ends it."""
-    context = cl.context
-    await context.emitter.task_start()
-    task = asyncio.create_task(work)
-    if isinstance(context.session, WebsocketSession):
-        context.session.current_task = task
-    try:
-        await asyncio.wait([task])
-    finally:
-        await context.emitter.task_end()
