@@ -7,26 +7,35 @@ from app.ui.messages import Throttle
 PUSH_SECONDS = 0.15
 """Each push sends both texts whole, so pushes are rarer than those of a stream."""
 
-HEADING = "Both models on the same passages:"
+HEADINGS = {1: "The only model on these passages:", 2: "Both models on the same passages:"}
+"""By the number of columns: one if the small and the large model are the same."""
 
 
 class Comparison:
     """A message with one element that shows each attempt in a column of its own."""
 
     def __init__(self) -> None:
-        self.message = cl.Message(HEADING, author="Escalator")
+        self.message = cl.Message("", author="Escalator")
         self._columns: dict[int, dict[str, str]] = {}
         self._element = cl.CustomElement(name="Compare", props={"answers": []}, display="inline")
         self._unfinished: set[int] = set()
         self._throttle = Throttle(self._push, PUSH_SECONDS)
 
+    @property
+    def heading(self) -> str:
+        """The text above the columns."""
+        return HEADINGS[len(self._columns)]
+
     async def begin(self, attempt: int, model: str) -> None:
         """Begin an attempt's column; the first one sends the message."""
         self._columns[attempt] = {"name": model, "text": "", "note": "is asked"}
         self._unfinished.add(attempt)
+        self.message.content = self.heading
         if len(self._columns) == 1:
             await self.message.send()
             await self._element.send(for_id=self.message.id)
+        else:
+            await self.message.update()
         self._throttle.request()
 
     def feed(self, attempt: int, text: str) -> None:

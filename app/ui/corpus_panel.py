@@ -9,8 +9,8 @@ from chainlit.session import WebsocketSession
 from app.answering.context import Retriever
 from app.documents.language import name as name_of
 from app.errors import CorpusError
-from app.humanize import count
-from app.retrieval.corpus import TELLING, Reading
+from app.humanize import count, size
+from app.retrieval.corpus import Reading
 from app.retrieval.inventory import File, extent, notes, summary
 
 NAME = "Documents"
@@ -51,8 +51,8 @@ def facts(file: File) -> str:
     """Describe a file in one line: its state, and its extent, language and size."""
     if (entry := file.entry) is None:
         return file.state
-    size = f"{entry.size / 1e6:.1f}\u00a0MB" if entry.size >= 100_000 else f"{max(entry.size, 0) / 1e3:.1f}\u00a0kB"
-    return " · ".join((file.state, extent(file.name, entry.pages, entry.passages), name_of(entry.language), size))
+    what = extent(file.name, entry.pages, entry.passages)
+    return " · ".join((file.state, what, name_of(entry.language), size(entry.size)))
 
 
 async def report_reading(retriever: Retriever) -> None:
@@ -70,11 +70,8 @@ def progress(reading: Reading | None) -> dict[str, Any] | None:
     """Return how far reading is, in percent and as a sentence; None if nothing is being read."""
     if reading is None:
         return None
-    done, left = f"{reading.done:,} of {count(reading.total, 'file')}", reading.seconds_left
-    parts = [f"Reading your documents: {done}", count(reading.passages, "passage")]
-    if left >= 1 and reading.done >= TELLING * reading.total:
-        parts.append(f"about {left:.0f} s left" if left < 100 else f"about {left / 60:.0f} min left")
+    done = f"Reading your documents: {reading}. They have {count(reading.passages, 'passage')} so far"
     return {
         "percent": round(100 * reading.done / max(reading.total, 1)),
-        "text": f"{', '.join(parts)}. You can ask questions meanwhile.",
+        "text": f"{done}, and you can ask questions meanwhile.",
     }

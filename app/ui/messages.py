@@ -1,7 +1,7 @@
 """What the chat builds on Chainlit's messages: safe texts, rows of progress, panels, and messages that grow."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import chainlit as cl
 
@@ -15,6 +15,11 @@ PUSH_SECONDS = 0.05
 def escape(text: object) -> str:
     """Make a text of ours, which may quote names and words of documents, safe to show; links to this machine work."""
     return safe(str(text), {address for address in addresses([str(text)]) if is_loopback(address)})
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Format a table in Markdown."""
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows))
 
 
 async def open_panel(name: str) -> None:

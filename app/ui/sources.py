@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
 
@@ -18,8 +18,7 @@ from app.humanize import count
 from app.retrieval.packing import Evidence
 from app.retrieval.search import SearchResult
 from app.retrieval.store import Snapshot
-from app.ui import source_viewer
-from app.ui.messages import end_step
+from app.ui import messages, source_viewer
 from app.ui.source_viewer import Originals
 
 MAX_HITS = 10
@@ -82,7 +81,7 @@ def search_summary(retrieved: Retrieved) -> str:
 async def end_search(step: cl.Step, retrieved: Retrieved) -> None:
     """End the search step: its table of hits, and the button that adds the ranks by plain BM25."""
     step.output = await asyncio.to_thread(table, retrieved)
-    await end_step(step, search_summary(retrieved))
+    await messages.end_step(step, search_summary(retrieved))
     known = cl.user_session.get(f"search {step.id}")
     cl.user_session.set(f"search {step.id}", (step, retrieved))
     if retrieved.found.hits and not known:  # a wider search ends the same step again
@@ -114,11 +113,11 @@ def table(retrieved: Retrieved, *, plain: bool = False) -> str:
     if result.unknown_words:
         lines.append(f"In no document: {', '.join(_unknown(result, word) for word in result.unknown_words)}")
     if result.hits and plain:
-        head = ["| | Passage | Rank | Plain BM25 | Score | Because of |", "|---|---|---|---|---|---|"]
-        lines.append("\n".join([*head, *_rows(retrieved, result.plain_ranks())]))
+        head = ("", "Passage", "Rank", "Plain BM25", "Score", "Because of")
+        lines.append(messages.table(head, _rows(retrieved, result.plain_ranks())))
         lines.append("Plain BM25 is the rank by the package rank_bm25, from the stems of this question alone.")
     elif result.hits:
-        lines.append("\n".join(["| | Passage | Score | Because of |", "|---|---|---|---|", *_rows(retrieved)]))
+        lines.append(messages.table(("", "Passage", "Score", "Because of"), _rows(retrieved)))
     lines += [f"Not read: {label(problem.file)} – {safe(problem.reason)}" for problem in retrieved.problems]
     return "\n\n".join(lines)
 
@@ -128,15 +127,13 @@ def _unknown(result: SearchResult, word: str) -> str:
     return f"{_cell(word, 30)} (taken for {', '.join(_cell(other, 30) for other in others)})" if others else safe(word)
 
 
-def _rows(retrieved: Retrieved, plain_ranks: Sequence[int | None] = ()) -> list[str]:
-    rows = []
+def _rows(retrieved: Retrieved, plain_ranks: Sequence[int | None] = ()) -> Iterator[list[str]]:
     for hit, plain_rank in zip_longest(retrieved.found.hits, plain_ranks):
         numbers = " ".join(f"[{item.number}]" for item in retrieved.evidence if _overlap(hit.passage, item))
         if hit.rank <= MAX_HITS or numbers:
             place = f"{_cell(hit.passage.file, 60)}, {_cell(hit.passage.place.label, 60)}"
-            ranks = f"| {hit.rank} | {plain_rank or '–'} " if plain_ranks else ""
-            rows.append(f"| {numbers} | {place} {ranks}| {hit.score:.2f} | {_cell(str(hit.explanation), 300)} |")
-    return rows
+            ranks = [str(hit.rank), str(plain_rank or "–")] if plain_ranks else []
+            yield [numbers, place, *ranks, f"{hit.score:.2f}", _cell(str(hit.explanation), 300)]
 
 
 def _overlap(passage: Passage, item: Evidence) -> bool:

@@ -10,7 +10,7 @@ from app.answering.citations import choose
 from app.answering.turn import Answer, Attempt, Citation, Turn
 from app.settings import Settings
 from app.ui import controls, sources, usage_table
-from app.ui.comparison import HEADING, Comparison
+from app.ui.comparison import Comparison
 from app.ui.messages import Stream, begin_step, end_step, escape
 from app.ui.progress import Waiting
 from app.ui.source_viewer import Originals
@@ -105,8 +105,8 @@ class TurnView:
         for number, stream in self._streams.items():
             if number != draft.id:
                 await stream.fold(f"Answer by {self._started[number].model}, set aside by you")
-        on_request = answer.decision is None or answer.decision.code in (None, "requested")
-        reason = "" if on_request or answer.decision is None else answer.decision.why
+        decision = answer.decision
+        reason = decision.why if decision is not None and decision.code not in (None, "requested") else ""
         kept = await asyncio.to_thread(choose, answer, draft)
         self.answer = replace(kept, notices=(f"You kept the small answer. {reason}".rstrip(),))
         if draft.id not in self._streams:  # it was a column of a comparison
@@ -179,40 +179,40 @@ class TurnView:
         if self.answer is not None and answer.attempt is None:
             return  # a button brought nothing, and the answer from before stays
         self.answer = answer
-        if (message := self.message) is None or answer.attempt is None:
+        if (message := self.message) is None or (chosen := answer.attempt) is None:
             return
         if self._reply is not None:
             await self._reply.remove_actions()
         if self._comparison is not None:
-            await self._show_both(self._comparison, answer)
+            answer = self.answer = await self._show_both(self._comparison, answer)
         else:
             for number, stream in self._streams.items():  # a model that died in its answer, or was stopped there
-                if number != answer.attempt.id and not stream.folded:
+                if number != chosen.id and not stream.folded:
                     await stream.fold(f"Answer by {self._started[number].model}, not finished")
         await self._write(message, answer, controls.buttons(answer, comparing=self._comparison is not None))
 
-    async def _show_both(self, comparison: Comparison, answer: Answer) -> None:
-        """Show both answers with their marks put right, and take the citations of both."""
+    async def _show_both(self, comparison: Comparison, answer: Answer) -> Answer:
+        """Show both answers with their marks put right; returns the answer with the citations of both."""
         citations: list[Citation] = []
         for attempt in answer.attempts:
             if attempt.role != "extractive":
                 cited = await asyncio.to_thread(choose, answer, attempt)
                 comparison.replace(attempt.id, cited.rendered)
                 citations += cited.citations
-        self.answer = replace(answer, citations=tuple(citations))
         await comparison.close()
+        return replace(answer, citations=tuple(citations))
 
     async def _write(self, message: cl.Message, answer: Answer, buttons: list[str]) -> None:
         """Put the answer into its message, with its notices, its sources and its buttons."""
         text, listed = answer.rendered, answer.sources
-        if self._comparison is not None and self.answer is not None and message is self._comparison.message:
-            text, listed = HEADING, self.answer.sources
+        if self._comparison is not None and message is self._comparison.message:
+            text = self._comparison.heading
         notices = [f"**Note:** {escape(notice)}" for notice in answer.notices]
         message.content = "\n\n".join([text, *notices, *sources.line(listed, answer.citations)])
         attached = self._attached.setdefault(message.id, set())
         if fresh := [item for item in listed if sources.name(item) not in attached]:
             attached.update(map(sources.name, fresh))
-            await sources.send(fresh, message, self.answer or answer, self._originals)
+            await sources.send(fresh, message, answer, self._originals)
         await message.remove_actions()
         message.actions = [controls.button(name, message.id) for name in buttons]
         await message.update()

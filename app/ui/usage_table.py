@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from app.answering.turn import Answer, Attempt
 from app.answering.usage import Prices, blend, model_ms
 from app.settings import is_loopback
-from app.ui.messages import begin_step, end_step
+from app.ui.messages import begin_step, end_step, table
 
 
 async def show(answers: Sequence[Answer], latest: Answer, prices: Prices) -> None:
@@ -13,7 +13,7 @@ async def show(answers: Sequence[Answer], latest: Answer, prices: Prices) -> Non
     if not blend(answers, prices).turns:
         return
     cost = sum(prices.cost(attempt, attempt.role) for attempt in latest.attempts)
-    name = f"Ledger: {_seconds(model_ms(latest))} s, {_dollars(cost)} in a cloud"
+    name = f"Ledger: {_seconds(model_ms(latest))}, {_dollars(cost)} in a cloud"
     step = await begin_step(name, "receipt")
     step.output = ledger(answers, latest, prices)
     await end_step(step, name)
@@ -26,7 +26,7 @@ def summary(attempt: Attempt, *, usage: bool) -> str:
     if attempt.host and not is_loopback(f"//{attempt.host}"):
         parts.append(f"on {attempt.host}")
     if usage and metrics.first_token_ms is not None:
-        parts.append(f"first token {_seconds(metrics.first_token_ms)} s")
+        parts.append(f"first token {_seconds(metrics.first_token_ms)}")
         if metrics.tokens_per_s is not None:
             parts.append(f"{metrics.tokens_per_s:.0f} tokens/s")
         if metrics.prompt_tokens is not None and metrics.completion_tokens is not None:
@@ -37,36 +37,33 @@ def summary(attempt: Attempt, *, usage: bool) -> str:
 def ledger(answers: Sequence[Answer], latest: Answer, prices: Prices) -> str:
     """Format the ledger as Markdown."""
     means, metrics = blend(answers, prices), latest.metrics
-    attempts = [
-        "| Attempt | prompt | sent after | first token | all | tokens | tokens/s | cloud |",
-        "|---|---|---|---|---|---|---|---|",
-        *(_row(attempt, prices) for attempt in latest.attempts),
-    ]
-    conversation = [
-        f"| Mean of {means.turns} answers, {means.escalated} escalated | time | cloud |",
-        "|---|---|---|",
-        f"| as answered | {_seconds(means.latency_ms)} s | {_dollars(means.cost)} |",
-        f"| always the small model | {_seconds(means.small_latency_ms)} s | {_dollars(means.small_cost)} |",
-        f"| always the large model | {_seconds(means.large_latency_ms)} s | {_dollars(means.large_cost)} |",
-    ]
+    head = ["Attempt", "prompt", "sent after", "first token", "all", "tokens", "tokens/s", "cloud"]
+    attempts = table(head, [_row(attempt, prices) for attempt in latest.attempts])
+    head = [f"Mean of {means.turns} answers, {means.escalated} escalated", "time", "cloud"]
+    conversation = table(head, [
+        ("as answered", _seconds(means.latency_ms), _dollars(means.cost)),
+        ("always the small model", _seconds(means.small_latency_ms), _dollars(means.small_cost)),
+        ("always the large model", _seconds(means.large_latency_ms), _dollars(means.large_cost)),
+    ])  # fmt: skip
     retrieval = f"Searching took {metrics.retrieve_ms or 0:.0f} ms, packing {metrics.prompt_ms or 0:.0f} ms."
     note = f"Nothing was paid: a cloud would have charged this at the prices of {prices.date} (`ESCALATOR_PRICES`)."
-    return "\n\n".join([retrieval, "\n".join(attempts), "\n".join(conversation), note])
+    return "\n\n".join([retrieval, attempts, conversation, note])
 
 
-def _row(attempt: Attempt, prices: Prices) -> str:
+def _row(attempt: Attempt, prices: Prices) -> tuple[str, ...]:
     metrics = attempt.metrics
-    speed = f"{metrics.tokens_per_s:.0f}" if metrics.tokens_per_s else "–"
     return (
-        f"| {attempt.model} | {metrics.prompt_ms or 0:.0f} ms | {_seconds(metrics.sent_ms)} s "
-        f"| {_seconds(metrics.first_token_ms)} s | {_seconds(metrics.total_ms)} s "
-        f"| {metrics.prompt_tokens or 0} + {metrics.completion_tokens or 0} | {speed} "
-        f"| {_dollars(prices.cost(attempt, attempt.role))} |"
+        attempt.model,
+        f"{metrics.prompt_ms or 0:.0f} ms",
+        *map(_seconds, (metrics.sent_ms, metrics.first_token_ms, metrics.total_ms)),
+        f"{metrics.prompt_tokens or 0} + {metrics.completion_tokens or 0}",
+        f"{metrics.tokens_per_s:.0f}" if metrics.tokens_per_s else "–",
+        _dollars(prices.cost(attempt, attempt.role)),
     )
 
 
 def _seconds(ms: float | None) -> str:
-    return "–" if ms is None else f"{ms / 1000:.2f}"
+    return "–" if ms is None else f"{ms / 1000:.2f} s"
 
 
 def _dollars(amount: float) -> str:

@@ -84,7 +84,7 @@ def test_who_comes_while_the_corpus_is_read_sees_how_far_it_is_beside_the_sample
     with running(tmp_path, corpus) as app, tab(browser, app, width=width, height=844, theme=theme) as page:
         bar = page.get_by_role("progressbar", name="Reading your documents")
         expect(bar).to_be_visible(timeout=30_000)
-        expect(page.locator("#reading")).to_contain_text("of 1,011 files", timeout=30_000)
+        expect(page.locator("#reading")).to_contain_text("of 1,011 new files read", timeout=30_000)
         expect(page.locator("#starters button").first).to_be_visible()
         fits(page, f"{width}-{theme}-reading")
 

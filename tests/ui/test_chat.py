@@ -183,7 +183,7 @@ async def test_the_table_of_hits_compares_our_ranks_with_those_of_plain_bm25_on_
         return await chat.call({"name": PLAIN_RANKS, "payload": payload})
 
     assert await press(step=button["props"]["step"], shown=True) is True
-    await chat.until(lambda: "| | Passage | Rank | Plain BM25 | Score |" in chat.rows[search["id"]]["output"])
+    await chat.until(lambda: "|  | Passage | Rank | Plain BM25 | Score |" in chat.rows[search["id"]]["output"])
     rows = re.findall(r"^\| .* \| (\d+) \| (\d+|–) \| [\d.]+ \| .* \|$", chat.rows[search["id"]]["output"], re.M)
     assert [ours for ours, _ in rows] == [str(number) for number in range(1, len(rows) + 1)]
     assert rows[0] == ("1", "1")
@@ -343,6 +343,21 @@ async def test_comparing_shows_both_answers_in_one_element(house: House, chat: C
     await chat.until(lambda: any(row["output"].startswith("It turns late [1].") for row in chat.rows.values()))
     await chat.ask("And when does the ferry leave?")
     assert {"role": "assistant", "content": "It turns late."} in house.models.prompts[-1].data["messages"]
+
+
+@pytest.mark.slow
+async def test_comparing_a_model_with_itself_shows_one_answer_and_says_so(
+    house: House, tmp_path: Path, corpus: Path
+) -> None:
+    with running(tmp_path, corpus, FOUNDRY_LOCAL_ENDPOINT=f"{house.models.url}/v1/", LLM_ALIAS=SMALL.alias) as app:
+        async with Chat(app.url) as alone:
+            await alone.until_read(1)
+            message = await alone.ask("When does the ferry leave?", "compare")
+
+            assert columns(alone) == [SMALL.when["ferry"]]
+            assert message["output"].startswith(
+                "The only model on these passages:\n\n**Note:** There is nothing to compare"
+            )
 
 
 @pytest.mark.slow

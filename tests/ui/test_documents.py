@@ -221,7 +221,7 @@ async def test_while_the_corpus_is_read_for_the_first_time_the_page_is_told_how_
                 return [data["reading"] for name, data in chat.history if name == "window_message"]
 
             await chat.until(told)
-            assert "of 1,001 files, " in told()[0]["text"]
+            assert "of 1,001 new files read" in told()[0]["text"]
             assert 0 <= told()[0]["percent"] < 100
             assert chat.of_type("user_message", "assistant_message") == []  # these would take the starters away
             answer = await chat.ask("What is said of the harbour?")
