@@ -22,7 +22,7 @@ from app.retrieval.analysis import QueryWord, terms
 from app.retrieval.index import Index
 from app.retrieval.postings import Builder, Postings
 from app.retrieval.segment import Segment
-from app.retrieval.store import Store
+from app.retrieval.store import NOTHING, Store
 from app.retrieval.writer import writing
 
 TOP = 10
@@ -39,7 +39,9 @@ def escalator(texts: Sequence[str], language: str, folder: Path, *, numba: bool 
     """Build the index of the product on the disk, and search it with everything that the product ranks by."""
     with writing(Store(folder)) as writer:
         assert writer is not None
-        writer.change(_documents(texts, language), ())
+        for document in _documents(texts, language):
+            writer.put(document)
+        writer.commit(NOTHING)
     index = opened(folder)
     _compiled(numba)
 

@@ -90,7 +90,7 @@ class Retriever:
     @property
     def reading(self) -> Reading | None:
         """How far reading is, None if nothing is being read."""
-        return self._watcher.reading if self._watcher else None
+        return self._corpus.reading if self._watcher else None
 
     @property
     def documents(self) -> int:

@@ -2,16 +2,16 @@
 
 import hashlib
 import logging
+import math
 import os
 import shutil
 import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 from app.documents.document import Document, Outcome, Problem
@@ -59,31 +59,33 @@ class Corpus:
     def __init__(self, folder: Folder, state_dir: Path | None = None):
         """The index is kept below `state_dir`, and without one in a folder that ends with this object."""
         self.folder = folder
-        self._state_dir = state_dir
-        self._lock = threading.Lock()
-        self._snapshot: Snapshot | None = None
-        self.unread = 0
-        """Files that another process is reading, as of the last look at the folder."""
-
-    @property
-    def ready(self) -> Snapshot | None:
+        self.ready: Snapshot | None = None
         """The part of the corpus that can be searched already, None before there is any."""
-        return self._snapshot
+        self.reading: Reading | None = None
+        """How far reading is, by this process or, as of the last look at the folder, another one; None if it is not."""
+        self._lock = threading.Lock()
+        limits = folder.limits  # a file that was left out is tried again under other limits than these
+        self._limits = f"{folder.max_bytes} bytes, {limits.seconds} s, {limits.megabytes} MB"
+        if state_dir is None:
+            self._store = self._temporary()
+        else:
+            path = state_dir.expanduser().absolute() / "index" / corpus_id(folder.path)
+            self._store = Store(path, self._limits)
 
     def latest(self) -> Snapshot:
         """Return the corpus as of the last look at the folder."""
-        return self._snapshot or self.refresh()
+        return self.ready or self.refresh()
 
     def refresh(self, progress: Progress | None = None) -> Snapshot:
         """Read and index what is new in the folder, and return the corpus as it is now; raises CorpusError."""
         with self._lock:
             try:
-                self._snapshot = self._sound(progress)
+                self.ready = self._sound(progress)
             except OSError as error:
                 logger.warning("the index cannot be kept in %s: %s", self._store.folder, error)
-                if not (self._snapshot and self._snapshot.documents):
-                    self._snapshot = self._elsewhere(progress)
-            return self._snapshot
+                if not (self.ready and self.ready.documents):
+                    self.ready = self._elsewhere(progress)
+            return self.ready
 
     def search(self, question: str, history: Sequence[Exchange] = (), k: int = 10) -> SearchResult:
         """Find the `k` best passages for a question after its `history`, oldest exchange first; raises CorpusError."""
@@ -92,83 +94,93 @@ class Corpus:
     def settle(self) -> None:
         """Merge segments and free space, unless another process writes; to be called when nobody waits."""
         with self._lock, suppress(OSError, DamagedIndex):
-            if (before := self._snapshot) is None or not before.mark:
+            if (before := self.ready) is None or not before.mark:
                 return
             with writing(self._store, 0.0) as writer:
                 if writer is not None and self._store.current(before) is before:
-                    self._snapshot = writer.settle(before)
+                    self.ready = writer.settle(before)
                     self._store.tidy()
 
     def forget(self) -> None:
         """Have everything read and indexed anew by the next refresh."""
         with self._lock:
-            self._store.forget()
-            self._snapshot = None
-
-    @cached_property
-    def _store(self) -> Store:
-        if self._state_dir is None:
-            return self._temporary()
-        folder = self._state_dir.expanduser().absolute() / "index" / corpus_id(self.folder.path)
-        return Store(folder, self._limits)
+            self._store.supersede(self._store.path)
+            self.ready = None
 
     def _temporary(self) -> Store:
         home = tempfile.mkdtemp(prefix="escalator-")
         weakref.finalize(self, shutil.rmtree, home, ignore_errors=True)
         return Store(Path(home), self._limits)
 
-    @property
-    def _limits(self) -> str:
-        """What decides whether a file is left out; those left out under other limits are tried again."""
-        limits = self.folder.limits
-        return f"{self.folder.max_bytes} bytes, {limits.seconds} s, {limits.megabytes} MB"
-
     def _sound(self, progress: Progress | None) -> Snapshot:
         try:
-            return self._refreshed(self._snapshot, progress)
+            return self._refreshed(progress)
         except DamagedIndex as error:
             logger.warning("the index is made anew: %s", error)
-            self._store.forget()
-            return self._refreshed(None, progress)
+            self.ready = None
+            return self._refreshed(progress)
 
     def _elsewhere(self, progress: Progress | None) -> Snapshot:
         """Index the corpus in a temporary folder."""
         try:
             self._store = self._temporary()
-            return self._refreshed(None, progress)
+            return self._refreshed(progress)
         except OSError as error:
             raise CorpusError(
                 f"The index of the corpus cannot be written ({error.strerror or error}). Free some space on the disk, "
                 "or set ESCALATOR_STATE_DIR to a folder that this program may write to."
             ) from error
 
-    def _refreshed(self, before: Snapshot | None, progress: Progress | None) -> Snapshot:
-        if before is None:
+    def _refreshed(self, progress: Progress | None) -> Snapshot:
+        if self.ready is None:
             self._store.tidy()
-        snapshot = self._snapshot = self._store.current(before or NOTHING)
+        snapshot = self.ready = self._store.current(self.ready or NOTHING)
         while (difference := self._difference(snapshot)) is not None:
-            self.unread = len(difference.changed)
+            self.reading = Reading(0, len(difference.changed), 0, 0.0) if difference.changed else None
             with writing(self._store, 0.0 if snapshot.documents else WAIT_SECONDS) as writer:
                 current = self._store.current(snapshot)
                 if writer is not None and current is snapshot:
-                    self.unread = 0
                     return self._changed(writer, snapshot, difference, progress)
                 if writer is None and current.documents:  # another process reads what is new; this is what there is
                     return current
                 snapshot = current
-        self.unread = 0
+        self.reading = None
         return snapshot
 
     def _changed(
         self, writer: Writer, snapshot: Snapshot, difference: Difference, progress: Progress | None
     ) -> Snapshot:
-        """Put what is new into the index, part by part."""
-        gone = difference.gone
-        with closing(self._read(difference, snapshot, progress)) as results:
-            for part in parts(results):
-                snapshot = self._snapshot = writer.change(part, gone)
-                gone = frozenset()
-        return writer.change((), gone) if gone else snapshot
+        """Put what is new into the index, in parts each of which takes twice as long as the one before it."""
+        seconds, until = SHOWN_SECONDS, math.inf
+        for file in difference.gone:
+            writer.remove(file)
+        with closing(self._read(difference, progress)) as outcomes:
+            for outcome in outcomes:
+                if outcome is not None and outcome != snapshot.problems.get(outcome.file):
+                    writer.put(outcome)
+                    until = min(until, time.monotonic() + seconds)
+                if time.monotonic() >= until:
+                    snapshot = self.ready = writer.commit(snapshot)
+                    seconds, until = 2 * seconds, math.inf
+        return writer.commit(snapshot) if writer.pending else snapshot
+
+    def _read(self, difference: Difference, progress: Progress | None) -> Generator[Outcome, None, None]:
+        """Read the files one by one as they are asked for, and keep the progress; yields None for a pause."""
+        begun, passages, done, total = time.monotonic(), 0, 0, len(difference.changed)
+        report = progress or (lambda reading: None)
+        report(Reading(0, total, 0, 0.0))
+        try:
+            with closing(self.folder.read_on(difference.changed)) as outcomes:
+                for outcome in outcomes:
+                    if outcome is not None:
+                        done += 1
+                        passages += len(outcome.passages) if isinstance(outcome, Document) else 0
+                        left = (time.monotonic() - begun) / done * (total - done)
+                        self.reading = Reading(done, total, passages, left)
+                        report(self.reading)
+                    yield outcome
+        finally:
+            self.reading = None
 
     def _difference(self, snapshot: Snapshot) -> Difference | None:
         """Compare the folder with the index; None if they agree."""
@@ -176,45 +188,6 @@ class Corpus:
         big = {file: Problem(file, "") for file, doc in snapshot.documents.items() if doc.size > self.folder.max_bytes}
         difference = self.folder.compare({**snapshot.documents, **snapshot.problems, **big})
         return difference if difference.changed or difference.gone else None
-
-    def _read(
-        self, difference: Difference, snapshot: Snapshot, progress: Progress | None
-    ) -> Generator[Outcome, None, None]:
-        """Read the files one by one as they are asked for; leave out known problems, and yield None for a pause."""
-        begun, passages, done, total = time.monotonic(), 0, 0, len(difference.changed)
-        if progress is not None:
-            progress(Reading(0, total, 0, 0.0))
-        with closing(self.folder.read_on(difference.changed)) as results:
-            for result in results:
-                if result is None:
-                    yield None
-                    continue
-                done += 1
-                if isinstance(result, Document):
-                    passages += len(result.passages)
-                if progress is not None:
-                    left = (time.monotonic() - begun) / done * (total - done)
-                    progress(Reading(done, total, passages, left))
-                if result != snapshot.problems.get(result.file):
-                    yield result
-
-
-def parts(results: Iterator[Outcome]) -> Iterator[Iterator[Document | Problem]]:
-    """Cut results, where None is a pause, into parts each of which takes twice as long as the one before it."""
-    seconds = SHOWN_SECONDS
-    for first in results:
-        if first is not None:
-            yield _part(first, results, time.monotonic() + seconds)
-            seconds *= 2
-
-
-def _part(first: Document | Problem, results: Iterator[Outcome], until: float) -> Iterator[Document | Problem]:
-    yield first
-    for following in results:
-        if following is not None:
-            yield following
-        if time.monotonic() >= until:
-            return
 
 
 def corpus_id(folder: Path) -> str:

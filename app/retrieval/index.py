@@ -65,8 +65,8 @@ class Index:
     def languages(self) -> list[str]:
         """The languages of the passages, the most frequent one first."""
         counts: Counter[str] = Counter()
-        for segment, alive in self._segments:
-            counts.update(segment.languages(alive))
+        for segment, _ in self._segments:
+            counts.update(segment.languages)
         return sorted(counts, key=lambda code: (-counts[code], code))
 
     def words(self, *texts: str) -> list[QueryWord]:

@@ -1,13 +1,12 @@
 """A segment: searchable passages of some documents, made once and never changed; it knows neither scores nor files."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from collections.abc import Callable, Container, Sequence
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import islice
 from posixpath import splitext
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from app.documents.document import Document
 from app.documents.passages import Passage
@@ -32,24 +31,22 @@ class Segment:
         """Index passages; without `documents` each passage is a document of its own."""
         import numpy as np
 
-        builder = Builder()
-        for passage in passages:
-            builder.add(passage.text, above(passage), passage.language)
         owners = np.arange(len(passages)) if documents is None else np.array(documents, np.int64)
-        return Segment(Postings(arrays(builder)), owners, passages)
+        return Segment(Postings(arrays(add(Builder(), passages))), owners, passages)
 
     @property
     def size(self) -> int:
         """The number of passages."""
         return len(self.postings.lengths)
 
+    @property
+    def languages(self) -> Counter[str]:
+        """The number of passages in each language, without deleted ones."""
+        return Counter(passage.language for passage in self._passages)
+
     def passage(self, number: int) -> Passage:
         """Return the passage of this number."""
         return self._passages[number]
-
-    def languages(self, alive: "Array | None") -> Mapping[str, int]:
-        """Count the passages of each language; `alive` is false for deleted ones."""
-        return Counter(passage.language for passage in self._passages)
 
     def similar_terms(self, term: str) -> expansion.Variants:
         """Return the terms most similar in spelling to a term, known or not, with their similarity."""
@@ -78,110 +75,72 @@ class Entry:
     id: int = field(default=-1, compare=False)
 
     @classmethod
-    def of(cls, document: Document) -> "Entry":
-        """Describe a document."""
+    def of(cls, document: Document, number: int = -1) -> "Entry":
+        """Describe a document whose text is kept under a number."""
         words = " ".join(document.text.split()).encode("utf-8", "surrogatepass")
-        return cls(
-            document.file,
-            document.title,
-            document.language,
-            document.pages,
-            len(document.passages),
-            document.size,
-            document.modified_ns,
-            document.silent,
-            blake2b(words, digest_size=8).hexdigest(),
-        )
+        digest = blake2b(words, digest_size=8).hexdigest()
+        name = document.file, document.title, document.language
+        counts = document.pages, len(document.passages), document.size, document.modified_ns
+        return cls(*name, *counts, document.silent, digest, number)
 
 
-class Texts(Protocol):
-    """Where the texts of documents are kept."""
+class DocumentSegment(Segment):
+    """The passages of documents as one snapshot sees them: some may have been deleted since they were indexed."""
 
-    def text(self, entry: Entry) -> str:
-        """Return the text of a document."""
-        ...
-
-    def passage(self, entry: Entry, number: int) -> Passage:
-        """Return a passage of a document by its number there."""
-        ...
-
-
-@dataclass(frozen=True, eq=False)
-class Block:
-    """What snapshots share of a segment: its postings, and its documents in the order of their passages."""
-
-    key: int
-    postings: Postings
-    entries: tuple[Entry, ...]
-
-    @cached_property
-    def documents(self) -> "Array":
-        """For each passage the number of its document."""
+    def __init__(
+        self,
+        key: int,
+        postings: Postings,
+        indexed: Sequence[Entry],
+        text: Callable[[Entry], str],
+        passage: Callable[[Entry, int], Passage],
+        gone: Container[int] = (),
+    ):
+        """Take all documents in the order of their passages, functions that fetch texts, and ids of deleted ones."""
         import numpy as np
 
-        return np.repeat(np.arange(len(self.entries)), np.diff(self.starts))
-
-    @cached_property
-    def starts(self) -> "Array":
-        """For each document the number of its first passage; one more than documents."""
-        import numpy as np
-
-        return np.cumsum([0, *(entry.passages for entry in self.entries)], dtype=np.int64)
-
-    def alive(self, gone: frozenset[int]) -> "Array":
-        """For each passage whether its document is not among those that are gone, given by their ids."""
-        import numpy as np
-
-        return np.array([entry.id not in gone for entry in self.entries], bool)[self.documents]
-
-
-class Stored(Segment):
-    """A segment of documents as one snapshot sees it: with deleted ones, and the texts as they were then."""
-
-    def __init__(self, block: Block, texts: Texts, gone: frozenset[int] = frozenset()):
-        super().__init__(block.postings, block.documents)
-        self.block, self.texts = block, texts
-        self.alive = block.alive(gone) if gone else None
-        self.entries = {entry.file: entry for entry in block.entries if entry.id not in gone}
+        sizes = [entry.passages for entry in indexed]
+        super().__init__(postings, np.repeat(np.arange(len(indexed)), sizes))
+        self.key, self.indexed, self.text, self.passage_of = key, indexed, text, passage
+        self.entries = {entry.file: entry for entry in indexed if entry.id not in gone}
         """The documents that are still there, by their files."""
+        self.alive: Array | None = None
+        """For each passage whether its document is still there; None if all are."""
+        if len(self.entries) < len(indexed):
+            self.alive = np.repeat([entry.id not in gone for entry in indexed], sizes)
 
     @classmethod
-    def in_memory(cls, documents: Sequence[Document]) -> "Stored":
-        """Index documents that are kept nowhere."""
+    def in_memory(cls, documents: Sequence[Document]) -> "DocumentSegment":
+        """Index documents that are kept nowhere else."""
         builder = Builder()
         for document in documents:
-            add(builder, document)
-        entries = tuple(replace(Entry.of(each), id=number) for number, each in enumerate(documents))
-        return cls(Block(0, Postings(arrays(builder)), entries), _Memory(documents))
+            add(builder, document.passages)
+        return cls(
+            0,
+            Postings(arrays(builder)),
+            [Entry.of(document, number) for number, document in enumerate(documents)],
+            text=lambda entry: documents[entry.id].text,
+            passage=lambda entry, number: documents[entry.id].passages[number],
+        )
 
-    def passage(self, number: int) -> Passage:
-        document = int(self.documents[number])
-        return self.texts.passage(self.block.entries[document], number - int(self.block.starts[document]))
-
-    def languages(self, alive: "Array | None") -> Mapping[str, int]:
+    @property
+    def languages(self) -> Counter[str]:
         counts: Counter[str] = Counter()
         for entry in self.entries.values():
             counts[entry.language] += entry.passages
         return +counts
 
-
-class _Memory:
-    """The texts of documents in memory, which are numbered in their order."""
-
-    def __init__(self, documents: Sequence[Document]):
-        self._documents = documents
-
-    def text(self, entry: Entry) -> str:
-        return self._documents[entry.id].text
-
-    def passage(self, entry: Entry, number: int) -> Passage:
-        return self._documents[entry.id].passages[number]
+    def passage(self, number: int) -> Passage:
+        document = self.documents[number]
+        first = int(self.documents.searchsorted(document))
+        return self.passage_of(self.indexed[document], number - first)
 
 
-def add(builder: Builder, document: Document) -> None:
-    """Add the passages of a document to postings in the making."""
-    for passage in document.passages:
+def add(builder: Builder, passages: Sequence[Passage]) -> Builder:
+    """Add passages to postings in the making, and return these."""
+    for passage in passages:
         builder.add(passage.text, above(passage), passage.language)
+    return builder
 
 
 def above(passage: Passage) -> str:

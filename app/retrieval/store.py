@@ -6,15 +6,13 @@ numbered, and the last one counts: a damaged one is superseded, since Windows re
 """
 
 import json
-import logging
 import os
-import shutil
 import sqlite3
 import threading
 import weakref
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
@@ -25,15 +23,16 @@ from app.documents.document import Document, Problem
 from app.documents.passages import Passage, Place
 from app.errors import DamagedIndex
 from app.retrieval.postings import Postings
-from app.retrieval.segment import Block, Entry, Stored
+from app.retrieval.segment import DocumentSegment, Entry
 
 if TYPE_CHECKING:
     from app.retrieval.index import Index
 
-logger = logging.getLogger(__name__)
+INDEX_VERSION = 6
+"""The version of the tables and of what a term is; an index of another version is made anew.
 
-FORMAT = 5
-"""The version of the tables and of what a term is; an index of another version is made anew."""
+To be raised also when more formats can be read, since an index lists the files that could not be.
+"""
 
 _CACHED = 16
 """Texts of documents that a snapshot keeps decoded."""
@@ -47,7 +46,7 @@ _ENTRIES = """
 select file, title, language, pages, passages, size, modified_ns, silent, digest, id
 from documents where segment = ? order by id
 """
-_PASSAGE = "select start, stop, kind, label, place, heading from passages where document = ? and number = ?"
+_PASSAGE = "select start, stop, place from passages where document = ? and number = ?"
 _PROBLEMS = """
 select file, reason, case limits when ?1 then size else -1 end, case limits when ?1 then modified_ns else -1 end,
     passing
@@ -60,8 +59,7 @@ _REFUSED = {
 }  # fmt: skip
 """Errors of the system; any other error says that the database does not hold what it should."""
 
-
-_ODD = KeyError, TypeError, ValueError
+ODD = KeyError, TypeError, ValueError
 """Errors where something is missing from the database, or of another kind than it should be."""
 
 
@@ -72,7 +70,7 @@ class Snapshot:
     Snapshots of one index have the same `mark` if nothing was changed between them.
     """
 
-    segments: tuple[Stored, ...] = ()
+    segments: tuple[DocumentSegment, ...] = ()
     problems: Mapping[str, Problem] = field(default_factory=dict)
     mark: str = ""
     changed: float = 0.0
@@ -99,21 +97,21 @@ class Snapshot:
         if key not in self._extended:
             if len(self._extended) >= _EXTENDED:
                 self._extended.clear()
-            self._extended[key] = replace(self, segments=(*self.segments, Stored.in_memory(documents)))
+            self._extended[key] = replace(self, segments=(*self.segments, DocumentSegment.in_memory(documents)))
         return self._extended[key]
 
     def text(self, file: str) -> str:
         """Return the text of a document as it was read, empty if there is none of that name."""
         for segment in self.segments:
             if entry := segment.entries.get(file):
-                return segment.texts.text(entry)
+                return segment.text(entry)
         return ""
 
     def passages(self, file: str) -> list[Passage]:
         """Return the passages of a document in their order, none if there is none of that name."""
         for segment in self.segments:
             if entry := segment.entries.get(file):
-                return [segment.texts.passage(entry, number) for number in range(entry.passages)]
+                return [segment.passage_of(entry, number) for number in range(entry.passages)]
         return []
 
     @cached_property
@@ -126,7 +124,7 @@ NOTHING = Snapshot()
 
 
 class Store:
-    """Opens and changes the index in a folder; the methods may block, and raise OSError and DamagedIndex.
+    """Opens the index in a folder; the methods may block, and raise OSError and DamagedIndex.
 
     `limits` says under which limits files are read: those left out under other ones count as never tried.
     """
@@ -134,13 +132,16 @@ class Store:
     def __init__(self, folder: Path, limits: str = ""):
         self.folder = folder
         self.limits = limits
-        self._blocks: dict[int, Block] = {}
-        self._superseded = 0
+        self._first = 1
+        """The number of the first database that is not known to be damaged."""
+
+    @property
+    def path(self) -> Path:
+        """The database in force, or the one that the next change will make."""
+        return self.folder / f"{max([self._first, *self._numbers])}.db"
 
     def current(self, known: Snapshot = NOTHING) -> Snapshot:
         """Return the snapshot in force: the known one if nothing has changed, NOTHING if there is no index."""
-        if known.reader is not None and known.reader.damaged:
-            raise DamagedIndex(self.path)
         while True:
             path = self.path
             try:
@@ -149,113 +150,109 @@ class Store:
                 if path == self.path:  # else another process has superseded it meanwhile
                     raise
 
-    def forget(self) -> None:
-        """Begin anew: the next change goes into a new database."""
-        self._superseded = self._number
-        self._blocks.clear()
+    def supersede(self, path: Path) -> None:
+        """Begin anew: the next change goes into a new database instead of this one."""
+        self._first = max(self._first, int(path.stem) + 1)
 
     def tidy(self) -> None:
-        """Remove superseded databases, and the indexes of earlier versions of the program beside this one."""
-        for path in self.folder.glob("*.db*"):
-            if (number := path.name.partition(".")[0]).isdecimal() and int(number) < self._number:
+        """Remove superseded databases."""
+        for number in sorted(self._numbers)[:-1]:
+            for path in sorted(self.folder.glob(f"{number}.db*"), reverse=True):  # the database after its log
                 with suppress(OSError):  # open in another process, on Windows; there is a next time
                     path.unlink()
-        for path in self.folder.parent.glob("*/manifest.json"):
-            shutil.rmtree(path.parent, ignore_errors=True)
 
     @property
-    def path(self) -> Path:
-        """The database in force, or the one that the next change will make."""
-        return self.folder / f"{max(self._number, self._superseded + 1)}.db"
+    def _numbers(self) -> list[int]:
+        return [int(path.stem) for path in self.folder.glob("*.db") if path.stem.isdecimal()]
 
-    @property
-    def _number(self) -> int:
-        return max((int(path.stem) for path in self.folder.glob("*.db") if path.stem.isdecimal()), default=1)
+    @contextmanager
+    def checked(self, path: Path, *kinds: type[Exception]) -> Iterator[None]:
+        """Raise OSError for what the system refuses.
+
+        For other errors of SQLite, and of these kinds, supersede the database and raise DamagedIndex.
+        """
+        caught: tuple[type[Exception], ...] = (sqlite3.Error, *kinds)
+        try:
+            yield
+        except caught as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF in _REFUSED:
+                raise OSError(str(error)) from error
+            self.supersede(path)
+            raise DamagedIndex(path) from error
 
     def _load(self, path: Path, known: Snapshot) -> Snapshot:
-        with translated(path, *_ODD):
-            db = connect(path)
+        checked = partial(self.checked, path, *ODD)
+        with checked():
+            reader = Reader(connect(path), checked)
+            db = reader.db
             db.execute("begin")
-            version, mark, changed = db.execute("pragma user_version").fetchone()[0], "", 0.0
-            if version == FORMAT:
-                mark, changed = db.execute("select mark, changed from state").fetchone()
-            elif version:  # without one another process is about to make it
-                raise DamagedIndex(path)
+            (version,) = db.execute("pragma user_version").fetchone()
+            if version != INDEX_VERSION:
+                if version:
+                    raise ValueError("another version")
+                return NOTHING  # another process is about to make it
+            mark, changed = db.execute("select mark, changed from state").fetchone()
             if mark == known.mark:
-                db.close()
                 return known
-            reader = Reader(db, path)
-            blocks = [self.block(db, segment) for (segment,) in db.execute(_SEGMENTS).fetchall()]
-            self._blocks = {block.key: block for block in blocks}
-            segments = tuple(Stored(block, reader, gone(db, block.key)) for block in blocks)
+            loaded = {segment.key: (segment.postings, segment.indexed) for segment in known.segments}
+            gone = frozenset(number for (number,) in db.execute("select id from documents where gone"))
+            segments = tuple(
+                DocumentSegment(key, *(loaded.get(key) or load(db, key)), reader.text, reader.passage, gone)
+                for (key,) in db.execute(_SEGMENTS).fetchall()
+            )
             problems = [Problem(*row) for row in db.execute(_PROBLEMS, (self.limits,))]
-            by_file = {problem.file: problem for problem in problems}
-            return Snapshot(segments, by_file, mark, changed, reader)
-
-    def block(self, db: sqlite3.Connection, key: int) -> Block:
-        """Return the part of a segment that never changes, loaded once."""
-        if key in self._blocks:
-            return self._blocks[key]
-        import numpy as np
-
-        with translated(self.path, *_ODD):
-            loaded = {}
-            for name, kind, checksum, data in db.execute(_ARRAYS, (key,)):
-                if zlib.crc32(data) != checksum:
-                    raise DamagedIndex(self.path)
-                loaded[name] = np.frombuffer(data, kind)
-            rows = db.execute(_ENTRIES, (key,))
-            entries = tuple(Entry(*row[:7], *(tuple(json.loads(row[7])), *row[8:])) for row in rows)
-            block = self._blocks[key] = Block(key, Postings(loaded), entries)
-            if block.starts[-1] != len(block.postings.lengths):
-                raise DamagedIndex(self.path)
-        return block
+            return Snapshot(segments, {problem.file: problem for problem in problems}, mark, changed, reader)
 
 
 class Reader:
     """Reads texts as they were when it was made, by a transaction of its own; any thread may use it."""
 
-    def __init__(self, db: sqlite3.Connection, path: Path):
-        self._db, self._path = db, path
+    def __init__(self, db: sqlite3.Connection, checked: Callable[[], AbstractContextManager[None]]):
+        self.db, self._checked = db, checked
         self._lock = threading.RLock()
         self._text = lru_cache(_CACHED)(partial(_read_text, db))  # no method, which would keep the connection open
-        self.damaged = False
-        """Whether something could not be read, so that the index has to be made anew."""
         weakref.finalize(self, db.close)
 
     def text(self, entry: Entry) -> str:
         """Return the text of a document."""
-        with self._checked():
+        with self._lock, self._checked():
             return self._text(entry.id)
 
     def passage(self, entry: Entry, number: int) -> Passage:
         """Return a passage of a document by its number there."""
-        with self._checked():
-            start, stop, *place = self._db.execute(_PASSAGE, (entry.id, number)).fetchone()
+        with self._lock, self._checked():
+            start, stop, place = self.db.execute(_PASSAGE, (entry.id, number)).fetchone()
             text = self.text(entry)[start:stop]
-            return Passage(entry.file, start, stop, text, Place(*place), entry.title, entry.language)
+            return Passage(entry.file, start, stop, text, Place(*json.loads(place)), entry.title, entry.language)
 
     def renew(self) -> None:
         """Read from the end of the log, so that what is before can be overwritten; the content must be the same."""
         with self._lock:
-            self._db.execute("rollback")
-            self._db.execute("begin")
-            self._db.execute("select mark from state").fetchone()
-
-    @contextmanager
-    def _checked(self) -> Iterator[None]:
-        """Have the database to oneself, and remember that it is damaged if that comes out."""
-        try:
-            with self._lock, translated(self._path, *_ODD):
-                yield
-        except DamagedIndex:
-            self.damaged = True
-            raise
+            self.db.execute("rollback")
+            self.db.execute("begin")
+            self.db.execute("select mark from state").fetchone()
 
 
 def _read_text(db: sqlite3.Connection, document: int) -> str:
     (text,) = db.execute("select text from texts where document = ?", (document,)).fetchone()
     return str(text)
+
+
+def load(db: sqlite3.Connection, segment: int) -> tuple[Postings, Sequence[Entry]]:
+    """Load what never changes of a segment; raises errors of SQLite and `ODD` ones if it is damaged."""
+    import numpy as np
+
+    arrays = {}
+    for name, kind, checksum, data in db.execute(_ARRAYS, (segment,)):
+        if zlib.crc32(data) != checksum:
+            raise ValueError(f"{name} is damaged")
+        arrays[name] = np.frombuffer(data, kind)
+    postings = Postings(arrays)
+    rows = db.execute(_ENTRIES, (segment,))
+    entries = [Entry(*row[:7], *(tuple(json.loads(row[7])), *row[8:])) for row in rows]
+    if sum(entry.passages for entry in entries) != len(postings.lengths):
+        raise ValueError("documents are missing")
+    return postings, entries
 
 
 def connect(path: Path, mode: str = "rw") -> sqlite3.Connection:
@@ -265,22 +262,3 @@ def connect(path: Path, mode: str = "rw") -> sqlite3.Connection:
     db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
     db.text_factory = partial(str, encoding="utf-8", errors="surrogatepass")  # documents may hold half a surrogate pair
     return db
-
-
-@contextmanager
-def translated(path: Path, *kinds: type[Exception]) -> Iterator[None]:
-    """Raise OSError for what the system refuses, and DamagedIndex for other errors of SQLite and of these kinds."""
-    caught: tuple[type[Exception], ...] = (sqlite3.Error, *kinds)
-    try:
-        yield
-    except caught as error:
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _REFUSED:
-            raise OSError(str(error)) from error
-        raise DamagedIndex(path) from error
-
-
-def gone(db: sqlite3.Connection, segment: int) -> frozenset[int]:
-    """Return the ids of the documents of a segment that are gone."""
-    return frozenset(
-        document for (document,) in db.execute("select id from documents where segment = ? and gone", (segment,))
-    )

@@ -4,18 +4,15 @@ They compare the folder with the index when the system reports a change, from ti
 share on a network), and when somebody asks.
 """
 
-import logging
 import threading
 import time
+from concurrent.futures import Future, wait
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from app.errors import EscalatorError
-from app.retrieval.corpus import Corpus, Reading
+from app.retrieval.corpus import Corpus
 from app.retrieval.store import Snapshot
-
-logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 5.0
 """Between two refreshes without a reported change; longer if a refresh takes long, so that they take at most 1 %."""
@@ -36,6 +33,9 @@ PATIENCE_SECONDS = 1.0
 NEARLY_SECONDS = 3.0
 """Further time that it waits if all will be read by then, so that a few new files are not reported as missing."""
 
+LOOK_SECONDS = 0.05
+"""Interval at which a question that waits looks how far reading is."""
+
 SETTLE_SECONDS = 2.0
 """Time without a refresh after which segments are merged."""
 
@@ -48,29 +48,22 @@ class Watcher:
 
     def __init__(self, corpus: Corpus):
         self._corpus = corpus
-        self._changed = threading.Condition()
-        self._requested = self._done = 0
-        self._error: Exception | None = None
-        self._reading: Reading | None = None
+        self._lock = threading.Lock()
+        self._requested = threading.Event()
+        self._next: Future[Snapshot] = Future()
+        """The result of the next refresh that begins."""
         self._seconds = 0.0
         self._closed = threading.Event()
         self._threads: list[threading.Thread] = []
 
-    @property
-    def reading(self) -> Reading | None:
-        """The progress of reading, None if nothing is being read."""
-        reading, unread = self._reading, self._corpus.unread
-        return reading or (Reading(0, unread, 0, 0.0) if unread else None)
-
     def start(self) -> None:
         """Start the threads unless they run."""
-        with self._changed:
+        with self._lock:
             if self._threads:
                 return
             for work in (self._keep_up, self._watch):
-                thread = threading.Thread(target=work, name=f"corpus{work.__name__}", daemon=True)
-                self._threads.append(thread)
-                thread.start()
+                self._threads.append(threading.Thread(target=work, name=f"corpus{work.__name__}", daemon=True))
+                self._threads[-1].start()
         self._request()
 
     def close(self) -> None:
@@ -86,67 +79,49 @@ class Watcher:
         Waits as long as nothing is ready at all; raises CorpusError.
         """
         self.start()
-        with self._changed:
-            number = self._request()
-
-            def finished() -> bool:
-                return self._done >= number or self._closed.is_set()
-
-            self._changed.wait_for(finished, PATIENCE_SECONDS)
-            self._changed.wait_for(lambda: finished() or self._takes_longer(NEARLY_SECONDS), NEARLY_SECONDS)
-            self._changed.wait_for(lambda: finished() or self._takes_longer(0.0))
-            if self._done >= number and self._error is not None:
-                raise self._error
-        return self._corpus.latest()
+        refresh, started = self._request(), time.monotonic()
+        while not (refresh.done() or self._closed.is_set()):
+            wait([refresh], LOOK_SECONDS)
+            left = PATIENCE_SECONDS + NEARLY_SECONDS - (time.monotonic() - started)
+            if left <= NEARLY_SECONDS and self._takes_longer(left):
+                break
+        return refresh.result() if refresh.done() else self._corpus.latest()
 
     def _takes_longer(self, seconds: float) -> bool:
         """Whether reading goes on for longer than this, and there are documents to answer from meanwhile."""
-        reading, ready = self._reading, self._corpus.ready
+        reading, ready = self._corpus.reading, self._corpus.ready
         unread = reading is not None and reading.done < reading.total and reading.seconds_left >= seconds
         return unread and ready is not None and bool(ready.documents)
 
-    def _request(self) -> int:
-        """Request a refresh, and return the number of the first one that begins after this."""
-        with self._changed:
-            self._requested += 1
-            self._changed.notify_all()
-            return self._requested
+    def _request(self) -> "Future[Snapshot]":
+        """Request a refresh, and return the result of the first one that begins after this."""
+        with self._lock:
+            self._requested.set()
+            return self._next
 
     def _keep_up(self) -> None:
         """Refresh when it is requested, once for all requests so far, and settle afterwards; runs in a thread."""
         unsettled = False
         while True:
-            with self._changed:
-                patience = SETTLE_SECONDS if unsettled else None
-                requested = self._changed.wait_for(lambda: self._requested > self._done, patience)
-                number = self._requested
+            requested = self._requested.wait(SETTLE_SECONDS if unsettled else None)
             if self._closed.is_set():
                 return
             if requested:
-                self._refresh(number)
+                self._refresh()
             else:
                 self._corpus.settle()
             unsettled = requested
 
-    def _refresh(self, number: int) -> None:
+    def _refresh(self) -> None:
+        with self._lock:
+            refresh, self._next = self._next, Future()
+            self._requested.clear()
         started = time.monotonic()
-        error: Exception | None = None
         try:
-            self._corpus.refresh(self._report)
-        except EscalatorError as failure:
-            error = failure
-        except Exception as failure:  # it is raised where the corpus is asked for, and the thread lives on
-            logger.exception("refreshing the corpus failed")
-            error = failure
-        with self._changed:
-            self._done, self._error, self._reading = number, error, None
-            self._seconds = time.monotonic() - started
-            self._changed.notify_all()
-
-    def _report(self, reading: Reading) -> None:
-        with self._changed:
-            self._reading = reading
-            self._changed.notify_all()
+            refresh.set_result(self._corpus.refresh())
+        except Exception as error:  # it is raised where the corpus is asked for, and the thread lives on
+            refresh.set_exception(error)
+        self._seconds = time.monotonic() - started
 
     def _watch(self) -> None:
         """Request a refresh whenever the folder has changed, or may have; runs in a thread."""

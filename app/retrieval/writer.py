@@ -6,7 +6,7 @@ import secrets
 import sqlite3
 import time
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -14,10 +14,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from app.documents.document import Document, Problem
-from app.documents.passages import Place
 from app.retrieval.postings import Builder
 from app.retrieval.segment import Entry, add, arrays
-from app.retrieval.store import FORMAT, Snapshot, Store, connect, gone, translated
+from app.retrieval.store import INDEX_VERSION, ODD, Snapshot, Store, connect, load
 
 logger = logging.getLogger(__name__)
 
@@ -27,22 +26,23 @@ FEW = 8
 WORDS = 1 << 24
 """Words after which a segment is closed; bounds the memory of a build at about half a gigabyte."""
 
-_SCHEMA = f"""
-begin;
+_SCHEMA = """
 create table documents(id integer primary key, segment integer, file text, title text, language text, pages integer,
     passages integer, size integer, modified_ns integer, silent text, digest text, gone integer default 0);
 create unique index current_documents on documents(file) where not gone;
 create index documents_by_segment on documents(segment, gone);
 create table texts(document integer primary key, text text);
-create table passages(document integer, number integer, start integer, stop integer, kind text, label text,
-    place integer, heading text, primary key(document, number)) without rowid;
+create table passages(document integer, number integer, start integer, stop integer, place text,
+    primary key(document, number)) without rowid;
+create trigger erase after update of gone on documents begin
+    delete from texts where document = new.id;
+    delete from passages where document = new.id;
+end;
 create table arrays(segment integer, name text, type text, checksum integer, data blob, primary key(segment, name));
 create table problems(file text primary key, reason text, size integer, modified_ns integer, passing integer,
     limits text);
 create table state(mark text, changed real);
 insert into state values('', 0);
-pragma user_version = {FORMAT};
-commit;
 """
 
 _INSERT = """
@@ -61,138 +61,119 @@ from documents group by segment order by min(id)
 def writing(store: Store, seconds: float = -1) -> Iterator["Writer | None"]:
     """Wait at most so long for the right to change an index; None if another process keeps it.
 
-    Raises OSError and DamagedIndex.
+    What has not been committed at the end is dropped. Raises OSError and DamagedIndex.
     """
     store.folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(store.folder / "write.lock")
     try:
-        lock.acquire(timeout=seconds)
+        acquired = FileLock(store.folder / "write.lock").acquire(timeout=seconds)
     except Timeout:
         yield None
         return
-    try:
-        with translated(store.path), closing(_made(store.path)) as db:
-            yield Writer(store, db)
-    finally:
-        lock.release()
+    path = store.path
+    with acquired, store.checked(path), closing(_made(path)) as db:
+        yield Writer(store, path, db)
 
 
 class Writer:
-    """Changes the index of a store; there is one at a time."""
+    """Changes the index of a store in transactions; there is one at a time.
 
-    def __init__(self, store: Store, db: sqlite3.Connection):
-        self._store, self._db = store, db
-        self._builder, self._segment = Builder(), 0
+    The methods raise OSError and DamagedIndex; then the index is as it was after the last commit.
+    """
 
-    def change(self, results: Iterable[Document | Problem], gone: Iterable[str]) -> Snapshot:
-        """Put in what was read, which replaces what the index has of these files, and take out what is gone.
+    def __init__(self, store: Store, path: Path, db: sqlite3.Connection):
+        self._store, self._path, self._db = store, path, db
+        self._builder, self._segment = Builder(), secrets.randbits(62)
+
+    @property
+    def pending(self) -> bool:
+        """Whether something is to be committed."""
+        return self._db.in_transaction
+
+    def put(self, result: Document | Problem) -> None:
+        """Put in what was read, which replaces what the index has of the file.
 
         A file that could not be read for a passing reason keeps what was read of it before, beside its problem.
-        Raises OSError and DamagedIndex; the index is then as it was.
         """
-        with self._db as db:
-            db.execute("begin immediate")
-            self._begin_segment()
-            for file in gone:
-                self._remove(file)
-            for result in results:
-                self._put(result)
-            self._end_segment()
-            self._compact(2 * FEW)
-            db.execute("update state set mark = ?, changed = ?", (secrets.token_hex(8), time.time()))
-        return self._store.current()
+        if isinstance(result, Problem):
+            if not result.passing:
+                self.remove(result.file)
+            insert = "insert or replace into problems values(?, cast(? as text), ?, ?, ?, ?)"
+            signature = result.size, result.modified_ns
+            problem = result.file, _utf8(result.reason), *signature, result.passing, self._store.limits
+            self._db.execute(insert, problem)
+            return
+        self.remove(result.file)
+        entry = Entry.of(result)
+        counts = entry.pages, entry.passages, entry.size, entry.modified_ns, json.dumps(entry.silent), entry.digest
+        values = self._segment, entry.file, _utf8(entry.title), entry.language, *counts
+        document = self._db.execute(_INSERT, values).lastrowid
+        self._db.execute("insert into texts values(?, cast(? as text))", (document, _utf8(result.text)))
+        for number, passage in enumerate(result.passages):
+            place = passage.place
+            columns = json.dumps([place.kind, place.label, place.number, place.heading])
+            row = document, number, passage.start, passage.end, columns
+            self._db.execute("insert into passages values(?, ?, ?, ?, ?)", row)
+        if len(add(self._builder, result.passages)) >= WORDS:
+            self._write_segment()
+
+    def remove(self, file: str) -> None:
+        """Take out what there is of a file; its postings stay until the segment is made anew."""
+        self._db.execute("delete from problems where file = ?", (file,))
+        self._db.execute("update documents set gone = 1 where file = ? and not gone", (file,))
+
+    def commit(self, known: Snapshot) -> Snapshot:
+        """Put the changes so far in force, and return the snapshot that has them."""
+        self._write_segment()
+        self._compact(2 * FEW)
+        self._db.execute("update state set mark = ?, changed = ?", (secrets.token_hex(8), time.time()))
+        self._db.commit()
+        return self._store.current(known)
 
     def settle(self, known: Snapshot) -> Snapshot:
         """Merge segments if there are too many, give free space back to the system, and shorten the log."""
-        with self._db as db:
-            db.execute("begin immediate")
-            if self._compact(FEW):
-                db.execute("update state set mark = ?", (secrets.token_hex(8),))
-        db.execute("pragma incremental_vacuum").fetchall()
+        if self._compact(FEW):
+            self._db.execute("update state set mark = ?", (secrets.token_hex(8),))
+        self._db.commit()
+        self._db.execute("pragma incremental_vacuum").fetchall()
         snapshot = self._store.current(known)
         if snapshot.reader is not None:
             snapshot.reader.renew()  # else the log is copied only as far as it reads
-            db.execute("pragma wal_checkpoint(passive)").fetchall()
+            self._db.execute("pragma wal_checkpoint(passive)").fetchall()
             snapshot.reader.renew()  # and now the log is not read any more, so that the next change can overwrite it
         return snapshot
 
-    def _put(self, result: Document | Problem) -> None:
-        if isinstance(result, Problem):
-            if not result.passing:
-                self._remove(result.file)
-            values = result.file, _utf8(result.reason), result.size, result.modified_ns, result.passing
-            insert = "insert or replace into problems values(?, cast(? as text), ?, ?, ?, ?)"
-            self._db.execute(insert, (*values, self._store.limits))
-            return
-        self._remove(result.file)
-        entry = Entry.of(result)
-        row = self._db.execute(
-            _INSERT,
-            (
-                *(self._segment, entry.file, _utf8(entry.title), entry.language, entry.pages, entry.passages),
-                *(entry.size, entry.modified_ns, json.dumps(entry.silent), entry.digest),
-            ),
-        )
-        document = row.lastrowid
-        self._db.execute("insert into texts values(?, cast(? as text))", (document, _utf8(result.text)))
-        self._db.executemany(
-            "insert into passages values(?, ?, ?, ?, ?, cast(? as text), ?, cast(? as text))",
-            (
-                (document, number, each.start, each.end, *_columns(each.place))
-                for number, each in enumerate(result.passages)
-            ),
-        )
-        add(self._builder, result)
-        if len(self._builder) >= WORDS:
-            self._end_segment()
-            self._begin_segment()
-
-    def _remove(self, file: str) -> None:
-        """Take out what there is of a file; its postings stay until the segment is made anew."""
-        self._db.execute("delete from problems where file = ?", (file,))
-        current = "select id from documents where file = ? and not gone"
-        for (document,) in self._db.execute(current, (file,)).fetchall():
-            self._db.execute("update documents set gone = 1 where id = ?", (document,))
-            self._db.execute("delete from texts where document = ?", (document,))
-            self._db.execute("delete from passages where document = ?", (document,))
-
-    def _begin_segment(self) -> None:
+    def _write_segment(self) -> None:
+        """Write the postings of the documents that have been put into the segment, if there are any; begin another."""
+        if self._db.execute("select 1 from documents where segment = ?", (self._segment,)).fetchone():
+            for name, array in arrays(self._builder).items():
+                data = array.tobytes()
+                row = self._segment, name, array.dtype.str, zlib.crc32(data), data
+                self._db.execute("insert into arrays values(?, ?, ?, ?, ?)", row)
         self._builder, self._segment = Builder(), secrets.randbits(62)
-
-    def _end_segment(self) -> None:
-        """Write the postings of the documents that the segment has been given, if there are any."""
-        if not self._db.execute("select 1 from documents where segment = ?", (self._segment,)).fetchone():
-            return
-        for name, array in arrays(self._builder).items():
-            data = array.tobytes()
-            row = self._segment, name, array.dtype.str, zlib.crc32(data), data
-            self._db.execute("insert into arrays values(?, ?, ?, ?, ?)", row)
 
     def _compact(self, most: int) -> bool:
         """Make segments anew of which more than half is gone, and merge some if there are more than `most`."""
-        wasted = [segment for segment, _, living in self._sizes() if living < 0.5]
-        for segment in wasted:
-            self._join([segment])
-        sizes = [(segment, words) for segment, words, _ in self._sizes()]
-        merged = _mergeable(sizes) if len(sizes) > most else []
-        if merged:
-            self._join(merged)
-        return bool(wasted or merged)
-
-    def _sizes(self) -> list[tuple[int, float, float]]:
-        """For each segment, in the order of the documents: words still needed, and the part of the documents."""
-        return self._db.execute(_SIZES).fetchall()
+        compacted = False
+        while segments := _mergeable(self._db.execute(_SIZES).fetchall(), most):
+            self._join(segments)
+            compacted = True
+        return compacted
 
     def _join(self, segments: Sequence[int]) -> None:
-        """Make one segment of the living documents of some that follow each other."""
-        self._begin_segment()
+        """Make one segment of the remaining documents of some that follow each other."""
+        import numpy as np
+
         for key in segments:
-            block = self._store.block(self._db, key)
-            self._builder.add_postings(block.postings, block.alive(gone(self._db, key)))
+            with self._store.checked(self._path, *ODD):
+                postings, entries = load(self._db, key)
+            living = "select id from documents where segment = ? and not gone"
+            ids = {number for (number,) in self._db.execute(living, (key,))}
+            keep = [entry.id in ids for entry in entries]
+            self._builder.add_postings(postings, np.repeat(keep, [entry.passages for entry in entries]))
             self._db.execute("delete from arrays where segment = ?", (key,))
             self._db.execute("delete from documents where segment = ? and gone", (key,))
             self._db.execute("update documents set segment = ? where segment = ?", (self._segment, key))
-        self._end_segment()
+        self._write_segment()
 
 
 def _made(path: Path) -> sqlite3.Connection:
@@ -207,28 +188,29 @@ def _made(path: Path) -> sqlite3.Connection:
         db.execute("pragma page_size = 16384")  # half as long to read arrays from as with 4096
         db.execute("pragma auto_vacuum = incremental")
         db.execute("pragma journal_mode = wal")
-        db.executescript(_SCHEMA)
+        db.executescript(f"begin; {_SCHEMA} pragma user_version = {INDEX_VERSION}; commit;")
+    db.isolation_level = "IMMEDIATE"
     return db
 
 
-def _mergeable(sizes: Sequence[tuple[int, float]]) -> list[int]:
-    """Choose segments to merge by their words.
+def _mergeable(sizes: Sequence[tuple[int, float, float]], most: int) -> list[int]:
+    """Choose segments to make anew as one, by their words still needed and the part of their documents that remains.
 
-    So many of the last become one that each of the others is twice what follows it: every document is then copied
-    once for each doubling of the corpus.
+    This is one of which more than half is gone. If there are more than `most`, so many of the last become one that each
+    of the others is twice what follows it: every document is then copied once for each doubling of the corpus.
     """
-    for first, (_, size) in enumerate(sizes[:-1]):
-        rest = sum(words for _, words in sizes[first + 1 :])
-        if size < 2 * rest and size + rest <= WORDS:
-            return [segment for segment, _ in sizes[first:]]
-    for (one, size), (two, following) in pairwise(sizes):  # parts of a corpus of more than WORDS
-        if size + following <= WORDS:
-            return [one, two]
+    for segment, _, remaining in sizes:
+        if remaining < 0.5:
+            return [segment]
+    if len(sizes) > most:
+        for first, (_, words, _) in enumerate(sizes[:-1]):
+            rest = sum(words for _, words, _ in sizes[first + 1 :])
+            if words < 2 * rest and words + rest <= WORDS:
+                return [segment for segment, *_ in sizes[first:]]
+        for (one, words, _), (two, following, _) in pairwise(sizes):  # parts of a corpus of more than WORDS
+            if words + following <= WORDS:
+                return [one, two]
     return []
-
-
-def _columns(place: Place) -> tuple[str, bytes, int, bytes]:
-    return place.kind, _utf8(place.label), place.number, _utf8(place.heading)
 
 
 def _utf8(text: str) -> bytes:

@@ -18,7 +18,7 @@ from app.retrieval.postings import Builder, Postings
 from app.retrieval.scoring import QueryTerm, Scorer
 from app.retrieval.search import search
 from app.retrieval.segment import above
-from app.retrieval.store import Store
+from app.retrieval.store import NOTHING, Store
 from app.retrieval.writer import writing
 from tests.support.corpora import document, passage
 
@@ -69,7 +69,9 @@ def test_plain_scores_are_those_of_bm25_after_changes_of_the_corpus(
         documents = [document(file, texts) for file, texts in change.items() if texts is not None]
         with writing(store) as writer:
             assert writer is not None
-            writer.change(documents, [file for file, texts in change.items() if texts is None])
+            for file, texts in change.items():
+                writer.put(document(file, texts)) if texts is not None else writer.remove(file)
+            writer.commit(NOTHING)
         kept |= dict.fromkeys(change, ()) | {each.file: each.passages for each in documents}
     passages = [passage for those in kept.values() for passage in those]
     snapshot = store.current()

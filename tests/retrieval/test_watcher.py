@@ -18,6 +18,7 @@ from app.documents.sandbox import process
 from app.errors import CorpusError
 from app.retrieval import corpus, watcher, writer
 from app.retrieval.corpus import Corpus, Reading
+from app.retrieval.store import Snapshot
 from app.retrieval.watcher import Watcher
 from tests.support import bad_readers
 from tests.support.waiting import until
@@ -238,12 +239,16 @@ def test_where_nothing_changes_nothing_is_read_told_or_written(home: Home, monke
     before = kept.current()
     looks, told = Counter[str](), list[Reading]()
     refresh = retriever.refresh
-    monkeypatch.setattr(kept, "_report", told.append)
-    monkeypatch.setattr(retriever, "refresh", lambda tell: (refresh(tell), looks.update(["look"])))
+
+    def look() -> Snapshot:
+        looks["look"] += 1
+        return refresh(told.append)
+
+    monkeypatch.setattr(retriever, "refresh", look)
     written = {path: path.stat().st_mtime_ns for path in home.state.rglob("*") if path.is_file()}
     assert until(lambda: looks["look"] >= 5)
     assert kept.current() is before
-    assert (told, kept.reading) == ([], None)
+    assert (told, retriever.reading) == ([], None)
     assert {path: path.stat().st_mtime_ns for path in home.state.rglob("*") if path.is_file()} == written
 
 
@@ -255,16 +260,16 @@ def test_where_nothing_changes_nothing_is_read_told_or_written(home: Home, monke
 def test_questions_during_a_long_reading_are_answered_from_what_is_ready(home: Home) -> None:
     home.put("a.md", "The library")
     home.put("b.wait", "takes its time")
-    kept, _ = home.sync()
+    kept, retriever = home.sync()
     snapshot = kept.current()
     assert list(snapshot.documents) == ["a.md"]
-    reading = kept.reading
+    reading = retriever.reading
     assert reading is not None
     assert (reading.done, reading.total, reading.passages) == (1, 2, 1)
     assert str(reading).startswith("1 of 2 new files read")
     assert list(kept.current().documents) == ["a.md"]
     home.go()
-    assert until(lambda: kept.reading is None)
+    assert until(lambda: retriever.reading is None)
     assert list(kept.current().documents) == ["a.md", "b.wait"]
 
 
