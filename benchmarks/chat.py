@@ -7,7 +7,7 @@ from typing import Any
 
 from app.answering.assistant import Assistant
 from app.answering.events import AttemptEnded, Retrieved
-from app.answering.prompt import Message, messages
+from app.answering.prompt import Message, Prompt
 from app.answering.turn import Turn
 from app.answering.usage import Stopwatch
 from app.errors import AnswerFailed
@@ -53,7 +53,7 @@ async def _ours(assistant: Assistant, question: str) -> tuple[list[Message], flo
     async with aclosing(assistant.answer(Turn(question, mode="small"))) as events:
         async for event in events:
             if isinstance(event, Retrieved):
-                prompt = messages(question, event.evidence)
+                prompt = Prompt(question, event.evidence).messages()
             elif isinstance(event, AttemptEnded):
                 metrics = event.attempt.metrics
                 if metrics.first_token_ms is not None and metrics.total_ms is not None:

@@ -1,7 +1,6 @@
 """From a turn to its evidence: the corpus brought up to date, searched, and packed into a budget of tokens."""
 
 import asyncio
-import contextvars
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -74,8 +73,7 @@ class Retriever:
 
     async def run(self, work: Callable[[], T]) -> T:
         """Run blocking work in a thread of the retriever, away from the event loop's default threads."""
-        context = contextvars.copy_context()
-        return await asyncio.get_running_loop().run_in_executor(self._threads, partial(context.run, work))
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     def close(self) -> None:
         """End the threads, after a moment at most; work that waits for one is cancelled. Blocks."""
@@ -91,16 +89,6 @@ class Retriever:
     def reading(self) -> Reading | None:
         """How far reading is, None if nothing is being read."""
         return self._corpus.reading if self._watcher else None
-
-    @property
-    def documents(self) -> int:
-        """The number of documents that are ready to be searched."""
-        return len(ready.documents) if (ready := self._corpus.ready) else 0
-
-    @property
-    def languages(self) -> list[str]:
-        """The languages of the documents, the most frequent one first."""
-        return self._corpus.latest().index.languages
 
     def health(self) -> Inventory:
         """Return the inventory of the corpus as of the last look."""
@@ -144,8 +132,8 @@ class Retriever:
             if found.hits:
                 break
         clock = Stopwatch()
-        more_than_its_words = turn.brought or found.earlier_words or found.foreign
-        answerable = more_than_its_words or not found.hits or _covered(snapshot, found)
+        answerable = turn.brought or found.earlier_words or found.foreign or not found.hits
+        answerable = answerable or answerability(snapshot.index, found.query, found.hits[0]) >= COVERED
         evidence = pack_context(found, self._settings.evidence_tokens, self._count, snapshot.text) if answerable else ()
         return Retrieved(found, evidence, problems, clock.ms, reading)
 
@@ -188,8 +176,8 @@ async def context_for(
         return retrieved
     try:
         await lookup.wait(emit.progress)
-        languages = await retriever.run(lambda: retriever.languages)
-        words = await search_words(turn.question, languages, foundry, emit)
+        corpus = await retriever.run(partial(retriever.snapshot, turn))
+        words = await search_words(turn.question, corpus.index.languages, foundry, emit)
     except ModelError:  # reported with the answer
         return retrieved
     if early_reason(words) is not None:  # the model declined
@@ -215,10 +203,6 @@ async def search_words(question: str, languages: Sequence[str], foundry: Foundry
                 if isinstance(piece, chat.Delta) and not piece.reasoning:
                     text += piece.text
     return " ".join(text.split())[:TRANSLATION_CHARS]
-
-
-def _covered(snapshot: Snapshot, found: SearchResult) -> bool:
-    return answerability(snapshot.index, found.query, found.hits[0]) >= COVERED
 
 
 def unsearched(turn: Turn) -> Retrieved:

@@ -7,18 +7,17 @@ import asyncio
 import re
 from collections.abc import Callable
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from app.answering.events import AttemptEnded, AttemptStarted, Emitter, Reasoning, Token
-from app.answering.prompt import Message, messages
+from app.answering.prompt import Prompt
 from app.answering.sanitizer import SafeMarkdown, addresses
-from app.answering.turn import NUMBERS, Attempt, Metrics, Role, Turn
+from app.answering.turn import NUMBERS, Attempt, Metrics, Role
 from app.answering.usage import Stopwatch, speed
 from app.errors import ContextOverflow, ModelError
 from app.models import chat
 from app.models.foundry import Foundry, Model, Service
 from app.models.tokens import TokenCounter
-from app.retrieval.packing import Evidence
 from app.settings import Settings
 
 SPARE = 0.9
@@ -34,22 +33,6 @@ WINDOW = 64
 """Characters at the end of an answer in which the confidence line is looked for; they are shown when it ends."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What a model is asked.
-
-    `draft` is included as an unverified text, to be kept if `polish` is set; `enough` sees the text so far and may end
-    the attempt.
-    """
-
-    role: Role
-    turn: Turn
-    evidence: tuple[Evidence, ...]
-    draft: str | None = None
-    polish: bool = False
-    enough: Callable[[str], bool] = lambda text: False
-
-
 class Generator:
     """Asks models, and remembers the context length of each model once a server has reported it."""
 
@@ -61,63 +44,69 @@ class Generator:
         """By model id: context length, and the model's tokens per token that we count."""
         self._answered: set[str] = set()
 
-    async def generate(self, request: Request, service: Service, emit: Emitter) -> Attempt:
-        """Run an attempt from `AttemptStarted` to `AttemptEnded`; a failed one has its error and the text so far."""
-        alias, other = self._foundry.pair.of(request.role)
-        started = AttemptStarted(NUMBERS[request.role], request.role, alias, service.host)
+    async def generate(
+        self, role: Role, prompt: Prompt, enough: Callable[[str], bool], service: Service, emit: Emitter
+    ) -> Attempt:
+        """Run an attempt from `AttemptStarted` to `AttemptEnded`; a failed one has its error and the text so far.
+
+        `enough` sees the text so far and may end the attempt.
+        """
+        prompt = replace(prompt, ask_confidence=self._settings.ask_confidence and role == "small")
+        alias, other = self._foundry.pair.of(role)
+        started = AttemptStarted(NUMBERS[role], role, alias, service.host)
         emit(started)
-        stream = _Stream(started, emit, request, WINDOW if self._asks_confidence(request) else 0)
+        stream = _Stream(started, emit, prompt, enough)
         failure: ModelError | None = None
         try:
             model = await self._foundry.ready(alias, stream.progress, instead_of=other)
             if self._foundry.busy(model):
                 stream.progress(f"Waiting for {alias}: it is answering another question.")
             async with self._foundry.slot(model):
-                await self._ask_fitting(stream, model, request)
+                await self._ask_fitting(stream, model, prompt)
         except ModelError as error:
             failure = error
         if stream.end.finish == "stopped":  # a server reports its counts last, so they are missing
-            prompt_tokens = await asyncio.to_thread(self._size, request)
+            prompt_tokens = await asyncio.to_thread(self._size, prompt)
             stream.end = chat.End("stopped", prompt_tokens, self._count(stream.text))
         attempt = stream.attempt(failure)
         emit(AttemptEnded(attempt))
         return attempt
 
-    async def _ask_fitting(self, stream: "_Stream", model: Model, request: Request) -> None:
+    async def _ask_fitting(self, stream: "_Stream", model: Model, prompt: Prompt) -> None:
         """Ask; if the prompt proves too long for the model's context, ask once more with less evidence."""
         if model.id in self._limits:
-            request = await asyncio.to_thread(self._within, request, self._room(request.role, model))
+            prompt = await asyncio.to_thread(self._within, prompt, self._room(stream.role, model))
         try:
-            await self._ask(stream, model, request)
+            await self._ask(stream, model, prompt)
         except ContextOverflow as error:
-            counted = await asyncio.to_thread(self._size, request)
+            counted = await asyncio.to_thread(self._size, prompt)
             if error.limit is not None:
                 self._limits[model.id] = (error.limit, error.prompt / counted if error.prompt else 1.0)
-                room, reason = self._room(request.role, model), f"{model.alias} takes {error.limit} tokens at most"
+                room, reason = self._room(stream.role, model), f"{model.alias} takes {error.limit} tokens at most"
             else:  # the server gave no figure to remember
                 room, reason = counted // 2, f"The prompt seems too long for {model.alias}"
             stream.progress(f"{reason}; it gets fewer passages.")
-            await self._ask(stream, model, await asyncio.to_thread(self._within, request, room))
+            await self._ask(stream, model, await asyncio.to_thread(self._within, prompt, room))
 
     def _room(self, role: Role, model: Model) -> int:
         """Return the tokens, by our count, of the longest prompt for a model whose context length is known."""
         limit, scale = self._limits[model.id]
         return int((SPARE * limit - self._max_tokens(role, model)) / scale)
 
-    def _within(self, request: Request, room: int) -> Request:
+    def _within(self, prompt: Prompt, room: int) -> Prompt:
         """Leave out evidence from its end until the prompt has `room` tokens; the first piece remains."""
-        while len(request.evidence) > 1 and self._size(request) > room:
-            request = replace(request, evidence=request.evidence[:-1])
-        return request
+        while len(prompt.evidence) > 1 and self._size(prompt) > room:
+            prompt = replace(prompt, evidence=prompt.evidence[:-1])
+        return prompt
 
-    async def _ask(self, stream: "_Stream", model: Model, request: Request) -> None:
+    async def _ask(self, stream: "_Stream", model: Model, prompt: Prompt) -> None:
         clock = Stopwatch()
-        prompt = self._prompt(request)
+        sent = prompt.messages()
         stream.sending(clock.ms)
-        _, other = self._foundry.pair.of(request.role)
-        most = self._max_tokens(request.role, model)
-        pieces = chat.answer(self._foundry, model, prompt, max_tokens=most, progress=stream.progress, instead_of=other)
-        reading = asyncio.create_task(self._explain_wait(stream, model, request))
+        _, other = self._foundry.pair.of(stream.role)
+        most = self._max_tokens(stream.role, model)
+        pieces = chat.answer(self._foundry, model, sent, max_tokens=most, progress=stream.progress, instead_of=other)
+        reading = asyncio.create_task(self._explain_wait(stream, model, prompt))
         try:
             async with aclosing(pieces):
                 async for piece in pieces:
@@ -128,9 +117,9 @@ class Generator:
         finally:
             reading.cancel()
 
-    async def _explain_wait(self, stream: "_Stream", model: Model, request: Request) -> None:
+    async def _explain_wait(self, stream: "_Stream", model: Model, prompt: Prompt) -> None:
         await asyncio.sleep(READING_SECONDS)
-        tokens = await asyncio.to_thread(self._size, request)
+        tokens = await asyncio.to_thread(self._size, prompt)
         first = "" if model.id in self._answered else "; the first time takes longest"
         stream.progress(f"{model.alias} reads {tokens} tokens{first}")
 
@@ -138,16 +127,9 @@ class Generator:
         most = self._settings.max_tokens if role == "small" else self._settings.large_max_tokens
         return min(most, self._limits[model.id][0] // 3) if model.id in self._limits else most
 
-    def _prompt(self, request: Request) -> list[Message]:
-        turn, draft, ask = request.turn, request.draft, self._asks_confidence(request)
-        return messages(turn.question, request.evidence, turn.history, draft, polish=request.polish, ask_confidence=ask)
-
-    def _asks_confidence(self, request: Request) -> bool:
-        return self._settings.ask_confidence and request.role == "small"
-
-    def _size(self, request: Request) -> int:
+    def _size(self, prompt: Prompt) -> int:
         """Count the tokens of the prompt; the first count may read the vocabulary, so it blocks."""
-        return sum(self._count(message["content"]) for message in self._prompt(request))
+        return sum(self._count(message["content"]) for message in prompt.messages())
 
 
 def replay(attempt: Attempt, emit: Emitter) -> Attempt:
@@ -159,7 +141,7 @@ def replay(attempt: Attempt, emit: Emitter) -> Attempt:
 
 
 class _Stream:
-    """An answer as it comes in: filtered, measured and emitted; the last `held` characters are emitted at its end."""
+    """An answer as it comes in: filtered, measured and emitted."""
 
     text = ""
     end = chat.End("error", None, None)
@@ -167,12 +149,11 @@ class _Stream:
     _first_ms: float | None = None
     """Time of the first token of any kind, reasoning included."""
 
-    def __init__(self, started: AttemptStarted, emit: Emitter, request: Request, held: int) -> None:
-        self._emit = emit
-        self._started = started
-        self._enough = request.enough
-        known = addresses(item.text for item in request.evidence)
-        self._confidence = ConfidenceFilter(held)
+    def __init__(self, started: AttemptStarted, emit: Emitter, prompt: Prompt, enough: Callable[[str], bool]) -> None:
+        self.role = started.role
+        self._started, self._emit, self._enough = started, emit, enough
+        known = addresses(item.text for item in prompt.evidence)
+        self._confidence = ConfidenceFilter(WINDOW if prompt.ask_confidence else 0)
         self._safe, self._safe_reasoning = SafeMarkdown(known), SafeMarkdown(known)
         self._begun = self._clock = Stopwatch()
 

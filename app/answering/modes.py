@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from app.answering.events import Escalated
 from app.answering.pipeline import Answering, Run
 from app.answering.policy import POLISHED
-from app.answering.turn import NUMBERS, Attempt, Decision, Mode
+from app.answering.turn import NUMBERS, Attempt, Decision, Mode, Role
 from app.errors import ModelError, NoModel
 
 
@@ -40,16 +40,15 @@ async def refine(run: Run) -> None:
 
 async def compare(run: Run) -> None:
     """Let both models answer at once from the same evidence; the large one's answer is kept."""
+    roles: list[Role] = ["small", "large"]
     if run.pair.alone:
         run.notices.append(f"There is nothing to compare: {run.pair.small} is the small and the large model. {CHOOSE}")
-        run.keep(await run.reuse_or_generate("small"))
-        return
+        roles = ["small"]
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(run.reuse_or_generate(role)) for role in ("small", "large")]
+        tasks = [group.create_task(run.reuse_or_generate(role)) for role in roles]
     attempts = [task.result() for task in tasks]
-    whole = [attempt for attempt in attempts if attempt.whole]
-    partial = [attempt for attempt in attempts if attempt.text.strip()]
-    run.kept = next(iter([*reversed(whole), *partial]), None)
+    written = [attempt for attempt in attempts if attempt.text.strip()]
+    run.kept = max(written, key=lambda attempt: (attempt.whole, attempt.id), default=None)
     if failures := [str(attempt.failure) for attempt in attempts if attempt.failure]:
         raise NoModel(" ".join(failures))
 

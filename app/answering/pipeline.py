@@ -10,8 +10,9 @@ from app.answering.context import Retriever, context_for, unsearched
 from app.answering.escalation import early_reason
 from app.answering.events import Abstained, Cited, Emitter, Failed, Finished, Judged, Retrieved, Started
 from app.answering.extractive import as_markdown, extract, preview
-from app.answering.generation import Generator, Request, replay
+from app.answering.generation import Generator, replay
 from app.answering.policy import Policy
+from app.answering.prompt import Prompt
 from app.answering.replies import UNAIDED, needs_a_model, nothing_found, reply
 from app.answering.router import Route, route
 from app.answering.sanitizer import addresses, safe
@@ -57,7 +58,11 @@ class Run:
     notices: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.context = unsearched(self.turn)
+        self.context, earlier = unsearched(self.turn), self.turn.earlier
+        if earlier is not None and earlier.attempt is not None:  # a button refers to it
+            self.attempts = {attempt.id: attempt for attempt in earlier.attempts}
+            self.kept = earlier.attempt if earlier.attempt.role != "extractive" else None
+            self.decision = earlier.decision
 
     async def answer(self) -> None:
         """Emit every event of the turn, from `Started` to `Finished`."""
@@ -78,7 +83,6 @@ class Run:
         if (text := await retriever.run(self._read_message)) is not None:
             self._abstain(text)
             return
-        self._adopt(turn.earlier)
         context = self.context = await context_for(self.route, retriever, foundry, lookup, self.emit)
         self.emit(context)
         if context.reading is not None:
@@ -110,13 +114,6 @@ class Run:
         self.route = route(self.turn, partial(retriever.available, self.turn))
         return reply(self.route, retriever, self.pair)
 
-    def _adopt(self, earlier: Answer | None) -> None:
-        """Start from the answer that a button refers to."""
-        if earlier is not None and earlier.attempt is not None:
-            self.attempts = {attempt.id: attempt for attempt in earlier.attempts}
-            self.kept = earlier.attempt if earlier.attempt.role != "extractive" else None
-            self.decision = earlier.decision
-
     def _abstain(self, text: str, *, unaided: bool = False) -> None:
         self.reply = self.rendered = text
         self.emit(Abstained(text, unaided))
@@ -135,9 +132,9 @@ class Run:
         def enough(text: str) -> bool:  # without passages a refusal is kept, so it is written to its end
             return stop_early and early_reason(text, has_passages=bool(evidence)) is not None
 
-        request = Request(role, self.turn, evidence, draft, polish, enough)
+        prompt = Prompt(self.turn.question, evidence, self.turn.history, draft, polish)
         self.citers[role] = BackgroundCiter(NUMBERS[role], evidence, self.emit)
-        attempt = await self.parts.generator.generate(request, self.service, self.emit)
+        attempt = await self.parts.generator.generate(role, prompt, enough, self.service, self.emit)
         self.attempts[attempt.id] = attempt
         return attempt
 

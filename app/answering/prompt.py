@@ -8,6 +8,7 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal, TypedDict
 
 from app.answering.lexicon import bare
@@ -70,34 +71,38 @@ class Message(TypedDict):
     content: str
 
 
-def messages(
-    question: str,
-    evidence: Sequence[Evidence],
-    history: Sequence[Exchange] = (),
-    draft: str | None = None,
-    *,
-    polish: bool = False,
-    ask_confidence: bool = False,
-) -> list[Message]:
-    """Build the prompt of one turn; the question comes last, where small models heed it most.
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What a model is asked.
 
     `draft` is a text to continue from, marked as unverified; `polish` asks to keep it. Without evidence the model
-    answers from its own knowledge.
+    answers from its own knowledge. `ask_confidence` asks for a last line about how sure it is.
     """
-    fence = fence_token(question, *(item.text for item in evidence))
-    passages = "\n\n".join(
-        f"[{item.number}] {one_line(f'{item.file}, {item.place.label}')}\n{quoted(item.text)}" for item in evidence
-    )
-    given = DRAFT.format(fence=fence, draft=quoted(draft)) + (f"{POLISH}\n\n" if polish else "") if draft else ""
-    fenced = f"<passages {fence}>\n{passages}\n</passages {fence}>\n\n" if evidence else ""
-    earlier: list[Message] = []
-    for exchange in _recent(history):
-        earlier.append({"role": "user", "content": defused(exchange.question)})
-        answer = defused(bare(exchange.answer))  # without its marks, which refer to other passages
-        earlier.append({"role": "assistant", "content": answer})
-    rules = (RULES if evidence else UNAIDED) + (ASK_CONFIDENCE if ask_confidence else "")
-    asked = f"{fenced}{given}Question: {defused(question)}"
-    return [{"role": "system", "content": rules}, *earlier, {"role": "user", "content": asked}]
+
+    question: str
+    evidence: tuple[Evidence, ...] = ()
+    history: Sequence[Exchange] = ()
+    draft: str | None = None
+    polish: bool = False
+    ask_confidence: bool = False
+
+    def messages(self) -> list[Message]:
+        """Build the messages; the question comes last, where small models heed it most."""
+        fence = fence_token(self.question, *(item.text for item in self.evidence))
+        passages = "\n\n".join(
+            f"[{it.number}] {one_line(f'{it.file}, {it.place.label}')}\n{quoted(it.text)}" for it in self.evidence
+        )
+        asked = f"<passages {fence}>\n{passages}\n</passages {fence}>\n\n" if self.evidence else ""
+        if self.draft:
+            asked += DRAFT.format(fence=fence, draft=quoted(self.draft)) + (f"{POLISH}\n\n" if self.polish else "")
+        earlier: list[Message] = []
+        for exchange in _recent(self.history):
+            earlier.append({"role": "user", "content": defused(exchange.question)})
+            answer = defused(bare(exchange.answer))  # without its marks, which refer to other passages
+            earlier.append({"role": "assistant", "content": answer})
+        rules = (RULES if self.evidence else UNAIDED) + (ASK_CONFIDENCE if self.ask_confidence else "")
+        asked += f"Question: {defused(self.question)}"
+        return [{"role": "system", "content": rules}, *earlier, {"role": "user", "content": asked}]
 
 
 def _recent(history: Sequence[Exchange]) -> list[Exchange]:

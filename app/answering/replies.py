@@ -1,19 +1,18 @@
 """Replies written without a model: to a greeting, about the app and the corpus, and where nothing was found."""
 
 import json
-import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from app.answering.context import Retriever
 from app.answering.events import Retrieved
-from app.answering.router import Intent, Route
+from app.answering.router import Route
 from app.answering.sanitizer import label
 from app.documents.language import name
-from app.humanize import count
 from app.models.catalogue import ModelPair
-from app.retrieval.inventory import File, Inventory
+from app.retrieval.inventory import File, Inventory, notes, summary
 
 NAMED = 20
 """Maximum number of files named of one kind."""
@@ -24,23 +23,24 @@ NEAR = 3
 UNAIDED = "Not from your documents."
 """Notice for an answer written without passages."""
 
+T = TypeVar("T")
+
 
 def reply(route: Route, retriever: Retriever, pair: ModelPair) -> str | None:
     """Return the reply to a message that needs neither a search nor a model, None for others; blocks."""
-    match route.intent:
-        case Intent("overview"):
-            return overview(retriever.health(), retriever.folder.path)
-        case Intent("greets" | "app" as kind, language):
-            own, documents = _texts(language), retriever.documents
-            holds = own["count"].format(documents=f"{documents:,}") if documents else ""
-            opening = own["later" if route.turn.history else "first"]
-            return own[kind].format(opening=opening, count=holds, small=pair.small, large=pair.large)
-    return None
+    if route.kind == "overview":
+        return overview(retriever.health(), retriever.folder.path)
+    if route.kind not in ("greets", "app"):
+        return None
+    texts, documents = _texts(route.language), len(retriever.available(route.turn).documents)
+    holds = texts["count"].format(documents=f"{documents:,}") if documents else ""
+    opening = texts["later" if route.turn.history else "first"]
+    return texts[route.kind].format(opening=opening, count=holds, small=pair.small, large=pair.large)
 
 
 def needs_a_model(route: Route) -> str:
     """Return the reply to an instruction about the last answer where there is no model."""
-    return _texts(route.intent.language if route.intent is not None else "en")["instructs"]
+    return _texts(route.language)["instructs"]
 
 
 def _texts(language: str) -> dict[str, str]:
@@ -52,29 +52,16 @@ def _texts(language: str) -> dict[str, str]:
 
 def overview(health: Inventory, corpus: Path) -> str:
     """Describe the contents of the corpus, as Markdown."""
-    return "\n\n".join(_overview(health, corpus))
-
-
-def _overview(health: Inventory, corpus: Path) -> Iterator[str]:
     searchable = [file for file in health.files if file.entry is not None]
-    counted = health.languages.most_common()
-    languages = ", ".join(f"{name(code)} {number:,}" if counted[1:] else name(code) for code, number in counted)
-    changed = f" The index was last changed on {time.strftime('%Y-%m-%d at %H:%M', time.localtime(health.made))}."
-    yield (
-        f"**{count(len(searchable), 'document')}** in {corpus}, {count(health.passages, 'passage')}"
-        f"{f', in {languages}' if languages else ''}.{changed if health.made else ''}"
-    )
-    folders = Counter(file.name.partition("/")[0] if "/" in file.name else "" for file in searchable)
+    parts = [f"{corpus}: {', '.join(summary(health))}."]
+    folders = Counter(file.name.partition("/")[0] if "/" in file.name else "no folder" for file in searchable)
     if len(searchable) > NAMED and len(folders) > 1:
-        folder_names = [f"{folder or 'no folder'} {number:,}" for folder, number in folders.most_common(NAMED)]
-        yield f"By folder: {_listed(folder_names, len(folders), ', ')}."
-    yield _listed([_titled(file) for file in searchable[:NAMED]], len(searchable), "\n", "- ")
-    problems = [f"{label(file.name)}: {file.reason}" for file in health.files if file.reason]
-    silent = [label(file.name) for file in searchable if file.entry is not None and file.entry.silent]
-    same = [" = ".join(map(label, names[:NAMED])) for names in health.duplicates]
-    for head, found in (("Not read", problems), ("With pages that hold no text", silent), ("The same words", same)):
-        if found:
-            yield f"{head}:\n\n{_listed(found[:NAMED], len(found), chr(10), '- ')}"
+        most = ", ".join(f"{folder} {number:,}" for folder, number in folders.most_common(NAMED))
+        parts.append(f"By folder: {most}{', …' if len(folders) > NAMED else ''}.")
+    parts.append(_listed(searchable, _titled))
+    if remarks := [f"{file}: {'; '.join(texts)}" for file, texts in notes(health).items()]:
+        parts.append(f"Notes:\n\n{_listed(remarks, label)}")
+    return "\n\n".join(parts)
 
 
 def nothing_found(retrieved: Retrieved) -> str:
@@ -101,7 +88,7 @@ def _titled(file: File) -> str:
     return label(f"{title} ({file.name})" if title and title != file.name else file.name)
 
 
-def _listed(items: Sequence[str], whole: int, between: str, before: str = "") -> str:
-    """Join the items, and say how many more there are."""
-    more = [f"and {whole - len(items):,} more"] if whole > len(items) else []
-    return between.join(f"{before}{item}" for item in [*items, *more])
+def _listed(items: Sequence[T], written: Callable[[T], str]) -> str:
+    """List the first items, and say how many more there are."""
+    more = [f"and {len(items) - NAMED:,} more"] if len(items) > NAMED else []
+    return "\n".join(f"- {each}" for each in [*map(written, items[:NAMED]), *more])

@@ -8,10 +8,10 @@ last answer only if it consists of such phrases from beginning to end. A questio
 import functools
 import re
 import unicodedata
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from math import isclose
 from typing import Literal, get_args
 
 from app.answering.lexicon import phrases
@@ -45,66 +45,59 @@ _SPELT_OUT = re.compile(r"(?<=[aou])e")
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """What a message asks for, and the language of its phrase.
+    """What a message asks for, and the languages of its phrases.
 
     `names` are possible names of the document to summarise, "" where the message points to it ("this file").
     """
 
     kind: Kind
-    language: str
+    languages: tuple[str, ...]
     names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """The turn to search for, the intent of its message (None for a question) and the document to summarise, if any."""
+    """The turn to search for, what its message asks for (None for a question), and the document to summarise, if any.
+
+    `language` is that of the message, if it is no question.
+    """
 
     turn: Turn
-    intent: Intent | None = None
+    kind: Kind | None = None
+    language: str = "en"
     file: str = ""
 
     @property
     def reworks(self) -> bool:
         """Whether the last answer is wanted in another form, which takes a model."""
-        return self.intent is not None and self.intent.kind == "instructs"
+        return self.kind == "instructs"
 
 
 def route(turn: Turn, corpus: Callable[[], Snapshot]) -> Route:
-    """Decide what a turn is answered from; `corpus` is called only if the message may be no question."""
-    if turn.earlier is not None or intent(turn.question, goes_on=bool(turn.history)) is None:
-        return Route(turn)
-    return _route(turn, corpus())
+    """Decide what a turn is answered from; `corpus` is called only if the message may be no question.
 
-
-def _route(turn: Turn, corpus: Snapshot) -> Route:
-    languages = corpus.index.languages
-    wanted = intent(turn.question, languages, goes_on=bool(turn.history))
-    if turn.dropped and (first := intent(turn.question, languages)) and "" in first.names:
-        wanted = first  # "summarise this" means the dropped file, not the last answer
+    Where a message means the same in several languages, the most frequent one of the corpus wins.
+    """
+    wanted = intent(turn.question, goes_on=bool(turn.history)) if turn.earlier is None else None
     if wanted is None:
         return Route(turn)
-    if wanted.kind == "instructs":
-        return replace(_route_before(turn, corpus), intent=wanted)
+    if turn.dropped and (first := intent(turn.question)) and "" in first.names:
+        wanted = first  # "summarise this" means the dropped file, not the last answer
+    snapshot = corpus()
+    language = next((code for code in snapshot.index.languages if code in wanted.languages), wanted.languages[0])
+    if wanted.kind == "instructs":  # it is answered from what the question before it is answered from
+        *before, last = turn.history
+        asked = route(replace(turn, question=last.question, history=tuple(before)), corpus)
+        return replace(asked, kind=wanted.kind, language=language)
     if wanted.kind != "summary":
-        return Route(turn, wanted)
-    documents = corpus.documents
-    files = (
-        find_document(name, documents, wanted.language) if name else _only_document(turn, documents)
-        for name in wanted.names
-    )
+        return Route(turn, wanted.kind, language)
+    documents = snapshot.documents
+    files = (find_document(name, documents, language) if name else _only(turn, documents) for name in wanted.names)
     file = next(filter(None, files), None)
-    return Route(turn, wanted, file) if file else Route(turn)
+    return Route(turn, wanted.kind, language, file) if file else Route(turn)
 
 
-def _route_before(turn: Turn, corpus: Snapshot) -> Route:
-    """Route the last question of the conversation that was no instruction."""
-    asked = [exchange.question for exchange in turn.history]
-    intents = enumerate(intent(question, goes_on=at > 0) for at, question in enumerate(asked))
-    at = max(at for at, each in intents if each is None or each.kind != "instructs")  # the first one is never one
-    return _route(replace(turn, question=asked[at], history=turn.history[:at]), corpus)
-
-
-def _only_document(turn: Turn, documents: Mapping[str, Entry]) -> str | None:
+def _only(turn: Turn, documents: Mapping[str, Entry]) -> str | None:
     """Return the document that came with the question, else the only one dropped so far, else the only one at all."""
     for files in ([each.file for each in turn.brought], [each.file for each in turn.dropped], list(documents)):
         if files:
@@ -112,23 +105,22 @@ def _only_document(turn: Turn, documents: Mapping[str, Entry]) -> str | None:
     return None
 
 
-def intent(message: str, languages: Sequence[str] = (), *, goes_on: bool = False) -> Intent | None:
+def intent(message: str, *, goes_on: bool = False) -> Intent | None:
     """Recognise what a message asks for; None for a question.
 
-    Where a message means the same in several languages, the first in `languages` wins. Only a message that `goes_on`
-    from an answer can be an instruction.
+    Only a message that `goes_on` from an answer can be an instruction.
     """
     if len(message) > LONGEST:
         return None
-    text = folded(message)
-    known = sorted(phrases("greets"), key=lambda code: languages.index(code) if code in languages else len(languages))
-    spellings = tuple(dict.fromkeys((text, _SPELT_OUT.sub("", text))))
+    text, languages = folded(message), phrases("greets")
+    spellings = {text, _SPELT_OUT.sub("", text)}
     kinds: list[Kind | Literal["alone"]] = ["greets", "overview", "app", "instructs" if goes_on else "alone"]
     for kind in kinds:
-        if code := next((code for code in known if any(_is(kind, code, each) for each in spellings)), None):
-            return Intent("app" if kind == "alone" else kind, code)
-    names = {name: code for code in reversed(known) for name in _summary_names(text, code)}
-    return Intent("summary", min(names.values(), key=known.index), tuple(names)) if names else None
+        if codes := tuple(code for code in languages if any(_is(kind, code, each) for each in spellings)):
+            return Intent("app" if kind == "alone" else kind, codes)
+    summaries = {code: names for code in languages if (names := _summary_names(text, code))}
+    every = dict.fromkeys(name for names in summaries.values() for name in names)
+    return Intent("summary", tuple(summaries), tuple(every)) if summaries else None
 
 
 def folded(text: str) -> str:
@@ -155,7 +147,7 @@ def _is(kind: Kind | Literal["alone"], code: str, text: str) -> bool:
     elif kind == "instructs":
         text = _pattern(code, "tongue").sub("tongue", text)
     # Two expressions: one of both would try all ways to divide the message where a word is of either kind.
-    phrase, filler = _pattern(code, kind), _pattern(code, "filler" if kind == "greets" else "around")
+    phrase, filler = _pattern(code, kind), _pattern(code, "filler", *(() if kind == "greets" else ("greets",)))
     words = text.split()
     reached = {0: False}  # number of words accounted for → whether a phrase of the kind is among them
     for start in range(len(words)):
@@ -194,19 +186,14 @@ def _begins(word: str, vocabulary: frozenset[str]) -> bool:
     return any(word[:end] in vocabulary for end in range(_SHORT - 1, len(word) + 1))
 
 
-def _any(code: str, kind: str) -> str:
-    """Join all phrases of a kind in a language; {docs} and {tongue} stand for phrases of other kinds."""
-    if kind == "around":
-        return f"{_any(code, 'filler')}|{_any(code, 'greets')}"
-    joined = "|".join(phrases(kind).get(code, ())) or "(?!)"
-    joined = joined.replace("{docs}", "docs").replace("{suffix}", "|".join(filter(None, map(folded, SUFFIXES))))
-    return joined.replace("{tongue}", "tongue" if kind == "instructs" else "|".join(phrases("tongue").get(code, ())))
-
-
 @functools.cache
-def _pattern(code: str, kind: str) -> re.Pattern[str]:
-    phrase = _any(code, kind)
-    return re.compile(phrase if kind == "summary" else rf"\b(?:{phrase})\b")
+def _pattern(code: str, *kinds: str) -> re.Pattern[str]:
+    """Compile all phrases of some kinds in a language; {docs} and {tongue} stand for phrases of other kinds."""
+    joined = "|".join(phrase for kind in kinds for phrase in phrases(kind).get(code, ())) or "(?!)"
+    joined = joined.replace("{docs}", "docs").replace("{suffix}", "|".join(filter(None, map(folded, SUFFIXES))))
+    tongues = "tongue" if "instructs" in kinds else "|".join(phrases("tongue").get(code, ()))
+    joined = joined.replace("{tongue}", tongues)
+    return re.compile(joined if "summary" in kinds else rf"\b(?:{joined})\b")
 
 
 def find_document(name: str, documents: Mapping[str, Entry], language: str) -> str | None:
@@ -214,38 +201,27 @@ def find_document(name: str, documents: Mapping[str, Entry], language: str) -> s
 
     Every word of the name must be in the file's name or its title, and no other document may fit as well.
     """
-    forms = {file: _forms(entry) for file, entry in documents.items()}
-    if whole := [file for file, own in forms.items() if _joined(name) in map(_joined, own)]:
+    forms = [(file, form) for file, entry in documents.items() for form in _forms(entry)]
+    if whole := [file for file, form in forms if form.replace(" ", "") == name.replace(" ", "")]:
         return min(whole, key=len)
-    content = [word for word in _content_words(name, language) if not _points(word)]
-    ranked = _ranked(content, forms, language)
-    if not ranked or ranked[0][0] < LEAST_SHARE or (len(ranked) > 1 and ranked[1][0] == ranked[0][0]):
-        return None
-    return ranked[0][1]
-
-
-def _ranked(asked: Sequence[str], documents: Mapping[str, Sequence[str]], language: str) -> list[tuple[float, str]]:
-    """Rank the documents whose name or title has all words, by the share of it that these words make up."""
-    split = [(file, form.split()) for file, forms in documents.items() for form in forms]
-    content = set(_content_words(" ".join({part for _, parts in split for part in parts}), language))
-    forms = [(file, [part for part in parts if part in content] or parts) for file, parts in split]
-    by_letter: defaultdict[str, set[str]] = defaultdict(set)
-    for part in content:
-        by_letter[part[0]].add(part)
-    similar = [_similar(word, by_letter[word[0]]) for word in asked]
+    known = set(_content_words(" ".join({word for _, form in forms for word in form.split()}), language))
+    asked = [_similar(word, known) for word in _content_words(name, language) if not _points(word)]
     scores: dict[str, float] = {}
-    for file, parts in forms:
-        shares = [max((known.get(part, 0.0) for part in parts), default=0.0) for known in similar]
+    for file, form in forms:
+        words = [word for word in form.split() if word in known] or form.split()
+        shares = [max((similar.get(word, 0.0) for word in words), default=0.0) for similar in asked]
         if shares and all(shares):
-            scores[file] = max(scores.get(file, 0.0), sum(shares) / max(len(parts), len(shares)))
-    return sorted(((round(score, 6), file) for file, score in scores.items()), key=lambda each: (-each[0], each[1]))
+            scores[file] = max(scores.get(file, 0.0), sum(shares) / max(len(words), len(shares)))
+    top = max(scores.values(), default=0.0)
+    fitting = [file for file, score in scores.items() if isclose(score, top)]
+    return fitting[0] if top >= LEAST_SHARE and len(fitting) == 1 else None
 
 
 def _similar(word: str, known: set[str]) -> dict[str, float]:
     """Return the known words that a word may be, with their ratios; a word with a digit is only itself."""
     if word in known or not word.isalpha():
         return {word: 1.0}
-    near = [each for each in known if each.isalpha() and abs(len(each) - len(word)) <= 2]
+    near = [it for it in known if it[0] == word[0] and it.isalpha() and abs(len(it) - len(word)) <= 2]
     return dict.fromkeys(get_close_matches(word, near, 5, SIMILAR), SIMILAR)
 
 
@@ -258,7 +234,3 @@ def _forms(entry: Entry) -> list[str]:
 def _content_words(text: str, language: str) -> list[str]:
     """Return the words of a folded text without function words; all words if there are no others."""
     return [word.surface for word in query_words(text, [language]) if word.content] or text.split()
-
-
-def _joined(text: str) -> str:
-    return text.replace(" ", "")

@@ -6,7 +6,7 @@ from contextlib import aclosing
 from statistics import median
 from typing import Any
 
-from app.answering.prompt import Message, messages
+from app.answering.prompt import Message, Prompt
 from app.answering.turn import Turn
 from app.answering.usage import Stopwatch, speed
 from app.errors import InputError, ModelError, ModelGone, ServerError
@@ -148,4 +148,4 @@ def _with_passages(settings: Settings, question: str) -> list[Message]:
     result = Retriever(settings, TokenCounter(settings.state_dir), live=False).retrieve(Turn(question))
     if not result.evidence:
         raise InputError(f"The documents have no passage for “{question}”. Ask without --corpus, or something else.")
-    return messages(question, result.evidence)
+    return Prompt(question, result.evidence).messages()

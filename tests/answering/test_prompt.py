@@ -2,13 +2,14 @@
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.answering.prompt import defused, fence_token, messages
+from app.answering.prompt import Message, Prompt, defused, fence_token
 from app.documents.passages import Place
 from app.retrieval.packing import Evidence
 from app.retrieval.search import Exchange
@@ -16,6 +17,12 @@ from app.retrieval.search import Exchange
 
 def passage(text: str, number: int = 1) -> Evidence:
     return Evidence(number, "notes.md", "Notes", Place("heading", "Prices", 3), 0, len(text), text, "en")
+
+
+def messages(
+    question: str, evidence: list[Evidence], history: Sequence[Exchange] = (), ask: bool = False
+) -> list[Message]:
+    return Prompt(question, tuple(evidence), history, ask_confidence=ask).messages()
 
 
 def test_template_tokens_and_fences_in_a_document_are_broken() -> None:
@@ -74,7 +81,7 @@ def test_earlier_exchanges_go_along_latest_first_within_their_room() -> None:
 
 def test_a_last_line_is_asked_for_only_on_request() -> None:
     assert "CONFIDENCE" not in messages("What?", [])[0]["content"]
-    assert "CONFIDENCE: low" in messages("What?", [], ask_confidence=True)[0]["content"]
+    assert "CONFIDENCE: low" in messages("What?", [], ask=True)[0]["content"]
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ def split(text: str) -> list[str]:
 
 @pytest.mark.parametrize(("kind", "message"), [(kind, each) for kind, text in MESSAGES.items() for each in split(text)])
 def test_a_message_that_asks_nothing_of_the_text_is_known_for_what_it_is(kind: str, message: str) -> None:
-    found = intent(message, ["en"], goes_on=kind == "instructs")
+    found = intent(message, goes_on=kind == "instructs")
 
     assert found is not None
     assert found.kind == kind
@@ -91,6 +91,6 @@ def test_a_message_that_asks_nothing_of_the_text_is_known_for_what_it_is(kind: s
 @pytest.mark.parametrize("message", split(QUESTIONS))
 @pytest.mark.parametrize("goes_on", [False, True])
 def test_a_question_that_looks_like_one_of_them_stays_a_question(message: str, goes_on: bool) -> None:
-    found = intent(message, ["en"], goes_on=goes_on)
+    found = intent(message, goes_on=goes_on)
 
     assert found is None or (found.kind == "summary" and all(found.names))  # which takes a document of that name
