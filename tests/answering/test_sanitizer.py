@@ -192,8 +192,9 @@ def test_no_more_is_held_back_than_a_limit() -> None:
 
 def test_a_name_of_a_file_is_one_line_of_plain_words() -> None:
     names = ["a_b (1).md", "![x](http://evil.example).md", "<img src=x>\n.md", "__init__.py", "www.evil.example", "a|b"]
+    names += ["www&#46;evil.example.md", "R&D.md"]
 
     for name in names:
         assert harm(f"Sources: {label(name)}") == []
         assert RENDERER.renderInline(label(name)) in (label(name), label(name).replace("&", "&amp;"))
-    assert label("a_b (1).md") == "a_b (1).md"
+    assert [label(name) for name in ("a_b (1).md", "R&D.md")] == ["a_b (1).md", "R&D.md"]
