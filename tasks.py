@@ -5,6 +5,7 @@ test-all  every test
 lint      ruff, mypy and codespell, which change nothing
 fix       what ruff can put right, and the formatting
 way       the files and lines that one question passes
+settings  the README's table of settings
 size      lower the figures of tests/size.json to what the code needs
 bench     the benchmark of the search on 20,000 passages
 """
@@ -20,6 +21,7 @@ TASKS: dict[str, list[list[str]]] = {
     "lint": [["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"], ["codespell_lib"]],
     "fix": [["ruff", "check", "--fix", "."], ["ruff", "format", "."]],
     "way": [["tests.support.tracing"]],
+    "settings": [["tests.support.settings_table"]],
     "size": [["tests.support.sizes"]],
     "bench": [["app.cli.commands", "bench", "retrieval", "--passages", "20000"]],
 }

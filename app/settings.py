@@ -1,6 +1,6 @@
 """All settings: names, defaults, meanings, and where a value came from.
 
-`escalator doctor --settings-table` prints the README's table from this file; a test keeps the two equal.
+The README's table is made from this file: `python tasks.py settings` prints it, and a test keeps the two equal.
 """
 
 import os
@@ -199,22 +199,6 @@ def origin(field: str) -> tuple[str, Origin]:
         if files.get(name):
             return name, ".env"
     return _names(field)[0], "default"
-
-
-def table() -> str:
-    """Format the settings as a Markdown table, for the README."""
-    rows = ["| Setting | Default | Meaning |", "|---|---|---|"]
-    for name, field in Settings.model_fields.items():
-        main, *fallbacks = _names(name)
-        also = f" Also read: {', '.join(f'`{other}`' for other in fallbacks)}." if fallbacks else ""
-        rows.append(f"| `{main}` | {_default(name, field.default)} | {field.description}{also} |")
-    return "\n".join(rows)
-
-
-def _default(name: str, value: Any) -> str:
-    if name == "state_dir":
-        return "the user's state folder"
-    return "unset" if value is None else f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
 def _names(field: str) -> list[str]:

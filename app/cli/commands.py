@@ -24,7 +24,7 @@ from app.documents.folder import Folder
 from app.errors import InputError
 from app.retrieval.corpus import Corpus, Reading
 from app.retrieval.search import plain
-from app.settings import ROOT, Settings, load, table
+from app.settings import ROOT, Settings, load
 
 HELP = "Ask a folder of documents, on your own machine."
 cli = typer.Typer(help=HELP, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -127,16 +127,12 @@ def doctor(
     as_json: Json = False,
     online: Annotated[bool, typer.Option("--online", help="Also ask the public catalogue of models.")] = False,
     to_report: Annotated[bool, typer.Option("--report", help="Print Markdown without names, to send on.")] = False,
-    settings_table: Annotated[bool, typer.Option(help="Print the settings as a Markdown table.")] = False,
     verbose: Verbose = False,
 ) -> None:
     """Check everything that an answer needs, and say how to mend what is missing."""
     from app.doctor import lines, markdown
     from app.doctor.checkup import checks
 
-    if settings_table:
-        typer.echo(table())
-        return
     with errors(verbose):
         settings = load(corpus=corpus)
         result = asyncio.run(checks(settings, online=online, named=not to_report))

@@ -41,8 +41,6 @@ def make(
 
     Separate several models, platforms or Pythons by commas.
     """
-    from rich.console import Console
-
     from app.kit import make as maker
 
     with errors(verbose):
@@ -52,8 +50,7 @@ def make(
         given = [name for name in named if name not in ("", "none")]
         names = None if models is None else [each for name in given for each in preset_models(name)]
         settings = load()
-        with Console(stderr=True).status("Models") as status:
-            asyncio.run(download(settings, names or (), status.update))
+        asyncio.run(download(settings, names or (), "Models"))
         files = maker.make(folder, settings, tell, names, platforms, pythons, corpus, extra or ())["files"]
     total = size(sum(file["size"] for file in files.values()))
     typer.echo(f"{folder}: {len(files)} files, {total}. CONTENTS.md says what is in it.")

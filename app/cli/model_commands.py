@@ -1,10 +1,10 @@
 """The commands about models: `escalator models` shows what fits this machine, `escalator models get` downloads it."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import aclosing
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -18,9 +18,6 @@ from app.models.downloads import Downloader
 from app.models.foundry import Foundry
 from app.models.hardware import inspect_machine, measured
 from app.settings import Settings, load
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 models = typer.Typer(help="List the models that fit this machine, and download them.", invoke_without_command=True)
 
@@ -45,11 +42,9 @@ def get(
     verbose: Verbose = False,
 ) -> None:
     """Download a pair of models, which the chat then uses, or one model; continues an interrupted download."""
-    from rich.console import Console
-
     with errors(verbose):
         try:
-            asyncio.run(_get(load(), name, Console(stderr=True)))
+            asyncio.run(_get(load(), name))
         except KeyboardInterrupt:
             raise NoModel(f"Stopped. What has arrived is kept: `escalator models get {name}` continues.") from None
 
@@ -91,7 +86,7 @@ def _lines(result: dict[str, Any]) -> Iterator[str]:
         yield " · ".join((it["alias"], it["device"], size, state, it["licence"] or "licence unknown", it["id"]))
 
 
-async def _get(settings: Settings, name: str, console: "Console") -> None:
+async def _get(settings: Settings, name: str) -> None:
     known = await asyncio.to_thread(catalogue.load_catalogue, settings.model_cache_path)
     here = await asyncio.to_thread(inspect_machine, settings.model_cache_path)
     alias = known[name].alias if name in known else name
@@ -101,8 +96,7 @@ async def _get(settings: Settings, name: str, console: "Console") -> None:
         tell(offer.why + presets.alternative(here, known, pair.large))
     if offer.fits == "no":
         raise NoModel(f"{name} was not downloaded.")
-    with console.status(f"{name}: asking the catalogue") as status:
-        await download(settings, pair.both, status.update)
+    await download(settings, pair.both, f"{name}: asking the catalogue")
     async with Foundry(settings) as foundry:
         if not pair.alone:
             await foundry.use(pair)
@@ -110,11 +104,14 @@ async def _get(settings: Settings, name: str, console: "Console") -> None:
             tell(f"{pair.of(role)[0]} answers: {await warm_up(foundry, *pair.of(role), tell)}.")
 
 
-async def download(settings: Settings, names: Iterable[str], report: Callable[[str], Any]) -> None:
-    """Download the models of these aliases and ids that are not on this disk; reports every step in words."""
+async def download(settings: Settings, names: Iterable[str], title: str) -> None:
+    """Download the models of these aliases and ids that are not on this disk; shows every step on stderr."""
+    from rich.console import Console
+
     known = await asyncio.to_thread(catalogue.load_catalogue, settings.model_cache_path)
-    for name in dict.fromkeys(names):
-        if not catalogue.downloaded(name, known):
-            async with aclosing(Downloader(settings).download(name)) as progress:
-                async for step in progress:
-                    report(str(step))
+    with Console(stderr=True).status(title) as status:
+        for name in dict.fromkeys(names):
+            if not catalogue.downloaded(name, known):
+                async with aclosing(Downloader(settings).download(name)) as progress:
+                    async for step in progress:
+                        status.update(str(step))

@@ -327,10 +327,3 @@ def test_the_doctor_is_content_where_all_is_well(
     assert found["small model"]["found"].startswith("phi-4-mini is phi-4-mini-instruct-generic-cpu:1; ready after ")
     assert found["large model"]["ok"]
     assert "a-secret" not in result.output
-
-
-def test_the_table_of_settings_is_the_readmes() -> None:
-    printed = escalator("doctor", "--settings-table").stdout.strip()
-
-    assert printed == settings.table()
-    assert printed in (ROOT / "README.md").read_text(encoding="utf-8")

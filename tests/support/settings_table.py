@@ -1,0 +1,28 @@
+"""The README's table of settings, made from `app/settings.py`: `python tasks.py settings`."""
+
+from typing import Any
+
+from pydantic import AliasChoices
+
+from app.settings import Settings
+
+
+def table() -> str:
+    """Format the settings as a Markdown table."""
+    rows = ["| Setting | Default | Meaning |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        assert isinstance(field.validation_alias, AliasChoices)
+        main, *fallbacks = field.validation_alias.choices
+        also = f" Also read: {', '.join(f'`{other}`' for other in fallbacks)}." if fallbacks else ""
+        rows.append(f"| `{main}` | {_default(name, field.default)} | {field.description}{also} |")
+    return "\n".join(rows)
+
+
+def _default(name: str, value: Any) -> str:
+    if name == "state_dir":
+        return "the user's state folder"
+    return "unset" if value is None else f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+if __name__ == "__main__":
+    print(table())
