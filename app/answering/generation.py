@@ -105,7 +105,7 @@ class Generator:
         stream.sending(clock.ms)
         _, other = self._foundry.pair.of(stream.role)
         most = self._max_tokens(stream.role, model)
-        pieces = chat.answer(self._foundry, model, sent, max_tokens=most, progress=stream.progress, instead_of=other)
+        pieces = chat.answer(self._foundry, model, sent, max_tokens=most, notify=stream.progress, instead_of=other)
         reading = asyncio.create_task(self._explain_wait(stream, model, prompt))
         try:
             async with aclosing(pieces):

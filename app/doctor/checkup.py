@@ -37,18 +37,11 @@ OPTIONAL = {"tiktoken": "tokens are estimated"} | dict.fromkeys(RUNTIME, "set FO
 PROVIDERS = "import os; os.environ['CI'] = 'true'; import onnxruntime as it; print(*it.get_available_providers())"
 """Runs in a process of its own, whose telemetry CI switches off."""
 
-PROGRAMS: Mapping[discovery.Generation, tuple[str, str]] = {
-    "current": ("is Foundry Local's, 0.10 or later", ""),
-    "old": (
-        "is an old Foundry Local, up to 0.8",
-        "Its service is used if it runs, else our own runtime. Update: `winget upgrade Microsoft.FoundryLocal`.",
-    ),
-    "unrelated": (
-        "is not Foundry Local's: Ethereum's and GNOME's tools have the same name",
-        "Our own runtime is used. Where a guide says `foundry model download`, run `escalator models get`.",
-    ),
-}
-"""What a program named `foundry` is, and what to do about it."""
+OTHER_PROGRAM = (
+    "Our own runtime is used, which needs no other program. An old Foundry Local is updated by `winget upgrade "
+    "Microsoft.FoundryLocal`. Where a guide says `foundry model download`, run `escalator models get`."
+)
+"""What to do about a program named `foundry` that is of no use."""
 
 LITTLE_DISK_MB = 3_600
 """Room for the tiny pair, and what a download leaves free."""
@@ -122,8 +115,7 @@ def _corpus(settings: Settings, named: bool) -> Iterator[Check]:
 def _machine(here: Machine) -> Iterator[Check]:
     speed = f", read and written at {here.gb_per_s:.0f} GB/s" if here.gb_per_s else ""
     yield Check("memory", True, f"{gigabytes(here.memory_mb)}, {gigabytes(here.free_mb)} free{speed}")
-    seen = ", ".join(here.accelerators) or f"none seen: models run on the {count(here.cores, 'core')}"
-    yield Check("accelerators", True, seen)
+    yield Check("processor", True, count(here.cores, "core"))
     remedy = "Make room, or set ESCALATOR_MODEL_CACHE to a folder on another disk."
     enough = here.disk_free_mb >= LITTLE_DISK_MB or None
     yield Check("disk", enough, f"{gigabytes(here.disk_free_mb)} free for models", remedy)
@@ -134,9 +126,10 @@ def _command_line() -> Check:
     name, program = "foundry command line", shutil.which("foundry")
     if program is None:
         return Check(name, True, "not on the PATH, and not needed")
-    kind = discovery.generation(program)
-    description, remedy = PROGRAMS[kind]
-    return Check(name, True if kind == "current" else None, f"{program} {description}", remedy)
+    if discovery.service_status(program) is not None:
+        return Check(name, True, f"{program} is Foundry Local's, 0.10 or later")
+    other = f"{program} is an old Foundry Local, up to 0.8, or not Foundry Local's: other tools have the same name"
+    return Check(name, None, other, OTHER_PROGRAM)
 
 
 def _providers() -> Check:

@@ -10,7 +10,7 @@ from app.errors import ModelGone, NoModel, ServerBusy, ServerError
 from app.models import error_mapping
 from app.models.foundry import Foundry
 from app.models.reasoning import Delta, ReasoningFilter
-from app.models.server import Model, Progress, silent
+from app.models.server import Model, Notify, ignore
 
 if TYPE_CHECKING:
     from openai.types import CompletionUsage
@@ -48,7 +48,7 @@ async def answer(
     messages: Sequence[Mapping[str, Any]],
     *,
     max_tokens: int,
-    progress: Progress = silent,
+    notify: Notify = ignore,
     instead_of: str | None = None,
 ) -> AsyncGenerator[Delta | End, None]:
     """Stream one completion, and try again on a failure before the first piece.
@@ -61,7 +61,7 @@ async def answer(
         shown = False
         try:
             if failures or reloads:
-                model = await foundry.ready(model.alias, progress, instead_of)
+                model = await foundry.ready(model.alias, notify, instead_of)
             async with aclosing(complete(foundry, model, messages, max_tokens=max_tokens)) as stream:
                 async for event in stream:
                     shown = True
@@ -130,11 +130,11 @@ async def complete(
     yield End(reading.finish, usage.prompt_tokens if usage else None, usage.completion_tokens if usage else None)
 
 
-async def warm_up(foundry: Foundry, alias: str, instead_of: str | None = None, progress: Progress = silent) -> WarmUp:
+async def warm_up(foundry: Foundry, alias: str, instead_of: str | None = None, notify: Notify = ignore) -> WarmUp:
     """Load a model and generate one token, so that the first question does not wait for it; raises ModelError."""
     clock = asyncio.get_running_loop().time
     started = clock()
-    model = await foundry.ready(alias, progress, instead_of)
+    model = await foundry.ready(alias, notify, instead_of)
     async with foundry.slot(model):
         loaded = clock()
         messages = [{"role": "user", "content": "Hello"}]

@@ -1,18 +1,17 @@
 """Finds a model server: the configured one, a running Foundry Local service, else the embedded runtime.
 
-Also asks Foundry Local's command line where its service runs, and which generation of it is installed.
+Also asks Foundry Local's command line where its service runs.
 """
 
 import asyncio
 import json
 import logging
-import re
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Literal
+from typing import Any
 
 from app.errors import NoModel
 from app.files import load_json, save_state
@@ -24,11 +23,6 @@ from app.settings import Settings, is_loopback, origin
 log = logging.getLogger(__name__)
 
 COMMAND_SECONDS = 5.0
-
-Generation = Literal["current", "old", "unrelated"]
-"""Foundry Local since 0.10, up to 0.8, or another program: Ethereum's tools and GNOME's have this name too."""
-
-_ADDRESS = re.compile(r"https?://[\w.\-\[\]:]*:\d+")
 
 
 async def find_server(settings: Settings, connect: Callable[[str], Client], on_start: Callable[[], None]) -> Server:
@@ -61,14 +55,14 @@ async def _service(settings: Settings, connect: Callable[[str], Client]) -> Serv
     program = await asyncio.to_thread(shutil.which, "foundry")
     if program is None:
         return None
-    memory = settings.state_dir / "service.json"
-    last = ((await asyncio.to_thread(load_json, memory)) or {}).get("root")
+    file = settings.state_dir / "service.json"
+    last = ((await asyncio.to_thread(load_json, file)) or {}).get("root")
     if server := await _verified(last, connect):
         return server
     root = await asyncio.to_thread(service_address, program)
     if server := await _verified(root, connect):
         with suppress(OSError):  # the command line can be asked again
-            await asyncio.to_thread(save_state, memory, {"root": root})
+            await asyncio.to_thread(save_state, file, {"root": root})
     return server
 
 
@@ -86,9 +80,10 @@ async def _embedded(settings: Settings, connect: Callable[[str], Client], on_sta
     cache = settings.model_cache_path
     if not await asyncio.to_thread(can_embed, cache):
         raise NoModel(
-            f"There is no model on this machine: no Foundry Local service is running, and {cache} holds none. Choose a "
-            "pair under Models, run `escalator models get tiny` or use a trainer's kit; or set "
-            "FOUNDRY_LOCAL_ENDPOINT to a running model server. `escalator doctor` shows more."
+            "There is no model on this machine: no Foundry Local service is running, and foundry-local-sdk is not "
+            f"installed or {cache} has no list of models. Choose a pair under Models, run `escalator models get tiny` "
+            "or use a trainer's kit; or set FOUNDRY_LOCAL_ENDPOINT to a running model server. `escalator doctor` shows "
+            "more."
         )
     on_start()
     lease = await supervisor.acquire(cache, settings.state_dir)
@@ -101,45 +96,35 @@ def root_of(url: str) -> str:
 
 
 def service_address(program: str) -> str | None:
-    """Ask the command line for the address of a running service; blocks for up to ten seconds."""
-    status = command_output(program, "server", "status", "-o", "json") or command_output(program, "service", "status")
-    return address_in(status or "")
+    """Ask Foundry Local's command line for the address of its service; None if none runs. Blocks for 5 s."""
+    fields = service_status(program)
+    return root_of(str(fields["webUrls"][0])) if fields and fields["running"] and fields.get("webUrls") else None
 
 
-def generation(program: str) -> Generation:
-    """Tell which program is named `foundry`, from its status; starts nothing, blocks as `service_address` does."""
-    if '"running"' in (command_output(program, "server", "status", "-o", "json", strict=False) or ""):
-        return "current"
-    status = (command_output(program, "service", "status", strict=False) or "").casefold()
-    if "unknown command: 'service'" in status:  # printed by 0.10 when its `server status` failed
-        return "current"
-    return "old" if "model management service" in status or "foundry service" in status else "unrelated"
+def service_status(program: str) -> dict[str, Any] | None:
+    """Ask a program named `foundry` for the status of its service; starts nothing, blocks for up to five seconds.
 
-
-def address_in(status: str) -> str | None:
-    """Extract the address from a status in JSON or text; None if the service does not run."""
-    try:
-        fields = json.loads(status[status.index("{") : status.rindex("}") + 1])
-        return root_of(str(fields["webUrls"][0])) if fields.get("running") else None
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
-        address = _ADDRESS.search(status)
-        return address[0] if address else None
-
-
-def command_output(*command: str, seconds: float | None = None, strict: bool = True) -> str | None:
-    """Run a program and return its output, None on a timeout.
-
-    With `strict`, a failure returns None and error output is dropped; without, both are returned as output.
+    Returns None for Foundry Local up to 0.8, and for Ethereum's and GNOME's tools, which have this name too.
     """
+    output = command_output(program, "server", "status", "-o", "json") or ""
+    try:
+        fields = json.loads(output[output.index("{") : output.rindex("}") + 1])
+    except ValueError:
+        return None
+    return fields if "running" in fields else None
+
+
+def command_output(*command: str, seconds: float | None = None) -> str | None:
+    """Run a program and return what it prints, None if it cannot be run or takes too long."""
     # A file, not a pipe: a grandchild that outlives the program would hold a pipe open for ever.
     with tempfile.TemporaryFile() as output, suppress(OSError, subprocess.SubprocessError):
         subprocess.run(  # noqa: S603 - found on PATH, fixed arguments
             command,
             stdin=subprocess.DEVNULL,
             stdout=output,
-            stderr=subprocess.DEVNULL if strict else output,
+            stderr=subprocess.DEVNULL,
             timeout=seconds or COMMAND_SECONDS,
-            check=strict,
+            check=False,
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
         )
         output.seek(0)

@@ -1,8 +1,9 @@
 """Updates the catalogue and downloads models: `python -m app.models.download_worker CACHE STATE_DIR [ID]`.
 
 Foundry Local's SDK does both, from its own addresses and through the user's proxy; it allows one manager in a process,
-and the runtime's uses no network. Without an ID only the catalogue is updated. Reports are lines of JSON. The process
-ends with its standard input; what has arrived by then is kept, and the SDK continues from there.
+and the runtime's uses no network. Without an ID only the catalogue is updated. A report is a line of JSON with all that
+is known so far, five times a second. The process ends with its standard input; what has arrived by then is kept, and
+the SDK continues from there.
 """
 
 import json
@@ -29,6 +30,11 @@ THREADS = "8"
 """Parts of a file that are downloaded at once, of 2 MB each: the SDK's 64 would lose more at an interruption."""
 
 END_SECONDS = 3.0
+REPORT_SECONDS = 0.2
+
+Report = dict[str, Any]
+"""`percent` that has arrived, `reading` while files are checked, a `notice`; at the end `updated`, if the catalogue was
+saved; or of a model `done`, or `damaged` or `failed` with the reason."""
 
 CHECKSUMS = "escalator.sha256.json"
 """The file in a model's folder with size and SHA-256 of each other file. The store publishes no checksums to compare
@@ -48,11 +54,6 @@ def watch_stdin() -> threading.Event:
 
     threading.Thread(target=watch, daemon=True).start()
     return event
-
-
-def report(**fields: object) -> None:
-    """Print one line of JSON."""
-    print(json.dumps(fields), flush=True)  # noqa: T201 - what this process is for
 
 
 def update_catalogue(manager: "FoundryLocalManager", cache: Path) -> bool:
@@ -76,7 +77,7 @@ def update_catalogue(manager: "FoundryLocalManager", cache: Path) -> bool:
 
 
 def write_checksums(folder: Path) -> None:
-    """Write the checksums of a model's files into its folder; raises OSError."""
+    """Write the checksums of a model's files into its folder."""
     names = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file()]
     save_state(folder / CHECKSUMS, {"files": {name: _checksum(folder / name) for name in names if name != CHECKSUMS}})
 
@@ -84,26 +85,24 @@ def write_checksums(folder: Path) -> None:
 def damaged_files(folder: Path) -> list[str]:
     """List files that are missing or differ from their checksum, none if there are no checksums; reads all files."""
     expected = (load_json(folder / CHECKSUMS) or {}).get("files") or {}
-    return [name for name, checksum in expected.items() if _differs(folder / name, checksum)]
+    return [name for name, checksum in expected.items() if _checksum(folder / name) != checksum]
 
 
 def remove_damage(folder: Path) -> None:
     """Remove damaged files of a model, so that the SDK downloads them; call it before the SDK looks at the folder."""
-    report(reading=True)
     if damaged := damaged_files(folder):
         for name in (*damaged, "inference_model.json"):  # without the latter the model counts as not downloaded
             (folder / name).unlink(missing_ok=True)
-    report(reading=False)
 
 
-def download(model: "IModel", end: threading.Event) -> dict[str, Any]:
-    """Download a model, or what is missing of it, and return the final report.
+def download(model: "IModel", end: threading.Event, report: Report) -> None:
+    """Download a model, or what is missing of it.
 
     A model that cannot be loaded is damaged, unless memory is short: the SDK compares sizes and no checksums.
     """
-    model.download(lambda percent: report(percent=percent), end)
+    model.download(lambda percent: report.update(percent=percent), end)
     folder = Path(model.get_path())
-    report(reading=True)
+    report["reading"] = True
     on_cpu = model.info.runtime is not None and model.info.runtime.device_type == "CPU"
     size = catalogue.folder_size_mb(folder)
     if on_cpu and not memory.MemoryFit(model.id, size, memory.free_mb()).too_big:
@@ -111,58 +110,64 @@ def download(model: "IModel", end: threading.Event) -> dict[str, Any]:
             model.load()
         except Exception as error:
             if "alloc" not in str(error) and "memory" not in str(error):
-                return {"damaged": str(error)}
+                report["damaged"] = str(error)
+                return
     write_checksums(folder)
-    return {"done": True}
+    report["done"] = True
 
 
-def fetch_vocabulary(state_dir: Path) -> None:
-    """Fetch the vocabulary for counting tokens if it is missing; a failure is only reported."""
-    if tokens.vocabulary_path(state_dir) is None:
-        for folder in tokens.vocabulary_folders(state_dir)[:1]:
-            try:
-                tokens.fetch_vocabulary(folder)
-            except DownloadFailed as error:
-                report(notice=str(error))
+def fetch_vocabulary(state_dir: Path, report: Report) -> None:
+    """Fetch the vocabulary for counting tokens if it is missing; a failure is only a notice."""
+    folders = tokens.vocabulary_folders(state_dir)
+    try:
+        if folders and tokens.vocabulary_path(state_dir) is None:
+            tokens.fetch_vocabulary(folders[0])
+    except DownloadFailed as error:
+        report["notice"] = str(error)
 
 
-def main(cache: Path, state_dir: Path, model_id: str = "") -> bool:
-    """Update the catalogue and, if a model is named, download it; returns whether that could be done."""
+def main(report: Report, cache: Path, state_dir: Path, model_id: str = "") -> None:
+    """Update the catalogue and, if a model is named, download it, and then the vocabulary for counting tokens."""
     end = watch_stdin()
+    report["reading"] = True
     if folder := catalogue.model_folders(cache).get(model_id):
         remove_damage(folder)
+    report["reading"] = False
     # The SDK's errors are printed for the reason why the catalogue did not answer.
     options = {"NumModelDownloadThreads": THREADS}
     manager = open_sdk(cache, state_dir / "fetcher", "ERROR", additional_settings=options)
     updated = update_catalogue(manager, cache)
     if not model_id:
-        report(updated=updated)
-        return updated
+        report["updated"] = updated
+        return
     variants: Iterable[IModel] = (variant for model in manager.catalog.list_models() for variant in model.variants)
     model = next((variant for variant in variants if variant.id == model_id), None)
     try:
-        result = download(model, end) if model else {"failed": "the catalogue does not name it any more"}
+        if model is None:
+            raise LookupError("the catalogue does not name it any more")
+        download(model, end, report)
+        if "done" in report:
+            fetch_vocabulary(state_dir, report)
     except Exception as error:
-        result = {"failed": str(error)}
-    if "done" in result:
-        fetch_vocabulary(state_dir)
-    report(**result)
-    return "failed" not in result
+        report["failed"] = str(error)
 
 
-def _checksum(path: Path) -> list[object]:
-    return [path.stat().st_size, files.sha256(path)]
-
-
-def _differs(path: Path, checksum: list[object]) -> bool:
+def _checksum(path: Path) -> list[object] | None:
+    """Return a file's size and SHA-256, None if it cannot be read."""
     try:
-        return _checksum(path) != checksum
+        return [path.stat().st_size, files.sha256(path)]
     except OSError:
-        return True
+        return None
 
 
 if __name__ == "__main__":
+    report: Report = {}
+    work = threading.Thread(target=main, args=(report, *map(Path, sys.argv[1:3]), *sys.argv[3:]), daemon=True)
+    work.start()
     with suppress(BrokenPipeError):  # the process that started this one has gone
-        if main(Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:]):
+        while work.is_alive():
+            work.join(REPORT_SECONDS)
+            print(json.dumps(report.copy()), flush=True)  # noqa: T201 - what this process is for
+        if report.keys() & {"done", "damaged"} or report.get("updated"):
             os._exit(0)  # an orderly close takes seconds, and there is nothing left to save
     sys.exit(1)  # in order, because the SDK prints its last lines then

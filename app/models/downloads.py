@@ -1,6 +1,6 @@
 """Downloads of models: updates of the public catalogue, and a model's download with its progress and its failures.
 
-`download_worker` does the work in a process of its own; this module starts it, reads its reports and ends it.
+`download_worker` does the work in a process of its own and reports five times a second; this module starts and ends it.
 """
 
 import asyncio
@@ -10,12 +10,12 @@ import logging
 import re
 import shutil
 import tempfile
-import threading
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from app.humanize import gigabytes, time_left
 from app.models.catalogue import ModelInfo, load_catalogue, match
 from app.models.hardware import disk_free_mb
 from app.models.presets import DISK_RESERVE_MB, variants
-from app.models.supervisor import SDK_VARIABLES
+from app.models.supervisor import SDK_VARIABLES, last_line
 from app.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -33,7 +33,6 @@ log = logging.getLogger(__name__)
 SPEED_SAMPLES = 25  # five a second
 CATALOGUE_SECONDS = 45.0
 STALL_SECONDS = 90.0
-REPORT_SECONDS = 0.2
 END_SECONDS = 5.0
 
 _FULL = re.compile(r"errno (28|27|122)\b|err (112|39)\b|[Nn]o space")
@@ -77,13 +76,13 @@ class Downloader:
 
     async def update_catalogue(self) -> dict[str, ModelInfo]:
         """Save the public catalogue and return its models by id; raises CatalogueBlocked."""
-        end = time.monotonic() + CATALOGUE_SECONDS
-        async with self._worker() as worker:
-            while not (report := await asyncio.to_thread(worker.report)).get("updated"):
-                if "failed" in report:
-                    raise CatalogueBlocked(_reason(report["failed"]))
-                if time.monotonic() > end:
-                    raise CatalogueBlocked(f"it has not answered for {CATALOGUE_SECONDS:.0f} seconds")
+        try:
+            async with asyncio.timeout(CATALOGUE_SECONDS), aclosing(self._work()) as reports:
+                async for report in reports:
+                    if "failed" in report:
+                        raise CatalogueBlocked(_reason(report["failed"]))
+        except TimeoutError:
+            raise CatalogueBlocked(f"it has not answered for {CATALOGUE_SECONDS:.0f} seconds") from None
         return await asyncio.to_thread(load_catalogue, self._cache)
 
     async def download(self, name: str) -> AsyncGenerator[DownloadProgress, None]:
@@ -96,13 +95,11 @@ class Downloader:
         total = float(info.size_mb or 0)
         folder = await asyncio.to_thread(self._reserve, name, model_id, total)
         meter = _Meter(model_id, info.alias, total)
-        async with self._worker(model_id) as worker:
-            while "done" not in (report := await asyncio.to_thread(worker.report)):
+        async with aclosing(self._work(model_id)) as reports:
+            async for report in reports:
                 arrived, _ = await asyncio.to_thread(_sizes, folder)
                 if "failed" in report:
                     raise await asyncio.to_thread(self._failure, name, report["failed"], total - arrived)
-                if "damaged" in report:
-                    break
                 yield meter.at(max(arrived, report.get("percent", 0) * total / 100), report)
                 if meter.still > STALL_SECONDS and not report.get("reading"):
                     raise DownloadFailed(
@@ -149,64 +146,38 @@ class Downloader:
             f"The download of {name} was interrupted ({_brief(message)}). Try again: what has arrived is kept."
         )
 
-    @asynccontextmanager
-    async def _worker(self, *model_id: str) -> AsyncIterator["_Worker"]:
-        arguments = str(self._cache), str(self._state_dir), *model_id
-        starting = asyncio.create_task(asyncio.to_thread(_Worker, *arguments))
-        try:
-            yield await asyncio.shield(starting)
-        finally:
-            await asyncio.shield(asyncio.to_thread((await asyncio.shield(starting)).end))
-
-
-class _Worker:
-    """A running `download_worker`, whose output a thread reads. All methods block."""
-
-    def __init__(self, *arguments: str):
-        self._report: dict[str, Any] = {}
-        self._ended = threading.Event()
+    async def _work(self, *model_id: str) -> AsyncGenerator[dict[str, Any], None]:
+        """Run `download_worker` and yield its reports, the last of which says how it ended."""
+        arguments = "app.models.download_worker", str(self._cache), str(self._state_dir), *model_id
         environment = processes.environment(None, **SDK_VARIABLES)  # with the user's proxy
-        module = "app.models.download_worker"
+        report: dict[str, Any] = {}
         # A file of its own: the SDK writes its log in pieces, between which a report would be torn apart.
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by the thread
-        self._process = processes.start(module, *arguments, environment=environment, stderr=self._log)
-        threading.Thread(target=self._read, name="downloads", daemon=True).start()
-
-    def report(self) -> dict[str, Any]:
-        """Wait a moment, and return the last value of each field that was reported."""
-        self._ended.wait(REPORT_SECONDS)
-        return dict(self._report)
-
-    def end(self) -> None:
-        """Let the process note what has arrived, and end it."""
-        processes.end(self._process, END_SECONDS)
-        self._ended.wait(END_SECONDS)
-
-    def _read(self) -> None:
-        assert self._process.stdout is not None
-        with self._process.stdout as lines:
-            for line in lines:
-                with suppress(ValueError, TypeError):  # not a report
-                    self._report |= json.loads(line)
-        self._process.wait()
-        if not self._report.keys() & {"done", "damaged", "failed"} and not self._report.get("updated"):
-            unnamed = "it lists no model for this machine" if "updated" in self._report else "it ended without a reason"
-            self._log.seek(0)
-            errors = self._log.read().decode("utf-8", errors="replace").split("\n")
-            self._report |= {"failed": next((line.strip() for line in reversed(errors) if line.strip()), unnamed)}
-        self._log.close()
-        self._ended.set()
+        with tempfile.TemporaryFile() as log:
+            start = partial(processes.start, *arguments, environment=environment, stderr=log)
+            starting = asyncio.create_task(asyncio.to_thread(start))
+            try:
+                process = await asyncio.shield(starting)
+                assert process.stdout is not None
+                while line := await asyncio.to_thread(process.stdout.readline):
+                    with suppress(ValueError):  # the process was killed in the middle of a line
+                        yield (report := json.loads(line))
+            finally:
+                with await starting as process:  # closes its output
+                    await asyncio.shield(asyncio.to_thread(processes.end, process, END_SECONDS))
+            if not report.keys() & {"done", "damaged", "failed"} and not report.get("updated"):
+                unnamed = "it lists no model for this machine" if "updated" in report else "it ended without a reason"
+                log.seek(0)
+                yield {"failed": last_line(await asyncio.to_thread(log.read)) or unnamed}
 
 
 class _Meter:
-    """Measures a download's speed over the last seconds, from its first byte on."""
+    """Measures a download's speed over the last seconds."""
 
     def __init__(self, model_id: str, alias: str, total: float):
         self._model, self._total = (model_id, alias), total
         self._samples: deque[tuple[float, float]] = deque(maxlen=SPEED_SAMPLES)
         self._last: tuple[float, dict[str, Any]] = 0.0, {}
         self._changed = time.monotonic()
-        self._moving = False
 
     @property
     def still(self) -> float:
@@ -215,13 +186,9 @@ class _Meter:
 
     def at(self, done: float, report: dict[str, Any]) -> DownloadProgress:
         """Add a sample of the megabytes that have arrived, and return the progress."""
-        now, before = time.monotonic(), self._samples[-1][1] if self._samples else done
-        done = max(done, before)
+        now, done = time.monotonic(), max(done, self._last[0])
         if self._last != (done, report):
             self._last, self._changed = (done, report), now
-        self._moving = self._moving or done > before
-        if not self._moving:
-            self._samples.clear()
         self._samples.append((now, done))
         since, first = self._samples[0]
         speed = (done - first) / (now - since) if now - since >= 2 else None

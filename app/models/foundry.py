@@ -8,14 +8,14 @@ from collections import defaultdict
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from app.errors import NoModel
 from app.models import memory, selection
 from app.models.catalogue import ModelInfo, ModelPair
 from app.models.discovery import find_server
 from app.models.resolve import is_available, resolve
-from app.models.server import Client, Model, Progress, Server, Service, Unreachable, silent
+from app.models.server import Client, Model, Notify, Server, Service, Unreachable, ignore
 from app.settings import Settings
 
 if TYPE_CHECKING:
@@ -45,8 +45,8 @@ SLOW = (
 class Foundry:
     """Finds the model server for this process and makes models ready; use it from one event loop only.
 
-    `pair` are the models that answer: the configured ones until a server is found, then ones that are on its disk.
-    `substitution` is a sentence about models that are used in place of configured ones, None if there are none.
+    `pair` are the models that answer: the configured ones until a server is found. Only a server of the dialect
+    "foundry" may then have them replaced by models on its disk; `substitution` is a sentence about that, else None.
     """
 
     def __init__(self, settings: Settings):
@@ -58,8 +58,10 @@ class Foundry:
         self._clients: dict[str, Client] = {}
         self._models: dict[str, Model] = {}
         self._load_seconds: dict[str, float] = {}
-        self._searches = SingleFlight[Server]()
-        self._loads = SingleFlight[Model]()
+        self._search: asyncio.Task[Server] | None = None
+        self._tasks = set[asyncio.Task[Any]]()
+        self._listeners: list[Notify] = []
+        self._message = ""
         self._slots = defaultdict[str, asyncio.Semaphore](partial(asyncio.Semaphore, settings.parallel))
         self._loading = asyncio.Lock()
         self._refreshing = asyncio.Lock()
@@ -75,21 +77,25 @@ class Foundry:
         """Find the model server, once; raises NoModel, after which the next call looks again."""
         return (await self._server()).service
 
-    async def ready(self, alias: str, progress: Progress = silent, instead_of: str | None = None) -> Model:
+    async def ready(self, alias: str, notify: Notify = ignore, instead_of: str | None = None) -> Model:
         """Load the model of this alias or id, unless it is loaded; raises NoModel.
 
         If memory does not suffice for both, `instead_of` is unloaded first, once its answers in this process have
-        ended: do not hold a `slot` of it. Callers who want the same model share one load and its progress.
+        ended: do not hold a `slot` of it. Models are loaded one at a time, and a load goes on if its caller leaves.
         """
         for _ in range(2):
             server = await self._server()
             if alias in self._models:
                 return self._models[alias]
+            if self._message and self._loading.locked():
+                notify(self._message)
+            self._listeners.append(notify)
             try:
-                key = f"{server.service.root} {alias} {instead_of}"
-                return await self._loads.do(key, partial(self._load, server, alias, instead_of), progress)
+                return await asyncio.shield(self._start(self._load(server, alias, instead_of)))
             except Unreachable:  # it has ended since it was found
                 self._drop(server)
+            finally:
+                self._listeners.remove(notify)
         raise NoModel(f"The model server at {server.service.host} ended twice. Start it again, and look into its log.")
 
     async def available(self, alias: str, instead_of: str | None = None) -> bool:
@@ -154,8 +160,8 @@ class Foundry:
 
     async def close(self) -> None:
         """Close the connections and release the embedded runtime."""
-        self._searches.cancel()
-        self._loads.cancel()
+        for task in self._tasks:
+            task.cancel()
         for client in self._clients.values():
             await client.close()
         self._clients.clear()
@@ -181,9 +187,13 @@ class Foundry:
         if self._current is not None and not self._current.alive:
             log.warning("the model runtime has ended")
             self._drop(self._current)
-        return self._current or await self._searches.do("", self._find)
+        if self._current is not None:
+            return self._current
+        if self._search is None or self._search.done():
+            self._search = self._start(self._find())
+        return await asyncio.shield(self._search)
 
-    async def _find(self, notify: Progress) -> Server:
+    async def _find(self) -> Server:
         try:
             server = await find_server(self.settings, self._client, self._note_start)
             try:
@@ -206,26 +216,22 @@ class Foundry:
             self._models.clear()
             server.release()
 
-    async def _load(self, server: Server, alias: str, instead_of: str | None, notify: Progress) -> Model:
+    async def _load(self, server: Server, alias: str, instead_of: str | None, waited: bool = False) -> Model:
         async with self._loading:  # one load at a time: a new id in the list of loaded models is the requested one
             fit = await self._fit(server, alias, instead_of)
-            if fit is None or not fit.swap:
-                return await self._loaded(server, alias, notify)
+            if waited or fit is None or not fit.swap:
+                return await self._loaded(server, alias, fit)
         async with AsyncExitStack() as slots:
-            busy = f"Waiting for {fit.other}: it is answering another question."
-            try:
-                async with asyncio.timeout(self.settings.first_token_seconds):
-                    await self._take_slots(slots, fit.other_id, partial(notify, busy))
-            except TimeoutError:
-                raise NoModel(fit.blocked("has not come to the end of its answer")) from None
-            async with self._loading:
-                fit = await self._fit(server, alias, instead_of)  # the free memory may have changed meanwhile
-                if fit and fit.swap:
-                    notify(fit.swap_notice(self._load_seconds.get(alias)))
-                    notify = silent  # the notice remains visible while the model is loaded
-                    await memory.unload(server, fit)
-                    self._models = {name: kept for name, kept in self._models.items() if kept.id != fit.other_id}
-                return await self._loaded(server, alias, notify)
+            await self._wait_for_other(slots, fit)
+            return await self._load(server, alias, instead_of, waited=True)  # the free memory may have changed
+
+    async def _wait_for_other(self, slots: AsyncExitStack, fit: memory.MemoryFit) -> None:
+        busy = f"Waiting for {fit.other}: it is answering another question."
+        try:
+            async with asyncio.timeout(self.settings.first_token_seconds):
+                await self._take_slots(slots, fit.other_id, partial(self._notify, busy))
+        except TimeoutError:
+            raise NoModel(fit.blocked("has not come to the end of its answer")) from None
 
     async def _fit(self, server: Server, alias: str, instead_of: str | None) -> memory.MemoryFit | None:
         fit = await memory.check_fit(server, alias, instead_of)
@@ -234,13 +240,35 @@ class Foundry:
             raise await selection.too_big(server, self.settings, fit, setting)
         return fit
 
-    async def _loaded(self, server: Server, alias: str, notify: Progress) -> Model:
+    async def _loaded(self, server: Server, alias: str, fit: memory.MemoryFit | None) -> Model:
+        if alias in self._models:  # another caller had it loaded
+            return self._models[alias]
+        notify = self._notify
+        if fit and fit.swap:
+            notify(fit.swap_notice(self._load_seconds.get(alias)))
+            notify = ignore  # the notice remains visible while the model is loaded
+            await memory.unload(server, fit)
+            self._models = {name: kept for name, kept in self._models.items() if kept.id != fit.other_id}
         model = await resolve(server, alias, notify)
         if model.load_seconds is not None:
             self._load_seconds[alias] = model.load_seconds
         if self._current is server:
             self._models[alias] = model
         return model
+
+    def _notify(self, message: str) -> None:
+        """Tell all who wait for a model, also those who come later, what is being waited for."""
+        self._message = message
+        for listener in self._listeners:
+            listener(message)
+
+    def _start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Start a task that goes on when nobody waits for it any more, until `close`."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody may be there to raise it
+        return task
 
 
 class ServerLookup:
@@ -259,7 +287,7 @@ class ServerLookup:
         """Whether it is still open if any server will answer."""
         return not (self._task.done() or self._foundry.starting)
 
-    async def wait(self, progress: Progress) -> Service:
+    async def wait(self, notify: Notify) -> Service:
         """Return the server; raises NoModel."""
         message, timeout = "", self._patience or PROGRESS_SECONDS
         while not (await asyncio.wait([self._task], timeout=timeout))[0]:
@@ -268,52 +296,5 @@ class ServerLookup:
                 raise NoModel("Escalator is still looking for Foundry Local. Ask again in a moment.")
             now, timeout = now or "Looking for Foundry Local", PROGRESS_SECONDS
             if now != message:
-                progress(message := now)
+                notify(message := now)
         return self._task.result()
-
-
-class SingleFlight(Generic[T]):
-    """Calls in progress, by key: callers who want the same one share it, and it goes on when one of them leaves.
-
-    Named after Go's `singleflight`. A finished call is forgotten, whether it succeeded or failed.
-    """
-
-    def __init__(self) -> None:
-        self._calls: dict[str, _Call[T]] = {}
-
-    async def do(self, key: str, work: "Work[T]", progress: Progress = silent) -> T:
-        """Return the result of the call with this key, which is started if none is in progress."""
-        if key not in self._calls:
-            self._calls[key] = _Call(work)
-            self._calls[key].task.add_done_callback(lambda _: self._calls.pop(key))
-        return await self._calls[key].join(progress)
-
-    def cancel(self) -> None:
-        """Cancel all calls in progress."""
-        for call in self._calls.values():
-            call.task.cancel()
-
-
-Work = Callable[[Progress], Coroutine[Any, Any, T]]
-
-
-class _Call(Generic[T]):
-    def __init__(self, work: Work[T]):
-        self._message = ""
-        self._listeners: list[Progress] = []
-        self.task = asyncio.get_running_loop().create_task(work(self._notify))
-        self.task.add_done_callback(lambda task: task.cancelled() or task.exception())  # all callers may have left
-
-    async def join(self, progress: Progress) -> T:
-        self._listeners.append(progress)
-        if self._message:
-            progress(self._message)
-        try:
-            return await asyncio.shield(self.task)
-        finally:
-            self._listeners.remove(progress)
-
-    def _notify(self, message: str) -> None:
-        self._message = message
-        for listener in self._listeners:
-            listener(message)

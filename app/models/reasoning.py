@@ -7,7 +7,7 @@ Four shapes occur: `<think>…</think>`; the channels of gpt-oss, `<|channel|>an
 
 import re
 from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 
 class Delta(NamedTuple):
@@ -17,55 +17,39 @@ class Delta(NamedTuple):
     reasoning: bool = False
 
 
-_State = Literal["start", "think", "stripped", "header", "thought", "final", "answer", "text"]
+_CHANNELS = ("<|channel|>", "<|start|>")
+_OPENERS = (*_CHANNELS, "<think>", "analysis")
+_STOPS = (*_CHANNELS, "<|end|>", "<|return|>", "<|call|>")
+_STOP = re.compile("|".join(map(re.escape, _STOPS)))
 
-_STOPS = ("<|end|>", "<|return|>", "<|call|>", "<|start|>", "<|channel|>")
-_OPENERS = ("<think>", "<|channel|>", "<|start|>", "analysis")
 _FINAL = "assistantfinal"
-
-_RUNS: dict[_State, tuple[bool, tuple[str, ...], _State]] = {
-    "think": (True, ("</think>",), "answer"),
-    "stripped": (True, (_FINAL,), "answer"),
-    "thought": (True, _STOPS, "header"),
-    "final": (False, _STOPS, "header"),
-    "text": (False, (), "text"),
-}
-"""For each state that yields text: whether it is reasoning, the marks that end it, and the state after them."""
+_LEFT_OVER = re.compile(rf"\s*(?:{_FINAL}\s*)*")
+LONGEST_MARK = len(_FINAL)
 
 # "analysisThe user asks": the word runs on into a sentence. "analysis of" and "analysis:" are ordinary text.
-_STRIPPED = re.compile(r"analysis(?=[^ .,:;!?)'’-])")
+_STRIPPED = re.compile(r"\s*analysis(?=[^ .,:;!?)'’-])")
 
 
 class ReasoningFilter:
     """Splits the content of one answer; the result does not depend on how the content is cut into pieces."""
 
-    _state: _State = "start"
-    _buffer = ""
-    _shown = ""
+    _content = ""
+    _ended = False
     _reasoned = False
+    _shown = 0, 0
+    """Characters of reasoning and of text that were yielded."""
 
     def reasoned(self) -> None:
         """Note that the server has sent reasoning apart from the content."""
-        if self._state == "start":
-            self._reasoned = True
+        self._reasoned = self._reasoned or not any(self._shown)
 
     def feed(self, text: str) -> Iterator[Delta]:
         """Yield what is certain after `text`; hold back what may become a marker."""
-        self._buffer += text
-        while True:
-            before = (self._state, len(self._buffer))
-            match self._state:
-                case "start":
-                    self._start()
-                case "header":
-                    self._header()
-                case "answer":
-                    self._answer()
-                case _:
-                    if (delta := self._run()).text:
-                        yield delta
-            if (self._state, len(self._buffer)) == before:
-                return
+        self._content += text
+        thought, answer = self._split()
+        pieces = Delta(thought[self._shown[0] :], reasoning=True), Delta(answer[self._shown[1] :])
+        self._shown = len(thought), len(answer)
+        yield from (piece for piece in pieces if piece.text)
 
     def finish(self, *, cut: bool) -> Iterator[Delta]:
         """Yield what was held back, at the end of the content; `cut` if the answer reached its longest length.
@@ -73,55 +57,45 @@ class ReasoningFilter:
         Text that looked like reasoning without special tokens, and was followed by no answer, was an answer that begins
         with the word "analysis"; unless it was cut off, because then the answer may have been still to come.
         """
-        text, self._buffer = self._buffer, ""
-        if self._state == "stripped" and not cut:
-            yield Delta(self._shown + text)
-        elif text:
-            yield Delta(text, self._state in ("think", "stripped", "header", "thought"))
+        self._ended = True
+        if not (cut or self._reasoned) and _STRIPPED.match(self._content) and _FINAL not in self._content:
+            yield Delta(self._content)
+        else:
+            yield from self.feed("")
 
-    def _start(self) -> None:
-        text = self._buffer.lstrip()
+    def _split(self) -> tuple[str, str]:
+        """Split the content into reasoning and text."""
+        start = self._content.lstrip()
         if self._reasoned:
-            self._state = "answer"
-        elif text.startswith("<think>"):
-            self._buffer, self._state = text.removeprefix("<think>"), "think"
-        elif text.startswith(("<|channel|>", "<|start|>")):
-            self._buffer, self._state = text, "header"
-        elif _STRIPPED.match(text):
-            # Kept whole, the blanks before it too, in case it turns out to be the answer itself.
-            self._shown = self._buffer[: len(self._buffer) - len(text)] + "analysis"
-            self._buffer, self._state = text.removeprefix("analysis"), "stripped"
-        elif not any(opener.startswith(text) for opener in _OPENERS):
-            self._state = "text"
+            return "", self._after_reasoning(start)
+        if start.startswith("<think>"):
+            return self._split_at("</think>", start.removeprefix("<think>"))
+        if _STRIPPED.match(start):
+            return self._split_at(_FINAL, start.removeprefix("analysis"))
+        if start.startswith(_CHANNELS):
+            return self._split_channels(start)
+        undecided = not self._ended and any(opener.startswith(start) for opener in _OPENERS)
+        return "", "" if undecided else self._content
 
-    def _header(self) -> None:
-        """Skip `<|start|>assistant<|channel|>final<|message|>` or a part of it; only the channel's name matters."""
-        header, mark, rest = self._buffer.partition("<|message|>")
-        if mark:
-            self._buffer, self._state = rest, "final" if "final" in header else "thought"
+    def _split_at(self, mark: str, text: str) -> tuple[str, str]:
+        thought, found, answer = self._certain(text, mark).partition(mark)
+        return thought, self._after_reasoning(answer) if found else ""
 
-    def _answer(self) -> None:
-        """Drop blanks and a left-over `assistantfinal` after the reasoning."""
-        text = self._buffer.lstrip()
-        if text.startswith(_FINAL):
-            self._buffer = text.removeprefix(_FINAL)
-        elif not _FINAL.startswith(text):
-            self._buffer, self._state = text, "text"
+    def _split_channels(self, text: str) -> tuple[str, str]:
+        """Split `<|start|>assistant<|channel|>final<|message|>…<|end|>` and so on; only the channel's name matters."""
+        texts = {"thought": "", "final": ""}
+        for part in _STOP.split(self._certain(text, *_STOPS)):
+            name, _, message = part.partition("<|message|>")
+            texts["final" if "final" in name else "thought"] += message
+        return texts["thought"], texts["final"]
 
-    def _run(self) -> Delta:
-        """Take the text up to the first mark, or up to what may become one."""
-        reasoning, marks, following = _RUNS[self._state]
-        hits = [(at, at + len(mark)) for mark in marks if (at := self._buffer.find(mark)) >= 0]
-        held = max((_overlap(self._buffer, mark) for mark in marks), default=0)
-        end, after = min(hits, default=(len(self._buffer) - held,) * 2)
-        text, self._buffer = self._buffer[:end], self._buffer[after:]
-        if self._state == "stripped":
-            self._shown += text
-        if hits:
-            self._state = following
-        return Delta(text, reasoning)
+    def _after_reasoning(self, text: str) -> str:
+        """Drop blanks and a left-over `assistantfinal`."""
+        text = _LEFT_OVER.sub("", text, count=1)
+        return "" if _FINAL.startswith(text) and not self._ended else text
 
-
-def _overlap(text: str, mark: str) -> int:
-    """Measure the longest end of `text` that is a beginning of `mark`."""
-    return next((size for size in range(min(len(text), len(mark) - 1), 0, -1) if text.endswith(mark[:size])), 0)
+    def _certain(self, text: str, *marks: str) -> str:
+        """Leave out the longest end of a text that is a beginning of a mark, until the content has ended."""
+        ends = (text[at:] for at in range(max(0, len(text) - LONGEST_MARK), len(text)))
+        held = next((end for end in ends if any(mark.startswith(end) for mark in marks)), "")
+        return text if self._ended else text.removesuffix(held)

@@ -7,10 +7,10 @@ from app.errors import NoModel
 from app.humanize import gigabytes
 from app.models.catalogue import ModelInfo, downloaded, match
 from app.models.memory import DISK_MB_PER_SECOND
-from app.models.server import Model, Progress, Reply, Server, Unreachable, guess_id
+from app.models.server import Model, Notify, Reply, Server, Unreachable, guess_id
 
 
-async def resolve(server: Server, name: str, notify: Progress) -> Model:
+async def resolve(server: Server, name: str, notify: Notify) -> Model:
     """Find the model of this alias or full id, and load it if it is not loaded.
 
     Raises NoModel, or Unreachable if the server was lost before it was asked to load anything.
@@ -25,16 +25,12 @@ async def resolve(server: Server, name: str, notify: Progress) -> Model:
     if model_id := match(name, before, models):
         return Model(name, model_id, server.service)
     here = downloaded(name, models)
-    if server.dialect == "classic" and here is None:
-        names = [model_id for model_id, info in models.items() if info.here]
-        raise NoModel(_not_downloaded(server, name) if match(name, models, models) else _unknown(server, name, names))
     size = models[here].size_mb if here else None
     seconds = round((size or 0) / DISK_MB_PER_SECOND)
     notify(f"Loading {name} into memory" + (f" ({gigabytes(size or 0)}, about {seconds} s)" if seconds else ""))
     started = time.monotonic()
     try:
-        by_alias = models[name].alias if name in models else name
-        reply = await server.load(here if here and server.dialect == "classic" else by_alias)
+        reply = await server.load(models[name].alias if name in models else name)
     except Unreachable as error:
         raise NoModel(
             f"The model server at {server.service.host} was lost while it loaded {name}. The model may be too large "
@@ -44,7 +40,7 @@ async def resolve(server: Server, name: str, notify: Progress) -> Model:
     if reply.status == 200:
         model_id = _loaded_id(server, name, before, await server.loaded(), models)
         return Model(name, model_id, server.service, seconds_taken)
-    if reply.status == 404 and server.dialect == "foundry" and not server.prefix:
+    if reply.status == 404 and not server.prefix:
         local = server.local_catalogue()
         if guess_id(name, await local.listed()) is not None:
             return await resolve(local, name, notify)
@@ -59,7 +55,7 @@ async def is_available(server: Server, name: str) -> bool:
     models = await server.models()
     if match(name, loaded, models) or downloaded(name, models):
         return True
-    return server.dialect == "foundry" and guess_id(name, await server.local_catalogue().listed()) is not None
+    return guess_id(name, await server.local_catalogue().listed()) is not None
 
 
 def _loaded_id(server: Server, name: str, before: list[str], after: list[str], models: Mapping[str, ModelInfo]) -> str:
@@ -79,20 +75,16 @@ def _loaded_id(server: Server, name: str, before: list[str], after: list[str], m
 
 async def _refused(server: Server, name: str, reply: Reply, models: Mapping[str, ModelInfo]) -> str:
     if "not cached" in reply.text.lower():
-        return _not_downloaded(server, name)
+        return (
+            f"{name} is known at {server.service.host} but has not been downloaded. "
+            f"Run `escalator models get {name}`, or set SLM_ALIAS or LLM_ALIAS to a downloaded model."
+        )
     if reply.status == 404:
         here = {info.alias for info in models.values() if info.here}
         return _unknown(server, name, here or {info.alias for info in models.values()} or await server.listed())
     return (
         f"{name} could not be loaded at {server.service.host}: {reply.message.rstrip('.')}. It may be too large for "
         "the free memory, or its files may be damaged; choose a smaller model, or download it again."
-    )
-
-
-def _not_downloaded(server: Server, name: str) -> str:
-    return (
-        f"{name} is known at {server.service.host} but has not been downloaded. "
-        f"Run `escalator models get {name}`, or set SLM_ALIAS or LLM_ALIAS to a downloaded model."
     )
 
 

@@ -1,7 +1,7 @@
 """A model server: HTTP to it, its dialect (how it lists and loads models), and the lease on the embedded one.
 
-"foundry" is Foundry Local since 0.10 and its SDK, "classic" is Foundry Local up to 0.8, "plain" is any other server
-with OpenAI's protocol that loads models by itself, such as Ollama or llama.cpp.
+"foundry" is Foundry Local since 0.10 and its SDK, "plain" is any other server with OpenAI's protocol that loads models
+by itself, such as Ollama, llama.cpp or an older Foundry Local.
 """
 
 import asyncio
@@ -20,18 +20,16 @@ if TYPE_CHECKING:
     from httpx2 import AsyncClient
     from openai import AsyncOpenAI
 
-Dialect = Literal["foundry", "classic", "plain"]
+Dialect = Literal["foundry", "plain"]
 Source = Literal["endpoint", "service", "embedded"]
 
-Progress = Callable[[str], None]
+Notify = Callable[[str], None]
 """Receives a sentence about what is being waited for."""
 
 CONNECT_SECONDS = 2.0
 PROBE_SECONDS = 5.0
 LIST_SECONDS = 10.0  # the first look into the catalogue takes four seconds without a network
 LOAD_SECONDS = 900.0  # twelve gigabytes from a slow disk
-
-_LOADED: dict[Dialect, str] = {"foundry": "/models/loaded", "classic": "/openai/loadedmodels"}
 
 
 class Unreachable(Exception):
@@ -42,8 +40,8 @@ class NotAModelServer(Exception):
     """An answer from something else than a model server, or from one that wants a key; never leaves this package."""
 
 
-def silent(message: str) -> None:
-    """Ignore progress."""
+def ignore(message: str) -> None:
+    """Ignore a message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,30 +201,24 @@ class Server:
         """List the ids of the models that can answer now; all listed ones if the server loads models by itself."""
         if self.dialect == "plain":
             return await self.listed()
-        return _strings((await self._get(_LOADED[self.dialect])).data)
+        return _strings((await self._get("/models/loaded")).data)
 
     async def listed(self) -> list[str]:
         """List the ids of `/v1/models`, which says nothing about whether they can answer; empty if that fails."""
         reply = await self._get("/v1/models")
-        return _strings([entry.get("id") for entry in _objects(reply.fields.get("data"))])
+        entries = reply.fields.get("data")
+        return _strings([entry.get("id") for entry in entries if isinstance(entry, dict)] if entries else [])
 
-    async def load(self, name: str) -> Reply:
-        """Load a model: by id on a classic server, by alias on all others."""
-        path = "/models/load/" if self.dialect == "foundry" else "/openai/load/"
-        return await self._get(path + quote(name, safe=""), LOAD_SECONDS)
+    async def load(self, alias: str) -> Reply:
+        """Load a model."""
+        return await self._get("/models/load/" + quote(alias, safe=""), LOAD_SECONDS)
 
     async def unload(self, alias: str) -> Reply:
         """Unload a model, which the server refuses while the model writes an answer."""
         return await self._get("/models/unload/" + quote(alias, safe=""))
 
     async def models(self) -> dict[str, ModelInfo]:
-        """Describe the models by id, as far as anything beyond `/v1/models` tells about them."""
-        if self.dialect == "classic":
-            listed = await self._get("/foundry/list")
-            entries = _objects(listed.fields.get("models", listed.data))
-            aliases = {str(entry.get("name")): str(entry.get("alias")) for entry in entries}
-            here = _strings((await self._get("/openai/models")).data)
-            return {name: ModelInfo(aliases.get(name, name), None, name in here) for name in [*here, *aliases]}
+        """Describe the models by id, if the server's catalogue is on this machine."""
         if self.dialect == "plain" or self.prefix or not self.client.local:
             return {}
         cache = (await self._get("/status")).fields.get("modelCachePath")
@@ -242,9 +234,8 @@ class Server:
 
 async def identify(client: Client, source: Source) -> Server:
     """Find out a server's dialect; raises Unreachable or NotAModelServer."""
-    for dialect, path in _LOADED.items():
-        if isinstance((await client.get(path, PROBE_SECONDS)).data, list):
-            return Server(client, dialect, source)
+    if isinstance((await client.get("/models/loaded", PROBE_SECONDS)).data, list):
+        return Server(client, "foundry", source)
     reply = await client.get("/v1/models", LIST_SECONDS)
     if reply.status in (401, 403):
         raise NotAModelServer("it wants a key; set API_KEY")
@@ -276,10 +267,6 @@ def server_message(body: object, text: str) -> str:
             message = message[key]
     line = " ".join((message if isinstance(message, str) else text).split())
     return line if len(line) <= 200 else line[:199] + "…"
-
-
-def _objects(data: Any) -> list[dict[str, Any]]:
-    return [item for item in data if isinstance(item, dict)] if isinstance(data, list) else []
 
 
 def _strings(data: Any) -> list[str]:

@@ -111,14 +111,14 @@ def _start(files: RuntimeFiles, cache: Path, models: Collection[str]) -> Lease:
         if lease := join(files, models):  # not an earlier runtime, which does not know all models
             return lease
         if ended:
-            raise NoModel(f"The model runtime ended at its start: {last_line(files.log)} Its log is {files.log}.")
+            reason = last_line(files.log.read_bytes())[:300].rstrip(".") or "it printed nothing"
+            raise NoModel(f"The model runtime ended at its start: {reason}. Its log is {files.log}.")
         time.sleep(0.01)
     process.kill()
     raise NoModel(f"The model runtime did not start within {START_SECONDS:.0f} seconds. Its log is {files.log}.")
 
 
-def last_line(log: Path) -> str:
-    """Return the last line of a log that is not empty, as a sentence."""
-    text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
-    lines = [line.strip() for line in text.splitlines() if line.strip()] or ["it printed nothing"]
-    return lines[-1][:300].rstrip(".") + "."
+def last_line(log: bytes) -> str:
+    """Return the last line of a log that is not empty; empty if there is none."""
+    lines = (line.strip() for line in reversed(log.decode("utf-8", errors="replace").splitlines()))
+    return next(filter(None, lines), "")

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from app.humanize import gigabytes
+from app.humanize import count, gigabytes
 from app.models.catalogue import ModelInfo, ModelPair
 from app.models.manager import ModelManager
 from app.models.presets import Preset, presets_for, recommended
@@ -36,7 +36,7 @@ async def press(manager: ModelManager, pressed: dict[str, Any]) -> dict[str, Any
     facts = (
         f"{gigabytes(machine.memory_mb)} of memory, {gigabytes(machine.free_mb)} free",
         f"{gigabytes(machine.disk_free_mb)} free on the disk",
-        ", ".join(machine.accelerators) or "no accelerator found",
+        count(machine.cores, "core"),
     )
     progress = {"percent": download.percent if download else 0, "text": str(download or "Getting ready …")}
     return {

@@ -29,7 +29,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     cache.mkdir()
     monkeypatch.setenv("ESCALATOR_MODEL_CACHE", str(cache))
     monkeypatch.setenv("ESCALATOR_STATE_DIR", str(state_of(cache)))
-    laptop = Machine(8_000, 4_000, 200_000, 8, (), 30.0)
+    laptop = Machine(8_000, 4_000, 200_000, 8, 30.0)
     for name in (
         "cli.model_commands.measured",
         "cli.model_commands.inspect_machine",

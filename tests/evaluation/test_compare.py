@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.evaluation.compare import compare
-from app.models.server import silent
+from app.models.server import ignore
 from tests.support.runtime import LARGE, SMALL, settings_for
 from tests.support.scripted import Script
 from tests.support.servers import Fault, FaultProxy
@@ -38,7 +38,7 @@ async def test_both_models_answer_the_same_prompt_and_take_turns(models: Path, r
 
 
 async def test_a_model_that_is_not_there_leaves_the_other_its_figures(model_cache: Callable[..., Path]) -> None:
-    result = await compare(settings_for(model_cache(SMALL)), "The ferry?", 1, silent)
+    result = await compare(settings_for(model_cache(SMALL)), "The ferry?", 1, ignore)
 
     small, large = result["models"]
     assert small["text"] == "The ferry leaves at 9:30 [1]."
@@ -63,7 +63,7 @@ async def test_where_memory_holds_one_at_a_time_each_model_has_its_rounds_in_a_r
 
 
 async def test_one_model_that_plays_both_parts_has_one_row(models: Path, runtime: str) -> None:
-    result = await compare(settings_for(models, large="phi-4-mini"), "The ferry?", 1, silent)
+    result = await compare(settings_for(models, large="phi-4-mini"), "The ferry?", 1, ignore)
 
     assert [row["model"] for row in result["models"]] == ["phi-4-mini"]
 
@@ -74,7 +74,7 @@ async def test_a_request_is_tried_again_as_often_as_its_own_setting_says(
 ) -> None:
     async with FaultProxy(runtime, Fault(status=503, times=2)) as proxy:
         settings = settings_for(endpoint=proxy.url, retries=5, compare_retries=retries)
-        result = await compare(settings, "The ferry?", 1, silent)
+        result = await compare(settings, "The ferry?", 1, ignore)
 
     assert ["error" not in row for row in result["models"]] == [answered, True]
     assert answered or "failed (503)" in result["models"][0]["error"]
@@ -90,7 +90,7 @@ async def test_tokens_that_a_model_thinks_are_written_too_but_are_no_first_token
     )  # fmt: skip
     settings = settings_for(model_cache(SMALL, thinking), small="phi-4-mini", large="thinker")
 
-    thought = (await compare(settings, "The ferry?", 1, silent))["models"][1]
+    thought = (await compare(settings, "The ferry?", 1, ignore))["models"][1]
 
     assert thought["text"].strip() == "Yes."
     assert thought["first_token_ms"] > thought["total_ms"] / 2

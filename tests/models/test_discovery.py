@@ -25,18 +25,10 @@ CURRENT = """
 echo 'Checking ...'
 echo '{"running":true,"state":"ready","pid":2828,"webUrls":["http://127.0.0.1:58082/"]}'
 """
-CLASSIC = """
-[ "$1" = service ] || { echo "Unrecognized command or argument 'server'." >&2; exit 1; }
-echo '\U0001f7e2 Model management service is running on http://127.0.0.1:5273/openai/status'
-"""
 
 
 def test_the_current_command_line_answers_in_json(tmp_path: Path) -> None:
     assert discovery.service_address(program(tmp_path, CURRENT)) == "http://127.0.0.1:58082"
-
-
-def test_the_command_line_before_0_10_answers_in_text(tmp_path: Path) -> None:
-    assert discovery.service_address(program(tmp_path, CLASSIC)) == "http://127.0.0.1:5273"
 
 
 @pytest.mark.parametrize(
@@ -73,18 +65,6 @@ def test_a_program_that_cannot_be_run_gives_no_address(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "address"),
-    [
-        ("State Ready\nPID 12\nWeb URLs http://127.0.0.1:51322", "http://127.0.0.1:51322"),
-        ("running on http://[::1]:5273/openai/status", "http://[::1]:5273"),
-        ("nothing runs", None),
-    ],
-)
-def test_an_address_is_found_in_a_status_in_text(said: str, address: str | None) -> None:
-    assert discovery.address_in(said) == address
-
-
-@pytest.mark.parametrize(
     "url",
     ["http://127.0.0.1:5273", "http://127.0.0.1:5273/", "http://127.0.0.1:5273/v1", " http://127.0.0.1:5273/v1/ "],
 )
@@ -92,29 +72,22 @@ def test_an_endpoint_may_be_given_with_and_without_v1(url: str) -> None:
     assert discovery.root_of(url) == "http://127.0.0.1:5273"
 
 
-UNKNOWN = """
-[ "$1" = service ] && echo "error: Unknown command: 'service'" >&2
-exit 2
-"""
-STOPPED = """
+OLD = """
 [ "$1" = service ] || { echo "Unrecognized command or argument 'server'." >&2; exit 1; }
-echo 'Model management service is not running!'
-echo 'To start the service, run the following command: foundry service start'
+echo '\U0001f7e2 Model management service is running on http://127.0.0.1:5273/openai/status'
 """
 
 
 @pytest.mark.parametrize(
-    ("script", "kind"),
+    ("script", "current"),
     [
-        (CURRENT, "current"),
-        ("""echo '{"running":false,"state":"initializing"}'""", "current"),
-        (UNKNOWN, "current"),
-        (CLASSIC, "old"),
-        (STOPPED, "old"),
-        (f"{STOPPED}; exit 1", "old"),
-        ("echo 'error: unrecognized subcommand, did you mean forge?' >&2; exit 2", "unrelated"),
-        ("echo 'foundry 1.0: an IDE toolbox'; exit 1", "unrelated"),
+        (CURRENT, True),
+        ("""echo '{"running":false,"state":"initializing"}'""", True),
+        ("""echo '{"running":false,"state":"initializing"}'; exit 1""", True),
+        (OLD, False),
+        ("echo 'error: unrecognized subcommand, did you mean forge?' >&2; exit 2", False),
+        ("echo 'foundry 1.0: an IDE toolbox'; exit 1", False),
     ],
 )
-def test_a_program_named_foundry_is_identified_by_its_status(script: str, kind: str, tmp_path: Path) -> None:
-    assert discovery.generation(program(tmp_path, script)) == kind
+def test_a_program_named_foundry_is_identified_by_its_status(script: str, current: bool, tmp_path: Path) -> None:
+    assert (discovery.service_status(program(tmp_path, script)) is not None) == current

@@ -33,6 +33,11 @@ def put_on_path(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
 
 
+def status_of(address: str) -> str:
+    """Write the script of a command line whose service runs at an address."""
+    return f"""[ "$*" = "server status -o json" ] && echo '{{"running": true, "webUrls": ["{address}"]}}'"""
+
+
 # --- where the server is ---------------------------------------------------------------------------------------------
 
 
@@ -129,11 +134,10 @@ async def test_a_cancelled_caller_does_not_cancel_the_search_of_others(models: P
 
 
 @pytest.mark.skipif(os.name == "nt", reason="the programs are shell scripts")
-@pytest.mark.parametrize("status", ["server", "service"])
-async def test_a_running_service_of_either_generation_is_found(
-    status: str, runtime: str, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_a_running_service_is_found(
+    runtime: str, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    put_on_path(tmp_path / "bin", f'[ "$1" = {status} ] && echo "running on {runtime}/" && exit; exit 1', monkeypatch)
+    put_on_path(tmp_path / "bin", status_of(f"{runtime}/"), monkeypatch)
     async with opened(settings_for()) as foundry:
         assert await foundry.find() == Service(runtime, "service")
 
@@ -143,7 +147,7 @@ async def test_the_last_address_of_the_service_is_tried_before_the_slow_command_
     runtime: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     count = tmp_path / "count"
-    put_on_path(tmp_path / "bin", f'echo x >> {count}; echo "running on {runtime}"', monkeypatch)
+    put_on_path(tmp_path / "bin", f"echo x >> {count}; {status_of(runtime)}", monkeypatch)
     for _ in range(3):
         async with opened(settings_for()) as foundry:
             assert (await foundry.find()).source == "service"
@@ -154,12 +158,12 @@ async def test_the_last_address_of_the_service_is_tried_before_the_slow_command_
 
 
 @pytest.mark.skipif(os.name == "nt", reason="the programs are shell scripts")
-@pytest.mark.parametrize("said", ["no such command; exit 1", "http://127.0.0.1:1", "http://192.0.2.1:80", "{URL}"])
+@pytest.mark.parametrize("said", ["nobody", "http://127.0.0.1:1", "http://192.0.2.1:80", "{URL}"])
 async def test_a_foreign_program_of_that_name_does_no_harm(
     said: str, models: Path, runtime: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with Canned({"/v1/models": models_list("x")}) as other:  # answers, but is no Foundry Local
-        put_on_path(tmp_path / "bin", f"echo {said.format(URL=other.url)}", monkeypatch)
+        put_on_path(tmp_path / "bin", status_of(said.format(URL=other.url)), monkeypatch)
         async with opened(settings_for(models)) as foundry:
             assert await foundry.find() == Service(runtime, "embedded")
 
@@ -338,41 +342,11 @@ async def test_an_alias_is_never_sent_as_an_id_to_a_server_that_does_not_tell_wh
 # --- other servers ---------------------------------------------------------------------------------------------------
 
 
-class Classic(Canned):
-    """A Foundry Local service of 0.8, with its own routes."""
-
-    def __init__(self, *cached: str):
-        self.loaded: list[str] = []
-        listed = [{"name": "Phi-4-mini-instruct-cuda-gpu:5", "alias": "phi-4-mini"}]
-        listed += [{"name": "Phi-4-mini-instruct-generic-cpu:5", "alias": "phi-4-mini"}]
-        super().__init__(
-            {
-                "/openai/loadedmodels": lambda asked: reply(200, self.loaded),
-                "/foundry/list": reply(200, {"models": listed}),
-                "/openai/models": reply(200, list(cached)),
-                **{f"/openai/load/{name.replace(':', '%3A')}": self.load(name) for name in cached},
-            }
-        )
-
-    def load(self, name: str) -> Callable[[Asked], bytes]:
-        """The answer to the request to load a model."""
-
-        def answer(asked: Asked) -> bytes:
-            self.loaded.append(name)
-            return reply(200, {"status": "ok"})
-
-        return answer
-
-
-async def test_a_classic_service_loads_the_variant_that_is_downloaded() -> None:
+async def test_foundry_local_up_to_0_8_is_used_like_any_other_server() -> None:
     name = "Phi-4-mini-instruct-generic-cpu:5"
-    async with Classic(name) as server, opened(settings_for(endpoint=server.url)) as foundry:
+    canned = {"/openai/loadedmodels": reply(200, [name]), "/v1/models": models_list(name)}
+    async with Canned(canned) as server, opened(settings_for(endpoint=server.url)) as foundry:
         assert (await foundry.ready("phi-4-mini")).id == name
-        with pytest.raises(NoModel, match=r"no model phi-5 .* there are: Phi-4-mini-instruct-generic-cpu:5"):
-            await foundry.ready("phi-5")
-    async with Classic() as server, opened(settings_for(endpoint=server.url)) as foundry:
-        with pytest.raises(NoModel, match="escalator models get phi-4-mini"):
-            await foundry.ready("phi-4-mini")
 
 
 @pytest.mark.slow

@@ -19,8 +19,8 @@ from app.models.chat import Delta, answer, complete
 from app.models.foundry import Foundry, Model
 from app.models.hardware import Machine as Whole
 from app.models.memory import OVERHEAD, SPARE_MB, MemoryFit
-from app.models.server import Progress, Server, silent
-from tests.models.test_foundry import Classic, models_list, register
+from app.models.server import Notify, Server, ignore
+from tests.models.test_foundry import models_list, register
 from tests.support.runtime import held, opened, pid_of, running, settings_for, state_of
 from tests.support.scripted import Script
 from tests.support.servers import Canned, FaultProxy, reply
@@ -78,12 +78,12 @@ async def foundry(machine: Machine) -> AsyncIterator[Foundry]:
         yield foundry
 
 
-async def small(foundry: Foundry, progress: Progress = silent) -> Model:
-    return await foundry.ready("phi-4-mini", progress, "gpt-oss-20b")
+async def small(foundry: Foundry, notify: Notify = ignore) -> Model:
+    return await foundry.ready("phi-4-mini", notify, "gpt-oss-20b")
 
 
-async def large(foundry: Foundry, progress: Progress = silent) -> Model:
-    return await foundry.ready("gpt-oss-20b", progress, "phi-4-mini")
+async def large(foundry: Foundry, notify: Notify = ignore) -> Model:
+    return await foundry.ready("gpt-oss-20b", notify, "phi-4-mini")
 
 
 async def said(foundry: Foundry, model: Model, question: str, instead_of: str) -> str:
@@ -268,15 +268,13 @@ async def test_the_size_of_a_model_whose_entry_has_none_is_that_of_its_folder(
 
 async def test_another_server_is_left_to_judge_for_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.models.memory.free_mb", lambda: 0)
-    name = "Phi-4-mini-instruct-generic-cpu:5"
     plain = Canned({"/v1/models": models_list("phi-4-mini")})
-    for canned in (plain, Classic(name)):
-        async with canned as server, opened(settings_for(endpoint=server.url)) as foundry:
-            assert not await foundry.available("phi-4-mini")  # nobody has looked for a server yet
-            await foundry.find()
-            assert await foundry.available("phi-4-mini", "gpt-oss-20b")
-            assert not await foundry.available("gpt-oss-20b", "phi-4-mini")
-            assert await foundry.ready("phi-4-mini", instead_of="gpt-oss-20b")
+    async with plain as server, opened(settings_for(endpoint=server.url)) as foundry:
+        assert not await foundry.available("phi-4-mini")  # nobody has looked for a server yet
+        await foundry.find()
+        assert await foundry.available("phi-4-mini", "gpt-oss-20b")
+        assert not await foundry.available("gpt-oss-20b", "phi-4-mini")
+        assert await foundry.ready("phi-4-mini", instead_of="gpt-oss-20b")
 
 
 @pytest.mark.slow

@@ -22,7 +22,7 @@ TINY, SMALLER, STANDARD, SEVEN, LARGE = "qwen2.5-0.5b", "qwen2.5-1.5b", "phi-4-m
 
 def laptop(memory: int, free: float, **other: float) -> Machine:
     """A machine with its memory and free memory in gigabytes."""
-    return replace(Machine(1000 * memory, int(1000 * free), 200_000, 8, (), 40.0), **other)
+    return replace(Machine(1000 * memory, int(1000 * free), 200_000, 8, 40.0), **other)
 
 
 def disk(**sizes: int) -> dict[str, ModelInfo]:
