@@ -16,7 +16,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from app import files
 from app.errors import DownloadFailed
 from app.files import load_json, save_state
 from app.models import catalogue, memory, tokens
@@ -33,12 +32,8 @@ END_SECONDS = 3.0
 REPORT_SECONDS = 0.2
 
 Report = dict[str, Any]
-"""`percent` that has arrived, `reading` while files are checked, a `notice`; at the end `updated`, if the catalogue was
-saved; or of a model `done`, or `damaged` or `failed` with the reason."""
-
-CHECKSUMS = "escalator.sha256.json"
-"""The file in a model's folder with size and SHA-256 of each other file. The store publishes no checksums to compare
-with, so this shows later damage and bad copies, not whether what arrived is what was sent."""
+"""`percent` that has arrived, `reading` while the model is loaded for a test, a `notice`; at the end `updated`, if the
+catalogue was saved; or of a model `done`, or `damaged` or `failed` with the reason."""
 
 
 def watch_stdin() -> threading.Event:
@@ -76,25 +71,6 @@ def update_catalogue(manager: "FoundryLocalManager", cache: Path) -> bool:
     return True
 
 
-def write_checksums(folder: Path) -> None:
-    """Write the checksums of a model's files into its folder."""
-    names = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file()]
-    save_state(folder / CHECKSUMS, {"files": {name: _checksum(folder / name) for name in names if name != CHECKSUMS}})
-
-
-def damaged_files(folder: Path) -> list[str]:
-    """List files that are missing or differ from their checksum, none if there are no checksums; reads all files."""
-    expected = (load_json(folder / CHECKSUMS) or {}).get("files") or {}
-    return [name for name, checksum in expected.items() if _checksum(folder / name) != checksum]
-
-
-def remove_damage(folder: Path) -> None:
-    """Remove damaged files of a model, so that the SDK downloads them; call it before the SDK looks at the folder."""
-    if damaged := damaged_files(folder):
-        for name in (*damaged, "inference_model.json"):  # without the latter the model counts as not downloaded
-            (folder / name).unlink(missing_ok=True)
-
-
 def download(model: "IModel", end: threading.Event, report: Report) -> None:
     """Download a model, or what is missing of it.
 
@@ -112,7 +88,6 @@ def download(model: "IModel", end: threading.Event, report: Report) -> None:
             if "alloc" not in str(error) and "memory" not in str(error):
                 report["damaged"] = str(error)
                 return
-    write_checksums(folder)
     report["done"] = True
 
 
@@ -129,10 +104,6 @@ def fetch_vocabulary(state_dir: Path, report: Report) -> None:
 def main(report: Report, cache: Path, state_dir: Path, model_id: str = "") -> None:
     """Update the catalogue and, if a model is named, download it, and then the vocabulary for counting tokens."""
     end = watch_stdin()
-    report["reading"] = True
-    if folder := catalogue.model_folders(cache).get(model_id):
-        remove_damage(folder)
-    report["reading"] = False
     # The SDK's errors are printed for the reason why the catalogue did not answer.
     options = {"NumModelDownloadThreads": THREADS}
     manager = open_sdk(cache, state_dir / "fetcher", "ERROR", additional_settings=options)
@@ -150,14 +121,6 @@ def main(report: Report, cache: Path, state_dir: Path, model_id: str = "") -> No
             fetch_vocabulary(state_dir, report)
     except Exception as error:
         report["failed"] = str(error)
-
-
-def _checksum(path: Path) -> list[object] | None:
-    """Return a file's size and SHA-256, None if it cannot be read."""
-    try:
-        return [path.stat().st_size, files.sha256(path)]
-    except OSError:
-        return None
 
 
 if __name__ == "__main__":

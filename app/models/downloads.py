@@ -89,7 +89,7 @@ class Downloader:
         """Download a model by its alias or id, yielding at most five reports a second; raises DownloadFailed.
 
         Continues an interrupted download, whoever started it, and waits for one that is running. Closing the generator
-        ends the download and keeps what has arrived. Damaged files of a downloaded model are downloaded again.
+        ends the download and keeps what has arrived.
         """
         model_id, info = await self._identify(name)
         total = float(info.size_mb or 0)

@@ -84,7 +84,7 @@ async def _refused(server: Server, name: str, reply: Reply, models: Mapping[str,
         return _unknown(server, name, here or {info.alias for info in models.values()} or await server.listed())
     return (
         f"{name} could not be loaded at {server.service.host}: {reply.message.rstrip('.')}. It may be too large for "
-        "the free memory, or its files may be damaged; choose a smaller model, or download it again."
+        "the free memory: choose a smaller model. Or its files are damaged: delete its folder and download it again."
     )
 
 

@@ -9,11 +9,8 @@ import hmac
 import os
 import secrets
 import sys
-import threading
 import time
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from socketserver import ThreadingTCPServer
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from app.files import remove_json, save_state
@@ -28,55 +25,50 @@ CHECK_SECONDS = 0.1
 TOKEN_SECONDS = 5.0
 
 
-class Leases:
-    """Counts the leases on the runtime."""
+NO_CATALOGUE = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+"""Replaces the public catalogue: on it the runtime uses the saved one at once, and asks no other server."""
 
-    def __init__(self, first: float = FIRST_LEASE_SECONDS):
+
+class Leases:
+    """Counts the leases on the runtime, and takes its requests to the public catalogue on the same port."""
+
+    def __init__(self) -> None:
         self.token = secrets.token_hex(16)
         self.answer = secrets.token_hex(16)
         self._held = 0
-        self._end = time.monotonic() + first
+        self._end = 0.0
 
-    async def ended(self) -> None:
-        """Return once nobody has held a lease for GRACE_SECONDS, or nobody has taken one."""
+    async def ended(self, first: float = FIRST_LEASE_SECONDS) -> None:
+        """Return once nobody has held a lease for GRACE_SECONDS, or nobody has taken one in the first seconds."""
+        self._end = time.monotonic() + first
         while self._held or time.monotonic() < self._end:  # noqa: ASYNC110 - a time that moves has no event
             await asyncio.sleep(CHECK_SECONDS)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Handle one connection: close it without the token, else count it until the other side closes it."""
+        """Handle one connection: with the token, count it until the other side closes it."""
         try:
             line = await asyncio.wait_for(reader.readline(), TOKEN_SECONDS)
             if hmac.compare_digest(line, self.token.encode() + b"\n"):
-                await self._hold(reader, writer)
+                self._held += 1
+                try:
+                    await _answer(reader, writer, self.answer.encode() + b"\n")
+                finally:
+                    self._held -= 1
+                    self._end = time.monotonic() + GRACE_SECONDS
+            elif line.startswith(b"POST "):
+                await _answer(reader, writer, NO_CATALOGUE)
         except (OSError, ValueError, TimeoutError):
             pass
         finally:
             writer.close()
 
-    async def _hold(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._held += 1
-        try:
-            writer.write(self.answer.encode() + b"\n")
-            await writer.drain()
-            while await reader.read(4096):
-                pass
-        finally:
-            self._held -= 1
-            self._end = time.monotonic() + GRACE_SECONDS
 
-
-class NoCatalogue(BaseHTTPRequestHandler):
-    """Replaces the public catalogue: on its 404 the runtime uses the saved one at once, and asks no other server."""
-
-    def do_POST(self) -> None:
-        """Answer once the request has been read; closing earlier would reset the connection."""
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        self.send_error(404)
-
-    do_GET = do_POST  # noqa: N815 - the name that http.server looks up
-
-    def log_message(self, *args: object) -> None:
-        """Log nothing: the last line of the log is shown to a person if the runtime ends."""
+async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer: bytes) -> None:
+    """Send an answer, and read until the other side closes the connection."""
+    writer.write(answer)
+    await writer.drain()
+    while await reader.read(4096):
+        pass
 
 
 def open_sdk(cache: Path, data: Path, level: str, **options: Any) -> "FoundryLocalManager":
@@ -91,18 +83,14 @@ def open_sdk(cache: Path, data: Path, level: str, **options: Any) -> "FoundryLoc
 
 async def run(cache: Path, state_file: Path) -> NoReturn:
     """Serve until the last lease is closed, then end the process."""
-    catalogue = ThreadingTCPServer(("127.0.0.1", 0), NoCatalogue)  # an HTTPServer would look up the machine's name
-    threading.Thread(target=catalogue.serve_forever, daemon=True).start()
-    address = f"http://127.0.0.1:{catalogue.server_address[1]}/asset-gallery/v1.0/models"
-    models = await asyncio.to_thread(lambda: sorted(model_folders(cache)))
-    data = state_file.parent / "foundry"
-    manager = await asyncio.to_thread(open_sdk, cache, data, "FATAL", catalog_urls=[(address, None)])
-    await asyncio.to_thread(manager.start_web_service)
-    url = (manager.urls or [""])[0].rstrip("/")
-
     leases = Leases()
     server = await asyncio.start_server(leases.serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
+    models = await asyncio.to_thread(lambda: sorted(model_folders(cache)))
+    data, catalogue = state_file.parent / "foundry", f"http://127.0.0.1:{port}/asset-gallery/v1.0/models"
+    manager = await asyncio.to_thread(open_sdk, cache, data, "FATAL", catalog_urls=[(catalogue, None)])
+    await asyncio.to_thread(manager.start_web_service)
+    url = (manager.urls or [""])[0].rstrip("/")
     secret = {"token": leases.token, "answer": leases.answer}
     content = {**secret, "models": models, "pid": os.getpid(), "port": port, "url": url}
     await asyncio.to_thread(save_state, state_file, content)

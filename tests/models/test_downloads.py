@@ -18,7 +18,7 @@ import pytest
 
 from app import processes
 from app.errors import CatalogueBlocked, DamagedModel, DiskFull, DownloadFailed, UnknownModel
-from app.models import catalogue, chat, download_worker, downloads, tokens
+from app.models import catalogue, chat, downloads, tokens
 from app.models.catalogue import ModelInfo
 from app.models.chat import Delta
 from app.models.downloads import Downloader, DownloadProgress
@@ -81,10 +81,6 @@ def folder_of(cache: Path, alias: str = "ferry") -> Path:
 
 async def known_in(cache: Path) -> dict[str, ModelInfo]:
     return await asyncio.to_thread(catalogue.load_catalogue, cache)
-
-
-async def damaged_in(cache: Path) -> list[str]:
-    return await asyncio.to_thread(download_worker.damaged_files, folder_of(cache))
 
 
 def whole(cache: Path, made: dict[str, Path], alias: str = "ferry") -> bool:
@@ -295,24 +291,6 @@ async def test_a_model_that_arrives_damaged_is_named_and_fetched_again(
     store.spoil = lambda name, data: data
     await fetched(getting, "ferry")
     assert whole(cache, made)
-
-
-async def test_what_is_damaged_later_is_named_and_fetched_selectively(
-    store: Store, getting: Downloader, cache: Path, made: dict[str, Path]
-) -> None:
-    await fetched(getting, "ferry")
-    assert await damaged_in(cache) == []
-    damaged = folder_of(cache) / "tokenizer.json"
-    data = bytearray(damaged.read_bytes())
-    data[100] ^= 1
-    damaged.write_bytes(data)
-    (folder_of(cache) / "tokenizer_config.json").unlink()
-    assert await damaged_in(cache) == ["tokenizer.json", "tokenizer_config.json"]
-    store.sent = 0
-    await fetched(getting, "ferry")
-    assert 0 < store.sent < 20_000
-    assert whole(cache, made)
-    assert await damaged_in(cache) == []
 
 
 async def test_a_disk_that_is_too_small_is_reported_before_anything_is_fetched(

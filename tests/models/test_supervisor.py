@@ -118,7 +118,7 @@ def test_a_runtime_nobody_takes_a_lease_of_ends(monkeypatch: pytest.MonkeyPatch)
     from app.models.runtime import Leases
 
     async def alone() -> None:
-        await asyncio.wait_for(Leases(first=0.05).ended(), 1)
+        await asyncio.wait_for(Leases().ended(0.05), 1)
 
     asyncio.run(alone())
 
