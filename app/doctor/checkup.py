@@ -19,7 +19,7 @@ from app.errors import CorpusError, ModelError
 from app.files import load_json
 from app.humanize import ago, count, gigabytes
 from app.models import discovery, presets
-from app.models.catalogue import CATALOGUES, ModelInfo, load_catalogue
+from app.models.catalogue import CATALOGUE, ModelInfo, load_catalogue
 from app.models.chat import warm_up
 from app.models.downloads import Downloader
 from app.models.foundry import Foundry
@@ -139,7 +139,7 @@ def _providers() -> Check:
 
 
 def _catalogue(settings: Settings) -> Check:
-    saved = (load_json(settings.model_cache_path / CATALOGUES[0]) or {}).get("savedAtUnix")
+    saved = (load_json(settings.model_cache_path / CATALOGUE) or {}).get("savedAtUnix")
     models, how = load_catalogue(settings.model_cache_path), "`escalator doctor --online` asks the public one."
     if not models:
         remedy = "`escalator models --look` fetches it, which needs the network."

@@ -19,7 +19,7 @@ from app.files import is_portable, load_json, sha256, write_json
 from app.humanize import size as in_words
 from app.kit import wheels
 from app.kit.bundle import FORMAT, VOCABULARY, KitError, check_room, copy
-from app.models.catalogue import CATALOGUES, downloaded, load_catalogue, model_folders
+from app.models.catalogue import CATALOGUE, downloaded, load_catalogue, model_folders
 from app.models.selection import configured_pair
 from app.models.tokens import fetch_vocabulary
 from app.settings import ROOT, Settings
@@ -121,7 +121,7 @@ def _finish(folder: Path, kit: dict[str, Any], before: dict[str, Any]) -> dict[s
     """Write the files that start the kit, then kit.json, and delete what an earlier kit had besides."""
     shell = (TEXTS / "start.sh").read_bytes()
     texts = {
-        f"models/{CATALOGUES[0]}": json.dumps(kit["catalogue"], indent=1).encode(),
+        f"models/{CATALOGUE}": json.dumps(kit["catalogue"], indent=1).encode(),
         "start.sh": shell,
         "start.command": shell,
         "start.cmd": (TEXTS / "start.cmd").read_bytes().replace(b"\n", b"\r\n"),
@@ -202,7 +202,7 @@ def _chosen(cache: Path, names: Sequence[str], tell: Callable[[str], Any]) -> li
 def _catalogue(cache: Path, chosen: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Make a catalogue of the chosen models, with their entries as the cache has them."""
     ids = {model["id"] for model in chosen}
-    entries = json.loads((cache / CATALOGUES[0]).read_text(encoding="utf-8"))["models"] if chosen else []
+    entries = json.loads((cache / CATALOGUE).read_text(encoding="utf-8"))["models"] if chosen else []
     models = [entry for entry in entries if entry["id"] in ids]
     return {"version": 1, "savedAtUnix": int(datetime.now(UTC).timestamp()), "models": models}
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-CATALOGUES = ("foundry.modelinfo.json", "foundry.local.modelinfo.json")
-"""Files in which the runtime finds the models of a cache folder: the saved public catalogue, and the user's own one."""
+CATALOGUE = "foundry.modelinfo.json"
+"""The file in which the runtime finds the models of a cache folder: the saved public catalogue."""
 
 MEBIBYTE = 1.048576
 """In megabytes: the catalogue counts mebibytes and calls them MB."""
@@ -31,15 +31,14 @@ class ModelInfo:
 
 def can_embed(cache: Path) -> bool:
     """Return whether the runtime's package is installed and the folder has a list of its models."""
-    listed = any((cache / name).is_file() for name in CATALOGUES)
-    return listed and importlib.util.find_spec("foundry_local_sdk") is not None
+    return (cache / CATALOGUE).is_file() and importlib.util.find_spec("foundry_local_sdk") is not None
 
 
 def load_catalogue(cache: Path) -> dict[str, ModelInfo]:
     """Load every model of the folder's catalogue, by id; empty if there is no readable catalogue."""
     folders = model_folders(cache)
     try:
-        entries = json.loads((cache / CATALOGUES[0]).read_text(encoding="utf-8"))["models"]
+        entries = json.loads((cache / CATALOGUE).read_text(encoding="utf-8"))["models"]
         return {str(entry["id"]): _info(entry, folders.get(str(entry["id"]))) for entry in entries}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}

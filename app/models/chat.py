@@ -1,7 +1,7 @@
 """One streamed completion: messages in, pieces of text out, every failure an error of our tree with a remedy."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -13,7 +13,6 @@ from app.models.reasoning import Delta, ReasoningFilter
 from app.models.server import Model, Notify, ignore
 
 if TYPE_CHECKING:
-    from openai.types import CompletionUsage
     from openai.types.chat import ChatCompletionChunk
 
 __all__ = ["Delta", "End", "answer", "complete", "warm_up"]
@@ -92,7 +91,8 @@ async def complete(
     import openai
 
     settings = foundry.settings
-    reading = _Reading()
+    began, finish, usage = False, None, None
+    sieve = ReasoningFilter()
     first_by = asyncio.get_running_loop().time() + settings.first_token_seconds
     longest: float | None = None  # seconds of silence that are allowed after the first event
     stream = None
@@ -111,23 +111,26 @@ async def complete(
                 chunk = await anext(stream, None)
             if chunk is None:
                 break
-            for delta in reading.take(chunk):
+            began = True
+            usage = getattr(chunk, "usage", None) or usage
+            content, thought, end = _parts(chunk)
+            for delta in sieve.feed(content, thought):
                 longest = settings.stall_seconds
                 yield delta
-            if reading.finish is not None:  # only the count of tokens may follow
+            finish = end or finish
+            if finish is not None:  # only the count of tokens may follow
                 longest = min(USAGE_SECONDS, settings.stall_seconds)
     except (openai.OpenAIError, httpx2.HTTPError, ValueError, TimeoutError) as error:
-        if reading.finish is None:
+        if finish is None:
             raise error_mapping.mapped(error, model, longest, settings) from error
     finally:
         if stream is not None:
             await stream.close()
-    for delta in reading.filter.finish(cut=reading.finish == "length"):
+    for delta in sieve.finish(cut=finish == "length"):
         yield delta
-    if reading.finish is None:
-        raise error_mapping.unfinished(model, began=reading.began)
-    usage = reading.usage
-    yield End(reading.finish, usage.prompt_tokens if usage else None, usage.completion_tokens if usage else None)
+    if finish is None:
+        raise error_mapping.unfinished(model, began=began)
+    yield End(finish, usage.prompt_tokens if usage else None, usage.completion_tokens if usage else None)
 
 
 async def warm_up(foundry: Foundry, alias: str, instead_of: str | None = None, notify: Notify = ignore) -> WarmUp:
@@ -144,30 +147,14 @@ async def warm_up(foundry: Foundry, alias: str, instead_of: str | None = None, n
     return WarmUp(model, loaded - started, clock() - loaded)
 
 
-class _Reading:
-    """The state of one streamed answer."""
-
-    def __init__(self) -> None:
-        self.began = False
-        self.finish: str | None = None
-        self.usage: CompletionUsage | None = None
-        self.filter = ReasoningFilter()
-
-    def take(self, chunk: "ChatCompletionChunk") -> Iterator[Delta]:
-        """Yield the pieces of one event, whose shape the client does not check; raises ValueError."""
-        self.began = True
-        try:
-            self.usage = chunk.usage or self.usage
-            if not chunk.choices:
-                return
-            choice = chunk.choices[0]
-            content, finish = choice.delta.content or "", choice.finish_reason
-            # Foundry Local and llama.cpp call it reasoning_content, Ollama reasoning; the protocol has no name for it.
-            thought = getattr(choice.delta, "reasoning_content", None) or getattr(choice.delta, "reasoning", None)
-        except (AttributeError, TypeError) as error:
-            raise ValueError("an event of an unknown shape") from error
-        if thought:
-            self.filter.reasoned()
-            yield Delta(str(thought), reasoning=True)
-        yield from self.filter.feed(str(content))
-        self.finish = finish or self.finish
+def _parts(chunk: "ChatCompletionChunk") -> tuple[str, str, str | None]:
+    """Return content, reasoning and finish reason of an event; raises ValueError, as the client checks no shapes."""
+    try:
+        if not chunk.choices:
+            return "", "", None
+        choice = chunk.choices[0]
+        # Foundry Local and llama.cpp call it reasoning_content, Ollama reasoning; the protocol has no name for it.
+        thought = getattr(choice.delta, "reasoning_content", None) or getattr(choice.delta, "reasoning", None)
+        return str(choice.delta.content or ""), str(thought or ""), choice.finish_reason
+    except (AttributeError, TypeError) as error:
+        raise ValueError("an event of an unknown shape") from error

@@ -57,7 +57,7 @@ def update_catalogue(manager: "FoundryLocalManager", cache: Path) -> bool:
     The SDK saves none while the saved one is younger than six hours, and it reports no failure. It leaves out models
     that are not offered any more; those that were downloaded are put back, or the runtime would not know them.
     """
-    saved = cache / catalogue.CATALOGUES[0]
+    saved = cache / catalogue.CATALOGUE
     before = load_json(saved) or {"models": []}
     if saved.exists():
         save_state(saved, before | {"savedAtUnix": 0})

@@ -39,12 +39,14 @@ class ReasoningFilter:
     _shown = 0, 0
     """Characters of reasoning and of text that were yielded."""
 
-    def reasoned(self) -> None:
-        """Note that the server has sent reasoning apart from the content."""
-        self._reasoned = self._reasoned or not any(self._shown)
+    def feed(self, text: str, thought: str = "") -> Iterator[Delta]:
+        """Yield what is certain after `text`, and hold back what may become a marker.
 
-    def feed(self, text: str) -> Iterator[Delta]:
-        """Yield what is certain after `text`; hold back what may become a marker."""
+        `thought` is reasoning that the server has sent apart from the content.
+        """
+        if thought:
+            self._reasoned = self._reasoned or not any(self._shown)
+            yield Delta(thought, reasoning=True)
         self._content += text
         thought, answer = self._split()
         pieces = Delta(thought[self._shown[0] :], reasoning=True), Delta(answer[self._shown[1] :])

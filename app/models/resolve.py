@@ -40,10 +40,6 @@ async def resolve(server: Server, name: str, notify: Notify) -> Model:
     if reply.status == 200:
         model_id = _loaded_id(server, name, before, await server.loaded(), models)
         return Model(name, model_id, server.service, seconds_taken)
-    if reply.status == 404 and not server.prefix:
-        local = server.local_catalogue()
-        if guess_id(name, await local.listed()) is not None:
-            return await resolve(local, name, notify)
     raise NoModel(await _refused(server, name, reply, models))
 
 
@@ -53,9 +49,7 @@ async def is_available(server: Server, name: str) -> bool:
     if server.dialect == "plain":
         return not loaded or guess_id(name, loaded) is not None
     models = await server.models()
-    if match(name, loaded, models) or downloaded(name, models):
-        return True
-    return guess_id(name, await server.local_catalogue().listed()) is not None
+    return match(name, loaded, models) is not None or downloaded(name, models) is not None
 
 
 def _loaded_id(server: Server, name: str, before: list[str], after: list[str], models: Mapping[str, ModelInfo]) -> str:

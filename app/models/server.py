@@ -8,7 +8,7 @@ import asyncio
 import json
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote, urlsplit
@@ -87,7 +87,7 @@ class Client:
         """Return the openai client, with the base `root`/v1 and no retries of its own."""
         return (await self._open())[1]
 
-    async def get(self, path: str, seconds: float) -> Reply:
+    async def get(self, path: str, seconds: float = LIST_SECONDS) -> Reply:
         """GET `root` + `path`; raises Unreachable without a whole answer within `seconds`."""
         http, _ = await self._open()
         import httpx2
@@ -180,12 +180,11 @@ class Server:
     dialect: Dialect
     source: Source
     lease: Lease | None = None
-    prefix: str = ""
 
     @property
     def service(self) -> Service:
         """The server's address for other modules."""
-        return Service(self.client.root + self.prefix, self.source)
+        return Service(self.client.root, self.source)
 
     @property
     def alive(self) -> bool:
@@ -201,42 +200,35 @@ class Server:
         """List the ids of the models that can answer now; all listed ones if the server loads models by itself."""
         if self.dialect == "plain":
             return await self.listed()
-        return _strings((await self._get("/models/loaded")).data)
+        return _strings((await self.client.get("/models/loaded")).data)
 
     async def listed(self) -> list[str]:
         """List the ids of `/v1/models`, which says nothing about whether they can answer; empty if that fails."""
-        reply = await self._get("/v1/models")
+        reply = await self.client.get("/v1/models")
         entries = reply.fields.get("data")
         return _strings([entry.get("id") for entry in entries if isinstance(entry, dict)] if entries else [])
 
     async def load(self, alias: str) -> Reply:
         """Load a model."""
-        return await self._get("/models/load/" + quote(alias, safe=""), LOAD_SECONDS)
+        return await self.client.get("/models/load/" + quote(alias, safe=""), LOAD_SECONDS)
 
     async def unload(self, alias: str) -> Reply:
         """Unload a model, which the server refuses while the model writes an answer."""
-        return await self._get("/models/unload/" + quote(alias, safe=""))
+        return await self.client.get("/models/unload/" + quote(alias, safe=""))
 
     async def models(self) -> dict[str, ModelInfo]:
         """Describe the models by id, if the server's catalogue is on this machine."""
-        if self.dialect == "plain" or self.prefix or not self.client.local:
+        if self.dialect == "plain" or not self.client.local:
             return {}
-        cache = (await self._get("/status")).fields.get("modelCachePath")
+        cache = (await self.client.get("/status")).fields.get("modelCachePath")
         return await asyncio.to_thread(load_catalogue, Path(cache)) if isinstance(cache, str) and cache else {}
-
-    def local_catalogue(self) -> "Server":
-        """Return this server at the routes under which it serves models that a user registered by hand."""
-        return replace(self, prefix="/catalogs/local")
-
-    async def _get(self, path: str, seconds: float = LIST_SECONDS) -> Reply:
-        return await self.client.get(self.prefix + path, seconds)
 
 
 async def identify(client: Client, source: Source) -> Server:
     """Find out a server's dialect; raises Unreachable or NotAModelServer."""
     if isinstance((await client.get("/models/loaded", PROBE_SECONDS)).data, list):
         return Server(client, "foundry", source)
-    reply = await client.get("/v1/models", LIST_SECONDS)
+    reply = await client.get("/v1/models")
     if reply.status in (401, 403):
         raise NotAModelServer("it wants a key; set API_KEY")
     # Some servers fail to list their models without a network and answer all the same.

@@ -9,8 +9,9 @@ import hashlib
 import os
 import secrets
 import tempfile
-import threading
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,9 +41,6 @@ class TokenCounter:
 
     def __init__(self, state_dir: Path) -> None:
         self._state_dir = state_dir
-        self._encoding: tiktoken.Encoding | None = None
-        self._loading: threading.Thread | None = None
-        self._lock = threading.Lock()
 
     def count(self, text: str) -> int:
         """Count the tokens of a text; an estimate from above without the vocabulary.
@@ -50,25 +48,26 @@ class TokenCounter:
         The first call starts to load the vocabulary (4 MB, about a second) in a thread. Other threads wait for it; an
         event loop does not and gets estimates meanwhile.
         """
-        with self._lock:
-            if self._loading is None:
-                self._loading = threading.Thread(target=self._load, name="vocabulary", daemon=True)
-                self._loading.start()
-        if self._loading.is_alive() and not _on_event_loop():
-            self._loading.join()
-        if self._encoding is None:
+        encoding = self._loading.result() if self._loading.done() or not _on_event_loop() else None
+        if encoding is None:
             return -(-len(text.encode("utf-8", errors="replace")) // BYTES_PER_TOKEN)
         # Not `encode`, which raises an error if the text contains "<|endoftext|>".
-        return len(self._encoding.encode_ordinary(text))
+        return len(encoding.encode_ordinary(text))
 
-    def _load(self) -> None:
-        path = vocabulary_path(self._state_dir)
-        with suppress(ImportError):  # there is no wheel for this machine
-            if path is not None:
-                import tiktoken
+    @cached_property
+    def _loading(self) -> "Future[tiktoken.Encoding | None]":
+        return ThreadPoolExecutor(1, "vocabulary").submit(_load, self._state_dir)
 
-                os.environ[CACHE_VARIABLE] = str(path.parent)
-                self._encoding = tiktoken.get_encoding(ENCODING)
+
+def _load(state_dir: Path) -> "tiktoken.Encoding | None":
+    path = vocabulary_path(state_dir)
+    with suppress(ImportError):  # there is no wheel for this machine
+        if path is not None:
+            import tiktoken
+
+            os.environ[CACHE_VARIABLE] = str(path.parent)
+            return tiktoken.get_encoding(ENCODING)
+    return None
 
 
 def vocabulary_folders(state_dir: Path) -> list[Path]:

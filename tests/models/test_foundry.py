@@ -225,20 +225,21 @@ async def test_an_alias_need_not_look_like_its_id(name: str, model_cache: Callab
 
 
 @pytest.mark.slow
-async def test_a_model_registered_by_hand_is_found_in_its_own_catalogue(model_cache: Callable[..., Path]) -> None:
+async def test_models_registered_by_hand_are_used_at_the_address_of_their_catalogue(
+    model_cache: Callable[..., Path],
+) -> None:
     cache = model_cache(ODD, SMALL)
-    folder = str(cache / "Microsoft" / "quay-and-pier-cpu-3")
-    (cache / "foundry.modelinfo.json").unlink()
-    await register(cache, folder, "Ferry-guide-generic-cpu:2")
-    async with opened(settings_for(cache)) as foundry:
-        model = await foundry.ready("Ferry-guide")
-        assert model.id == "Ferry-guide-generic-cpu:2"
-        assert model.service.root.endswith("/catalogs/local")
-        client = await foundry.openai(model.service)
-        said = await client.chat.completions.create(
-            model=model.id, max_tokens=9, messages=[{"role": "user", "content": "?"}]
-        )
-        assert said.choices[0].message.content == "Yes."
+    await register(cache, str(cache / "Microsoft" / "quay-and-pier-cpu-3"), "Ferry-guide-generic-cpu:2")
+    async with opened(settings_for(cache)) as embedded:
+        endpoint = f"{(await embedded.find()).root}/catalogs/local"
+        async with opened(settings_for(endpoint=endpoint)) as foundry:
+            model = await foundry.ready("Ferry-guide")
+            assert model.id == "Ferry-guide-generic-cpu:2"
+            client = await foundry.openai(model.service)
+            said = await client.chat.completions.create(
+                model=model.id, max_tokens=9, messages=[{"role": "user", "content": "?"}]
+            )
+            assert said.choices[0].message.content == "Yes."
 
 
 async def register(cache: Path, folder: str, name: str) -> None:

@@ -247,9 +247,9 @@ async def test_an_answer_that_does_not_end_is_not_waited_for_without_end(machine
 async def test_a_model_of_unknown_size_is_loaded_as_if_there_were_memory(machine: Machine, foundry: Foundry) -> None:
     machine.total_mb = 0
     await register(machine.cache, str(next(machine.cache.glob("Microsoft/phi*"))), "Phi-own:1")
-    await foundry.find()
-    assert await foundry.available("Phi-own")
-    assert (await foundry.ready("Phi-own")).id == "Phi-own:1"
+    endpoint = f"{(await foundry.find()).root}/catalogs/local"
+    async with opened(settings_for(endpoint=endpoint)) as other:
+        assert (await other.ready("Phi-own")).id == "Phi-own:1"
 
 
 @pytest.mark.slow
@@ -282,7 +282,7 @@ def test_only_a_complete_model_on_the_disk_counts_as_downloaded_and_a_graphics_c
     model_cache: Callable[..., Path],
 ) -> None:
     cache = model_cache(SMALL, LARGE)
-    file = cache / catalogue.CATALOGUES[0]
+    file = cache / catalogue.CATALOGUE
     data = json.loads(file.read_text(encoding="utf-8"))
     data["models"][1]["runtime"]["deviceType"] = "GPU"
     file.write_text(json.dumps(data), encoding="utf-8")

@@ -16,7 +16,7 @@ def split(content: str, *, cuts: list[int] | None = None, cut: bool = False, rea
     edges = sorted({0, len(content), *(at % (len(content) + 1) for at in cuts or [])})
     sieve = ReasoningFilter()
     if reasoned:
-        sieve.reasoned()
+        assert list(sieve.feed("", "Hm.")) == [Delta("Hm.", reasoning=True)]
     pieces: list[Delta] = []
     for start, end in itertools.pairwise(edges):
         pieces += sieve.feed(content[start:end])
