@@ -90,16 +90,14 @@ def trusted(path: Path) -> bool:
 
 def _bytes(path: Path, max_bytes: int) -> bytes:
     try:
-        size, data = path.stat().st_size, b""
-        if size <= max_bytes:
-            with path.open("rb") as file:
-                data = file.read(max_bytes + 1)
+        size = path.stat().st_size
+        data = path.read_bytes() if size <= max_bytes else b""
     except PermissionError as error:
         remedy = "close it in other programs, or allow this program to read it"
         raise UnreadableFile(f"it cannot be opened; {remedy}") from error
     except OSError as error:
         raise UnreadableFile(f"it cannot be read ({error.strerror or type(error).__name__}); try again") from error
-    if (size := max(size, len(data))) > max_bytes:
+    if size > max_bytes:
         limit = f"files over {max_bytes / 1e6:.0f} MB are left out, see ESCALATOR_MAX_FILE_MB"
         raise UnreadableFile(f"it is {size / 1e6:.0f} MB; {limit}")
     if not data:

@@ -14,7 +14,6 @@ from app.errors import UnreadableFile
 
 _SHOWN = ("Subject", "From", "To", "Cc", "Date")
 _UNNAMED = "message"
-_DEEPEST = 50
 _NEXT = re.compile(rb"From (?:(?<=\AFrom )|(?<=\n\nFrom )|(?<=\n\r\nFrom ))[^\r\n]*\d{4}[^\r\n]*\r?\n")
 _QUOTED_FROM = re.compile(rb"^>(>*From )", re.MULTILINE)
 
@@ -48,7 +47,7 @@ def title(pages: list[Page]) -> str | None:
 def _page(message: Message, number: int) -> Page:
     head = [f"{name}: {words}" for name in _SHOWN if (words := _header(message, name))]
     attached: list[str] = []
-    body = "\n\n".join(_texts(message, attached, _DEEPEST))
+    body = "\n\n".join(_texts(message, attached))
     foot = f"Attachments: {', '.join(attached)}" if attached else ""
     text = "\n\n".join(part for part in ("\n".join(head), clean(body).strip(), foot) if part)
     return Page(clean(text), Place("heading", clean(_header(message, "Subject")) or _UNNAMED, number))
@@ -67,7 +66,7 @@ def _decoded(raw: str) -> str:
         return " ".join(raw.encode("utf-8", "replace").decode().split())
 
 
-def _texts(part: Message, attached: list[str], deepest: int) -> Iterator[str]:
+def _texts(part: Message, attached: list[str]) -> Iterator[str]:
     """Yield the texts of a part, plain rather than HTML; append the names of attachments to `attached`."""
     kind, name = part.get_content_type(), part.get_filename()
     inner = [item for item in part.get_payload() if isinstance(item, Message)] if part.is_multipart() else []
@@ -77,8 +76,8 @@ def _texts(part: Message, attached: list[str], deepest: int) -> Iterator[str]:
         if kind == "multipart/alternative":
             plain = [item for item in inner if item.get_content_type() == "text/plain" and _text(item).strip()]
             inner = plain or inner[-1:]
-        for item in inner if deepest else ():
-            yield from _texts(item, attached, deepest - 1)
+        for item in inner:
+            yield from _texts(item, attached)
     elif name and not (part.get_content_disposition() == "inline" and kind.startswith("image/")):
         attached.append(_decoded(name))
     elif kind in ("text/plain", "text/html") and part.get_content_disposition() != "attachment":

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import time
+from functools import cached_property
 from pathlib import Path
 
 from app.documents.passages import SEPARATOR, Page, Place
@@ -25,19 +26,22 @@ class Failed(Exception):
 
 
 class Tesseract:
-    """The program with all its languages, and the time left for a file; `start` is a monotonic time."""
+    """The program with all its languages, and the time left for a file, which starts now."""
 
-    def __init__(self, start: float):
+    def __init__(self) -> None:
         self._program = program()
-        self._end = start + _SHARE * float(os.environ.get("ESCALATOR_READ_SECONDS", "30"))
+        self._end = time.monotonic() + _SHARE * float(os.environ.get("ESCALATOR_READ_SECONDS", "30"))
         self._longest = 0.0
-        listed = self._run(b"", "--list-langs").splitlines()[1:]
-        self._languages = "+".join(name for name in listed if name not in ("osd", "equ") and "/" not in name) or "eng"
 
     @property
-    def exhausted(self) -> bool:
-        """Whether another picture would take longer than the time left."""
-        return time.monotonic() + self._longest > self._end
+    def ready(self) -> bool:
+        """Whether it is installed, and another picture takes no longer than the time left."""
+        return bool(self._program) and time.monotonic() + self._longest <= self._end
+
+    @cached_property
+    def _languages(self) -> str:
+        listed = self._run(b"", "--list-langs").splitlines()[1:]
+        return "+".join(name for name in listed if name not in ("osd", "equ") and "/" not in name) or "eng"
 
     def text(self, picture: bytes, *options: str) -> str:
         """Recognize the text of a picture, with a form feed between pages; raises Failed."""
@@ -74,8 +78,9 @@ def read(data: bytes) -> list[Page]:
     """Return the text of a picture, or of several that are pages of one file."""
     if not data.startswith(_PICTURES):
         raise UnreadableFile("it is no picture although its name says so; save it as PNG")
+    tesseract = Tesseract()
     try:
-        text = Tesseract(time.monotonic()).text(data) if program() else ""
+        text = tesseract.text(data) if tesseract.ready else ""
     except Failed as error:
         advice = "save it as PNG, or raise ESCALATOR_READ_SECONDS"
         raise UnreadableFile(f"text recognition failed ({error}); {advice}") from None

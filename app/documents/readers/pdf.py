@@ -58,14 +58,9 @@ def read(data: bytes) -> list[Page]:
     """Return all pages, also the blank ones, so that their numbers stay right."""
     from pypdfium2 import PdfiumError
 
-    start = time.monotonic()
-    texts: list[str] = []
     try:
         with _one_at_a_time:
-            texts.extend(_texts(data))
-            if not all(map(str.strip, texts)) and ocr.program():
-                with suppress(ocr.Failed):
-                    _recognize(data, texts, start)
+            texts = list(_texts(data))
     except PdfiumError as error:
         if getattr(error, "err_code", None) in _ENCRYPTED:
             raise UnreadableFile("it is encrypted; save it without a password") from None
@@ -160,21 +155,20 @@ def _rescued(data: bytes) -> list[str]:
         raise UnreadableFile("it cannot be read; it may be damaged, export it as PDF again") from None
 
 
-def _recognize(data: bytes, texts: list[str], start: float) -> None:
-    """Fill in the pages that show something but hold no text, as many as time allows."""
+def _texts(data: bytes) -> Iterator[str]:
+    """Yield the text within the edges of each page; Tesseract reads those that show something else."""
     from pypdfium2 import PdfDocument, PdfiumError
     from pypdfium2.raw import FPDFPage_CountObjects
 
-    tesseract = ocr.Tesseract(start)
+    tesseract = ocr.Tesseract()
     with PdfDocument(data) as document:
-        for number, text in enumerate(texts):
-            if tesseract.exhausted:
-                return
-            if text.strip():
-                continue
-            with closing(document[number]) as page, suppress(PdfiumError, ocr.Failed):
-                if FPDFPage_CountObjects(page):
-                    texts[number] = clean(tesseract.text(_picture(page), "--dpi", str(_DPI))).strip()
+        for number in range(len(document)):
+            with closing(document[number]) as page, closing(page.get_textpage()) as shown:
+                text = clean(shown.get_text_bounded())
+                if not text.strip() and tesseract.ready and FPDFPage_CountObjects(page):
+                    with suppress(PdfiumError, ocr.Failed):
+                        text = clean(tesseract.text(_picture(page), "--dpi", str(_DPI))).strip()
+                yield text
 
 
 def _picture(page: "PdfPage") -> bytes:
@@ -184,16 +178,6 @@ def _picture(page: "PdfPage") -> bytes:
     with closing(page.render(scale=scale, grayscale=True)) as bitmap:
         lines = bitmap.to_numpy()
         return f"P5 {lines.shape[1]} {lines.shape[0]} 255\n".encode() + bytes(lines.tobytes())
-
-
-def _texts(data: bytes) -> Iterator[str]:
-    """Yield the text within the edges of each page."""
-    from pypdfium2 import PdfDocument
-
-    with PdfDocument(data) as document:
-        for number in range(len(document)):
-            with closing(document[number]) as page, closing(page.get_textpage()) as text:
-                yield clean(text.get_text_bounded())
 
 
 # What printing did to a text: words hyphenated at the ends of lines, ligatures, running heads and page numbers.

@@ -32,9 +32,6 @@ _CONTROL = bytes([*range(0x09), *range(0x0E, 0x1B), *range(0x1C, 0x20), 0x7F])
 class NotText(UnreadableFile):
     """The bytes are not text in any encoding."""
 
-    def __init__(self) -> None:
-        super().__init__("it is not text")
-
 
 def read(data: bytes) -> list[Page]:
     """Return one page that begins at line 1."""
@@ -87,17 +84,18 @@ def clean(text: str) -> str:
 def decode(data: bytes) -> str:
     """Decode bytes in an encoding that is marked, UTF-8 or guessed; raises NotText."""
     marked = next((encoding for encoding, bom in _BOMS.items() if data.startswith(bom)), "")
-    if not marked and b"\0" in data:
-        raise NotText
-    try:
-        return _checked(data.decode(marked or "utf-8"))
-    except UnicodeDecodeError:
-        if marked:
-            raise NotText from None
-        return _checked(_guessed(data))
+    text = None
+    if marked or b"\0" not in data:
+        try:
+            text = data.decode(marked or "utf-8")
+        except UnicodeDecodeError:
+            text = None if marked else _guessed(data)
+    if text is None or _controlled(text):
+        raise NotText("it is not text")
+    return text
 
 
-def _guessed(data: bytes) -> str:
+def _guessed(data: bytes) -> str | None:
     damaged = data.decode("utf-8", "replace")
     bad = damaged.count("\ufffd")
     other = len(damaged) - bad - sum(map(str.isascii, damaged))
@@ -106,14 +104,10 @@ def _guessed(data: bytes) -> str:
     from charset_normalizer import from_bytes
 
     match = from_bytes(data, cp_isolation=_ENCODINGS).best()
-    if match is None:
-        raise NotText
-    return str(match)
+    return None if match is None else str(match)
 
 
-def _checked(text: str) -> str:
-    """Return a text unless it holds more control characters than a text has; raises NotText."""
+def _controlled(text: str) -> bool:
+    """Whether there are more control characters than a text has."""
     data = text.encode("utf-8", "replace")
-    if b"\0" in data or len(data) - len(data.translate(None, _CONTROL)) > 1 + len(text) / 50:
-        raise NotText
-    return text
+    return b"\0" in data or len(data) - len(data.translate(None, _CONTROL)) > 1 + len(text) / 50
