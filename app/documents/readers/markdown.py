@@ -56,23 +56,20 @@ def _with_their_text(lines: list[str], headings: list[Heading]) -> Iterator[tupl
 
 def _headings(lines: list[str]) -> Iterator[Heading]:
     fence = ""
-    index = _front_matter(lines)
-    for number in range(index, len(lines)):
-        line = lines[number]
+    first = _front_matter(lines)
+    for number, (line, below) in enumerate(pairwise([*lines[first:], ""]), first):
         mark = _FENCE.match(line)
+        level, text = 0, ""
         if fence:
             if mark and mark[1].startswith(fence) and not line.strip().strip(fence[0]):
                 fence = ""
-            continue
-        if mark:
+        elif mark:
             fence = mark[1]
-            continue
-        label = ""
-        if atx := _ATX.match(line):
-            level, label = len(atx[1]), _plain(_TRAILING.sub("", line[atx.end() :].rstrip()))
-        elif number + 1 < len(lines) and _UNDERLINE.match(lines[number + 1]) and _stands_alone(lines, number, index):
-            level, label = 1 if "=" in lines[number + 1] else 2, _plain(line)
-        if label:
+        elif atx := _ATX.match(line):
+            level, text = len(atx[1]), _TRAILING.sub("", line[atx.end() :].rstrip())
+        elif _UNDERLINE.match(below) and _stands_alone(lines, number, first):
+            level, text = 1 if "=" in below else 2, line
+        if label := _plain(text):
             yield number, level, label
 
 

@@ -26,13 +26,12 @@ def read(data: bytes) -> list[Page]:
     together: list[dict[int, str]] = []
     words = 0
     for number, text in enumerate(map(_text, _cells(notebook)), 1):
-        more = measure(text)
-        if text and (not together or words + more > AIM_WORDS or _HEADING.match(text)):
-            together.append({})
-            words = 0
         if text:
+            words += (own := measure(text))
+            if not together or words > AIM_WORDS or _HEADING.match(text):
+                together.append({})
+                words = own
             together[-1][number] = text
-            words += more
     if not together:
         raise UnreadableFile("it has no cells with text; open it in Jupyter and save it again")
     return list(map(_page, together))
@@ -46,10 +45,8 @@ def _page(texts: dict[int, str]) -> Page:
 
 def _cells(notebook: object) -> Iterator[dict[str, object]]:
     """Yield the cells, which are in worksheets before format 4."""
-    if isinstance(notebook, dict):
-        yield from _dicts(notebook.get("cells"))
-        for sheet in _dicts(notebook.get("worksheets")):
-            yield from _dicts(sheet.get("cells"))
+    for part in (notebook, *_dicts(notebook, "worksheets")):
+        yield from _dicts(part, "cells")
 
 
 def _text(cell: dict[str, object]) -> str:
@@ -59,7 +56,7 @@ def _text(cell: dict[str, object]) -> str:
         mark = "#" * min(max(level, 1), 6) + " " if kind == "heading" and isinstance(level, int) else ""
         return mark + source if source.strip() else ""
     parts = [f"```\n{source}\n```"] if source.strip() else []
-    printed = "\n".join(filter(None, map(_printed, _dicts(cell.get("outputs"))))).split("\n")
+    printed = "\n".join(filter(None, map(_printed, _dicts(cell, "outputs")))).split("\n")
     shown = [line if len(line) <= _OUTPUT_COLUMNS else line[:_OUTPUT_COLUMNS] + "…" for line in printed[:_OUTPUT_LINES]]
     shown += ["…"] * (len(printed) > _OUTPUT_LINES)
     if any(shown):
@@ -76,8 +73,10 @@ def _printed(output: dict[str, object]) -> str:
     return "" if _OBJECT.match(text) else _COLOUR.sub("", text).strip("\n").rstrip()
 
 
-def _dicts(value: object) -> Iterator[dict[str, object]]:
-    return (item for item in value if isinstance(item, dict)) if isinstance(value, list) else iter(())
+def _dicts(value: object, key: str) -> list[dict[str, object]]:
+    """Return the objects in a list that another object has under some key."""
+    items = value.get(key) if isinstance(value, dict) else None
+    return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
 
 
 def _joined(value: object) -> str:

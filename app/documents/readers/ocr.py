@@ -5,7 +5,6 @@ import shutil
 import subprocess
 import time
 from functools import cached_property
-from pathlib import Path
 
 from app.documents.passages import SEPARATOR, Page, Place
 from app.documents.readers.text import clean
@@ -62,9 +61,8 @@ class Tesseract:
 
 def program() -> str:
     """Return the path of Tesseract, or nothing."""
-    folders = (Path(os.environ.get(variable, "")) / folder for variable, folder in _FOLDERS)
-    usual = (str(path) for folder in folders if folder.is_absolute() and (path := folder / "tesseract.exe").exists())
-    return shutil.which("tesseract") or next(usual, "")
+    folders = [f"{os.environ[variable]}/{folder}" for variable, folder in _FOLDERS if variable in os.environ]
+    return shutil.which("tesseract", path=os.pathsep.join([os.environ.get("PATH", os.defpath), *folders])) or ""
 
 
 def remedy() -> str:

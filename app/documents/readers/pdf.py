@@ -83,12 +83,10 @@ def describe(data: bytes, pages: list[Page]) -> Contents:
         reader = _reader(_Deadline(data, DESCRIBE_SECONDS))
         with suppress(Exception):
             title = _title(reader)
-        if "/PageLabels" in reader.root_object:
-            with suppress(Exception):
-                labels = _labels(reader, labels)
-        if "/Outlines" in reader.root_object:
-            with suppress(Exception):
-                headings = _headings(reader, len(pages))
+        with suppress(Exception):
+            labels = _labels(reader, labels)
+        with suppress(Exception):
+            headings = _headings(reader, len(pages))
     described = []
     for page, label, heading in zip(pages, labels, headings, strict=True):
         place = replace(page.place, label=f"page {label}" if label else page.place.label, heading=heading)
@@ -118,15 +116,17 @@ def _reader(stream: BytesIO) -> "PdfReader":
 
 def _title(reader: "PdfReader") -> str:
     """Return the title, or nothing if it is a placeholder, the name of a file, or unreadable."""
-    metadata = reader.metadata
-    title = _PROGRAM.sub("", " ".join(clean(str(metadata.title or "") if metadata else "").split()))
+    stated = reader.metadata and reader.metadata.title
+    title = _PROGRAM.sub("", " ".join(clean(str(stated or "")).split()))
     bad = _FILE_NAME.search(title) or _PLACEHOLDER.match(title) or _MOJIBAKE.search(title)
     return "" if bad or len(title) > _MAX_TITLE or not any(map(str.isalpha, title)) else title
 
 
 def _labels(reader: "PdfReader", none: list[str]) -> list[str]:
     """Return the printed label of each page, such as "iv" or "A-1", empty if it cannot be shown."""
-    labels = [" ".join(clean(label).split()) for label in reader.page_labels]
+    labels = (
+        [" ".join(clean(label).split()) for label in reader.page_labels] if "/PageLabels" in reader.root_object else []
+    )
     shown = [label if len(label) <= _MAX_LABEL and not _MOJIBAKE.search(label) else "" for label in labels]
     return shown if len(shown) == len(none) else none
 
@@ -222,17 +222,14 @@ def unprinted(pages: list[str]) -> list[str]:
 def _without_heads(pages: list[str]) -> Iterator[str]:
     """Drop the lines at the edges of many pages; the first occurrence stays unless it holds a page number."""
     lines = [text.split("\n") for text in pages]
-    edges = [_edges(page) for page in lines]
-    counts = Counter(
-        key
-        for number, (page, edge) in enumerate(zip(lines, edges, strict=True))
-        for key in {key for index in edge for key in _keys(page[index], number)}
-    )
-    written = sum(map(bool, edges))
-    repeated = {key for key, count in counts.items() if count >= max(_FEWEST, _SHARE * written)}
+    edges = [{index: _keys(page[index], number) for index in _edges(page)} for number, page in enumerate(lines)]
+    counts = Counter(key for edge in edges for key in set().union(*edge.values()))
+    fewest = max(_FEWEST, _SHARE * sum(map(bool, edges)))
     seen: set[str] = set()
-    for number, (page, edge) in enumerate(zip(lines, edges, strict=True)):
-        heads = {index: keys for index in edge if (keys := _keys(page[index], number) & repeated)}
+    for page, edge in zip(lines, edges, strict=True):
+        heads = {
+            index: head for index, keys in edge.items() if (head := {key for key in keys if counts[key] >= fewest})
+        }
         yield "\n".join(
             line for index, line in enumerate(page) if index not in heads or heads[index] <= {line.strip()} - seen
         )
