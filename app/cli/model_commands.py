@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 
 from app.cli.terminal import Json, Verbose, errors, show, tell
 from app.errors import ModelError, NoModel
@@ -106,8 +107,6 @@ async def _get(settings: Settings, name: str) -> None:
 
 async def download(settings: Settings, names: Iterable[str], title: str) -> None:
     """Download the models of these aliases and ids that are not on this disk; shows every step on stderr."""
-    from rich.console import Console
-
     known = await asyncio.to_thread(catalogue.load_catalogue, settings.model_cache_path)
     with Console(stderr=True).status(title) as status:
         for name in dict.fromkeys(names):
