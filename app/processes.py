@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 from contextlib import suppress
-from typing import Any
+from typing import Any, BinaryIO
 
 import psutil
 
@@ -43,6 +43,15 @@ def detached(platform: str) -> dict[str, Any]:
     if platform == "win32":
         return {"creationflags": 0x08000000 | 0x00000200}  # CREATE_NO_WINDOW, CREATE_NEW_PROCESS_GROUP
     return {"start_new_session": True}
+
+
+def pipes() -> tuple[BinaryIO, BinaryIO]:
+    """Move standard input and output out of reach of libraries that read or print, and return them."""
+    moved = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    nothing = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nothing, 0)
+    os.dup2(nothing, 1)
+    return moved
 
 
 def limit_memory(megabytes: int) -> None:

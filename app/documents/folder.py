@@ -50,13 +50,8 @@ _DATALESS = 0x40000000
 """The flag of a file that macOS fetches when it is opened."""
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """A file in the folder; `away` if its contents are only in a cloud."""
-
-    path: str
-    signature: Signature
-    away: bool = False
+Listed = tuple[str, Signature, str | Problem]
+"""The name of a file in the corpus, its signature, and its path or what is wrong with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,16 +81,15 @@ class Folder:
         """Compare the folder with its known files, by name; raises CorpusError."""
         changed: list[tuple[str, Path | Problem]] = []
         present = set()
-        entry: Listed | Problem | Path
-        for file, entry in sorted(scan(self.path), key=lambda item: (item[0], isinstance(item[1], Problem))):
+        listing = sorted(scan(self.path), key=lambda listed: (listed[0], isinstance(listed[2], Problem)))
+        for file, signature, path in listing:
             if file in present:  # two names that cannot be shown may be shown alike
                 continue
             present.add(file)
             before = known.get(file)
-            if not isinstance(entry, Problem):
-                if before and NEVER != (before.size, before.modified_ns) == entry.signature:
-                    continue
-                entry = Problem(file, _AWAY) if entry.away else Path(entry.path)
+            if before and NEVER != (before.size, before.modified_ns) == signature:
+                continue
+            entry = path if isinstance(path, Problem) else Path(path)
             if before != entry:
                 changed.append((file, entry))
         return Difference(tuple(changed), frozenset(known.keys() - present))
@@ -164,11 +158,8 @@ def _cut(text: str, size: int) -> str:
     return text.encode()[:size].decode(errors="ignore").rstrip(". ~")
 
 
-def scan(corpus: Path) -> Iterator[tuple[str, Listed | Problem]]:
-    """Yield every file to be read, or its problem, by its name in the corpus; each file once, links last.
-
-    Raises CorpusError.
-    """
+def scan(corpus: Path) -> Iterator[Listed]:
+    """Yield every file of the corpus once, those that links lead to last; raises CorpusError."""
     if not corpus.is_dir():
         state = "is not a folder" if corpus.exists() else "does not exist"
         raise CorpusError(f"The corpus folder {corpus} {state}. Create it, or set CORPUS_DIR.")
@@ -181,12 +172,12 @@ def scan(corpus: Path) -> Iterator[tuple[str, Listed | Problem]]:
             file, path = links.pop()
             target = _target(path)
             if target is None or not Path(target).is_relative_to(root):
-                yield file, Problem(file, _LEADS_NOWHERE if target is None else _LEADS_OUT)
+                yield _problem(file, _LEADS_NOWHERE if target is None else _LEADS_OUT)
             elif os.path.isdir(target):  # noqa: PTH112 - a string from realpath
                 folders.append((file, target))
             elif target not in seen:
                 seen.add(target)
-                yield file, _listed(file, target)
+                yield _listed(file, target)
             continue
         prefix, folder = folders.pop()
         if folder in seen:
@@ -199,20 +190,20 @@ def scan(corpus: Path) -> Iterator[tuple[str, Listed | Problem]]:
             if not prefix:
                 remedy = "Allow this program to read it, or set CORPUS_DIR."
                 raise CorpusError(f"The corpus folder {corpus} cannot be listed. {remedy}") from None
-            yield prefix, Problem(prefix, _CLOSED)
+            yield _problem(prefix, _CLOSED)
             continue
         for entry in reversed(entries):
             file = f"{prefix}/{entry.name}" if prefix else entry.name
             readable = file.encode("utf-8", "replace").decode()
             if readable != file:
-                yield readable, Problem(readable, _BAD_NAME)
+                yield _problem(readable, _BAD_NAME)
             elif _is_link(entry):
                 links.append((file, entry.path))
             elif entry.is_dir():
                 folders.append((file, entry.path))
             else:
                 seen.add(entry.path)
-                yield file, _listed(file, entry.path)
+                yield _listed(file, entry.path)
 
 
 def wanted(name: str) -> bool:
@@ -222,16 +213,20 @@ def wanted(name: str) -> bool:
     return not (autosaved or lower.startswith(_IGNORED_STARTS) or lower.endswith(_IGNORED_ENDS) or lower in _IGNORED)
 
 
-def _listed(file: str, path: str) -> Listed | Problem:
-    """List a file, unless opening it could wait for ever, as with a pipe or a device."""
+def _listed(file: str, path: str) -> Listed:
+    """List a file, unless opening it could wait for ever, as with a pipe or a device, or fetch it from a cloud."""
     try:
         status = os.stat(path)  # noqa: PTH116 - called for thousands of files at every question
     except OSError:
-        return Listed(path, NEVER)  # reading it names the reason
+        return file, NEVER, path  # reading it names the reason
     if not stat.S_ISREG(status.st_mode):
-        return Problem(file, _NO_FILE)
+        return _problem(file, _NO_FILE)
     away = getattr(status, "st_file_attributes", 0) & _IN_CLOUD or getattr(status, "st_flags", 0) & _DATALESS
-    return Listed(path, (status.st_size, status.st_mtime_ns), bool(away))
+    return file, (status.st_size, status.st_mtime_ns), Problem(file, _AWAY) if away else path
+
+
+def _problem(file: str, reason: str) -> Listed:
+    return file, NEVER, Problem(file, reason)
 
 
 def _is_link(entry: "os.DirEntry[str]") -> bool:

@@ -6,7 +6,6 @@ draws it: it is killed when it takes too long, and only a picture and numbers ar
 
 import json
 import math
-import os
 import struct
 import sys
 import zlib
@@ -101,12 +100,11 @@ def _checked(left: float, top: float, right: float, bottom: float) -> Box:
 def main() -> None:
     """Answer the one request on standard input."""
     processes.limit_memory(int(sys.argv[1]))
-    path, number, text, spans = json.load(sys.stdin)
-    out = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a library prints must not get into the answer
+    request, answer = processes.pipes()
+    path, number, text, spans = json.load(request)
     image = render(Path(path).read_bytes(), number, text, spans)
-    out.write(json.dumps([image.boxes, image.written]).encode() + b"\n" + image.picture)
-    out.flush()
+    answer.write(json.dumps([image.boxes, image.written]).encode() + b"\n" + image.picture)
+    answer.flush()
 
 
 def render(data: bytes, number: int, text: str, spans: Sequence[Span]) -> PageImage:

@@ -121,10 +121,8 @@ def _overlap(parts: list[Span], words: list[int], first: int, last: int) -> int:
     """Count the sentences that the next passage repeats: two short ones, or one if the next still fits beside it."""
     for count, limit in ((2, _OVERLAP_WORDS), (1, MAX_WORDS)):
         start = last + 1 - count
-        if start <= first:
-            continue
         fits = sum(words[start : last + 2]) <= MAX_WORDS and parts[last + 1][1] - parts[start][0] <= MAX_CHARS
-        if fits and sum(words[start : last + 1]) <= limit:
+        if start > first and fits and sum(words[start : last + 1]) <= limit:
             return count
     return 0
 

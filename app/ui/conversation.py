@@ -42,7 +42,6 @@ class Conversation:
         self.dial: Dial | None = None
         self._uploads = uploads.Uploads()
         self._views: list[TurnView] = []
-        self._by_message: dict[str, TurnView] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     @classmethod
@@ -93,12 +92,11 @@ class Conversation:
             assistant = await asyncio.to_thread(shared_assistant)
             if button.name == uploads.KEEP:
                 await self._uploads.keep(button, assistant.retriever)
-            elif (view := self._by_message.get(button.payload["message"])) is None:
                 return
-            elif button.name == controls.KEEP:
+            view = next((view for view in self._views if button.payload["message"] in view.messages), None)
+            if view is not None and button.name == controls.KEEP:
                 await view.keep_draft()
-                self._remember(view)
-            else:
+            elif view is not None:
                 as_mode = controls.MODES.get(button.name)  # None asks without documents
                 turn = replace(view.turn, mode=as_mode or view.turn.mode, dial=self.dial, unaided=as_mode is None)
                 turn = replace(turn, history=self._history(view), earlier=view.answer)
@@ -108,11 +106,6 @@ class Conversation:
         """Return the questions and answers before a turn, or all of them."""
         end = len(self._views) if before is None else self._views.index(before)
         return tuple(Exchange(view.turn.question, view.text) for view in self._views[:end] if view.text)
-
-    def _remember(self, view: TurnView) -> None:
-        """Let the buttons of a turn's message find it."""
-        if message := view.message:
-            self._by_message[message.id] = view
 
     def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -127,8 +120,6 @@ class Conversation:
         except BaseException:  # above all Stop
             await view.stop()
             raise
-        finally:
-            self._remember(view)
         if view.answer is not None and view.answer.attempts and assistant.settings.show_usage:
             answers = [each.answer for each in self._views if each.answer is not None]
             await usage_table.show(answers, view.answer, Prices.parse(assistant.settings.prices))

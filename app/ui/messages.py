@@ -78,7 +78,6 @@ class Stream:
         self.text = ""
         self.folded = False
         self._pushed = 0
-        self._open = True
         self._throttle = Throttle(self._push, PUSH_SECONDS)
 
     async def feed(self, piece: str) -> None:
@@ -91,8 +90,7 @@ class Stream:
 
     async def close(self) -> None:
         """Push the rest and end the message."""
-        if self._open:
-            self._open = False
+        if self.message.streaming:
             await self._throttle.flush()
             await self.message.send()
 

@@ -8,6 +8,8 @@ import re
 import socket
 import sys
 from collections.abc import Callable
+from contextlib import suppress
+from socket import AF_INET, AF_INET6
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -117,24 +119,17 @@ def install() -> None:
 
 def _check_port(host: str, port: int) -> None:
     """Exit with an advice if the port is taken: Chainlit would claim to be available there, and exit with 0."""
-    if _free_port(host, port) is not None:
-        return
-    others = (other for other in range(port + 1, min(port + 50, 65_536)) if _free_port(host, other) is not None)
-    if (free := next(others, None) or _free_port(host, 0)) is None:
-        return  # the host itself is wrong, which the server reports
+    others = (other for other in range(port + 1, min(port + 50, 65_536)) if _is_free(host, other))
+    if _is_free(host, port) or (free := next(others, None)) is None:
+        return  # where none is free, the host itself is wrong, which the server reports
     command = f"chainlit run app/main.py --port {free}" + ("" if host in LOOPBACK else f" --host {host}")
     advice = f"Port {port} is taken by another program. Use another one:\n\n    {command}\n"
     print(advice, file=sys.stderr)  # noqa: T201 - there is no chat yet
     raise SystemExit(1)
 
 
-def _free_port(host: str, port: int) -> int | None:
-    """Return the port if a server could listen there now, a free one for port 0, None if it is taken."""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        if sys.platform != "win32":  # there it would let two programs share a port
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return None
-        return int(probe.getsockname()[1])
+def _is_free(host: str, port: int) -> bool:
+    """Whether a server could listen on a port now."""
+    with suppress(OSError), socket.create_server((host, port), family=AF_INET6 if ":" in host else AF_INET):
+        return True
+    return False

@@ -128,24 +128,15 @@ def excerpt(item: Evidence, citations: Sequence[Citation], text: str, path: Path
     return Excerpt(text.replace(SEPARATOR, "\n"), tuple((at - start, to - start) for at, to in spans), line)
 
 
-def props(
-    item: Evidence, citations: Sequence[Citation], snapshot: Snapshot, path: Path
-) -> tuple[dict[str, Any], CitedPage | None]:
-    """Return what the viewer shows at once, and the page of a PDF that it may have drawn; blocks."""
-    cited = excerpt(item, citations, snapshot.text(item.file), path)
-    shown = {"caption": f"{item.file}, {item.place.label}", "lines": list(cited.cropped().lines())}
-    if item.place.kind != "page" or path.suffix.lower() != ".pdf":
-        return shown, None
-    entry = snapshot.documents.get(item.file)
-    known = (entry.size, entry.modified_ns) if entry is not None else NEVER
-    return shown, CitedPage(path, known, item.place.number, cited)
-
-
-def remember(page: CitedPage) -> str:
-    """Keep a page in this session for the viewer; returns its key."""
-    key = str(uuid4())
-    cl.user_session.set(key, page)
-    return key
+def props(item: Evidence, citations: Sequence[Citation], snapshot: Snapshot, path: Path) -> dict[str, Any]:
+    """Return what the viewer shows at once, and the key of a PDF's page, which the session then keeps; blocks."""
+    cited, key = excerpt(item, citations, snapshot.text(item.file), path), None
+    if item.place.kind == "page" and path.suffix.lower() == ".pdf":
+        key, entry = str(uuid4()), snapshot.documents.get(item.file)
+        known = (entry.size, entry.modified_ns) if entry is not None else NEVER
+        cl.user_session.set(key, CitedPage(path, known, item.place.number, cited))
+    caption = f"{item.file}, {item.place.label}"
+    return {"caption": caption, "lines": list(cited.cropped().lines()), "page": key}
 
 
 async def draw(key: str) -> dict[str, Any]:

@@ -33,8 +33,7 @@ _CODE = re.compile(r"```.*?(?:```|$)|`[^`\n]*`", re.DOTALL)
 
 def name(item: Evidence) -> str:
     """Name a source for the list and for its element; names are unique within an answer."""
-    place = item.place.label if len(item.place.label) <= 60 else f"{item.place.label[:57]}…"
-    return f"[{item.number}] {label(f'{item.file}, {place}')}"
+    return f"[{item.number}] {label(f'{item.file}, {_short(item.place.label, 60)}')}"
 
 
 def line(listed: Sequence[Evidence], citations: Sequence[Citation]) -> list[str]:
@@ -56,9 +55,8 @@ async def elements(item: Evidence, answer: Answer, snapshot: Snapshot, path: Pat
     """Make the elements that open a source: one by its name, one by its number; `path` is its file."""
     hits = answer.found.hits
     hit = next((hit for hit in hits if _overlap(hit.passage, item)), None)
-    props, page = await asyncio.to_thread(source_viewer.props, item, answer.citations, snapshot, path)
+    props = await asyncio.to_thread(source_viewer.props, item, answer.citations, snapshot, path)
     props["why"] = _short(str(hit.explanation), 300) if hit is not None else ""
-    props["page"] = source_viewer.remember(page) if page is not None else None
     names, mark = [name(item)], f"[{item.number}]"
     texts = [*_CODE.findall(answer.rendered), *(citation.sentence for citation in answer.citations)]
     if not any(mark in text for text in texts):

@@ -31,7 +31,8 @@ class TurnView:
         self._set_aside: dict[int, str] = {}
         self._comparing = False
         self._comparison: Comparison | None = None
-        self._attached: dict[str, set[str]] = {}
+        self.messages: dict[str, set[str]] = {}
+        """The sources attached to each message that has had buttons, by its id."""
         self._reply: cl.Message | None = None
 
     async def show(self, event: events.Event) -> None:
@@ -59,6 +60,7 @@ class TurnView:
                 self._set_aside[event.source] = event.why
             case events.Abstained(text, unaided):
                 self._reply = cl.Message(escape(text))
+                self.messages[self._reply.id] = set()
                 self._reply.actions = [controls.button(controls.UNAIDED, self._reply.id)] if unaided else []
                 await self._reply.send()
             case events.Failed(error, None):
@@ -102,9 +104,7 @@ class TurnView:
             return
         if (old := self.message) is not None:
             await old.remove_actions()
-        for number, stream in self._streams.items():
-            if number != draft.id:
-                await stream.fold(f"Answer by {self._started[number].model}, set aside by you")
+        await self._fold_all_but(draft.id, "set aside by you")
         decision = answer.decision
         reason = decision.why if decision is not None and decision.code not in (None, "requested") else ""
         kept = await asyncio.to_thread(choose, answer, draft)
@@ -165,6 +165,11 @@ class TurnView:
             if draft in self._streams:
                 await self._streams[draft].fold(f"Draft by {self._started[draft].model}, set aside: {reason}")
 
+    async def _fold_all_but(self, kept: int, why: str) -> None:
+        for number, stream in self._streams.items():
+            if number != kept and not stream.folded:
+                await stream.fold(f"Answer by {self._started[number].model}, {why}")
+
     async def _end_attempt(self, attempt: Attempt) -> None:
         if attempt.id in self._streams:
             await self._streams[attempt.id].close()
@@ -186,9 +191,7 @@ class TurnView:
         if self._comparison is not None:
             answer = self.answer = await self._show_both(self._comparison, answer)
         else:
-            for number, stream in self._streams.items():  # a model that died in its answer, or was stopped there
-                if number != chosen.id and not stream.folded:
-                    await stream.fold(f"Answer by {self._started[number].model}, not finished")
+            await self._fold_all_but(chosen.id, "not finished")  # a model died in its answer, or was stopped there
         await self._write(message, answer, controls.buttons(answer, comparing=self._comparison is not None))
 
     async def _show_both(self, comparison: Comparison, answer: Answer) -> Answer:
@@ -209,7 +212,7 @@ class TurnView:
             text = self._comparison.heading
         notices = [f"**Note:** {escape(notice)}" for notice in answer.notices]
         message.content = "\n\n".join([text, *notices, *sources.line(listed, answer.citations)])
-        attached = self._attached.setdefault(message.id, set())
+        attached = self.messages.setdefault(message.id, set())
         if fresh := [item for item in listed if sources.name(item) not in attached]:
             attached.update(map(sources.name, fresh))
             await sources.send(fresh, message, answer, self._originals)

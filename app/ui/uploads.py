@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 from collections.abc import Sequence
-from itertools import chain, count
+from itertools import count
 from pathlib import Path
 
 import chainlit as cl
@@ -94,8 +94,8 @@ class Uploads:
 
     def _add(self, name: str, path: Path) -> str:
         """Give a file the name of its document, which nothing else has."""
-        numbered = (f"{name} (dropped {number})" for number in count(2))
-        file = next(file for file in chain([f"{name} (dropped)"], numbered) if file not in self._files)
+        names = (f"{name} (dropped{f' {number}' if number > 1 else ''})" for number in count(1))
+        file = next(file for file in names if file not in self._files)
         self._files[file] = name, path
         return file
 

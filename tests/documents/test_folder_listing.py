@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.documents.document import Document, Problem
-from app.documents.folder import Folder, Listed, scan
+from app.documents.folder import Folder, scan
 from tests.support.placeholders import put_away
 
 MB = 1_000_000
@@ -115,7 +115,7 @@ def test_each_file_is_listed_with_size_and_time_and_none_is_opened(
         raise AssertionError("it was opened")
 
     monkeypatch.setattr(Path, "open", opened)
-    ((file, found),) = scan(folder.path)
-    assert isinstance(found, Listed)
-    assert (file, found.signature, found.away) == ("a/b.md", (status.st_size, status.st_mtime_ns), False)
-    assert Path(found.path).samefile(folder.path / "a" / "b.md")
+    ((file, signature, path),) = scan(folder.path)
+    assert (file, signature) == ("a/b.md", (status.st_size, status.st_mtime_ns))
+    assert isinstance(path, str)
+    assert Path(path).samefile(folder.path / "a" / "b.md")

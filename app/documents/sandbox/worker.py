@@ -33,7 +33,7 @@ GRACE_SECONDS = 5
 def main() -> None:
     """Answer requests until standard input ends."""
     max_bytes, seconds, megabytes = map(int, sys.argv[1:])
-    requests, answers = _pipes()
+    requests, answers = processes.pipes()
     waiting: SimpleQueue[list[str]] = SimpleQueue()
     threading.Thread(target=_listen, args=(requests, waiting), daemon=True).start()
     language.detect("Loading the languages takes long and must not count against the first file.")
@@ -57,15 +57,6 @@ def main() -> None:
             protocol.send(answers, outcome)
         except MemoryError:
             os._exit(OUT_OF_MEMORY)
-
-
-def _pipes() -> tuple[BinaryIO, BinaryIO]:
-    """Move standard input and output out of reach of parsers that print or read."""
-    pipes = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-    nothing = os.open(os.devnull, os.O_RDWR)
-    os.dup2(nothing, 0)
-    os.dup2(nothing, 1)
-    return pipes
 
 
 def _listen(requests: BinaryIO, waiting: "SimpleQueue[list[str]]") -> None:
