@@ -3,8 +3,7 @@
 import json
 import re
 import unicodedata
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -101,7 +100,7 @@ def query_words(question: str, languages: Sequence[str]) -> list[QueryWord]:
     """Return the words of a question to documents of these languages, given by frequency."""
     spans = list(word_spans(question))
     normals = [normalize(question[start:end]) for start, end in spans]
-    function = _lists()[_language_of(normals, languages)].function
+    function = _words(_language_of(normals, languages))
     shouted = question.isupper()
     distinct = list(dict.fromkeys(normals))
     stemmed = [dict(zip(distinct, stems(distinct, language), strict=True)) for language in languages]
@@ -134,8 +133,8 @@ def refers_back(question: str, languages: Sequence[str]) -> bool:
     normals = [normalize(question[start:end]) for start, end in word_spans(question)]
     if len(normals) <= _FEW_WORDS:
         return True
-    lists = _lists()[_language_of(normals, languages)]
-    return normals[0] in lists.opening or not lists.pointing.isdisjoint(normals)
+    language = _language_of(normals, languages)
+    return normals[0] in _words(language, "opening") or not _words(language, "pointing").isdisjoint(normals)
 
 
 def normalize(word: str) -> str:
@@ -149,23 +148,21 @@ def _pairs(word: str) -> Iterator[str]:
     return (word[at : at + 2] for at in range(len(word) - 1))
 
 
-@dataclass(frozen=True, slots=True)
-class _Lists:
-    """Function words; those that continue when they open a question, and those that point back."""
-
-    function: frozenset[str]
-    opening: frozenset[str] = frozenset()
-    pointing: frozenset[str] = frozenset()
+@cache
+def _lists() -> Mapping[str, Mapping[str, str]]:
+    text = resources.files("app.retrieval").joinpath("stopwords.json").read_text(encoding="utf-8")
+    lists: dict[str, dict[str, str]] = json.loads(text)
+    return lists
 
 
 @cache
-def _lists() -> defaultdict[str, _Lists]:
-    data = json.loads(resources.files("app.retrieval").joinpath("stopwords.json").read_text(encoding="utf-8"))
-    lists = defaultdict(lambda: _Lists(frozenset()))
-    for code, kinds in data.items():
-        sets = {kind: frozenset(map(normalize, text.split())) for kind, text in kinds.items()}
-        lists[code] = _Lists(frozenset().union(*sets.values()), sets["opening"], sets["pointing"])
-    return lists
+def _words(language: str, *kinds: str) -> frozenset[str]:
+    """Return all function words of a language, or those of some kinds.
+
+    A question refers back with a word that is "opening" in its first place, or "pointing" in any.
+    """
+    lists = _lists().get(language, {})
+    return frozenset(normalize(word) for kind in kinds or lists for word in lists.get(kind, "").split())
 
 
 def _language_of(normals: list[str], languages: Sequence[str]) -> str:
@@ -173,12 +170,11 @@ def _language_of(normals: list[str], languages: Sequence[str]) -> str:
 
     A question is too short for the statistics that detect the language of a document.
     """
-    lists = _lists()
     parts = {part for word in normals for part in (_pairs(word) if _SPACELESS.match(word) else (word,))}
 
     def known(code: str) -> int:
-        return len(lists[code].function & parts) if code in lists else 0
+        return len(_words(code) & parts)
 
     best = max(languages, key=known, default="en")
-    other = max(lists, key=known)
+    other = max(_lists(), key=known)
     return other if known(other) > max(1, known(best)) else best

@@ -1,15 +1,11 @@
 """Explain a hit: which words of the question account for its score, and which words of the passage match instead."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from app.documents.passages import Passage
 from app.retrieval.analysis import BREAKS, QueryWord, stems, tokens
-
-if TYPE_CHECKING:
-    from app.retrieval.scoring import QueryTerm, Scorer
 
 MAX_SIMILAR_SHOWN = 3
 """Words that are named as matching instead of one."""
@@ -42,34 +38,6 @@ class Explanation:
         return ", ".join(parts) + context
 
 
-def explain_hit(
-    scorer: "Scorer", number: int, score: float, passage: Passage, words: Sequence[WeightedWord],
-    terms: Sequence["QueryTerm"],
-) -> Explanation:  # fmt: skip
-    """Explain the score of a passage, which has this number in the scorer's segment."""
-    import numpy as np
-
-    from app.retrieval.rerank import proximity
-
-    first, last = scorer.postings.begins[number : number + 2]
-    counts = set(scorer.postings.tokens[first:last].tolist())
-    parts = {term.text: scorer.score(term, number) for term in terms}
-    shares = word_shares(words, parts)
-    known = scorer.postings.numbers
-    instead = {
-        term.text: [text for text, _ in term.variants if known.get(text) in counts]
-        for term in terms
-        if known.get(term.text) not in counts
-    }
-    alike = {}
-    for word, _ in words:
-        matching = [text for term in word.terms for text in instead.get(term, ())]
-        if word.surface in shares and matching:
-            alike[word.surface] = tuple(_surfaces(passage, matching)[:MAX_SIMILAR_SHOWN])
-    own = sum(parts.values()) + float(proximity(scorer, terms, np.array([number]))[0])
-    return Explanation(shares, alike, round(max(0.0, 1 - own / score), 3))
-
-
 def word_shares(words: Sequence[WeightedWord], parts: Mapping[str, float]) -> dict[str, float]:
     """Return the share of each word in a score, in thousandths that add up to 1, the largest first.
 
@@ -78,12 +46,11 @@ def word_shares(words: Sequence[WeightedWord], parts: Mapping[str, float]) -> di
     weights = Counter[str]()
     for word, weight in words:
         weights.update(dict.fromkeys(word.terms, weight))
-    surfaces: dict[str, str] = {}
-    by_word: dict[str, float] = {}
+    names: dict[str, str] = {}
+    by_word = defaultdict[str, float](float)
     for word, weight in words:
-        surface = surfaces.setdefault(word.surface.casefold(), word.surface)
-        part = sum(parts.get(term, 0.0) * weight / weights[term] for term in word.terms)
-        by_word[surface] = by_word.get(surface, 0.0) + part
+        name = names.setdefault(word.surface.casefold(), word.surface)
+        by_word[name] += sum(parts.get(term, 0.0) * weight / weights[term] for term in word.terms)
     total = sum(by_word.values())
     exact = {name: 1000 * part / total for name, part in sorted(by_word.items(), key=lambda item: -item[1]) if part > 0}
     shares = {name: int(share) for name, share in exact.items()}
@@ -92,8 +59,8 @@ def word_shares(words: Sequence[WeightedWord], parts: Mapping[str, float]) -> di
     return {name: share / 1000 for name, share in shares.items()}
 
 
-def _surfaces(passage: Passage, terms: Sequence[str]) -> list[str]:
-    """Return the words of a passage that have these terms, in the order of the terms."""
+def surfaces(passage: Passage, terms: Sequence[str]) -> tuple[str, ...]:
+    """Return the words of a passage that have these terms, in the order of the terms, up to `MAX_SIMILAR_SHOWN`."""
     words = [word for word in tokens(passage.text) if word[0] not in BREAKS]
     of_term = dict(zip(reversed(stems(words, passage.language)), reversed(words), strict=True))
-    return list(dict.fromkeys(of_term[term] for term in terms if term in of_term))
+    return tuple(dict.fromkeys(of_term[term] for term in terms if term in of_term))[:MAX_SIMILAR_SHOWN]

@@ -7,7 +7,6 @@ from collections import ChainMap, Counter
 from collections.abc import Iterable, Sequence
 from functools import cached_property, lru_cache
 from heapq import nsmallest
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -16,10 +15,9 @@ from app.documents.passages import Passage
 from app.retrieval.analysis import QueryWord, normalize, query_words
 from app.retrieval.bm25 import BM25, idf
 from app.retrieval.expansion import CACHED, MAX_SIMILAR, VARIANT, Variants, alphabet, correct_spelling
-from app.retrieval.explain import Explanation, WeightedWord, explain_hit, word_shares
+from app.retrieval.explain import Explanation, WeightedWord, surfaces, word_shares
 from app.retrieval.kernel import Array
-from app.retrieval.postings import BREAK
-from app.retrieval.rerank import DEPTH, rerank
+from app.retrieval.rerank import DEPTH, proximity, rerank
 from app.retrieval.scoring import NO_POSITION, QueryTerm, Scorer
 from app.retrieval.segment import Segment
 
@@ -122,7 +120,20 @@ class Index:
 
     def explain(self, match: Match, words: Sequence[WeightedWord], terms: Sequence[QueryTerm]) -> Explanation:
         """Explain a match by the words of the question, which the terms belong to."""
-        return explain_hit(self._scorers[match.segment], match.passage, match.score, self.passage(match), words, terms)
+        scorer, passage = self._scorers[match.segment], self.passage(match)
+        parts = {term.text: scorer.score(term, match.passage) for term in terms}
+        shares = word_shares(words, parts)
+        held = set(scorer.postings.of_passage(match.passage))
+        instead = {
+            term.text: [text for text, _ in term.variants if text in held] for term in terms if term.text not in held
+        }
+        alike = {}
+        for word, _ in words:
+            matching = [text for term in word.terms for text in instead.get(term, ())]
+            if word.surface in shares and matching:
+                alike[word.surface] = surfaces(passage, matching)
+        own = sum(parts.values()) + float(proximity(scorer, terms, np.array([match.passage]))[0])
+        return Explanation(shares, alike, round(max(0.0, 1 - own / match.score), 3))
 
     @cached_property
     def plain(self) -> "PlainIndex":
@@ -189,11 +200,9 @@ class PlainIndex:
         self._places: list[tuple[int, int]] = []
         corpus = []
         for number, (segment, alive) in enumerate(segments):
-            terms, tokens = segment.postings.terms, segment.postings.tokens.tolist()
-            for passage, (first, last) in enumerate(pairwise(segment.postings.begins.tolist())):
-                if alive is None or alive[passage]:
-                    self._places.append((number, passage))
-                    corpus.append([terms[token] for token in tokens[first:last] if token != BREAK])
+            for passage in range(segment.size) if alive is None else np.flatnonzero(alive).tolist():
+                self._places.append((number, passage))
+                corpus.append(segment.postings.of_passage(passage))
         self._bm25 = BM25(corpus)
 
     def top_k(self, words: Sequence[QueryWord], k: int) -> list[Match]:

@@ -8,6 +8,7 @@ import importlib.util
 import logging
 import threading
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -40,27 +41,11 @@ def top_sums(
     each adds. Passages that are not `alive` are left out.
     """
     size = len(postings.lengths)
-    loop = compiled(size) if k <= _MOST else None
-    if loop is None:
-        return _top_sums(postings, table, numbers, weights, more, alive, k)
-    living = np.zeros(0, bool) if alive is None else alive
-    arrays = postings.passages, postings.kinds, postings.starts
-    top: Ranked = loop(*arrays, table, numbers, weights, *more, living, min(k, size), *_scratch(size))
-    return top
-
-
-def largest(passages: Array, values: Array, k: int) -> Ranked:
-    """Return the `k` passages with the largest values; the passages are given in ascending order."""
-    if len(values) > 4 * k > 0:
-        near = values >= np.partition(values, len(values) - k)[len(values) - k]
-        passages, values = passages[near], values[near]
-    order = np.argsort(-values, kind="stable")[:k]
-    return passages[order], values[order]
-
-
-def _top_sums(
-    postings: Postings, table: Array, numbers: Array, weights: Array, more: Ranked, alive: Array | None, k: int
-) -> Ranked:
+    if k <= _MOST and (loop := compiled(size)):
+        living = np.zeros(0, bool) if alive is None else alive
+        arrays = postings.passages, postings.kinds, postings.starts
+        top: Ranked = loop(*arrays, table, numbers, weights, *more, living, min(k, size), *_scratch(size))
+        return top
     lists = [postings.of(number) for number in numbers.tolist()]
     parts = [weight * table.take(kinds) for weight, (_, kinds) in zip(weights.tolist(), lists, strict=True)]
     passages = np.concatenate([*(passages for passages, _ in lists), more[0]])
@@ -75,8 +60,20 @@ def _top_sums(
     return largest(passages, sums[passages], k)
 
 
+def largest(passages: Array, values: Array, k: int) -> Ranked:
+    """Return the `k` passages with the largest values; the passages are given in ascending order."""
+    if len(values) > 4 * k > 0:
+        near = values >= np.partition(values, len(values) - k)[len(values) - k]
+        passages, values = passages[near], values[near]
+    order = np.argsort(-values, kind="stable")[:k]
+    return passages[order], values[order]
+
+
 def _loop(passages, kinds, starts, table, numbers, weights, more, added, alive, k, sums, seen):  # numba finds the types
-    """Do what `_top_sums` does; `sums` holds zeros, before and after, and `seen` has room for every passage and one."""
+    """Do what `top_sums` does in numpy.
+
+    `sums` holds zeros, before and after; `seen` has room for every passage and one.
+    """
     count = 0
     for term in range(len(numbers)):
         weight = weights[term]
@@ -110,8 +107,6 @@ def _loop(passages, kinds, starts, table, numbers, weights, more, added, alive, 
 
 
 _local = threading.local()
-_lock = threading.Lock()
-_started = False
 _compiled: Callable[..., Any] | None = None
 
 
@@ -124,34 +119,40 @@ def _scratch(size: int) -> tuple[Array, Array]:
 
 def compiled(size: int) -> Callable[..., Any] | None:
     """Return the compiled loop if it is ready; for a large segment, start getting it ready."""
-    if _compiled is None and not _started and size >= LARGE:
-        threading.Thread(target=load, name="compiler", daemon=True).start()
+    if size >= LARGE:
+        _compiler()
     return _compiled
 
 
 def load() -> bool:
-    """Compile the loop, unless that is done or impossible; return False if numba is missing or fails."""
-    global _started, _compiled
-    with _lock:
-        if not _started:
-            _started = True
-            try:
-                if importlib.util.find_spec("numba") is not None:
-                    _compiled = _compile()
-            except Exception as error:  # a numba that does not fit the machine must not cost the answer
-                logger.warning("numba cannot be used: %s", type(error).__name__)
-        return _compiled is not None
+    """Wait until the loop is compiled; return False if numba is missing or fails."""
+    _compiler().join()
+    return _compiled is not None
 
 
-def _compile() -> Callable[..., Any]:
-    """Return the loop, compiled for the kinds of arrays that it will meet: numba compiles at the first call of each."""
-    from numba import njit
+@cache
+def _compiler() -> threading.Thread:
+    """Start the thread that compiles the loop."""
+    thread = threading.Thread(target=_compile, name="compiler", daemon=True)
+    thread.start()
+    return thread
 
-    loop: Callable[..., Any] = njit(nogil=True, cache=True, error_model="numpy")(_loop)
-    more = np.zeros(1, np.int32), np.zeros(1)
-    for kind in (np.uint16, np.int32):
-        arrays = np.zeros(1, np.int32), np.zeros(1, kind), np.zeros(2, np.int64)
-        for array in arrays:
-            array.flags.writeable = False  # like those of postings
-        loop(*arrays, np.zeros(1), np.zeros(1, np.int64), np.zeros(1), *more, np.zeros(0, bool), 1, *_scratch(1))
-    return loop
+
+def _compile() -> None:
+    """Compile the loop for the kinds of arrays that it will meet: numba compiles at the first call of each."""
+    global _compiled
+    if importlib.util.find_spec("numba") is None:
+        return
+    try:
+        from numba import njit
+
+        loop = njit(nogil=True, cache=True, error_model="numpy")(_loop)
+        more = np.zeros(1, np.int32), np.zeros(1)
+        for kind in (np.uint16, np.int32):
+            arrays = np.zeros(1, np.int32), np.zeros(1, kind), np.zeros(2, np.int64)
+            for array in arrays:
+                array.flags.writeable = False  # like those of postings
+            loop(*arrays, np.zeros(1), np.zeros(1, np.int64), np.zeros(1), *more, np.zeros(0, bool), 1, *_scratch(1))
+        _compiled = loop
+    except Exception as error:  # a numba that does not fit the machine must not cost the answer
+        logger.warning("numba cannot be used: %s", type(error).__name__)

@@ -143,6 +143,11 @@ class Postings:
         first, last = self.starts[number], self.starts[number + 1]
         return self.passages[first:last], self.kinds[first:last]
 
+    def of_passage(self, passage: int) -> list[str]:
+        """Return the terms of a passage in reading order, then those above it."""
+        first, last = self.begins[passage : passage + 2].tolist()
+        return [self.terms[token] for token in self.tokens[first:last].tolist() if token != BREAK]
+
 
 class _Words(dict[str, int]):
     """Maps words of one language to the numbers of their terms; a word is stemmed when it first occurs."""
