@@ -46,7 +46,7 @@ def escalator(texts: Sequence[str], language: str, folder: Path, *, numba: bool 
     _compiled(numba)
 
     def query(words: list[str]) -> list[int]:
-        found = index.top_k(index.terms(_weighted(words)), TOP)
+        found = index.top_k(index.terms(_words(words)), TOP)
         return [number for *_, number in found]
 
     return query
@@ -66,7 +66,7 @@ def escalator_bm25(texts: Sequence[str], language: str, _: Path, *, numba: bool 
         builder.add(text, "", language)
     index = Index([(Segment(Postings(builder.arrays()), np.arange(len(texts))), None)])
     _compiled(numba)
-    return lambda words: [at for *_, at in index.top_k(index.terms((), exact=_weighted(words)), TOP, reranked=False)]
+    return lambda words: [at for *_, at in index.top_k(index.terms((), exact=_words(words)), TOP, reranked=False)]
 
 
 def rank_bm25(texts: Sequence[str], language: str, _: Path) -> Query:
@@ -110,14 +110,14 @@ def missing(name: str) -> list[str]:
     return [part for part in name.split("_") if part in {"bm25s", "numba"} and find_spec(part) is None]
 
 
-def _weighted(words: Sequence[str]) -> list[tuple[QueryWord, float]]:
-    return [(QueryWord(word, (word,), True), 1.0) for word in words]
+def _words(terms: Sequence[str]) -> list[QueryWord]:
+    return [QueryWord(term, (term,)) for term in terms]
 
 
 def _compiled(numba: bool) -> None:
     """Compile the kernel before the first question, or rule it out."""
     if numba:
-        kernel.load()
+        kernel.compiler().join()
     else:
         kernel.LARGE = sys.maxsize
 

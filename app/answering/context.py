@@ -26,7 +26,7 @@ from app.models.foundry import Foundry, ServerLookup
 from app.models.tokens import TokenCounter
 from app.retrieval.corpus import Corpus, Reading
 from app.retrieval.inventory import Inventory
-from app.retrieval.packing import MAX_HITS, pack_context, widen_context
+from app.retrieval.packing import MAX_HITS, pack_context
 from app.retrieval.search import SearchResult, answerability, search
 from app.retrieval.store import NOTHING, Snapshot
 from app.retrieval.watcher import Watcher
@@ -145,7 +145,7 @@ class Retriever:
         found = search(snapshot.index, turn.question, turn.history, MAX_HITS, translation=translation)
         clock = Stopwatch()
         budget = 2 * self._settings.evidence_tokens
-        evidence = widen_context(retrieved.evidence, found, budget, self._count, snapshot.text)
+        evidence = pack_context(found, budget, self._count, snapshot.text, retrieved.evidence)
         return Retrieved(found, evidence, retrieved.problems, clock.ms, retrieved.reading)
 
     def outline(self, turn: Turn, file: str) -> Retrieved:

@@ -12,7 +12,7 @@ from app.answering.turn import Quote
 from app.documents.passages import SEPARATOR, Passage
 from app.models.foundry import ServerLookup
 from app.retrieval.packing import CountTokens, Evidence
-from app.retrieval.sentence_ranking import introduces, sentence_scores, sentence_spans
+from app.retrieval.sentence_ranking import introduces, rank_sentences, sentence_spans
 
 MOST = 3
 """Maximum number of quotes: they are read at a glance."""
@@ -33,12 +33,11 @@ def quotes(
     question: str, evidence: Sequence[Evidence], weights: Mapping[str, float] | None = None, most: int = MOST
 ) -> tuple[Quote, ...]:
     """Return the top sentences, up to `most`, in reading order; `weights` are the search's term weights."""
-    split = [_sentences(item) for item in evidence]
-    passages = [(item.share, [quote.text for quote in own]) for item, own in zip(evidence, split, strict=True)]
+    passages = [(item.share, item.text) for item in evidence]
     ranked = [
-        (chance, quote)
-        for own, own_chances in zip(split, sentence_scores(question, weights or {}, passages), strict=True)
-        for quote, chance in zip(own, own_chances, strict=True)
+        (chance, _quote(item, start, end))
+        for item, sentences in zip(evidence, rank_sentences(question, weights or {}, passages), strict=True)
+        for start, end, chance in sentences
     ]
     # Headings, table rows and announcements say something about their neighbours, but nothing by themselves.
     prose = [each for each in ranked if _self_contained(each[1].text)] or ranked
@@ -49,7 +48,8 @@ def quotes(
 
 def first_sentences(evidence: Sequence[Evidence]) -> tuple[Quote, ...]:
     """Return the first whole sentence of each piece of evidence that has one, else the first of each piece."""
-    split = [own for item in evidence if (own := _sentences(item))]
+    quoted = [[_quote(item, *span) for span in sentence_spans(item.text)] for item in evidence]
+    split = [own for own in quoted if own]
     whole = ([each for each in own if _self_contained(each.text) and each.text.endswith(ENDS)] for own in split)
     return tuple(own[0] for own in whole if own) or tuple(own[0] for own in split)
 
@@ -119,11 +119,8 @@ def outline(passages: Sequence[Passage], text: str, budget: int, count: CountTok
     )
 
 
-def _sentences(item: Evidence) -> list[Quote]:
-    return [
-        Quote(item, item.start + start, item.start + end, item.text[start:end])
-        for start, end in sentence_spans(item.text)
-    ]
+def _quote(item: Evidence, start: int, end: int) -> Quote:
+    return Quote(item, item.start + start, item.start + end, item.text[start:end])
 
 
 def _self_contained(sentence: str) -> bool:

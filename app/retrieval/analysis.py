@@ -31,11 +31,12 @@ _FEW_WORDS = 3
 
 @dataclass(frozen=True, slots=True)
 class QueryWord:
-    """A word of a question as typed, the terms it is searched by, and whether it is a content word."""
+    """A word of a question as typed, the terms it is searched by, whether it is a content word, and its weight."""
 
     surface: str
     terms: tuple[str, ...]
-    content: bool
+    content: bool = True
+    weight: float = 1.0
 
 
 def word_spans(text: str) -> Iterator[tuple[int, int]]:

@@ -63,8 +63,7 @@ def gram_index(terms: Sequence[str]) -> dict[str, "Array"]:
     hashes, owners = _grams(terms)
     order = np.lexsort((owners, hashes))
     hashes, owners = hashes[order], owners[order]
-    new = np.ones(len(hashes), bool)
-    new[1:] = (hashes[1:] != hashes[:-1]) | (owners[1:] != owners[:-1])
+    new = (np.diff(hashes, prepend=hashes[:1]) != 0) | (np.diff(owners, prepend=-1) != 0)
     hashes, owners = hashes[new], owners[new]
     first = np.flatnonzero(np.diff(hashes, prepend=hashes[:1] + 1)) if len(hashes) else np.zeros(0, np.int64)
     return {
@@ -80,14 +79,9 @@ def similar_terms(term: str, terms: Sequence[str], index: Mapping[str, "Array"])
     import numpy as np
 
     own = np.unique(_grams([term])[0])
-    at = np.searchsorted(index["grams"], own)
-    known = at < len(index["grams"])
-    known[known] = index["grams"][at[known]] == own[known]
-    starts = index["gram_starts"]
-    lists = [index["gram_terms"][starts[gram] : starts[gram + 1]] for gram in at[known]]
-    if not lists:
-        return
-    others, shared = np.unique(np.concatenate(lists), return_counts=True)
+    first, last = (index["gram_starts"][np.searchsorted(index["grams"], own, side)] for side in ("left", "right"))
+    lists = [index["gram_terms"][begin:end] for begin, end in zip(first.tolist(), last.tolist(), strict=True)]
+    others, shared = np.unique(np.concatenate([np.zeros(0, np.int32), *lists]), return_counts=True)
     similarity = shared / np.sqrt(len(own) * index["gram_sizes"][others].astype(float))
     near = np.flatnonzero(similarity >= MIN_SIMILARITY)
     for number in near[np.argsort(-similarity[near], kind="stable")[: MAX_SIMILAR + 1]].tolist():

@@ -13,8 +13,6 @@ MAX_SIMILAR_SHOWN = 3
 MAX_WORDS_SHOWN = 8
 """Words of the question that are named as the reason for a hit."""
 
-WeightedWord = tuple[QueryWord, float]
-
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
@@ -38,19 +36,19 @@ class Explanation:
         return ", ".join(parts) + context
 
 
-def word_shares(words: Sequence[WeightedWord], parts: Mapping[str, float]) -> dict[str, float]:
+def word_shares(words: Sequence[QueryWord], parts: Mapping[str, float]) -> dict[str, float]:
     """Return the share of each word in a score, in thousandths that add up to 1, the largest first.
 
     `parts` maps terms to what they add to the score. What rounding down leaves goes to the shares that it cut most.
     """
     weights = Counter[str]()
-    for word, weight in words:
-        weights.update(dict.fromkeys(word.terms, weight))
+    for word in words:
+        weights.update(dict.fromkeys(word.terms, word.weight))
     names: dict[str, str] = {}
     by_word = defaultdict[str, float](float)
-    for word, weight in words:
+    for word in words:
         name = names.setdefault(word.surface.casefold(), word.surface)
-        by_word[name] += sum(parts.get(term, 0.0) * weight / weights[term] for term in word.terms)
+        by_word[name] += sum(parts.get(term, 0.0) * word.weight / weights[term] for term in word.terms)
     total = sum(by_word.values())
     exact = {name: 1000 * part / total for name, part in sorted(by_word.items(), key=lambda item: -item[1]) if part > 0}
     shares = {name: int(share) for name, share in exact.items()}

@@ -15,7 +15,7 @@ from app.documents.passages import Passage
 from app.retrieval.analysis import QueryWord, normalize, query_words
 from app.retrieval.bm25 import BM25, idf
 from app.retrieval.expansion import CACHED, MAX_SIMILAR, VARIANT, Variants, alphabet, correct_spelling
-from app.retrieval.explain import Explanation, WeightedWord, surfaces, word_shares
+from app.retrieval.explain import Explanation, surfaces, word_shares
 from app.retrieval.kernel import Array
 from app.retrieval.rerank import DEPTH, proximity, rerank
 from app.retrieval.scoring import NO_POSITION, QueryTerm, Scorer
@@ -83,7 +83,7 @@ class Index:
         return idf(self._size, holding)
 
     def terms(
-        self, own: Sequence[WeightedWord], earlier: Sequence[WeightedWord] = (), exact: Sequence[WeightedWord] = ()
+        self, own: Sequence[QueryWord], earlier: Sequence[QueryWord] = (), exact: Sequence[QueryWord] = ()
     ) -> list[QueryTerm]:
         """Return the terms that words are searched by, with their variants.
 
@@ -92,17 +92,17 @@ class Index:
         """
         terms: dict[str, QueryTerm] = {}
         expanded = min(len(own) + len(earlier), MAX_EXPANDED)
-        guess = self._may_guess([word for word, _ in own[:MAX_EXPANDED]])
-        for at, (word, weight) in enumerate([*own, *earlier, *exact]):
+        guess = self._may_guess(own[:MAX_EXPANDED])
+        for at, word in enumerate([*own, *earlier, *exact]):
             forms = [(form, *self._known(form, at < expanded)) for form in word.terms]
             if at < expanded and guess and not any(rarity for _, rarity, _ in forms):
                 forms = [(word.terms[0], *self._guess(word))]
             for form, rarity, variants in forms:
                 if form in terms:
-                    terms[form] = terms[form]._replace(weight=terms[form].weight + weight * rarity)
+                    terms[form] = terms[form]._replace(weight=terms[form].weight + word.weight * rarity)
                 elif rarity:
                     position = at if at < len(own) else NO_POSITION
-                    terms[form] = QueryTerm(form, weight * rarity, variants, position)
+                    terms[form] = QueryTerm(form, word.weight * rarity, variants, position)
         return list(terms.values())
 
     def top_k(self, terms: Sequence[QueryTerm], k: int, *, reranked: bool = True) -> list[Match]:
@@ -118,27 +118,37 @@ class Index:
         """Return the passage of a match."""
         return self._segments[match.segment][0].passage(match.passage)
 
-    def explain(self, match: Match, words: Sequence[WeightedWord], terms: Sequence[QueryTerm]) -> Explanation:
+    def explain(self, match: Match, words: Sequence[QueryWord], terms: Sequence[QueryTerm]) -> Explanation:
         """Explain a match by the words of the question, which the terms belong to."""
         scorer, passage = self._scorers[match.segment], self.passage(match)
         parts = {term.text: scorer.score(term, match.passage) for term in terms}
         shares = word_shares(words, parts)
         held = set(scorer.postings.of_passage(match.passage))
-        instead = {
-            term.text: [text for text, _ in term.variants if text in held] for term in terms if term.text not in held
-        }
+        variants = {term.text: [text for text, _ in term.variants if text in held] for term in terms}
         alike = {}
-        for word, _ in words:
-            matching = [text for term in word.terms for text in instead.get(term, ())]
+        for word in words:
+            matching = [text for term in word.terms if term not in held for text in variants.get(term, ())]
             if word.surface in shares and matching:
                 alike[word.surface] = surfaces(passage, matching)
         own = sum(parts.values()) + float(proximity(scorer, terms, np.array([match.passage]))[0])
         return Explanation(shares, alike, round(max(0.0, 1 - own / match.score), 3))
 
+    def plain_top_k(self, words: Sequence[QueryWord], k: int) -> list[Match]:
+        """Return the `k` best passages by the class that extends rank_bm25's alone; the first call is slow."""
+        places, bm25 = self._plain
+        scores = bm25.get_scores([term for word in words for term in word.terms])
+        top = np.argsort(-scores, kind="stable")[:k].tolist()
+        return [Match(float(scores[at]), *places[at]) for at in top if scores[at]]
+
     @cached_property
-    def plain(self) -> "PlainIndex":
-        """The passages ranked by BM25 alone; made when it is first asked for."""
-        return PlainIndex(self._segments)
+    def _plain(self) -> tuple[list[tuple[int, int]], BM25]:
+        """The segment and number of each passage, and the ranking of the passages by their terms."""
+        places = [
+            (number, passage)
+            for number, (segment, alive) in enumerate(self._segments)
+            for passage in (range(segment.size) if alive is None else np.flatnonzero(alive).tolist())
+        ]
+        return places, BM25([self._segments[number][0].postings.of_passage(passage) for number, passage in places])
 
     @cached_property
     def _scorers(self) -> list[Scorer]:
@@ -176,7 +186,7 @@ class Index:
         similar = self._similar(word.terms[0])
         known = ChainMap(*(segment.postings.numbers for segment, _ in self._segments))
         corrections = correct_spelling(normalize(word.surface), self.languages, self._letters, known)
-        corrections = tuple(term for term in corrections if self._holding(term))
+        corrections = tuple(filter(self._holding, corrections))
         if corrections:
             others = _as_variants((term, similarity) for term, similarity in similar if term not in corrections)
             variants = (*((term, 1.0) for term in corrections), *others)
@@ -190,32 +200,6 @@ class Index:
         """Return the terms that are most similar to one, over all segments, with their similarity."""
         similar = {other: near for segment, _ in self._segments for other, near in segment.similar_terms(term)}
         return tuple(nsmallest(MAX_SIMILAR, similar.items(), key=lambda item: (-item[1], item[0])))
-
-
-class PlainIndex:
-    """The passages in the class that extends rank_bm25's, to show what the rest of the ranking adds."""
-
-    def __init__(self, segments: Sequence[tuple[Segment, Array | None]]):
-        """Take what `Index` takes; building reads every passage's terms."""
-        self._places: list[tuple[int, int]] = []
-        corpus = []
-        for number, (segment, alive) in enumerate(segments):
-            for passage in range(segment.size) if alive is None else np.flatnonzero(alive).tolist():
-                self._places.append((number, passage))
-                corpus.append(segment.postings.of_passage(passage))
-        self._bm25 = BM25(corpus)
-
-    def top_k(self, words: Sequence[QueryWord], k: int) -> list[Match]:
-        """Return the `k` best passages that contain one of the words' terms, equal ones in their order."""
-        scores = self._bm25.get_scores(term for word in words for term in word.terms)
-        best = np.argsort(-scores, kind="stable")[:k].tolist()
-        return [Match(float(scores[at]), *self._places[at]) for at in best if scores[at]]
-
-    def explain(self, match: Match, words: Sequence[QueryWord]) -> Explanation:
-        """Explain a match by the words of the question."""
-        at = self._places.index(match[1:])
-        parts = {term: self._bm25.get_batch_scores([term], [at])[0] for word in words for term in word.terms}
-        return Explanation(word_shares([(word, 1.0) for word in words], parts), {}, 0.0)
 
 
 def _as_variants(similar: Iterable[tuple[str, float]]) -> Variants:

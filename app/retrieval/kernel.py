@@ -120,19 +120,13 @@ def _scratch(size: int) -> tuple[Array, Array]:
 def compiled(size: int) -> Callable[..., Any] | None:
     """Return the compiled loop if it is ready; for a large segment, start getting it ready."""
     if size >= LARGE:
-        _compiler()
+        compiler()
     return _compiled
 
 
-def load() -> bool:
-    """Wait until the loop is compiled; return False if numba is missing or fails."""
-    _compiler().join()
-    return _compiled is not None
-
-
 @cache
-def _compiler() -> threading.Thread:
-    """Start the thread that compiles the loop."""
+def compiler() -> threading.Thread:
+    """Start the thread that compiles the loop, if numba is installed."""
     thread = threading.Thread(target=_compile, name="compiler", daemon=True)
     thread.start()
     return thread

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 
-from app.documents.passages import SEPARATOR, Place
+from app.documents.passages import SEPARATOR, Passage, Place
 from app.retrieval.search import Hit, SearchResult
-from app.retrieval.sentence_ranking import comparable, dependencies, introduces, sentence_scores, sentence_spans
+from app.retrieval.sentence_ranking import comparable, dependencies, introduces, rank_sentences
 
 MAX_HITS = 20
 """Hits whose sentences are considered."""
@@ -78,11 +78,13 @@ class Evidence:
 def pack_context(
     result: SearchResult, budget: int, count: CountTokens, text_of: TextOf, before: Sequence[Evidence] = ()
 ) -> tuple[Evidence, ...]:
-    """Return evidence of at most `budget` tokens, by `count`, in the order of rank.
+    """Return evidence of at most `budget` tokens together, by `count`: what was there `before`, and more by rank.
 
-    It consists of whole sentences; where not even one fits, the best is cut between words. Evidence `before` is not
-    repeated, and numbers continue behind it.
+    It consists of whole sentences; where not even one fits, the best is cut between words.
     """
+    budget -= sum(count(item.text) for item in before)
+    if before and budget < MIN_ROOM:
+        return tuple(before)
     hits = [hit for hit in result.hits[:MAX_HITS] if hit.score >= WEAK * result.hits[0].score]
     sentences = _candidates(result, hits, before)
     packer = _Packer(sentences, budget, count, text_of)
@@ -96,15 +98,8 @@ def pack_context(
     stretches.sort(key=lambda stretch: (stretch[0], stretch[1].start))
     shares = {hit.rank: round(hit.score / hits[0].score, 4) for hit in hits}
     numbered = enumerate(stretches, len(before) + 1)
-    return tuple(_evidence(number, first, text, shares[rank]) for number, (rank, first, text) in numbered)
-
-
-def widen_context(
-    evidence: Sequence[Evidence], result: SearchResult, budget: int, count: CountTokens, text_of: TextOf
-) -> tuple[Evidence, ...]:
-    """Return the evidence, unchanged, with more behind it, of at most `budget` tokens together."""
-    left = budget - sum(count(item.text) for item in evidence)
-    return (*evidence, *(pack_context(result, left, count, text_of, evidence) if left >= MIN_ROOM else ()))
+    more = (_evidence(number, first, text, shares[rank]) for number, (rank, first, text) in numbered)
+    return (*before, *more)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,29 +112,25 @@ class _Sentence:
     end: int
     text: str
     chance: float
-    words: frozenset[str]
+
+    def overlaps(self, other: Evidence | Passage) -> bool:
+        """Return whether the other text contains a part of the sentence."""
+        return self.file == other.file and self.start < other.end and other.start < self.end
 
 
 def _candidates(result: SearchResult, hits: Sequence[Hit], before: Sequence[Evidence]) -> list[_Sentence]:
     """Return the sentences of the hits by file and position, each once, without those that overlap `before`."""
-    spans = [list(sentence_spans(hit.passage.text)) for hit in hits]
-    passages = [
-        (hit.score / hits[0].score, [hit.passage.text[start:end] for start, end in own])
-        for hit, own in zip(hits, spans, strict=True)
-    ]
-    chances = sentence_scores(result.query, result.weights, passages)
-    taken = [(item.file, item.start, item.end) for item in before]
+    passages = [(hit.score / hits[0].score, hit.passage.text) for hit in hits]
+    taken: list[Evidence | Passage] = list(before)
     sentences = []
-    for hit, own, scores in zip(hits, spans, chances, strict=True):
+    for hit, spans in zip(hits, rank_sentences(result.query, result.weights, passages), strict=True):
         passage = hit.passage
-        for (start, end), chance in zip(own, scores, strict=True):
+        for start, end, chance in spans:
             text = passage.text[start:end]
-            start, end = passage.start + start, passage.start + end
-            if not any(file == passage.file and first < end and start < last for file, first, last in taken):
-                sentences.append(
-                    _Sentence(hit, passage.file, start, end, text, chance, frozenset(comparable(text).split()))
-                )
-        taken.append((passage.file, passage.start, passage.end))
+            sentence = _Sentence(hit, passage.file, passage.start + start, passage.start + end, text, chance)
+            if not any(map(sentence.overlaps, taken)):
+                sentences.append(sentence)
+        taken.append(passage)
     return sorted(sentences, key=lambda sentence: (sentence.file, sentence.start))
 
 
@@ -155,6 +146,7 @@ class _Packer:
             for start, end in pairwise(starts)
             for first in dependencies([sentence.text for sentence in sentences[start:end]])
         ]
+        self._words = [frozenset(comparable(sentence.text).split()) for sentence in sentences]
         self._size = cache(lambda stretch: count(self.text(*stretch)))
 
     def choose(self) -> list[tuple[int, int]]:
@@ -181,7 +173,7 @@ class _Packer:
         """Return whether a sentence can be chosen: it has words, a chance, and does not just introduce the next."""
         sentence = self._sentences[at]
         heading = self._continues[at + 1] and introduces(sentence.text, self._sentences[at + 1].text)
-        return bool(sentence.words) and sentence.chance >= MIN_CHANCE and not heading
+        return bool(self._words[at]) and sentence.chance >= MIN_CHANCE and not heading
 
     def _gain(self, at: int) -> float:
         """Return the chance per byte of a sentence with those it depends on."""
@@ -203,9 +195,9 @@ class _Packer:
 
     def _repeats(self, at: int, chosen: set[int]) -> bool:
         """Return whether a chosen sentence says almost the same."""
-        own = self._sentences[at].words
+        own = self._words[at]
         numbers = {word for word in own if any(map(str.isdigit, word))}
-        others = [self._sentences[other].words for other in chosen if len(own) >= MIN_WORDS]
+        others = [self._words[other] for other in chosen if len(own) >= MIN_WORDS]
         return any(len(own & other) >= SAME * len(own) and numbers <= other for other in others)
 
     def _stretches(self, chosen: set[int]) -> list[tuple[int, int]]:

@@ -94,20 +94,17 @@ def _occurrences(scorer: Scorer, terms: Sequence[QueryTerm], passages: Array) ->
     owners = np.repeat(np.arange(len(terms)), [len(each.numbers) for each in matches])
     similarity = np.minimum(1.0, SIMILAR * np.concatenate([each.shares for each in matches]))
     order = np.lexsort((owners, similarity))  # where two match the same word, the most similar is set last
-    variants = np.zeros(len(postings.starts), np.min_scalar_type(len(order) + 1))  # one more than there are terms
-    variants[np.concatenate([each.numbers for each in matches])[order]] = order + 1
-    variants[BREAK] = len(order) + 1
-    begins, ends = postings.begins[passages].tolist(), postings.begins[passages + 1].tolist()
-    parts = [postings.tokens[begin:end] for begin, end in zip(begins, ends, strict=True)]
-    variant = variants[np.concatenate(parts)]
+    known = np.zeros(len(postings.starts), np.min_scalar_type(len(order)))  # one more than there are terms, for BREAK
+    known[np.concatenate([each.numbers for each in matches])[order]] = order + 1
+    bounds = zip(postings.begins[passages].tolist(), postings.begins[passages + 1].tolist(), strict=True)
+    parts = [postings.tokens[begin:end] for begin, end in bounds]
+    tokens = np.concatenate(parts)
+    variant = known[tokens]
     place = np.flatnonzero(variant)
-    variant = variant[place]
+    variant = variant[place] - 1
     passage = np.searchsorted(np.cumsum([len(part) for part in parts]), place, "right")
-    breaks = variant == variants[BREAK]
-    sentence = np.cumsum(breaks) + passage
-    words = np.flatnonzero(~breaks)
-    variant = variant[words] - 1
-    return _Occurrences(passage[words], sentence[words], place[words], owners[variant], similarity[variant])
+    sentence = np.cumsum(tokens == BREAK)[place] + passage
+    return _Occurrences(passage, sentence, place, owners[variant], similarity[variant])
 
 
 def _best_sentence(words: _Occurrences, weights: Array, size: int) -> Array:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -10,7 +10,7 @@ from app.documents.passages import Passage
 from app.retrieval import analysis
 from app.retrieval.analysis import QueryWord, foreign_language, refers_back
 from app.retrieval.expansion import VARIANT
-from app.retrieval.explain import MAX_SIMILAR_SHOWN, Explanation, WeightedWord
+from app.retrieval.explain import MAX_SIMILAR_SHOWN, Explanation
 from app.retrieval.segment import above
 
 if TYPE_CHECKING:
@@ -110,18 +110,18 @@ def search(
     `started` is when the search began, by `time.perf_counter`. The words of a `translation` are searched as well.
     """
     started = time.perf_counter() if started is None else started
-    own = [(word, 1.0) for word in index.words(question, translation)]
+    own = index.words(question, translation)
     earlier, answered = _from_history(index, question, own, history)
     words = [*own, *earlier, *answered]
     terms = index.terms(own, earlier, answered)
     matches = index.top_k(terms, k)
-    known = {word.surface.casefold() for word, _ in own if index.knows(word)}
+    known = {word.surface.casefold() for word in own if index.knows(word)}
     return SearchResult(
         query=question,
         hits=_hits(index, matches, partial(index.explain, words=words, terms=terms)),
         unknown_words=_surfaces(word for word in index.words(question) if not index.knows(word)),
-        earlier_words=_surfaces(word for word, _ in earlier if word.surface.casefold() not in known),
-        took_ms=_ms(started),
+        earlier_words=_surfaces(word for word in earlier if word.surface.casefold() not in known),
+        took_ms=1000 * (time.perf_counter() - started),
         weights={form: term.weight * share for term in reversed(terms) for form, share in term.variants},
         foreign=foreign_language(question, index.languages),
         translation=translation,
@@ -133,13 +133,13 @@ def plain(index: "Index", question: str, k: int = 10) -> SearchResult:
     """Return the `k` best passages for a question by the class that extends rank_bm25's, and by nothing else."""
     started = time.perf_counter()
     words = index.words(question)
-    matches = index.plain.top_k(words, k)
+    matches = index.plain_top_k(words, k)
     return SearchResult(
         query=question,
-        hits=_hits(index, matches, partial(index.plain.explain, words=words)),
+        hits=_hits(index, matches, partial(index.explain, words=words, terms=index.terms((), exact=words))),
         unknown_words=_surfaces(word for word in words if not index.knows(word)),
         earlier_words=(),
-        took_ms=_ms(started),
+        took_ms=1000 * (time.perf_counter() - started),
         engine="rank_bm25",
     )
 
@@ -152,7 +152,7 @@ def answerability(index: "Index", question: str, hit: Hit) -> float:
     more than several together, over which the words of many topics are scattered.
     """
     words = index.words(question)
-    searched = {term.text: term for term in index.terms([(word, 1.0) for word in words])}
+    searched = {term.text: term for term in index.terms(words)}
     held = set(analysis.terms(f"{above(hit.passage)} {hit.passage.text}", hit.passage.language))
     covered = total = 0.0
     for word in words:
@@ -173,17 +173,17 @@ def _hits(index: "Index", matches: Sequence["Match"], explain: Callable[["Match"
 
 
 def _plain_ranks(index: "Index", question: str, matches: Sequence["Match"]) -> tuple[int | None, ...]:
-    ranking = index.plain.top_k(index.words(question), len(index))
+    ranking = index.plain_top_k(index.words(question), len(index))
     ranks = {match[1:]: rank for rank, match in enumerate(ranking, 1)}
     return tuple(ranks.get(match[1:]) for match in matches)
 
 
 def _from_history(
-    index: "Index", question: str, own: Sequence[WeightedWord], history: Sequence[Exchange]
-) -> tuple[list[WeightedWord], list[WeightedWord]]:
+    index: "Index", question: str, own: Sequence[QueryWord], history: Sequence[Exchange]
+) -> tuple[list[QueryWord], list[QueryWord]]:
     """Return the words of earlier questions and of the last answer that are searched as well, with their weights."""
     earlier = [
-        (word, DECAY**ago)
+        replace(word, weight=DECAY**ago)
         for ago, (asked, _) in enumerate(history[: -1 - EXCHANGES : -1], 1)
         for word in index.words(asked)
         if index.knows(word)
@@ -195,17 +195,18 @@ def _from_history(
     if not alone:
         # Words of which none occurs name another topic, unless the question refers back to the last one.
         follows = not own or refers_back(question, index.languages)
-        return (earlier, [(word, ANSWERED) for word in answered]) if follows else ([], [])
+        return (earlier, [replace(word, weight=ANSWERED) for word in answered]) if follows else ([], [])
     before = index.top_k(index.terms(earlier), COMPARED)
     share = _ramp(_agreement(alone, before), UNRELATED, RELATED) * (
         1 - _ramp(_margin(alone, len(index)), UNCLEAR, CLEAR)
     )
     if not share:
         return [], []
-    by_answer = index.top_k(index.terms((), exact=[(word, 1.0) for word in answered]), 1)
+    by_answer = index.top_k(index.terms((), exact=answered), 1)
     top = by_answer[0].score if by_answer else 1.0
     weight = share * min(ANSWERED, ANSWERED_MOST * alone[0].score / top)
-    return [(word, share * each) for word, each in earlier], [(word, weight) for word in answered]
+    earlier = [replace(word, weight=share * word.weight) for word in earlier]
+    return earlier, [replace(word, weight=weight) for word in answered]
 
 
 def _agreement(one: Sequence["Match"], two: Sequence["Match"]) -> float:
@@ -230,7 +231,3 @@ def _surfaces(words: Iterable[QueryWord]) -> tuple[str, ...]:
     for word in words:
         first.setdefault(word.surface.casefold(), word.surface)
     return tuple(first.values())
-
-
-def _ms(started: float) -> float:
-    return round((time.perf_counter() - started) * 1000, 3)

@@ -49,26 +49,29 @@ Runs = dict[str, float]
 """Runs of characters with their weights."""
 
 
-def sentence_scores(
-    question: str, weights: Mapping[str, float], passages: Sequence[tuple[float, Sequence[str]]]
-) -> list[list[float]]:
-    """Return each sentence's chance to hold the answer, relative to the best sentence of all passages.
+def rank_sentences(
+    question: str, weights: Mapping[str, float], passages: Sequence[tuple[float, str]]
+) -> list[list[tuple[int, int, float]]]:
+    """Return for each passage the start and end of its sentences, and their chances to hold the answer.
 
-    A passage is its score, divided by the best passage's, and its sentences in order. `weights` are those of the search
-    terms.
+    A chance is relative to the best sentence's of all passages. A passage is its score, divided by the best passage's,
+    and its text. `weights` are those of the search terms.
     """
     query = _query_runs(question, weights)
-    matches = [[_matching(query, sentence) for sentence in sentences] for _, sentences in passages]
-    counts = Counter(run for passage in matches for runs in passage for run in runs)
-    total = sum(map(len, matches))
+    split = []
+    for share, text in passages:
+        spans = list(sentence_spans(text))
+        split.append((share, spans, [_matching(query, text[start:end]) for start, end in spans]))
+    counts = Counter(run for *_, matches in split for runs in matches for run in runs)
+    total = sum(len(spans) for _, spans, _ in split)
     rarity = {run: query[run] * math.log(1 + total / count) for run, count in counts.items()}
     most = sum(rarity.values()) or 1.0
-    scores = [
-        [share + score / most for score in _passage_scores(passage, rarity)]
-        for (share, _), passage in zip(passages, matches, strict=True)
-    ]
+    scores = [[share + score / most for score in _passage_scores(matches, rarity)] for share, _, matches in split]
     top = max((score for passage in scores for score in passage), default=0.0)
-    return [[math.exp(SHARPNESS * (score - top)) for score in passage] for passage in scores]
+    return [
+        [(*span, math.exp(SHARPNESS * (score - top))) for span, score in zip(spans, passage, strict=True)]
+        for (_, spans, _), passage in zip(split, scores, strict=True)
+    ]
 
 
 def comparable(text: str) -> str:
@@ -136,10 +139,10 @@ def _matching(query: Runs, sentence: str) -> set[str]:
 def _passage_scores(matches: Sequence[set[str]], rarity: Runs) -> list[float]:
     """Score the sentences of one passage, given the runs that each shares with the question."""
     counts = Counter(run for runs in matches for run in runs)
-    local = {run: rarity[run] * math.log(1 + len(matches) / count) for run, count in counts.items()}
+    local = {run: rarity[run] * (1 + LOCAL * math.log(1 + len(matches) / count)) for run, count in counts.items()}
     scores = []
     for at, runs in enumerate(matches):
-        score = sum(rarity[run] + LOCAL * local[run] for run in runs)
+        score = sum(local[run] for run in runs)
         for adjacent in (*matches[max(0, at - 1) : at], *matches[at + 1 : at + 2]):
             score += ADJACENT * sum(rarity[run] for run in adjacent - runs)
         scores.append(score)

@@ -115,7 +115,7 @@ def files(retriever: Corpus, question: str) -> list[str]:
 def hits(snapshot: Snapshot, question: str) -> dict[tuple[str, int, int, str], float]:
     """Every passage that is found, and its score."""
     index, found = snapshot.index, {}
-    for score, segment, number in index.top_k(index.terms([(word, 1.0) for word in index.words(question)]), 1000):
+    for score, segment, number in index.top_k(index.terms(index.words(question)), 1000):
         passage = snapshot.segments[segment].passage(number)
         found[passage.file, passage.start, passage.end, passage.text] = score
     return found

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from app.documents.passages import Page, Passage, Place, joined, split
 from app.documents.sentences import sentences
 from app.retrieval.explain import Explanation
-from app.retrieval.packing import MAX_EVIDENCE, MIN_ROOM, Evidence, pack_context, widen_context
+from app.retrieval.packing import MAX_EVIDENCE, MIN_ROOM, Evidence, pack_context
 from app.retrieval.search import Hit, SearchResult
 
 LINE = Place("line", "line 1", 1)
@@ -104,7 +104,7 @@ def test_wider_evidence_keeps_what_has_a_number_and_repeats_nothing(
     passages: list[Passage], budget: int, wider: int
 ) -> None:
     first = pack_context(retrieved(*passages[:3]), budget, count, text_of)
-    more = widen_context(first, retrieved(*passages), max(budget, wider), count, text_of)
+    more = pack_context(retrieved(*passages), max(budget, wider), count, text_of, first)
     assert more[: len(first)] == first
     check(more, TEXTS)
     assert sum(count(one.text) for one in more) <= max(budget, wider)
@@ -113,7 +113,7 @@ def test_wider_evidence_keeps_what_has_a_number_and_repeats_nothing(
 def test_evidence_is_not_widened_for_a_few_tokens() -> None:
     first = pack_context(retrieved(PASSAGES[0]), 100, count, text_of)
     used = sum(count(one.text) for one in first)
-    assert widen_context(first, retrieved(*PASSAGES), used + MIN_ROOM - 1, count, text_of) == first
+    assert pack_context(retrieved(*PASSAGES), used + MIN_ROOM - 1, count, text_of, first) == first
 
 
 def test_overlapping_passages_become_one_in_the_place_of_the_better() -> None:

@@ -37,7 +37,7 @@ def plain(index: Index, query: Sequence[str], k: int = ALL) -> list[Match]:
 
 def exact(index: Index, weights: Mapping[str, float]) -> list[QueryTerm]:
     """Return the terms of one-word queries with these weights, without variants."""
-    return index.terms((), exact=[(QueryWord(text, (text,), True), weight) for text, weight in weights.items()])
+    return index.terms((), exact=[QueryWord(text, (text,), weight=weight) for text, weight in weights.items()])
 
 
 def expected(passages: Sequence[Passage], query: Sequence[str]) -> list[float]:

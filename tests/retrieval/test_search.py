@@ -13,9 +13,9 @@ from app.errors import CorpusError
 from app.retrieval.analysis import terms
 from app.retrieval.bm25 import K1, B, idf
 from app.retrieval.corpus import Corpus
-from app.retrieval.index import Index, PlainIndex
+from app.retrieval.index import Index
 from app.retrieval.search import answerability, plain, search
-from app.retrieval.segment import Segment, above
+from app.retrieval.segment import above
 
 LIBRARY = "# Library\nThe library opens at nine. A yearly card costs ten euros.\n\n## Rooms\nStudy rooms can be booked."
 GARDEN = "# Garden\nTomatoes need sun and water. Plant them in May, and harvest the fruits in August."
@@ -252,8 +252,7 @@ def test_plain_ranks_are_those_of_the_plain_ranking() -> None:
 def test_plain_scores_are_those_of_rank_bm25_with_a_sound_idf() -> None:
     passages = [passage(number, text) for number, text in enumerate(FERRY_TEXTS)]
     words = FERRIES.words("ferry, harbour and library")
-    plain_index = PlainIndex([(Segment.of(passages), None)])
-    scores = {match.passage: match.score for match in plain_index.top_k(words, 10)}
+    scores = {match.passage: match.score for match in FERRIES.plain_top_k(words, 10)}
     corpus = [[*terms(p.text, "en"), *dict.fromkeys(terms(above(p), "en"))] for p in passages]
     okapi = BM25Okapi(corpus, k1=K1, b=B)
     okapi.idf = {term: idf(4, sum(term in each for each in corpus)) for term in okapi.idf}
