@@ -8,7 +8,7 @@ import asyncio
 import sys
 from contextlib import aclosing
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
@@ -24,7 +24,10 @@ from app.documents.folder import Folder
 from app.errors import InputError
 from app.retrieval.corpus import Corpus, Reading
 from app.retrieval.search import plain
-from app.settings import ROOT, Settings, load
+from app.settings import ROOT, load
+
+if TYPE_CHECKING:
+    from app.answering.assistant import Assistant
 
 HELP = "Ask a folder of documents, on your own machine."
 cli = typer.Typer(help=HELP, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -54,10 +57,12 @@ def ask(
     verbose: Verbose = False,
 ) -> None:
     """Answer a question from the documents, with its sources."""
+    from app.answering.assistant import Assistant
+
     with errors(verbose):
         turn = Turn(question, (), mode_named(mode))
         settings = load(corpus=corpus)
-        answer = asyncio.run(_ask(turn, settings, as_json))
+        answer = asyncio.run(_ask(Assistant(settings, patience=None), turn, as_json))
     if as_json:
         print_json(json_output.answer(answer, Prices.parse(settings.prices)))
     else:
@@ -139,12 +144,10 @@ def doctor(
     show(result, as_json, markdown(result, settings) if to_report else lines(result))
 
 
-async def _ask(turn: Turn, settings: Settings, as_json: bool) -> Answer:
+async def _ask(assistant: "Assistant", turn: Turn, as_json: bool) -> Answer:
     """Answer a question; the texts of the models go to stdout unless `as_json`, all else to stderr."""
     from app.answering import events
-    from app.answering.assistant import Assistant
 
-    assistant = Assistant(settings, patience=None)
     try:
         async with aclosing(assistant.answer(turn)) as stream:
             async for event in stream:
