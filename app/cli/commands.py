@@ -174,8 +174,6 @@ async def _ask(assistant: "Assistant", turn: Turn, as_json: bool) -> Answer:
                     case events.Escalated():
                         typer.echo()
                         tell(f"\nAsking {assistant.models.pair.large}: {event.why}\n")
-                    case _:
-                        pass
     finally:
         await assistant.close()
     raise AssertionError("a turn always finishes")

@@ -46,9 +46,8 @@ def make(
     with errors(verbose):
         platforms = _listed(platform or platform_name(), wheels.PLATFORMS)
         pythons = _listed(python or python_version(), wheels.PYTHONS)
-        named = (models or "").replace(" ", "").split(",")
-        given = [name for name in named if name not in ("", "none")]
-        names = None if models is None else [each for name in given for each in preset_models(name)]
+        named = "" if models in (None, "none") else str(models).replace(" ", "")
+        names = None if models is None else [it for name in named.split(",") if name for it in preset_models(name)]
         settings = load()
         asyncio.run(download(settings, names or (), "Models"))
         files = maker.make(folder, settings, tell, names, platforms, pythons, corpus, extra or ())["files"]

@@ -159,22 +159,22 @@ def _rows(rows: Iterable[Iterable[str]]) -> str:
 
 def _project(corpus: Path | None) -> dict[str, Path]:
     """List the project's files by name: what git tracks; without git, what is nobody's own."""
-    files = {name: path for name, path in _files(ROOT).items() if _ours(name.split("/"))}
+    names = list[str]()
     with suppress(OSError):  # no git here
         done = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=False)  # noqa: S607
-        tracked = {name: ROOT / name for name in done.stdout.decode().split("\0") if (ROOT / name).is_file()}
-        files = tracked or files
+        names = done.stdout.decode().split("\0")[:-1]
+    files = {name: ROOT / name for name in names or filter(_is_ours, _files(ROOT)) if (ROOT / name).is_file()}
     if corpus is not None:
         files = {name: path for name, path in files.items() if not name.startswith("corpus/")}
         files |= {f"corpus/{name}": path for name, path in _files(corpus).items()}
     return files
 
 
-def _ours(parts: list[str]) -> bool:
-    return not (ROOT / parts[0] / "kit.json").exists() and not any(
-        part in NOT_OURS or part.endswith(".egg-info") or (part.startswith(".") and part not in DOTTED)
-        for part in parts
-    )
+def _is_ours(name: str) -> bool:
+    parts = name.split("/")
+    hidden = {part for part in parts if part.startswith(".")} - DOTTED
+    made = NOT_OURS.intersection(parts) or any(part.endswith(".egg-info") for part in parts)
+    return not hidden and not made and not (ROOT / parts[0] / "kit.json").exists()
 
 
 def _chosen(cache: Path, names: Sequence[str], tell: Callable[[str], Any]) -> list[dict[str, Any]]:
