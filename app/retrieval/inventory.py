@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 from typing import Literal
 
@@ -92,18 +93,18 @@ def summary(inventory: Inventory) -> list[str]:
 def notes(inventory: Inventory) -> dict[str, list[str]]:
     """Return notes by file: why it was not read, which pages hold no text, which other files hold equal text."""
     twins = {name: names for names in inventory.duplicates for name in names}
-    found = {}
+    by_file: defaultdict[str, list[str]] = defaultdict(list)
     for file in inventory.files:
-        said = [file.reason] if file.reason else []
+        if file.reason:
+            by_file[file.name].append(file.reason)
         if file.entry is not None and file.entry.silent:
-            said.append(silence(file.entry.silent))
-        if same := twins.get(file.name):
-            others = [name for name in same[: NAMED + 1] if name != file.name][:NAMED]
-            further = f" and {len(same) - 1 - len(others):,} more" if len(same) - 1 > len(others) else ""
-            said.append(f"the same text as {', '.join(others)}{further}")
-        if said:
-            found[file.name] = said
-    return found
+            by_file[file.name].append(silence(file.entry.silent))
+        if equal := twins.get(file.name):
+            others = [name for name in equal[: NAMED + 1] if name != file.name][:NAMED]
+            more = len(equal) - 1 - len(others)
+            named = f"{', '.join(others)}{f' and {more:,} more' if more else ''}"
+            by_file[file.name].append(f"the same text as {named}")
+    return by_file
 
 
 def extent(file: str, pages: int, passages: int) -> str:
@@ -114,11 +115,7 @@ def extent(file: str, pages: int, passages: int) -> str:
 
 def silence(numbers: Sequence[int]) -> str:
     """Name pages without text by their numbers in order, consecutive ones as "3-7"."""
-    spans: list[tuple[int, int]] = []
-    for number in numbers:
-        if spans and number == spans[-1][1] + 1:
-            spans[-1] = spans[-1][0], number
-        else:
-            spans.append((number, number))
-    named = ", ".join(f"{first}-{last}" if first < last else f"{first}" for first, last in spans)
+    runs = groupby(enumerate(numbers), lambda item: item[1] - item[0])  # which is equal for consecutive numbers
+    spans = [[number for _, number in run] for _, run in runs]
+    named = ", ".join(f"{span[0]}-{span[-1]}" if len(span) > 1 else f"{span[0]}" for span in spans)
     return f"no text on page{'' if len(numbers) == 1 else 's'} {named}"

@@ -17,7 +17,7 @@ changed, and the postings stay as they are.
 """
 
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -59,11 +59,6 @@ class Builder:
         self._tokens.extend(map(known.__getitem__, tokens(text)))
         self._tokens.append(BREAK)
         self._tokens.extend(dict.fromkeys(map(known.__getitem__, tokens(above))))
-        self._begins.append(len(self._tokens))
-
-    def add_terms(self, terms: Iterable[str]) -> None:
-        """Add a passage of ready terms."""
-        self._tokens.extend(self._terms.setdefault(term, len(self._terms)) for term in terms)
         self._begins.append(len(self._tokens))
 
     def add_postings(self, other: "Postings", keep: "Array") -> None:
@@ -121,7 +116,8 @@ class Postings:
     """The postings of some passages, read from the arrays that a builder made; they may hold further arrays."""
 
     def __init__(self, arrays: "Arrays"):
-        arrays = {name: _read_only(array) for name, array in arrays.items()}
+        for each in arrays.values():
+            each.flags.writeable = False  # numba compiles for such arrays alone
         self.arrays = arrays
         self.starts, self.passages, self.kinds = arrays["starts"], arrays["passages"], arrays["kinds"]
         self.frequency, self.length, self.lengths = arrays["frequency"], arrays["length"], arrays["lengths"]
@@ -165,13 +161,6 @@ class _Words(dict[str, int]):
         return number
 
 
-def _read_only(array: "Array") -> "Array":
-    """Return a view that cannot be written to: numba compiles for such arrays alone."""
-    view = array.view()
-    view.flags.writeable = False
-    return view
-
-
 def _kinds(frequency: "Array", length: "Array") -> tuple["Array", Sequence["Array"]]:
     """Return for each posting the number of its pair of frequency and length, and these pairs."""
     import numpy as np
@@ -179,8 +168,7 @@ def _kinds(frequency: "Array", length: "Array") -> tuple["Array", Sequence["Arra
     width = int(length.max(initial=0)) + 1
     codes = frequency.astype(np.int64) * width + length
     if codes.max(initial=0) < _MANY:
-        there = np.zeros(codes.max(initial=0) + 1, bool)
-        there[codes] = True
+        there = np.bincount(codes) > 0
         pairs, kinds = np.flatnonzero(there), (np.cumsum(there) - 1)[codes]
     else:  # a passage of very many words
         pairs, kinds = np.unique(codes, return_inverse=True)

@@ -1,7 +1,7 @@
 """A segment: searchable passages of some documents, made once and never changed; it knows neither scores nor files."""
 
 from collections import Counter
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import islice
@@ -48,11 +48,10 @@ class Segment:
         """Return the passage of this number."""
         return self._passages[number]
 
-    def similar_terms(self, term: str) -> expansion.Variants:
+    def similar_terms(self, term: str) -> Iterable[tuple[str, float]]:
         """Return the terms most similar in spelling to a term, known or not, with their similarity."""
-        postings = self.postings
-        similar = expansion.similar_terms(term, postings.terms, postings.arrays)
-        return tuple(islice(similar, expansion.MAX_SIMILAR))
+        similar = expansion.similar_terms(term, self.postings.terms, self.postings.arrays)
+        return islice(similar, expansion.MAX_SIMILAR)
 
 
 @dataclass(frozen=True, slots=True)

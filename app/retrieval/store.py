@@ -6,7 +6,6 @@ numbered, and the last one counts: a damaged one is superseded, since Windows re
 """
 
 import json
-import os
 import sqlite3
 import threading
 import weakref
@@ -17,7 +16,6 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from app.documents.document import Document, Problem
 from app.documents.passages import Passage, Place
@@ -52,12 +50,6 @@ select file, reason, case limits when ?1 then size else -1 end, case limits when
     passing
 from problems order by file
 """
-
-_REFUSED = {
-    sqlite3.SQLITE_PERM, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_READONLY,
-    sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_NOLFS,
-}  # fmt: skip
-"""Errors of the system; any other error says that the database does not hold what it should."""
 
 ODD = KeyError, TypeError, ValueError
 """Errors where something is missing from the database, or of another kind than it should be."""
@@ -175,7 +167,8 @@ class Store:
         try:
             yield
         except caught as error:
-            if getattr(error, "sqlite_errorcode", 0) & 0xFF in _REFUSED:
+            code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF  # without the details
+            if isinstance(error, sqlite3.OperationalError) and code != sqlite3.SQLITE_ERROR:  # which is a missing table
                 raise OSError(str(error)) from error
             self.supersede(path)
             raise DamagedIndex(path) from error
@@ -255,10 +248,8 @@ def load(db: sqlite3.Connection, segment: int) -> tuple[Postings, Sequence[Entry
     return postings, entries
 
 
-def connect(path: Path, mode: str = "rw") -> sqlite3.Connection:
-    """Open a database, which is made only in mode "rwc"; any thread may use it, one at a time."""
-    name = quote(os.fsencode(path.as_posix()), safe="/:")
-    uri = f"file://{'' if name.startswith('/') else '/'}{name}?mode={mode}"  # as_uri makes a host of a Windows share
-    db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+def connect(path: Path) -> sqlite3.Connection:
+    """Open a database, an empty one if there is none; any thread may use it, one at a time."""
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     db.text_factory = partial(str, encoding="utf-8", errors="surrogatepass")  # documents may hold half a surrogate pair
     return db

@@ -22,7 +22,6 @@ _WATCHING: dict[str, Any] = {
     "debounce": 1000,
     "rust_timeout": int(POLL_SECONDS * 1000),
     "yield_on_timeout": True,
-    "raise_interrupt": False,
     "ignore_permission_denied": True,
 }
 """How watchfiles reports changes; in milliseconds."""
@@ -52,7 +51,8 @@ class Watcher:
         self._requested = threading.Event()
         self._next: Future[Snapshot] = Future()
         """The result of the next refresh that begins."""
-        self._seconds = 0.0
+        self._due = 0.0
+        """When the folder is looked at though no change is reported."""
         self._closed = threading.Event()
         self._threads: list[threading.Thread] = []
 
@@ -121,7 +121,8 @@ class Watcher:
             refresh.set_result(self._corpus.refresh())
         except Exception as error:  # it is raised where the corpus is asked for, and the thread lives on
             refresh.set_exception(error)
-        self._seconds = time.monotonic() - started
+        now = time.monotonic()
+        self._due = now + max(POLL_SECONDS, 100 * (now - started))
 
     def _watch(self) -> None:
         """Request a refresh whenever the folder has changed, or may have; runs in a thread."""
@@ -129,11 +130,10 @@ class Watcher:
 
         folder = self._corpus.folder.path
         while not self._closed.wait(0 if _identity(folder) else POLL_SECONDS):
-            watched, last = _identity(folder), 0.0
+            watched = _identity(folder)
             with suppress(OSError, RuntimeError):  # the folder is gone, or the system watches no more folders
                 for changes in watch(folder, watch_filter=None, stop_event=self._closed, **_WATCHING):
-                    if changes or time.monotonic() - last > max(POLL_SECONDS, 100 * self._seconds):
-                        last = time.monotonic()
+                    if changes or time.monotonic() >= self._due:
                         self._request()
                     if _identity(folder) != watched:
                         break

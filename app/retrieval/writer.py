@@ -179,7 +179,7 @@ class Writer:
 def _made(path: Path) -> sqlite3.Connection:
     """Open a database to write to, and make it if need be."""
     there = path.exists()
-    db = connect(path, "rwc")
+    db = connect(path)
     db.execute("pragma synchronous = normal")  # a power cut may cost the last change, which the files still hold
     db.execute("pragma secure_delete = on")
     if not db.execute("pragma user_version").fetchone()[0]:

@@ -821,8 +821,8 @@ def fill(patch: pytest.MonkeyPatch) -> None:
     """As on a disk without space."""
     connect = writer.connect
 
-    def connected(path: Path, mode: str) -> sqlite3.Connection:
-        db = connect(path, mode)
+    def connected(path: Path) -> sqlite3.Connection:
+        db = connect(path)
         db.execute("pragma max_page_count = 1")
         return db
 

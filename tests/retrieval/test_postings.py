@@ -28,9 +28,11 @@ def naive(passages: list[list[str]]) -> Naive:
 
 
 def built(passages: list[list[str]]) -> Postings:
+    """Postings of passages of these terms."""
     builder = Builder()
     for passage in passages:
-        builder.add_terms(passage)
+        builder._tokens.extend(builder._terms.setdefault(term, len(builder._terms)) for term in passage)
+        builder._begins.append(len(builder._tokens))
     return Postings(builder.arrays())
 
 

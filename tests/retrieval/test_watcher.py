@@ -245,6 +245,7 @@ def test_where_nothing_changes_nothing_is_read_told_or_written(home: Home, monke
         return refresh(told.append)
 
     monkeypatch.setattr(retriever, "refresh", look)
+    retriever.settle()
     written = {path: path.stat().st_mtime_ns for path in home.state.rglob("*") if path.is_file()}
     assert until(lambda: looks["look"] >= 5)
     assert kept.current() is before
