@@ -25,13 +25,11 @@ def read(data: bytes) -> list[Page]:
         return text.read(data)
     if not found:
         raise UnreadableFile("it is empty")
-    return [
-        Page(group.text, Place("sheet", _label(group.first_row, group.last_row), group.first_row)) for group in found
-    ]
+    return [Page(group.text, _place(group.first_row, group.last_row)) for group in found]
 
 
-def _label(first: int, last: int) -> str:
-    return f"line {first}" if first == last else f"lines {first}-{last}"
+def _place(first: int, last: int) -> Place:
+    return Place("sheet", f"line {first}" if first == last else f"lines {first}-{last}", first)
 
 
 def _rows(lines: list[str], delimiter: str) -> Iterator[Row]:

@@ -102,23 +102,23 @@ def _grouped(table: Sequence[_Line]) -> Iterator[Group]:
     head = table[:size]
     columns = {column for row in head for column in row.cells}
     rows: list[_Line] = []
+    words = chars = 0
     for row in table[size:]:
-        wider = columns | row.cells.keys()
-        if rows and not _fits(head, [*rows, row], wider):
+        words, chars, wider = words + row.words, chars + row.chars, columns | row.cells.keys()
+        if rows and not _fits(head, wider, len(rows) + 1, words, chars):
             yield _group(head, rows, columns)
             head = [line._replace(cells={n: repeated(text) for n, text in line.cells.items()}) for line in table[:size]]
-            rows, wider = [], {*row.cells}
+            rows, words, chars, wider = [], row.words, row.chars, {*row.cells}
         rows.append(row)
         columns = wider
     yield _group(head, rows, columns)
 
 
-def _fits(head: Sequence[_Line], rows: Sequence[_Line], columns: set[int]) -> bool:
-    """Whether rows below some columns of the header fit into a passage, in which bars count as words."""
+def _fits(head: Sequence[_Line], columns: set[int], rows: int, words: int, chars: int) -> bool:
+    """Whether so many rows fit into a passage below some columns of the header; bars count as words."""
     shown = [line.cells[column] for line in head for column in columns if column in line.cells]
-    words = measure(" ".join(shown)) + sum(row.words for row in rows)
-    chars = sum(map(len, shown)) + sum(row.chars for row in rows)
-    bars = (len(columns) + 1) * (len(head) + len(rows))
+    bars = (len(columns) + 1) * (len(head) + rows)
+    words, chars = words + measure(" ".join(shown)), chars + sum(map(len, shown))
     return words + bars <= AIM_WORDS and chars + 3 * bars <= MAX_CHARS
 
 
