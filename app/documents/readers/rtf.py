@@ -30,11 +30,8 @@ def read(data: bytes) -> list[Page]:
     """Return the sections in order; notes and text boxes follow the paragraph they belong to."""
     if not data.lstrip().startswith(b"{\\rtf"):
         raise UnreadableFile("it is no rich text although its name ends in .rtf; save it again")
-    try:
-        from striprtf.striprtf import rtf_to_text
-    except ImportError:
-        remedy = 'run pip install -e ".[formats]", then escalator index --rebuild'
-        raise UnreadableFile(f"reading it takes another package: {remedy}") from None
+    from striprtf.striprtf import rtf_to_text
+
     while match := _BINARY.search(data):
         data = data[: match.start()] + data[match.end() + int(match[1]) :]
     source = _HIGH.sub(lambda byte: b"\\'%02x" % ord(byte[0]), _PICTURE.sub(b"", data)).decode("ascii")

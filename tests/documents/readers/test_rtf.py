@@ -1,6 +1,5 @@
-"""Rich text of LibreOffice, and as Word writes it: headings, tables, notes, alphabets, and the package it takes."""
+"""Rich text of LibreOffice, and as Word writes it: headings, tables, notes and alphabets."""
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -56,12 +55,6 @@ def test_a_paragraph_with_a_level_is_a_heading() -> None:
         rb"{\rtf1\pard\outlinelevel0 Tides\par\pard Ebb.\par\pard\outlinelevel1 Flood\par\pard Wet.}"
     )
     assert (first.place.label, second.place.label) == ("Tides", "Flood")
-
-
-def test_without_its_package_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "striprtf.striprtf", None)
-    with pytest.raises(UnreadableFile, match=r'run pip install -e "\.\[formats\]", then escalator index --rebuild$'):
-        rtf.read(rb"{\rtf1 text}")
 
 
 @pytest.mark.parametrize("data", [b"text", b"{\\rtf1}", b"{\\rtf1 " + b"{" * 10_000, b"{\\rtf1\\u99999999 a}"])
