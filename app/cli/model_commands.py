@@ -17,7 +17,7 @@ from app.models.catalogue import ModelPair
 from app.models.chat import warm_up
 from app.models.downloads import Downloader
 from app.models.foundry import Foundry
-from app.models.hardware import inspect_machine, measured
+from app.models.hardware import inspect_machine
 from app.settings import Settings, load
 
 models = typer.Typer(help="List the models that fit this machine, and download them.", invoke_without_command=True)
@@ -61,7 +61,7 @@ async def _listed(settings: Settings, look: bool) -> dict[str, Any]:
             known = told or known
         except ModelError as error:
             tell(str(error))
-    offered = presets.presets_for(await asyncio.to_thread(measured, cache), known)
+    offered = presets.presets_for(await asyncio.to_thread(inspect_machine, cache), known)
     best = presets.recommended(offered)
     every = [one for alias in sorted({told.alias for told in known.values()}) for one in presets.variants(known, alias)]
     return {
@@ -78,7 +78,7 @@ def _lines(result: dict[str, Any]) -> Iterator[str]:
         yield f"{'*' if it['name'] == result['recommended'] else ' '} {it['name']}, {it['fits']}. {it['why']}"
         sides = it["pair"].values(), it["sizes"], it["here"], it["tokens_per_s"]
         for alias, size, here, speed in zip(*sides, strict=True):
-            fast = f", about {speed:.0f} tokens/s on the processor" if speed else ""
+            fast = f", at most {speed:.0f} tokens/s on a usual laptop" if speed else ""
             yield f"      {alias}: {gigabytes(size)}{', downloaded' if here else ''}{fast}"
     yield f"\nChosen: {' and '.join(result['pair'].values())}. {result['standing_in'] or ''}\n"
     for it in result["models"]:

@@ -23,7 +23,7 @@ from app.models.catalogue import CATALOGUE, ModelInfo, load_catalogue
 from app.models.chat import warm_up
 from app.models.downloads import Downloader
 from app.models.foundry import Foundry
-from app.models.hardware import Machine, measured
+from app.models.hardware import Machine, inspect_machine
 from app.models.memory import MemoryFit
 from app.retrieval.corpus import Corpus
 from app.retrieval.inventory import Inventory, notes, summary
@@ -52,7 +52,7 @@ async def checks(settings: Settings, *, online: bool = False, named: bool = True
 
     Loads the pair of models; the public catalogue is asked only if `online`.
     """
-    here = await asyncio.to_thread(measured, settings.model_cache_path)
+    here = await asyncio.to_thread(inspect_machine, settings.model_cache_path)
     result = await asyncio.to_thread(lambda: [_python(), *_packages(), _port(), *_corpus(settings, named)])
     result += await asyncio.to_thread(lambda: [*_machine(here), _command_line(), _providers(), _catalogue(settings)])
     result += [await _public_catalogue(settings)] if online else []
@@ -113,8 +113,7 @@ def _corpus(settings: Settings, named: bool) -> Iterator[Check]:
 
 
 def _machine(here: Machine) -> Iterator[Check]:
-    speed = f", read and written at {here.gb_per_s:.0f} GB/s" if here.gb_per_s else ""
-    yield Check("memory", True, f"{gigabytes(here.memory_mb)}, {gigabytes(here.free_mb)} free{speed}")
+    yield Check("memory", True, f"{gigabytes(here.memory_mb)}, {gigabytes(here.free_mb)} free")
     yield Check("processor", True, count(here.cores, "core"))
     remedy = "Make room, or set ESCALATOR_MODEL_CACHE to a folder on another disk."
     enough = here.disk_free_mb >= LITTLE_DISK_MB or None

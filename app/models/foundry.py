@@ -196,11 +196,7 @@ class Foundry:
     async def _find(self) -> Server:
         try:
             server = await find_server(self.settings, self._client, self._note_start)
-            try:
-                self.pair, self.substitution = await selection.pair_for(server, self.settings)
-            except BaseException:
-                server.release()
-                raise
+            self.pair, self.substitution = await selection.pair_for(server, self.settings)
         finally:
             self._starting_since = None
         self._current = server

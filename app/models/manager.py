@@ -12,7 +12,7 @@ from app.models.catalogue import ModelInfo, ModelPair, downloaded, load_catalogu
 from app.models.chat import warm_up
 from app.models.downloads import Downloader, DownloadProgress
 from app.models.foundry import Foundry
-from app.models.hardware import Machine, measured
+from app.models.hardware import Machine, inspect_machine
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class ModelManager:
     async def inventory(self) -> tuple[Machine, Mapping[str, ModelInfo]]:
         """Return the machine as it is now, and what is known of models by id; asks no server."""
         cache = self.foundry.settings.model_cache_path
-        return await asyncio.to_thread(lambda: (measured(cache), load_catalogue(cache)))
+        return await asyncio.to_thread(lambda: (inspect_machine(cache), load_catalogue(cache)))
 
     def update_catalogue(self) -> None:
         """Start to ask the public catalogue, unless something is running."""

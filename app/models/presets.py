@@ -26,6 +26,9 @@ SIZES = {
 }  # fmt: skip
 """Megabytes for the processor as `foundry model list` shows them, for machines on which no catalogue was saved yet."""
 
+MEMORY_GB_PER_S = 50
+"""How fast a usual laptop reads its memory: two channels of DDR4-3200. Measured on the spot it depends on the load."""
+
 ACTIVE_SHARE = {"gpt-oss-20b": 0.2}
 """The share of a model's weights that is read for a token, if it is not all: 3.6 of the 21 billion parameters of this
 mixture of experts are active, and what all experts share is read each time."""
@@ -92,7 +95,7 @@ def assess(machine: Machine, models: Mapping[str, ModelInfo], name: str, pair: M
         )
     if not all(variants(models, alias) for alias in pair.both):
         why += " (Sizes as listed by Foundry Local, not looked up now.)"
-    speeds = tokens_per_second(machine, small), tokens_per_second(machine, large)
+    speeds = tokens_per_second(small), tokens_per_second(large)
     return Preset(name, pair, sizes, (small.here, large.here), missing, fits, why, speeds)
 
 
@@ -112,15 +115,14 @@ def fit_in_memory(machine: Machine, pair: ModelPair, sizes: tuple[int, int]) -> 
     return "no", f"{needs}, more than this machine has left beside its system."
 
 
-def tokens_per_second(machine: Machine, model: ModelInfo) -> float | None:
-    """Estimate how many tokens a second the processor generates; None if the memory's speed was not measured.
+def tokens_per_second(model: ModelInfo) -> float | None:
+    """Estimate how many tokens a second a usual laptop's processor generates at most; None if the size is unknown.
 
     All weights that a token needs are read once from memory for it, which is what limits a single answer (the memory
     term of the roofline model: Williams, Waterman, Patterson 2009). A slow processor and a long prompt make it slower.
     """
-    if not machine.gb_per_s or not model.size_mb:
-        return None
-    return round(1000 * machine.gb_per_s / (model.size_mb * ACTIVE_SHARE.get(model.alias, 1.0)), 1)
+    read_mb = (model.size_mb or 0) * ACTIVE_SHARE.get(model.alias, 1.0)
+    return round(1000 * MEMORY_GB_PER_S / read_mb, 1) if read_mb else None
 
 
 def variants(models: Mapping[str, ModelInfo], alias: str) -> list[tuple[str, ModelInfo]]:

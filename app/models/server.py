@@ -171,6 +171,9 @@ class Lease:
         """Release the runtime, which ends within a second if this was the last lease."""
         self._connection.close()
 
+    def __del__(self) -> None:  # where whoever asked for it was cancelled meanwhile
+        self.close()
+
 
 @dataclass(frozen=True, slots=True)
 class Server:

@@ -41,12 +41,7 @@ class RuntimeFiles:
 
 async def acquire(cache: Path, state_dir: Path) -> Lease:
     """Acquire a lease on the runtime of a model cache, which is started if it does not run; raises NoModel."""
-    acquiring = asyncio.get_running_loop().run_in_executor(None, acquire_blocking, cache, state_dir)
-    try:
-        return await asyncio.shield(acquiring)
-    except asyncio.CancelledError:  # the thread goes on, and its lease is closed
-        acquiring.add_done_callback(lambda done: None if done.exception() else done.result().close())
-        raise
+    return await asyncio.to_thread(acquire_blocking, cache, state_dir)
 
 
 def acquire_blocking(cache: Path, state_dir: Path) -> Lease:

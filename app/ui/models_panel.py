@@ -59,7 +59,7 @@ def _offer(preset: Preset, used: ModelPair, *, best: bool) -> dict[str, Any]:
         "title": preset.name.capitalize() + (" · fits this machine best" if best else ""),
         "pair": f"{pair.small}, then {pair.large}",
         "facts": (f"{missing} to download" if missing else "on this disk")
-        + (f" · about {speeds} tokens a second" if speeds else ""),
+        + (f" · on a usual laptop at most {speeds} tokens a second" if speeds else ""),
         "why": preset.why,
         "button": button if preset.fits != "no" else "",
     }

@@ -18,6 +18,7 @@ from app.models.catalogue import ModelInfo
 from app.models.chat import Delta, answer, complete
 from app.models.foundry import Foundry, Model
 from app.models.hardware import Machine as Whole
+from app.models.hardware import inspect_machine
 from app.models.memory import OVERHEAD, SPARE_MB, MemoryFit
 from app.models.server import Notify, Server, ignore
 from tests.models.test_foundry import models_list, register
@@ -389,6 +390,13 @@ def test_a_swap_is_announced_with_the_time_that_it_took_last() -> None:
     fit = MemoryFit("gpt-oss-20b", 12_000, 12_000, "phi-4-mini", "phi-4-mini:1", 3000)
     assert fit.swap_notice(None).endswith("loading takes about 24 s")
     assert fit.swap_notice(41.4).endswith("loading takes about 41 s")
+
+
+def test_this_machine_has_memory_a_disk_and_cores(tmp_path: Path) -> None:
+    here = inspect_machine(tmp_path / "not" / "yet" / "there")
+    assert 0 < here.free_mb <= here.memory_mb
+    assert here.disk_free_mb > 0
+    assert here.cores >= 1
 
 
 def test_free_memory_is_some_of_the_memory() -> None:
