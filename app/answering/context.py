@@ -96,8 +96,8 @@ class Retriever:
 
     def read(self, files: Sequence[tuple[str, Path]]) -> list[Document | Problem]:
         """Read files from outside the corpus, each under the name given with it."""
-        with closing(self.folder.read_all(files)) as results:
-            return sorted(results, key=lambda result: result.file)
+        with closing(self.folder.read(files)) as results:
+            return sorted(filter(None, results), key=lambda result: result.file)
 
     def available(self, turn: Turn) -> Snapshot:
         """Return the corpus with the dropped documents; empty if it cannot be read, which a search will report."""

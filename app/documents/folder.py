@@ -13,7 +13,7 @@ from pathlib import Path
 
 from app import files
 from app.documents import readers
-from app.documents.document import NEVER, Document, Known, Limits, Outcome, Problem, Signature
+from app.documents.document import NEVER, Known, Limits, Outcome, Problem, Signature
 from app.documents.ingest import read_file
 from app.documents.sandbox.pool import Pool
 from app.errors import CorpusError
@@ -94,12 +94,7 @@ class Folder:
                 changed.append((file, entry))
         return Difference(tuple(changed), frozenset(known.keys() - present))
 
-    def read_all(self, changed: Sequence[tuple[str, Path | Problem]]) -> Generator[Document | Problem, None, None]:
-        """Read files as `read_on` does, without the pauses."""
-        with closing(self.read_on(changed)) as outcomes:
-            yield from (outcome for outcome in outcomes if outcome is not None)
-
-    def read_on(self, changed: Sequence[tuple[str, Path | Problem]]) -> Generator[Outcome, None, None]:
+    def read(self, changed: Sequence[tuple[str, Path | Problem]]) -> Generator[Outcome, None, None]:
         """Read the files that `compare` returned, in any order; yields None while no result is ready.
 
         Formats that are not trusted are read by the pool, in processes that a file may harm. Trusted ones are read

@@ -11,9 +11,8 @@ Span = tuple[int, int]
 _END = re.compile(r"([.!?…]+|[。！？｡।॥؟۔።]+)((?:[\"'“”‘’«»)\]*_`」』）】]|\[\d{1,3}\])*)")
 _LINE = re.compile(r"[^\n\f]+|\f")
 _ITEM = re.compile(r"\s*(?:[-*+•◦▪–]|\(?(?:\d{1,3}|[A-Za-z])[.)])\s")
-_HEADING = re.compile(r"\s{0,3}#{1,6}\s")
+_HEADING_OR_RULE = re.compile(r"\s{0,3}#{1,6}\s|\s*(?:[-=*_]\s*){3,}$")
 _FENCE = re.compile(r"\s{0,3}(?:```|~~~)")
-_RULE = re.compile(r"\s*(?:[-=*_]\s*){3,}$")
 _NUMBER_OF_ITEM = re.compile(r"\s*\(?\d{1,3}$")
 _LAST_WORD = re.compile(r"[^\W\d_][^\W_]*(?:\.[^\W_]+)*$")
 _LAST_NUMBER = re.compile(r"(?<![\w.,])\d{1,2}$")
@@ -68,8 +67,8 @@ def _blocks(text: str) -> Iterator[Span]:
         previous_end = match.end()
         blank = not line.strip()
         fence = bool(_FENCE.match(line))
-        alone = fenced or fence or line.count("|") > 1 or "\t" in line.strip()
-        alone = alone or bool(_HEADING.match(line) or _RULE.match(line))
+        row = line.count("|") > 1 or "\t" in line.strip()
+        alone = fenced or fence or row or bool(_HEADING_OR_RULE.match(line))
         if gap > 1 or blank or alone or _ITEM.match(line):
             yield from _paragraph(text, lines)
             lines = []

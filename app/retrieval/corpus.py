@@ -170,7 +170,7 @@ class Corpus:
         report = progress or (lambda reading: None)
         report(Reading(0, total, 0, 0.0))
         try:
-            with closing(self.folder.read_on(difference.changed)) as outcomes:
+            with closing(self.folder.read(difference.changed)) as outcomes:
                 for outcome in outcomes:
                     if outcome is not None:
                         done += 1

@@ -100,12 +100,10 @@ def table(retrieved: Retrieved, *, plain: bool = False) -> str:
     """Format what was searched for and found as Markdown; `plain` adds ranks, whose first use on an index is slow."""
     result = retrieved.found
     lines = [f"Searched for: {_cell(result.query, 300)}"]
-    if result.foreign and result.translation:
-        lines.append(
-            f"No document is in {name_of(result.foreign)}; also searched for: {_cell(result.translation, 300)}"
-        )
-    elif result.foreign:
-        lines.append(f"No document is in {name_of(result.foreign)}: only names and similar words can be found.")
+    if result.foreign:
+        also = f"; also searched for: {_cell(result.translation, 300)}" if result.translation else ""
+        none = f"No document is in {name_of(result.foreign)}"
+        lines.append(f"{none}{also or ': only names and similar words can be found.'}")
     if result.earlier_words:
         lines.append(f"From earlier questions: {', '.join(map(safe, result.earlier_words))}")
     if result.unknown_words:

@@ -621,7 +621,7 @@ def test_a_folder_that_never_pauses_is_put_in_force_in_parts_each_twice_as_long(
     clock, ready = [0], list[int]()
     commit = writer.Writer.commit
 
-    def read_on(*_: object) -> Iterator[Document | None]:
+    def read(*_: object) -> Iterator[Document | None]:
         for result in results:
             clock[0] += 1
             yield result
@@ -632,7 +632,7 @@ def test_a_folder_that_never_pauses_is_put_in_force_in_parts_each_twice_as_long(
 
     monkeypatch.setattr(corpus, "time", SimpleNamespace(monotonic=lambda: clock[0]))
     monkeypatch.setattr(corpus, "SHOWN_SECONDS", 4)
-    monkeypatch.setattr(Folder, "read_on", read_on)
+    monkeypatch.setattr(Folder, "read", read)
     monkeypatch.setattr(writer.Writer, "commit", counted)
     home.put("a.md", "The library")
     assert list(home.retriever().refresh().documents) == [f"{number:02}" for number in range(60)]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.documents.folder import Document, Problem
+from app.documents.document import Document, Problem
 from app.documents.passages import Place
 from app.retrieval import writer
 from app.retrieval.store import NOTHING, Snapshot, Store

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from app.documents.folder import Document
+from app.documents.document import Document
 from app.documents.passages import Passage, Place
 
 LINE = Place("line", "line 1", 1)

@@ -15,8 +15,6 @@ MAX_PROCESSES = 4
 AHEAD = 2
 """Batches handed out for each process, including the one it is reading."""
 
-IDLE_SECONDS = 10.0
-
 _NOT_STARTED = "no process could be started to read it; close other programs, and try again"
 
 Tasks = SimpleQueue[Batch | None]
@@ -24,13 +22,12 @@ Results = SimpleQueue[list[Outcome] | BaseException]
 
 
 class Pool:
-    """Starts processes when there are files to read, and ends them after a while without any."""
+    """Starts processes when there are files to read, and lends those that are idle again."""
 
     def __init__(self, max_bytes: int, limits: Limits):
         self._arguments = max_bytes, limits
         self._lock = threading.Lock()
         self._idle: list[Reader] = []
-        self._timer: threading.Timer | None = None
 
     def read(self, batches: Sequence[Batch]) -> Generator[Outcome, None, None]:
         """Yield outcomes in any order, None for a file that is gone and whenever none has come for a second.
@@ -64,8 +61,6 @@ class Pool:
                 thread.join()
             if stop.is_set():
                 self._end_idle()
-            else:
-                self._end_idle_later()
 
     def _work(self, tasks: Tasks, results: Results, stop: threading.Event) -> None:
         """Have batches read; runs in a thread."""
@@ -107,20 +102,12 @@ class Pool:
     def _take(self) -> Reader:
         """Take an idle process, or start one; raises OSError."""
         with self._lock:
-            if self._timer is not None:
-                self._timer.cancel()
             while self._idle:
                 reader = self._idle.pop()
                 if reader.alive:
                     return reader
                 reader.end()
         return Reader(*self._arguments)
-
-    def _end_idle_later(self) -> None:
-        with self._lock:
-            self._timer = threading.Timer(IDLE_SECONDS, self._end_idle)
-            self._timer.daemon = True
-            self._timer.start()
 
     def _end_idle(self) -> None:
         with self._lock:

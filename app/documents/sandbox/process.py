@@ -18,8 +18,11 @@ MAX_TEXT = 200_000_000
 """Bytes of the text of one file; or 20 times the size of the largest file, if that is less."""
 
 START_SECONDS = 30
+IDLE_SECONDS = 10.0
 WATCH_SECONDS = 0.05
 
+TOO_SLOW = "it took longer than {} s to read and was given up; split it, or raise ESCALATOR_READ_SECONDS"
+TOO_LARGE = "reading it took more than {} MB of memory and was given up; split it, or raise ESCALATOR_READ_MB"
 DIED = "reading it ended the reader; it may be damaged, export it again"
 
 Batch = Sequence[tuple[str, Path]]
@@ -37,7 +40,8 @@ class Reader:
         self._max_text = min(20 * max_bytes, MAX_TEXT)
         self._fault = ""
         self._ready = False
-        self._deadline: float | None = None
+        self._idle = True
+        self._deadline = time.monotonic() + IDLE_SECONDS
         self._stop = threading.Event()
         arguments = (max_bytes, limits.seconds, limits.megabytes)
         self._process = processes.start(WORKER, *map(str, arguments), environment=environment(limits))
@@ -63,6 +67,7 @@ class Reader:
         assert answers is not None
         self._stop = stop
         self._deadline = time.monotonic() + (seconds if self._ready else max(seconds, START_SECONDS))
+        self._idle = False
         try:
             if not self._ready and answers.read(len(READY)) != READY:
                 raise OSError
@@ -79,20 +84,25 @@ class Reader:
         except (EOFError, ValueError):
             raise Broken(self._fault or self._exit_reason()) from None
         finally:
-            self._deadline = None
+            self._deadline = time.monotonic() + IDLE_SECONDS
+            self._idle = True
 
     def watch(self) -> None:
-        """Kill the process when its file takes too long or too much memory, or is not wanted; runs in a thread."""
-        limits = self._limits
+        """Kill the process when its file costs too much or is not wanted, and end it when it is idle for long.
+
+        Runs in a thread.
+        """
         while self.alive:
             time.sleep(WATCH_SECONDS)
-            if (deadline := self._deadline) is None:
+            idle, late = self._idle, time.monotonic() > self._deadline  # in this order: `read` sets the deadline first
+            if idle and late:
+                self.end()  # what is asked at this moment is asked again of another one
+            elif idle:
                 continue
-            if time.monotonic() > deadline:
-                too_long = f"it took longer than {limits.seconds} s to read and was given up"
-                self._fault = f"{too_long}; split it, or raise ESCALATOR_READ_SECONDS"
-            elif processes.memory(self._process) > limits.megabytes * 1_000_000:
-                self._fault = self._too_much_memory()
+            elif late:
+                self._fault = TOO_SLOW.format(self._limits.seconds)
+            elif processes.memory(self._process) > self._limits.megabytes * 1_000_000:
+                self._fault = TOO_LARGE.format(self._limits.megabytes)
             elif self._stop.is_set():
                 self._fault = "reading it was stopped"
         if self._fault:
@@ -103,18 +113,15 @@ class Reader:
         processes.kill(self._process)
 
     def end(self) -> None:
-        """Kill the process and close its pipes; only the thread that asks it may."""
+        """Kill the process and close its pipes; only the thread that asks it may, or any while it is idle."""
         self.kill()
         with suppress(OSError), self._process:  # requests that were not sent are lost
             pass
 
     def _exit_reason(self) -> str:
         self.kill()
-        return self._too_much_memory() if self._process.wait() == OUT_OF_MEMORY else DIED
-
-    def _too_much_memory(self) -> str:
-        too_much = f"reading it took more than {self._limits.megabytes} MB of memory and was given up"
-        return f"{too_much}; split it, or raise ESCALATOR_READ_MB"
+        out_of_memory = self._process.wait() == OUT_OF_MEMORY
+        return TOO_LARGE.format(self._limits.megabytes) if out_of_memory else DIED
 
 
 def environment(limits: Limits) -> dict[str, str]:

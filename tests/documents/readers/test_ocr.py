@@ -55,7 +55,7 @@ def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def read(folder: Path, seconds: int = 30) -> Document | Problem:
     corpus = Folder(folder, 10_000_000, Limits(seconds))
-    (found,) = corpus.read_all(corpus.compare({}).changed)
+    (found,) = filter(None, corpus.read(corpus.compare({}).changed))
     return found
 
 

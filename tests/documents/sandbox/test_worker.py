@@ -60,7 +60,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
 
 
 def read(folder: Folder) -> dict[str, Document | Problem]:
-    return {result.file: result for result in folder.read_all(folder.compare({}).changed)}
+    return {result.file: result for result in folder.read(folder.compare({}).changed) if result}
 
 
 def paths(folder: Folder) -> list[tuple[str, Path]]:
@@ -202,7 +202,7 @@ def test_a_reader_is_used_again_and_ends_when_there_is_nothing_to_read_for_a_whi
     read(folder)
     (pid,) = home.started()
     assert not gone([pid])
-    monkeypatch.setattr(pool, "IDLE_SECONDS", 0.1)
+    monkeypatch.setattr(process, "IDLE_SECONDS", 0.1)
     read(folder)
     assert until(lambda: gone([pid]))
 
@@ -213,15 +213,15 @@ def test_a_reader_is_used_again_and_ends_when_there_is_nothing_to_read_for_a_whi
 def test_who_wants_no_more_leaves_no_process(home: Home) -> None:
     home.put(*(f"{number}.tell" for number in range(20)), "z.hang")
     folder = home.folder()
-    results = folder.read_all(folder.compare({}).changed)
-    next(results)
+    results = folder.read(folder.compare({}).changed)
+    next(filter(None, results))
     results.close()
     assert home.started()
     assert gone(home.started())
 
 
 def test_with_the_folder_its_readers_go(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool, "IDLE_SECONDS", 1.0)
+    monkeypatch.setattr(process, "IDLE_SECONDS", 1.0)
     home.put("a.tell")
     folder = home.folder()
     read(folder)
@@ -244,7 +244,7 @@ def test_readers_end_when_who_asks_them_is_killed(home: Home, kind: str, seconds
         process.WORKER, readers.SUFFIXES = {WORKER!r}, bad_readers.formats()
         process.Reader.watch = lambda self: None  # nobody else ends them
         folder = Folder(Path({str(home.path)!r}), 10**6, Limits({seconds}, 400))
-        found = list(folder.read_all(folder.compare({{}}).changed))
+        found = list(folder.read(folder.compare({{}}).changed))
         print("read", flush=True)
         time.sleep(60)
     """
