@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli.terminal import Json, Verbose, errors, show, tell, watch
+from app.cli.terminal import Json, Verbose, show, tell, watch
 
 bench = typer.Typer(help="Measure speed.", no_args_is_help=True)
 
@@ -17,8 +17,7 @@ def chat(as_json: Json = False, verbose: Verbose = False) -> None:
     from app.settings import load
     from benchmarks import chat
 
-    with errors(verbose):
-        result = asyncio.run(chat.bench_chat(load(), tell))
+    result = asyncio.run(chat.bench_chat(load(), tell))
     show(result, as_json, chat.lines(result))
 
 
@@ -33,9 +32,8 @@ def retrieval(
     from app.evaluation.datasets import read_collection
     from benchmarks import retrieval
 
-    with errors(verbose):
-        sizes = retrieval.sizes(passages)
-        result = retrieval.bench_retrieval(sizes, read_collection(collection) if collection else None, tell)
+    sizes = retrieval.sizes(passages)
+    result = retrieval.bench_retrieval(sizes, read_collection(collection) if collection else None, tell)
     show(result, as_json, retrieval.lines(result))
 
 
@@ -48,8 +46,7 @@ def corpus(
     """Measure how soon documents are searchable: first indexing, changed files, a dropped file."""
     from benchmarks import corpus
 
-    with errors(verbose):
-        result = corpus.bench_corpus(corpus.QUICK if quick else corpus.Size(), tell)
+    result = corpus.bench_corpus(corpus.QUICK if quick else corpus.Size(), tell)
     show(result, as_json, corpus.lines(result))
 
 
@@ -65,10 +62,9 @@ def citations(
     from app.evaluation.datasets import read_collection as read
     from benchmarks import citations
 
-    with errors(verbose):
-        if data.is_file():
-            result = citations.support(data)
-        else:
-            probes = citations.probes(read(data), passages, seed, read(beside) if beside else None)
-            result = citations.evaluate(list(probes), watch)
+    if data.is_file():
+        result = citations.support(data)
+    else:
+        probes = citations.probes(read(data), passages, seed, read(beside) if beside else None)
+        result = citations.evaluate(list(probes), watch)
     show(result, as_json, citations.lines(result))

@@ -19,7 +19,7 @@ from app.cli import json_output
 from app.cli.evaluation_commands import add_benchmarks, compare, evaluate
 from app.cli.kit_commands import kit
 from app.cli.model_commands import models
-from app.cli.terminal import Json, Verbose, errors, print_json, show, tell
+from app.cli.terminal import Commands, Json, Verbose, print_json, show, tell
 from app.documents.folder import Folder
 from app.errors import InputError
 from app.retrieval.corpus import Corpus, Reading
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from app.answering.assistant import Assistant
 
 HELP = "Ask a folder of documents, on your own machine."
-cli = typer.Typer(help=HELP, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+cli = typer.Typer(cls=Commands, help=HELP, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 add_benchmarks(cli, evaluate, ROOT)
 cli.add_typer(evaluate, name="eval")
@@ -59,10 +59,9 @@ def ask(
     """Answer a question from the documents, with its sources."""
     from app.answering.assistant import Assistant
 
-    with errors(verbose):
-        turn = Turn(question, (), mode_named(mode))
-        settings = load(corpus=corpus)
-        answer = asyncio.run(_ask(Assistant(settings, patience=None), turn, as_json))
+    turn = Turn(question, (), mode_named(mode))
+    settings = load(corpus=corpus)
+    answer = asyncio.run(_ask(Assistant(settings, patience=None), turn, as_json))
     if as_json:
         print_json(json_output.answer(answer, Prices.parse(settings.prices)))
     else:
@@ -81,11 +80,10 @@ def search(
     verbose: Verbose = False,
 ) -> None:
     """Show the passages that match a question, and why."""
-    with errors(verbose):
-        settings = load(corpus=corpus)
-        Turn(query).check()
-        searcher = Corpus(Folder.of(settings), settings.state_dir)
-        result = plain(searcher.refresh().index, query, k) if only_bm25 else searcher.search(query, k=k)
+    settings = load(corpus=corpus)
+    Turn(query).check()
+    searcher = Corpus(Folder.of(settings), settings.state_dir)
+    result = plain(searcher.refresh().index, query, k) if only_bm25 else searcher.search(query, k=k)
     if as_json:
         print_json(json_output.search_result(result))
         return
@@ -109,19 +107,18 @@ def index(
     verbose: Verbose = False,
 ) -> None:
     """Index new and changed documents now, so that no question waits for it."""
-    with errors(verbose):
-        settings = load(corpus=corpus)
-        documents = Corpus(Folder.of(settings), settings.state_dir)
-        if rebuild:
-            documents.forget()
-        with typer.progressbar(length=1, label="Reading", file=sys.stderr, show_pos=True) as bar:
+    settings = load(corpus=corpus)
+    documents = Corpus(Folder.of(settings), settings.state_dir)
+    if rebuild:
+        documents.forget()
+    with typer.progressbar(length=1, label="Reading", file=sys.stderr, show_pos=True) as bar:
 
-            def show_progress(reading: Reading) -> None:
-                bar.length, bar.label = reading.total, f"Reading, {reading.passages:,} passages"
-                bar.update(reading.done - bar.pos)
+        def show_progress(reading: Reading) -> None:
+            bar.length, bar.label = reading.total, f"Reading, {reading.passages:,} passages"
+            bar.update(reading.done - bar.pos)
 
-            result = json_output.index_result(documents.refresh(show_progress))
-        documents.settle()
+        result = json_output.index_result(documents.refresh(show_progress))
+    documents.settle()
     counts = f"{result['documents']} documents, {result['passages']} passages, {len(result['problems'])} problems"
     show(result, as_json, [counts, *(f"{it['file']}: {it['reason']}" for it in result["problems"])])
 
@@ -138,9 +135,8 @@ def doctor(
     from app.doctor import lines, markdown
     from app.doctor.checkup import checks
 
-    with errors(verbose):
-        settings = load(corpus=corpus)
-        result = asyncio.run(checks(settings, online=online, named=not to_report))
+    settings = load(corpus=corpus)
+    result = asyncio.run(checks(settings, online=online, named=not to_report))
     show(result, as_json, markdown(result, settings) if to_report else lines(result))
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from app.cli.terminal import Json, Verbose, errors, show, tell, watch
+from app.cli.terminal import Json, Verbose, show, tell, watch
 from app.errors import InputError
 from app.settings import ROOT, load
 
@@ -28,11 +28,10 @@ def compare(
     """Send the same prompt to two models, and show the time and the answer of each."""
     from app.evaluation import compare as comparison
 
-    with errors(verbose):
-        pair = comparison.pair_named(models) if models is not None else None
-        settings = load(corpus=corpus, small=pair and pair.small, large=pair and pair.large)
-        text = " ".join(prompt or ()) or settings.compare_prompt
-        result = asyncio.run(comparison.compare(settings, text, rounds, tell, passages=corpus is not None))
+    pair = comparison.pair_named(models) if models is not None else None
+    settings = load(corpus=corpus, small=pair and pair.small, large=pair and pair.large)
+    text = " ".join(prompt or ()) or settings.compare_prompt
+    result = asyncio.run(comparison.compare(settings, text, rounds, tell, passages=corpus is not None))
     show(result, as_json, comparison.lines(result))
     if any("error" in row for row in result["models"]):
         raise typer.Exit(1)
@@ -48,8 +47,7 @@ def add_benchmarks(cli: typer.Typer, evaluate: typer.Typer, root: Path) -> None:
 
     def explain() -> None:
         """Measure the product itself, in a clone of the repository."""
-        with errors(verbose=False):
-            _benchmarks("commands", root)
+        _benchmarks("commands", root)
 
     for group, name in ((cli, "bench"), (evaluate, "citations")):
         group.command(name, context_settings={"ignore_unknown_options": True, "allow_extra_args": True})(explain)
@@ -77,8 +75,7 @@ def escalation(
     """Measure how well the decision to escalate separates bad answers from good ones."""
     from app.evaluation import escalation_eval as evaluation
 
-    with errors(verbose):
-        result = evaluation.evaluate(file, watch, scores)
+    result = evaluation.evaluate(file, watch, scores)
     show(result, as_json, evaluation.lines(result))
 
 
@@ -88,8 +85,7 @@ def evidence(folder: Folder, as_json: Json = False, verbose: Verbose = False) ->
     from app.evaluation.datasets import read_collection
     from app.evaluation.retrieval_eval import evidence
 
-    with errors(verbose):
-        result = evidence(read_collection(folder), tell)
+    result = evidence(read_collection(folder), tell)
     show(result, as_json, (f"{name:14} {share}" for name, share in result.items()))
 
 
@@ -112,14 +108,13 @@ def eval_retrieval(
     from app.evaluation import retrieval_eval as evaluation
     from app.evaluation.datasets import read_collection
 
-    with errors(verbose):
-        collection = read_collection(folder)
-        if changed_subject:
-            collection = _benchmarks("variants", ROOT).subject_changes(collection, seed)
-        if typos:
-            collection = _benchmarks("variants", ROOT).mistyped(collection, seed)
-        for remark in collection.remarks:
-            tell(remark)
-        with_history = history or changed_subject
-        result = evaluation.evaluate(collection, history=with_history, watch=watch, run=run, against=against)
+    collection = read_collection(folder)
+    if changed_subject:
+        collection = _benchmarks("variants", ROOT).subject_changes(collection, seed)
+    if typos:
+        collection = _benchmarks("variants", ROOT).mistyped(collection, seed)
+    for remark in collection.remarks:
+        tell(remark)
+    with_history = history or changed_subject
+    result = evaluation.evaluate(collection, history=with_history, watch=watch, run=run, against=against)
     show(result, as_json, evaluation.lines(result))

@@ -10,7 +10,7 @@ import typer
 from typer import Argument, Option
 
 from app.cli.model_commands import download
-from app.cli.terminal import Verbose, errors, tell
+from app.cli.terminal import Verbose, tell
 from app.errors import InputError
 from app.humanize import size
 from app.kit import wheels
@@ -43,14 +43,13 @@ def make(
     """
     from app.kit import make as maker
 
-    with errors(verbose):
-        platforms = _listed(platform or platform_name(), wheels.PLATFORMS)
-        pythons = _listed(python or python_version(), wheels.PYTHONS)
-        named = "" if models in (None, "none") else str(models).replace(" ", "")
-        names = None if models is None else [it for name in named.split(",") if name for it in preset_models(name)]
-        settings = load()
-        asyncio.run(download(settings, names or (), "Models"))
-        files = maker.make(folder, settings, tell, names, platforms, pythons, corpus, extra or ())["files"]
+    platforms = _listed(platform or platform_name(), wheels.PLATFORMS)
+    pythons = _listed(python or python_version(), wheels.PYTHONS)
+    named = "" if models in (None, "none") else str(models).replace(" ", "")
+    names = None if models is None else [it for name in named.split(",") if name for it in preset_models(name)]
+    settings = load()
+    asyncio.run(download(settings, names or (), "Models"))
+    files = maker.make(folder, settings, tell, names, platforms, pythons, corpus, extra or ())["files"]
     total = size(sum(file["size"] for file in files.values()))
     typer.echo(f"{folder}: {len(files)} files, {total}. CONTENTS.md says what is in it.")
 
@@ -73,12 +72,11 @@ def serve(
 
     from app.kit import serve as server
 
-    with errors(verbose):
-        app, digest = server.application(folder)
-        tell("Everyone on this network can read the kit now. Open one of these addresses on the laptops:")
-        tell("\n".join(f"  {address}" for address in server.addresses(host, port)))
-        tell(f"The connection is not encrypted. To be sure that the kit is yours, participants add --sum {digest[:16]}")
-        uvicorn.run(server.Traffic(app, tell), host=host, port=port, log_level="warning", server_header=False)
+    app, digest = server.application(folder)
+    tell("Everyone on this network can read the kit now. Open one of these addresses on the laptops:")
+    tell("\n".join(f"  {address}" for address in server.addresses(host, port)))
+    tell(f"The connection is not encrypted. To be sure that the kit is yours, participants add --sum {digest[:16]}")
+    uvicorn.run(server.Traffic(app, tell), host=host, port=port, log_level="warning", server_header=False)
 
 
 @kit.command()
@@ -87,17 +85,16 @@ def check(
     verbose: Verbose = False,
 ) -> None:
     """Compare the files of a kit with their checksums; without a kit, ask the registry what kits can be made for."""
-    with errors(verbose):
-        if folder is not None:
-            typer.echo(f"{folder}: {Kit(str(folder)).check()} files, none changed.")
-            return
-        pairs = [(platform, python) for platform in wheels.PLATFORMS for python in wheels.PYTHONS]
-        lacking = False
-        with ThreadPoolExecutor(4) as pool:
-            answers = pool.map(lambda pair: wheels.report(*pair), pairs)
-            for (platform, python), (fits, words) in zip(pairs, answers, strict=True):
-                typer.echo(f"{platform:14} {python}  {words}")
-                lacking |= not fits and platform in wheels.SUPPORTED
+    if folder is not None:
+        typer.echo(f"{folder}: {Kit(str(folder)).check()} files, none changed.")
+        return
+    pairs = [(platform, python) for platform in wheels.PLATFORMS for python in wheels.PYTHONS]
+    lacking = False
+    with ThreadPoolExecutor(4) as pool:
+        answers = pool.map(lambda pair: wheels.report(*pair), pairs)
+        for (platform, python), (fits, words) in zip(pairs, answers, strict=True):
+            typer.echo(f"{platform:14} {python}  {words}")
+            lacking |= not fits and platform in wheels.SUPPORTED
     if lacking:
         raise typer.Exit(1)
 

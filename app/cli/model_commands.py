@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from app.cli.terminal import Json, Verbose, errors, show, tell
+from app.cli.terminal import Json, Verbose, show, tell
 from app.errors import ModelError, NoModel
 from app.humanize import gigabytes
 from app.models import catalogue, presets
@@ -32,8 +32,7 @@ def show_models(
 ) -> None:
     """Show the pairs of models for this machine, and all known models."""
     if context.invoked_subcommand is None:
-        with errors(verbose):
-            result = asyncio.run(_listed(load(), look))
+        result = asyncio.run(_listed(load(), look))
         show(result, as_json, _lines(result))
 
 
@@ -43,11 +42,10 @@ def get(
     verbose: Verbose = False,
 ) -> None:
     """Download a pair of models, which the chat then uses, or one model; continues an interrupted download."""
-    with errors(verbose):
-        try:
-            asyncio.run(_get(load(), name))
-        except KeyboardInterrupt:
-            raise NoModel(f"Stopped. What has arrived is kept: `escalator models get {name}` continues.") from None
+    try:
+        asyncio.run(_get(load(), name))
+    except KeyboardInterrupt:
+        raise NoModel(f"Stopped. What has arrived is kept: `escalator models get {name}` continues.") from None
 
 
 async def _listed(settings: Settings, look: bool) -> dict[str, Any]:

@@ -4,16 +4,25 @@ import json
 import logging
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Annotated, Any, TypeVar
 
 import typer
+from typer.core import TyperGroup
 
 from app.errors import EscalatorError, InputError, SettingsError
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Log what happens; may show document text.")]
+
+
+def _start_log(verbose: bool) -> bool:
+    logging.basicConfig(level=logging.DEBUG if verbose else logging.WARNING, stream=sys.stderr)
+    return verbose
+
+
+Verbose = Annotated[
+    bool, typer.Option("-v", "--verbose", help="Log what happens; may show document text.", callback=_start_log)
+]
 
 Item = TypeVar("Item")
 
@@ -43,18 +52,19 @@ def watch(items: Sequence[Item]) -> Iterator[Item]:
         yield from bar
 
 
-@contextmanager
-def errors(verbose: bool) -> Iterator[None]:
-    """Turn errors into a message and an exit code; `verbose` logs everything."""
-    logging.basicConfig(level=logging.DEBUG if verbose else logging.WARNING, stream=sys.stderr)
-    try:
-        yield
-    except EscalatorError as error:
-        tell(str(error))
-        raise typer.Exit(2 if isinstance(error, InputError | SettingsError) else 1) from None
-    except BrokenPipeError:  # the reader is gone, which typer handles
-        raise
-    except OSError as error:
-        logging.getLogger(__name__).debug("the system refused", exc_info=True)
-        tell(f"The system refuses what this needs: {error}. Make room, or name another file or folder.")
-        raise typer.Exit(1) from None
+class Commands(TyperGroup):
+    """Ends a command that fails with a sentence and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command; errors become a message on stderr."""
+        try:
+            return super().invoke(ctx)
+        except EscalatorError as error:
+            tell(str(error))
+            raise typer.Exit(2 if isinstance(error, InputError | SettingsError) else 1) from None
+        except BrokenPipeError:  # the reader is gone, which typer handles
+            raise
+        except OSError as error:
+            logging.getLogger(__name__).debug("the system refused", exc_info=True)
+            tell(f"The system refuses what this needs: {error}. Make room, or name another file or folder.")
+            raise typer.Exit(1) from None

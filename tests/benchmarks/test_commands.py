@@ -8,7 +8,9 @@ from typer.testing import CliRunner
 
 from app.cli import evaluation_commands
 from app.cli.evaluation_commands import add_benchmarks
+from app.cli.terminal import Commands
 from tests.evaluation.conftest import Write
+from tests.support.terminal import escalator
 
 
 @pytest.mark.parametrize(
@@ -16,7 +18,7 @@ from tests.evaluation.conftest import Write
     [["bench", "retrieval", "--passages", "10"], ["bench", "corpus", "--quick"], ["bench"], ["citations", "folder"]],
 )
 def test_outside_a_clone_a_benchmark_ends_with_the_way_to_get_it(arguments: list[str], tmp_path: Path) -> None:
-    cli = typer.Typer()
+    cli = typer.Typer(cls=Commands)
     add_benchmarks(cli, cli, tmp_path)
 
     result = CliRunner().invoke(cli, arguments)
@@ -32,7 +34,7 @@ def test_outside_a_clone_an_evaluation_of_the_product_itself_ends_with_the_way_t
 ) -> None:
     monkeypatch.setattr(evaluation_commands, "ROOT", tmp_path)
 
-    result = CliRunner().invoke(evaluation_commands.evaluate, [*arguments, str(write())])
+    result = escalator("eval", *arguments, write())
 
     assert result.exit_code == 2
     assert "folder “benchmarks” of the repository" in result.stderr
