@@ -162,7 +162,7 @@ class Corpus:
                 if time.monotonic() >= until:
                     snapshot = self.ready = writer.commit(snapshot)
                     seconds, until = 2 * seconds, math.inf
-        return writer.commit(snapshot) if writer.pending else snapshot
+        return writer.commit(snapshot)
 
     def _read(self, difference: Difference, progress: Progress | None) -> Generator[Outcome, None, None]:
         """Read the files one by one as they are asked for, and keep the progress; yields None for a pause."""

@@ -134,13 +134,7 @@ class Store:
 
     def current(self, known: Snapshot = NOTHING) -> Snapshot:
         """Return the snapshot in force: the known one if nothing has changed, NOTHING if there is no index."""
-        while True:
-            path = self.path
-            try:
-                return self._load(path, known) if path.exists() else NOTHING
-            except OSError:
-                if path == self.path:  # else another process has superseded it meanwhile
-                    raise
+        return self._load(path, known) if (path := self.path).exists() else NOTHING
 
     def supersede(self, path: Path) -> None:
         """Begin anew: the next change goes into a new database instead of this one."""

@@ -1,14 +1,12 @@
 """Changes of the index of a corpus: what was read is put in, what is gone is taken out, and segments are merged."""
 
 import json
-import logging
 import secrets
 import sqlite3
 import time
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from itertools import pairwise
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -17,8 +15,6 @@ from app.documents.document import Document, Problem
 from app.retrieval.postings import Builder
 from app.retrieval.segment import Entry, add, arrays
 from app.retrieval.store import INDEX_VERSION, ODD, Snapshot, Store, connect, load
-
-logger = logging.getLogger(__name__)
 
 FEW = 8
 """Segments up to which nothing is merged; a change merges only from twice as many on."""
@@ -84,11 +80,6 @@ class Writer:
         self._store, self._path, self._db = store, path, db
         self._builder, self._segment = Builder(), secrets.randbits(62)
 
-    @property
-    def pending(self) -> bool:
-        """Whether something is to be committed."""
-        return self._db.in_transaction
-
     def put(self, result: Document | Problem) -> None:
         """Put in what was read, which replaces what the index has of the file.
 
@@ -122,17 +113,17 @@ class Writer:
         self._db.execute("update documents set gone = 1 where file = ? and not gone", (file,))
 
     def commit(self, known: Snapshot) -> Snapshot:
-        """Put the changes so far in force, and return the snapshot that has them."""
+        """Put the changes so far in force, if there are any, and return the snapshot that has them."""
         self._write_segment()
-        self._compact(2 * FEW)
-        self._db.execute("update state set mark = ?, changed = ?", (secrets.token_hex(8), time.time()))
-        self._db.commit()
+        if self._db.in_transaction:
+            self._compact(2 * FEW)
+            self._db.execute("update state set mark = ?, changed = ?", (secrets.token_hex(8), time.time()))
+            self._db.commit()
         return self._store.current(known)
 
     def settle(self, known: Snapshot) -> Snapshot:
         """Merge segments if there are too many, give free space back to the system, and shorten the log."""
-        if self._compact(FEW):
-            self._db.execute("update state set mark = ?", (secrets.token_hex(8),))
+        self._compact(FEW)
         self._db.commit()
         self._db.execute("pragma incremental_vacuum").fetchall()
         snapshot = self._store.current(known)
@@ -151,13 +142,10 @@ class Writer:
                 self._db.execute("insert into arrays values(?, ?, ?, ?, ?)", row)
         self._builder, self._segment = Builder(), secrets.randbits(62)
 
-    def _compact(self, most: int) -> bool:
+    def _compact(self, most: int) -> None:
         """Make segments anew of which more than half is gone, and merge some if there are more than `most`."""
-        compacted = False
         while segments := _mergeable(self._db.execute(_SIZES).fetchall(), most):
             self._join(segments)
-            compacted = True
-        return compacted
 
     def _join(self, segments: Sequence[int]) -> None:
         """Make one segment of the remaining documents of some that follow each other."""
@@ -174,17 +162,15 @@ class Writer:
             self._db.execute("delete from documents where segment = ? and gone", (key,))
             self._db.execute("update documents set segment = ? where segment = ?", (self._segment, key))
         self._write_segment()
+        self._db.execute("update state set mark = ?", (secrets.token_hex(8),))
 
 
 def _made(path: Path) -> sqlite3.Connection:
     """Open a database to write to, and make it if need be."""
-    there = path.exists()
     db = connect(path)
     db.execute("pragma synchronous = normal")  # a power cut may cost the last change, which the files still hold
     db.execute("pragma secure_delete = on")
     if not db.execute("pragma user_version").fetchone()[0]:
-        if there:
-            logger.warning("the index in %s is damaged and made anew", path)
         db.execute("pragma page_size = 16384")  # half as long to read arrays from as with 4096
         db.execute("pragma auto_vacuum = incremental")
         db.execute("pragma journal_mode = wal")
@@ -197,7 +183,8 @@ def _mergeable(sizes: Sequence[tuple[int, float, float]], most: int) -> list[int
     """Choose segments to make anew as one, by their words still needed and the part of their documents that remains.
 
     This is one of which more than half is gone. If there are more than `most`, so many of the last become one that each
-    of the others is twice what follows it: every document is then copied once for each doubling of the corpus.
+    of the others is twice what follows it: every document is then copied once for each doubling of the corpus, and
+    there are more than `most` only after more doublings than that, or in a corpus of many times WORDS.
     """
     for segment, _, remaining in sizes:
         if remaining < 0.5:
@@ -207,9 +194,6 @@ def _mergeable(sizes: Sequence[tuple[int, float, float]], most: int) -> list[int
             rest = sum(words for _, words, _ in sizes[first + 1 :])
             if words < 2 * rest and words + rest <= WORDS:
                 return [segment for segment, *_ in sizes[first:]]
-        for (one, words, _), (two, following, _) in pairwise(sizes):  # parts of a corpus of more than WORDS
-            if words + following <= WORDS:
-                return [one, two]
     return []
 
 
