@@ -54,54 +54,35 @@ class Inventory:
             for name in sorted({*documents, *problems})
         ]
 
-    @cached_property
-    def duplicates(self) -> list[list[str]]:
-        """Groups of files that hold equal words."""
-        groups: defaultdict[str, list[str]] = defaultdict(list)
-        for entry in self.snapshot.documents.values():
-            groups[entry.digest].append(entry.file)
-        return [names for names in groups.values() if len(names) > 1]
-
-    @cached_property
-    def languages(self) -> Counter[str]:
-        """The number of documents in each language."""
-        return Counter(entry.language for entry in self.snapshot.documents.values())
-
-    @property
-    def passages(self) -> int:
-        """The number of passages of all documents."""
-        return sum(entry.passages for entry in self.snapshot.documents.values())
-
-    @property
-    def made(self) -> float:
-        """The Unix time of the last change of the index; 0 if there is none."""
-        return self.snapshot.changed
-
 
 def summary(inventory: Inventory) -> list[str]:
     """Summarise the corpus: its size, its languages, its problems and the age of the index."""
-    languages = ", ".join(f"{name_of(code)} {number:,}" for code, number in inventory.languages.most_common())
+    codes = Counter(entry.language for entry in inventory.snapshot.documents.values())
+    languages = ", ".join(f"{name_of(code)} {number:,}" for code, number in codes.most_common())
     wrong = Counter(file.state for file in inventory.files if file.reason)
+    changed = inventory.snapshot.changed
     return [
-        f"{count(len(inventory.snapshot.documents), 'document')}, {count(inventory.passages, 'passage')}",
+        f"{count(len(inventory.snapshot.documents), 'document')}, {count(len(inventory.snapshot.index), 'passage')}",
         *([f"languages: {languages}"] if languages else []),
         *(f"{count(number, 'file')} {state}" for state, number in wrong.items()),
-        *([f"index changed {ago(time.time() - inventory.made)}"] if inventory.made else []),
+        *([f"index changed {ago(time.time() - changed)}"] if changed else []),
     ]
 
 
 def notes(inventory: Inventory) -> dict[str, list[str]]:
     """Return notes by file: why it was not read, which pages hold no text, which other files hold equal text."""
-    twins = {name: names for names in inventory.duplicates for name in names}
+    equal: defaultdict[str, list[str]] = defaultdict(list)
+    for entry in inventory.snapshot.documents.values():
+        equal[entry.digest].append(entry.file)
     by_file: defaultdict[str, list[str]] = defaultdict(list)
     for file in inventory.files:
         if file.reason:
             by_file[file.name].append(file.reason)
         if file.entry is not None and file.entry.silent:
             by_file[file.name].append(silence(file.entry.silent))
-        if equal := twins.get(file.name):
-            others = [name for name in equal[: NAMED + 1] if name != file.name][:NAMED]
-            more = len(equal) - 1 - len(others)
+        if file.entry is not None and len(names := equal[file.entry.digest]) > 1:
+            others = [name for name in names[: NAMED + 1] if name != file.name][:NAMED]
+            more = len(names) - 1 - len(others)
             named = f"{', '.join(others)}{f' and {more:,} more' if more else ''}"
             by_file[file.name].append(f"the same text as {named}")
     return by_file

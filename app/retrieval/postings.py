@@ -48,8 +48,8 @@ class Builder:
         self._begins = array("q", [0])
 
     def __len__(self) -> int:
-        """The number of tokens so far."""
-        return len(self._tokens)
+        """The number of passages so far."""
+        return len(self._begins) - 1
 
     def add(self, text: str, above: str, language: str) -> None:
         """Add a passage, and the text above it, of which each term counts once."""

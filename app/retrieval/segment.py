@@ -62,6 +62,7 @@ class Entry:
     words have the same `digest`. `id` is the document's number where its text is kept.
     """
 
+    id: int = field(compare=False)
     file: str
     title: str
     language: str
@@ -69,18 +70,17 @@ class Entry:
     passages: int
     size: int
     modified_ns: int
-    silent: tuple[int, ...]
     digest: str
-    id: int = field(default=-1, compare=False)
+    silent: tuple[int, ...]
 
     @classmethod
-    def of(cls, document: Document, number: int = -1) -> "Entry":
+    def of(cls, number: int, document: Document) -> "Entry":
         """Describe a document whose text is kept under a number."""
         words = " ".join(document.text.split()).encode("utf-8", "surrogatepass")
         digest = blake2b(words, digest_size=8).hexdigest()
         name = document.file, document.title, document.language
         counts = document.pages, len(document.passages), document.size, document.modified_ns
-        return cls(*name, *counts, document.silent, digest, number)
+        return cls(number, *name, *counts, digest, document.silent)
 
 
 class DocumentSegment(Segment):
@@ -117,7 +117,7 @@ class DocumentSegment(Segment):
         return cls(
             0,
             Postings(arrays(builder)),
-            [Entry.of(document, number) for number, document in enumerate(documents)],
+            [Entry.of(number, document) for number, document in enumerate(documents)],
             text=lambda entry: documents[entry.id].text,
             passage=lambda entry, number: documents[entry.id].passages[number],
         )

@@ -40,10 +40,7 @@ _EXTENDED = 8
 
 _SEGMENTS = "select segment from documents group by segment order by min(id)"
 _ARRAYS = "select name, type, checksum, data from arrays where segment = ?"
-_ENTRIES = """
-select file, title, language, pages, passages, size, modified_ns, silent, digest, id
-from documents where segment = ? order by id
-"""
+_DOCUMENTS = "select * from documents where segment = ? order by id"
 _PASSAGE = "select start, stop, place from passages where document = ? and number = ?"
 _PROBLEMS = """
 select file, reason, case limits when ?1 then size else -1 end, case limits when ?1 then modified_ns else -1 end,
@@ -235,8 +232,9 @@ def load(db: sqlite3.Connection, segment: int) -> tuple[Postings, Sequence[Entry
             raise ValueError(f"{name} is damaged")
         arrays[name] = np.frombuffer(data, kind)
     postings = Postings(arrays)
-    rows = db.execute(_ENTRIES, (segment,))
-    entries = [Entry(*row[:7], *(tuple(json.loads(row[7])), *row[8:])) for row in rows]
+    entries = []
+    for number, _, *columns, silent, _ in db.execute(_DOCUMENTS, (segment,)):
+        entries.append(Entry(*(number, *columns, tuple(json.loads(silent)))))
     if sum(entry.passages for entry in entries) != len(postings.lengths):
         raise ValueError("documents are missing")
     return postings, entries

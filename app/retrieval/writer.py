@@ -19,14 +19,14 @@ from app.retrieval.store import INDEX_VERSION, ODD, Snapshot, Store, connect, lo
 FEW = 8
 """Segments up to which nothing is merged; a change merges only from twice as many on."""
 
-WORDS = 1 << 24
-"""Words after which a segment is closed; bounds the memory of a build at about half a gigabyte."""
+PASSAGES = 1 << 17
+"""Passages after which a segment is closed; bounds the memory of a build at about half a gigabyte."""
 
 _SCHEMA = """
 create table documents(id integer primary key, segment integer, file text, title text, language text, pages integer,
-    passages integer, size integer, modified_ns integer, silent text, digest text, gone integer default 0);
+    passages integer, size integer, modified_ns integer, digest text, silent text, gone integer);
 create unique index current_documents on documents(file) where not gone;
-create index documents_by_segment on documents(segment, gone);
+create index documents_by_segment on documents(segment, gone, passages);
 create table texts(document integer primary key, text text);
 create table passages(document integer, number integer, start integer, stop integer, place text,
     primary key(document, number)) without rowid;
@@ -41,16 +41,8 @@ create table state(mark text, changed real);
 insert into state values('', 0);
 """
 
-_INSERT = """
-insert into documents(segment, file, title, language, pages, passages, size, modified_ns, silent, digest)
-values(?, ?, cast(? as text), ?, ?, ?, ?, ?, ?, ?)
-"""
-_SIZES = """
-select segment,
-    (select length(data) / 4 from arrays where segment = documents.segment and name = 'tokens') * avg(not gone),
-    avg(not gone)
-from documents group by segment order by min(id)
-"""
+_DOCUMENT = "insert into documents values(null, ?, ?, cast(? as text), ?, ?, ?, ?, ?, ?, ?, 0)"
+_SIZES = "select segment, total(passages * (not gone)), avg(not gone) from documents group by segment order by min(id)"
 
 
 @contextmanager
@@ -94,17 +86,17 @@ class Writer:
             self._db.execute(insert, problem)
             return
         self.remove(result.file)
-        entry = Entry.of(result)
-        counts = entry.pages, entry.passages, entry.size, entry.modified_ns, json.dumps(entry.silent), entry.digest
+        entry = Entry.of(0, result)
+        counts = entry.pages, entry.passages, entry.size, entry.modified_ns, entry.digest, json.dumps(entry.silent)
         values = self._segment, entry.file, _utf8(entry.title), entry.language, *counts
-        document = self._db.execute(_INSERT, values).lastrowid
+        document = self._db.execute(_DOCUMENT, values).lastrowid
         self._db.execute("insert into texts values(?, cast(? as text))", (document, _utf8(result.text)))
         for number, passage in enumerate(result.passages):
             place = passage.place
             columns = json.dumps([place.kind, place.label, place.number, place.heading])
             row = document, number, passage.start, passage.end, columns
             self._db.execute("insert into passages values(?, ?, ?, ?, ?)", row)
-        if len(add(self._builder, result.passages)) >= WORDS:
+        if len(add(self._builder, result.passages)) >= PASSAGES:
             self._write_segment()
 
     def remove(self, file: str) -> None:
@@ -180,19 +172,19 @@ def _made(path: Path) -> sqlite3.Connection:
 
 
 def _mergeable(sizes: Sequence[tuple[int, float, float]], most: int) -> list[int]:
-    """Choose segments to make anew as one, by their words still needed and the part of their documents that remains.
+    """Choose segments to make anew as one, by their passages and the part of their documents that remain.
 
     This is one of which more than half is gone. If there are more than `most`, so many of the last become one that each
     of the others is twice what follows it: every document is then copied once for each doubling of the corpus, and
-    there are more than `most` only after more doublings than that, or in a corpus of many times WORDS.
+    there are more than `most` only after more doublings than that, or in a corpus of many times PASSAGES.
     """
     for segment, _, remaining in sizes:
         if remaining < 0.5:
             return [segment]
     if len(sizes) > most:
-        for first, (_, words, _) in enumerate(sizes[:-1]):
-            rest = sum(words for _, words, _ in sizes[first + 1 :])
-            if words < 2 * rest and words + rest <= WORDS:
+        for first, (_, passages, _) in enumerate(sizes[:-1]):
+            rest = sum(passages for _, passages, _ in sizes[first + 1 :])
+            if passages < 2 * rest and passages + rest <= PASSAGES:
                 return [segment for segment, *_ in sizes[first:]]
     return []
 

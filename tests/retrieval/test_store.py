@@ -186,20 +186,21 @@ def test_the_log_of_changes_does_not_grow_for_ever(kept: Store) -> None:
 
 
 def test_a_large_build_is_parted_into_segments(kept: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer, "WORDS", 100)
+    monkeypatch.setattr(writer, "PASSAGES", 20)
     documents = [document(f"{number:02}", ["aa bb cc dd"] * 5) for number in range(40)]
     snapshot = change(kept, *documents)
-    assert all(len(segment.postings.tokens) < 200 for segment in snapshot.segments)
+    assert all(segment.size <= 20 for segment in snapshot.segments)
+    assert len(snapshot.segments) > 1
     assert texts(snapshot) == {each.file: each.text for each in documents}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("words", [100, 2000, 1 << 24])
+@pytest.mark.parametrize("most", [30, 600, 1 << 17])
 @pytest.mark.parametrize(("seed", "few"), [(0, 8), (1, 8), (2, 1)])
 def test_after_many_changes_there_are_the_documents_there_should_be(
-    kept: Store, monkeypatch: pytest.MonkeyPatch, words: int, seed: int, few: int
+    kept: Store, monkeypatch: pytest.MonkeyPatch, most: int, seed: int, few: int
 ) -> None:
-    monkeypatch.setattr(writer, "WORDS", words)
+    monkeypatch.setattr(writer, "PASSAGES", most)
     monkeypatch.setattr(writer, "FEW", few)
     chance = random.Random(seed)
     expected: dict[str, str] = {}
@@ -211,8 +212,8 @@ def test_after_many_changes_there_are_the_documents_there_should_be(
         expected = {file: text for file, text in expected.items() if file not in gone}
         expected |= {each.file: each.text for each in documents}
         assert texts(snapshot) == dict(sorted(expected.items()))
-        doublings = math.log2(sum(len(segment.postings.tokens) for segment in snapshot.segments) or 1)
-        assert len(snapshot.segments) <= max(2 * writer.FEW, doublings) or words == 100
+        doublings = math.log2(len(snapshot.index) or 1)
+        assert len(snapshot.segments) <= max(2 * writer.FEW, doublings) or most == 30
         if chance.random() < 0.5:
             continue
         with writing(kept) as changing:
@@ -220,8 +221,8 @@ def test_after_many_changes_there_are_the_documents_there_should_be(
             snapshot = changing.settle(snapshot)
         assert texts(snapshot) == texts(Store(kept.folder).current()) == dict(sorted(expected.items()))
         assert sum(len(segment.entries) for segment in snapshot.segments) == len(expected)
-        assert sum(len(segment.indexed) for segment in snapshot.segments) <= 2 * len(expected) + 1 or words == 100
-        assert len(snapshot.segments) <= max(writer.FEW, doublings) or words == 100
+        assert sum(len(segment.indexed) for segment in snapshot.segments) <= 2 * len(expected) + 1 or most == 30
+        assert len(snapshot.segments) <= max(writer.FEW, doublings) or most == 30
         count = "select (select count(*) from texts), (select count(distinct document) from passages)"
         assert rows(kept, count) == [(len(expected), len(expected))]
         segments = "select distinct segment from arrays order by 1"
