@@ -134,20 +134,17 @@ def _placed(box: Box, converter: "PdfPosConv", width: int, height: int) -> Box:
     return left, top, right, bottom
 
 
-def _lines(boxes: Iterable[Box]) -> Iterator[Box]:
+def _lines(boxes: Iterable[Box]) -> list[Box]:
     """Join the boxes of characters to one for each line."""
-    line: Box | None = None
+    lines: list[Box] = []
     for box in boxes:
         if box[0] >= box[2] or box[1] >= box[3]:  # a space, or the end of a line
             continue
-        if line is not None and _continues(line, box):
-            line = min(line[0], box[0]), min(line[1], box[1]), max(line[2], box[2]), max(line[3], box[3])
-            continue
-        if line is not None:
-            yield line
-        line = box
-    if line is not None:
-        yield line
+        if lines and _continues(line := lines[-1], box):
+            lines[-1] = min(line[0], box[0]), min(line[1], box[1]), max(line[2], box[2]), max(line[3], box[3])
+        else:
+            lines.append(box)
+    return lines
 
 
 def _continues(line: Box, box: Box) -> bool:

@@ -9,7 +9,9 @@ from app.documents.language import SPACELESS
 Span = tuple[int, int]
 
 _END = re.compile(r"([.!?…]+|[。！？｡।॥؟۔።]+)((?:[\"'“”‘’«»)\]*_`」』）】]|\[\d{1,3}\])*)")
-_LINE = re.compile(r"[^\n\f]+|\f")
+_LINE = re.compile(r"[^\n\f]+|\f|\n{2,}")
+"""A line, the end of a page, or empty lines."""
+
 _ITEM = re.compile(r"\s*(?:[-*+•◦▪–]|\(?(?:\d{1,3}|[A-Za-z])[.)])\s")
 _HEADING_OR_RULE = re.compile(r"\s{0,3}#{1,6}\s|\s*(?:[-=*_]\s*){3,}$")
 _FENCE = re.compile(r"\s{0,3}(?:```|~~~)")
@@ -60,16 +62,13 @@ def _blocks(text: str) -> Iterator[Span]:
     """Yield the blocks that a sentence never leaves: a paragraph, a heading, a list item, a row."""
     lines: list[Span] = []
     fenced = False
-    previous_end = 0
     for match in _LINE.finditer(text):
         line = match.group()
-        gap = text.count("\n", previous_end, match.start())
-        previous_end = match.end()
         blank = not line.strip()
         fence = bool(_FENCE.match(line))
         row = line.count("|") > 1 or "\t" in line.strip()
         alone = fenced or fence or row or bool(_HEADING_OR_RULE.match(line))
-        if gap > 1 or blank or alone or _ITEM.match(line):
+        if blank or alone or _ITEM.match(line):
             yield from _paragraph(text, lines)
             lines = []
         fenced ^= fence
