@@ -7,7 +7,6 @@ from contextlib import suppress
 from app.documents.passages import Page
 from app.documents.readers import text
 from app.documents.readers.sections import Sections
-from app.documents.readers.text import clean, grouped
 
 _BRACKETS = ("[", "{", "]", "}")
 _CLOSING = "]}"
@@ -36,14 +35,14 @@ def read(data: bytes) -> list[Page]:
         for number, line in enumerate(lines)
         if number and line.strip() and _indentation(line) == outermost and line.strip()[0] not in _CLOSING
     ]
-    return grouped(lines, starts)
+    return text.grouped(lines, starts)
 
 
 def read_lines(data: bytes) -> list[Page]:
     """Return pages of lines with one record each, shown with its keys as a row."""
     (page,) = text.read(data)
     lines = [_row(line) for line in page.text.split("\n")]
-    return grouped(lines, range(1, len(lines)))
+    return text.grouped(lines, range(1, len(lines)))
 
 
 def _indentation(line: str) -> int:
@@ -53,7 +52,7 @@ def _indentation(line: str) -> int:
 def _row(line: str) -> str:
     with suppress(*_NO_JSON):
         if isinstance(value := json.loads(line), _NESTED):
-            return clean(_record(value))
+            return text.clean(_record(value))
     return line
 
 

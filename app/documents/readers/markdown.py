@@ -25,15 +25,12 @@ def read(data: bytes) -> list[Page]:
     if not text.strip():
         raise UnreadableFile("it is empty")
     lines = text.split("\n")
-    headings = list(_with_their_text(lines, list(_headings(lines))))
-    starts = [first for first, _ in headings]
-    if not starts or starts[0] > 0:
-        starts.insert(0, 0)
-    places = {first: Place("heading", label, number + 1) for first, (number, _, label) in headings}
-    return [
-        Page("\n".join(lines[start:end]), places.get(start, Place("line", "line 1", 1)))
-        for start, end in pairwise([*starts, len(lines)])
-    ]
+    headings = _with_their_text(lines, list(_headings(lines)))
+    sections = [(first, Place("heading", label, number + 1)) for first, (number, _, label) in headings]
+    if not sections or sections[0][0] > 0:
+        sections.insert(0, (0, Place("line", "line 1", 1)))
+    ends = [*(first for first, _ in sections[1:]), len(lines)]
+    return [Page("\n".join(lines[first:end]), place) for (first, place), end in zip(sections, ends, strict=True)]
 
 
 def title(pages: list[Page]) -> str | None:

@@ -106,10 +106,8 @@ def _rows(table: Element) -> Iterator[Row]:
             if below := int(cell.get("number-rows-spanned", "1")) - 1:
                 merged[column] = number + below, repeated(text)
             times = int(cell.get("number-columns-repeated", "1"))
-            if text and column <= _MAX_COLUMN:
-                cells[column] = text
-                copies = range(column + 1, min(column + times, _MAX_COLUMN + 1))
-                cells |= dict.fromkeys(copies, repeated(text)) if copies else {}
+            for copy in range(column, min(column + times, _MAX_COLUMN + 1)) if text else ():
+                cells[copy] = text if copy == column else repeated(text)
             column += times
         times = int(row.get("number-rows-repeated", "1"))
         left -= len(cells) * times

@@ -54,19 +54,17 @@ def read_code(data: bytes) -> list[Page]:
 
 def grouped(lines: list[str], starts: Iterable[int]) -> list[Page]:
     """Return pages that begin at some of `starts`, ascending indices above 0: each where a passage would be full."""
-    first, end, words = 0, 0, 0
-    pages: list[Page] = []
+    firsts, words = [0], 0
     for start, following in pairwise([0, *starts, len(lines)]):
         more = sum(map(measure, lines[start:following]))
         if words and words + more > AIM_WORDS:
-            pages.append(_page(lines, first, end))
-            first, words = start, 0
-        words, end = words + more, following
-    return [*pages, _page(lines, first, end)]
-
-
-def _page(lines: list[str], first: int, end: int) -> Page:
-    return Page("\n".join(lines[first:end]), Place("line", f"line {first + 1}", first + 1))
+            firsts.append(start)
+            words = 0
+        words += more
+    return [
+        Page("\n".join(lines[first:end]), Place("line", f"line {first + 1}", first + 1))
+        for first, end in pairwise([*firsts, len(lines)])
+    ]
 
 
 def _outermost(line: str) -> bool:
