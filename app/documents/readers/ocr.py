@@ -30,12 +30,11 @@ class Tesseract:
     def __init__(self) -> None:
         self._program = program()
         self._end = time.monotonic() + _SHARE * float(os.environ.get("ESCALATOR_READ_SECONDS", "30"))
-        self._longest = 0.0
 
     @property
     def ready(self) -> bool:
-        """Whether it is installed, and another picture takes no longer than the time left."""
-        return bool(self._program) and time.monotonic() + self._longest <= self._end
+        """Whether it is installed, and time is left for another picture."""
+        return bool(self._program) and time.monotonic() < self._end
 
     @cached_property
     def _languages(self) -> str:
@@ -44,10 +43,7 @@ class Tesseract:
 
     def text(self, picture: bytes, *options: str) -> str:
         """Recognize the text of a picture, with a form feed between pages; raises Failed."""
-        start = time.monotonic()
-        text = self._run(picture, "stdin", "stdout", "-l", self._languages, *options)
-        self._longest = max(self._longest, time.monotonic() - start)
-        return text.removesuffix(SEPARATOR)
+        return self._run(picture, "stdin", "stdout", "-l", self._languages, *options).removesuffix(SEPARATOR)
 
     def _run(self, picture: bytes, *arguments: str) -> str:
         try:

@@ -44,15 +44,10 @@ def read(data: bytes) -> list[Page]:
 
 def _mark_headings(source: str) -> str:
     """Mark each paragraph that is a heading by itself or by its style."""
-    levels = {("outlinelevel", str(level)): level for level in range(9)}
+    marks = {("outlinelevel", str(level)): chr(_LEVEL + level) for level in range(9)}
     for style, outline, heading in _STYLE.findall(source):
-        levels["s", style] = int(outline) if outline else int(heading) - 1
-
-    def marked(word: re.Match[str]) -> str:
-        level = levels.get((word[1], word[2]))
-        return word[0] if level is None else f"{word[0].strip()} {chr(_LEVEL + level)}"
-
-    return _OUTLINE.sub(marked, source)
+        marks["s", style] = chr(_LEVEL + (int(outline) if outline else int(heading) - 1))
+    return _OUTLINE.sub(lambda word: f"{word[0].strip()} {marks.get((word[1], word[2]), '')}", source)
 
 
 def _move_asides(source: str) -> str:
