@@ -3,7 +3,6 @@
 import posixpath
 from functools import lru_cache
 from io import BytesIO
-from typing import NamedTuple
 from xml.etree.ElementTree import Element, fromstring
 from zipfile import ZipFile
 
@@ -13,13 +12,6 @@ _OLE = bytes.fromhex("d0cf11e0a1b11ae1")
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
 
 PROTECTED = "it is protected with a password; save it without one"
-
-
-class Relation(NamedTuple):
-    """A reference from one part to another: the last word of its type, and the name of the other part."""
-
-    kind: str
-    target: str
 
 
 class Package:
@@ -34,22 +26,22 @@ class Package:
 
     def main(self) -> str:
         """Return the name of the part that refers to all others."""
-        return dict(self.related("").values())["officeDocument"]
+        return self.related("")["officeDocument"]
 
-    def related(self, name: str) -> dict[str, Relation]:
-        """Return the references of a part, by their ids."""
+    def related(self, name: str) -> dict[str, str]:
+        """Return the names of the parts that another refers to, by the ids of the references and by their kinds."""
         folder, file = posixpath.split(name)
         relations = posixpath.join(folder, "_rels", f"{file}.rels")
-        found = {}
+        targets = {}
         for item in self.tree(relations) if relations in self.names else ():
             if item.get("TargetMode") != "External":
                 target = posixpath.normpath(posixpath.join("/", folder, item.get("Target", ""))).lstrip("/")
-                found[item.get("Id", "")] = Relation(item.get("Type", "").rpartition("/")[2], target)
-        return found
+                targets[item.get("Id", "")] = targets[item.get("Type", "").rpartition("/")[2]] = target
+        return targets
 
     def linked(self, name: str, kind: str) -> Element:
         """Parse the part that another one refers to as its "styles", for instance; without one, return no element."""
-        target = dict(self.related(name).values()).get(kind)
+        target = self.related(name).get(kind)
         return self.tree(target) if target else Element("none")
 
     def part(self, name: str) -> bytes:

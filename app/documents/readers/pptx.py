@@ -34,7 +34,7 @@ def read(data: bytes) -> list[Page]:
     parts = Package(data, ".pptx")
     main = parts.main()
     related = parts.related(main)
-    names = [related[slide.get("r:id", "")].target for slide in parts.tree(main).iterfind("sldIdLst/sldId")]
+    names = [related[slide.get("r:id", "")] for slide in parts.tree(main).iterfind("sldIdLst/sldId")]
     return pages(_slide(parts, name) for name in names)
 
 

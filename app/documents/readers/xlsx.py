@@ -65,7 +65,7 @@ def _sheets(data: bytes) -> Iterator[tuple[str, Iterable[Row]]]:
     main = parts.main()
     related, codes = parts.related(main), _codes(parts.linked(main, "styles"))
     sheets = parts.tree(main).iterfind("sheets/sheet")
-    targets = {sheet.get("name"): related[sheet.get("r:id", "")].target for sheet in sheets}
+    targets = {sheet.get("name"): related[sheet.get("r:id", "")] for sheet in sheets}
     for index, sheet in enumerate(workbook.sheets_metadata):
         rows: Iterable[Row] = ()
         if sheet.typ == SheetTypeEnum.WorkSheet:
