@@ -125,17 +125,12 @@ def shown(number: float, code: str) -> str:
 @lru_cache(maxsize=256)
 def _parsed(code: str) -> tuple[str, int | None, str, int]:
     """Parse a format to the text before a number, its decimals, the text after it, and its factor."""
-    texts, factor = ["", ""], 1
-    decimals: int | None = None
-    digits = False
-    for token in _TOKEN.finditer(code.split(";")[0]):
-        if token["other"]:  # powers of ten and fractions are shown plainly
-            return "", None, "", 1
-        if token["digits"] and not digits:
-            digits = True
-            fraction = token["decimals"] or ""
-            decimals = len(fraction) if set(fraction) <= {"0"} else None
-        else:
-            texts[digits] += token["currency"] or token["quoted"] or token["escaped"] or token["sign"] or ""
-            factor = 100 if token["sign"] == "%" else factor
-    return (texts[0].lstrip(), decimals, texts[1].rstrip(), factor) if digits else ("", None, "", 1)
+    tokens = list(_TOKEN.finditer(code.split(";")[0]))
+    number = next((index for index, token in enumerate(tokens) if token["digits"]), None)
+    if number is None or any(token["other"] for token in tokens):  # powers of ten and fractions are shown plainly
+        return "", None, "", 1
+    fraction = tokens[number]["decimals"] or ""
+    decimals = len(fraction) if set(fraction) <= {"0"} else None
+    texts = [token["currency"] or token["quoted"] or token["escaped"] or token["sign"] or "" for token in tokens]
+    percent = any(token["sign"] == "%" for token in tokens)
+    return "".join(texts[:number]).lstrip(), decimals, "".join(texts[number:]).rstrip(), 100 if percent else 1

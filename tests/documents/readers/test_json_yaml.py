@@ -65,6 +65,13 @@ def test_what_is_no_json_or_nested_without_end_is_read_as_text() -> None:
         assert json_yaml.read(source.encode())[0].text == source
 
 
+@pytest.mark.parametrize("depth", [500, 900, 960, 1000])
+def test_what_is_nested_deeply_is_read(depth: int) -> None:
+    source = "[" * depth + '"deep"' + "]" * depth
+    assert "deep" in json_yaml.read(source.encode())[0].text
+    assert "deep" in json_yaml.read_lines(source.encode())[0].text
+
+
 def test_paths_do_not_multiply_the_size() -> None:
     value = {"key" * 10_000: {f"{n}": n for n in range(5_000)}}
     assert sum(len(page.text) for page in minified({"outer": value})) < 1_000_000
