@@ -143,8 +143,7 @@ def _contents(kit: dict[str, Any]) -> str:
     """Fill in CONTENTS.md: what the kit holds, how it is used, and under which licences."""
     models = [(each["id"], each["device"], in_words(each["size"]), each["licence"]) for each in kit["models"]]
     return Template((TEXTS / "CONTENTS.md").read_text(encoding="utf-8")).substitute(
-        version=kit["version"],
-        made=kit["made"],
+        kit,
         count=len(kit["files"]) + 1,
         size=in_words(sum(file["size"] for file in kit["files"].values())),
         wheels=", ".join(kit["wheels"]),
