@@ -59,7 +59,7 @@ class Generator:
         failure: ModelError | None = None
         try:
             model = await self._foundry.ready(alias, stream.progress, instead_of=other)
-            if self._foundry.busy(model):
+            if self._foundry.slot(model).locked():
                 stream.progress(f"Waiting for {alias}: it is answering another question.")
             async with self._foundry.slot(model):
                 await self._ask_fitting(stream, model, prompt)

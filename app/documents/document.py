@@ -31,14 +31,14 @@ class Problem:
 
     `size` and `modified_ns` are the file's if only a change of the file can help; without them it is tried again at the
     next look at the folder.
-    A `passing` reason, such as another program that holds the file, keeps what was read of the file before.
+    A `temporary` reason, such as another program that holds the file, keeps what was read of the file before.
     """
 
     file: str
     reason: str
     size: int = -1
     modified_ns: int = -1
-    passing: bool = False
+    temporary: bool = False
 
 
 Outcome = Document | Problem | None

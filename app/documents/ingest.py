@@ -24,11 +24,11 @@ def read_file(file: str, path: Path, max_bytes: int) -> Outcome:
         return None
     except UnreadableFile as error:
         if isinstance(error.__cause__, OSError):
-            return Problem(file, str(error), passing=True)
+            return Problem(file, str(error), temporary=True)
         return Problem(file, str(error), *before)
     except OSError as error:
         reason = f"it cannot be read ({error.strerror or type(error).__name__}); close it in other programs"
-        return Problem(file, reason, passing=True)
+        return Problem(file, reason, temporary=True)
     except Exception as error:  # damaged files make parsers raise anything, and one must not stop the others
         logger.info("reading %s failed: %s", file, type(error).__name__)
         reason = f"it cannot be read ({type(error).__name__}); it may be damaged, save it again or in another format"

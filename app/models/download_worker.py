@@ -127,10 +127,10 @@ if __name__ == "__main__":
     report: Report = {}
     work = threading.Thread(target=main, args=(report, *map(Path, sys.argv[1:3]), *sys.argv[3:]), daemon=True)
     work.start()
-    with suppress(BrokenPipeError):  # the process that started this one has gone
-        while work.is_alive():
-            work.join(REPORT_SECONDS)
+    while work.is_alive():
+        work.join(REPORT_SECONDS)
+        with suppress(OSError):  # whoever started this process has gone; the SDK still notes what has arrived
             print(json.dumps(report.copy()), flush=True)  # noqa: T201 - what this process is for
-        if report.keys() & {"done", "damaged"} or report.get("updated"):
-            os._exit(0)  # an orderly close takes seconds, and there is nothing left to save
+    if report.keys() & {"done", "damaged"} or report.get("updated"):
+        os._exit(0)  # an orderly close takes seconds, and there is nothing left to save
     sys.exit(1)  # in order, because the SDK prints its last lines then

@@ -49,7 +49,6 @@ _REASONS = {
 class DownloadProgress:
     """How far a model's download is; speed and remaining time are None until they can be estimated."""
 
-    id: str
     alias: str
     done_mb: float
     total_mb: float
@@ -94,7 +93,7 @@ class Downloader:
         model_id, info = await self._identify(name)
         total = float(info.size_mb or 0)
         folder = await asyncio.to_thread(self._reserve, name, model_id, total)
-        meter = _Meter(model_id, info.alias, total)
+        meter = _Meter(info.alias, total)
         async with aclosing(self._work(model_id)) as reports:
             async for report in reports:
                 arrived, _ = await asyncio.to_thread(_sizes, folder)
@@ -173,8 +172,8 @@ class Downloader:
 class _Meter:
     """Measures a download's speed over the last seconds."""
 
-    def __init__(self, model_id: str, alias: str, total: float):
-        self._model, self._total = (model_id, alias), total
+    def __init__(self, alias: str, total: float):
+        self._alias, self._total = alias, total
         self._samples: deque[tuple[float, float]] = deque(maxlen=SPEED_SAMPLES)
         self._last: tuple[float, dict[str, Any]] = 0.0, {}
         self._changed = time.monotonic()
@@ -194,7 +193,7 @@ class _Meter:
         speed = (done - first) / (now - since) if now - since >= 2 else None
         total = self._total or done
         left = 0.0 if done >= total else (total - done) / speed if speed else None
-        return DownloadProgress(*self._model, min(done, total), total, speed, left)
+        return DownloadProgress(self._alias, min(done, total), total, speed, left)
 
 
 def _sizes(folder: Path) -> tuple[float, float]:

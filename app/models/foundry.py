@@ -64,7 +64,6 @@ class Foundry:
         self._message = ""
         self._slots = defaultdict[str, asyncio.Semaphore](partial(asyncio.Semaphore, settings.parallel))
         self._loading = asyncio.Lock()
-        self._refreshing = asyncio.Lock()
 
     @property
     def starting(self) -> str:
@@ -118,18 +117,14 @@ class Foundry:
             self._drop(self._current)
 
     async def refresh(self) -> None:
-        """Let go of a runtime that was started before a download, once no answer is being written."""
+        """Let go of a runtime that was started before a download, once no answer is written; one call at a time."""
         server = self._current
         if server is None or server.lease is None:
             return
-        async with self._refreshing, AsyncExitStack() as slots:
+        async with AsyncExitStack() as slots:
             for model_id in list(self._slots):
                 await self._take_slots(slots, model_id)
             self._drop(server)
-
-    def busy(self, model: Model) -> bool:
-        """Return whether `slot` would have to wait."""
-        return self.slot(model).locked()
 
     def slot(self, model: Model) -> asyncio.Semaphore:
         """Return the semaphore that a model's answers hold; `settings.parallel` of them at a time."""

@@ -75,14 +75,14 @@ class Writer:
     def put(self, result: Document | Problem) -> None:
         """Put in what was read, which replaces what the index has of the file.
 
-        A file that could not be read for a passing reason keeps what was read of it before, beside its problem.
+        A file that could not be read for a temporary reason keeps what was read of it before, beside its problem.
         """
         if isinstance(result, Problem):
-            if not result.passing:
+            if not result.temporary:
                 self.remove(result.file)
             insert = "insert or replace into problems values(?, cast(? as text), ?, ?, ?, ?)"
             signature = result.size, result.modified_ns
-            problem = result.file, _utf8(result.reason), *signature, result.passing, self._store.limits
+            problem = result.file, _utf8(result.reason), *signature, result.temporary, self._store.limits
             self._db.execute(insert, problem)
             return
         self.remove(result.file)

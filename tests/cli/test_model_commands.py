@@ -49,7 +49,7 @@ def fetched(cache: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
             return await asyncio.to_thread(catalogue.load_catalogue, cache)
 
         async def download(self, name: str) -> AsyncGenerator[DownloadProgress, None]:
-            yield DownloadProgress("a:1", name, 400.0, 800.0, 20.0, 20.0)
+            yield DownloadProgress(name, 400.0, 800.0, 20.0, 20.0)
             if name == "interrupted":
                 raise KeyboardInterrupt
             if name == "blocked":

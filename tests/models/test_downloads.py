@@ -127,7 +127,7 @@ async def test_a_download_reports_its_progress_and_the_model_then_answers(
     done = [report.done_mb for report in reports]
     assert done == sorted(done)
     assert len({mb for mb in done if 0 < mb < 50}) > 5
-    assert (reports[-1].id, reports[-1].done_mb, reports[-1].seconds_left) == (OF_FERRY, reports[-1].total_mb, 0.0)
+    assert (reports[-1].alias, reports[-1].done_mb, reports[-1].seconds_left) == ("ferry", reports[-1].total_mb, 0.0)
     speeds = [report.mb_per_s for report in reports if report.mb_per_s]
     assert speeds
     assert max(speeds) < 2 * 8 * PIECE / 1e6 / store.pace

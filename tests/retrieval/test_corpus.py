@@ -665,7 +665,7 @@ def test_a_file_held_by_another_program_keeps_its_old_text_and_is_named_until_it
             assert files(each, "library") == ["a.md"]
             assert files(each, "castle") == []
             problem = each.latest().problems["a.md"]
-            assert (problem.passing, "close it in other programs" in problem.reason) == (True, True)
+            assert (problem.temporary, "close it in other programs" in problem.reason) == (True, True)
             (file,) = Inventory(each.latest()).files
             assert (file.name, file.state, file.reason) == ("a.md", "outdated", problem.reason)
         assert retriever.refresh() is retriever.refresh()

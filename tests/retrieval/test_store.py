@@ -105,11 +105,11 @@ def test_a_text_is_kept_to_the_last_code_point(kept: Store) -> None:
 def test_titles_places_and_reasons_are_kept_to_the_last_code_point(kept: Store) -> None:
     odd = "a\0\ud800\u2028é"
     page = replace(passage("aa", "a"), title=odd, place=Place("heading", odd, 3, odd))
-    change(kept, replace(document("a", ["aa"]), title=odd, passages=(page,)), Problem("b", odd, 1, 2, passing=True))
+    change(kept, replace(document("a", ["aa"]), title=odd, passages=(page,)), Problem("b", odd, 1, 2, temporary=True))
     snapshot = Store(kept.folder).current()
     assert snapshot.documents["a"].title == odd
     assert snapshot.passages("a") == [page]
-    assert snapshot.problems["b"] == Problem("b", odd, 1, 2, passing=True)
+    assert snapshot.problems["b"] == Problem("b", odd, 1, 2, temporary=True)
 
 
 def test_a_snapshot_goes_on_seeing_what_was_there(kept: Store) -> None:

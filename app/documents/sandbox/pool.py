@@ -78,7 +78,7 @@ class Pool:
             try:
                 self._ask(batch[at:], outcomes, stop)
             except OSError:
-                outcomes += [Problem(file, _NOT_STARTED, passing=True) for file, _ in batch[at:]]
+                outcomes += [Problem(file, _NOT_STARTED, temporary=True) for file, _ in batch[at:]]
             except Broken as error:
                 at, reason = len(outcomes), str(error)
                 if reason == DIED and died < at:  # an earlier file may have done the damage: try this one again

@@ -47,7 +47,7 @@ def send(stream: IO[bytes], outcome: Outcome) -> None:
     text = ""
     head: list[Any] = []
     if isinstance(outcome, Problem):
-        head = [outcome.reason, outcome.size, outcome.modified_ns, outcome.passing]
+        head = [outcome.reason, outcome.size, outcome.modified_ns, outcome.temporary]
     elif outcome is not None:
         text = outcome.text
         # Start and end of a passage imply its text.
@@ -68,8 +68,8 @@ def receive(stream: IO[bytes], file: str, max_text: int) -> Outcome:
         raise Oversize
     head, text = _exactly(stream, first), _exactly(stream, second).decode()
     match _HEAD.validate_json(head):
-        case reason, size, time, passing:
-            return Problem(file, reason[:MAX_REASON], size, time, passing)
+        case reason, size, time, temporary:
+            return Problem(file, reason[:MAX_REASON], size, time, temporary)
         case title, code, pages, size, time, rows, silent:
             passages = _passages(file, text, title, code, rows)
             return Document(file, title, text, code, pages, passages, size, time, tuple(silent))
