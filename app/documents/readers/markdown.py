@@ -14,21 +14,29 @@ _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _NO_PARAGRAPH = re.compile(r"\s*(?:[-*+>|]|\d+[.)]\s|$)| {4}|\t")
 _LINK = re.compile(r"!?\[([^\[\]]*)\](?:\([^()]*\)|\[[^\[\]]*\])")
 _TRAILING = re.compile(r"(?<=[ \t])#+$")
+_DEEPEST = 6
 
 Heading = tuple[int, int, str]
 """The index of a line, the level, and the text."""
 
 
 def read(data: bytes) -> list[Page]:
-    """Return the sections in order; the line break before each heading separates the pages."""
+    """Return the sections in order; the line break before each heading separates the pages.
+
+    A heading directly above a deeper one joins its section.
+    """
     text = clean(decode(data))
     if not text.strip():
         raise UnreadableFile("it is empty")
     lines = text.split("\n")
-    headings = _with_their_text(lines, list(_headings(lines)))
-    sections = [(first, Place("heading", label, number + 1)) for first, (number, _, label) in headings]
-    if not sections or sections[0][0] > 0:
-        sections.insert(0, (0, Place("line", "line 1", 1)))
+    headings = list(_headings(lines))
+    sections = [] if headings and headings[0][0] == 0 else [(0, Place("line", "line 1", 1))]
+    above, below = _DEEPEST, 0  # the level of the last heading, and the index of the line below it
+    for number, level, label in headings:
+        joins = level > above and not any(map(str.strip, lines[below:number]))
+        first = sections.pop()[0] if joins else number
+        sections.append((first, Place("heading", label, number + 1)))
+        above, below = level, number + (1 if _ATX.match(lines[number]) else 2)
     ends = [*(first for first, _ in sections[1:]), len(lines)]
     return [Page("\n".join(lines[first:end]), place) for (first, place), end in zip(sections, ends, strict=True)]
 
@@ -37,18 +45,6 @@ def title(pages: list[Page]) -> str | None:
     """Return the first heading of level 1."""
     headings = (heading for page in pages for heading in _headings(page.text.split("\n")))
     return next((label for _, level, label in headings if level == 1), None)
-
-
-def _with_their_text(lines: list[str], headings: list[Heading]) -> Iterator[tuple[int, Heading]]:
-    """Yield the first line of each section and its heading; a heading directly above a deeper one joins its section."""
-    first: int | None = None
-    for heading, (following, deeper, _) in pairwise([*headings, (len(lines), 0, "")]):
-        number, level, _ = heading
-        first = number if first is None else first
-        own = 1 if _ATX.match(lines[number]) else 2
-        if deeper <= level or any(map(str.strip, lines[number + own : following])):
-            yield first, heading
-            first = None
 
 
 def _headings(lines: list[str]) -> Iterator[Heading]:
@@ -66,7 +62,7 @@ def _headings(lines: list[str]) -> Iterator[Heading]:
             level, text = len(atx[1]), _TRAILING.sub("", line[atx.end() :].rstrip())
         elif _UNDERLINE.match(below) and _stands_alone(lines, number, first):
             level, text = 1 if "=" in below else 2, line
-        if label := _plain(text):
+        if text and (label := _plain(text)):
             yield number, level, label
 
 
