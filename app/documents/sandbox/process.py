@@ -92,7 +92,7 @@ class Reader:
 
         Runs in a thread.
         """
-        while self.alive:
+        while not self._fault and self._process.poll() is None:
             time.sleep(WATCH_SECONDS)
             idle, late = self._idle, time.monotonic() > self._deadline  # in this order: `read` sets the deadline first
             if idle and late:
