@@ -65,12 +65,9 @@ class Corpus:
         """How far reading is, by this process or, as of the last look at the folder, another one; None if it is not."""
         self._lock = threading.Lock()
         limits = folder.limits  # a file that was left out is tried again under other limits than these
-        self._limits = f"{folder.max_bytes} bytes, {limits.seconds} s, {limits.megabytes} MB"
-        if state_dir is None:
-            self._store = self._temporary()
-        else:
-            path = state_dir.expanduser().absolute() / "index" / corpus_id(folder.path)
-            self._store = Store(path, self._limits)
+        home = state_dir.expanduser().absolute() / "index" if state_dir else self._temporary()
+        limits_in_words = f"{folder.max_bytes} bytes, {limits.seconds} s, {limits.megabytes} MB"
+        self._store = Store(home / corpus_id(folder.path), limits_in_words)
 
     def latest(self) -> Snapshot:
         """Return the corpus as of the last look at the folder."""
@@ -107,10 +104,11 @@ class Corpus:
             self._store.supersede(self._store.path)
             self.ready = None
 
-    def _temporary(self) -> Store:
+    def _temporary(self) -> Path:
+        """Make a folder that ends with this object."""
         home = tempfile.mkdtemp(prefix="escalator-")
         weakref.finalize(self, shutil.rmtree, home, ignore_errors=True)
-        return Store(Path(home), self._limits)
+        return Path(home)
 
     def _sound(self, progress: Progress | None) -> Snapshot:
         try:
@@ -123,7 +121,7 @@ class Corpus:
     def _elsewhere(self, progress: Progress | None) -> Snapshot:
         """Index the corpus in a temporary folder."""
         try:
-            self._store = self._temporary()
+            self._store = Store(self._temporary(), self._store.limits)
             return self._refreshed(progress)
         except OSError as error:
             raise CorpusError(

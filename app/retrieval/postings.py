@@ -91,13 +91,9 @@ class Builder:
         owners = owners[words]
         lengths = np.bincount(owners, minlength=size).astype(np.int32)
         keys = numbers[words].astype(np.int64) * max(1, size) + owners
-        keys.sort()
-        first = np.flatnonzero(np.diff(keys, prepend=-1))
-        frequency = np.diff(first, append=len(keys))
-        keys = keys[first]
+        keys, frequency = np.unique(keys, return_counts=True)
         passages = (keys % max(1, size)).astype(np.int32)
-        starts = np.zeros(len(terms) + 1, np.int64)
-        np.cumsum(np.bincount(keys // max(1, size), minlength=len(terms)), out=starts[1:])
+        starts = keys.searchsorted(np.arange(len(terms) + 1) * max(1, size))
         kinds, pairs = _kinds(frequency, lengths[passages])
         return {
             "terms": np.frombuffer("\n".join(terms).encode("utf-8", "surrogatepass"), np.uint8),

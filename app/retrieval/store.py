@@ -194,7 +194,8 @@ class Reader:
     def __init__(self, db: sqlite3.Connection, checked: Callable[[], AbstractContextManager[None]]):
         self.db, self._checked = db, checked
         self._lock = threading.RLock()
-        self._text = lru_cache(_CACHED)(partial(_read_text, db))  # no method, which would keep the connection open
+        query = "select text from texts where document = ?"
+        self._text = lru_cache(_CACHED)(lambda number: str(db.execute(query, (number,)).fetchone()[0]))
         weakref.finalize(self, db.close)
 
     def text(self, entry: Entry) -> str:
@@ -215,11 +216,6 @@ class Reader:
             self.db.execute("rollback")
             self.db.execute("begin")
             self.db.execute("select mark from state").fetchone()
-
-
-def _read_text(db: sqlite3.Connection, document: int) -> str:
-    (text,) = db.execute("select text from texts where document = ?", (document,)).fetchone()
-    return str(text)
 
 
 def load(db: sqlite3.Connection, segment: int) -> tuple[Postings, Sequence[Entry]]:
