@@ -17,7 +17,7 @@ from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from app.documents.document import Document, Problem
+from app.documents.document import NEVER, Document, Problem, Signature
 from app.documents.passages import Passage, Place
 from app.errors import DamagedIndex
 from app.retrieval.postings import Postings
@@ -42,11 +42,7 @@ _SEGMENTS = "select segment from documents group by segment order by min(id)"
 _ARRAYS = "select name, type, checksum, data from arrays where segment = ?"
 _DOCUMENTS = "select * from documents where segment = ? order by id"
 _PASSAGE = "select start, stop, place from passages where document = ? and number = ?"
-_PROBLEMS = """
-select file, reason, case limits when ?1 then size else -1 end, case limits when ?1 then modified_ns else -1 end,
-    passing
-from problems order by file
-"""
+_PROBLEMS = "select file, reason, size, modified_ns, passing, limits from problems order by file"
 
 ODD = KeyError, TypeError, ValueError
 """Errors where something is missing from the database, or of another kind than it should be."""
@@ -64,6 +60,7 @@ class Snapshot:
     mark: str = ""
     changed: float = 0.0
     reader: "Reader | None" = None
+    _extended: dict[tuple[Document, ...], "Snapshot"] = field(default_factory=dict, init=False)
 
     @cached_property
     def documents(self) -> Mapping[str, Entry]:
@@ -78,16 +75,15 @@ class Snapshot:
 
         return Index([(segment, segment.alive) for segment in self.segments])
 
-    def plus(self, documents: Sequence[Document]) -> "Snapshot":
+    def plus(self, documents: tuple[Document, ...]) -> "Snapshot":
         """Return the snapshot with further documents, which are kept in memory alone."""
         if not documents:
             return self
-        key = tuple(documents)
-        if key not in self._extended:
+        if documents not in self._extended:
             if len(self._extended) >= _EXTENDED:
                 self._extended.clear()
-            self._extended[key] = replace(self, segments=(*self.segments, DocumentSegment.in_memory(documents)))
-        return self._extended[key]
+            self._extended[documents] = replace(self, segments=(*self.segments, DocumentSegment.in_memory(documents)))
+        return self._extended[documents]
 
     def text(self, file: str) -> str:
         """Return the text of a document as it was read, empty if there is none of that name."""
@@ -102,10 +98,6 @@ class Snapshot:
             if entry := segment.entries.get(file):
                 return [segment.passage_of(entry, number) for number in range(entry.passages)]
         return []
-
-    @cached_property
-    def _extended(self) -> dict[tuple[Document, ...], "Snapshot"]:
-        return {}
 
 
 NOTHING = Snapshot()
@@ -184,8 +176,11 @@ class Store:
                 DocumentSegment(key, *(loaded.get(key) or load(db, key)), reader.text, reader.passage, gone)
                 for (key,) in db.execute(_SEGMENTS).fetchall()
             )
-            problems = [Problem(*row) for row in db.execute(_PROBLEMS, (self.limits,))]
-            return Snapshot(segments, {problem.file: problem for problem in problems}, mark, changed, reader)
+            problems = {}
+            for file, reason, size, modified_ns, passing, limits in db.execute(_PROBLEMS):
+                tried: Signature = (size, modified_ns) if limits == self.limits else NEVER
+                problems[file] = Problem(file, reason, *tried, passing)
+            return Snapshot(segments, problems, mark, changed, reader)
 
 
 class Reader:
