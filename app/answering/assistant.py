@@ -34,7 +34,7 @@ class Assistant:
         self.models = Foundry(settings)
         self.manager = ModelManager(self.models)
         self.retriever = Retriever(settings, counter, live=patience is not None)
-        generator = Generator(self.models, settings, counter)
+        generator = Generator(self.models, counter)
         self._warming: asyncio.Future[Any] | None = None  # the event loop itself keeps no reference
         self._parts = Parts(self.retriever, self.models, generator, Policy(settings), patience)
 

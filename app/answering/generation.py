@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 
 from app.answering.events import AttemptEnded, AttemptStarted, Emitter, Reasoning, Token
 from app.answering.prompt import Prompt
@@ -18,7 +19,6 @@ from app.errors import ContextOverflow, ModelError
 from app.models import chat
 from app.models.foundry import Foundry, Model, Service
 from app.models.tokens import TokenCounter
-from app.settings import Settings
 
 SPARE = 0.9
 """Share of a model's context that is used: token counts are estimates."""
@@ -36,9 +36,8 @@ WINDOW = 64
 class Generator:
     """Asks models, and remembers the context length of each model once a server has reported it."""
 
-    def __init__(self, foundry: Foundry, settings: Settings, counter: TokenCounter) -> None:
-        self._foundry = foundry
-        self._settings = settings
+    def __init__(self, foundry: Foundry, counter: TokenCounter) -> None:
+        self._foundry, self._settings = foundry, foundry.settings
         self._count = counter.count
         self._limits: dict[str, tuple[int, float]] = {}
         """By model id: context length, and the model's tokens per token that we count."""
@@ -150,16 +149,12 @@ class _Stream:
     """Time of the first token of any kind, reasoning included."""
 
     def __init__(self, started: AttemptStarted, emit: Emitter, prompt: Prompt, enough: Callable[[str], bool]) -> None:
-        self.role = started.role
+        self.role, self.progress = started.role, partial(emit.progress, attempt=started.id)
         self._started, self._emit, self._enough = started, emit, enough
         known = addresses(item.text for item in prompt.evidence)
         self._confidence = ConfidenceFilter(WINDOW if prompt.ask_confidence else 0)
         self._safe, self._safe_reasoning = SafeMarkdown(known), SafeMarkdown(known)
         self._begun = self._clock = Stopwatch()
-
-    def progress(self, text: str) -> None:
-        """Emit a sentence about the current wait."""
-        self._emit.progress(text, self._started.id)
 
     def sending(self, prompt_ms: float) -> None:
         """Note that the request goes out now."""

@@ -11,15 +11,13 @@ from app.errors import ModelError, NoModel
 
 
 async def auto(run: Run) -> None:
-    """Let the small model draft, and ask the large one if the draft is not good enough (the cascade)."""
+    """Let the small model draft, and ask the large one if the draft is not good enough (the cascade).
+
+    In the mode "small" the policy escalates nothing.
+    """
     draft, decision = await _draft(run)
     if decision.escalate:
         await _escalate(run, draft, decision)
-
-
-async def small(run: Run) -> None:
-    """Let the small model answer; the policy escalates nothing in this mode."""
-    await _draft(run)
 
 
 async def large(run: Run) -> None:
@@ -54,7 +52,7 @@ async def compare(run: Run) -> None:
 
 
 MODES: Mapping[Mode, Answering] = {
-    "auto": auto, "small": small, "large": large, "compare": compare, "refine": refine
+    "auto": auto, "small": auto, "large": large, "compare": compare, "refine": refine
 }  # fmt: skip
 
 CHOOSE = "Choose a pair under Models, or set LLM_ALIAS to a larger model."

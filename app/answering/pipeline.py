@@ -52,7 +52,6 @@ class Run:
     kept: Attempt | None = None
     """The attempt that is the answer, as far as is known."""
     decision: Decision | None = None
-    reply: str = ""
     rendered: str = ""
     citations: tuple[Citation, ...] = ()
     notices: list[str] = field(default_factory=list)
@@ -87,7 +86,7 @@ class Run:
         self.emit(context)
         if context.reading is not None:
             self.notices.append(f"Your documents are still being read ({context.reading}); ask again when all are.")
-        if not context.evidence and not (turn.alone or self.route.reworks):
+        if not (context.evidence or self.kept or turn.unaided or self.route.reworks):
             self._abstain(await asyncio.to_thread(nothing_found, context), unaided=True)
             return
         failure: ModelError | None = None
@@ -115,7 +114,7 @@ class Run:
         return reply(self.route, retriever, self.pair)
 
     def _abstain(self, text: str, *, unaided: bool = False) -> None:
-        self.reply = self.rendered = text
+        self.rendered = text
         self.emit(Abstained(text, unaided))
 
     @property
@@ -174,9 +173,8 @@ class Run:
         clock = Stopwatch()
         quotes = await asyncio.to_thread(extract, self.route, self.context)
         metrics = Metrics(first_token_ms=clock.ms, total_ms=clock.ms)
-        number = NUMBERS["extractive"]
-        attempt = Attempt(number, "extractive", "quotes", "", as_markdown(quotes), "stop", metrics)
-        self.kept = self.attempts[number] = replay(attempt, self.emit)
+        attempt = Attempt(NUMBERS["extractive"], "extractive", "quotes", "", as_markdown(quotes), "stop", metrics)
+        self.kept = self.attempts[attempt.id] = replay(attempt, self.emit)
         self.citations = tuple(
             Citation(q.text, q.evidence.number, q.evidence.file, q.evidence.place, q.start, q.end, True) for q in quotes
         )
@@ -195,10 +193,7 @@ class Run:
         context, earlier = self.context, self.turn.earlier
         first = self.turn if earlier is None or self.turn.unaided else earlier.turn  # which a button extends
         metrics = self.kept.metrics if self.kept else Metrics()
-        searched_ms, packed_ms = (
-            context.found.took_ms or None,
-            context.packed_ms or None,
-        )
+        searched_ms, packed_ms = context.found.took_ms or None, context.packed_ms or None
         return Answer(
             turn=first,
             found=context.found,
@@ -206,7 +201,7 @@ class Run:
             attempts=tuple(self.attempts[number] for number in sorted(self.attempts)),
             attempt=self.kept,
             decision=self.decision,
-            text=self.kept.text if self.kept else self.reply,
+            text=self.kept.text if self.kept else self.rendered,
             rendered=self.rendered,
             citations=self.citations,
             notices=tuple(self.notices),

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from math import isclose
-from typing import Literal, get_args
+from typing import Literal
 
 from app.answering.lexicon import phrases
 from app.answering.turn import Turn
@@ -26,17 +26,11 @@ Kind = Literal["greets", "app", "overview", "instructs", "summary"]
 LONGEST = 160
 """Characters of a message beyond which it is always a question."""
 
-OTHERS = ("alone", "filler", "docs", "tongue")
-"""Further kinds of phrases: those about the app only in a first message, and parts of other phrases."""
-
 SIMILAR = 0.8
 """Ratio from which two words count as one: a wrong letter among five, or another ending."""
 
 LEAST_SHARE = 0.4
 """Share of the words of a title that a name must have: "house rules" for "House rules for tenants, 2024"."""
-
-_SHORT = 4
-"""Letters below which a word is not looked up in a vocabulary."""
 
 _NOT_WORD = re.compile(r"[\W_]+")
 _LETTERS = str.maketrans({"ø": "o", "æ": "ae", "œ": "oe", "ł": "l", "đ": "d"})
@@ -139,9 +133,6 @@ def _points(words: str) -> bool:
 
 def _is(kind: Kind | Literal["alone"], code: str, text: str) -> bool:
     """Whether a folded message consists of phrases of the kind and of words that ask for nothing."""
-    words = text.split()
-    if not all(len(word) < _SHORT or _begins(word, _vocabulary(code)) for word in words):
-        return False  # cheaper than compiling the phrases of a language that the message is not in
     if kind == "overview":
         text = _pattern(code, "docs").sub("docs", text)
     elif kind == "instructs":
@@ -160,30 +151,10 @@ def _is(kind: Kind | Literal["alone"], code: str, text: str) -> bool:
 
 def _summary_names(text: str, code: str) -> list[str]:
     """Return the possible names of the document to summarise, "" where the message only points to it."""
-    filler = _pattern(code, "filler")
-    while (first := filler.match(text)) and first.end() < len(text):
-        text = text[first.end() :].lstrip()
-    match = _pattern(code, "summary").fullmatch(text)
-    names = (_without_filler(name, code) for name in match.groups() if name) if match else ()
+    filler = _pattern(code, "filler").pattern
+    match = _pattern(code, "summary").fullmatch(re.sub(rf"^(?:{filler} )+", "", text))
+    names = (re.sub(rf"(?: {filler})+$", "", name) for name in match.groups() if name) if match else ()
     return ["" if _points(name) else name for name in names]
-
-
-def _without_filler(name: str, code: str) -> str:
-    """Remove words that ask for nothing ("please") from the end of a name."""
-    ends = [filler.start() for filler in _pattern(code, "filler").finditer(name) if filler.end() == len(name)]
-    return _without_filler(name[: ends[0]].rstrip(), code) if ends and ends[0] else name
-
-
-@functools.cache
-def _vocabulary(code: str) -> frozenset[str]:
-    """Return the words of all phrases in a language, or their beginnings."""
-    every = (phrase for kind in get_args(Kind) + OTHERS for phrase in phrases(kind).get(code, ()))
-    words = {word for phrase in every for word in re.findall(r"[a-z]+\??", phrase)}
-    return frozenset({word.rstrip("?") for word in words} | {word[:-2] for word in words if word.endswith("?")})
-
-
-def _begins(word: str, vocabulary: frozenset[str]) -> bool:
-    return any(word[:end] in vocabulary for end in range(_SHORT - 1, len(word) + 1))
 
 
 @functools.cache

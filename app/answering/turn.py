@@ -137,11 +137,6 @@ class Turn:
     dropped: tuple[Document, ...] = ()
     unaided: bool = False
 
-    @property
-    def alone(self) -> bool:
-        """Whether the turn, or the turn that it extends, is unaided."""
-        return self.unaided or (self.earlier is not None and self.earlier.turn.unaided)
-
     def known(self, role: Role) -> Attempt | None:
         """Return the whole answer of a role that the earlier answer already has."""
         attempts = self.earlier.attempts if self.earlier is not None else ()
