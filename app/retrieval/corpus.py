@@ -12,6 +12,7 @@ import weakref
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from app.documents.document import Document, Outcome, Problem
@@ -64,10 +65,14 @@ class Corpus:
         self.reading: Reading | None = None
         """How far reading is, by this process or, as of the last look at the folder, another one; None if it is not."""
         self._lock = threading.Lock()
-        limits = folder.limits  # a file that was left out is tried again under other limits than these
-        home = state_dir.expanduser().absolute() / "index" if state_dir else self._temporary()
-        limits_in_words = f"{folder.max_bytes} bytes, {limits.seconds} s, {limits.megabytes} MB"
-        self._store = Store(home / corpus_id(folder.path), limits_in_words)
+        self._home = state_dir.expanduser().absolute() / "index" if state_dir else self._temporary()
+
+    @cached_property
+    def _store(self) -> Store:
+        """The index, opened by the first method that needs it, because its name asks the disk."""
+        limits = self.folder.limits  # a file that was left out is tried again under other limits than these
+        limits_in_words = f"{self.folder.max_bytes} bytes, {limits.seconds} s, {limits.megabytes} MB"
+        return Store(self._home / corpus_id(self.folder.path), limits_in_words)
 
     def latest(self) -> Snapshot:
         """Return the corpus as of the last look at the folder."""
