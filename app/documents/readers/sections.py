@@ -12,9 +12,6 @@ BEGINNING = "beginning"
 """The label of the text above the first heading."""
 
 
-NO_TEXT = "it holds no text; if it shows pictures of pages, they need text recognition first"
-
-
 class Block(NamedTuple):
     """A paragraph; `level` is that of a heading, or 0."""
 
@@ -38,7 +35,7 @@ def paged(blocks: Iterable[Block | list[Row]]) -> list[Page]:
         else:
             sections.line(block.text)
     if not (pages := sections.pages()):
-        raise UnreadableFile(NO_TEXT)
+        raise UnreadableFile("it holds no text; if it shows pictures of pages, they need text recognition first")
     return pages
 
 

@@ -42,11 +42,6 @@ def groups(rows: Iterable[Row]) -> Iterator[Group]:
         yield from _grouped(table)
 
 
-def tidy(text: str) -> str:
-    """Write the text of a cell on one line, with bars escaped."""
-    return " ".join(text.replace("|", "\\|").split())
-
-
 def repeated(text: str) -> str:
     """Shorten the text of a cell that is repeated, so that a file does not grow with each repetition."""
     return text if len(text) <= _REPEATED_CHARS else text[: _REPEATED_CHARS - 1] + "…"
@@ -67,7 +62,8 @@ def _tidied(rows: Iterable[Row]) -> Iterator[_Line]:
     for number, cells in rows:
         text = " | ".join(cells.values())
         if " ".join(text.split()) != text or text.count("|") != len(cells) - 1 or [*cells] != sorted(cells):
-            cells = {column: tidied for column, cell in sorted(cells.items()) if (tidied := tidy(cell))}
+            tidy = {column: " ".join(cell.replace("|", "\\|").split()) for column, cell in sorted(cells.items())}
+            cells = {column: cell for column, cell in tidy.items() if cell}
             text = " | ".join(cells.values())
         if text:
             bars = len(cells) - 1
@@ -95,31 +91,34 @@ def _numbered(row: _Line) -> bool:
 def _grouped(table: Sequence[_Line]) -> Iterator[Group]:
     """Yield the groups of a table; each begins with the header: titles, and the first row of several cells.
 
+    A group fits into a passage, in which bars count as words, unless it is a single row.
     The first group shows the whole header, the others only the columns of their rows, so that a wide table with few
     cells does not grow with each group.
     """
-    size = next((n for n, row in enumerate(table[: _TITLES + 1], 1) if len(row.cells) > 1), 1)
-    head = table[:size]
+    height = next((n for n, row in enumerate(table[: _TITLES + 1], 1) if len(row.cells) > 1), 1)
+    head = table[:height]
     columns = {column for row in head for column in row.cells}
+    size = _size(head, columns)
     rows: list[_Line] = []
     words = chars = 0
-    for row in table[size:]:
+    for row in table[height:]:
         words, chars, wider = words + row.words, chars + row.chars, columns | row.cells.keys()
-        if rows and not _fits(head, wider, len(rows) + 1, words, chars):
+        size = size if wider == columns else _size(head, wider)
+        bars = (len(wider) + 1) * (len(head) + len(rows) + 1)
+        if rows and (words + size[0] + bars > AIM_WORDS or chars + size[1] + 3 * bars > MAX_CHARS):
             yield _group(head, rows, columns)
-            head = [line._replace(cells={n: repeated(text) for n, text in line.cells.items()}) for line in table[:size]]
+            head = [line._replace(cells={n: repeated(text) for n, text in line.cells.items()}) for line in head]
             rows, words, chars, wider = [], row.words, row.chars, {*row.cells}
+            size = _size(head, wider)
         rows.append(row)
         columns = wider
     yield _group(head, rows, columns)
 
 
-def _fits(head: Sequence[_Line], columns: set[int], rows: int, words: int, chars: int) -> bool:
-    """Whether so many rows fit into a passage below some columns of the header; bars count as words."""
+def _size(head: Sequence[_Line], columns: set[int]) -> tuple[int, int]:
+    """Count the words and the characters in some columns of the header."""
     shown = [line.cells[column] for line in head for column in columns if column in line.cells]
-    bars = (len(columns) + 1) * (len(head) + rows)
-    words, chars = words + measure(" ".join(shown)), chars + sum(map(len, shown))
-    return words + bars <= AIM_WORDS and chars + 3 * bars <= MAX_CHARS
+    return measure(" ".join(shown)), sum(map(len, shown))
 
 
 def _group(head: Sequence[_Line], rows: Sequence[_Line], columns: set[int]) -> Group:
