@@ -67,11 +67,7 @@ class Settings(BaseSettings):
         ge=0,
         le=100_000,
     )
-    escalate: Dial = _field(
-        "when needed",
-        "How readily the large model is asked: the dial.",
-        "ESCALATOR_ESCALATE",
-    )
+    escalate: Dial = _field("when needed", "How readily the large model is asked: the dial.", "ESCALATOR_ESCALATE")
     prices: str = _field(
         "2025-08-05 0.075/0.30 0.10/0.50",
         "Hypothetical cloud prices: date, then US dollars per million tokens of prompt/answer for the small and the "

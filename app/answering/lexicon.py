@@ -81,10 +81,9 @@ def phrases(kind: str) -> dict[str, list[str]]:
 
 @functools.cache
 def _languages() -> dict[str, dict[str, list[str]]]:
-    found: dict[str, dict[str, list[str]]] = json.loads(
-        Path(__file__).with_name("phrases.json").read_text(encoding="utf-8")
-    )
-    return found
+    languages: dict[str, dict[str, list[str]]]
+    languages = json.loads(Path(__file__).with_name("phrases.json").read_text(encoding="utf-8"))
+    return languages
 
 
 @functools.cache

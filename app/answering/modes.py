@@ -1,4 +1,4 @@
-"""How models answer a turn: one function for each mode."""
+"""How models answer a turn: the functions of the modes."""
 
 import asyncio
 from collections.abc import Mapping
