@@ -111,7 +111,7 @@ class Run:
         """Route the turn, and return the reply to a message that needs neither a search nor a model; blocks."""
         retriever = self.parts.retriever
         self.route = route(self.turn, partial(retriever.available, self.turn))
-        return reply(self.route, retriever, self.pair)
+        return reply(self.route, retriever, self.pair) if self.route.kind else None
 
     def _abstain(self, text: str, *, unaided: bool = False) -> None:
         self.rendered = text
