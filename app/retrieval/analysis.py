@@ -13,7 +13,7 @@ from app.documents.readers import SUFFIXES
 
 _RUN = re.compile(rf"[\w{MARKS}{SPACELESS}]+")
 _WORD = re.compile(rf"[{SPACELESS}]+|(?:(?![{SPACELESS}])[\w{MARKS}])+")
-_SPACELESS = re.compile(f"[{SPACELESS}]")
+UNSPACED = re.compile(f"[{SPACELESS}]")
 
 BREAKS = ".!?…:;。！？\n"
 """Characters that end a sentence or clause; roughly, because only a rank depends on it."""
@@ -47,7 +47,7 @@ def word_spans(text: str) -> Iterator[tuple[int, int]]:
     for run in _RUN.finditer(text):
         parts = (run,) if run.group().isascii() else _WORD.finditer(text, *run.span())
         for start, end in (part.span() for part in parts):
-            if end - start > 1 or text[start].isdigit() or _SPACELESS.match(text, start):
+            if end - start > 1 or text[start].isdigit() or UNSPACED.match(text, start):
                 yield start, end
 
 
@@ -64,7 +64,7 @@ def tokens(text: str) -> list[str]:
     if text.isascii():
         return _ASCII_WORD.findall(text.lower())
     folded = text.replace("\xa0", " ").casefold().replace(_DOTTED_I, "i")
-    if unicodedata.is_normalized("NFKC", folded) and not _SPACELESS.search(folded):
+    if unicodedata.is_normalized("NFKC", folded) and not UNSPACED.search(folded):
         return _LETTERED_WORD.findall(folded)  # a shortcut to what follows
     result: list[str] = []
     end_before = 0
@@ -72,7 +72,7 @@ def tokens(text: str) -> list[str]:
         result.extend(_BREAK.findall(text, end_before, start))
         end_before = end
         word = normalize(text[start:end])
-        if _SPACELESS.match(word):
+        if UNSPACED.match(word):
             result.extend(word)
             result.extend(_pairs(word))
         else:
@@ -103,20 +103,18 @@ def query_words(question: str, languages: Sequence[str]) -> list[QueryWord]:
     normals = [normalize(question[start:end]) for start, end in spans]
     function = _words(_language_of(normals, languages))
     shouted = question.isupper()
-    distinct = list(dict.fromkeys(normals))
-    stemmed = [dict(zip(distinct, stems(distinct, language), strict=True)) for language in languages]
+    stemmed = [stems(normals, language) for language in languages] or [normals]
     result = []
-    for (start, end), word in zip(spans, normals, strict=True):
+    for (start, end), word, *forms in zip(spans, normals, *stemmed, strict=True):
         surface = question[start:end]
-        if _SPACELESS.match(word):
+        if UNSPACED.match(word):
             pairs = list(dict.fromkeys(_pairs(word))) if len(word) > 1 else [word]
             content = tuple(pair for pair in pairs if pair not in function)
             result.append(QueryWord(surface, content or tuple(pairs), bool(content)))
             continue
         acronym = surface.isupper() and not shouted  # IT, WHO, US
         suffix = question[start - 1 : start] == "." and f".{word}" in SUFFIXES  # of the name of a file
-        forms = dict.fromkeys(stem_of[word] for stem_of in stemmed)
-        result.append(QueryWord(surface, tuple(forms) or (word,), not suffix and (acronym or word not in function)))
+        result.append(QueryWord(surface, tuple(dict.fromkeys(forms)), not suffix and (acronym or word not in function)))
     return result
 
 
@@ -171,7 +169,7 @@ def _language_of(normals: list[str], languages: Sequence[str]) -> str:
 
     A question is too short for the statistics that detect the language of a document.
     """
-    parts = {part for word in normals for part in (_pairs(word) if _SPACELESS.match(word) else (word,))}
+    parts = {part for word in normals for part in (_pairs(word) if UNSPACED.match(word) else (word,))}
 
     def known(code: str) -> int:
         return len(_words(code) & parts)

@@ -6,13 +6,11 @@ collections in five languages this gains 0.008 of nDCG@10, as much as an index o
 of its size (docs/retrieval-evaluation.md).
 """
 
-import re
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from app.documents.language import SPACELESS
-from app.retrieval.analysis import stems
+from app.retrieval.analysis import UNSPACED, stems
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -47,7 +45,6 @@ _WIDTH = 32
 """Characters of a term that are compared."""
 
 _END = "_"
-_SPACELESS = re.compile(f"[{SPACELESS}]")
 
 _RARE = 1 / 2000
 """Share of a vocabulary's letters below which a letter belongs to foreign words."""
@@ -101,7 +98,7 @@ def correct_spelling(word: str, languages: Iterable[str], letters: str, known: C
     The word is edited, not its stem, which would miss errors in its ending. With one typing error in each question
     nDCG@10 on seven collections is 0.779, and 0.742 without this (docs/retrieval-evaluation.md).
     """
-    if len(word) > MAX_WORD or not word.isalpha() or _SPACELESS.search(word):
+    if len(word) > MAX_WORD or not word.isalpha() or UNSPACED.search(word):
         return ()
     edits = list(dict.fromkeys(_edits(word, letters)))
     candidates = (stem for language in languages for stem in stems(edits, language))

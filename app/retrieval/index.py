@@ -185,8 +185,8 @@ class Index:
         """Return rarity and variants of a word that occurs nowhere: words one error away or else very similar terms."""
         similar = self._similar(word.terms[0])
         known = ChainMap(*(segment.postings.numbers for segment, _ in self._segments))
-        corrections = correct_spelling(normalize(word.surface), self.languages, self._letters, known)
-        corrections = tuple(filter(self._holding, corrections))
+        candidates = correct_spelling(normalize(word.surface), self.languages, self._letters, known)
+        corrections = tuple(filter(self._holding, candidates))
         if corrections:
             others = _as_variants((term, similarity) for term, similarity in similar if term not in corrections)
             variants = (*((term, 1.0) for term in corrections), *others)

@@ -207,10 +207,8 @@ class _Packer:
 
     def _touch(self, one: _Sentence, two: _Sentence) -> bool:
         """Return whether only blanks separate two sentences of a page."""
-        if one.file != two.file:
-            return False
         between = self._text_of(one.file)[one.end : two.start]
-        return not between.strip() and SEPARATOR not in between
+        return one.file == two.file and not between.strip() and SEPARATOR not in between
 
 
 def _evidence(number: int, first: _Sentence, text: str, share: float) -> Evidence:

@@ -197,9 +197,8 @@ def _from_history(
         follows = not own or refers_back(question, index.languages)
         return (earlier, [replace(word, weight=ANSWERED) for word in answered]) if follows else ([], [])
     before = index.top_k(index.terms(earlier), COMPARED)
-    share = _ramp(_agreement(alone, before), UNRELATED, RELATED) * (
-        1 - _ramp(_margin(alone, len(index)), UNCLEAR, CLEAR)
-    )
+    clear = _ramp(_margin(alone, len(index)), UNCLEAR, CLEAR)
+    share = _ramp(_agreement(alone, before), UNRELATED, RELATED) * (1 - clear)
     if not share:
         return [], []
     by_answer = index.top_k(index.terms((), exact=answered), 1)

@@ -61,7 +61,8 @@ def rank_sentences(
     split = []
     for share, text in passages:
         spans = list(sentence_spans(text))
-        split.append((share, spans, [_matching(query, text[start:end]) for start, end in spans]))
+        sentences = [comparable(text[start:end]) for start, end in spans]
+        split.append((share, spans, [{run for run in query if run in sentence} for sentence in sentences]))
     counts = Counter(run for *_, matches in split for runs in matches for run in runs)
     total = sum(len(spans) for _, spans, _ in split)
     rarity = {run: query[run] * math.log(1 + total / count) for run, count in counts.items()}
@@ -129,11 +130,6 @@ def _query_runs(question: str, weights: Mapping[str, float]) -> Runs:
             searched = (1 + SEARCHED * weight / heaviest) if run in own else ADDED * weight / heaviest
             runs[run] = max(searched, runs.get(run, 0.0))
     return runs
-
-
-def _matching(query: Runs, sentence: str) -> set[str]:
-    text = comparable(sentence)
-    return {run for run in query if run in text}
 
 
 def _passage_scores(matches: Sequence[set[str]], rarity: Runs) -> list[float]:
