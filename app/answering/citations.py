@@ -1,30 +1,26 @@
 """Which sentence of an answer rests on which span of a document, computed whatever marks the model wrote."""
 
-import asyncio
 import re
 from collections.abc import Collection, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 
 from app.answering import lexicon
 from app.answering.alignment import Passages, words
-from app.answering.events import Emitter, Token
 from app.answering.features import foreign
 from app.answering.sanitizer import addresses, safe
 from app.answering.turn import Answer, Attempt, Citation
 from app.answering.verification import Verdict, verify, verify_foreign
-from app.documents.sentences import sentences
+from app.documents.sentences import Span, sentences
 from app.retrieval.analysis import foreign_language
 from app.retrieval.packing import Evidence
 
 _MARK = r"\[\^?(?:\d{1,3}(?:\s*[,;–-]\s*\d{1,3})*)\](?!\()|【\d{1,3}[^】\n]{0,80}】"
-MARKS = re.compile(rf"`[^`\n]*`|([ \t]*(?:{_MARK}))")
-"""Marks that name passages, as the group, and inline code, where brackets name none."""
+MARKS = re.compile(rf"`[^`\n]*`|(?P<blank>[ \t]*)(?P<mark>{_MARK})")
+"""Marks that name passages, and inline code, where brackets name none."""
 
-LEADING = re.compile(rf"(?:\s*(?:{_MARK}))+")
+LEADING = re.compile(rf"((?:\s*(?:{_MARK}))+)\s*")
 CLOSING = re.compile(r"[.!?。！？:]*[\"”»)*_]*$")
-ENDING = re.compile(r"[\n.!?。！？]")
 STATES = re.compile(r"(?s)(?![#|]|(?:\W|\d{1,3}[.)] )*\*\*[^*]*\*\*:?$).*\w\w")
 """Text with a word, except headings, table rows and lines that are bold from end to end."""
 
@@ -59,7 +55,7 @@ class _Sentence:
         """The passages that support it."""
         return list(dict.fromkeys(match.stretch.item.number for match in self.verdict.sources))
 
-    def citations(self, shown: tuple[int, int]) -> Iterator[Citation]:
+    def citations(self, shown: Span) -> Iterator[Citation]:
         """Yield one citation for each supporting span, or one without a span."""
         verdict = self.verdict
         for match in verdict.sources:
@@ -76,85 +72,53 @@ def cite(answer: str, evidence: Sequence[Evidence]) -> tuple[str, tuple[Citation
     A mark that names no passage is dropped, one that names a wrong passage is replaced; a supported sentence without a
     mark gets one, and an unsupported sentence is followed by a note in words.
     """
-    return Citer(evidence).cite(answer)
+    if not evidence:  # nothing to compare with
+        return _bare(answer), ()
+    passages = Passages(evidence)
+    code = [match.span() for match in CODE.finditer(answer)]
+    cited = [
+        _verified(answer, start, end, passages)
+        for start, end in _with_marks(answer)
+        if not any(start < stop and first < end for first, stop in code)
+    ]
+    if any(each.unfounded for each in cited) and _foreign(_bare(answer), passages):
+        cited = [_verified_foreign(each, passages) if each.unfounded else each for each in cited]
+    return _rendered(answer, cited)
+
+
+def cite_safely(answer: str, evidence: Sequence[Evidence]) -> tuple[str, tuple[Citation, ...]]:
+    """Return the result of `cite` as safe Markdown: where a mark was removed, the text around it may become a link.
+
+    Takes 10 ms for most answers and 0.1 s for the longest, too long for an event loop.
+    """
+    rendered, citations = cite(answer, evidence)
+    return safe(rendered, addresses(item.text for item in evidence)), citations
 
 
 def choose(answer: Answer, attempt: Attempt) -> Answer:
     """Return the same turn with another attempt as its answer, cited anew; too slow for an event loop."""
-    rendered, citations = cite(attempt.text, answer.evidence)
-    shown = safe(rendered, addresses(item.text for item in answer.evidence))
-    return replace(answer, attempt=attempt, text=attempt.text, rendered=shown, citations=citations)
+    rendered, citations = cite_safely(attempt.text, answer.evidence)
+    return replace(answer, attempt=attempt, text=attempt.text, rendered=rendered, citations=citations)
 
 
-class Citer:
-    """Compares the sentences of an answer with the evidence, each once however often it is met."""
-
-    def __init__(self, evidence: Sequence[Evidence]) -> None:
-        self._passages = Passages(evidence)
-        self._verdicts: dict[tuple[str, tuple[int, ...]], Verdict] = {}
-
-    def cite(self, answer: str) -> tuple[str, tuple[Citation, ...]]:
-        """Return the result of the function `cite`."""
-        if not self._passages.evidence:  # nothing to compare with
-            return _bare(answer), ()
-        cited = self.sentences(answer)
-        if any(each.unfounded for each in cited) and self._foreign(_bare(answer)):
-            cited = [self._verified_foreign(each) if each.unfounded else each for each in cited]
-        return _rendered(answer, cited)
-
-    def sentences(self, answer: str, start: int = 0) -> list[_Sentence]:
-        """Return the sentences from a position on with their verdicts."""
-        text = answer[start:]
-        code = [match.span() for match in CODE.finditer(text)]
-        return [
-            self._verified(text[begin:end], start + begin)
-            for begin, end in _with_marks(text)
-            if not any(begin < stop and first < end for first, stop in code)
-        ]
-
-    def _verified_foreign(self, each: _Sentence) -> _Sentence:
-        return replace(each, verdict=verify_foreign(each.bare, each.given, self._passages))
-
-    def _foreign(self, text: str) -> bool:
-        """Whether an answer, given without marks, is in a language that no passage has."""
-        own, languages = words(text), self._passages.languages
-        if len(own) < FEW:
-            return not languages or foreign_language(text, list(languages)) is not None
-        return not languages or foreign(text, own, list(self._passages.words), languages)
-
-    def _verified(self, text: str, start: int) -> _Sentence:
-        bare = _bare(text).strip()
-        given = tuple(n for n in _given(text) if n in self._passages.words_of)
-        if (bare, given) not in self._verdicts:
-            states = STATES.match(bare)
-            self._verdicts[bare, given] = verify(lexicon.bare(bare), given, self._passages) if states else Verdict()
-        return _Sentence(start, start + len(text), bare, given, self._verdicts[bare, given])
+def _verified(answer: str, start: int, end: int, passages: Passages) -> _Sentence:
+    marked = answer[start:end]
+    bare = _bare(marked).strip()
+    given = tuple(n for mark in MARKS.finditer(marked) for n in _numbers(mark) if n in passages.words_of)
+    verdict = verify(lexicon.bare(bare), given, passages) if STATES.match(bare) else Verdict()
+    return _Sentence(start, end, bare, given, verdict)
 
 
-class BackgroundCiter:
-    """Cites one attempt in a thread of its own while `emit` streams it."""
+def _verified_foreign(sentence: _Sentence, passages: Passages) -> _Sentence:
+    return replace(sentence, verdict=verify_foreign(sentence.bare, sentence.given, passages))
 
-    def __init__(self, attempt: int, evidence: Sequence[Evidence], emit: Emitter) -> None:
-        self._attempt = attempt
-        self._thread = ThreadPoolExecutor(1, "citing")
-        self._citer = self._thread.submit(Citer, evidence)
-        self._text = ""
-        emit.on(Token, self._feed)
 
-    def _feed(self, token: Token) -> None:
-        """Take a token, and compare the last paragraph if it ends a sentence; other attempts' tokens are ignored."""
-        if token.id == self._attempt:
-            paragraph = max(0, self._text.rfind("\n\n"))
-            text = self._text = self._text + token.text
-            if ENDING.search(token.text):
-                self._thread.submit(lambda: self._citer.result().sentences(text, paragraph))
-
-    async def finish(self, text: str) -> tuple[str, tuple[Citation, ...]]:
-        """Return the result of `cite` for the whole text, most of which has been compared by now."""
-        try:
-            return await asyncio.wrap_future(self._thread.submit(lambda: self._citer.result().cite(text)))
-        finally:
-            self._thread.shutdown(wait=False)
+def _foreign(text: str, passages: Passages) -> bool:
+    """Whether an answer, given without marks, is in a language that no passage has."""
+    own = words(text)
+    if len(own) < FEW:
+        return foreign_language(text, list(passages.languages)) is not None
+    return foreign(text, own, list(passages.words), passages.languages)
 
 
 def _rendered(answer: str, sentences: Sequence[_Sentence]) -> tuple[str, tuple[Citation, ...]]:
@@ -189,36 +153,31 @@ def _marked(sentence: str, each: _Sentence) -> str:
 
 
 def _kept(match: re.Match[str], numbers: Collection[int]) -> str:
-    if not match[1]:
+    if match["mark"] is None:
         return match[0]
-    marks = "".join(f"[{number}]" for number in _numbers(match[0]) if number in numbers)
-    return match[0][: len(match[0]) - len(match[0].lstrip())] + marks if marks else ""
+    marks = "".join(f"[{number}]" for number in _numbers(match) if number in numbers)
+    return match["blank"] + marks if marks else ""
 
 
-def _with_marks(answer: str) -> list[tuple[int, int]]:
+def _with_marks(answer: str) -> list[Span]:
     """Return the spans of the sentences; marks after a full stop belong to the sentence before them."""
-    spans: list[tuple[int, int]] = []
+    spans: list[Span] = []
     for start, end in sentences(answer):
         lead = LEADING.match(answer, start, end)
         if lead and spans and "\n" not in answer[spans[-1][1] : start]:
-            spans[-1] = (spans[-1][0], lead.end())
+            spans[-1] = (spans[-1][0], lead.end(1))
             start = lead.end()
-            start += len(answer[start:end]) - len(answer[start:end].lstrip())
         if start < end:
             spans.append((start, end))
     return spans
 
 
 def _bare(text: str) -> str:
-    return MARKS.sub(lambda match: "" if match[1] else match[0], text)
+    return MARKS.sub(lambda match: match[0] if match["mark"] is None else "", text)
 
 
-def _given(sentence: str) -> Iterator[int]:
-    """Yield the numbers that the marks of a sentence name."""
-    for mark in MARKS.findall(sentence):
-        yield from _numbers(mark)
-
-
-def _numbers(mark: str) -> Iterator[int]:
+def _numbers(match: re.Match[str]) -> Iterator[int]:
+    """Yield the numbers of the passages that a match of MARKS names."""
+    mark = match["mark"] or ""
     for first, last in re.findall(r"(\d+)(?:\s*[–-]\s*(\d+))?", mark.partition("†")[0]):
         yield from range(int(first), int(last or first) + 1)

@@ -15,7 +15,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from app.answering.turn import Answer, Attempt, Citation, Decision, Quote, Role, Turn
+from app.answering.turn import Answer, Attempt, Citation, Decision, Role, Turn
 from app.documents.document import Problem
 from app.errors import EscalatorError
 from app.retrieval.corpus import Reading
@@ -59,7 +59,7 @@ class Retrieved(Event):
 class Previewed(Event):
     """The top sentence of the evidence, shown until the first token of a model."""
 
-    quote: Quote
+    quote: Evidence
 
 
 @dataclass(frozen=True, slots=True)

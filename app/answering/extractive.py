@@ -3,12 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from itertools import pairwise
 
 from app.answering.events import Emitter, Previewed, Retrieved, Token
 from app.answering.router import Route
 from app.answering.sanitizer import addresses, safe
-from app.answering.turn import Quote
 from app.documents.passages import SEPARATOR, Passage
 from app.models.foundry import ServerLookup
 from app.retrieval.packing import CountTokens, Evidence
@@ -31,7 +31,7 @@ ENDS = tuple(".!?…。！？।")
 
 def quotes(
     question: str, evidence: Sequence[Evidence], weights: Mapping[str, float] | None = None, most: int = MOST
-) -> tuple[Quote, ...]:
+) -> tuple[Evidence, ...]:
     """Return the top sentences, up to `most`, in reading order; `weights` are the search's term weights."""
     passages = [(item.share, item.text) for item in evidence]
     ranked = [
@@ -43,10 +43,10 @@ def quotes(
     prose = [each for each in ranked if _self_contained(each[1].text)] or ranked
     prose.sort(key=lambda each: -each[0])
     top = [quote for chance, quote in prose[:most] if chance >= WEAKEST * prose[0][0]]
-    return tuple(sorted(top, key=lambda quote: (quote.evidence.number, quote.start)))
+    return tuple(sorted(top, key=lambda quote: (quote.number, quote.start)))
 
 
-def first_sentences(evidence: Sequence[Evidence]) -> tuple[Quote, ...]:
+def first_sentences(evidence: Sequence[Evidence]) -> tuple[Evidence, ...]:
     """Return the first whole sentence of each piece of evidence that has one, else the first of each piece."""
     quoted = [[_quote(item, *span) for span in sentence_spans(item.text)] for item in evidence]
     split = [own for own in quoted if own]
@@ -54,16 +54,16 @@ def first_sentences(evidence: Sequence[Evidence]) -> tuple[Quote, ...]:
     return tuple(own[0] for own in whole if own) or tuple(own[0] for own in split)
 
 
-def extract(route: Route, retrieved: Retrieved, most: int = MOST) -> tuple[Quote, ...]:
+def extract(route: Route, retrieved: Retrieved, most: int = MOST) -> tuple[Evidence, ...]:
     """Return the top sentences for a question, or the first ones of a document's parts; blocks."""
     if route.file:
         return first_sentences(retrieved.evidence)
     return quotes(route.turn.question, retrieved.evidence, retrieved.found.weights, most)
 
 
-def as_markdown(quoted: Sequence[Quote]) -> str:
+def as_markdown(quoted: Sequence[Evidence]) -> str:
     """Format quotes as block quotes with their numbers."""
-    text = "\n\n".join(f"> {' '.join(quote.text.split())} [{quote.evidence.number}]" for quote in quoted)
+    text = "\n\n".join(f"> {' '.join(quote.text.split())} [{quote.number}]" for quote in quoted)
     return safe(text, addresses(quote.text for quote in quoted))
 
 
@@ -119,8 +119,9 @@ def outline(passages: Sequence[Passage], text: str, budget: int, count: CountTok
     )
 
 
-def _quote(item: Evidence, start: int, end: int) -> Quote:
-    return Quote(item, item.start + start, item.start + end, item.text[start:end])
+def _quote(item: Evidence, start: int, end: int) -> Evidence:
+    """Return a sentence of the evidence as evidence of its own, with the number of the whole."""
+    return replace(item, start=item.start + start, end=item.start + end, text=item.text[start:end])
 
 
 def _self_contained(sentence: str) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from app.answering.citations import BackgroundCiter
+from app.answering.citations import cite_safely
 from app.answering.context import Retriever, context_for, unsearched
 from app.answering.escalation import early_reason
 from app.answering.events import Abstained, Cited, Emitter, Failed, Finished, Judged, Retrieved, Started
@@ -15,7 +15,6 @@ from app.answering.policy import Policy
 from app.answering.prompt import Prompt
 from app.answering.replies import UNAIDED, needs_a_model, nothing_found, reply
 from app.answering.router import Route, route
-from app.answering.sanitizer import addresses, safe
 from app.answering.turn import NUMBERS, Answer, Attempt, Citation, Decision, Metrics, Role, Turn
 from app.answering.usage import Stopwatch
 from app.errors import EscalatorError, ModelError, NoModel
@@ -48,7 +47,6 @@ class Run:
     service: Service = field(init=False)
     context: Retrieved = field(init=False)
     attempts: dict[int, Attempt] = field(default_factory=dict)
-    citers: dict[Role, BackgroundCiter] = field(default_factory=dict)
     kept: Attempt | None = None
     """The attempt that is the answer, as far as is known."""
     decision: Decision | None = None
@@ -125,14 +123,13 @@ class Run:
     async def generate(
         self, role: Role, *, stop_early: bool = False, draft: str | None = None, polish: bool = False
     ) -> Attempt:
-        """Have the model of a role write an answer, which is compared with the evidence as it streams."""
+        """Have the model of a role write an answer."""
         evidence = self.context.evidence
 
         def enough(text: str) -> bool:  # without passages a refusal is kept, so it is written to its end
             return stop_early and early_reason(text, has_passages=bool(evidence)) is not None
 
         prompt = Prompt(self.turn.question, evidence, self.turn.history, draft, polish)
-        self.citers[role] = BackgroundCiter(NUMBERS[role], evidence, self.emit)
         attempt = await self.parts.generator.generate(role, prompt, enough, self.service, self.emit)
         self.attempts[attempt.id] = attempt
         return attempt
@@ -175,18 +172,12 @@ class Run:
         metrics = Metrics(first_token_ms=clock.ms, total_ms=clock.ms)
         attempt = Attempt(NUMBERS["extractive"], "extractive", "quotes", "", as_markdown(quotes), "stop", metrics)
         self.kept = self.attempts[attempt.id] = replay(attempt, self.emit)
-        self.citations = tuple(
-            Citation(q.text, q.evidence.number, q.evidence.file, q.evidence.place, q.start, q.end, True) for q in quotes
-        )
+        self.citations = tuple(Citation(it.text, it.number, it.file, it.place, it.start, it.end, True) for it in quotes)
 
     async def _cite(self, kept: Attempt) -> None:
         self.rendered = kept.text
         if kept.role != "extractive":
-            evidence = self.context.evidence
-            citer = self.citers.get(kept.role) or BackgroundCiter(kept.id, evidence, self.emit)
-            rendered, self.citations = await citer.finish(kept.text)
-            # Where a mark was removed, the text around it may have become a link.
-            self.rendered = safe(rendered, addresses(item.text for item in evidence))
+            self.rendered, self.citations = await asyncio.to_thread(cite_safely, kept.text, self.context.evidence)
         self.emit(Cited(self.rendered, self.citations))
 
     def _result(self) -> Answer:

@@ -89,16 +89,6 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
-class Quote:
-    """A sentence of the evidence, word for word; offsets in the document's text."""
-
-    evidence: Evidence
-    start: int
-    end: int
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
 class Citation:
     """A sentence of the answer and the span that supports it; offsets in the document's text, None without support.
 

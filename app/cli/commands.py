@@ -162,7 +162,7 @@ async def _ask(assistant: "Assistant", turn: Turn, as_json: bool) -> Answer:
                         pass
                     case events.Previewed(quote):
                         text = " ".join(quote.text.split())
-                        tell(f"Until the answer comes, from {quote.evidence.file}:\n> {text}\n")
+                        tell(f"Until the answer comes, from {quote.file}:\n> {text}\n")
                     case events.Token(_, text) if turn.mode != "compare":
                         typer.echo(text, nl=False)
                     case events.AttemptEnded(attempt) if turn.mode == "compare":  # whose tokens interleave

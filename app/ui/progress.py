@@ -3,7 +3,7 @@
 import chainlit as cl
 
 from app.answering.sanitizer import label, safe
-from app.answering.turn import Quote
+from app.retrieval.packing import Evidence
 from app.ui.messages import begin_step, end_step
 
 
@@ -16,7 +16,7 @@ class Waiting:
     def __init__(self) -> None:
         self._rows: dict[int | None, cl.Step] = {}
         self._models: dict[int | None, str] = {None: "Foundry Local"}
-        self._quote: Quote | None = None
+        self._quote: Evidence | None = None
         self._placeholder: cl.Message | None = None
 
     async def update(self, sentence: str, attempt: int | None) -> None:
@@ -34,11 +34,11 @@ class Waiting:
         await self.update(f"Asking {model}{f': {reason}' if reason else ''}", None)
         self._rows[attempt] = self._rows.pop(None)
 
-    async def preview(self, quote: Quote) -> None:
+    async def preview(self, quote: Evidence) -> None:
         """Show a quote in place of the answer, and announce it: screen readers do not read Chainlit's messages."""
         self._quote = quote
         await self.move_below()
-        await cl.send_window_message({"about": "announcement", "text": f"{quote.evidence.file}: {quote.text}"})
+        await cl.send_window_message({"about": "announcement", "text": f"{quote.file}: {quote.text}"})
 
     async def move_below(self) -> None:
         """Move the quote, if there is one, below everything that was added since."""
@@ -75,6 +75,6 @@ class Waiting:
             await self._placeholder.update()
 
 
-def _blockquote(quote: Quote, until: str) -> str:
-    source = label(f"{quote.evidence.file}, {quote.evidence.place.label}")
+def _blockquote(quote: Evidence, until: str) -> str:
+    source = label(f"{quote.file}, {quote.place.label}")
     return f"From **{source}**{until}:\n\n> {safe(' '.join(quote.text.split()))}"

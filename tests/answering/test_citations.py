@@ -1,6 +1,5 @@
 """Sentences of an answer are tied to spans of the documents, whatever marks the model wrote."""
 
-import asyncio
 import re
 import time
 
@@ -8,9 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.answering.citations import BackgroundCiter, Citer, cite
-from app.answering.events import Emitter, Token
-from app.answering.turn import Citation
+from app.answering.citations import cite, cite_safely
 from app.documents.passages import Place
 from app.retrieval.packing import Evidence
 
@@ -223,22 +220,6 @@ NOTES = re.compile(
 )
 
 
-@pytest.mark.slow
-@given(ANSWERS, st.lists(st.integers(1, 20), min_size=1))
-def test_an_answer_is_cited_alike_in_whatever_pieces_it_comes(answer: str, sizes: list[int]) -> None:
-    async def streamed() -> tuple[str, tuple[Citation, ...]]:
-        emit = Emitter(lambda event: None)
-        citer = BackgroundCiter(1, EVIDENCE, emit)
-        at = 0
-        for size in sizes * len(answer):
-            emit(Token(1, answer[at : at + size]))
-            emit(Token(2, "An answer of another model. It is not cited."))
-            at += size
-        return await citer.finish(answer)
-
-    assert asyncio.run(streamed()) == cite(answer, EVIDENCE)
-
-
 @given(ANSWERS)
 def test_nothing_is_lost_but_marks_and_nothing_added_but_marks_and_notes(answer: str) -> None:
     rendered, citations = cite(answer, EVIDENCE)
@@ -256,15 +237,19 @@ def without_marks(text: str) -> str:
     return "".join(re.sub(r"\[[\d, ]+\]|【.*?】", "", text).split())
 
 
-def test_a_long_answer_that_streams_is_finished_at_once() -> None:
+def test_a_long_answer_with_much_evidence_is_cited_at_once() -> None:
     passages = [
         evidence(" ".join(f"Passage {n} says w{n}x{k} and more of it." for k in range(20)), n) for n in range(1, 21)
     ]
     answer = " ".join(f"Passage {n} says w{n}x{k} and more of it." for n in range(1, 21) for k in range(4))
-    citer = Citer(passages)
-    citer.sentences(answer)
 
     started = time.process_time()
-    citer.cite(f"{answer} Passage 3 says w3x7 and")
+    cite(answer, passages)
 
-    assert time.process_time() - started < 0.5  # ten times what it takes
+    assert time.process_time() - started < 0.6  # ten times what it takes
+
+
+def test_what_is_shown_is_safe_though_a_removed_mark_joins_an_address() -> None:
+    rendered, _ = cite_safely("Tickets are sold on board, see ht[9]tp://evil.example/joined.", EVIDENCE)
+
+    assert "http://" not in rendered

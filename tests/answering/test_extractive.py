@@ -41,7 +41,7 @@ def test_a_weak_passage_is_quoted_after_a_strong_one() -> None:
     text = "The ferry leaves at nine."
     [quote] = quotes("When does the ferry leave?", [replace(evidence(text), share=0.5), evidence(text, 2)], most=1)
 
-    assert quote.evidence.number == 2
+    assert quote.number == 2
 
 
 def test_quotes_stand_in_reading_order_and_are_three_at_most() -> None:
