@@ -5,7 +5,7 @@ errors of arithmetic.
 """
 
 from collections.abc import Sequence
-from math import exp, log1p
+from math import log1p
 
 from app.answering.features import Support, breaks_off, loops, repeats, support
 from app.answering.lexicon import abstains, asks_for, bare, find_phrase, only_abstains, own_words
@@ -25,14 +25,12 @@ PRIOR_WORDS = 8
 PER_CLAIM = 0.03
 """Factor for unsupported names and numbers, by the logarithm of one plus their number."""
 
-PER_UNLIKELY = 0.1
-"""Score added if the least likely tenth of a draft's tokens is next to impossible."""
-
 HARD = {"empty": 1.0, "cut_off": 0.99, "repeated": 0.98, "short": 0.96, "unsure": 0.92}
 """Scores of the hard reasons, by how often they were right where that is known."""
 
-REFUSAL = 0.35
-"""The least score of a refusal: of those measured 45 % were wrong, and nothing in the text shows which."""
+REFUSAL_SCORE = 0.35
+"""The least soft score of a refusal, from 0 to 1: of the refusals in docs/escalation-evaluation.md 45 % were wrong, and
+nothing in the text shows which."""
 
 LIMIT = 0.9
 """The highest soft score, and the score of an answer for which nothing was found."""
@@ -47,13 +45,12 @@ def decide(
     confidence: str | None = None,
     short_chars: int = 150,
     threshold: float = THRESHOLD,
-    logprobs: Sequence[float] | None = None,
 ) -> Decision:
     """Decide on a draft; `finish` is the server's, `confidence` the model's own word ("low" counts, "high" does not).
 
     Empty evidence means that nothing was found, None that the evidence is unknown. `short_chars` applies to questions
     for a list, an explanation or a how-to, a fifth of it to those for a reason: the answer to a factoid is short.
-    `threshold` limits the soft score alone. `logprobs` are those of the draft's tokens, if the server returns them.
+    `threshold` limits the soft score alone.
     """
     text = bare(draft)
     if not text:
@@ -73,10 +70,10 @@ def decide(
         why = f"The draft has {len(text)} characters; fewer than {least:.0f} are short for this question."
         return _hard("short", why)
     measured = support(question, evidence, draft)
-    score = _soft(measured, logprobs)
+    score = _soft(measured)
     if refuses:
         why = "The draft does not answer, although passages were found." if evidence else "The draft does not answer."
-        return Decision("abstained", why, max(REFUSAL, score))
+        return Decision("abstained", why, max(REFUSAL_SCORE, score))
     if breaks_off(draft):
         return Decision("cut_off", "The draft ends in the middle of a sentence.", score)
     if score >= threshold:
@@ -93,7 +90,7 @@ def early_reason(draft: str, *, has_passages: bool = True) -> Decision | None:
         return _hard("repeated", "The draft repeats itself.")
     begun = sentences(own_words(draft[:1_000]))
     if has_passages and len(begun) > 1 and abstains(draft[:1_000]):
-        return Decision("abstained", "The draft begins by saying that it cannot answer.", REFUSAL)
+        return Decision("abstained", "The draft begins by saying that it cannot answer.", REFUSAL_SCORE)
     return None
 
 
@@ -109,16 +106,11 @@ def _hard(code: Code, why: str) -> Decision:
     return Decision(code, why, HARD[code])
 
 
-def _soft(measured: Support, logprobs: Sequence[float] | None) -> float:
-    """Return the unsupported share, averaged with the prior share, plus additions for claims and unlikely tokens.
-
-    The tokens count by a low percentile: means are biased by length, and one bad token is enough.
-    """
+def _soft(measured: Support) -> float:
+    """Return the unsupported share, averaged with the prior share, plus an addition for claims."""
     score = PER_CLAIM * log1p(measured.claims)
     if measured.wording is not None:
         score += (measured.wording * measured.words + PRIOR_SHARE * PRIOR_WORDS) / (measured.words + PRIOR_WORDS)
-    if logprobs:
-        score += PER_UNLIKELY * (1 - exp(sorted(logprobs)[len(logprobs) // 10]))
     return min(LIMIT, score)
 
 

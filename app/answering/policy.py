@@ -17,20 +17,22 @@ from app.settings import Dial, Settings
 
 log = logging.getLogger(__name__)
 
-START: Mapping[Dial, float] = {"often": 0.8 * THRESHOLD}
+FIRST_THRESHOLD: Mapping[Dial, float] = {"often": 0.8 * THRESHOLD}
 """The threshold of a corpus with too few turns, where it differs from THRESHOLD."""
 
-SHARE: Mapping[Dial, float] = {"when needed": 0.2, "often": 0.5}
+ESCALATED_SHARE: Mapping[Dial, float] = {"when needed": 0.2, "often": 0.5}
 """Share of recent turns that the soft score may escalate: a fixed limit flags 1 % in one corpus, 87 % in another."""
 
-REMEMBERED = 50
-ENOUGH = 20
-"""Number of turns of a corpus that the limit is computed from, and the least number; below it THRESHOLD holds."""
+MAX_SCORES = 50
+"""Number of recent turns of a corpus whose scores the threshold is computed from."""
+
+MIN_SCORES = 20
+"""Number of scores from which the threshold is computed; with fewer, FIRST_THRESHOLD applies."""
 
 POLISHED = 600
 """Characters from which the large model polishes a draft in the mode "refine"."""
 
-LEAST = 0.5 * THRESHOLD
+MIN_THRESHOLD = 0.5 * THRESHOLD
 """No lower score is escalated: where all drafts are good, the worst fifth of them is good, too."""
 
 
@@ -75,14 +77,14 @@ class Policy:
 
         The question's own earlier score does not count, so that a repeated question meets the same limit.
         """
-        start, share = START.get(dial, THRESHOLD), SHARE.get(dial)
+        start, share = FIRST_THRESHOLD.get(dial, THRESHOLD), ESCALATED_SHARE.get(dial)
         if share is None:
             return start
         own = _key(question)
-        scores = sorted([score for key, score in self._scores().items() if key != own][-REMEMBERED:])
-        if len(scores) < ENOUGH:
+        scores = sorted([score for key, score in self._scores().items() if key != own][-MAX_SCORES:])
+        if len(scores) < MIN_SCORES:
             return start
-        return max(LEAST, scores[int((1 - share) * len(scores))])
+        return max(MIN_THRESHOLD, scores[int((1 - share) * len(scores))])
 
     def remember(self, question: str, decision: Decision) -> None:
         """Store the score of a draft without a hard reason against it, under a hash of the question."""
@@ -95,7 +97,7 @@ class Policy:
             scores.pop(_key(question), None)
             scores[_key(question)] = decision.score
             try:
-                save_state(self._path, {"scores": dict([*scores.items()][-REMEMBERED - 1 :])})
+                save_state(self._path, {"scores": dict([*scores.items()][-MAX_SCORES - 1 :])})
             except OSError as error:
                 log.warning("scores of the corpus cannot be stored: %s", error)
 

@@ -178,14 +178,6 @@ def test_the_ration_does_not_touch_reasons_that_need_no_weighing() -> None:
     assert code("When?", "I do not know.", threshold=2.0) == "abstained"
 
 
-def test_unlikely_tokens_count_where_the_server_returns_them() -> None:
-    draft = "The ferry leaves at 9:30 from the old harbour in the town."
-    likely = decide("When?", EVIDENCE, draft, "stop", logprobs=[-0.01] * 12)
-    unlikely = decide("When?", EVIDENCE, draft, "stop", logprobs=[-0.01] * 10 + [-6.0] * 2)
-
-    assert likely.score < unlikely.score
-
-
 def test_a_draft_that_repeats_itself_is_found_out() -> None:
     assert code("When?", "The ferry leaves at 9:30. " * 5) == "repeated"
     assert code("When?", "At 9:30 " + "!" * 90) == "repeated"

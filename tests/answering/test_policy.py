@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from app.answering.escalation import THRESHOLD
-from app.answering.policy import ENOUGH, LEAST, Policy, with_dial
+from app.answering.policy import MIN_SCORES, MIN_THRESHOLD, Policy, with_dial
 from app.answering.turn import Decision
 from app.settings import load
 
@@ -20,7 +20,7 @@ def soft(score: float) -> Decision:
 
 
 def test_until_there_are_enough_turns_a_fixed_threshold_holds(policy: Policy) -> None:
-    for number in range(ENOUGH - 1):
+    for number in range(MIN_SCORES - 1):
         policy.remember(f"question {number}", soft(0.9))
 
     assert policy.threshold("another", "when needed") == THRESHOLD
@@ -47,7 +47,7 @@ def test_where_all_drafts_are_good_none_is_sent_on(policy: Policy) -> None:
     for number in range(50):
         policy.remember(f"question {number}", soft(0.01))
 
-    assert policy.threshold("another", "when needed") == LEAST
+    assert policy.threshold("another", "when needed") == MIN_THRESHOLD
 
 
 def test_a_question_that_is_asked_again_meets_the_same_threshold(policy: Policy) -> None:
@@ -63,7 +63,7 @@ def test_a_question_that_is_asked_again_meets_the_same_threshold(policy: Policy)
 def test_scores_outlive_the_process_and_are_kept_for_each_corpus(tmp_path: Path) -> None:
     state = tmp_path / "state"
     one = Policy(load(corpus=tmp_path, state_dir=state))
-    for number in range(ENOUGH):
+    for number in range(MIN_SCORES):
         one.remember(f"question {number}", soft(0.9))
 
     again = Policy(load(corpus=tmp_path, state_dir=state))
