@@ -34,8 +34,8 @@ BELOW = {
 SIZE = ROOT / "tests" / "size.json"
 """The largest size that `app/` may have: files, lines of code, and the way of a question as test_way.py traces it.
 
-Each figure only falls: the commit that makes the code smaller lowers it (`python tasks.py size`), and none raises it. What
-a version adds for its features is listed under "versions", on top; only the last version's figures may grow.
+Each figure only falls: the commit that makes the code smaller lowers it (`python tasks.py size`), and none raises it.
+What a version adds for its features is listed under "versions", on top; only the last version's figures may grow.
 """
 
 SLACK = {"lines": 100, "files": 3}
