@@ -27,17 +27,10 @@ from app.models.tokens import TokenCounter
 from app.retrieval.corpus import Corpus, Reading
 from app.retrieval.inventory import Inventory
 from app.retrieval.packing import MAX_HITS, pack_context
-from app.retrieval.search import SearchResult, answerability, search
+from app.retrieval.search import SearchResult, is_answerable, search
 from app.retrieval.store import NOTHING, Snapshot
 from app.retrieval.watcher import Watcher
 from app.settings import Settings
-
-COVERED = 0.24
-"""The least share of a question that the top passage must cover for models to be asked.
-
-Of the questions that belong to seven collections at most 0.9 % are below it, and 1.6 % with a typing error in each; of
-those from other collections that found something in the eleven sample documents, 49 to 86 %.
-"""
 
 THREADS = 16
 """Questions that can wait for documents at once; further ones queue."""
@@ -132,8 +125,7 @@ class Retriever:
             if found.hits:
                 break
         clock = Stopwatch()
-        answerable = turn.brought or found.earlier_words or found.foreign or not found.hits
-        answerable = answerable or answerability(snapshot.index, found.query, found.hits[0]) >= COVERED
+        answerable = turn.brought or is_answerable(snapshot.index, found)
         evidence = pack_context(found, self._settings.evidence_tokens, self._count, snapshot.text) if answerable else ()
         return Retrieved(found, evidence, problems, clock.ms, reading)
 

@@ -148,8 +148,11 @@ async def _ask(assistant: "Assistant", turn: Turn, as_json: bool) -> Answer:
         async with aclosing(assistant.answer(turn)) as stream:
             async for event in stream:
                 match event:
-                    case events.Retrieved(problems=problems) if problems:
-                        tell(f"{len(problems)} files were not read; `escalator doctor` names them.")
+                    case events.Retrieved(found, evidence, problems):
+                        if problems:
+                            tell(f"{len(problems)} files were not read; `escalator doctor` names them.")
+                        if evidence and found.missing:
+                            tell(f"{found.missing}.")
                     case events.Progress(text) | events.Abstained(text):
                         tell(text)
                     case events.Failed(InputError() as error, _):

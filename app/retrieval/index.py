@@ -74,13 +74,17 @@ class Index:
             words.setdefault(word.terms, word)
         return list(words.values())
 
+    def holding(self, word: QueryWord) -> int:
+        """Return the number of passages that contain the word or another form of it."""
+        return self._holding(*word.terms)
+
+    def rarity(self, holding: int, elsewhere: int = 0) -> float:
+        """Return the rarity of a term that so many passages contain, with further passages `elsewhere` that do not."""
+        return idf(self._size + elsewhere, holding)
+
     def knows(self, word: QueryWord) -> bool:
         """Return whether the word, or another form of it, occurs in a passage."""
         return any(self._holding(term) for term in word.terms)
-
-    def rarity(self, holding: int) -> float:
-        """Return the rarity of a term that so many passages contain."""
-        return idf(self._size, holding)
 
     def terms(
         self, own: Sequence[QueryWord], earlier: Sequence[QueryWord] = (), exact: Sequence[QueryWord] = ()

@@ -73,7 +73,8 @@ def search_summary(retrieved: Retrieved) -> str:
         what = "nothing" + (f" that answers, nearest {label(hits[0].passage.file)}," if hits else "")
     unread = f" · {count(len(retrieved.problems), 'file')} not read" if retrieved.problems else ""
     reading = f" · {retrieved.reading}" if retrieved.reading else ""
-    return f"Found {what} in {retrieved.found.took_ms:.0f} ms{unread}{reading}"
+    missing = f" · {retrieved.found.missing}" if evidence and retrieved.found.missing else ""
+    return f"Found {what} in {retrieved.found.took_ms:.0f} ms{missing}{unread}{reading}"
 
 
 async def end_search(step: cl.Step, retrieved: Retrieved) -> None:

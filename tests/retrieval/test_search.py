@@ -14,7 +14,7 @@ from app.retrieval.analysis import terms
 from app.retrieval.bm25 import K1, B, idf
 from app.retrieval.corpus import Corpus
 from app.retrieval.index import Index
-from app.retrieval.search import answerability, plain, search
+from app.retrieval.search import answerability, is_answerable, plain, search
 from app.retrieval.segment import above
 
 LIBRARY = "# Library\nThe library opens at nine. A yearly card costs ten euros.\n\n## Rooms\nStudy rooms can be booked."
@@ -200,13 +200,20 @@ FERRY_TEXTS = (
     "The library is closed on Mondays and lends many books.",
     "Many gardens are watered by hand.",
 )
-FERRIES = Index.of(
-    [Passage(f"{at}", 0, len(t), t, Place("line", "line 1", 1), "", "en") for at, t in enumerate(FERRY_TEXTS)]
-)
 
 
-def covered(question: str) -> float:
-    return answerability(FERRIES, question, search(FERRIES, question).hits[0])
+def index_of(*texts: str) -> Index:
+    return Index.of(
+        [Passage(f"{at}", 0, len(t), t, Place("line", "line 1", 1), "", "en") for at, t in enumerate(texts)]
+    )
+
+
+FERRIES = index_of(*FERRY_TEXTS)
+MANY = index_of(*FERRY_TEXTS, *(f"Row {number} of the register names nobody." for number in range(200)))
+
+
+def covered(question: str, index: Index = FERRIES) -> float:
+    return answerability(index, question, search(index, question).hits[0])
 
 
 def test_a_question_is_covered_if_all_its_words_occur() -> None:
@@ -214,7 +221,38 @@ def test_a_question_is_covered_if_all_its_words_occur() -> None:
 
 
 def test_a_common_word_covers_little_of_a_question_about_something_else() -> None:
-    assert covered("Which people did Habsburg emperors sign treaties with?") < 0.25
+    assert covered("Which people did Habsburg emperors sign treaties with?", MANY) < 0.24
+
+
+def test_a_word_that_each_of_a_few_passages_holds_can_carry_an_answer_as_in_a_large_corpus() -> None:
+    terms = index_of("The annual fee is 118 euro.", "The annual fee is 120 euro.", "The annual fee is 125 euro.")
+
+    assert is_answerable(terms, search(terms, "What is the current fee of membership?"))
+    assert covered("How much is the rent per year?", index_of("The monthly rent is 900 euro.")) > 0.5
+
+
+def test_a_word_that_a_few_passages_lack_says_little_and_one_that_many_lack_says_much() -> None:
+    question = "Which ferry did Habsburg emperors take?"
+
+    assert covered(question, MANY) < covered(question) < 1
+
+
+def test_a_long_preface_asks_for_no_more_than_the_question_behind_it() -> None:
+    preface = (
+        "Hello, I began here last week, my boss told me to look it up and nobody seemed to know so far, sorry to ask:"
+    )
+
+    assert covered(f"{preface} when does the ferry leave the harbour?", MANY) > 0.24
+
+
+def test_unknown_words_are_named_unless_something_similar_was_found() -> None:
+    def missing(question: str) -> str:
+        return search(FERRIES, question).missing
+
+    assert missing("When does the ferry leave?") == ""
+    assert missing("When does the ferry leave Copenhagen?") == "“Copenhagen” occurs in none of your documents"
+    assert missing("Which ferry to Oslo or Malmö?") == "“Oslo” and “Malmö” occur in none of your documents"
+    assert missing("When does the ferry leave the harbuor?") == ""
 
 
 def test_a_typing_error_costs_little_coverage() -> None:
