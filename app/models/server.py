@@ -78,7 +78,7 @@ class Client:
     """
 
     def __init__(self, root: str, api_key: str):
-        self.root = root
+        self.root, self.is_local = root, is_loopback(root)
         self._api_key = api_key
         self._opening: asyncio.Future[tuple[AsyncClient, AsyncOpenAI]] | None = None
 
@@ -220,7 +220,7 @@ class Server:
 
     async def models(self) -> dict[str, ModelInfo]:
         """Describe the models by id, if the server's catalogue is on this machine."""
-        if self.dialect == "plain" or not is_loopback(self.client.root):
+        if self.dialect == "plain" or not self.client.is_local:
             return {}
         cache = (await self.client.get("/status")).fields.get("modelCachePath")
         return await asyncio.to_thread(load_catalogue, Path(cache)) if isinstance(cache, str) and cache else {}
