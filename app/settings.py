@@ -26,13 +26,15 @@ Dial = Literal["never", "when needed", "often", "always"]
 
 
 def _field(default: Any, meaning: str, *names: str, **limits: Any) -> Any:
-    return Field(default, description=meaning, validation_alias=AliasChoices(*names), **limits)
+    """Describe a setting; without `names` it is named ESCALATOR_ and the field's name."""
+    return Field(default, description=meaning, validation_alias=AliasChoices(*names) if names else None, **limits)
 
 
 class Settings(BaseSettings):
     """The settings of one process, read once from the environment and a `.env` in the working folder."""
 
     model_config = SettingsConfigDict(
+        alias_generator=lambda field: f"ESCALATOR_{field.upper()}",
         env_file=".env",
         env_file_encoding="utf-8",
         env_ignore_empty=True,
@@ -63,60 +65,38 @@ class Settings(BaseSettings):
     short_chars: int = _field(
         150,
         "Answers with fewer characters are too short for a list, an explanation or a how-to; 0 switches this off.",
-        "ESCALATOR_SHORT_CHARS",
         ge=0,
         le=100_000,
     )
-    escalate: Dial = _field("when needed", "How readily the large model is asked: the dial.", "ESCALATOR_ESCALATE")
+    escalate: Dial = _field("when needed", "How readily the large model is asked: the dial.")
     prices: str = _field(
         "2025-08-05 0.075/0.30 0.10/0.50",
         "Hypothetical cloud prices: date, then US dollars per million tokens of prompt/answer for the small and the "
         "large model. Enter what you would pay.",
-        "ESCALATOR_PRICES",
         pattern=r"^\d{4}-\d\d-\d\d( \d+(\.\d+)?/\d+(\.\d+)?){2}$",
     )
     ask_confidence: bool = _field(
-        False,
-        "Ask the small model to end with `CONFIDENCE: low` or `high`; only `low` counts.",
-        "ESCALATOR_ASK_CONFIDENCE",
+        False, "Ask the small model to end with `CONFIDENCE: low` or `high`; only `low` counts."
     )
-    evidence_tokens: int = _field(
-        600, "Tokens of evidence in a prompt.", "ESCALATOR_EVIDENCE_TOKENS", ge=64, le=100_000
-    )
-    max_tokens: int = _field(640, "The longest answer of the small model, in tokens.", "ESCALATOR_MAX_TOKENS", ge=16)
-    large_max_tokens: int = _field(
-        2048, "The longest answer of the large model, its reasoning included.", "ESCALATOR_LARGE_MAX_TOKENS", ge=16
-    )
-    first_token_seconds: float = _field(
-        300.0, "The longest wait for the first token.", "ESCALATOR_FIRST_TOKEN_SECONDS", gt=0
-    )
-    stall_seconds: float = _field(60.0, "The longest silence within an answer.", "ESCALATOR_STALL_SECONDS", gt=0)
-    parallel: int = _field(
-        1, "Answers that one model writes at a time; others wait.", "ESCALATOR_PARALLEL", ge=1, le=64
-    )
-    max_file_mb: int = _field(40, "Larger files are not read, but reported.", "ESCALATOR_MAX_FILE_MB", ge=1)
-    read_seconds: int = _field(
-        30, "Files that take longer to read are skipped and reported.", "ESCALATOR_READ_SECONDS", ge=1, le=86_400
-    )
+    evidence_tokens: int = _field(600, "Tokens of evidence in a prompt.", ge=64, le=100_000)
+    max_tokens: int = _field(640, "The longest answer of the small model, in tokens.", ge=16)
+    large_max_tokens: int = _field(2048, "The longest answer of the large model, its reasoning included.", ge=16)
+    first_token_seconds: float = _field(300.0, "The longest wait for the first token.", gt=0)
+    stall_seconds: float = _field(60.0, "The longest silence within an answer.", gt=0)
+    parallel: int = _field(1, "Answers that one model writes at a time; others wait.", ge=1, le=64)
+    max_file_mb: int = _field(40, "Larger files are not read, but reported.", ge=1)
+    read_seconds: int = _field(30, "Files that take longer to read are skipped and reported.", ge=1, le=86_400)
     read_mb: int = _field(
-        1000,
-        "Files that need more memory to read, in megabytes, are skipped and reported.",
-        "ESCALATOR_READ_MB",
-        ge=200,
-        le=1_000_000,
+        1000, "Files that need more memory to read, in megabytes, are skipped and reported.", ge=200, le=1_000_000
     )
     allow_remote: bool = _field(
-        False,
-        "Allow `BASE_URL` to name another machine, which then receives questions and passages.",
-        "ESCALATOR_ALLOW_REMOTE",
+        False, "Allow `BASE_URL` to name another machine, which then receives questions and passages."
     )
     state_dir: Path = _field(
-        Path(platformdirs.user_state_dir("escalator", appauthor=False)),
-        "Folder for state and caches.",
-        "ESCALATOR_STATE_DIR",
+        Path(platformdirs.user_state_dir("escalator", appauthor=False)), "Folder for state and caches."
     )
     model_cache: Path | None = _field(
-        None, "Folder of downloaded models. If unset, `~/.foundry/cache/models` if it exists.", "ESCALATOR_MODEL_CACHE"
+        None, "Folder of downloaded models. If unset, `~/.foundry/cache/models` if it exists."
     )
 
     compare_prompt: str = _field(
@@ -169,7 +149,7 @@ class Settings(BaseSettings):
 
 def load(**given: Any) -> Settings:
     """Read the settings, overridden by `given` (by field name); raises SettingsError for a bad value."""
-    names = {name: _names(name)[0] for name in given}
+    names = {name: names_of(name)[0] for name in given}
     try:
         settings = Settings(**{names[name]: value for name, value in given.items() if value is not None})
     except ValidationError as error:
@@ -189,18 +169,18 @@ def is_loopback(url: str) -> bool:
 def origin(field: str) -> tuple[str, Origin]:
     """Find the name under which a setting was given (its main name if it was not), and where."""
     files = dotenv_values(".env", encoding="utf-8") if Path(".env").is_file() else {}
-    for name in _names(field):
+    for name in names_of(field):
         if os.environ.get(name):
             return name, ".env" if files.get(name) == os.environ[name] else "environment"
         if files.get(name):
             return name, ".env"
-    return _names(field)[0], "default"
+    return names_of(field)[0], "default"
 
 
-def _names(field: str) -> list[str]:
-    choices = Settings.model_fields[field].validation_alias
-    assert isinstance(choices, AliasChoices)
-    return [str(choice) for choice in choices.choices]
+def names_of(field: str) -> list[str]:
+    """Return the names under which a setting may be given, its main one first."""
+    alias = Settings.model_fields[field].validation_alias
+    return [str(name) for name in alias.choices] if isinstance(alias, AliasChoices) else [str(alias)]
 
 
 def _sentence(error: ValidationError) -> str:

@@ -2,17 +2,14 @@
 
 from typing import Any
 
-from pydantic import AliasChoices
-
-from app.settings import Settings
+from app.settings import Settings, names_of
 
 
 def table() -> str:
     """Format the settings as a Markdown table."""
     rows = ["| Setting | Default | Meaning |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
-        assert isinstance(field.validation_alias, AliasChoices)
-        main, *fallbacks = field.validation_alias.choices
+        main, *fallbacks = names_of(name)
         also = f" Also read: {', '.join(f'`{other}`' for other in fallbacks)}." if fallbacks else ""
         rows.append(f"| `{main}` | {_default(name, field.default)} | {field.description}{also} |")
     return "\n".join(rows)
