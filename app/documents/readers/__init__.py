@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.documents.passages import Contents, Page
-from app.documents.readers import csv, docx, epub, html, json_yaml, mail, markdown, notebook
+from app.documents.readers import calendar, csv, docx, epub, html, json_yaml, mail, markdown, markup, notebook
 
 # isort: split
-from app.documents.readers import ocr, opendocument, pdf, pptx, rtf, text, xlsx
+from app.documents.readers import ocr, opendocument, outlook, pdf, pptx, rtf, subtitles, text, xlsx
 from app.errors import UnreadableFile
 
 
@@ -49,6 +49,11 @@ FORMATS = (
     Format((".rtf",), rtf.read, markdown.title),
     Format((".eml",), mail.read, mail.title),
     Format((".mbox",), mail.read_mailbox),
+    Format((".msg",), outlook.read, mail.title),
+    Format((".ics",), calendar.read, calendar.title),
+    Format((".srt", ".vtt"), subtitles.read),
+    Format((".adoc", ".asciidoc"), markup.read_adoc, markdown.title),
+    Format((".org",), markup.read_org, markdown.title),
     Format((".png", ".jpg", ".jpeg", ".tif", ".tiff"), ocr.read),
 )
 

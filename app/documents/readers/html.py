@@ -12,8 +12,9 @@ from app.documents.readers.text import decode
 from app.errors import UnreadableFile
 
 _NOT_SHOWN = (
-    "html :is(head, script, style, noscript, template, svg, iframe, noframes, object, button, select, datalist, "
-    "textarea, [hidden], [aria-hidden=true], [style]:is([style*='display:none' i], [style*='display: none' i], "
+    "html :is(head, script, style, noscript, template, iframe, noframes, object, button, select, datalist, textarea, "
+    "svg :is(defs, symbol, title, desc, metadata, switch > :not(:first-child)), [hidden], [aria-hidden=true], "
+    "[style]:is([style*='display:none' i], [style*='display: none' i], "
     "[style*='visibility:hidden' i], [style*='visibility: hidden' i], "
     "[style*='font-size:0' i]:not([style*='font-size:0.' i]), "
     "[style*='font-size: 0' i]:not([style*='font-size: 0.' i]), "
@@ -28,8 +29,8 @@ _LATIN_1 = re.compile(r"iso[-_]?8859-1$|latin-?1$", re.IGNORECASE)
 _SELF_CLOSED = re.compile(r"<(script|style|title|iframe|textarea|div|span|a|p|td|th|li)\b([^<>]*)/>", re.IGNORECASE)
 
 _INLINE = re.compile(
-    r"<!--.*?-->|</?(?:a|abbr|acronym|b|bdi|bdo|big|cite|code|data|del|dfn|em|font|i|img|ins|kbd|label|mark|math|q|ruby|"
-    r"s|samp|small|span|strike|strong|sub|sup|time|tt|u|var|wbr)(?:\s[^>]*)?>",
+    r"<!--.*?-->|</tspan>|<tspan(?![^>]*\s(?:x|y|dy)=)[^>]*>|</?(?:a|abbr|acronym|b|bdi|bdo|big|cite|code|data|del|dfn|"
+    r"em|font|i|img|ins|kbd|label|mark|math|q|ruby|s|samp|small|span|strike|strong|sub|sup|time|tt|u|var|wbr)(?:\s[^>]*)?>",
     re.DOTALL,
 )
 _BLOCK = re.compile(r"<(table|pre|h[1-6])(?=[\s>])[^>]*>(.*?)</\1>|<(/?)([a-z][^\s>]*)[^>]*>", re.DOTALL)
@@ -39,7 +40,7 @@ _CELL = re.compile(r"<t[dh](?=[\s>])[^>]*>(.*?)</t[dh]>", re.DOTALL)
 _IN_CELL = re.compile(r"<(?!/?t[rdh][\s>])[^>]*>")
 _TAG = re.compile(r"<(/?)[^>]*>")
 
-_TIGHT = frozenset("br li dt dd tr thead tbody".split())
+_TIGHT = frozenset("br li dt dd tr thead tbody text tspan".split())
 _LISTS = frozenset(("ul", "ol", "menu"))
 _MAX_INDENT = 8
 

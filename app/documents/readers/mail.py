@@ -1,29 +1,49 @@
-"""E-mail (.eml, .mbox): headers, text and the names of attachments; one page for each message."""
+"""E-mail (.eml, .mbox): headers, text, attached mails and texts, names of attachments; one page for each message."""
 
+import binascii
 import re
 from collections.abc import Iterator
 from contextlib import suppress
 from email import message_from_bytes
 from email.header import decode_header, make_header
 from email.message import Message
+from pathlib import PurePosixPath
 
 from app.documents.passages import Page, Place
-from app.documents.readers import html
+from app.documents.readers import calendar, csv, html
 from app.documents.readers.text import NotText, clean, decode
 from app.errors import UnreadableFile
 
 _SHOWN = ("Subject", "From", "To", "Cc", "Date")
 _UNNAMED = "message"
 _NEXT = re.compile(rb"From (?:(?<=\AFrom )|(?<=\n\nFrom )|(?<=\n\r\nFrom ))[^\r\n]*\d{4}[^\r\n]*\r?\n")
+_READERS = {
+    ".csv": csv.read,
+    ".tsv": csv.read,
+    ".html": html.read,
+    ".htm": html.read,
+    ".ics": calendar.read,
+    "text/csv": csv.read,
+    "text/html": html.read,
+    "text/calendar": calendar.read,
+}
+"""How texts are read, by the ending of the name or by the type; others are shown as they are."""
+
+_TEXTS = frozenset(".txt .text .md .markdown .log .rst .adoc .org .json .yaml .yml .xml .srt .vtt".split())
 _QUOTED_FROM = re.compile(rb"^>(>*From )", re.MULTILINE)
 
 
 def read(data: bytes) -> list[Page]:
     """Return one page, with the message."""
     message = message_from_bytes(data)
-    if any(message.get(name) for name in _SHOWN[:2] + _SHOWN[-1:]):
-        return [_page(message, 1)]
-    raise UnreadableFile("it is no e-mail although its name says so; save it again")
+    if not any(message.get(name) for name in _SHOWN[:2] + _SHOWN[-1:]):
+        raise UnreadableFile("it is no e-mail although its name says so; save it again")
+    return pages(message)
+
+
+def pages(message: Message) -> list[Page]:
+    """Return one page, with a message that is parsed already."""
+    return [_page(message, 1)]
 
 
 def read_mailbox(data: bytes) -> list[Page]:
@@ -45,12 +65,15 @@ def title(pages: list[Page]) -> str | None:
 
 
 def _page(message: Message, number: int) -> Page:
-    head = [f"{name}: {words}" for name in _SHOWN if (words := _header(message, name))]
     attached: list[str] = []
-    body = "\n\n".join(_texts(message, attached))
+    parts = [part for text in _texts(message, attached) if (part := clean(text).strip("\n").rstrip())]
     foot = f"Attachments: {', '.join(attached)}" if attached else ""
-    text = "\n\n".join(part for part in ("\n".join(head), clean(body).strip(), foot) if part)
+    text = "\n\n".join(filter(None, (_head(message), *parts, foot)))
     return Page(clean(text), Place("heading", clean(_header(message, "Subject")) or _UNNAMED, number))
+
+
+def _head(message: Message) -> str:
+    return "\n".join(f"{name}: {words}" for name in _SHOWN if (words := _header(message, name)))
 
 
 def _header(message: Message, name: str) -> str:
@@ -68,27 +91,48 @@ def _decoded(raw: str) -> str:
 
 def _texts(part: Message, attached: list[str]) -> Iterator[str]:
     """Yield the texts of a part, plain rather than HTML; append the names of attachments to `attached`."""
-    kind, name = part.get_content_type(), part.get_filename()
+    kind, name = part.get_content_type(), _decoded(part.get_filename() or "")
+    suffix, disposition = PurePosixPath(name).suffix.lower(), part.get_content_disposition()
     inner = [item for item in part.get_payload() if isinstance(item, Message)] if part.is_multipart() else []
-    if kind.startswith("message/") and inner:
-        attached.append(_decoded(name) if name else _header(inner[0], "Subject") or _UNNAMED)
+    if suffix == ".eml" or (kind.startswith("message/") and inner):
+        inner = [_unpacked(item) for item in inner] or [message_from_bytes(_data(part))]
+        attached.append(name or _header(inner[0], "Subject") or _UNNAMED)
+        for message in inner:
+            yield _head(message)
+            yield from _texts(message, attached)
     elif part.is_multipart():
         if kind == "multipart/alternative":
+            dates = [item for item in inner if item.get_content_type() == "text/calendar"]
+            inner = [item for item in inner if item not in dates]
             plain = [item for item in inner if item.get_content_type() == "text/plain" and _text(item).strip()]
-            inner = plain or inner[-1:]
+            inner = (plain or inner[-1:]) + dates
         for item in inner:
             yield from _texts(item, attached)
-    elif name and not (part.get_content_disposition() == "inline" and kind.startswith("image/")):
-        attached.append(_decoded(name))
-    elif kind in ("text/plain", "text/html") and part.get_content_disposition() != "attachment":
-        with suppress(UnreadableFile):  # it shows only pictures
-            text = _text(part)
-            yield "\n\n".join(page.text for page in html.read(text.encode())) if kind == "text/html" else text
+    else:
+        if name and not (disposition == "inline" and kind.startswith("image/")):
+            attached.append(name)
+        textual = suffix in _TEXTS | _READERS.keys() or (kind.startswith("text/") and suffix != ".rtf")
+        if textual and b"\0" not in _data(part)[:1000]:
+            with suppress(UnreadableFile):  # it shows only pictures
+                read = _READERS.get(suffix) or _READERS.get(kind)
+                yield "\n\n".join(page.text for page in read(_text(part).encode())) if read else _text(part)
+
+
+def _unpacked(message: Message) -> Message:
+    """Return an attached mail, which some programs encode in base64 although that is not allowed."""
+    if not message.keys() and not message.is_multipart():
+        with suppress(binascii.Error):
+            return message_from_bytes(binascii.a2b_base64(str(message.get_payload()).encode(), strict_mode=False))
+    return message
+
+
+def _data(part: Message) -> bytes:
+    data = part.get_payload(decode=True)
+    return data if isinstance(data, bytes) else b""
 
 
 def _text(part: Message) -> str:
-    data = part.get_payload(decode=True)
-    assert isinstance(data, bytes)
+    data = _data(part)
     charset = part.get_content_charset("us-ascii")
     try:
         return clean(data.decode(charset) if charset != "us-ascii" else decode(data))

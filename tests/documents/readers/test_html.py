@@ -97,6 +97,20 @@ def test_what_is_hidden_within_what_is_hidden_is_left_out_once() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("drawing", "expected"),
+    [
+        ("<text x=1>Head: Aas</text><text y=9>Dyer: Loe</text>", "Head: Aas\nDyer: Loe"),
+        ("<g><rect/><text>Man<tspan class=b>ager</tspan></text></g>", "Manager"),
+        ("<text><tspan x=0 dy=1em>Sigrid</tspan><tspan x=0 dy=2em>Aas</tspan></text>", "Sigrid\nAas"),
+        ("<title>tip</title><desc>d</desc><defs><text>no</text></defs><a><text>Yes</text></a>", "Yes"),
+        ("<switch><foreignObject><div>Seen</div></foreignObject><text>Not shown</text></switch>", "Seen"),
+    ],
+)
+def test_the_texts_of_a_drawing_are_read_in_order(drawing: str, expected: str) -> None:
+    assert text(f"<p>Chart:</p><svg width=300>{drawing}</svg><p>End.</p>") == f"Chart:\n\n{expected}\n\nEnd."
+
+
 def test_tables_that_arrange_a_page_are_read_as_the_page() -> None:
     found = pages("<table><tr><td><h1>News</h1><p>Rain.<td><table><tr><td>a<td>b</table></table>")
     assert found[0].text == "News\n\nRain.\n\n| a | b |"

@@ -1,5 +1,6 @@
 """E-mail as mutt and swaks wrote it, and what is found in the wild: alphabets, parts within parts, no headers."""
 
+from base64 import b64encode
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from app.errors import UnreadableFile
 
 FILES = Path(__file__).with_name("files")
 HEAD = b"From: a@b.example\nSubject: s\n"
+MIXED = HEAD + b"Content-Type: multipart/mixed; boundary=b\n\n--b\n"
 
 
 def text(source: bytes) -> str:
@@ -27,7 +29,7 @@ def test_a_message_is_read_with_its_headers_its_plain_text_and_the_names_of_its_
         "Lieber Herr Müller,\n\n"
         "der große Kran im Südhafen wird am Montag geprüft. Bitte halten Sie die Zufahrt frei.\n\n"
         "Am 2. März schrieb Jörg Müller:\n> Wann wird der Kran geprüft?\n> Die Fähre kommt um neun.\n\n"
-        "Attachments: Prüfplan 2025.pdf, tariff.csv"
+        "| a | b |\n| 1 | 2 |\n\nAttachments: Prüfplan 2025.pdf, tariff.csv"
     )
     assert page.place == Place("heading", "Prüfung des großen Krans im Südhafen", 1)
     assert read(FILES / "crane.eml", 10_000_000).title == page.place.label
@@ -61,8 +63,48 @@ def test_a_mailbox_has_a_page_for_each_message_also_where_a_line_begins_as_a_mes
         (HEAD + b"Content-Type: multipart/mixed; boundary=b\n\n--b\n\none\n--b\n\ntwo\n--b--", "one\n\ntwo"),
         (
             HEAD + b"Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: message/rfc822\n\n"
-            b"Subject: Inner\n\nnot read\n--b--",
-            "Attachments: Inner",
+            b"Subject: Inner\nDate: today\n\nread\n--b--",
+            "Subject: Inner\nDate: today\n\nread\n\nAttachments: Inner",
+        ),
+        (
+            MIXED
+            + b"Content-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\n"
+            + b64encode(b"Subject: Inner\n\nread")
+            + b"\n--b--",
+            "From: a@b.example\n\nSubject: Inner\n\nread\n\nAttachments: Inner",
+        ),
+        (
+            MIXED
+            + b"Content-Type: application/octet-stream; name=old.eml\nContent-Transfer-Encoding: base64\n\n"
+            + b64encode(b"Subject: Inner\n\nread")
+            + b"\n--b--",
+            "Subject: Inner\n\nread\n\nAttachments: old.eml",
+        ),
+        (
+            MIXED
+            + b"Content-Type: message/rfc822\n\n"
+            + MIXED.replace(b"=b\n\n--b", b"=c\n\n--c")
+            + b"Content-Type: message/rfc822\n\nSubject: Innermost\n\nread\n--c--\n--b--",
+            "Subject: Innermost\n\nread\n\nAttachments: s, Innermost",
+        ),
+        (
+            MIXED + b"Content-Type: text/csv; name=fees.csv; charset=utf-8\n\nName;Fee\nM\xc3\xbcller;4\n--b--",
+            "| Name | Fee |\n| Müller | 4 |\n\nAttachments: fees.csv",
+        ),
+        (
+            MIXED
+            + b"Content-Type: application/octet-stream; name=plan.md\nContent-Disposition: attachment\n\n# A\n--b--",
+            "# A\n\nAttachments: plan.md",
+        ),
+        (
+            MIXED + b"Content-Type: text/html; name=a.html\nContent-Disposition: attachment\n\n<p>One<p>Two\n--b--",
+            "One\n\nTwo\n\nAttachments: a.html",
+        ),
+        (MIXED + b"Content-Type: text/plain; name=a.bin\n\nP\0\0K\n--b--", "From: a@b.example\n\nAttachments: a.bin"),
+        (
+            HEAD + b"Content-Type: multipart/alternative; boundary=b\n\n--b\n\nCome.\n--b\nContent-Type: text/html\n\n"
+            b"<p>Come!\n--b\nContent-Type: text/calendar\n\nBEGIN:VEVENT\nSUMMARY:Tea\nLOCATION:Hall\nEND:VEVENT",
+            "Come.\n\nTea\n\nPlace: Hall",
         ),
         (
             HEAD + b"Content-Type: multipart/related; boundary=b\n\n--b\nContent-Type: text/html\n\n<p>Hi</p>\n--b\n"

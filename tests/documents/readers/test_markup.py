@@ -1,0 +1,33 @@
+"""AsciiDoc and Org: text under its headings."""
+
+import pytest
+
+from app.documents.passages import Page, Place
+from app.documents.readers import SUFFIXES, markup
+from app.errors import UnreadableFile
+
+
+def test_asciidoc_is_read_by_sections_and_no_heading_is_seen_in_a_block() -> None:
+    pages = markup.read_adoc(b"= Title\n:toc:\n\nIntro *x*.\n\n== A  b\n\n----\n== code\n....\n----\n=== C\n| cell\n")
+    assert pages == [
+        Page("# Title\n\n:toc:\n\nIntro *x*.", Place("heading", "Title", 1)),
+        Page("## A b\n\n----\n== code\n....\n----", Place("heading", "A b", 2)),
+        Page("### C\n\n| cell", Place("heading", "C", 3)),
+    ]
+    assert SUFFIXES[".adoc"].title(pages) == "Title"
+
+
+def test_org_is_read_by_sections_without_tags_and_states() -> None:
+    source = "#+TITLE: Harbour\nIntro.\n* TODO One :a:b:\nText\n** Two\n#+BEGIN_SRC py\n* x\n#+END_SRC\n*bold* it is\n"
+    pages = markup.read_org(source.encode())
+    assert pages == [
+        Page("# Harbour\n\nIntro.", Place("heading", "Harbour", 1)),
+        Page("# One\n\nText", Place("heading", "One", 2)),
+        Page("## Two\n\n#+BEGIN_SRC py\n* x\n#+END_SRC\n*bold* it is", Place("heading", "Two", 3)),
+    ]
+    assert SUFFIXES[".org"].title(pages) == "Harbour"
+
+
+def test_an_empty_file_is_named() -> None:
+    with pytest.raises(UnreadableFile, match="it is empty"):
+        markup.read_org(b"\n\n")
