@@ -16,7 +16,8 @@ from app.answering.turn import Answer, Mode, Turn
 from app.answering.turn import mode as mode_named
 from app.answering.usage import Prices
 from app.cli import json_output
-from app.cli.evaluation_commands import add_benchmarks, compare, evaluate
+from app.cli.clone import add_clone_command
+from app.cli.evaluation_commands import compare, evaluate
 from app.cli.kit_commands import kit
 from app.cli.model_commands import models
 from app.cli.terminal import Commands, Json, Verbose, print_json, show, tell
@@ -24,7 +25,7 @@ from app.documents.folder import Folder
 from app.errors import InputError
 from app.retrieval.corpus import Corpus, Reading
 from app.retrieval.search import plain
-from app.settings import ROOT, load
+from app.settings import load
 
 if TYPE_CHECKING:
     from app.answering.assistant import Assistant
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 HELP = "Ask a folder of documents, on your own machine."
 cli = typer.Typer(cls=Commands, help=HELP, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
-add_benchmarks(cli, evaluate, ROOT)
+add_clone_command(cli, "bench", "benchmarks.commands")
 cli.add_typer(evaluate, name="eval")
 cli.command()(compare)
 cli.add_typer(models, name="models")

@@ -1,18 +1,17 @@
 """The commands that measure: `escalator bench …` for speed, `escalator eval …` for quality, `escalator compare`."""
 
 import asyncio
-import sys
-from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from app.cli.clone import add_clone_command, clone_module
 from app.cli.terminal import Json, Verbose, show, tell, watch
-from app.errors import InputError
-from app.settings import ROOT, load
+from app.settings import load
 
 evaluate = typer.Typer(help="Measure quality on data sets.", no_args_is_help=True)
+add_clone_command(evaluate, "citations", "benchmarks.commands")
 
 Folder = Annotated[Path, typer.Argument(help="A folder with corpus.jsonl, queries.jsonl (.gz or not), qrels.tsv.")]
 
@@ -35,34 +34,6 @@ def compare(
     show(result, as_json, comparison.lines(result))
     if any("error" in row for row in result["models"]):
         raise typer.Exit(1)
-
-
-def add_benchmarks(cli: typer.Typer, evaluate: typer.Typer, root: Path) -> None:
-    """Add `bench` and `eval citations` from the folder `benchmarks` of a clone; elsewhere, what explains where."""
-    if (root / "benchmarks").is_dir():
-        commands = _benchmarks("commands", root)
-        cli.add_typer(commands.bench, name="bench")
-        evaluate.command()(commands.citations)
-        return
-
-    def explain() -> None:
-        """Measure the product itself, in a clone of the repository."""
-        _benchmarks("commands", root)
-
-    for group, name in ((cli, "bench"), (evaluate, "citations")):
-        group.command(name, context_settings={"ignore_unknown_options": True, "allow_extra_args": True})(explain)
-
-
-def _benchmarks(module: str, root: Path) -> Any:
-    """Import a module of the folder `benchmarks`, which only a clone has; raises InputError elsewhere."""
-    if not (root / "benchmarks").is_dir():
-        raise InputError(
-            "The benchmarks are not installed; they are in the folder “benchmarks” of the repository. "
-            'Clone it, run pip install -e ".[bench]" there, and then this command.'
-        )
-    if str(root) not in sys.path:
-        sys.path.insert(0, str(root))
-    return import_module(f"benchmarks.{module}")
 
 
 @evaluate.command()
@@ -129,9 +100,9 @@ def eval_retrieval(
 
     collection = read_collection(folder)
     if changed_subject:
-        collection = _benchmarks("variants", ROOT).subject_changes(collection, seed)
+        collection = clone_module("benchmarks.variants").subject_changes(collection, seed)
     if typos:
-        collection = _benchmarks("variants", ROOT).mistyped(collection, seed)
+        collection = clone_module("benchmarks.variants").mistyped(collection, seed)
     for remark in collection.remarks:
         tell(remark)
     with_history = history or changed_subject

@@ -1,57 +1,18 @@
 """`escalator kit …`: make a kit, use it, offer it on the room's network, check it."""
 
-import asyncio
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from typer import Argument, Option
 
-from app.cli.model_commands import download
+from app.cli.clone import add_clone_command, clone_module
 from app.cli.terminal import Verbose, tell
-from app.errors import InputError
-from app.humanize import size
-from app.kit import wheels
 from app.kit.bundle import Kit
 from app.kit.use import main as use_kit
-from app.kit.use import platform_name, python_version
-from app.models.presets import preset_models
-from app.settings import load
 
 kit = typer.Typer(help="Set up a room of laptops without internet.", no_args_is_help=True)
-
-Several = str | None
-"""Names, separated by commas."""
-Folder = Annotated[Path, Argument(help="The kit's folder.", file_okay=False)]
-
-
-@kit.command()
-def make(
-    folder: Folder,
-    models: Annotated[Several, Option(help="Presets, aliases or ids, or none; else the pair, if it is here.")] = None,
-    platform: Annotated[Several, Option(help="windows-x64, macos-arm64, linux-x64, linux-arm64; else this.")] = None,
-    python: Annotated[Several, Option(help="3.11, 3.12, 3.13; else this.")] = None,
-    corpus: Annotated[Path | None, Option(help="Documents in place of the project's.", file_okay=False)] = None,
-    extra: Annotated[list[Path] | None, Option(help="A file to go with it: Python's installer.", exists=True)] = None,
-    verbose: Verbose = False,
-) -> None:
-    """Gather packages, models, documents and the project in a folder; run again, it continues where it stopped.
-
-    Separate several models, platforms or Pythons by commas.
-    """
-    from app.kit import make as maker
-
-    platforms = _listed(platform or platform_name(), wheels.PLATFORMS)
-    pythons = _listed(python or python_version(), wheels.PYTHONS)
-    named = "" if models in (None, "none") else str(models).replace(" ", "")
-    names = None if models is None else [it for name in named.split(",") if name for it in preset_models(name)]
-    settings = load()
-    asyncio.run(download(settings, names or (), "Models"))
-    files = maker.make(folder, settings, tell, names, platforms, pythons, corpus, extra or ())["files"]
-    total = size(sum(file["size"] for file in files.values()))
-    typer.echo(f"{folder}: {len(files)} files, {total}. CONTENTS.md says what is in it.")
+add_clone_command(kit, "make", "workshop.commands")
 
 
 @kit.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []})
@@ -62,7 +23,7 @@ def use(context: typer.Context) -> None:
 
 @kit.command()
 def serve(
-    folder: Folder,
+    folder: Annotated[Path, Argument(help="The kit's folder.", file_okay=False)],
     host: Annotated[str, Option(help="The address to listen at; 0.0.0.0 is every one.")] = "0.0.0.0",  # noqa: S104
     port: Annotated[int, Option(min=1, max=65535)] = 8080,
     verbose: Verbose = False,
@@ -85,22 +46,7 @@ def check(
     verbose: Verbose = False,
 ) -> None:
     """Compare the files of a kit with their checksums; without a kit, ask the registry what kits can be made for."""
-    if folder is not None:
+    if folder is None:
+        clone_module("workshop.commands").check_platforms()
+    else:
         typer.echo(f"{folder}: {Kit(str(folder)).check()} files, none changed.")
-        return
-    pairs = [(platform, python) for platform in wheels.PLATFORMS for python in wheels.PYTHONS]
-    lacking = False
-    with ThreadPoolExecutor(4) as pool:
-        answers = pool.map(lambda pair: wheels.report(*pair), pairs)
-        for (platform, python), (fits, words) in zip(pairs, answers, strict=True):
-            typer.echo(f"{platform:14} {python}  {words}")
-            lacking |= not fits and platform in wheels.SUPPORTED
-    if lacking:
-        raise typer.Exit(1)
-
-
-def _listed(given: str, known: Iterable[str]) -> list[str]:
-    names = [name.strip() for name in given.split(",")]
-    if unknown := [name for name in names if name not in known]:
-        raise InputError(f"There is no kit for {', '.join(unknown)}; there is one for {', '.join(known)}.")
-    return names

@@ -49,7 +49,7 @@ class Traffic:
 def application(folder: Path) -> tuple[Starlette, str]:
     """Make the server of a kit, and the SHA-256 of its kit.json; it offers no file that kit.json does not list."""
     kit = Kit(str(folder))
-    page = Template((Path(__file__).parent / "texts" / "page.html").read_text(encoding="utf-8"))
+    page = Template((Path(__file__).parent / "page.html").read_text(encoding="utf-8"))
 
     def index(request: Request) -> Response:
         host = html.escape(request.headers.get("host", ""), quote=True)

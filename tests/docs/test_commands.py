@@ -119,7 +119,7 @@ def test_the_map_names_every_module_of_the_way_from_a_file_to_an_answer() -> Non
 
 
 def project_files() -> Iterator[Path]:
-    for folder in ("app", "benchmarks", "public", "tests", "docs"):
+    for folder in ("app", "benchmarks", "workshop", "public", "tests", "docs"):
         yield from (ROOT / folder).rglob("*.*")
 
 

@@ -17,7 +17,7 @@ from tests.support.chat import Chat
 from tests.support.waiting import until
 
 KIT = os.environ.get("ESCALATOR_KIT")
-"""A folder in which `python -m tests.kit.made` made a kit; the gate has one."""
+"""A folder in which `python -m tests.workshop.made` made a kit; the gate has one."""
 
 SECONDS = 240.0
 

@@ -15,14 +15,14 @@ import pytest
 
 from app.kit import use
 from app.kit.bundle import Kit, KitError
-from app.kit.make import MAIN
 from app.kit.use import platform_name, python_version
 from app.models.catalogue import load_catalogue, model_folders
 from app.settings import ROOT, load
-from tests.kit.conftest import Making
 from tests.support import scripted
 from tests.support.runtime import LARGE, SMALL
 from tests.support.scripted import Script
+from tests.workshop.conftest import Making
+from workshop.make import MAIN
 
 
 def models_of(kit: Path, cache: Path) -> None:

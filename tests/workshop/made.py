@@ -1,4 +1,4 @@
-"""A kit of real packages for the tests, which needs the package registry: `python -m tests.kit.made FOLDER`.
+"""A kit of real packages for the tests, which needs the package registry: `python -m tests.workshop.made FOLDER`.
 
 Scripted models stand in for weights. The gate makes it before it cuts the network.
 """
@@ -7,10 +7,10 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from app.kit.make import make
 from app.kit.use import platform_name, python_version
 from tests.support import scripted
 from tests.support.runtime import LARGE, SMALL, settings_for
+from workshop.make import make
 
 
 def main(folder: Path) -> None:

@@ -64,8 +64,6 @@ def resolve(platform: str, python: str, *lacking: str) -> list[Pinned]:
     if missing := [tool for tool in ("certifi", "pip", "uv") if find_spec(tool) is None]:
         raise KitError(f'Packages for kits are got with {", ".join(missing)}, missing here: pip install -e ".[kit]"')
     project = ROOT / "pyproject.toml"
-    if not project.is_file():
-        raise KitError(f"There is no {project}. A kit is made from the project's folder: `pip install -e .` there.")
     build = tomllib.loads(project.read_text(encoding="utf-8"))["build-system"]["requires"]  # for an editable install
     command = [sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--format", "pylock.toml", str(project), "-"]
     command += ["--python", sys.executable, "--python-platform", PLATFORMS[platform], "--python-version", python]

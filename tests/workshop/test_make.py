@@ -11,15 +11,15 @@ from typer.testing import CliRunner
 
 from app.cli.commands import cli
 from app.errors import DownloadFailed
-from app.kit import make as maker
-from app.kit import wheels
 from app.kit.bundle import KitError
-from app.kit.make import program
 from app.models.catalogue import load_catalogue
 from app.settings import ROOT
-from tests.kit.conftest import Making, wheel
 from tests.support import scripted
 from tests.support.runtime import LARGE, SMALL
+from tests.workshop.conftest import Making, wheel
+from workshop import make as maker
+from workshop import wheels
+from workshop.make import program
 
 
 def test_every_file_of_a_kit_has_its_sum(kit: Path) -> None:
