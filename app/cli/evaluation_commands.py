@@ -93,7 +93,7 @@ def eval_retrieval(
 ) -> None:
     """Measure how well the search finds the passages that people judged relevant.
 
-    --typos and --changed-subject change the questions; they need a clone of the repository.
+    --typos and --changed-subject change the questions; these and --against need a clone of the repository.
     """
     from app.evaluation import retrieval_eval as evaluation
     from app.evaluation.datasets import read_collection
@@ -106,5 +106,6 @@ def eval_retrieval(
     for remark in collection.remarks:
         tell(remark)
     with_history = history or changed_subject
-    result = evaluation.evaluate(collection, history=with_history, watch=watch, run=run, against=against)
+    comparison = clone_module("benchmarks.paired").comparison(against) if against else None
+    result = evaluation.evaluate(collection, history=with_history, watch=watch, run=run, compare=comparison)
     show(result, as_json, evaluation.lines(result))

@@ -1,4 +1,4 @@
-"""The figures of a ranking, of a score and of a difference; this module does not know where these come from."""
+"""The figures of a ranking and of a score; this module does not know where these come from."""
 
 from collections.abc import Mapping, Sequence
 from math import log2
@@ -9,9 +9,6 @@ import numpy as np
 RANKING = ("ndcg@10", "recall@10", "recall@100", "mrr@10")
 
 _RESAMPLES = 1_000
-_PAIRED_RESAMPLES = 10_000
-
-TIE = 1e-9
 
 
 def ranking(ids: Sequence[str], judged: Mapping[str, float]) -> dict[str, float]:
@@ -94,27 +91,3 @@ def separation(groups: Sequence[str], bad: Sequence[bool], score: Sequence[float
     hit, wasted = caught(bad, score)
     figures = {"auroc": round(auroc(bad, score), 4), "recall@20": round(hit / sum(bad), 4)}
     return {**figures, "wasted@20": round(wasted, 1), **interval(groups, bad, score)}
-
-
-def difference(differences: Sequence[float]) -> dict[str, Any]:
-    """Compute the mean of paired differences, its standard error, the middle 95 % of resampled means, p, and wins.
-
-    `p` is two-sided, from a randomisation test: if the runs were equal, each difference could as well have the other
-    sign. Source: Smucker, Allan and Carterette, "A comparison of statistical significance tests for information
-    retrieval evaluation" (2007).
-    """
-    values = np.asarray(differences, float)
-    count, mean = len(values), float(values.mean())
-    random = np.random.default_rng(0)
-    means = [values[random.integers(0, count, count)].mean() for _ in range(_PAIRED_RESAMPLES)]
-    signs = (1 - 2 * random.integers(0, 2, count) for _ in range(_PAIRED_RESAMPLES))
-    chance = sum(int(abs(values @ sign) >= (abs(mean) - TIE) * count) for sign in signs)
-    return {
-        "difference": round(mean, 4),
-        "standard_error": round(float(values.std(ddof=1)) / count**0.5, 4) if count > 1 else None,
-        "interval_95": np.quantile(means, (0.025, 0.975)).round(4).tolist(),
-        "p": round((chance + 1) / (_PAIRED_RESAMPLES + 1), 4),
-        "wins": int((values > TIE).sum()),
-        "losses": int((values < -TIE).sum()),
-        "ties": int((abs(values) <= TIE).sum()),
-    }

@@ -10,7 +10,7 @@ from app.answering.extractive import quotes
 from app.answering.usage import Stopwatch
 from app.errors import InputError
 from app.evaluation import figures
-from app.evaluation.datasets import Collection, Query, Row, read_rows, write_rows
+from app.evaluation.datasets import Collection, Query, Row, write_rows
 from app.humanize import count
 from app.models.tokens import BYTES_PER_TOKEN
 from app.retrieval.index import Index
@@ -20,9 +20,6 @@ from app.settings import Settings
 
 DEPTH = 100
 """The number of hits that the figures take into account."""
-
-CHANGED = 10
-"""The number of questions with the largest changes that a comparison names."""
 
 BUDGETS = (256, 512, 1024)
 """Tokens of evidence."""
@@ -40,17 +37,16 @@ def evaluate(
     history: bool = False,
     watch: Callable[[Sequence[Query]], Iterator[Query]] = iter,
     run: Path | None = None,
-    against: Path | None = None,
+    compare: Callable[[Sequence[Row]], dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """Ask all questions, with their conversations if `history`; return the means of the figures, times and memory.
 
     `watch` passes the questions on, so that the caller can show the progress. `run` is a file to write a row of each
-    question to, `against` one from an earlier run, to compare with. Raises InputError.
+    question to; `compare` compares the rows with those of an earlier run. Raises InputError.
     """
     import psutil
     import Stemmer  # noqa: F401  # an import that happens once is not part of the time
 
-    before = read_run(against) if against else []
     clock = Stopwatch()
     index = Index.of(collection.passages, collection.documents)
     seconds, memory = clock.ms / 1000, psutil.Process().memory_info().rss
@@ -62,7 +58,7 @@ def evaluate(
     result |= {"index_s": round(seconds, 3), "rss_mb": round(memory / 1e6, 1)}
     if run is not None:
         write_rows(run, rows)
-    return result | ({"against": compare(rows, before)} if against else {})
+    return result | ({"against": compare(rows)} if compare else {})
 
 
 def ask(index: Index, query: Query, k: int, *, history: bool = True) -> SearchResult:
@@ -77,38 +73,6 @@ def _row(index: Index, query: Query, collection: Collection, *, history: bool) -
     hits = [{"id": hit.passage.place.label, "score": hit.score} for hit in result.hits]
     values = figures.ranking([hit.passage.place.label for hit in result.hits], collection.judgements[query.id])
     return {"id": query.id, "text": query.text, **values, "hits": hits, "took_ms": round(took, 3)}
-
-
-def read_run(file: Path) -> list[Row]:
-    """Read the rows of a run that `--run` wrote; raises InputError."""
-
-    def valid(row: Row) -> bool:
-        return isinstance(row.get("id"), str) and all(isinstance(row.get(n), int | float) for n in figures.RANKING)
-
-    problem = "is no row of a run. Give a file that `escalator eval retrieval --run` wrote."
-    return [row for _, row in read_rows(file, valid, problem)]
-
-
-def compare(new: Sequence[Row], old: Sequence[Row]) -> dict[str, Any]:
-    """Compare two runs: the difference new - old of each figure, and the questions whose nDCG changed most.
-
-    Raises InputError if the questions are not the same.
-    """
-    before = {row["id"]: row for row in old}
-    pairs = [(row, before[row["id"]]) for row in new if row["id"] in before]
-    if len(pairs) < len(new) or len(old) > len(new):
-        raise InputError(
-            f"The two runs are not of the same questions: {len(pairs)} ids are in both, of {len(new)} here and "
-            f"{len(old)} there. Compare runs of one collection, made with the same options for its questions."
-        )
-    gains = sorted(((new["ndcg@10"] - old["ndcg@10"], new, old) for new, old in pairs), key=lambda each: -abs(each[0]))
-    changed = [
-        {"id": new["id"], "text": new.get("text"), "before": old["ndcg@10"], "after": new["ndcg@10"]}
-        for gain, new, old in gains[:CHANGED]
-        if abs(gain) > figures.TIE
-    ]
-    differences = {name: figures.difference([new[name] - old[name] for new, old in pairs]) for name in figures.RANKING}
-    return {**differences, "changed": changed}
 
 
 def lines(result: Row) -> Iterator[str]:

@@ -46,6 +46,7 @@ def test_outside_a_clone_a_command_ends_with_the_way_to_get_it(
     [
         (["eval", "retrieval", "--typos"], "benchmarks"),
         (["eval", "retrieval", "--changed-subject"], "benchmarks"),
+        (["eval", "retrieval", "--against", "before.jsonl"], "benchmarks"),
         (["kit", "check"], "workshop"),
     ],
 )

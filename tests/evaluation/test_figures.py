@@ -1,12 +1,12 @@
 """The figures against values worked out by hand and plain counting."""
 
-from math import log2, sqrt
+from math import log2
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.evaluation.figures import auroc, caught, difference, interval, mrr, ndcg, ranking, recall
+from app.evaluation.figures import auroc, caught, interval, mrr, ndcg, ranking, recall
 
 ANSWERS = st.lists(st.tuples(st.booleans(), st.integers(0, 5)), min_size=2, max_size=40).filter(
     lambda rows: 0 < sum(bad for bad, _ in rows) < len(rows)
@@ -84,32 +84,3 @@ def test_the_interval_lies_around_the_figure_and_is_the_same_each_time() -> None
 
     assert low < auroc(bad, score) < high
     assert interval(groups, bad, score) == interval(groups, bad, score)
-
-
-def test_a_difference_has_a_mean_an_error_and_winners() -> None:
-    found = difference([0.2, 0.4, -0.3, 0.0])
-
-    assert found["difference"] == 0.075
-    assert found["standard_error"] == round(sqrt((0.125**2 + 0.325**2 + 0.375**2 + 0.075**2) / 3) / 2, 4)
-    assert (found["wins"], found["losses"], found["ties"]) == (2, 1, 1)
-
-
-@pytest.mark.slow
-def test_chance_is_the_share_of_signs_that_do_as_much() -> None:
-    assert difference([0.1, 0.1, 0.1])["p"] == pytest.approx(2 / 8, abs=0.02)  # all three up, or all three down
-    assert difference([0.3, 0.1])["p"] == pytest.approx(2 / 4, abs=0.02)
-    assert difference([0.0, 0.0])["p"] == 1
-    assert difference([0.1] * 20)["p"] < 0.001
-
-
-def test_the_interval_holds_the_mean_and_narrows_with_more_questions() -> None:
-    few, many = difference([0.2, -0.1] * 10), difference([0.2, -0.1] * 400)
-
-    assert few["interval_95"][0] < few["difference"] < few["interval_95"][1]
-    assert few["interval_95"][0] < many["interval_95"][0] < many["interval_95"][1] < few["interval_95"][1]
-    low, high = many["interval_95"]
-    assert (high - low) / 2 == pytest.approx(1.96 * many["standard_error"], rel=0.1)
-
-
-def test_one_question_has_no_standard_error() -> None:
-    assert difference([0.5])["standard_error"] is None

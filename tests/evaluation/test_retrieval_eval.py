@@ -9,9 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from app.cli.commands import cli
-from app.errors import InputError
 from app.evaluation.figures import RANKING
-from app.evaluation.retrieval_eval import compare
 from tests.evaluation.conftest import QUERIES, Write
 
 KEYS = {*RANKING, "queries", "index_s", "query_ms_p50", "query_ms_p95", "rss_mb"}
@@ -142,25 +140,3 @@ def test_a_collection_about_one_subject_cannot_change_it(write: Write) -> None:
 
     assert result.exit_code == 2
     assert "is about one subject" in result.stderr
-
-
-def figures_of(**values: float) -> list[dict[str, Any]]:
-    return [{"id": name, "text": f"{name}?", **dict.fromkeys(RANKING, value)} for name, value in values.items()]
-
-
-@pytest.mark.slow
-def test_the_questions_that_changed_most_come_first() -> None:
-    found = compare(figures_of(a=0.5, b=0.0, c=1.0), figures_of(c=0.9, a=0.5, b=1.0))
-
-    assert found["changed"] == [
-        {"id": "b", "text": "b?", "before": 1.0, "after": 0.0},
-        {"id": "c", "text": "c?", "before": 0.9, "after": 1.0},
-    ]
-    assert found["ndcg@10"]["difference"] == -0.3
-    assert all(found[name]["ties"] == 1 for name in RANKING)
-
-
-@pytest.mark.parametrize("other", [figures_of(a=1.0), figures_of(a=1.0, c=1.0), figures_of(a=1.0, b=1.0, c=1.0)])
-def test_runs_of_other_questions_cannot_be_compared(other: list[dict[str, Any]]) -> None:
-    with pytest.raises(InputError, match="not of the same questions"):
-        compare(figures_of(a=1.0, b=1.0), other)
