@@ -1,4 +1,4 @@
-"""The commands `escalator bench retrieval|corpus|chat` and `escalator eval citations`."""
+"""The commands `escalator bench retrieval|corpus|chat` and `escalator eval citations|refusals`."""
 
 import asyncio
 from pathlib import Path
@@ -68,3 +68,22 @@ def citations(
         probes = citations.probes(read(data), passages, seed, read(beside) if beside else None)
         result = citations.evaluate(list(probes), watch)
     show(result, as_json, citations.lines(result))
+
+
+def refusals(
+    data: Annotated[Path, typer.Argument(help="A folder as for `eval retrieval`.")],
+    corpus: Annotated[Path | None, typer.Option(help="Documents on other subjects (default: CORPUS_DIR).")] = None,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Measure how often a question is refused without asking a model, by small corpora and by one on other subjects."""
+    from app.documents.folder import Folder
+    from app.evaluation.datasets import read_collection
+    from app.retrieval.corpus import Corpus
+    from app.settings import load
+    from benchmarks.refusals import refusals
+
+    settings = load(corpus=corpus)
+    other = Corpus(Folder.of(settings), settings.state_dir).refresh().index
+    result = refusals(read_collection(data), other, tell)
+    show(result, as_json, (f"{name:14} {share}" for name, share in result.items()))

@@ -12,6 +12,7 @@ from app.settings import load
 
 evaluate = typer.Typer(help="Measure quality on data sets.", no_args_is_help=True)
 add_clone_command(evaluate, "citations", "benchmarks.commands")
+add_clone_command(evaluate, "refusals", "benchmarks.commands")
 
 Folder = Annotated[Path, typer.Argument(help="A folder with corpus.jsonl, queries.jsonl (.gz or not), qrels.tsv.")]
 
@@ -57,25 +58,6 @@ def evidence(folder: Folder, as_json: Json = False, verbose: Verbose = False) ->
     from app.evaluation.retrieval_eval import evidence
 
     result = evidence(read_collection(folder), tell)
-    show(result, as_json, (f"{name:14} {share}" for name, share in result.items()))
-
-
-@evaluate.command()
-def refusals(
-    folder: Folder,
-    corpus: Annotated[Path | None, typer.Option(help="Documents on other subjects (default: CORPUS_DIR).")] = None,
-    as_json: Json = False,
-    verbose: Verbose = False,
-) -> None:
-    """Measure how often a question is refused without asking a model, by small corpora and by one on other subjects."""
-    from app.documents.folder import Folder
-    from app.evaluation.datasets import read_collection
-    from app.evaluation.retrieval_eval import refusals
-    from app.retrieval.corpus import Corpus
-
-    settings = load(corpus=corpus)
-    other = Corpus(Folder.of(settings), settings.state_dir).refresh().index
-    result = refusals(read_collection(folder), other, tell)
     show(result, as_json, (f"{name:14} {share}" for name, share in result.items()))
 
 

@@ -1,6 +1,5 @@
 """The evaluation of the search: how well it finds the passages that people judged relevant, as the product searches."""
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from statistics import fmean
@@ -11,11 +10,10 @@ from app.answering.usage import Stopwatch
 from app.errors import InputError
 from app.evaluation import figures
 from app.evaluation.datasets import Collection, Query, Row, write_rows
-from app.humanize import count
 from app.models.tokens import BYTES_PER_TOKEN
 from app.retrieval.index import Index
 from app.retrieval.packing import MAX_HITS, pack_context
-from app.retrieval.search import SearchResult, is_answerable, search
+from app.retrieval.search import SearchResult, search
 from app.settings import Settings
 
 DEPTH = 100
@@ -23,9 +21,6 @@ DEPTH = 100
 
 BUDGETS = (256, 512, 1024)
 """Tokens of evidence."""
-
-SIZES = (1, 2, 5, 20, 240)
-"""Passages of the corpora that should refuse none of their own questions."""
 
 QUOTED = (1, 3)
 """The largest numbers of quoted sentences, from the evidence of the default budget."""
@@ -102,29 +97,6 @@ def evidence(collection: Collection, tell: Callable[[str], None]) -> dict[str, f
     text_of = {passage.file: passage.text for passage in collection.passages}.__getitem__
     held = [_held(index, query, text_of) for query in queries]
     return {**{name: round(fmean(row[name] for row in held), 4) for name in held[0]}, "queries": len(queries)}
-
-
-def refusals(collection: Collection, corpus: Index, tell: Callable[[str], None]) -> dict[str, float]:
-    """Compute how many questions find too little for models to be asked: in small corpora, and in another corpus.
-
-    Returns for each size the share of the questions that are refused by a corpus of so many neighbouring passages with
-    a relevant one among them, and "elsewhere", the share that `corpus` refuses; it should know nothing about them.
-    """
-    at = {passage.place.label: number for number, passage in enumerate(collection.passages)}
-    shares = {}
-    for size in SIZES:
-        tell(f"Asking corpora of {count(size, 'passage')}")
-        asked: defaultdict[int, list[Query]] = defaultdict(list)
-        for query in collection.queries:
-            asked[min(map(at.__getitem__, collection.judgements[query.id])) // size].append(query)
-        refused = []
-        for number, queries in asked.items():
-            own = slice(number * size, (number + 1) * size)
-            index = Index.of(collection.passages[own], collection.documents[own])
-            refused += [not is_answerable(index, ask(index, query, 1)) for query in queries]
-        shares[str(size)] = round(fmean(refused), 4)
-    elsewhere = [not is_answerable(corpus, ask(corpus, query, 1, history=False)) for query in collection.queries]
-    return shares | {"elsewhere": round(fmean(elsewhere), 4), "queries": len(elsewhere)}
 
 
 def _held(index: Index, query: Query, text_of: Callable[[str], str]) -> dict[str, bool]:

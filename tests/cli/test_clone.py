@@ -22,6 +22,7 @@ __all__ = ["write"]
         (["bench", "corpus", "--quick"], "benchmarks", "bench"),
         (["bench"], "benchmarks", "bench"),
         (["citations", "folder"], "benchmarks", "bench"),
+        (["refusals", "folder"], "benchmarks", "bench"),
         (["make", "KIT", "--models", "tiny"], "workshop", "kit"),
     ],
 )
@@ -31,7 +32,12 @@ def test_outside_a_clone_a_command_ends_with_the_way_to_get_it(
     monkeypatch.setattr(clone, "ROOT", tmp_path)
     cli = typer.Typer(cls=Commands)
     (tmp_path / folder).mkdir()  # another package of this name, or what is left of ours
-    for name, module in (("bench", "benchmarks"), ("citations", "benchmarks"), ("make", "workshop")):
+    for name, module in (
+        ("bench", "benchmarks"),
+        ("citations", "benchmarks"),
+        ("refusals", "benchmarks"),
+        ("make", "workshop"),
+    ):
         add_clone_command(cli, name, f"{module}.commands")
 
     result = CliRunner().invoke(cli, arguments)

@@ -5,9 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from app.cli.commands import cli
 from app.errors import InputError
 from app.evaluation.datasets import read_collection as read
 from app.evaluation.retrieval_eval import evidence, holds, tokens
@@ -64,20 +62,3 @@ def test_the_figures_are_shares_of_the_questions_that_have_answers(folder: Calla
 def test_a_collection_without_answers_is_named(folder: Callable[..., Path]) -> None:
     with pytest.raises(InputError, match="answers"):
         evidence(read(folder(ferry=[])), print)
-
-
-def test_refusals_are_counted_in_corpora_of_a_few_passages_and_in_another_corpus(
-    folder: Callable[..., Path], tmp_path: Path
-) -> None:
-    collection = folder(ferry=["nine"], club=["Mondays"], bus=["harbour"])
-    other = tmp_path / "other"
-    other.mkdir()
-    (other / "tea.md").write_text("Tea is brewed with boiling water.", encoding="utf-8")
-
-    result = CliRunner().invoke(cli, ["eval", "refusals", str(collection), "--corpus", str(other), "--json"])
-
-    assert json.loads(result.stdout) == {
-        **dict.fromkeys(["1", "2", "5", "20", "240"], 0.0),
-        "elsewhere": 1.0,
-        "queries": 3,
-    }
