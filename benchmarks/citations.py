@@ -14,11 +14,11 @@ from app.answering.turn import Citation
 from app.documents.sentences import sentences
 from app.errors import InputError
 from app.evaluation.datasets import Collection, Row, are_texts, read_rows
-from app.evaluation.escalation_eval import evidence
-from app.evaluation.figures import separation
 from app.evaluation.retrieval_eval import ask
 from app.retrieval.index import Index
 from app.retrieval.packing import Evidence
+from benchmarks.escalation import evidence
+from benchmarks.separation import separation
 
 LEAST = 6
 """The least number of words of a sentence; with a third of its words gone, a shorter one says little."""

@@ -1,4 +1,4 @@
-"""The commands `escalator bench retrieval|corpus|chat` and `escalator eval citations|refusals`."""
+"""The commands `escalator bench retrieval|corpus|chat` and `escalator eval escalation|citations|refusals`."""
 
 import asyncio
 from pathlib import Path
@@ -48,6 +48,19 @@ def corpus(
 
     result = corpus.bench_corpus(corpus.QUICK if quick else corpus.Size(), tell)
     show(result, as_json, corpus.lines(result))
+
+
+def escalation(
+    file: Annotated[Path, typer.Argument(help="Answers with labels, as JSON lines, gzipped or not.")],
+    scores: Annotated[Path | None, typer.Option(help="Write the score of every answer to this file.")] = None,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Measure how well the decision to escalate separates bad answers from good ones."""
+    from benchmarks import escalation as evaluation
+
+    result = evaluation.evaluate(file, watch, scores)
+    show(result, as_json, evaluation.lines(result))
 
 
 def citations(

@@ -11,8 +11,8 @@ from app.cli.terminal import Json, Verbose, show, tell, watch
 from app.settings import load
 
 evaluate = typer.Typer(help="Measure quality on data sets.", no_args_is_help=True)
-add_clone_command(evaluate, "citations", "benchmarks.commands")
-add_clone_command(evaluate, "refusals", "benchmarks.commands")
+for command in ("escalation", "citations", "refusals"):
+    add_clone_command(evaluate, command, "benchmarks.commands")
 
 Folder = Annotated[Path, typer.Argument(help="A folder with corpus.jsonl, queries.jsonl (.gz or not), qrels.tsv.")]
 
@@ -35,20 +35,6 @@ def compare(
     show(result, as_json, comparison.lines(result))
     if any("error" in row for row in result["models"]):
         raise typer.Exit(1)
-
-
-@evaluate.command()
-def escalation(
-    file: Annotated[Path, typer.Argument(help="Answers with labels, as JSON lines, gzipped or not.")],
-    scores: Annotated[Path | None, typer.Option(help="Write the score of every answer to this file.")] = None,
-    as_json: Json = False,
-    verbose: Verbose = False,
-) -> None:
-    """Measure how well the decision to escalate separates bad answers from good ones."""
-    from app.evaluation import escalation_eval as evaluation
-
-    result = evaluation.evaluate(file, watch, scores)
-    show(result, as_json, evaluation.lines(result))
 
 
 @evaluate.command()

@@ -12,8 +12,8 @@ from app.documents.language import detect
 from app.documents.passages import Place
 from app.errors import InputError
 from app.evaluation.datasets import Row, are_texts, read_rows, write_rows
-from app.evaluation.figures import separation
 from app.retrieval.packing import Evidence
+from benchmarks.separation import separation
 
 BY_ITSELF = {"nomiracl"}
 """Sets left out of the means: their answers are decisions between yes and no."""
