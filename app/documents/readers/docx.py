@@ -1,9 +1,13 @@
 """Word documents (.docx) as they read once all changes are accepted, one page for each section under a heading."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from xml.etree.ElementTree import Element
 
 from app.documents.passages import Page
+from app.documents.readers.docx_numbering import Numbering
+from app.documents.readers.drawings import chart, diagram, embed
 from app.documents.readers.ooxml import Package, value
 from app.documents.readers.sections import Block, paged
 from app.documents.readers.tables import Row, repeated
@@ -12,31 +16,71 @@ from app.documents.readers.text import clean
 _GONE = {"del", "moveFrom", "pPr", "rPr", "sdtPr", "sectPr", "tcPr", "rt", "instrText", "delText"}
 """Elements without text of the document: deleted text, settings, ruby annotations."""
 
-_NOTES = ("footnote", "endnote")
-_ASIDES = {"txbxContent", *(f"{kind}Reference" for kind in _NOTES)}
-"""Notes and text boxes, which follow the paragraph that they belong to."""
+_NOTES = ("footnote", "endnote", "comment")
+_ASIDES = {"txbxContent", "graphicData", *(f"{kind}Reference" for kind in _NOTES)}
+"""Notes, drawings and text boxes, which follow the paragraph that they belong to."""
 
-_MARKS = {"tab": " ", "br": "\n", "cr": "\n", "noBreakHyphen": "-"}
+_CONTROLS = ("sdt", "sdtContent", "customXml")
+"""Elements around paragraphs, rows and cells, such as content controls."""
+
+_MARKS = {"tab": " ", "ptab": " ", "br": "\n", "cr": "\n", "noBreakHyphen": "-"}
 _LEVELS = 9
+_ENUMERATED = re.compile(r"\(?(?:\d{1,3}|[a-zA-Z])(?<![ivxIVX])[.)]$")
+"""The numbers that mark an item without a dash before them; not Roman ones, most of which are longer."""
+
+_FIELDS = ("instrText", "fldSimple")
+_PAGE_NUMBER = re.compile(r"\bPAGE\b")
+_WORD = re.compile(r"[^\W\d_]+")
+_WORDS_OF_PAGE = 3
+"""Fewer words around the number of a page, as in "page 2 of 9", are no text of a header."""
 
 
 def read(data: bytes) -> list[Page]:
     """Return the sections in order; headings and tables are written as in Markdown."""
     parts = Package(data, ".docx")
     main = parts.main()
-    body = next(parts.tree(main).iter("body"))
+    root = parts.tree(main)
+    body = next(root.iter("body"))
     for kind in _NOTES:
-        notes = {note.get("id"): note for note in parts.linked(main, f"{kind}s") if note.get("type") is None}
+        notes = {note.get("id"): _signed(note) for note in parts.linked(main, f"{kind}s") if note.get("type") is None}
         for reference in list(body.iter(f"{kind}Reference")):
             reference.extend(notes.get(reference.get("id"), ()))
-    return paged(_Document(parts.linked(main, "styles")).blocks(body))
+    embed(parts, main, body)
+    styles = parts.linked(main, "styles")
+    document = _Document(styles, Numbering(parts, main, styles))
+    header, footer = (document.margin(_margins(parts, main, body, kind)) for kind in ("header", "footer"))
+    return paged(chain(header, document.blocks(body), footer))
+
+
+def _signed(note: Element) -> Element:
+    """Put the author of a comment before its text; a footnote has none."""
+    first = note.find("p")
+    author = note.get("author")
+    if first is not None and author is not None and any(text.text for text in note.iter("t")):
+        first.insert(0, Element("t"))
+        first[0].text = f"Comment by {author}: " if author else "Comment: "
+    return note
+
+
+def _margins(parts: Package, main: str, body: Element, kind: str) -> Iterator[Element]:
+    """Yield the headers or footers of all sections, without paragraphs that hold little more than a page number."""
+    related = parts.related(main)
+    names = {related.get(reference.get("r:id", ""), ""): None for reference in body.iter(f"{kind}Reference")}
+    for tree in [parts.tree(name) for name in names if name in parts]:
+        for paragraph in reversed(list(tree.iter("p"))):
+            fields = "".join(field.text or field.get("instr") or "" for tag in _FIELDS for field in paragraph.iter(tag))
+            text = " ".join(part.text or "" for part in paragraph.iter("t"))
+            if _PAGE_NUMBER.search(fields) and len(_WORD.findall(text)) < _WORDS_OF_PAGE:
+                paragraph.clear()
+        yield tree
 
 
 class _Document:
-    """The blocks of a document, by its styles."""
+    """The blocks of a document, by its styles and lists."""
 
-    def __init__(self, styles: Element):
+    def __init__(self, styles: Element, numbering: Numbering):
         self._levels = _levels(styles)
+        self._numbering = numbering
 
     def blocks(self, parent: Element) -> Iterator[Block | list[Row]]:
         """Yield paragraphs, and tables as rows, in order."""
@@ -45,32 +89,49 @@ class _Document:
             if child.tag == "p":
                 asides: list[Element] = []
                 text = carried + _text(child, asides)
-                carried = text if child.find("pPr/rPr/del") is not None else ""
-                if not carried and (text := clean(text).strip()):
-                    yield self._block(child, text)
+                goes_on = child.find("pPr/rPr/del") is not None
+                carried = text if goes_on else ""
+                if not goes_on and (block := self._block(child, clean(text).strip())):
+                    yield block
                 for aside in asides:
                     yield from self.blocks(aside)
             elif child.tag == "tbl":
                 yield list(self._rows(child))
+            elif child.tag == "chartSpace":
+                yield list(chart(child))
+            elif child.tag == "dataModel":
+                yield from (Block(0, f"{'  ' * depth}- {text}", listed=True) for depth, text in diagram(child))
             elif child.tag not in _GONE:
                 yield from self.blocks(child)
         if carried and (text := clean(carried).strip()):
             yield Block(0, text)
 
-    def _block(self, paragraph: Element, text: str) -> Block:
+    def margin(self, parts: Iterable[Element]) -> Iterator[Block | list[Row]]:
+        """Return the blocks of headers or footers, those of the same text once."""
+        shown = {}
+        for part in parts:
+            blocks = [block._replace(level=0) if isinstance(block, Block) else block for block in self.blocks(part)]
+            shown[str(blocks)] = blocks
+        return chain.from_iterable(shown.values())
+
+    def _block(self, paragraph: Element, text: str) -> Block | None:
+        """Return a paragraph with its number; without text, it is counted all the same."""
+        item = self._numbering.item(paragraph)
+        number = item.number if item else ""
         own = value(paragraph, "pPr/outlineLvl")
-        level = _level(own) if own else self._levels.get(value(paragraph, "pPr/pStyle"), 0)
-        if level or paragraph.find("pPr/numPr") is None:
-            return Block(level, text)
-        inner = int(value(paragraph, "pPr/numPr/ilvl") or 0)
-        return Block(0, f"{'  ' * min(inner, _LEVELS)}- {text}", listed=True)
+        if level := _level(own) if own else self._levels.get(value(paragraph, "pPr/pStyle"), 0):
+            return Block(level, f"{number} {text}".lstrip()) if text else None
+        if item is None or not (text or number):
+            return Block(0, text) if text else None
+        dash = "" if _ENUMERATED.match(number) or not text else "- "
+        return Block(0, "  " * min(item.level, _LEVELS) + dash + f"{number} {text}".strip(), listed=True)
 
     def _rows(self, table: Element) -> Iterator[Row]:
         above: dict[int, str] = {}
-        rows = [*table.findall("tr"), *table.findall("sdt/sdtContent/tr")]
-        for number, row in enumerate([row for row in rows if row.find("trPr/del") is None], 1):
+        rows = [row for row in _controlled(table, "tr") if row.find("trPr/del") is None]
+        for number, row in enumerate(rows, 1):
             cells, column = {}, 1
-            for cell in row.findall("tc") + row.findall("sdt/sdtContent/tc"):
+            for cell in _controlled(row, "tc"):
                 merged = cell.find("tcPr/vMerge")
                 goes_on = merged is not None and merged.get("val") != "restart"
                 cells[column] = repeated(above.get(column, "")) if goes_on else self._flat(cell)
@@ -86,8 +147,17 @@ class _Document:
         )
 
 
+def _controlled(parent: Element, tag: str) -> Iterator[Element]:
+    """Yield the rows of a table, or the cells of a row, in order, with those in content controls."""
+    for child in parent:
+        if child.tag == tag:
+            yield child
+        elif child.tag in _CONTROLS:
+            yield from _controlled(child, tag)
+
+
 def _text(parent: Element, asides: list[Element]) -> str:
-    """Return the text of a paragraph; append notes and text boxes to `asides`."""
+    """Return the text of a paragraph; append notes, drawings and text boxes to `asides`."""
     texts = []
     for child in parent:
         tag = child.tag

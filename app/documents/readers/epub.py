@@ -36,7 +36,7 @@ def _pages(parts: Package) -> Iterator[Page]:
     title, number = lines[0] if lines else BEGINNING, 1
     label = title
     yield Page("\n".join(lines), Place("heading", label, number))
-    rights = parts.tree(_RIGHTS).iter("CipherReference") if _RIGHTS in parts.names else ()
+    rights = parts.tree(_RIGHTS).iter("CipherReference") if _RIGHTS in parts else ()
     locked = {item.get("URI") for item in rights}
     items = {item.get("id"): item for item in root.iterfind("manifest/item")}
     chapters = [items[part.get("idref")] for part in root.iterfind("spine/itemref") if part.get("idref") in items]
@@ -46,7 +46,7 @@ def _pages(parts: Package) -> Iterator[Page]:
         if name in locked:
             raise UnreadableFile("it is protected against copying; only the program it was bought for opens it")
         with suppress(UnreadableFile):  # a picture of the cover, or a chapter that is missing
-            source = parts.part(name) if name in parts.names else b""
+            source = parts.part(name) if name in parts else b""
             found, vain = _TITLE.search(source), (title, posixpath.basename(name))
             if found and found[1].decode("utf-8", "replace") in vain:
                 source = source.replace(found[0], b"", 1)

@@ -22,7 +22,11 @@ class Package:
             old = "it is in an old format of Office under a new name"
             raise UnreadableFile(PROTECTED if _ENCRYPTED in data else f"{old}; open it there and save it as {suffix}")
         self._archive = ZipFile(BytesIO(data))
-        self.names = frozenset(self._archive.namelist())
+        self._names = {_key(name): name for name in self._archive.namelist()}
+        self._related: dict[str, dict[str, str]] = {}
+
+    def __contains__(self, name: str) -> bool:
+        return _key(name) in self._names
 
     def main(self) -> str:
         """Return the name of the part that refers to all others."""
@@ -30,23 +34,26 @@ class Package:
 
     def related(self, name: str) -> dict[str, str]:
         """Return the names of the parts that another refers to, by the ids of the references and by their kinds."""
+        if name in self._related:
+            return self._related[name]
         folder, file = posixpath.split(name)
         relations = posixpath.join(folder, "_rels", f"{file}.rels")
-        targets = {}
-        for item in self.tree(relations) if relations in self.names else ():
+        targets = self._related[name] = {}
+        for item in self.tree(relations) if relations in self else ():
             if item.get("TargetMode") != "External":
-                target = posixpath.normpath(posixpath.join("/", folder, item.get("Target", ""))).lstrip("/")
+                path = item.get("Target", "").replace("\\", "/")
+                target = posixpath.normpath(posixpath.join("/", folder, path)).lstrip("/")
                 targets[item.get("Id", "")] = targets[item.get("Type", "").rpartition("/")[2]] = target
         return targets
 
     def linked(self, name: str, kind: str) -> Element:
         """Parse the part that another one refers to as its "styles", for instance; without one, return no element."""
-        target = self.related(name).get(kind)
-        return self.tree(target) if target else Element("none")
+        target = self.related(name).get(kind, "")
+        return self.tree(target) if target in self else Element("none")
 
     def part(self, name: str) -> bytes:
         """Return the bytes of a part."""
-        return self._archive.read(name)
+        return self._archive.read(self._names[_key(name)])
 
     def tree(self, name: str) -> Element:
         """Parse a part; names lose their namespaces, but "r:id" stays different from "id"."""
@@ -64,6 +71,11 @@ def value(parent: Element, path: str) -> str:
     """Return the value of a setting, or nothing."""
     setting = parent.find(path)
     return "" if setting is None else setting.get("val", "")
+
+
+def _key(name: str) -> str:
+    """Return the name of a part as it is compared: regardless of case; some programs write backslashes."""
+    return name.replace("\\", "/").lstrip("/").lower()
 
 
 @lru_cache(maxsize=4096)

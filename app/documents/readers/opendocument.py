@@ -53,7 +53,7 @@ def read_slides(data: bytes) -> list[Page]:
 def _opened(data: bytes, suffix: str, kind: str) -> tuple[Element, Element]:
     """Return the content of a file, and the part of it that is the document."""
     parts = Package(data, suffix)
-    if _MANIFEST in parts.names and b"encryption-data" in parts.part(_MANIFEST):
+    if _MANIFEST in parts and b"encryption-data" in parts.part(_MANIFEST):
         raise UnreadableFile(PROTECTED)
     root = parts.tree("content.xml")
     body = root.find(f"body/{kind}")

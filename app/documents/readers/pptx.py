@@ -1,10 +1,12 @@
 """Slides (.pptx), one page for each, with the speaker's notes; titles and tables are written as in Markdown."""
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 from xml.etree.ElementTree import Element
 
 from app.documents.passages import Page, Place
+from app.documents.readers.drawings import chart, diagram, embed
 from app.documents.readers.ooxml import Package
 from app.documents.readers.tables import Row, groups, repeated
 from app.documents.readers.text import clean
@@ -13,6 +15,7 @@ from app.errors import UnreadableFile
 _TITLES = ("title", "ctrTitle")
 _FURNITURE = ("dt", "ftr", "hdr", "sldNum", "sldImg")
 _GROUPS = ("cSld", "spTree", "grpSp", "AlternateContent", "Choice")
+_INDENT = re.compile(" *")
 _LINE = 360_000
 """English Metric Units: shapes whose tops are within a centimetre of each other are in one line."""
 
@@ -49,7 +52,7 @@ def pages(slides: Iterable[Slide]) -> list[Page]:
             if is_title and lines:
                 texts.append("# " + " ".join(" ".join(lines).split()))
             else:
-                texts += ["\n".join(f"- {line}" for line in lines)] if len(lines) > 1 else lines
+                texts += ["\n".join(_INDENT.sub(r"\g<0>- ", line, 1) for line in lines)] if len(lines) > 1 else lines
             for grid in grids:
                 parts = [group.text for group in groups(grid)]
                 (texts if len(parts) == 1 else tables).extend(parts)
@@ -61,9 +64,16 @@ def pages(slides: Iterable[Slide]) -> list[Page]:
 
 
 def _slide(parts: Package, name: str) -> Slide:
+    slide = parts.tree(name)
+    embed(parts, name, slide)
     shapes = [
-        Shape(_kind(shape) in _TITLES, _lines(shape), list(map(_rows, shape.iter("tbl"))))
-        for shape in _shapes(parts.tree(name))
+        Shape(
+            _kind(shape) in _TITLES,
+            _lines(shape)
+            + [f"{'  ' * depth}{text}" for root in shape.iter("dataModel") for depth, text in diagram(root)],
+            [*map(_rows, shape.iter("tbl")), *map(chart, shape.iter("chartSpace"))],
+        )
+        for shape in _shapes(slide)
     ]
     return shapes, [line for shape in _shapes(parts.linked(name, "notesSlide")) for line in _lines(shape)]
 
