@@ -1,4 +1,4 @@
-"""Numbers in words for people: counts, ages, sizes, durations."""
+"""Numbers in words for people: counts, ages, sizes, remaining times."""
 
 
 def count(number: int, noun: str) -> str:
@@ -14,16 +14,11 @@ def ago(seconds: float) -> str:
     return "just now"
 
 
-def duration(seconds: float) -> str:
-    """Format a duration roughly: "45 s", "12 min", "3 h"."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.0f} h"
-
-
 def time_left(seconds: float) -> str:
-    """Format the remaining time of a task: "about 45 s left"."""
-    return f"about {duration(seconds)} left"
+    """Format the remaining time of a task, roughly: "about 45 s left", "about 12 min left", "about 3 h left"."""
+    if seconds < 100:
+        return f"about {seconds:.0f} s left"
+    return f"about {seconds / 60:.0f} min left" if seconds < 6000 else f"about {seconds / 3600:.0f} h left"
 
 
 def size(number: float) -> str:

@@ -95,9 +95,7 @@ class Settings(BaseSettings):
     state_dir: Path = _field(
         Path(platformdirs.user_state_dir("escalator", appauthor=False)), "Folder for state and caches."
     )
-    model_cache: Path | None = _field(
-        None, "Folder of downloaded models. If unset, `~/.foundry/cache/models` if it exists."
-    )
+    model_cache: Path = _field(None, "Folder of downloaded models. If unset, `~/.foundry/cache/models` if it exists.")
 
     compare_prompt: str = _field(
         "List 5 benefits of local AI inference.",
@@ -116,9 +114,9 @@ class Settings(BaseSettings):
 
     @field_validator("corpus", "state_dir", "model_cache")
     @classmethod
-    def _expanded(cls, given: Path | None) -> Path | None:
+    def _expanded(cls, given: Path) -> Path:
         try:
-            return given.expanduser() if given is not None else None
+            return given.expanduser()
         except RuntimeError:
             raise ValueError("it must be a folder, and there is no such user's home folder") from None
 
@@ -129,22 +127,12 @@ class Settings(BaseSettings):
         here = given.absolute()
         return here if here.exists() or not (ROOT / given).exists() else ROOT / given
 
-    @field_validator("model_cache")
+    @field_validator("model_cache", mode="before")
     @classmethod
-    def _shared(cls, given: Path | None, info: ValidationInfo) -> Path:
+    def _shared(cls, given: Path | str | None, info: ValidationInfo) -> Path | str:
         shared = Path.home() / ".foundry" / "cache" / "models"
-        return given or (shared if shared.is_dir() else info.data["state_dir"] / "models")
-
-    @property
-    def model_cache_path(self) -> Path:
-        """The folder in which the embedded runtime looks for models."""
-        assert self.model_cache is not None
-        return self.model_cache
-
-    @property
-    def max_file_bytes(self) -> int:
-        """The size in bytes above which a file is left out."""
-        return self.max_file_mb * 1_000_000
+        state = info.data.get("state_dir", shared)  # absent if it is wrong itself, which is then reported
+        return given or (shared if shared.is_dir() else state / "models")
 
 
 def load(**given: Any) -> Settings:

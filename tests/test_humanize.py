@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.humanize import ago, count, duration, gigabytes, size, time_left
+from app.humanize import ago, count, gigabytes, size, time_left
 
 
 @pytest.mark.parametrize(
@@ -36,6 +36,5 @@ def test_a_size_is_given_in_the_unit_that_suits_it(number: float, text: str) -> 
 @pytest.mark.parametrize(
     ("seconds", "text"), [(0.4, "0 s"), (99, "99 s"), (100, "2 min"), (5990, "100 min"), (7300, "2 h")]
 )
-def test_a_duration_is_given_in_seconds_minutes_or_hours(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
+def test_the_remaining_time_is_given_in_seconds_minutes_or_hours(seconds: float, text: str) -> None:
     assert time_left(seconds) == f"about {text} left"

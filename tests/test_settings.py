@@ -90,13 +90,14 @@ def test_folders_may_begin_with_the_home_folder(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("ESCALATOR_MODEL_CACHE", "~/models")
 
     assert load().state_dir == pathlib.Path.home() / "state"
-    assert load().model_cache_path == pathlib.Path.home() / "models"
+    assert load().model_cache == pathlib.Path.home() / "models"
 
 
-def test_a_home_folder_of_nobody_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CORPUS_DIR", "~nobody-of-this-name/documents")
+@pytest.mark.parametrize("name", ["CORPUS_DIR", "ESCALATOR_STATE_DIR", "ESCALATOR_MODEL_CACHE"])
+def test_a_home_folder_of_nobody_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "~nobody-of-this-name/documents")
 
-    with pytest.raises(SettingsError, match="CORPUS_DIR"):
+    with pytest.raises(SettingsError, match=name):
         load()
 
 

@@ -58,10 +58,10 @@ def make(
     with ThreadPoolExecutor(4) as pool:
         locks = dict(zip(pairs, pool.map(lambda pair: wheels.resolve(*pair), pairs), strict=True))
     packages = sorted({each for lock in locks.values() for each in lock}, key=lambda each: each.name)
-    chosen = _chosen(settings.model_cache_path, configured_pair(settings).both if models is None else models, tell)
+    chosen = _chosen(settings.model_cache, configured_pair(settings).both if models is None else models, tell)
     parts = {f"project/{path}": source for path, source in _project(corpus).items()}
     for model in chosen:
-        found = _files(settings.model_cache_path / model["folder"])
+        found = _files(settings.model_cache / model["folder"])
         parts |= {f"models/{model['folder']}/{path}": source for path, source in found.items()}
     parts |= {f"extras/{path.name}": path for path in extras}
     try:
@@ -89,7 +89,7 @@ def make(
         "made": datetime.now(UTC).date().isoformat(),
         "wheels": {" ".join(pair): [f"wheels/{got[each].name}" for each in lock] for pair, lock in locks.items()},
         "models": chosen,
-        "catalogue": _catalogue(settings.model_cache_path, chosen),
+        "catalogue": _catalogue(settings.model_cache, chosen),
         "packages": sorted(map(wheels.licence, {*got.values()}), key=lambda each: each["name"].lower()),
         "files": files,
     }

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from math import log1p
 
 from app.retrieval.analysis import BREAKS, normalize, stems, tokens
@@ -70,7 +70,6 @@ class Words:
     """The words, stems and numbers of a sentence of an answer."""
 
     def __init__(self, text: str) -> None:
-        self.text = text
         plain = self.plain = words(text)
         self.numbers = numbers(text)
         self.stems = cache(lambda language: frozenset(stems(plain, language)))  # of the words, in a language
@@ -80,7 +79,6 @@ class Passages:
     """Evidence, ready to be compared with sentences."""
 
     def __init__(self, evidence: Sequence[Evidence]) -> None:
-        self.evidence = evidence
         self.stretches: list[Stretch] = []
         self.words_of: dict[int, frozenset[str]] = {}
         """The words of each passage and its title, with their stems and prefixes, by the passage's number."""
@@ -102,23 +100,11 @@ class Passages:
                 self.stretches.append(Stretch(item, item.start + start, item.start + end, own, figures))
             self.words_of[item.number] = with_prefixes(own_words)
             self._of[item.number] = range(first, len(self.stretches))
+        self.words = frozenset[str]().union(*self.words_of.values())
+        self.numbers = frozenset[str]().union(*(stretch.numbers for stretch in self.stretches))
+        self.languages = {item.language for item in evidence}
         self._rarest = log1p(len(self.stretches))
         self._rarity = {word: log1p(len(self.stretches) / len(at)) for word, at in self._at.items()}
-
-    @cached_property
-    def words(self) -> frozenset[str]:
-        """The words of all passages, with their stems and prefixes."""
-        return frozenset().union(*self.words_of.values())
-
-    @cached_property
-    def numbers(self) -> frozenset[str]:
-        """All numbers."""
-        return frozenset().union(*(stretch.numbers for stretch in self.stretches))
-
-    @cached_property
-    def languages(self) -> set[str]:
-        """Those of the passages."""
-        return {item.language for item in self.evidence}
 
     def matches(self, sentence: Words) -> list[Match]:
         """Return the top stretch of each passage that matches about as well as any, best first."""

@@ -49,7 +49,7 @@ def get(
 
 
 async def _listed(settings: Settings, look: bool) -> dict[str, Any]:
-    cache, loaded = settings.model_cache_path, list[str]()
+    cache, loaded = settings.model_cache, list[str]()
     if look:
         await Downloader(settings).update_catalogue()
     known = await asyncio.to_thread(catalogue.load_catalogue, cache)
@@ -86,8 +86,8 @@ def _lines(result: dict[str, Any]) -> Iterator[str]:
 
 
 async def _get(settings: Settings, name: str) -> None:
-    known = await asyncio.to_thread(catalogue.load_catalogue, settings.model_cache_path)
-    here = await asyncio.to_thread(inspect_machine, settings.model_cache_path)
+    known = await asyncio.to_thread(catalogue.load_catalogue, settings.model_cache)
+    here = await asyncio.to_thread(inspect_machine, settings.model_cache)
     alias = known[name].alias if name in known else name
     pair = next((it.pair for it in presets.presets_for(here, known) if it.name == name), ModelPair(alias, alias))
     offer = presets.assess(here, known, name, pair)
@@ -105,7 +105,7 @@ async def _get(settings: Settings, name: str) -> None:
 
 async def download(settings: Settings, names: Iterable[str], title: str) -> None:
     """Download the models of these aliases and ids that are not on this disk; shows every step on stderr."""
-    known = await asyncio.to_thread(catalogue.load_catalogue, settings.model_cache_path)
+    known = await asyncio.to_thread(catalogue.load_catalogue, settings.model_cache)
     with Console(stderr=True).status(title) as status:
         for name in dict.fromkeys(names):
             if not catalogue.downloaded(name, known):

@@ -52,13 +52,13 @@ async def checks(settings: Settings, *, online: bool = False, named: bool = True
 
     Loads the pair of models; the public catalogue is asked only if `online`.
     """
-    here = await asyncio.to_thread(inspect_machine, settings.model_cache_path)
+    here = await asyncio.to_thread(inspect_machine, settings.model_cache)
     result = await asyncio.to_thread(lambda: [_python(), *_packages(), _port(), *_corpus(settings, named)])
     result += await asyncio.to_thread(lambda: [*_machine(here), _command_line(), _providers(), _catalogue(settings)])
     result += [await _public_catalogue(settings)] if online else []
     async with Foundry(settings) as foundry:
         result += await _server(foundry, here)
-    remedy = f"Delete this folder to forget all state and caches; models are in {settings.model_cache_path}."
+    remedy = f"Delete this folder to forget all state and caches; models are in {settings.model_cache}."
     result.append(Check("state", None, str(settings.state_dir), remedy))
     return {
         "ok": all(check.ok is not False for check in result),
@@ -138,8 +138,8 @@ def _providers() -> Check:
 
 
 def _catalogue(settings: Settings) -> Check:
-    saved = (load_json(settings.model_cache_path / CATALOGUE) or {}).get("savedAtUnix")
-    models, how = load_catalogue(settings.model_cache_path), "`escalator doctor --online` asks the public one."
+    saved = (load_json(settings.model_cache / CATALOGUE) or {}).get("savedAtUnix")
+    models, how = load_catalogue(settings.model_cache), "`escalator doctor --online` asks the public one."
     if not models:
         remedy = "`escalator models --look` fetches it, which needs the network."
         return Check("catalogue", None, f"none was saved. {how}", remedy)
@@ -160,7 +160,7 @@ async def _server(foundry: Foundry, here: Machine) -> list[Check]:
     try:
         service, (listed, loaded, models) = await foundry.find(), await foundry.offered()
     except ModelError as error:
-        models = await asyncio.to_thread(load_catalogue, foundry.settings.model_cache_path)
+        models = await asyncio.to_thread(load_catalogue, foundry.settings.model_cache)
         return [_preset(here, models), Check("model server", False, "none", str(error))]
     pair, here = foundry.pair, presets.without_loaded(here, loaded, models)
     result = [Check("model server", True, f"{service.root}, found as: {service.source}")]

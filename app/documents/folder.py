@@ -75,7 +75,7 @@ class Folder:
     def of(cls, settings: Settings) -> "Folder":
         """Create the folder that the settings name."""
         limits = Limits(settings.read_seconds, settings.read_mb)
-        return cls(settings.corpus, settings.max_file_bytes, limits)
+        return cls(settings.corpus, settings.max_file_mb * 1_000_000, limits)
 
     def compare(self, known: Mapping[str, Known]) -> Difference:
         """Compare the folder with its known files, by name; raises CorpusError."""

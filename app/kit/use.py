@@ -31,7 +31,7 @@ UNPACKED = 5
 LONGEST_FOLDER = 120
 """Characters of a folder in which every path of the packages stays below Windows' limit of 260."""
 
-FOLDERS = "from app.settings import load; it = load(); print(it.state_dir, it.model_cache_path, sep='\\n')"
+FOLDERS = "from app.settings import load; it = load(); print(it.state_dir, it.model_cache, sep='\\n')"
 """Asks the installed app where it keeps its state and its models."""
 
 

@@ -77,7 +77,7 @@ async def _verified(root: object, connect: Callable[[str], Client]) -> Server | 
 
 
 async def _embedded(settings: Settings, connect: Callable[[str], Client], on_start: Callable[[], None]) -> Server:
-    cache = settings.model_cache_path
+    cache = settings.model_cache
     if not await asyncio.to_thread(can_embed, cache):
         raise NoModel(
             "There is no model on this machine: no Foundry Local service is running, and foundry-local-sdk is not "

@@ -70,7 +70,7 @@ class Downloader:
     """Downloads models into the settings' model cache."""
 
     def __init__(self, settings: Settings):
-        self._cache = settings.model_cache_path.absolute()
+        self._cache = settings.model_cache.absolute()
         self._state_dir = settings.state_dir.absolute()
 
     async def update_catalogue(self) -> dict[str, ModelInfo]:

@@ -37,7 +37,7 @@ class ModelManager:
 
     async def inventory(self) -> tuple[Machine, Mapping[str, ModelInfo]]:
         """Return the machine as it is now, and what is known of models by id; asks no server."""
-        cache = self.foundry.settings.model_cache_path
+        cache = self.foundry.settings.model_cache
         return await asyncio.to_thread(lambda: (inspect_machine(cache), load_catalogue(cache)))
 
     def update_catalogue(self) -> None:
@@ -76,7 +76,7 @@ class ModelManager:
         settings = self.foundry.settings
         await asyncio.to_thread(selection.save_choice, settings, pair)
         for name in pair.both:
-            if downloaded(name, await asyncio.to_thread(load_catalogue, settings.model_cache_path)):
+            if downloaded(name, await asyncio.to_thread(load_catalogue, settings.model_cache)):
                 continue
             async with aclosing(self._downloader.download(name)) as reports:
                 async for self.progress in reports:

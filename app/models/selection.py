@@ -48,7 +48,7 @@ async def pair_for(server: Server, settings: Settings) -> tuple[ModelPair, str |
         loaded = await server.loaded() if models else []
     except Unreachable:
         return configured, None
-    machine = await asyncio.to_thread(inspect_machine, settings.model_cache_path)
+    machine = await asyncio.to_thread(inspect_machine, settings.model_cache)
     fixed = await asyncio.to_thread(fixed_roles, settings)
     pair = select_pair(configured, fixed, models, without_loaded(machine, loaded, models))
     return pair, substitution(configured, pair, models)
@@ -56,7 +56,7 @@ async def pair_for(server: Server, settings: Settings) -> tuple[ModelPair, str |
 
 async def too_big(server: Server, settings: Settings, fit: MemoryFit, setting: str) -> NoModel:
     """Return the error for a model that does not fit into memory, which names a pair that does."""
-    machine = await asyncio.to_thread(inspect_machine, settings.model_cache_path)
+    machine = await asyncio.to_thread(inspect_machine, settings.model_cache)
     remedy = alternative(replace(machine, free_mb=fit.freed_mb), await server.models(), fit.name)
     return NoModel(fit.refusal(setting) + remedy)
 

@@ -279,7 +279,7 @@ def test_models_and_vocabulary_go_where_the_installed_app_says_that_it_looks(
     use.use(str(kit), tmp_path / "into", start=False)
 
     given = load()
-    assert (home, cache) == (given.state_dir, given.model_cache_path)
+    assert (home, cache) == (given.state_dir, given.model_cache)
     assert (tmp_path / "home" / "tiktoken" / "vocabulary").read_bytes() == b"dG9rZW4= 0"
     assert set(load_catalogue(tmp_path / "cache")) == {SMALL.id}
     assert (tmp_path / "into" / "app" / "errors.py").exists()
