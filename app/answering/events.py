@@ -57,9 +57,10 @@ class Retrieved(Event):
 
 @dataclass(frozen=True, slots=True)
 class Previewed(Event):
-    """The top sentence of the evidence, shown until the first token of a model."""
+    """The top quote of the evidence, shown until the first token of a model; `text` is the quote in Markdown."""
 
     quote: Evidence
+    text: str
 
 
 @dataclass(frozen=True, slots=True)

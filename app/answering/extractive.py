@@ -1,18 +1,31 @@
 """Sentences quoted from the evidence: the answer without a model, the outline of a document, and the preview."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+import re
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
-from itertools import pairwise
+from dataclasses import dataclass, replace
+from itertools import groupby, pairwise, takewhile
+from math import isclose
 
 from app.answering.events import Emitter, Previewed, Retrieved, Token
 from app.answering.router import Route
 from app.answering.sanitizer import addresses, safe
 from app.documents.passages import SEPARATOR, Passage
+from app.documents.sentences import Span
 from app.models.foundry import ServerLookup
-from app.retrieval.packing import CountTokens, Evidence
-from app.retrieval.sentence_ranking import introduces, rank_sentences, sentence_spans
+from app.retrieval.packing import CountTokens, Evidence, TextOf
+from app.retrieval.sentence_ranking import (
+    PASSED,
+    asks,
+    cells,
+    introduces,
+    is_item,
+    kinds,
+    rank_sentences,
+    sentence_spans,
+    table_head,
+)
 
 MOST = 3
 """Maximum number of quotes: they are read at a glance."""
@@ -28,47 +41,89 @@ PREVIEW_SECONDS = 0.6
 
 ENDS = tuple(".!?…。！？।")
 
+LINES = 6
+"""Maximum number of lines of a list, table or formula that are quoted after the sentence that leads into it."""
+
+BRIEF = 30
+"""Characters; the answer to a question that is not longer, such as "Yes.", is continued by the next sentence."""
+
+_BULLET = re.compile(r"^[•◦▪–]\s")
+_FACT = re.compile(r"\d|\w[:：] ")
+"""What makes a short line more than a heading."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quote(Evidence):
+    """A quoted stretch of evidence with its number and its sentences; table rows come with their head row."""
+
+    head: Evidence | None = None
+    parts: tuple[Span, ...] = ()
+
 
 def quotes(
-    question: str, evidence: Sequence[Evidence], weights: Mapping[str, float] | None = None, most: int = MOST
-) -> tuple[Evidence, ...]:
-    """Return the top sentences, up to `most`, in reading order; `weights` are the search's term weights."""
+    question: str,
+    evidence: Sequence[Evidence],
+    weights: Mapping[str, float] | None = None,
+    most: int = MOST,
+    text_of: TextOf = lambda _: "",
+) -> tuple[Quote, ...]:
+    """Return the top quotes, up to `most`, in reading order; `weights` are the search's term weights.
+
+    The head of a table that began before the evidence is taken from the document's text.
+    """
     passages = [(item.share, item.text) for item in evidence]
     ranked = [
-        (chance, _quote(item, start, end))
+        candidate
         for item, sentences in zip(evidence, rank_sentences(question, weights or {}, passages), strict=True)
-        for start, end, chance in sentences
+        for candidate in _Sentences(item, [each[:2] for each in sentences], text_of(item.file)).quotes(
+            [chance for *_, chance in sentences]
+        )
     ]
-    # Headings, table rows and announcements say something about their neighbours, but nothing by themselves.
-    prose = [each for each in ranked if _self_contained(each[1].text)] or ranked
-    prose.sort(key=lambda each: -each[0])
-    top = [quote for chance, quote in prose[:most] if chance >= WEAKEST * prose[0][0]]
+    ranked.sort(key=lambda candidate: -candidate[0])
+    top: list[Quote] = []
+    for chance, quote in ranked:
+        if len(top) == most or chance < WEAKEST * ranked[0][0]:
+            break
+        if not any(
+            quote.number == other.number and quote.start < other.end and other.start < quote.end for other in top
+        ):
+            top.append(quote)
     return tuple(sorted(top, key=lambda quote: (quote.number, quote.start)))
 
 
-def first_sentences(evidence: Sequence[Evidence]) -> tuple[Evidence, ...]:
+def first_sentences(evidence: Sequence[Evidence]) -> tuple[Quote, ...]:
     """Return the first whole sentence of each piece of evidence that has one, else the first of each piece."""
-    quoted = [[_quote(item, *span) for span in sentence_spans(item.text)] for item in evidence]
-    split = [own for own in quoted if own]
-    whole = ([each for each in own if _self_contained(each.text) and each.text.endswith(ENDS)] for own in split)
-    return tuple(own[0] for own in whole if own) or tuple(own[0] for own in split)
+    split = [_Sentences(item, list(sentence_spans(item.text))) for item in evidence]
+    whole = tuple(quote for own in split if (quote := own.first(whole=True)))
+    return whole or tuple(quote for own in split if (quote := own.first(whole=False)))
 
 
-def extract(route: Route, retrieved: Retrieved, most: int = MOST) -> tuple[Evidence, ...]:
+def extract(route: Route, retrieved: Retrieved, text_of: TextOf, most: int = MOST) -> tuple[Quote, ...]:
     """Return the top sentences for a question, or the first ones of a document's parts; blocks."""
     if route.file:
         return first_sentences(retrieved.evidence)
-    return quotes(route.turn.question, retrieved.evidence, retrieved.found.weights, most)
+    return quotes(route.turn.question, retrieved.evidence, retrieved.found.weights, most, text_of)
 
 
-def as_markdown(quoted: Sequence[Evidence]) -> str:
-    """Format quotes as block quotes with their numbers."""
-    text = "\n\n".join(f"> {' '.join(quote.text.split())} [{quote.number}]" for quote in quoted)
-    return safe(text, addresses(quote.text for quote in quoted))
+def as_markdown(quoted: Sequence[Quote], *, numbered: bool = True) -> str:
+    """Format quotes as block quotes, with their numbers if `numbered`; rows of one table are shown as a table."""
+    blocks = []
+    for (number, _), group in groupby(quoted, lambda quote: (quote.number, (quote.head or quote).start)):
+        own = list(group)
+        if head := own[0].head:
+            text = "\n".join([head.text, *(quote.text for quote in own)])
+            block, kind = _block(text, list(sentence_spans(text)))
+        else:
+            block, kind = _block(own[0].text, own[0].parts)
+        mark = ("\n\n" if kind in ("row", "code") else " ") + f"[{number}]" if numbered else ""
+        blocks.append("\n".join(f"> {line}".rstrip() for line in f"{block}{mark}".split("\n")))
+    return safe("\n\n".join(blocks), addresses(quote.text for quote in quoted))
 
 
 @asynccontextmanager
-async def preview(route: Route, retrieved: Retrieved, lookup: ServerLookup, emit: Emitter) -> AsyncIterator[None]:
+async def preview(
+    route: Route, retrieved: Retrieved, text_of: TextOf, lookup: ServerLookup, emit: Emitter
+) -> AsyncIterator[None]:
     """Emit the top sentence if no token comes soon; models are asked within this context.
 
     Waits until a server is found or started: an answer of quotes needs no preview.
@@ -80,8 +135,8 @@ async def preview(route: Route, retrieved: Retrieved, lookup: ServerLookup, emit
         await asyncio.sleep(PREVIEW_SECONDS)
         while lookup.uncertain:  # noqa: ASYNC110 - the start of a runtime notifies nobody
             await asyncio.sleep(PREVIEW_SECONDS / 4)
-        for quote in (await asyncio.to_thread(extract, route, retrieved, 1))[:1]:
-            emit(Previewed(quote))
+        for quote in (await asyncio.to_thread(extract, route, retrieved, text_of, 1))[:1]:
+            emit(Previewed(quote, as_markdown([quote], numbered=False)))
 
     task = asyncio.create_task(show())
     emit.on(Token, lambda _: task.cancel())
@@ -119,13 +174,131 @@ def outline(passages: Sequence[Passage], text: str, budget: int, count: CountTok
     )
 
 
-def _quote(item: Evidence, start: int, end: int) -> Evidence:
-    """Return a sentence of the evidence as evidence of its own, with the number of the whole."""
-    return replace(item, start=item.start + start, end=item.start + end, text=item.text[start:end])
+class _Sentences:
+    """The sentences of a piece of evidence, and the quotes that can be made of them."""
+
+    def __init__(self, item: Evidence, spans: Sequence[Span], document: str = "") -> None:
+        unchanged = document[item.start : item.end] == item.text
+        self._item, self._document = item, document if unchanged else " " * item.start + item.text
+        self._spans, self._kinds = spans, [*kinds(item.text, spans), ""]
+        self._texts = [*(item.text[start:end] for start, end in spans), ""]
+
+    def quotes(self, chances: Sequence[float]) -> Iterator[tuple[float, Quote]]:
+        """Yield each quote with its chance to hold the answer; questions and headings pass theirs on."""
+        passed, asked = 0.0, False
+        for at, chance in enumerate(chances):
+            if self._passes(at):
+                if self._kinds[at] not in ("row", "rule"):  # rows are ranked with their head
+                    passed = max(passed, chance)
+                asked = asks(self._texts[at])
+                continue
+            last = at
+            if self._announces(at):
+                last = self._run(at + 1) if self._texts[at + 1] else at
+                chance = chance if last > at else 0.0  # what it announces is not in the evidence
+            elif passed and self._kinds[at] != "prose":
+                yield PASSED * passed, self._quote(at, self._run(at))
+            else:
+                chance = max(chance, PASSED * passed)
+                last = at + (asked and self._is_brief(at))
+            while (
+                {*self._kinds[at : last + 2]} == {"row"}
+                and last - at < LINES
+                and isclose(chances[last + 1], chances[at])
+            ):
+                last += 1  # rows that the question does not tell apart
+            yield chance, self._quote(at, last)
+            passed, asked = 0.0, False
+
+    def first(self, *, whole: bool) -> Quote | None:
+        """Return the first sentence, or the first one that is `whole`."""
+        for at in range(len(self._spans)):
+            if not whole or (self._texts[at].endswith(ENDS) and not self._passes(at)):
+                return self._quote(at, at)
+        return None
+
+    def _passes(self, at: int) -> bool:
+        """Return whether a sentence only asks or names what the next one says: a question, heading or head row."""
+        text, following = self._texts[at], self._texts[at + 1]
+        if not following or self._announces(at):
+            return False
+        if self._kinds[at] == "row":
+            title = self._kinds[at + 1] == "row" and len(cells(text)) == 1
+            return title or self._kinds[at + 1] == "rule" or (self._head(at + 1) is not None and not self._head(at))
+        bare = self._kinds[at] == "prose" and text[0] != ":" and (introduces(text, following) or _is_tiny(text))
+        return self._kinds[at] == "rule" or text.startswith("#") or asks(text) or (bare and not _FACT.search(text))
+
+    def _announces(self, at: int) -> bool:
+        """Return whether a sentence leads into what follows: by a colon, or without a mark into a formula or list."""
+        text = self._texts[at].rstrip('*_`)"”')
+        into = self._kinds[at + 1] in ("item", "row", "code") and not text.endswith(ENDS)
+        plain = self._kinds[at] == "prose" and not text.startswith("#")
+        return text.endswith((":", "：")) or (plain and into)
+
+    def _is_brief(self, at: int) -> bool:
+        """Return whether the answer to a question is so short that the next sentence belongs to it."""
+        return len(self._texts[at]) <= BRIEF and self._kinds[at + 1] == "prose" and not self._passes(at + 1)
+
+    def _run(self, at: int) -> int:
+        """Return the last line of the list, table or formula that begins with a line, within `LINES`."""
+        last = at
+        same = {self._kinds[at], "rule"} - {"prose"}
+        while self._kinds[last + 1] in same and last - at < LINES and not asks(self._texts[last + 1]):
+            last += 1
+        return last
+
+    def _head(self, at: int) -> Span | None:
+        row = self._kinds[at] == "row"
+        return table_head(self._document, self._item.start + self._spans[at][0]) if row else None
+
+    def _quote(self, first: int, last: int) -> Quote:
+        item, head = self._item, None
+        if span := self._head(first):
+            head = replace(item, start=span[0], end=span[1], text=self._document[slice(*span)])
+        elif first and self._passes(first - 1) and not asks(self._texts[first - 1]):
+            near = item.text[self._spans[first - 1][1] : self._spans[first][0]] == "\n"
+            if _is_tiny(self._texts[first]) or (near and self._kinds[first - 1] == "prose"):
+                first -= 1
+        start, end = self._spans[first][0], self._spans[last][1]
+        of = (item.number, item.file, item.title, item.place, item.start + start, item.start + end)
+        parts = tuple((one - start, two - start) for one, two in self._spans[first : last + 1])
+        return Quote(*of, item.text[start:end], item.language, item.share, head, parts)
 
 
-def _self_contained(sentence: str) -> bool:
-    return not sentence.startswith(("#", "|", "```")) and not sentence.endswith(":") and len(sentence.split()) > 3
+def _is_tiny(text: str) -> bool:
+    """Return whether a text is too short to be understood without the line before it."""
+    return text.startswith(":") or not (len(text.split()) > 2 or text.endswith(ENDS) or ": " in text)
+
+
+def _block(text: str, spans: Sequence[Span]) -> tuple[str, str]:
+    """Return a quoted text as Markdown, its lines kept where they mean something, and the kind of its last sentence."""
+    block, before, end = "", "", 0
+    of = kinds(text, spans)
+    for at, kind in enumerate(of):
+        raw, gap = text[slice(*spans[at])], text[end : spans[at][0]]
+        line = " ".join(raw.split())
+        end = spans[at][1]
+        if kind == "rule" or line.startswith(("```", "~~~")):
+            continue
+        if kind == "code":
+            line = "\n".join(f"    {each.removeprefix('    ')}" for each in raw.split("\n"))
+        elif kind == "row" and before != "row":
+            rows = len([each for each in takewhile(("row", "rule").__contains__, of[at:]) if each == "row"])
+            line = f"{line}\n|{'---|' * len(cells(line))}" if rows > 1 else " · ".join(filter(None, cells(line)))
+        elif line.startswith("#"):
+            line = f"**{line.lstrip('# ')}**"
+        elif kind == "item":
+            line = _BULLET.sub("- ", line)
+        one = kind == before and "\n\n" not in gap
+        if "\n" not in gap or (
+            one and (block.endswith(ENDS) if kind == "prose" else kind == "item" and not is_item(line))
+        ):
+            joint = " " if kind != "code" else "\n"
+        else:
+            joint = "\n" if kind == before != "prose" else "\n\n"
+        block = f"{block}{joint}{line}" if block else line
+        before = kind
+    return block, before
 
 
 def _part_starts(passages: Sequence[Passage], text: str) -> list[Passage]:

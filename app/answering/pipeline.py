@@ -89,7 +89,7 @@ class Run:
             return
         failure: ModelError | None = None
         try:
-            async with preview(self.route, context, lookup, self.emit):
+            async with preview(self.route, context, self._text_of, lookup, self.emit):
                 self.service = await lookup.wait(self.emit.progress)
                 await self.mode(self)
         except ModelError as error:
@@ -168,11 +168,15 @@ class Run:
     async def _quote(self) -> None:
         """Answer with quotes, where no model did."""
         clock = Stopwatch()
-        quotes = await asyncio.to_thread(extract, self.route, self.context)
+        quotes = await asyncio.to_thread(extract, self.route, self.context, self._text_of)
         metrics = Metrics(first_token_ms=clock.ms, total_ms=clock.ms)
         attempt = Attempt(NUMBERS["extractive"], "extractive", "quotes", "", as_markdown(quotes), "stop", metrics)
         self.kept = self.attempts[attempt.id] = replay(attempt, self.emit)
-        self.citations = tuple(Citation(it.text, it.number, it.file, it.place, it.start, it.end, True) for it in quotes)
+        spans = dict.fromkeys(span for quote in quotes for span in (quote.head, quote) if span is not None)
+        self.citations = tuple(Citation(it.text, it.number, it.file, it.place, it.start, it.end, True) for it in spans)
+
+    def _text_of(self, file: str) -> str:
+        return self.parts.retriever.snapshot(self.turn).text(file)
 
     async def _cite(self, kept: Attempt) -> None:
         self.rendered = kept.text

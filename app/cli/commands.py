@@ -164,9 +164,8 @@ async def _ask(assistant: "Assistant", turn: Turn, as_json: bool) -> Answer:
                         return answer
                     case _ if as_json:
                         pass
-                    case events.Previewed(quote):
-                        text = " ".join(quote.text.split())
-                        tell(f"Until the answer comes, from {quote.file}:\n> {text}\n")
+                    case events.Previewed(quote, text):
+                        tell(f"Until the answer comes, from {quote.file}:\n{text}\n")
                     case events.Token(_, text) if turn.mode != "compare":
                         typer.echo(text, nl=False)
                     case events.AttemptEnded(attempt) if turn.mode == "compare":  # whose tokens interleave

@@ -10,6 +10,8 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Literal
 
 from app.documents.language import MARKS
 from app.documents.sentences import Span, sentences
@@ -22,10 +24,13 @@ LOCAL = 0.5
 """Weight of rarity within the passage: the topic is in every sentence of it, the answer in one."""
 
 ADJACENT = 0.5
-"""Weight of runs that only the sentence before or after contains."""
+"""Weight of runs that only the sentence before or after contains, or the head of a table row."""
 
 SEARCHED = 0.5
 """Extra weight of a run from a search term: among few sentences a function word may be rare by chance."""
+
+PASSED = 0.6
+"""Share of the chance of a question or heading that the next sentence has at least, as its answer may share no word."""
 
 ADDED = 0.5
 """Weight of a term that query expansion added, where a function word of the question counts 1."""
@@ -43,7 +48,19 @@ _CLAUSE_CHARS = 80
 _HEADING_CHARS = 80
 _CLOSED = re.compile(r"[.!?…。！？｡।॥؟۔,;\"”»)\]]\W*$")
 _LIST_ITEM = re.compile(r"[#|>*+•◦▪–-]|\(?\w{1,3}[.)]\s")
+_QUESTION = re.compile(r"[?？؟][*_`)\s]*$")
+_ITEM = re.compile(r"(?:[-*+•◦▪–]|\(?(?:\d{1,3}|[A-Za-z])[.)])\s")
+_INDENTED = re.compile(r"\n[ \t]*\n(?: {4}|\t)[ \t]*$")
+_PAIR = re.compile(r"[^\n:：.]{1,40}[:：]\s+\S")
+_CELL = re.compile(r"(?<!\\)\|")
+_FIGURE = re.compile(r"[-+(\u2212]*\d")
+_TITLES = 4
+"""Rows of one cell, such as a title, that may be above the head of a table."""
+
 _TABLE_RULE = re.compile(r"\|[\s|:]*-[\s|:-]*$")
+
+Kind = Literal["prose", "item", "row", "rule", "code"]
+"""What a sentence is part of; a rule is the line below the head of a table."""
 
 Runs = dict[str, float]
 """Runs of characters with their weights."""
@@ -61,17 +78,23 @@ def rank_sentences(
     split = []
     for share, text in passages:
         spans = list(sentence_spans(text))
-        sentences = [comparable(text[start:end]) for start, end in spans]
-        split.append((share, spans, [{run for run in query if run in sentence} for sentence in sentences]))
+        texts = [text[start:end] for start, end in spans]
+        words = map(comparable, texts)
+        matches = [{run for run in query if run in sentence} for sentence in words]
+        split.append((share, spans, texts, matches))
     counts = Counter(run for *_, matches in split for runs in matches for run in runs)
-    total = sum(len(spans) for _, spans, _ in split)
+    total = sum(len(spans) for _, spans, *_ in split)
     rarity = {run: query[run] * math.log(1 + total / count) for run, count in counts.items()}
     most = sum(rarity.values()) or 1.0
-    scores = [[share + score / most for score in _passage_scores(matches, rarity)] for share, _, matches in split]
+    scores = [
+        [share + score / most for score in _passage_scores(matches, _adjacent(texts), rarity)]
+        for share, _, texts, matches in split
+    ]
     top = max((score for passage in scores for score in passage), default=0.0)
+    chances = [[math.exp(SHARPNESS * (score - top)) for score in passage] for passage in scores]
     return [
-        [(*span, math.exp(SHARPNESS * (score - top))) for span, score in zip(spans, passage, strict=True)]
-        for (_, spans, _), passage in zip(split, scores, strict=True)
+        [(*span, chance) for span, chance in zip(spans, _with_answers(texts, own), strict=True)]
+        for (_, spans, texts, _), own in zip(split, chances, strict=True)
     ]
 
 
@@ -81,9 +104,18 @@ def comparable(text: str) -> str:
 
 
 def sentence_spans(text: str) -> Iterator[Span]:
-    """Yield the offsets of the sentences of a text; of clauses in Thai and Lao, which have no full stop."""
+    """Yield the offsets of the sentences of a text; of clauses in Thai and Lao, which have no full stop.
+
+    Lines that each name a value ("Emergency: 5273") are sentences, though a paragraph may look alike.
+    """
     for start, end in sentences(text):
         last = start
+        lines = text[start:end].split("\n")
+        if len(lines) > 1 and all(map(_PAIR.match, lines)):
+            for line in lines[:-1]:
+                yield last + len(line) - len(line.lstrip()), last + len(line.rstrip())
+                last += len(line) + 1
+            last += len(lines[-1]) - len(lines[-1].lstrip())
         for blank in _CLAUSE.finditer(text, start, end):
             if blank.start() - last >= _CLAUSE_CHARS <= end - blank.end():
                 yield last, blank.start()
@@ -117,8 +149,71 @@ def introduces(text: str, following: str) -> bool:
     """Return whether a sentence is only a heading or announcement of the following one."""
     if text.startswith("#") or text.endswith((":", "：")):
         return True
+    if _PAIR.match(text):
+        return False
     short = len(text) < min(_HEADING_CHARS, len(following)) and "\n" not in text
     return short and not _CLOSED.search(text) and not (_LIST_ITEM.match(text) or _LIST_ITEM.match(following))
+
+
+def asks(text: str) -> bool:
+    """Return whether a sentence is a question."""
+    return bool(_QUESTION.search(text))
+
+
+def is_item(text: str) -> bool:
+    """Return whether a text begins as an item of a list does."""
+    return bool(_ITEM.match(text))
+
+
+def cells(row: str) -> list[str]:
+    """Return the cells of a table row."""
+    return [cell.strip() for cell in _CELL.split(row.strip().removeprefix("|").removesuffix("|"))]
+
+
+def kinds(text: str, spans: Sequence[Span]) -> list[Kind]:
+    """Return what each of the consecutive sentences of a text is part of."""
+    result: list[Kind] = []
+    fenced, last = False, 0
+    for start, end in spans:
+        own, gap = text[start:end], text[last:start]
+        before = result[-1] if result else "prose"
+        fence = own.startswith(("```", "~~~"))
+        if fence or fenced:
+            kind: Kind = "code"
+        elif own.startswith("|"):
+            kind = "rule" if _TABLE_RULE.match(own) else "row"
+        elif is_item(own) or (before == "item" and "\n\n" not in gap):
+            kind = "item"
+        else:
+            kind = "code" if _INDENTED.search(gap) or (before == "code" and "\n\n" not in gap) else "prose"
+        fenced ^= fence
+        last = end
+        result.append(kind)
+    return result
+
+
+def table_head(text: str, row: int) -> Span | None:
+    """Return where the head row is of the table that a row is in, by the offset of the row; None for the head itself.
+
+    The head is above a rule, or is the first row of several cells; pairs of a name and a figure, and records that name
+    each of their values, have none.
+    """
+    above: list[Span] = []
+    start = max(text.rfind(mark, 0, row) for mark in "\n\f") + 1
+    while text[start - 1 : start] == "\n":
+        end = start - 1
+        start = max(text.rfind(mark, 0, end) for mark in "\n\f") + 1
+        indent = len(text[start:end]) - len(text[start:end].lstrip())
+        if text[start + indent] != "|":
+            break
+        above.insert(0, (start + indent, end))
+    for line, below in pairwise(above):
+        if _TABLE_RULE.match(text[slice(*below)]):
+            return line
+    head = next((span for span in above[: _TITLES + 1] if len(cells(text[slice(*span)])) > 1), None)
+    named = cells(text[slice(*head)]) if head else []
+    is_record = all(": " in cell for cell in named) or (len(named) == 2 and _FIGURE.match(named[1]))
+    return None if is_record else head
 
 
 def _query_runs(question: str, weights: Mapping[str, float]) -> Runs:
@@ -132,14 +227,37 @@ def _query_runs(question: str, weights: Mapping[str, float]) -> Runs:
     return runs
 
 
-def _passage_scores(matches: Sequence[set[str]], rarity: Runs) -> list[float]:
+def _with_answers(texts: Sequence[str], chances: Sequence[float]) -> Iterator[float]:
+    """Yield the chances of sentences; what follows a question, up to the next heading, may be its answer."""
+    passed = 0.0
+    for text, chance in zip(texts, chances, strict=True):
+        passed = 0.0 if text.startswith("#") or asks(text) else passed * PASSED
+        yield max(chance, passed)
+        passed = chance if asks(text) else passed
+
+
+def _adjacent(texts: Sequence[str]) -> list[list[int]]:
+    """Return for each sentence the indexes of those that say what it is about: both neighbours, or a row's head."""
+    result = []
+    head: int | None = None
+    for at, text in enumerate(texts):
+        if not text.startswith("|"):
+            head = None
+            result.append([other for other in (at - 1, at + 1) if 0 <= other < len(texts)])
+        else:
+            head = at if head is None or len(cells(texts[head])) < 2 else head
+            result.append([head])
+    return result
+
+
+def _passage_scores(matches: Sequence[set[str]], beside: Sequence[Sequence[int]], rarity: Runs) -> list[float]:
     """Score the sentences of one passage, given the runs that each shares with the question."""
     counts = Counter(run for runs in matches for run in runs)
     local = {run: rarity[run] * (1 + LOCAL * math.log(1 + len(matches) / count)) for run, count in counts.items()}
     scores = []
-    for at, runs in enumerate(matches):
+    for runs, adjacent in zip(matches, beside, strict=True):
         score = sum(local[run] for run in runs)
-        for adjacent in (*matches[max(0, at - 1) : at], *matches[at + 1 : at + 2]):
-            score += ADJACENT * sum(rarity[run] for run in adjacent - runs)
+        for other in adjacent:
+            score += ADJACENT * sum(rarity[run] for run in matches[other] - runs)
         scores.append(score)
     return scores

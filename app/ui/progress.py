@@ -2,7 +2,7 @@
 
 import chainlit as cl
 
-from app.answering.sanitizer import label, safe
+from app.answering.sanitizer import label
 from app.retrieval.packing import Evidence
 from app.ui.messages import begin_step, end_step
 
@@ -16,7 +16,7 @@ class Waiting:
     def __init__(self) -> None:
         self._rows: dict[int | None, cl.Step] = {}
         self._models: dict[int | None, str] = {None: "Foundry Local"}
-        self._quote: Evidence | None = None
+        self._quote: tuple[Evidence, str] | None = None
         self._placeholder: cl.Message | None = None
 
     async def update(self, sentence: str, attempt: int | None) -> None:
@@ -34,9 +34,9 @@ class Waiting:
         await self.update(f"Asking {model}{f': {reason}' if reason else ''}", None)
         self._rows[attempt] = self._rows.pop(None)
 
-    async def preview(self, quote: Evidence) -> None:
+    async def preview(self, quote: Evidence, text: str) -> None:
         """Show a quote in place of the answer, and announce it: screen readers do not read Chainlit's messages."""
-        self._quote = quote
+        self._quote = quote, text
         await self.move_below()
         await cl.send_window_message({"about": "announcement", "text": f"{quote.file}: {quote.text}"})
 
@@ -45,7 +45,7 @@ class Waiting:
         if self._placeholder is not None:
             await self._placeholder.remove()
         if self._quote is not None:
-            self._placeholder = cl.Message(_blockquote(self._quote, ", until the answer begins"), author="Escalator")
+            self._placeholder = cl.Message(_blockquote(*self._quote, ", until the answer begins"), author="Escalator")
             await self._placeholder.send()
 
     async def reason(self, attempt: int, text: str) -> None:
@@ -71,10 +71,9 @@ class Waiting:
         for attempt in list(self._rows):
             await self.end(attempt, f"{self._models[attempt]}: stopped")
         if self._placeholder is not None and self._quote is not None:
-            self._placeholder.content = _blockquote(self._quote, "")
+            self._placeholder.content = _blockquote(*self._quote, "")
             await self._placeholder.update()
 
 
-def _blockquote(quote: Evidence, until: str) -> str:
-    source = label(f"{quote.file}, {quote.place.label}")
-    return f"From **{source}**{until}:\n\n> {safe(' '.join(quote.text.split()))}"
+def _blockquote(quote: Evidence, text: str, until: str) -> str:
+    return f"From **{label(f'{quote.file}, {quote.place.label}')}**{until}:\n\n{text}"

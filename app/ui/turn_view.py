@@ -44,8 +44,8 @@ class TurnView:
                 self._search = None if turn.earlier else await begin_step("Searching your documents", "search")
             case events.Retrieved():
                 await self._show_hits(event)
-            case events.Previewed(quote):
-                await self._waiting.preview(quote)
+            case events.Previewed(quote, text):
+                await self._waiting.preview(quote, text)
             case events.AttemptStarted():
                 await self._begin_attempt(event)
             case events.Progress():

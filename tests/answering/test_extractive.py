@@ -53,7 +53,7 @@ def test_quotes_stand_in_reading_order_and_are_three_at_most() -> None:
     assert [quote.start for quote in found] == sorted(quote.start for quote in found)
 
 
-def test_headings_table_rows_and_announcements_are_no_quotes_unless_nothing_else_is_there() -> None:
+def test_headings_and_announcements_alone_are_no_quotes_unless_nothing_else_is_there() -> None:
     found = [quote.text for quote in quotes("Which prices, ticket, ferry, crowns?", [evidence(TEXT)])]
 
     assert not any(text.startswith(("#", "|")) or text.endswith(":") for text in found)
