@@ -26,7 +26,7 @@ PER_CLAIM = 0.03
 """Factor for unsupported names and numbers, by the logarithm of one plus their number."""
 
 HARD = {"empty": 1.0, "cut_off": 0.99, "repeated": 0.98, "short": 0.96, "unsure": 0.92}
-"""Scores of the hard reasons, by how often they were right where that is known."""
+"""Scores of the hard reasons, in the order of their measured precision where that is known."""
 
 REFUSAL_SCORE = 0.35
 """The least soft score of a refusal, from 0 to 1: of the refusals in docs/escalation-evaluation.md 45 % were wrong, and

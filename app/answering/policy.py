@@ -87,7 +87,7 @@ class Policy:
         return max(MIN_THRESHOLD, scores[int((1 - share) * len(scores))])
 
     def remember(self, question: str, decision: Decision) -> None:
-        """Store the score of a draft without a hard reason against it, under a hash of the question."""
+        """Store the soft score of a draft that stands or is unsupported, under a hash of the question."""
         if decision.code not in (None, "unsupported"):
             return
         with self._lock:

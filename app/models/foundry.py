@@ -1,4 +1,4 @@
-"""Finds the model server of a process and makes a model ready to answer; knows no prompts and no documents."""
+"""Finds a model server for this process to use and makes a model ready to answer; knows no prompts and no documents."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""Threads that keep a corpus in step with its folder, so that a question seldom waits for files; no question is known.
+"""Threads that keep a corpus in step with its folder, so that a question seldom waits for files.
 
 They compare the folder with the index when the system reports a change, from time to time where it may report none (a
 share on a network), and when somebody asks.
