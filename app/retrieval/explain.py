@@ -16,7 +16,7 @@ MAX_WORDS_SHOWN = 8
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """`terms` maps words of the question to their shares of the passage's own score, the largest first.
+    """`terms` maps words of the question, and its function words together, to their shares of the passage's own score.
 
     `alike` maps words that the passage lacks to words of it that match instead. `context` is the share of the score
     that comes from other passages of its document.

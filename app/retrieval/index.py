@@ -5,6 +5,7 @@ It knows no conversation and no prompt.
 
 from collections import ChainMap, Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import cached_property, lru_cache
 from heapq import nsmallest
 from typing import NamedTuple
@@ -18,7 +19,7 @@ from app.retrieval.expansion import CACHED, MAX_SIMILAR, VARIANT, Variants, alph
 from app.retrieval.explain import Explanation, surfaces, word_shares
 from app.retrieval.kernel import Array
 from app.retrieval.rerank import DEPTH, proximity, rerank
-from app.retrieval.scoring import NO_POSITION, QueryTerm, Scorer
+from app.retrieval.scoring import FUNCTION, NO_POSITION, QueryTerm, Scorer
 from app.retrieval.segment import Segment
 
 ALONE = 0.4
@@ -28,8 +29,18 @@ Of the words of XQuAD that the sample documents lack 7 % find such terms, 14 % w
 get lost.
 """
 
+FUNCTION_WORD = 0.4
+"""Weight of a function word, where a content word counts 1 (docs/retrieval-evaluation.md)."""
+
+REPEATED = 0.5
+"""A word that a question names several times weighs their number to this power."""
+
 MAX_EXPANDED = 32
 """Words of a question that are expanded; bounds the time that a long text takes."""
+
+
+CACHED_TEXTS = 20
+"""Texts whose words are cached: one search asks for those of the question and of the history several times."""
 
 
 class Match(NamedTuple):
@@ -47,6 +58,7 @@ class Index:
         """Take each segment with a truth value for each of its passages, false for deleted ones, or None."""
         self._segments = segments
         self._size = sum(segment.size if alive is None else int(alive.sum()) for segment, alive in segments)
+        self._query_words = lru_cache(CACHED_TEXTS)(lambda text: tuple(query_words(text, self.languages)))
         self._holding = lru_cache(CACHED)(self._count)
         self._known = lru_cache(CACHED)(self._look_up)
         self._guess = lru_cache(CACHED)(self._guess_variants)
@@ -67,12 +79,15 @@ class Index:
             counts.update(segment.languages)
         return sorted(counts, key=lambda code: (-counts[code], code))
 
-    def words(self, *texts: str) -> list[QueryWord]:
-        """Return the content words of some texts, each once: a repeated word does not weigh more."""
+    def words(self, *texts: str, content: bool = True) -> list[QueryWord]:
+        """Return the content words of some texts, or the function words, each once; a repeated one weighs more."""
         words: dict[tuple[str, ...], QueryWord] = {}
-        for word in (word for text in texts for word in query_words(text, self.languages) if word.content):
+        counts: Counter[tuple[str, ...]] = Counter()
+        for word in (word for text in texts for word in self._query_words(text) if word.content == content):
             words.setdefault(word.terms, word)
-        return list(words.values())
+            counts[word.terms] += 1
+        once = 1.0 if content else FUNCTION_WORD
+        return [replace(word, weight=once * counts[terms] ** REPEATED) for terms, word in words.items()]
 
     def holding(self, word: QueryWord) -> int:
         """Return the number of passages that contain the word or another form of it."""
@@ -87,17 +102,23 @@ class Index:
         return any(self._holding(term) for term in word.terms)
 
     def terms(
-        self, own: Sequence[QueryWord], earlier: Sequence[QueryWord] = (), exact: Sequence[QueryWord] = ()
+        self,
+        own: Sequence[QueryWord],
+        earlier: Sequence[QueryWord] = (),
+        exact: Sequence[QueryWord] = (),
+        function: Sequence[QueryWord] = (),
     ) -> list[QueryTerm]:
         """Return the terms that words are searched by, with their variants.
 
         `own` are the words of the question; the words of `earlier` questions need not occur together; those of `exact`
-        are not expanded. A word that occurs nowhere is searched by what it may have been meant to be.
+        are not expanded. The `function` words only rank passages that other words find. A word that occurs nowhere is
+        searched by what it may have been meant to be.
         """
         terms: dict[str, QueryTerm] = {}
         expanded = min(len(own) + len(earlier), MAX_EXPANDED)
         guess = self._may_guess(own[:MAX_EXPANDED])
-        for at, word in enumerate([*own, *earlier, *exact]):
+        positions = [*range(len(own)), *[NO_POSITION] * (len(earlier) + len(exact)), *[FUNCTION] * len(function)]
+        for at, word in enumerate([*own, *earlier, *exact, *function]):
             forms = [(form, *self._known(form, at < expanded)) for form in word.terms]
             if at < expanded and guess and not any(rarity for _, rarity, _ in forms):
                 forms = [(word.terms[0], *self._guess(word))]
@@ -105,15 +126,15 @@ class Index:
                 if form in terms:
                     terms[form] = terms[form]._replace(weight=terms[form].weight + word.weight * rarity)
                 elif rarity:
-                    position = at if at < len(own) else NO_POSITION
-                    terms[form] = QueryTerm(form, word.weight * rarity, variants, position)
+                    terms[form] = QueryTerm(form, word.weight * rarity, variants, positions[at])
         return list(terms.values())
 
     def top_k(self, terms: Sequence[QueryTerm], k: int, *, reranked: bool = True) -> list[Match]:
         """Return the `k` best passages that contain one of the terms, equal ones in their order."""
         matches: list[Match] = []
+        first = [term for term in terms if term.finds]
         for number, (scorer, (segment, _)) in enumerate(zip(self._scorers, self._segments, strict=True)):
-            ranked = scorer.top_k(terms, max(DEPTH, k) if reranked else k)
+            ranked = scorer.top_k(first, max(DEPTH, k) if reranked else k)
             passages, scores = rerank(scorer, segment.documents, terms, ranked, k) if reranked else ranked
             matches += [Match(score, number, at) for score, at in zip(scores.tolist(), passages.tolist(), strict=True)]
         return matches if len(self._scorers) == 1 else nsmallest(k, matches, key=lambda match: (-match[0], *match[1:]))

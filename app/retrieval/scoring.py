@@ -22,6 +22,9 @@ NEGLIGIBLE = 1e-9
 NO_POSITION = -1
 """The position of a term that is not from the question itself."""
 
+FUNCTION = -2
+"""The position of a function word, which ranks passages that other words find."""
+
 CACHED_MATCHES = 1_000
 """Terms whose matches are kept, some 20 kB each in 100,000 passages: a conversation searches by them repeatedly."""
 
@@ -33,6 +36,11 @@ class QueryTerm(NamedTuple):
     weight: float
     variants: Variants
     position: int = 0
+
+    @property
+    def finds(self) -> bool:
+        """Whether the term finds passages, and does not only rank them."""
+        return self.position != FUNCTION
 
 
 class Matches(NamedTuple):

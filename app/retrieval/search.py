@@ -41,6 +41,9 @@ alone; a question that follows another conversation loses at most 0.004 (docs/re
 COMPARED = 100
 """Number of best passages of each search that are compared."""
 
+FUNCTION_WORDS = "function words"
+"""What stands in an explanation for all function words of a question together."""
+
 GUESSED = 0.7
 """Coverage of an unknown word by a similar word, where a known word counts 1: some guesses are wrong."""
 
@@ -139,13 +142,17 @@ def search(
 ) -> SearchResult:
     """Return the `k` best passages for a question; `history` holds the exchanges before it, oldest first.
 
-    `started` is when the search began, by `time.perf_counter`. The words of a `translation` are searched as well.
+    `started` is when the search began, by `time.perf_counter`. The words of a `translation` are searched as well. A
+    question of function words alone is searched by these, unless it continues the history.
     """
     started = time.perf_counter() if started is None else started
     own = index.words(question, translation)
     earlier, answered = _from_history(index, question, own, history)
-    words = [*own, *earlier, *answered]
-    terms = index.terms(own, earlier, answered)
+    function = index.words(question, content=False)
+    if not own:
+        own, function = ([] if earlier else function), []  # "And there?" after another question, "What can you do?"
+    words = [*own, *earlier, *answered, *(replace(word, surface=FUNCTION_WORDS) for word in function)]
+    terms = index.terms(own, earlier, answered, function)
     matches = index.top_k(terms, k)
     known = {word.surface.casefold() for word in own if index.knows(word)}
     return SearchResult(
@@ -154,7 +161,7 @@ def search(
         unknown_words=_surfaces(word for word in index.words(question) if not index.knows(word)),
         earlier_words=_surfaces(word for word in earlier if word.surface.casefold() not in known),
         took_ms=1000 * (time.perf_counter() - started),
-        weights={form: term.weight * share for term in reversed(terms) for form, share in term.variants},
+        weights={form: term.weight * share for term in reversed(terms) if term.finds for form, share in term.variants},
         foreign=foreign_language(question, index.languages),
         translation=translation,
         plain_ranks=partial(_plain_ranks, index, question, matches),

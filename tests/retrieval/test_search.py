@@ -94,12 +94,46 @@ def test_guesses_at_less_than_half_of_the_words_carry_no_question(make: Make) ->
     assert found_files(corpus, "libary Hubble")  # something may be meant by half of them
 
 
-def test_function_words_find_nothing(make: Make) -> None:
+def test_a_question_without_words_finds_nothing(make: Make) -> None:
     corpus = make(library=LIBRARY, garden=GARDEN)
-    for question in ("What is the and of it?", "in", "", "?!", "   "):
+    for question in ("", "?!", "   "):
         found = corpus.search(question)
         assert found.hits == ()
         assert found.unknown_words == ()
+
+
+FAQ = {
+    "origin": "# Where is it from?\nA monk of the abbey made the first one.",
+    "parts": "# What is inside?\nSeeds, wax and a wick, made by hand.",
+}
+
+
+def test_a_question_of_function_words_alone_is_found_by_them(make: Make) -> None:
+    found = make(**FAQ).search("Where is it from?")
+    assert found.hits[0].passage.file == "origin.md"
+    assert found.unknown_words == ()
+    assert set(found.hits[0].explanation.terms) == {"Where", "is", "it", "from"}
+
+
+def test_function_words_rank_what_other_words_find(make: Make) -> None:
+    corpus = make(
+        origin="How the wax candle of the abbey is made: by hand, from wax.",
+        year="When did they make a candle of wax? As early as in 1290, by hand.",
+    )
+    assert found_files(corpus, "How is the candle made?")[0] == "origin.md"
+    assert found_files(corpus, "When did they invent a candle?")[0] == "year.md"
+
+
+def test_function_words_find_nothing_beside_a_word_that_occurs_nowhere(make: Make) -> None:
+    found = make(**FAQ).search("Where is Tuvalu from?")
+    assert (found.hits, found.unknown_words) == ((), ("Tuvalu",))
+    assert found_files(make(**FAQ), "Where is the wax from?") == ["parts.md"]
+
+
+def test_a_word_that_is_asked_twice_weighs_more(make: Make) -> None:
+    corpus = make(oak="An oak grows here slowly.", elm="An elm grows here slowly.")
+    assert found_files(corpus, "elm or oak, what about the elm?")[0] == "elm.md"
+    assert found_files(corpus, "elm or oak, what about the oak?")[0] == "oak.md"
 
 
 def test_unknown_words_are_named_as_typed_beside_what_was_found(make: Make) -> None:
@@ -125,7 +159,7 @@ def test_the_shares_of_the_words_add_up_and_the_largest_comes_first(make: Make) 
     for hit in make(library=LIBRARY, garden=GARDEN).search("When does the library open, and what costs a Card?").hits:
         assert sum(hit.explanation.terms.values()) == pytest.approx(1)
         assert list(hit.explanation.terms.values()) == sorted(hit.explanation.terms.values(), reverse=True)
-        assert set(hit.explanation.terms) <= {"library", "open", "costs", "Card"}
+        assert set(hit.explanation.terms) <= {"library", "open", "costs", "Card", "function words"}
         assert hit.explanation.terms
 
 
