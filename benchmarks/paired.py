@@ -9,7 +9,7 @@ import numpy as np
 
 from app.errors import InputError
 from app.evaluation.datasets import Row, read_rows
-from app.evaluation.figures import RANKING
+from app.evaluation.retrieval_eval import RANKING
 
 CHANGED = 10
 """The number of questions with the largest changes that a comparison names."""

@@ -14,7 +14,7 @@ from app.cli.terminal import Verbose, tell
 from app.errors import InputError
 from app.humanize import size
 from app.kit.use import platform_name, python_version
-from app.models.presets import preset_models
+from app.models.presets import PRESETS
 from app.settings import load
 from workshop import wheels
 
@@ -40,12 +40,17 @@ def make(
     platforms = _listed(platform or platform_name(), wheels.PLATFORMS)
     pythons = _listed(python or python_version(), wheels.PYTHONS)
     named = "" if models in (None, "none") else str(models).replace(" ", "")
-    names = None if models is None else [it for name in named.split(",") if name for it in preset_models(name)]
+    names = None if models is None else [it for name in named.split(",") if name for it in _models(name)]
     settings = load()
     asyncio.run(download(settings, names or (), "Models"))
     files = maker.make(folder, settings, tell, names, platforms, pythons, corpus, extra or ())["files"]
     total = size(sum(file["size"] for file in files.values()))
     typer.echo(f"{folder}: {len(files)} files, {total}. CONTENTS.md says what is in it.")
+
+
+def _models(name: str) -> tuple[str, ...]:
+    """Return the models of a preset's preferred pair; any other name is taken as that of a model."""
+    return PRESETS[name][0].both if name in PRESETS else (name,)
 
 
 def check_platforms() -> None:

@@ -52,8 +52,7 @@ def blend(answers: Iterable[Answer], prices: Prices) -> Blend:
     """Compare the cascade with each model alone, over the turns in which a model was asked."""
     asked = [(answer, [a for a in answer.attempts if a.role != "extractive"]) for answer in answers]
     asked = [(answer, attempts) for answer, attempts in asked if attempts]
-    small = [attempt for _, attempts in asked for attempt in attempts if attempt.role == "small"]
-    large = [attempt for _, attempts in asked for attempt in attempts if attempt.role == "large"]
+    small, large = ([a for _, attempts in asked for a in attempts if a.role == role] for role in ("small", "large"))
     last_large = [next((a for a in reversed(attempts) if a.role == "large"), attempts[0]) for _, attempts in asked]
     return Blend(
         turns=len(asked),

@@ -39,11 +39,9 @@ async def compare(
     Turn(prompt).check()
     plain: list[Message] = [{"role": "user", "content": prompt}]
     request = await asyncio.to_thread(_with_passages, settings, prompt) if passages else plain
-    foundry = Foundry(settings)
-    try:
+    async with Foundry(settings) as foundry:
         await foundry.find()  # starting the runtime is not part of a model's load time
-        roles = ("small", "large")[: 1 if foundry.pair.alone else 2]
-        sides = [_Side(foundry, role, request, tell) for role in roles]
+        sides = [_Side(foundry, role, request, tell) for role in foundry.pair.roles]
         for side in sides:
             await side.attempt(side.ready)
         _, loaded, _ = await foundry.offered()
@@ -54,8 +52,6 @@ async def compare(
             if not side.error:
                 tell(f"{side.name}: round {number + 1} of {rounds}")
                 await side.attempt(side.round)
-    finally:
-        await foundry.close()
     return {"prompt": prompt, "passages": passages, "rounds": rounds, "in_turns": together,
             "models": [side.row() for side in sides]}  # fmt: skip
 

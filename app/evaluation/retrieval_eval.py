@@ -1,6 +1,7 @@
 """The evaluation of the search: how well it finds the passages that people judged relevant, as the product searches."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from math import log2
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -8,13 +9,15 @@ from typing import Any
 from app.answering.extractive import quotes
 from app.answering.usage import Stopwatch
 from app.errors import InputError
-from app.evaluation import figures
 from app.evaluation.datasets import Collection, Query, Row, write_rows
 from app.models.tokens import BYTES_PER_TOKEN
 from app.retrieval.index import Index
 from app.retrieval.packing import MAX_HITS, pack_context
 from app.retrieval.search import SearchResult, search
 from app.settings import Settings
+
+RANKING = ("ndcg@10", "recall@10", "recall@100", "mrr@10")
+"""The figures of a ranking."""
 
 DEPTH = 100
 """The number of hits that the figures take into account."""
@@ -48,7 +51,7 @@ def evaluate(
     ask(index, collection.queries[0], DEPTH, history=history)  # warms up
     rows = [_row(index, query, collection, history=history) for query in watch(collection.queries)]
     took = sorted(row["took_ms"] for row in rows)
-    result = {name: round(fmean(row[name] for row in rows), 4) for name in figures.RANKING} | {"queries": len(rows)}
+    result = {name: round(fmean(row[name] for row in rows), 4) for name in RANKING} | {"queries": len(rows)}
     result |= {"query_ms_p50": took[len(took) // 2], "query_ms_p95": took[int(len(took) * 0.95)]}
     result |= {"index_s": round(seconds, 3), "rss_mb": round(memory / 1e6, 1)}
     if run is not None:
@@ -66,13 +69,45 @@ def _row(index: Index, query: Query, collection: Collection, *, history: bool) -
     clock = Stopwatch()
     result, took = ask(index, query, DEPTH, history=history), clock.ms
     hits = [{"id": hit.passage.place.label, "score": hit.score} for hit in result.hits]
-    values = figures.ranking([hit.passage.place.label for hit in result.hits], collection.judgements[query.id])
+    values = ranking([hit.passage.place.label for hit in result.hits], collection.judgements[query.id])
     return {"id": query.id, "text": query.text, **values, "hits": hits, "took_ms": round(took, 3)}
+
+
+def ranking(ids: Sequence[str], judged: Mapping[str, float]) -> dict[str, float]:
+    """Compute the four figures of a ranking of passages, best first.
+
+    `judged` holds the relevant passages, at least one, with their relevance above 0.
+    """
+    values = ndcg(ids, judged, 10), recall(ids, judged, 10), recall(ids, judged, 100), mrr(ids, judged, 10)
+    return dict(zip(RANKING, values, strict=True))
+
+
+def ndcg(ids: Sequence[str], judged: Mapping[str, float], k: int) -> float:
+    """Compute the gain of the first k passages as a share of the gain of the ideal order.
+
+    A passage gains its relevance divided by log2(rank + 1). Source: Järvelin and Kekäläinen, "Cumulated gain-based
+    evaluation of IR techniques" (2002), with the discount at every rank, as in trec_eval.
+    """
+    return _gain([judged.get(passage, 0.0) for passage in ids[:k]]) / _gain(sorted(judged.values())[::-1][:k])
+
+
+def _gain(relevances: Sequence[float]) -> float:
+    return sum(relevance / log2(rank + 1) for rank, relevance in enumerate(relevances, 1))
+
+
+def recall(ids: Sequence[str], judged: Mapping[str, float], k: int) -> float:
+    """Compute the share of the relevant passages that is among the first k."""
+    return len(judged.keys() & set(ids[:k])) / len(judged)
+
+
+def mrr(ids: Sequence[str], judged: Mapping[str, float], k: int) -> float:
+    """Compute 1 / the rank of the first relevant passage, 0 if it is not among the first k."""
+    return next((1 / rank for rank, passage in enumerate(ids[:k], 1) if passage in judged), 0.0)
 
 
 def lines(result: Row) -> Iterator[str]:
     """Format the figures for a person, each with its difference from an earlier run, if there is one."""
-    for name in figures.RANKING:
+    for name in RANKING:
         beside = ""
         if change := result.get("against", {}).get(name):
             low, high = change["interval_95"]

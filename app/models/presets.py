@@ -64,11 +64,6 @@ class Preset:
         return self.fits in ("together", "in turns")
 
 
-def preset_models(name: str) -> tuple[str, ...]:
-    """Return the models of a preset's preferred pair; any other name is taken as that of a model."""
-    return PRESETS[name][0].both if name in PRESETS else (name,)
-
-
 def presets_for(machine: Machine, models: Mapping[str, ModelInfo]) -> list[Preset]:
     """Return one pair for each preset, smallest first: the first pair that fits, else the first."""
     rows = [[assess(machine, models, name, pair) for pair in pairs] for name, pairs in PRESETS.items()]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from app.errors import InputError
-from app.evaluation.figures import RANKING
+from app.evaluation.retrieval_eval import RANKING
 from benchmarks.paired import compare, difference
 
 

@@ -4,7 +4,7 @@ from math import log2
 
 import pytest
 
-from app.evaluation.figures import mrr, ndcg, ranking, recall
+from app.evaluation.retrieval_eval import mrr, ndcg, ranking, recall
 
 
 def test_ndcg_divides_a_relevance_by_the_logarithm_of_its_rank() -> None:

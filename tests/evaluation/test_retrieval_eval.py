@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from app.cli.commands import cli
-from app.evaluation.figures import RANKING
+from app.evaluation.retrieval_eval import RANKING
 from tests.evaluation.conftest import QUERIES, Write
 
 KEYS = {*RANKING, "queries", "index_s", "query_ms_p50", "query_ms_p95", "rss_mb"}
