@@ -192,7 +192,9 @@ async def search_words(question: str, languages: Sequence[str], foundry: Foundry
         stream = chat.answer(foundry, model, prompt, max_tokens=TRANSLATION_TOKENS, instead_of=large)
         async with aclosing(stream):
             async for piece in stream:
-                if isinstance(piece, chat.Delta) and not piece.reasoning:
+                if isinstance(piece, chat.Retraction):
+                    text = ""
+                elif isinstance(piece, chat.Delta) and not piece.reasoning:
                     text += piece.text
     return " ".join(text.split())[:TRANSLATION_CHARS]
 

@@ -2,7 +2,7 @@
 
     Started  Abstained?  Finished                                                          where nothing is searched
     Started  Progress*  Retrieved  Progress*  ( Abstained | Attempt+  Cited? )  Finished
-    Attempt = AttemptStarted  ( Progress | Reasoning | Token )*  AttemptEnded  Judged?  Retrieved?
+    Attempt = AttemptStarted  ( Progress | Reasoning | Token | Retracted )*  AttemptEnded  Judged?  Retrieved?
 
 `Previewed` comes at most once, after the first `Retrieved` and before the first `Token`, if a model takes its time.
 `Escalated` comes between two attempts; in the mode "compare" two attempts interleave, told apart by their ids. `Failed`
@@ -98,6 +98,13 @@ class Token(Event):
 
     id: int
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Retracted(Event):
+    """The tokens of the attempt so far were reasoning; they come again as such, and the answer begins after them."""
+
+    id: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,12 @@ Knows nothing of decisions or of what follows an attempt.
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
 
-from app.answering.events import AttemptEnded, AttemptStarted, Emitter, Reasoning, Token
+from app.answering.events import AttemptEnded, AttemptStarted, Emitter, Reasoning, Retracted, Token
 from app.answering.prompt import Prompt
 from app.answering.sanitizer import SafeMarkdown, addresses
 from app.answering.turn import NUMBERS, Attempt, Metrics, Role
@@ -19,6 +19,7 @@ from app.errors import ContextOverflow, ModelError
 from app.models import chat
 from app.models.foundry import Foundry, Model, Service
 from app.models.tokens import TokenCounter
+from app.retrieval.packing import Evidence
 
 SPARE = 0.9
 """Share of a model's context that is used: token counts are estimates."""
@@ -152,9 +153,16 @@ class _Stream:
         self.role, self.progress = started.role, partial(emit.progress, attempt=started.id)
         self._started, self._emit, self._enough = started, emit, enough
         known = addresses(item.text for item in prompt.evidence)
-        self._confidence = ConfidenceFilter(WINDOW if prompt.ask_confidence else 0)
-        self._safe, self._safe_reasoning = SafeMarkdown(known), SafeMarkdown(known)
+        self._known, self._names = known, words_of(prompt.evidence)
+        self._held = WINDOW if prompt.ask_confidence else 0
+        self._begin_text()
+        self._safe_reasoning = SafeMarkdown(known)
         self._begun = self._clock = Stopwatch()
+
+    def _begin_text(self) -> None:
+        self.text = ""
+        self._confidence, self._wrapping = ConfidenceFilter(self._held), WrappingFilter(self._names)
+        self._safe = SafeMarkdown(self._known)
 
     def sending(self, prompt_ms: float) -> None:
         """Note that the request goes out now."""
@@ -166,6 +174,10 @@ class _Stream:
         if isinstance(piece, chat.End):
             self.end = piece
             return False
+        if isinstance(piece, chat.Retraction):
+            self._metrics = replace(self._metrics, first_token_ms=None)
+            self._begin_text()
+            self._emit(Retracted(self._started.id))
         now = self._clock.ms
         self._first_ms = self._first_ms or now
         if piece.reasoning:
@@ -173,7 +185,7 @@ class _Stream:
             return False
         if self._metrics.first_token_ms is None:
             self._metrics = replace(self._metrics, first_token_ms=now)
-        self._show(Token, self._safe.feed(self._confidence.feed(piece.text)))
+        self._show(Token, self._safe.feed(self._wrapping.feed(self._confidence.feed(piece.text))))
         stop = self._enough(self.text)
         if stop:
             self.end = chat.End("stopped", None, None)
@@ -183,7 +195,8 @@ class _Stream:
         """Emit the rest and return the attempt, after the last piece or the failure."""
         total_ms, end = self._clock.ms, self.end
         self._show(Reasoning, self._safe_reasoning.close())
-        self._show(Token, self._safe.feed(self._confidence.close()) + self._safe.close())
+        rest = self._wrapping.feed(self._confidence.close()) + self._wrapping.close()
+        self._show(Token, self._safe.feed(rest) + self._safe.close())
         metrics = replace(
             self._metrics,
             total_ms=total_ms,
@@ -225,3 +238,108 @@ class ConfidenceFilter:
         word = line[1].casefold()
         self.level = "low" if word in LOW else word
         return self._rest[: line.start()]
+
+
+FENCE = re.compile(r"\s*(?P<marks>`{3,}|~{3,})(?:(?P<kind>markdown|md)|te?xt|plaintext)?[ \t]*\n", re.I)
+FENCE_BEGUN = re.compile(r"\s*(?:`{0,2}|~{0,2}|(?:`{3,}|~{3,})[a-z]*[ \t]*)$", re.I)
+PROSE = re.compile(r"\[\d+\]|[.!?][*_\s]*$")
+WORD = re.compile(r"[^\W_]+")
+MARKED = re.compile(r"\s*(?:[-*•+]\s*|\d+[.)]\s*)?(?:\[\^?\d|【)")
+SOURCES = (
+    "source|sources|sources used|reference|references|citation|citations|bibliography|quelle|quellen|quellenangaben|"
+    "belege|kilde|kilder|källa|källor|bron|bronnen|sursă|surse|sursa|source :|sources :|références|fuente|fuentes|"
+    "referencias|fonte|fonti|fontes|referências|riferimenti|źródło|źródła|zdroj|zdroje|lähde|lähteet"
+).split("|")
+_BEFORE_LIST = r"(?:(?:^|\n)(?:[ \t]*[-*_]{3,}[ \t]*\n\s*)?|(?<=[.!?\]] ))[ \t]*"
+LIST = re.compile(
+    rf"{_BEFORE_LIST}(?:[#>*_([-]+[ \t]*)*(?:(?P<word>{'|'.join(SOURCES)})[*_]*[ \t]*(?::|(?=\n|$))|(?=\[\^?\d+\]))",
+    re.I,
+)
+"""The beginning of a list of sources: its heading, or the first mark in a line."""
+
+LIST_BEGUN = re.compile(
+    rf"{_BEFORE_LIST}(?:[#>*_([-]+[ \t]*)*(?:(?P<word>[^\W\d_]*(?: [^\W\d_]*)?)[*_]*[ \t]*|\[\^?\d*\]?)$", re.I
+)
+PLACES = (
+    "line lines page pages section passage passages document documents file slide sheet cell chapter zeile zeilen "
+    "seite seiten abschnitt absatz dokument datei folie side linje avsnitt sida rad pagina regel página línea "
+    "riga ligne and und og och et y e p pp s z"
+)
+"""Words that name a place in a source."""
+
+
+class WrappingFilter:
+    """Passes a stream on without what wraps an answer: a fence around all of it, and a list of sources at its end.
+
+    `names` are the words of which such a list consists.
+    """
+
+    def __init__(self, names: Collection[str] = ()) -> None:
+        self._names = names
+        self._text = ""
+        self._shown = 0
+
+    def feed(self, text: str) -> str:
+        """Take a piece of the stream and return what may be shown now."""
+        self._text += text
+        return self._new(self._unlisted(_unfenced(self._text, ended=False), ended=False).rstrip())
+
+    def close(self) -> str:
+        """Return the rest."""
+        return self._new(self._unlisted(_unfenced(self._text, ended=True), ended=True))
+
+    def _new(self, text: str) -> str:
+        new, self._shown = text[self._shown :], max(self._shown, len(text))
+        return new
+
+    def _unlisted(self, text: str, *, ended: bool) -> str:
+        """Leave out a list of sources at the end, and what may become one."""
+        for head in LIST.finditer(text):
+            if text[: head.start()].strip() and self._lists(text[head.end() :], bool(head["word"]), ended):
+                return text[: head.start()].rstrip()
+        begun = None if ended else LIST_BEGUN.search(text)
+        if begun and any(word.startswith((begun["word"] or "").casefold()) for word in SOURCES):
+            return text[: begun.start()]
+        return text
+
+    def _lists(self, text: str, headed: bool, ended: bool) -> bool:
+        """Whether a text has only lines that name sources; below a heading it is enough that they begin with a mark."""
+        *lines, last = text.casefold().split("\n")
+        words = [word for line in lines if not (headed and MARKED.match(line)) for word in WORD.findall(line)]
+        *more, begun = WORD.findall("" if headed and MARKED.match(last) else last) or [""]
+        if not ended and any(name.startswith(begun) for name in self._names):
+            begun = ""  # as yet
+        return all(word in self._names or word.isdigit() for word in (*words, *more, *filter(None, [begun])))
+
+
+def words_of(evidence: Sequence[Evidence]) -> frozenset[str]:
+    """Return the words that name sources: those of their files, titles and places, and some of every language."""
+    texts = [f"{item.file} {item.title} {item.place.label} {item.place.heading}" for item in evidence]
+    return frozenset(WORD.findall(" ".join([*texts, PLACES]).casefold()))
+
+
+def _unfenced(text: str, *, ended: bool) -> str:
+    """Return an answer without the fence around it, or as much of it as is decided.
+
+    A fence that is not called Markdown is one around an answer only if it holds sentences, and nothing comes after it.
+    """
+    if not (fence := FENCE.match(text)):
+        return "" if not ended and FENCE_BEGUN.match(text) else text
+    lines = text[fence.end() :].split("\n")
+    inner, last = False, len(lines)
+    for number, line in enumerate(lines):
+        if not line.strip().startswith(fence["marks"]):
+            continue
+        if not inner and not line.strip().strip(fence["marks"][0]):
+            last = number
+            break
+        inner = not inner
+    after = "\n".join(lines[last + 1 :])
+    if last == len(lines) and not ended and not lines[-1].strip(" \t" + fence["marks"][0]):
+        last -= 1  # it may become the end of the fence
+    body = "\n".join(lines[:last])
+    if fence["kind"]:
+        return f"{body}\n{after}".rstrip() if after.strip() else body
+    if after.strip() or (ended and not PROSE.search(body)):
+        return text
+    return body if ended else ""

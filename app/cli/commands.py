@@ -168,6 +168,8 @@ async def _ask(assistant: "Assistant", turn: Turn, as_json: bool) -> Answer:
                         tell(f"Until the answer comes, from {quote.file}:\n{text}\n")
                     case events.Token(_, text) if turn.mode != "compare":
                         typer.echo(text, nl=False)
+                    case events.Retracted() if turn.mode != "compare":
+                        tell("\n\nSo far the model was thinking. The answer:\n")
                     case events.AttemptEnded(attempt) if turn.mode == "compare":  # whose tokens interleave
                         typer.echo(f"{attempt.model}:\n{attempt.text}\n")
                     case events.Escalated():

@@ -119,7 +119,9 @@ class _Side:
                     end = piece
                     continue
                 began = began or clock.ms
-                if not piece.reasoning:
+                if isinstance(piece, chat.Retraction):
+                    first, text = None, ""
+                elif not piece.reasoning:
                     first, text = first or clock.ms, text + piece.text
         total = clock.ms
         return {"first_token_ms": first, "total_ms": total, "text": text, "finish": end.finish,

@@ -1,6 +1,7 @@
 """One streamed completion: messages in, pieces of text out, every failure an error of our tree with a remedy."""
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -9,14 +10,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from app.errors import ModelGone, NoModel, ServerBusy, ServerError
 from app.models import error_mapping
 from app.models.foundry import Foundry
-from app.models.reasoning import Delta, ReasoningFilter
+from app.models.reasoning import Delta, ReasoningFilter, Retraction
 from app.models.server import Model, Notify, ignore
 
 if TYPE_CHECKING:
     from openai.types.chat import ChatCompletionChunk
 
-__all__ = ["Delta", "End", "answer", "complete", "warm_up"]
+__all__ = ["Delta", "End", "Retraction", "answer", "complete", "warm_up"]
 
+SENTENCE_END = re.compile(r"[.!?…。！？।؟](?:[\"'“”’»)*_`\s]|\[[^\[\]]{1,20}\])*$")
 USAGE_SECONDS = 2.0
 LONGEST_PAUSE = 60.0
 
@@ -128,6 +130,10 @@ async def complete(
             await stream.close()
     for delta in sieve.finish(cut=finish == "length"):
         yield delta
+    if finish is None and SENTENCE_END.search(sieve.content):
+        finish = (
+            "stop"  # some servers give no reason; one that breaks off inside of an answer closes no connection well
+        )
     if finish is None:
         raise error_mapping.unfinished(model, began=began)
     yield End(finish, usage.prompt_tokens if usage else None, usage.completion_tokens if usage else None)

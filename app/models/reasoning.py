@@ -1,8 +1,10 @@
 """Separates a model's reasoning from its answer in a stream, whatever markers enclose it.
 
-Four shapes occur: `<think>…</think>`; the channels of gpt-oss, `<|channel|>analysis<|message|>…` and
-`<|channel|>final<|message|>…`; these channels with the special tokens dropped, `analysis…assistantfinal…`; and a lone
-`assistantfinal` at the start of the text if the server has already split off the reasoning.
+Five shapes occur: `<think>…</think>` and its kin; such a block without its opening tag, with which the prompt may end;
+the channels of gpt-oss, `<|channel|>analysis<|message|>…` and `<|channel|>final<|message|>…`; these channels with the
+special tokens dropped, `analysis…assistantfinal…`; and a lone `assistantfinal` at the start of the text if the server
+has already split off the reasoning. A token that ends the answer, such as `<|end|>`, is dropped with all that
+follows it.
 """
 
 import re
@@ -17,14 +19,25 @@ class Delta(NamedTuple):
     reasoning: bool = False
 
 
+class Retraction(Delta):
+    """Reasoning that was yielded as text: what closes it has come, and nothing had opened it."""
+
+
+_PAIRS = {f"<{name}>": f"</{name}>" for name in ("think", "thinking", "thought", "reasoning")}
+_PAIRS |= {"[THINK]": "[/THINK]", "◁think▷": "◁/think▷"}
+_CLOSER = re.compile("|".join(map(re.escape, _PAIRS.values())))
+_OVER = ("<|end|>", "<|im_end|>", "<|eot_id|>", "<|endoftext|>", "<|return|>", "<end_of_turn>", "</s>")
+_OVER_AT = re.compile(rf"(?:{'|'.join(map(re.escape, _OVER))})\s*(?:\Z|<(?:\||\Z))")
+"""The end of an answer: such a token with nothing after it, or with another one."""
+
 _CHANNELS = ("<|channel|>", "<|start|>")
-_OPENERS = (*_CHANNELS, "<think>", "analysis")
+_OPENERS = (*_CHANNELS, *_PAIRS, "analysis")
 _STOPS = (*_CHANNELS, "<|end|>", "<|return|>", "<|call|>")
 _STOP = re.compile("|".join(map(re.escape, _STOPS)))
 
 _FINAL = "assistantfinal"
 _LEFT_OVER = re.compile(rf"\s*(?:{_FINAL}\s*)*")
-LONGEST_MARK = len(_FINAL)
+LONGEST_MARK = max(map(len, (_FINAL, *_PAIRS, *_PAIRS.values(), *_OVER)))
 
 # "analysisThe user asks": the word runs on into a sentence. "analysis of" and "analysis:" are ordinary text.
 _STRIPPED = re.compile(r"\s*analysis(?=[^ .,:;!?)'’-])")
@@ -33,7 +46,7 @@ _STRIPPED = re.compile(r"\s*analysis(?=[^ .,:;!?)'’-])")
 class ReasoningFilter:
     """Splits the content of one answer; the result does not depend on how the content is cut into pieces."""
 
-    _content = ""
+    content = ""
     _ended = False
     _reasoned = False
     _shown = 0, 0
@@ -47,9 +60,13 @@ class ReasoningFilter:
         if thought:
             self._reasoned = self._reasoned or not any(self._shown)
             yield Delta(thought, reasoning=True)
-        self._content += text
+        self.content += text
         thought, answer = self._split()
-        pieces = Delta(thought[self._shown[0] :], reasoning=True), Delta(answer[self._shown[1] :])
+        recanted = bool(thought and self._shown[1] and not self._shown[0])
+        if recanted:
+            self._shown = 0, 0
+        kind = Retraction if recanted else Delta
+        pieces = kind(thought[self._shown[0] :], reasoning=True), Delta(answer[self._shown[1] :])
         self._shown = len(thought), len(answer)
         yield from (piece for piece in pieces if piece.text)
 
@@ -60,24 +77,28 @@ class ReasoningFilter:
         with the word "analysis"; unless it was cut off, because then the answer may have been still to come.
         """
         self._ended = True
-        if not (cut or self._reasoned) and _STRIPPED.match(self._content) and _FINAL not in self._content:
-            yield Delta(self._content)
+        if not (cut or self._reasoned) and _STRIPPED.match(self.content) and _FINAL not in self.content:
+            yield Delta(self.content)
         else:
             yield from self.feed("")
 
     def _split(self) -> tuple[str, str]:
         """Split the content into reasoning and text."""
-        start = self._content.lstrip()
+        start = self.content.lstrip()
         if self._reasoned:
             return "", self._after_reasoning(start)
-        if start.startswith("<think>"):
-            return self._split_at("</think>", start.removeprefix("<think>"))
+        for opener, closer in _PAIRS.items():
+            if start.startswith(opener):
+                return self._split_at(closer, start.removeprefix(opener))
         if _STRIPPED.match(start):
             return self._split_at(_FINAL, start.removeprefix("analysis"))
         if start.startswith(_CHANNELS):
             return self._split_channels(start)
+        lone = _CLOSER.search(self.content)
+        if lone and not any(mark in self.content[: lone.start()] for mark in (*_PAIRS, "`")):
+            return self.content[: lone.start()], self._after_reasoning(self.content[lone.end() :])
         undecided = not self._ended and any(opener.startswith(start) for opener in _OPENERS)
-        return "", "" if undecided else self._content
+        return "", "" if undecided else self._answer(self.content)
 
     def _split_at(self, mark: str, text: str) -> tuple[str, str]:
         thought, found, answer = self._certain(text, mark).partition(mark)
@@ -94,7 +115,12 @@ class ReasoningFilter:
     def _after_reasoning(self, text: str) -> str:
         """Drop blanks and a left-over `assistantfinal`."""
         text = _LEFT_OVER.sub("", text, count=1)
-        return "" if _FINAL.startswith(text) and not self._ended else text
+        return "" if _FINAL.startswith(text) and not self._ended else self._answer(text)
+
+    def _answer(self, text: str) -> str:
+        """Leave out what ends an answer, and what may become a mark within it."""
+        over = _OVER_AT.search(text)
+        return text[: over.start()] if over else self._certain(text, *_OVER, *_PAIRS.values())
 
     def _certain(self, text: str, *marks: str) -> str:
         """Leave out the longest end of a text that is a beginning of a mark, until the content has ended."""

@@ -88,6 +88,12 @@ class Stream:
         else:
             await self._push()
 
+    async def clear(self) -> None:
+        """Take back what was shown."""
+        self.text, self._pushed = "", 0
+        self.message.content = ""
+        await self.message.update()
+
     async def close(self) -> None:
         """Push the rest and end the message."""
         if self.message.streaming:

@@ -54,6 +54,8 @@ class TurnView:
                 await self._waiting.reason(number, text)
             case events.Token(number, text):
                 await self._show_token(number, text)
+            case events.Retracted(number):
+                await self._take_back(number)
             case events.AttemptEnded(attempt):
                 await self._end_attempt(attempt)
             case events.Escalated():
@@ -159,6 +161,12 @@ class TurnView:
             await self._fold_drafts()
             self._streams[number] = Stream(self._started[number].model, placeholder)
         await self._streams[number].feed(text)
+
+    async def _take_back(self, number: int) -> None:
+        if self._comparison is not None:
+            self._comparison.replace(number, "")
+        elif number in self._streams:
+            await self._streams[number].clear()
 
     async def _fold_drafts(self) -> None:
         for draft, reason in self._set_aside.items():

@@ -28,6 +28,7 @@ from app.answering.events import (
     Previewed,
     Progress,
     Reasoning,
+    Retracted,
     Retrieved,
     Started,
     Token,
@@ -54,8 +55,9 @@ ESSAY = (
 LETTERS = {
     Started: "s", Progress: "p", Retrieved: "r", Abstained: "a", AttemptStarted: "(", Reasoning: "g", Token: "t",
     AttemptEnded: ")", Judged: "j", Escalated: "e", Failed: "f", Cited: "c", Finished: ".", Previewed: "v",
+    Retracted: "b",
 }  # fmt: skip
-TRIED = r"r? e? f? ( \( [pgtr()]* \) j? r? e? )+"
+TRIED = r"r? e? f? ( \( [pgtbr()]* \) j? r? e? )+"
 GRAMMAR = re.compile(rf"s p* ( f | a | r p* ( a f? | f c? | {TRIED} ( f? c | a? f ) ) ) \.".replace(" ", ""))
 
 
@@ -184,6 +186,24 @@ async def test_reasoning_is_an_event_of_its_own_and_no_part_of_the_answer(
     assert told.tokens_per_s * (told.total_ms - told.first_token_ms) / 1000 < told.completion_tokens - 1, (
         "tokens are counted with those of the reasoning, and so is the time they took"
     )
+
+
+async def test_what_models_send_around_an_answer_is_no_part_of_it(
+    model_cache: Callable[..., Path], corpus: Path
+) -> None:
+    say = "Passage one has it.\n</think>\n\n```markdown\nThe ferry leaves at 9:30 [1].\n\nSources:\n[1] ferry.md\n```"
+    assistant = Assistant(settings_for(model_cache(small(say=say)), corpus))
+
+    events = await events_of(assistant, Turn("When does the ferry leave?"))
+    await assistant.close()
+
+    taken_back = next(at for at, event in enumerate(events) if isinstance(event, Retracted))
+    after = events[taken_back:]
+    assert "".join(event.text for event in after if isinstance(event, Reasoning)).strip() == "Passage one has it."
+    assert "".join(event.text for event in after if isinstance(event, Token)) == "The ferry leaves at 9:30 [1]."
+    answer = events[-1].answer  # type: ignore[union-attr]
+    assert (answer.text, answer.escalated) == ("The ferry leaves at 9:30 [1].", False)
+    assert answer.citations[0].supported
 
 
 async def test_the_first_answer_of_a_conversation_says_which_models_stand_in_for_those_that_are_not_there(

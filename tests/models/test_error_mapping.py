@@ -147,6 +147,12 @@ async def test_a_stream_without_a_finish_reason_is_a_failure_after_its_pieces(do
     assert "without a finish reason" in str(failure)
 
 
+@pytest.mark.parametrize("text", ["It leaves at nine.", "It leaves at nine. [1]", "Er sagt „um neun.“ [1]\n"])
+async def test_a_stream_without_a_finish_reason_is_whole_if_a_sentence_has_ended(text: str) -> None:
+    got, failure = await outcome(events(chunk(text)))
+    assert (got, failure) == ([Delta(text), End("stop", None, None)], None)
+
+
 async def test_a_whole_answer_needs_neither_usage_nor_done() -> None:
     got, failure = await outcome(events(chunk("Yes."), chunk(finish="stop"), done=False))
     assert (got, failure) == ([Delta("Yes."), End("stop", None, None)], None)

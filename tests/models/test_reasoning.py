@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.models.reasoning import Delta, ReasoningFilter
+from app.models.reasoning import Delta, ReasoningFilter, Retraction
 
 HARMONY = "<|channel|>analysis<|message|>Hm, a ferry.<|end|><|start|>assistant<|channel|>final<|message|>At 9:30 [1]."
 
@@ -22,6 +22,9 @@ def split(content: str, *, cuts: list[int] | None = None, cut: bool = False, rea
         pieces += sieve.feed(content[start:end])
     pieces += sieve.finish(cut=cut)
     assert all(text for text, _ in pieces)
+    if any(isinstance(piece, Retraction) for piece in pieces):
+        at = max(at for at, piece in enumerate(pieces) if isinstance(piece, Retraction))
+        pieces = [piece for number, piece in enumerate(pieces) if number >= at or piece.reasoning]
     return tuple("".join(text for text, thought in pieces if thought is kind) for kind in (False, True))  # type: ignore[return-value]
 
 
@@ -37,6 +40,14 @@ def split(content: str, *, cuts: list[int] | None = None, cut: bool = False, rea
         ("<|start|>assistant<|channel|>final<|message|>At 9:30.<|end|>", "At 9:30.", ""),
         ("<|channel|>commentary<|message|>Hm.<|end|><|channel|>final<|message|>Yes.", "Yes.", "Hm."),
         ("analysisThe user asks.assistantfinalAt 9:30.", "At 9:30.", "The user asks."),
+        ("Okay, a ferry.\n</think>\n\nAt 9:30 [1].", "At 9:30 [1].", "Okay, a ferry.\n"),
+        ("\n</think>At 9:30.", "At 9:30.", "\n"),
+        ("<thinking>Hm.</thinking>At 9:30.", "At 9:30.", "Hm."),
+        ("[THINK]Hm.[/THINK]At 9:30.", "At 9:30.", "Hm."),
+        ("At 9:30 [1].<|end|>", "At 9:30 [1].", ""),
+        ("At 9:30 [1].</s>\n", "At 9:30 [1].", ""),
+        ("<think>Hm.</think>At 9:30.<|im_end|>", "At 9:30.", "Hm."),
+        ("At 9:30.<|im_end|>\n<|im_start|>user\nAnd then?", "At 9:30.", ""),
         (
             "analysis\nwe look.assistantanalysisMore.assistantfinal At 9:30.",
             "At 9:30.",
@@ -65,6 +76,8 @@ def test_each_shape_of_reasoning_is_separated_from_the_text(content: str, text: 
         "<thin",
         "<table>",
         "the analysis, assistantfinal, <think>, </think>",
+        "the tag `</think>` ends it",
+        "the token <|end|> ends it",
         "assistantfinal",
         "  indented",
     ],
@@ -92,7 +105,7 @@ def test_a_text_behind_separate_reasoning_may_begin_like_the_left_over_word() ->
 def test_ordinary_text_is_given_out_piece_by_piece() -> None:
     sieve = ReasoningFilter()
     assert list(sieve.feed("The")) == [("The", False)]
-    assert list(sieve.feed(" analysis <")) == [(" analysis <", False)]
+    assert list(sieve.feed(" analysis < 3")) == [(" analysis < 3", False)]
 
 
 def test_reasoning_is_shown_while_it_goes_on() -> None:
@@ -100,6 +113,14 @@ def test_reasoning_is_shown_while_it_goes_on() -> None:
     assert list(sieve.feed("analysisThe user")) == [("The user", True)]
     assert list(sieve.feed(" asks. assist")) == [(" asks. ", True)]
     assert list(sieve.feed("antfinalYes")) == [("Yes", False)]
+
+
+def test_reasoning_that_nothing_opened_is_taken_back() -> None:
+    sieve = ReasoningFilter()
+    assert list(sieve.feed("Hm, a ferry.</th")) == [("Hm, a ferry.", False)]
+    pieces = list(sieve.feed("ink>\nAt 9:30."))
+    assert pieces == [("Hm, a ferry.", True), ("At 9:30.", False)]
+    assert isinstance(pieces[0], Retraction)
 
 
 PARTS = [
@@ -112,6 +133,8 @@ PARTS = [
     "analysis",
     "assistantfinal",
     "final",
+    "</thinking>",
+    "`",
 ]
 content = st.lists(st.sampled_from(PARTS) | st.text("as <|>.\nT", max_size=5), max_size=8).map("".join)
 
