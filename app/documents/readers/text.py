@@ -1,8 +1,14 @@
 """Plain text in any encoding, and source code in pages of whole definitions."""
 
 import codecs
+import re
+import string
+import unicodedata
+from collections import Counter
 from collections.abc import Iterable
-from itertools import pairwise
+from contextlib import suppress
+from itertools import islice, pairwise
+from math import inf, log
 
 from app.documents.passages import AIM_WORDS, Page, Place, measure
 from app.errors import UnreadableFile
@@ -26,6 +32,21 @@ _BOMS: dict[str, tuple[bytes, ...]] = {  # the longer ones first: that of UTF-32
 _ENCODINGS = "cp1252 cp1250 cp1251 cp1253 cp1254 cp1255 cp1256 cp1257 koi8_r cp932 euc_jp gb18030 big5 cp949".split()
 """Encodings to guess from for text that has no byte order mark and is not UTF-8; rarer guesses are mostly wrong."""
 
+_LATIN = {"cp1252": 0.0, "cp1250": 0.5, "cp1254": 1.0, "cp1257": 1.0, "mac_roman": 2.0, "cp850": 2.0}
+"""Encodings that are compared with the guess by their letters, and how much better than others they must fit."""
+
+_OWN_LETTERS = (
+    "üäößé éèàêçôîâûùëïœ óíáéñúü ãçáéíóêõúâàô èàùòìé øåæéòôü åäöé íðáóéöþúýæ ëéïèóö łąężóśćńź íáěéšžýřčůúťňóď "
+    "áéíčžýšúľťňôóäď šžčćđ áéöóőíüúű ăâîșțşţ ıüşöğç šėžįūčųą āīēšūļņģķčž äõüöš"
+).split()
+"""The letters beyond a to z of languages in Latin script, by frequency."""
+
+_SYMBOLS = frozenset("€£§°©®™«»„“”‘’‚–—…•·¿¡½¼²³±×ªº\xa0")
+_BEYOND = re.compile(r"(?<=(.))?([^\x00-\x7f])(?=(.))?", re.DOTALL)
+_SAMPLE = 500
+"""Letters that are looked at."""
+
+_HIGH, _LETTERS = bytes(range(0x80, 0x100)), string.ascii_letters.encode()
 _CONTROL = bytes([*range(0x09), *range(0x0E, 0x1B), *range(0x1C, 0x20), 0x7F])
 
 
@@ -83,26 +104,68 @@ def decode(data: bytes) -> str:
     """Decode bytes in an encoding that is marked, UTF-8 or guessed; raises NotText."""
     marked = next((encoding for encoding, bom in _BOMS.items() if data.startswith(bom)), "")
     text = None
-    if marked or b"\0" not in data:
-        try:
-            text = data.decode(marked or "utf-8")
-        except UnicodeDecodeError:
-            text = None if marked else _guessed(data)
+    try:
+        text = _wide(data) if not marked and b"\0" in data else data.decode(marked or "utf-8")
+    except UnicodeDecodeError:
+        text = None if marked else _guessed(data)
     if text is None or _controlled(text):
         raise NotText("it is not text")
     return text
 
 
+def _wide(data: bytes) -> str | None:
+    """Decode UTF-16 without a mark in the order of bytes that makes more ASCII; None if hardly any text comes out."""
+    data = data[: len(data) // 2 * 2]
+    text = max((data.decode(f"utf-16-{order}", "replace") for order in ("le", "be")), key=_ascii)
+    odd = sum(unicodedata.category(letter) in ("Cc", "Cn", "Co") for letter in text if letter not in "\t\r\n")
+    scripts = Counter(ord(letter) >> 8 for letter in text if letter.isalpha())
+    few = sum(count for _, count in scripts.most_common(2)) >= 0.9 * scripts.total()
+    east = any(0x2E <= block < 0xD8 for block in scripts)
+    return text if _ascii(text) and (few or east) and 50 * (odd + text.count("\ufffd")) <= len(text) else None
+
+
+def _ascii(text: str) -> int:
+    return sum(map(str.isascii, text))
+
+
 def _guessed(data: bytes) -> str | None:
     damaged = data.decode("utf-8", "replace")
     bad = damaged.count("\ufffd")
-    other = len(damaged) - bad - sum(map(str.isascii, damaged))
+    other = len(damaged) - bad - _ascii(damaged)
     if other > 4 * bad:  # other encodings hardly ever look like UTF-8 by accident: a few bytes of it were lost
         return damaged
     from charset_normalizer import from_bytes
 
     match = from_bytes(data, cp_isolation=_ENCODINGS).best()
-    return None if match is None else str(match)
+    guess = None if match is None else str(match)
+    high, letters = (len(data) - len(data.translate(None, which)) for which in (_HIGH, _LETTERS))
+    if high > letters:
+        return guess  # no Latin script
+    best = _fit(guess) if guess is not None else -inf
+    for encoding, handicap in _LATIN.items():
+        with suppress(UnicodeDecodeError):
+            text = data.decode(encoding)
+            if (fit := _fit(text) - handicap) >= best:
+                guess, best = text, fit
+    return guess
+
+
+def _fit(text: str) -> float:
+    """Return how likely the characters beyond ASCII are, as a logarithm, in the language that they fit best."""
+    sums = [0.0] * len(_OWN_LETTERS)
+    for match in islice(_BEYOND.finditer(text), _SAMPLE):
+        before, letter, after = match[1] or "", match[2], match[3] or ""
+        within = before.isalpha() and after.isalpha()
+        misplaced = letter.isupper() and before.isalpha() and (before.islower() or after.islower())
+        if not letter.isalpha() or letter in "ªº":
+            chance = 0.02 if letter in _SYMBOLS and (not within or letter == "’") else 0.0003
+            sums = [each + log(chance) for each in sums]
+            continue
+        for number, letters in enumerate(_OWN_LETTERS):
+            rank = letters.find(letter.lower())
+            chance = 0.3 / (rank + 1) if rank >= 0 else 0.002
+            sums[number] += log(chance * (0.01 if misplaced else 0.3 if letter.isupper() else 1.0))
+    return max(sums)
 
 
 def _controlled(text: str) -> bool:

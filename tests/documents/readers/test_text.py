@@ -94,3 +94,42 @@ def test_the_joined_pages_are_the_file_but_for_the_separators(lines: list[str]) 
     assert joined(pages).replace("\f", "\n") == source
     for page in pages:
         assert source.split("\n")[page.place.number - 1] == page.text.split("\n")[0]
+
+
+# Small files, whose encoding only their letters show
+
+SMALL = [
+    ("Kunde;Ort\nMüller;Köln", ["cp1252", "mac_roman", "cp850"]),
+    ("Name,Straße\nJäger,Hauptstraße 5", ["cp1252", "mac_roman", "cp850"]),
+    ("Le café est fermé à Noël, l'été aussi.", ["cp1252", "mac_roman", "cp850"]),
+    ("¿Cuándo abre la estación?", ["cp1252", "mac_roman", "cp850"]),
+    ("Navn;By\nSøren;Århus\nÆble;Køge", ["cp1252", "mac_roman", "cp850"]),
+    ("Namn;Ort\nÅsa;Malmö\nGöran;Västerås", ["cp1252", "mac_roman", "cp850"]),
+    ("Cidade;População\nSão Paulo;12 milhões", ["cp1252", "mac_roman", "cp850"]),
+    ("Città;Perché\nForlì;Sì, è così", ["cp1252", "mac_roman", "cp850"]),
+    ("Er sagt „ja“ – für 5 €.", ["cp1252", "mac_roman"]),
+    ("Nazwisko;Miasto\nŁukasz Wójcik;Łódź", ["cp1250"]),
+    ("Jméno;Město\nTomáš Dvořák;Plzeň", ["cp1250"]),
+    ("Ime;Kraj\nMiša;Ptuj\nŽiga;Koper", ["cp1250"]),
+    ("Név;Város\nSzűcs Győző;Győr", ["cp1250"]),
+    ("Ad;Şehir\nÖğüt;İzmir", ["cp1254"]),
+    ("Имя;Город\nИван;Москва", ["cp1251"]),
+    ("Όνομα;Πόλη\nΓιώργος;Αθήνα", ["cp1253"]),
+    ("名前,住所\n田中,東京", ["cp932"]),
+]
+
+
+@pytest.mark.parametrize(
+    ("original", "encoding"),
+    [(original, name) for original, names in SMALL for name in [*names, "utf-8", "utf-16-le", "utf-16-be"]],
+)
+def test_a_small_file_is_read_in_the_encoding_in_which_its_letters_make_words(original: str, encoding: str) -> None:
+    assert read(original.encode(encoding)) == original
+
+
+@pytest.mark.parametrize(
+    "data", [b"\x7fELF\2\1\1\0\0\0\0\0\0\0\0\0\2\0>\0\1\0\0\0", b"\1\0\2\0\3\0\4\0 \0", b"PK\3\4\0\0\0\0"]
+)
+def test_bytes_with_zeros_that_are_no_utf_16_are_no_text(data: bytes) -> None:
+    with pytest.raises(text.NotText):
+        text.decode(data)
