@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from app.answering.escalation import early_reason
 from app.answering.events import Emitter, Retrieved
-from app.answering.extractive import outline
+from app.answering.extractive import PARTS, outlines
 from app.answering.prompt import Message
 from app.answering.router import Route
 from app.answering.turn import Turn
@@ -140,11 +140,13 @@ class Retriever:
         evidence = pack_context(found, budget, self._count, snapshot.text, retrieved.evidence)
         return Retrieved(found, evidence, retrieved.problems, clock.ms, retrieved.reading)
 
-    def outline(self, turn: Turn, file: str) -> Retrieved:
-        """Return the beginnings of the parts of a document."""
+    def outline(self, route: Route) -> Retrieved:
+        """Return the beginnings of the parts of the first documents of a route, or of the one that a search finds."""
         clock = Stopwatch()
+        turn, files = route.turn, route.files or tuple(item.file for item in self.retrieve(route.turn).evidence[:1])
         snapshot = self.snapshot(turn)
-        evidence = outline(snapshot.passages(file), snapshot.text(file), self._settings.evidence_tokens, self._count)
+        documents = [(snapshot.passages(file), snapshot.text(file)) for file in files[:PARTS]]
+        evidence = outlines(documents, self._settings.evidence_tokens, self._count)
         return replace(unsearched(turn), evidence=evidence, packed_ms=clock.ms, reading=self.reading)
 
 
@@ -157,8 +159,8 @@ async def context_for(
         return unsearched(turn)
     if earlier is not None and earlier.attempt is not None:
         return Retrieved(earlier.found, earlier.evidence)
-    if route.file:
-        return await retriever.run(partial(retriever.outline, turn, route.file))
+    if route.files is not None:
+        return await retriever.run(partial(retriever.outline, route))
     retrieval = asyncio.ensure_future(retriever.run(partial(retriever.retrieve, turn)))
     while not (await asyncio.wait([retrieval], timeout=PROGRESS_SECONDS))[0]:
         if (reading := retriever.reading) is not None:

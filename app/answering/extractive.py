@@ -10,7 +10,7 @@ from math import isclose
 
 from app.answering.events import Emitter, Previewed, Retrieved, Token
 from app.answering.router import Route
-from app.answering.sanitizer import addresses, safe
+from app.answering.sanitizer import addresses, label, safe
 from app.documents.passages import SEPARATOR, Passage
 from app.documents.sentences import Span
 from app.models.foundry import ServerLookup
@@ -92,24 +92,34 @@ def quotes(
 
 
 def first_sentences(evidence: Sequence[Evidence]) -> tuple[Quote, ...]:
-    """Return the first whole sentence of each piece of evidence that has one, else the first of each piece."""
-    split = [_Sentences(item, list(sentence_spans(item.text))) for item in evidence]
-    whole = tuple(quote for own in split if (quote := own.first(whole=True)))
-    return whole or tuple(quote for own in split if (quote := own.first(whole=False)))
+    """Return the first whole sentence of each piece of a document that has one, else the first of each piece."""
+    first: list[Quote] = []
+    for _, items in groupby(evidence, key=lambda item: item.file):
+        split = [_Sentences(item, list(sentence_spans(item.text))) for item in items]
+        whole = [quote for own in split if (quote := own.first(whole=True))]
+        first += whole or [quote for own in split if (quote := own.first(whole=False))]
+    return tuple(first)
 
 
 def extract(route: Route, retrieved: Retrieved, text_of: TextOf, most: int = MOST) -> tuple[Quote, ...]:
     """Return the top sentences for a question, or the first ones of a document's parts; blocks."""
-    if route.file:
+    if route.files is not None:
         return first_sentences(retrieved.evidence)
     return quotes(route.turn.question, retrieved.evidence, retrieved.found.weights, most, text_of)
 
 
-def as_markdown(quoted: Sequence[Quote], *, numbered: bool = True) -> str:
-    """Format quotes as block quotes, with their numbers if `numbered`; rows of one table are shown as a table."""
+def as_markdown(quoted: Sequence[Quote], *, numbered: bool = True, named: bool = False) -> str:
+    """Format quotes as block quotes, with their numbers if `numbered`; rows of one table are shown as a table.
+
+    Above the first quote of each document is its name, if `named`.
+    """
     blocks = []
+    file = ""
     for (number, _), group in groupby(quoted, lambda quote: (quote.number, (quote.head or quote).start)):
         own = list(group)
+        if named and own[0].file != file:
+            file = own[0].file
+            blocks.append(f"{label(file)}:")
         if head := own[0].head:
             text = "\n".join([head.text, *(quote.text for quote in own)])
             block, kind = _block(text, list(sentence_spans(text)))
@@ -146,13 +156,24 @@ async def preview(
         task.cancel()
 
 
-def outline(passages: Sequence[Passage], text: str, budget: int, count: CountTokens) -> tuple[Evidence, ...]:
+def outlines(
+    documents: Sequence[tuple[Sequence[Passage], str]], budget: int, count: CountTokens
+) -> tuple[Evidence, ...]:
+    """Return the outlines of at most PARTS documents, numbered through; each has an equal share of the budget."""
+    share, parts = budget // max(1, len(documents)), PARTS // max(1, len(documents))
+    every = (item for passages, text in documents for item in outline(passages, text, share, count, parts))
+    return tuple(replace(item, number=number) for number, item in enumerate(every, 1))
+
+
+def outline(
+    passages: Sequence[Passage], text: str, budget: int, count: CountTokens, most: int = PARTS
+) -> tuple[Evidence, ...]:
     """Return the beginnings of a document's parts, in order, of together about `budget` tokens by `count`.
 
     Parts are sections and pages, evenly chosen if there are many, or passages if there are few. All parts grow by a
     sentence in turn, so that a short document comes whole. `passages` and `text` are the whole document.
     """
-    starts = _chosen(_part_starts(passages, text))
+    starts = _chosen(_part_starts(passages, text), most)
     parts = [_part(text, start, end) for start, end in pairwise([*(each.start for each in starts), len(text)])]
     taken = [0] * len(parts)
     left = budget
@@ -307,8 +328,8 @@ def _part_starts(passages: Sequence[Passage], text: str) -> list[Passage]:
     return sorted(pages.values(), key=lambda passage: passage.start) if len(pages) >= PARTS // 2 else list(passages)
 
 
-def _chosen(starts: Sequence[Passage]) -> list[Passage]:
-    most = min(PARTS, len(starts))
+def _chosen(starts: Sequence[Passage], most: int) -> list[Passage]:
+    most = min(most, len(starts))
     return [starts[at * (len(starts) - 1) // max(1, most - 1)] for at in range(most)]
 
 

@@ -13,7 +13,7 @@ from app.answering.extractive import as_markdown, extract, preview
 from app.answering.generation import Generator, replay
 from app.answering.policy import Policy
 from app.answering.prompt import Prompt
-from app.answering.replies import UNAIDED, needs_a_model, nothing_found, reply
+from app.answering.replies import UNAIDED, needs_a_model, nothing_found, reply, summarised
 from app.answering.router import Route, route
 from app.answering.turn import NUMBERS, Answer, Attempt, Citation, Decision, Metrics, Role, Turn
 from app.answering.usage import Stopwatch
@@ -84,9 +84,11 @@ class Run:
         self.emit(context)
         if context.reading is not None:
             self.notices.append(f"Your documents are still being read ({context.reading}); ask again when all are.")
-        if not (context.evidence or self.kept or turn.unaided or self.route.reworks):
+        if not (context.evidence or self.kept or turn.unaided or self.route.kind == "instructs"):
             self._abstain(await asyncio.to_thread(nothing_found, context), unaided=True)
             return
+        if self.route.several:
+            self.notices.append(summarised(self.route, context.evidence))
         failure: ModelError | None = None
         try:
             async with preview(self.route, context, self._text_of, lookup, self.emit):
@@ -169,8 +171,9 @@ class Run:
         """Answer with quotes, where no model did."""
         clock = Stopwatch()
         quotes = await asyncio.to_thread(extract, self.route, self.context, self._text_of)
+        text = as_markdown(quotes, named=self.route.several)
         metrics = Metrics(first_token_ms=clock.ms, total_ms=clock.ms)
-        attempt = Attempt(NUMBERS["extractive"], "extractive", "quotes", "", as_markdown(quotes), "stop", metrics)
+        attempt = Attempt(NUMBERS["extractive"], "extractive", "quotes", "", text, "stop", metrics)
         self.kept = self.attempts[attempt.id] = replay(attempt, self.emit)
         spans = dict.fromkeys(span for quote in quotes for span in (quote.head, quote) if span is not None)
         self.citations = tuple(Citation(it.text, it.number, it.file, it.place, it.start, it.end, True) for it in spans)

@@ -11,8 +11,10 @@ from app.answering.events import Retrieved
 from app.answering.router import Route
 from app.answering.sanitizer import label
 from app.documents.language import name
+from app.humanize import count
 from app.models.catalogue import ModelPair
 from app.retrieval.inventory import File, Inventory, notes, summary
+from app.retrieval.packing import Evidence
 
 NAMED = 20
 """Maximum number of files named of one kind."""
@@ -62,6 +64,16 @@ def overview(health: Inventory, corpus: Path) -> str:
     if remarks := [f"{file}: {'; '.join(texts)}" for file, texts in notes(health).items()]:
         parts.append(f"Notes:\n\n{_listed(remarks, label)}")
     return "\n\n".join(parts)
+
+
+def summarised(route: Route, evidence: Sequence[Evidence]) -> str:
+    """Say which documents of a route a summary is from, and which others there are."""
+    taken = list(dict.fromkeys(item.file for item in evidence))
+    files = [*taken, *(file for file in route.files or () if file not in taken)]
+    named = ", ".join([*map(label, files[:NAMED]), *(["…"] if len(files) > NAMED else [])])
+    there = f"{count(len(files), 'document')}{f' in {label(route.folder)}' if route.folder else ''}: {named}."
+    part = f" The summary is from the beginnings of the first {len(taken)}." if len(taken) < len(files) else ""
+    return f"{there}{part}"
 
 
 def nothing_found(retrieved: Retrieved) -> str:

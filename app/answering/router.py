@@ -1,4 +1,4 @@
-"""What a turn is answered from: a search, one document, the previous answer, or a fixed reply.
+"""What a turn is answered from: a search, documents as a whole, the previous answer, or a fixed reply.
 
 A message is a greeting, a question about the app or the corpus, a request for a summary or an instruction about the
 last answer only if it consists of such phrases from beginning to end. A question that merely begins or ends like one
@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from math import isclose
+from pathlib import PurePosixPath
 from typing import Literal
 
 from app.answering.lexicon import phrases
@@ -22,6 +23,12 @@ from app.retrieval.segment import Entry
 from app.retrieval.store import Snapshot
 
 Kind = Literal["greets", "app", "overview", "instructs", "summary"]
+
+REPLIED: tuple[Kind, ...] = "greets", "app", "overview"
+"""What has a reply of its own, from no passage and no model."""
+
+FEW = 8
+"""Documents of which a request that points to one ("the report") may mean all; among more it is searched for."""
 
 LONGEST = 160
 """Characters of a message beyond which it is always a question."""
@@ -41,30 +48,39 @@ _SPELT_OUT = re.compile(r"(?<=[aou])e")
 class Intent:
     """What a message asks for, and the languages of its phrases.
 
-    `names` are possible names of the document to summarise, "" where the message points to it ("this file").
+    `names` are possible names of the document to summarise: "" where the message points to it ("this file"), "*" where
+    it names none ("key points") or all. `folders` are possible names of a folder whose contents are asked for.
     """
 
     kind: Kind
     languages: tuple[str, ...]
     names: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """The turn to search for, what its message asks for (None for a question), and the document to summarise, if any.
+    """The turn to search for, what its message asks for (None for a question), and the documents to summarise.
 
-    `language` is that of the message, if it is no question.
+    `files` is None if passages are wanted instead, and empty for the document that a search finds first; all are in the
+    `folder` if one was asked for. `language` is that of the message, if it is no question.
     """
 
     turn: Turn
     kind: Kind | None = None
     language: str = "en"
-    file: str = ""
+    files: tuple[str, ...] | None = None
+    folder: str = ""
 
     @property
     def reworks(self) -> bool:
         """Whether the last answer is wanted in another form, which takes a model."""
-        return self.kind == "instructs"
+        return self.kind == "instructs" and self.files != ()
+
+    @property
+    def several(self) -> bool:
+        """Whether all documents are summarised, or those of a folder."""
+        return bool(self.folder) or len(self.files or ()) > 1
 
 
 def route(turn: Turn, corpus: Callable[[], Snapshot]) -> Route:
@@ -79,16 +95,26 @@ def route(turn: Turn, corpus: Callable[[], Snapshot]) -> Route:
         wanted = first  # "summarise this" means the dropped file, not the last answer
     snapshot = corpus()
     language = next((code for code in snapshot.index.languages if code in wanted.languages), wanted.languages[0])
-    if wanted.kind == "instructs":  # it is answered from what the question before it is answered from
-        *before, last = turn.history
-        asked = route(replace(turn, question=last.question, history=tuple(before)), corpus)
-        return replace(asked, kind=wanted.kind, language=language)
-    if wanted.kind != "summary":
+    if wanted.kind in REPLIED:
         return Route(turn, wanted.kind, language)
     documents = snapshot.documents
-    files = (find_document(name, documents, language) if name else _only(turn, documents) for name in wanted.names)
-    file = next(filter(None, files), None)
-    return Route(turn, wanted.kind, language, file) if file else Route(turn)
+    if wanted.kind == "summary":
+        for name in wanted.names:
+            if file := find_document(name, documents, language) if name.strip("*") else _only(turn, documents):
+                return Route(turn, wanted.kind, language, (file,))
+        if folder := next(filter(None, (_find_folder(name, documents) for name in wanted.folders)), None):
+            inside = tuple(file for file in documents if file.startswith(f"{folder}/"))
+            return Route(turn, wanted.kind, language, inside, folder)
+    points = "" in wanted.names
+    if turn.history and (points or wanted.kind == "instructs"):
+        *before, last = turn.history  # it is answered from what the question before it is answered from
+        asked = route(replace(turn, question=last.question, history=tuple(before)), corpus)
+        files = () if points and asked.files is None and asked.kind not in REPLIED else asked.files
+        if files is not None or not points:
+            return replace(asked, kind=wanted.kind, language=language, files=files)
+    if "*" in wanted.names or (points and len(documents) <= FEW):
+        return Route(turn, "summary", language, tuple(documents))
+    return Route(turn)
 
 
 def _only(turn: Turn, documents: Mapping[str, Entry]) -> str | None:
@@ -109,12 +135,18 @@ def intent(message: str, *, goes_on: bool = False) -> Intent | None:
     text, languages = folded(message), phrases("greets")
     spellings = {text, _SPELT_OUT.sub("", text)}
     kinds: list[Kind | Literal["alone"]] = ["greets", "overview", "app", "instructs" if goes_on else "alone"]
+    summaries = {code: names for code in languages if (names := _summary_names(text, spellings, code))}
+    asked = tuple(dict.fromkeys(name for each in summaries.values() for name in each))
+    if "*" in asked:  # "an overview of the documents" is more than their list
+        kinds.remove("overview")
     for kind in kinds:
-        if codes := tuple(code for code in languages if any(_is(kind, code, each) for each in spellings)):
-            return Intent("app" if kind == "alone" else kind, codes)
-    summaries = {code: names for code in languages if (names := _summary_names(text, code))}
-    every = dict.fromkeys(name for names in summaries.values() for name in names)
-    return Intent("summary", tuple(summaries), tuple(every)) if summaries else None
+        around = ("filler",) if kind == "greets" else ("filler", "greets")
+        if codes := tuple(code for code in languages if any(_is(kind, code, each, around) for each in spellings)):
+            own = tuple(name for name in asked if kind == "instructs" and not name.strip("*"))
+            return Intent("app" if kind == "alone" else kind, codes, own)
+    folders = {code: each for code in languages if (each := _captured("folder", code, text))}
+    every = tuple(dict.fromkeys(name for each in folders.values() for name in each))
+    return Intent("summary", tuple({**summaries, **folders}), asked, every) if summaries or folders else None
 
 
 def folded(text: str) -> str:
@@ -131,14 +163,14 @@ def _points(words: str) -> bool:
     return any(_pattern(code, "this").fullmatch(words) for code in phrases("this"))
 
 
-def _is(kind: Kind | Literal["alone"], code: str, text: str) -> bool:
-    """Whether a folded message consists of phrases of the kind and of words that ask for nothing."""
-    if kind == "overview":
+def _is(kind: str, code: str, text: str, around: tuple[str, ...]) -> bool:
+    """Whether a folded message consists of phrases of the kind and of words `around` them, which ask for nothing."""
+    if kind in ("overview", "digest"):
         text = _pattern(code, "docs").sub("docs", text)
     elif kind == "instructs":
         text = _pattern(code, "tongue").sub("tongue", text)
     # Two expressions: one of both would try all ways to divide the message where a word is of either kind.
-    phrase, filler = _pattern(code, kind), _pattern(code, "filler", *(() if kind == "greets" else ("greets",)))
+    phrase, filler = _pattern(code, kind), _pattern(code, *around)
     words = text.split()
     reached = {0: False}  # number of words accounted for → whether a phrase of the kind is among them
     for start in range(len(words)):
@@ -149,22 +181,39 @@ def _is(kind: Kind | Literal["alone"], code: str, text: str) -> bool:
     return reached.get(len(words), False)
 
 
-def _summary_names(text: str, code: str) -> list[str]:
-    """Return the possible names of the document to summarise, "" where the message only points to it."""
-    filler = _pattern(code, "filler").pattern
-    match = _pattern(code, "summary").fullmatch(re.sub(rf"^(?:{filler} )+", "", text))
-    names = (re.sub(rf"(?: {filler})+$", "", name) for name in match.groups() if name) if match else ()
-    return ["" if _points(name) else name for name in names]
+def _summary_names(text: str, spellings: set[str], code: str) -> list[str]:
+    """Return the possible names of the document to summarise, as in `Intent`."""
+    names = ["" if _points(name) else name for name in _captured("summary", code, text)]
+    names += [name for each in names if (name := _stripped(each, "around", code)) != each and not _points(name)]
+    if any(_is("digest", code, each, ("filler", "around")) for each in spellings):
+        return [*names, *([] if _pattern(code, "docs").search(text) else [""]), "*"]
+    return [*names, ""] if any(_is("digest", code, each, ("filler", "around", "this")) for each in spellings) else names
+
+
+def _captured(kind: str, code: str, text: str) -> list[str]:
+    """Return what a phrase that makes up a folded message captures, without the words around it that ask nothing."""
+    match = _pattern(code, kind).fullmatch(re.sub(rf"^(?:{_pattern(code, 'filler').pattern} )+", "", text))
+    return [_stripped(name, "filler", code) for name in match.groups() if name] if match else []
+
+
+def _stripped(name: str, kind: str, code: str) -> str:
+    return re.sub(rf"(?: {_pattern(code, kind).pattern})+$", "", name)
 
 
 @functools.cache
 def _pattern(code: str, *kinds: str) -> re.Pattern[str]:
-    """Compile all phrases of some kinds in a language; {docs} and {tongue} stand for phrases of other kinds."""
-    joined = "|".join(phrase for kind in kinds for phrase in phrases(kind).get(code, ())) or "(?!)"
-    joined = joined.replace("{docs}", "docs").replace("{suffix}", "|".join(filter(None, map(folded, SUFFIXES))))
-    tongues = "tongue" if "instructs" in kinds else "|".join(phrases("tongue").get(code, ()))
-    joined = joined.replace("{tongue}", tongues)
-    return re.compile(joined if "summary" in kinds else rf"\b(?:{joined})\b")
+    """Compile all phrases of some kinds in a language; {this} and the like stand for phrases of other kinds."""
+
+    def joined(*kinds: str) -> str:
+        return "|".join(phrase for kind in kinds for phrase in phrases(kind).get(code, ())) or "(?!)"
+
+    def other(match: re.Match[str]) -> str:
+        if match[1] == "suffix":
+            return "|".join(filter(None, map(folded, SUFFIXES)))
+        return match[1] if match[1] == "docs" or "instructs" in kinds else f"(?:{joined(match[1])})"
+
+    every = re.sub(r"\{([a-z]+)\}", other, joined(*kinds))
+    return re.compile(every if {"summary", "folder"} & {*kinds} else rf"\b(?:{every})\b")
 
 
 def find_document(name: str, documents: Mapping[str, Entry], language: str) -> str | None:
@@ -186,6 +235,15 @@ def find_document(name: str, documents: Mapping[str, Entry], language: str) -> s
     top = max(scores.values(), default=0.0)
     fitting = [file for file, score in scores.items() if isclose(score, top)]
     return fitting[0] if top >= LEAST_SHARE and len(fitting) == 1 else None
+
+
+def _find_folder(name: str, documents: Mapping[str, Entry]) -> str | None:
+    """Return the folder that a folded name means, which may leave out the folders above it."""
+    holding = {PurePosixPath(file.rpartition("/")[0]) for file in documents}
+    for path in sorted({path for folder in holding for path in (folder, *folder.parents)}):
+        if name.replace(" ", "") in (folded(str(path)).replace(" ", ""), folded(path.name).replace(" ", "")):
+            return str(path)
+    return None
 
 
 def _similar(word: str, known: set[str]) -> dict[str, float]:

@@ -67,6 +67,80 @@ async def test_thanks_for_an_answer_are_returned(bare: Assistant) -> None:
     assert answer(await events_of(bare, Turn("Danke!", LAST))).text.startswith("Gern!")
 
 
+@pytest.mark.parametrize("message", ["Summarise", "tl;dr", "Give me an overview of the documents", "Worum geht es?"])
+async def test_a_summary_of_no_document_in_particular_quotes_the_beginnings_of_all(
+    bare: Assistant, message: str
+) -> None:
+    found = answer(await events_of(bare, Turn(message)))
+
+    assert {item.file for item in found.evidence} == {"ferry plan.md", "rules.md"}
+    assert "ferry plan.md:\n\n> The ferry leaves at 9:30 from the old harbour. [1]" in found.text
+    assert "2 documents: ferry plan.md, rules.md." in found.notices
+
+
+async def test_a_summary_is_of_the_only_document_there_is(bare: Assistant, corpus: Path) -> None:
+    (corpus / "rules.md").unlink()
+
+    found = answer(await events_of(bare, Turn("key points, please")))
+
+    assert [item.place.label for item in found.evidence] == ["Timetable", "Fares"]
+    assert found.text.startswith("> The ferry leaves at 9:30")
+
+
+@pytest.mark.parametrize("message", ["summarise it", "tl;dr", "key points", "What is this document about?"])
+async def test_a_summary_after_an_answer_is_of_its_document(bare: Assistant, message: str) -> None:
+    found = answer(await events_of(bare, Turn(message, LAST)))
+
+    assert {item.file for item in found.evidence} == {"ferry plan.md"}
+    assert "> Tickets are sold on board." in found.text
+
+
+async def test_after_a_greeting_a_summary_is_of_all_documents(bare: Assistant) -> None:
+    found = answer(await events_of(bare, Turn("summarise", (Exchange("hello", "Hello!"),))))
+
+    assert {item.file for item in found.evidence} == {"ferry plan.md", "rules.md"}
+
+
+async def test_of_many_documents_a_summary_names_those_that_it_is_from(bare: Assistant, corpus: Path) -> None:
+    for number in range(20):
+        (corpus / f"part {number:02}.md").write_text(f"Part {number} is about pier {number}.", encoding="utf-8")
+
+    found = answer(await events_of(bare, Turn("summarise everything")))
+
+    assert len({item.file for item in found.evidence}) == 8
+    assert found.notices[0].startswith("22 documents: ferry plan.md, part 00.md, part 01.md, ")
+    assert found.notices[0].endswith("The summary is from the beginnings of the first 8.")
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "What is in the folder Verträge?",
+        "Which documents are in Vertrage",
+        "list the files in the folder archive/verträge",
+        "Was liegt im Ordner Verträge?",
+        "Qu'y a-t-il dans le dossier Verträge ?",
+        "Hvad ligger der i mappen Verträge?",
+        "Cosa c'è nella cartella Verträge?",
+        "¿Qué hay en la carpeta Verträge?",
+    ],
+)
+async def test_what_is_in_a_folder_are_its_documents(bare: Assistant, corpus: Path, message: str) -> None:
+    (corpus / "archive" / "Verträge").mkdir(parents=True)
+    (corpus / "archive" / "Verträge" / "lease.txt").write_text("The rent is 1,200 euros a month.", encoding="utf-8")
+
+    found = answer(await events_of(bare, Turn(message)))
+
+    assert found.text == "archive/Verträge/lease.txt:\n\n> The rent is 1,200 euros a month. [1]"
+    assert "1 document in archive/Verträge: archive/Verträge/lease.txt." in found.notices
+
+
+async def test_what_is_in_something_that_is_no_folder_is_searched_for(bare: Assistant) -> None:
+    found = answer(await events_of(bare, Turn("What is in the folder on board the ferry?")))
+
+    assert found.found.hits
+
+
 async def test_the_overview_names_the_documents_and_what_could_not_be_read(bare: Assistant) -> None:
     text = answer(await events_of(bare, Turn("which documents do you have?"))).text
 
