@@ -65,7 +65,8 @@ class Policy:
             short_chars=self._settings.short_chars,
             threshold=self.threshold(turn.question, dial),
         )
-        self.remember(turn.question, decision)
+        if evidence:  # a draft without is not scored by what it says
+            self.remember(turn.question, decision)
         decision = with_dial(decision, dial)
         if turn.mode == "refine" and decision.code is None and len(draft.text) >= POLISHED:
             why = f"The draft has {len(draft.text)} characters; from {POLISHED} characters the large model polishes it."

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from app.answering.escalation import THRESHOLD
+from app.answering.escalation import LIMIT, THRESHOLD
 from app.answering.policy import MIN_SCORES, MIN_THRESHOLD, Policy, with_dial
-from app.answering.turn import Decision
+from app.answering.turn import Attempt, Decision, Metrics, Turn
 from app.settings import load
 
 
@@ -58,6 +58,14 @@ def test_a_question_that_is_asked_again_meets_the_same_threshold(policy: Policy)
     policy.remember("again", soft(0.99))
 
     assert policy.threshold("again", "when needed") == before
+
+
+def test_answers_without_passages_leave_the_threshold_as_it_is(policy: Policy) -> None:
+    for number in range(50):
+        draft = Attempt(1, "small", "phi-4-mini", "", f"Answer {number}.", "stop", Metrics())
+        assert policy.judge(Turn(f"Question {number}?", unaided=True), (), draft).score == LIMIT
+
+    assert policy.threshold("another", "when needed") == THRESHOLD
 
 
 def test_scores_outlive_the_process_and_are_kept_for_each_corpus(tmp_path: Path) -> None:
