@@ -1,4 +1,4 @@
-"""The commands `escalator bench retrieval|corpus|chat` and `escalator eval escalation|citations|refusals`."""
+"""The commands `escalator bench retrieval|corpus|chat|readers` and `escalator eval escalation|citations|refusals`."""
 
 import asyncio
 from pathlib import Path
@@ -8,7 +8,7 @@ import typer
 
 from app.cli.terminal import Json, Verbose, show, tell, watch
 
-bench = typer.Typer(help="Measure speed.", no_args_is_help=True)
+bench = typer.Typer(help="Measure speed, and what readers lose.", no_args_is_help=True)
 
 
 @bench.command()
@@ -48,6 +48,19 @@ def corpus(
 
     result = corpus.bench_corpus(corpus.QUICK if quick else corpus.Size(), tell)
     show(result, as_json, corpus.lines(result))
+
+
+@bench.command()
+def readers(
+    folder: Annotated[Path, typer.Argument(help="Files of any kind.")],
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Compare the words that our readers find in files with those that independent extractors find."""
+    from benchmarks import readers
+
+    result = readers.compare(folder, tell)
+    show(result, as_json, readers.lines(result))
 
 
 def escalation(
