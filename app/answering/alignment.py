@@ -182,9 +182,7 @@ def _grams(word: str) -> list[str]:
 
 
 _ITEM = re.compile(r"(?m)^\s*(?:[-*•+◦▪–>]\s+)*(?:\(?\d{1,3}[.)]\s)?")
-_NUMBER = re.compile(
-    r"(?<![\d.,])\d{1,3}(?:[ \u00a0\u202f]\d{3})+(?!\d)(?:[.,]\d+)?|\d+(?:[.,'’/:-]\d+)*",
-)
+_NUMBER = re.compile(r"(?<![\d.,])\d{1,3}(?:[ \u00a0\u202f]\d{3})+(?!\d)(?:[.,]\d+)?|\d+(?:[.,'’/:-]\d+)*")
 _THOUSANDS = re.compile(r"(\d{1,3}([.,'’ \u00a0\u202f])\d{3}(?:\2\d{3})*)(?:[.,](\d+))?")
 _DECIMAL = re.compile(r"(\d+)[.,:](\d+)")
 _WORD = re.compile(r"[^\W\d_][\w’'-]*")

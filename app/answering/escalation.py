@@ -98,8 +98,7 @@ def _without_evidence(draft: str) -> Decision:
     """Decide on a draft for which nothing was found: a refusal is right, and a larger model would know no better."""
     if only_abstains(draft):
         return Decision(None, "Nothing was found in the documents, and the draft says so.")
-    why = "Nothing was found in the documents: this answer does not come from them."
-    return Decision(None, why, LIMIT)
+    return Decision(None, "Nothing was found in the documents: this answer does not come from them.", LIMIT)
 
 
 def _hard(code: Code, why: str) -> Decision:

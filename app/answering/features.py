@@ -133,10 +133,8 @@ def _worst(missing: Sequence[bool], size: int) -> float:
 
 
 def _stems(text: str, language: str) -> set[str]:
-    """Return the stems of the words of a plain text; ASCII words are stemmed apart, which takes half the time."""
-    words = set(text.split())
-    ascii_words = {word for word in words if word.isascii()}
-    return {stem for part in (ascii_words, words - ascii_words) if part for stem in terms(" ".join(part), language)}
+    """Return the stems of the words of a plain text."""
+    return set(terms(" ".join(set(text.split())), language))
 
 
 def _plain(text: str) -> str:

@@ -135,8 +135,7 @@ def preferred_variant(models: Mapping[str, ModelInfo], alias: str) -> ModelInfo:
 
 def alternative(machine: Machine, models: Mapping[str, ModelInfo], name: str) -> str:
     """Name the preset that fits where the model `name` is too large, in a sentence; empty if none does."""
-    presets = [it for it in presets_for(machine, models) if it.now and name not in it.pair.both]
-    best = recommended(presets)
+    best = recommended([it for it in presets_for(machine, models) if it.now and name not in it.pair.both])
     return f" {best.pair.small} and {best.pair.large} fit: run `escalator models get {best.name}`." if best else ""
 
 

@@ -53,8 +53,7 @@ async def send(listed: Sequence[Evidence], message: cl.Message, answer: Answer, 
 
 async def elements(item: Evidence, answer: Answer, snapshot: Snapshot, path: Path) -> list[Element]:
     """Make the elements that open a source: one by its name, one by its number; `path` is its file."""
-    hits = answer.found.hits
-    hit = next((hit for hit in hits if _overlap(hit.passage, item)), None)
+    hit = next((hit for hit in answer.found.hits if _overlap(hit.passage, item)), None)
     props = await asyncio.to_thread(source_viewer.props, item, answer.citations, snapshot, path)
     props["why"] = _short(str(hit.explanation), 300) if hit is not None else ""
     names, mark = [name(item)], f"[{item.number}]"
