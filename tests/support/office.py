@@ -5,7 +5,9 @@ import zipfile
 from collections.abc import Mapping
 from io import BytesIO
 
-SPACES = 'xmlns:w="w" xmlns:r="http://x/relationships" xmlns:a="a" xmlns:p="p" xmlns:c="c" xmlns:dgm="d" xmlns:mc="m"'
+_RELATIONS = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+_PACKAGE = "http://schemas.openxmlformats.org/package/2006/relationships"
+SPACES = f'xmlns:r="{_RELATIONS}" xmlns:w="w" xmlns:a="a" xmlns:p="p" xmlns:c="c" xmlns:dgm="d" xmlns:mc="m"'
 
 
 def packed(main: str, parts: Mapping[str, str]) -> bytes:
@@ -27,10 +29,10 @@ def packed(main: str, parts: Mapping[str, str]) -> bytes:
 def related(targets: Mapping[str, str]) -> str:
     """Return a part of relations, whose kinds are their ids without digits at the end."""
     items = [
-        f'<Relationship Id="{identity}" Type="t/{identity.rstrip("0123456789")}" Target="{target}"/>'
+        f'<Relationship Id="{identity}" Type="{_RELATIONS}/{identity.rstrip("0123456789")}" Target="{target}"/>'
         for identity, target in targets.items()
     ]
-    return f"<Relationships>{''.join(items)}</Relationships>"
+    return f'<Relationships xmlns="{_PACKAGE}">{"".join(items)}</Relationships>'
 
 
 def document(body: str, **parts: str) -> bytes:
