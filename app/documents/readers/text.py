@@ -10,6 +10,7 @@ from contextlib import suppress
 from itertools import islice, pairwise
 from math import inf, log
 
+from app.documents.language import detect
 from app.documents.passages import AIM_WORDS, Page, Place, measure
 from app.errors import UnreadableFile
 
@@ -35,13 +36,20 @@ _ENCODINGS = "cp1252 cp1250 cp1251 cp1253 cp1254 cp1255 cp1256 cp1257 koi8_r cp9
 _LATIN = {"cp1252": 0.0, "cp1250": 0.5, "cp1254": 1.0, "cp1257": 1.0, "mac_roman": 2.0, "cp850": 2.0}
 """Encodings that are compared with the guess by their letters, and how much better than others they must fit."""
 
-_OWN_LETTERS = (
-    "üäößé éèàêçôîâûùëïœ óíáéñúü ãçáéíóêõúâàô èàùòìé øåæéòôü åäöé íðáóéöþúýæ ëéïèóö łąężóśćńź íáěéšžýřčůúťňóď "
-    "áéíčžýšúľťňôóäď šžčćđ áéöóőíüúű ăâîșțşţ ıüşöğç šėžįūčųą āīēšūļņģķčž äõüöš"
-).split()
+_OWN_LETTERS = dict(
+    pair.split(":")
+    for pair in (
+        "de:üäöß en:éèïöçñ fr:éèàêçôîâûùëïœ es:óíáéñúü pt:ãçáéíóêõúâàô it:èàùòìé da:øåæéòôü no:øåæéòôü sv:äåöé fi:äöå "
+        "is:íðáóéöþúýæ nl:ëéïèóö pl:łąężóśćńź cs:íáěéšžýřčůúťňóď sk:áéíčžýšúľťňôóäď sl:čšž hr:šžčćđ hu:áéöóőíüúű "
+        "ro:ăâîșțşţ tr:ıüşöğç lt:šėžįūčųą lv:āīēšūļņģķčž et:äõüöš"
+    ).split()
+)
 """The letters beyond a to z of languages in Latin script, by frequency."""
 
-_SYMBOLS = frozenset("€£§°©®™«»„“”‘’‚–—…•·¿¡½¼²³±×ªº\xa0")
+_DETECTED = 2.0
+"""How much better the letters of the detected language fit, as a logarithm; in a short text it is a guess, too."""
+
+_MARKS, _SYMBOLS = "„“”’–…", frozenset("€£§°©®™«»„“”‘’‚–—…•·¿¡½¼²³±×ªº\xa0")
 _BEYOND = re.compile(r"(?<=(.))?([^\x00-\x7f])(?=(.))?", re.DOTALL)
 _SAMPLE = 500
 """Letters that are looked at."""
@@ -141,30 +149,33 @@ def _guessed(data: bytes) -> str | None:
     high, letters = (len(data) - len(data.translate(None, which)) for which in (_HIGH, _LETTERS))
     if high > letters:
         return guess  # no Latin script
-    best = _fit(guess) if guess is not None else -inf
+    code = detect(re.sub(rb"[^\0-\x7f]+", b" ", data).decode())
+    best = _fit(guess, code) if guess is not None else -inf
     for encoding, handicap in _LATIN.items():
         with suppress(UnicodeDecodeError):
             text = data.decode(encoding)
-            if (fit := _fit(text) - handicap) >= best:
+            if (fit := _fit(text, code) - handicap) >= best:
                 guess, best = text, fit
     return guess
 
 
-def _fit(text: str) -> float:
+def _fit(text: str, detected: str) -> float:
     """Return how likely the characters beyond ASCII are, as a logarithm, in the language that they fit best."""
-    sums = [0.0] * len(_OWN_LETTERS)
+    sums = [_DETECTED * (code == detected) for code in _OWN_LETTERS]
     for match in islice(_BEYOND.finditer(text), _SAMPLE):
         before, letter, after = match[1] or "", match[2], match[3] or ""
-        within = before.isalpha() and after.isalpha()
-        misplaced = letter.isupper() and before.isalpha() and (before.islower() or after.islower())
-        if not letter.isalpha() or letter in "ªº":
-            chance = 0.02 if letter in _SYMBOLS and (not within or letter == "’") else 0.0003
-            sums = [each + log(chance) for each in sums]
+        within, upper = before.isalpha() and after.isalpha(), letter.isupper()
+        if letter in _SYMBOLS or not letter.isalpha():
+            common = 0.2 if letter in _MARKS else 0.03 if letter in _SYMBOLS else 0.0003
+            chance = log(common if not within or letter == "’" else 0.0003)
+            sums = [each + chance for each in sums]
             continue
-        for number, letters in enumerate(_OWN_LETTERS):
+        misplaced = upper and before.isalpha() and (before.islower() or after.islower())
+        alone = before.isdigit() or not (before.isalpha() or after.isalpha())
+        factor = (0.01 if misplaced else 0.3 if upper else 1.0) * (0.1 if alone else 1.0)
+        for number, letters in enumerate(_OWN_LETTERS.values()):
             rank = letters.find(letter.lower())
-            chance = 0.3 / (rank + 1) if rank >= 0 else 0.002
-            sums[number] += log(chance * (0.01 if misplaced else 0.3 if letter.isupper() else 1.0))
+            sums[number] += log(factor * (0.3 / (rank + 1) if rank >= 0 else 0.002))
     return max(sums)
 
 
