@@ -13,8 +13,10 @@ from typing import TypeVar
 from app.answering.escalation import early_reason
 from app.answering.events import Emitter, Retrieved
 from app.answering.extractive import PARTS, outlines
+from app.answering.lexicon import find_phrase
 from app.answering.prompt import Message
 from app.answering.router import Route
+from app.answering.row_counts import with_row_count
 from app.answering.turn import Turn
 from app.answering.usage import Stopwatch
 from app.documents.document import Document, Problem
@@ -127,6 +129,8 @@ class Retriever:
         clock = Stopwatch()
         answerable = turn.brought or is_answerable(snapshot.index, found)
         evidence = pack_context(found, self._settings.evidence_tokens, self._count, snapshot.text) if answerable else ()
+        if evidence and find_phrase(turn.question, "counts"):
+            evidence = with_row_count(turn.question, evidence, snapshot.passages, snapshot.text)
         return Retrieved(found, evidence, problems, clock.ms, reading)
 
     def widen(self, turn: Turn, retrieved: Retrieved) -> Retrieved:

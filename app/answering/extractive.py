@@ -105,7 +105,9 @@ def extract(route: Route, retrieved: Retrieved, text_of: TextOf, most: int = MOS
     """Return the top sentences for a question, or the first ones of a document's parts; blocks."""
     if route.files is not None:
         return first_sentences(retrieved.evidence)
-    return quotes(route.turn.question, retrieved.evidence, retrieved.found.weights, most, text_of)
+    counts = first_sentences([item for item in retrieved.evidence if item.start == item.end])
+    passages = [item for item in retrieved.evidence if item.start < item.end]
+    return (*counts, *quotes(route.turn.question, passages, retrieved.found.weights, most - len(counts), text_of))
 
 
 def as_markdown(quoted: Sequence[Quote], *, numbered: bool = True, named: bool = False) -> str:
