@@ -1,7 +1,7 @@
 """Word documents (.docx) as they read once all changes are accepted, one page for each section under a heading."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import chain
 from xml.etree.ElementTree import Element
 
@@ -9,7 +9,7 @@ from app.documents.passages import Page
 from app.documents.readers.docx_numbering import Numbering
 from app.documents.readers.drawings import chart, diagram, embed
 from app.documents.readers.ooxml import Package, value
-from app.documents.readers.sections import Block, paged
+from app.documents.readers.sections import Block, margin, numbers_page, paged
 from app.documents.readers.tables import Row, repeated
 from app.documents.readers.text import clean
 
@@ -30,9 +30,6 @@ _ENUMERATED = re.compile(r"\(?(?:\d{1,3}|[a-zA-Z])(?<![ivxIVX])[.)]$")
 
 _FIELDS = ("instrText", "fldSimple")
 _PAGE_NUMBER = re.compile(r"\bPAGE\b")
-_WORD = re.compile(r"[^\W\d_]+")
-_WORDS_OF_PAGE = 3
-"""Fewer words around the number of a page, as in "page 2 of 9", are no text of a header."""
 
 
 def read(data: bytes) -> list[Page]:
@@ -48,7 +45,7 @@ def read(data: bytes) -> list[Page]:
     embed(parts, main, body)
     styles = parts.linked(main, "styles")
     document = _Document(styles, Numbering(parts, main, styles))
-    header, footer = (document.margin(_margins(parts, main, body, kind)) for kind in ("header", "footer"))
+    header, footer = (margin(map(document.blocks, _margins(parts, main, body, kind))) for kind in ("header", "footer"))
     return paged(chain(header, document.blocks(body), footer))
 
 
@@ -70,7 +67,7 @@ def _margins(parts: Package, main: str, body: Element, kind: str) -> Iterator[El
         for paragraph in reversed(list(tree.iter("p"))):
             fields = "".join(field.text or field.get("instr") or "" for tag in _FIELDS for field in paragraph.iter(tag))
             text = " ".join(part.text or "" for part in paragraph.iter("t"))
-            if _PAGE_NUMBER.search(fields) and len(_WORD.findall(text)) < _WORDS_OF_PAGE:
+            if _PAGE_NUMBER.search(fields) and numbers_page(text):
                 paragraph.clear()
         yield tree
 
@@ -105,14 +102,6 @@ class _Document:
                 yield from self.blocks(child)
         if carried and (text := clean(carried).strip()):
             yield Block(0, text)
-
-    def margin(self, parts: Iterable[Element]) -> Iterator[Block | list[Row]]:
-        """Return the blocks of headers or footers, those of the same text once."""
-        shown = {}
-        for part in parts:
-            blocks = [block._replace(level=0) if isinstance(block, Block) else block for block in self.blocks(part)]
-            shown[str(blocks)] = blocks
-        return chain.from_iterable(shown.values())
 
     def _block(self, paragraph: Element, text: str) -> Block | None:
         """Return a paragraph with its number; without text, it is counted all the same."""

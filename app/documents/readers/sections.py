@@ -1,6 +1,8 @@
 """Sections of text under headings, for formats whose files have no lines that a person sees."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import NamedTuple
 
 from app.documents.passages import Page, Place
@@ -11,6 +13,10 @@ from app.errors import UnreadableFile
 BEGINNING = "beginning"
 """The label of the text above the first heading."""
 
+_WORD = re.compile(r"[^\W\d_]+")
+_WORDS_OF_PAGE = 3
+"""Fewer words around the number of a page, as in "page 2 of 9", are no text of a header."""
+
 
 class Block(NamedTuple):
     """A paragraph; `level` is that of a heading, or 0."""
@@ -18,6 +24,20 @@ class Block(NamedTuple):
     level: int
     text: str
     listed: bool = False
+
+
+def margin(parts: Iterable[Iterable[Block | list[Row]]]) -> Iterator[Block | list[Row]]:
+    """Return the blocks of headers or footers, those of the same text once, and none as a heading."""
+    shown = {}
+    for part in parts:
+        blocks = [block._replace(level=0) if isinstance(block, Block) else block for block in part]
+        shown[str(blocks)] = blocks
+    return chain.from_iterable(shown.values())
+
+
+def numbers_page(text: str) -> bool:
+    """Whether a paragraph that shows the number of the page shows nothing else."""
+    return len(_WORD.findall(text)) < _WORDS_OF_PAGE
 
 
 def paged(blocks: Iterable[Block | list[Row]]) -> list[Page]:

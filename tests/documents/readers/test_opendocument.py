@@ -127,3 +127,37 @@ def test_entities_that_grow_are_given_up() -> None:
     entities = "".join(f"<!ENTITY e{n} '{f'&e{n - 1};' * 10 if n else 'harm'}'>" for n in range(10))
     with pytest.raises(UnreadableFile, match="damaged"):
         parse(".odt", made("<text:p>&e9;</text:p>", prologue=f"<!DOCTYPE a [{entities}]>"))
+
+
+def note(words: str) -> str:
+    author = '<dc:creator xmlns:dc="c">Ida</dc:creator>'
+    return f"<office:annotation>{author}<text:p>{words}</text:p></office:annotation>"
+
+
+def test_comments_are_read_with_their_authors() -> None:
+    (page,) = opendocument.read_text(text(f"<text:p>Frost is {note('Ask Legal.')}excluded.</text:p>"))
+    assert page.text == "Frost is excluded.\n\nComment by Ida: Ask Legal."
+    cell = f"<table:table-cell>{note('Use 42.')}<text:p>Flange 40</text:p></table:table-cell>"
+    (page,) = opendocument.read_sheets(sheet(f"<table:table-row>{cell}</table:table-row>"))
+    assert page.text == "| Flange 40 [Comment by Ida: Use 42.] |"
+
+
+def test_a_formula_is_shown_if_no_result_is_stored() -> None:
+    cells = (
+        '<table:table-cell table:formula="of:=SUM([.B2:.C3])*1.5"/>'
+        '<table:table-cell table:formula="of:=IF([.B2];&quot;&quot;)" office:value-type="string"/>'
+    )
+    (page,) = opendocument.read_sheets(sheet(f"<table:table-row>{cells}</table:table-row>"))
+    assert page.text == "| =SUM(B2:C3)*1.5 |"
+
+
+def test_headers_and_footers_are_read_once_and_without_page_numbers() -> None:
+    header = '<style:header><text:h text:outline-level="1">WI-0417</text:h></style:header>'
+    number = "<text:p>Page <text:page-number>1</text:page-number></text:p>"
+    footer = f"<style:footer>{number}<text:p>Owner</text:p></style:footer>"
+    pages = f'<style:master-page xmlns:style="s">{header}{footer}</style:master-page>' * 2
+    out = BytesIO(text("<text:p>Grease it.</text:p>"))
+    with zipfile.ZipFile(out, "a") as archive:
+        archive.writestr("styles.xml", f"<x {OFFICE}>{pages}</x>")
+    (page,) = opendocument.read_text(out.getvalue())
+    assert page.text == "WI-0417\n\nGrease it.\n\nOwner"
