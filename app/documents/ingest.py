@@ -41,5 +41,6 @@ def _document(file: str, path: Path, max_bytes: int, signature: Signature) -> Do
     text = joined(pages)
     code = language.detect(text)
     passages = tuple(split(pages, file, title, code))
-    silent = tuple(page.place.number for page in pages if page.place.kind == "page" and not page.text.strip())
+    textless = (page for page in pages if page.place.kind == "page" and (page.unread or not page.text.strip()))
+    silent = tuple(page.place.number for page in textless)
     return Document(file, title, text, code, len(pages), passages, *signature, silent)

@@ -47,6 +47,8 @@ class Page:
 
     text: str
     place: Place
+    unread: bool = False
+    """Whether the page shows more than its text, such as a scan under a stamp."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,23 +3,27 @@
 import logging
 import math
 import re
+import string
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import replace
+from functools import cached_property
 from io import BytesIO
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from app.documents.passages import Contents, Page, Place
-from app.documents.readers import ocr
+from app.documents.readers import ocr, pdf_layout
+from app.documents.readers.pdf_forms import entries, placed
+from app.documents.readers.pdf_layout import irregular, rows
+from app.documents.readers.printing import unprinted
 from app.documents.readers.text import clean
 from app.errors import UnreadableFile
 
 if TYPE_CHECKING:
     from pypdf import PdfReader
-    from pypdfium2 import PdfPage
+    from pypdfium2 import PdfDocument, PdfPage
 
 _ENCRYPTED = (4, 5)
 """The error codes of PDFium for a missing password and an unknown cipher."""
@@ -54,6 +58,42 @@ _PLACEHOLDER = re.compile(
 _MOJIBAKE = re.compile("[\ufffd\x00-\x08\x0e-\x1f\x80-\x9f]|Ã.|â€|þÿ")
 
 
+_FEW = 200
+"""Characters of a stamp, a running head and a page number: on a page with more, a picture is only part of it."""
+
+_SHARE_PICTURED = 0.6
+"""Of the area of a page."""
+
+_DROPPED = 4
+"""Texts that are drawn for one letter that is read; bold ones may be drawn twice."""
+
+_TURNING = "1"
+"""The mode in which Tesseract looks how a page was laid into the scanner."""
+
+_STRAIGHT = 0.1
+"""Radians."""
+
+_SAMPLE = 16
+"""Characters."""
+
+_SAMPLE_TEXT = 1000
+_COMMON = "aeinorst"
+_FEW_NAMED, _SHARE_NAMED = 100, 0.28
+_FEW_UNNAMED, _SHARE_UNNAMED = 30, 0.45
+"""Of the letters in a text: of the languages of Europe, 0.5 to 0.65 are common ones, of any letters 0.31."""
+
+_UNASSIGNED = re.compile("[\x00-\x01\x03-\x08\x0e-\x1f\x7f-\x9f\ue000-\uf8ff\ufffd]")
+_SHARE_UNASSIGNED = 0.2
+
+
+class _Text(NamedTuple):
+    """The text of a page, whether there is more that was not read, and whether that is since its letters are wrong."""
+
+    text: str
+    unread: bool = False
+    nonsense: bool = False
+
+
 def read(data: bytes) -> list[Page]:
     """Return all pages, also the blank ones, so that their numbers stay right."""
     from pypdfium2 import PdfiumError
@@ -67,10 +107,15 @@ def read(data: bytes) -> list[Page]:
         texts = _rescued(data)
     if not texts:
         raise UnreadableFile("it has no pages; export it as PDF again")
-    if not any(map(str.strip, texts)):
+    if not any(page.text.strip() for page in texts):
         pages = "its only page holds no text" if len(texts) == 1 else f"none of its {len(texts)} pages holds text"
-        raise UnreadableFile(f"{pages}; it may be a scan, {ocr.remedy()}")
-    return [Page(text, Place("page", f"page {n}", n)) for n, text in enumerate(unprinted(texts), 1)]
+        cause = "its fonts name the wrong letters" if any(page.nonsense for page in texts) else "it may be a scan"
+        raise UnreadableFile(f"{pages}; {cause}, {ocr.remedy()}")
+    printed = unprinted([page.text for page in texts])
+    return [
+        Page(text, Place("page", f"page {n}", n), page.unread)
+        for n, (text, page) in enumerate(zip(printed, texts, strict=True), 1)
+    ]
 
 
 def describe(data: bytes, pages: list[Page]) -> Contents:
@@ -147,28 +192,117 @@ def _headings(reader: "PdfReader", count: int) -> list[str]:
     return shown
 
 
-def _rescued(data: bytes) -> list[str]:
+def _rescued(data: bytes) -> list[_Text]:
     """Return the texts of the pages of a file that PDFium cannot open; pypdf is slower and joins fewer words."""
     try:
-        return [clean(page.extract_text()) for page in _reader(BytesIO(data)).pages]
+        return [_Text(clean(page.extract_text())) for page in _reader(BytesIO(data)).pages]
     except Exception:  # damaged files raise anything, from KeyError to RecursionError
         raise UnreadableFile("it cannot be read; it may be damaged, export it as PDF again") from None
 
 
-def _texts(data: bytes) -> Iterator[str]:
-    """Yield the text within the edges of each page; Tesseract reads those that show something else."""
+def _texts(data: bytes) -> Iterator[_Text]:
+    """Yield the text of each page; pypdf reads glyphs that PDFium drops, Tesseract pages that show something else."""
     from pypdfium2 import PdfDocument, PdfiumError
-    from pypdfium2.raw import FPDFPage_CountObjects
 
-    tesseract = ocr.Tesseract()
+    logging.getLogger("pypdfium2").setLevel(logging.CRITICAL)  # it warns of XFA, beside which there is a plain form
+    tesseract, dropped = ocr.Tesseract(), _Dropped(data)
     with PdfDocument(data) as document:
+        with suppress(PdfiumError):
+            document.init_forms()
         for number in range(len(document)):
-            with closing(document[number]) as page, closing(page.get_textpage()) as shown:
-                text = clean(shown.get_text_bounded())
-                if not text.strip() and tesseract.ready and FPDFPage_CountObjects(page):
+            with closing(document[number]) as page:
+                text, nonsense = _layer(document, number, page)
+                if len(text) < _FEW and _glyphs(page) > _DROPPED * len(text):
+                    text = dropped.text(number) or text
+                unread = nonsense or _pictured(page, text)
+                if unread and tesseract.ready:
                     with suppress(PdfiumError, ocr.Failed):
-                        text = clean(tesseract.text(_picture(page), "--dpi", str(_DPI))).strip()
-                yield text
+                        seen = clean(tesseract.text(_picture(page), "--dpi", str(_DPI), "--psm", _TURNING)).strip()
+                        text, unread = seen if nonsense else _united(seen, text), False
+                yield _Text("" if unread and nonsense else text, unread, nonsense)
+
+
+def _layer(document: "PdfDocument", number: int, page: "PdfPage") -> tuple[str, bool]:
+    """Return the text that a page holds, with what was filled in, and whether it is nonsense."""
+    from pypdfium2.raw import FPDFPage_GetAnnotCount, FPDFText_GetCharAngle, FPDFText_HasUnicodeMapError
+
+    with closing(page.get_textpage()) as shown:
+        count = shown.count_chars()
+        angles = [FPDFText_GetCharAngle(shown, count * part // 4) for part in (1, 2, 3)]
+        turned = all(abs(angle - math.pi) < _STRAIGHT for angle in angles)
+        if not count or turned == (page.get_rotation() == 180) or not (turned or max(map(abs, angles)) < _STRAIGHT):
+            text, plain = shown.get_text_bounded(), shown.get_text_range()
+            filled = entries(document, number, page, count) if FPDFPage_GetAnnotCount(page) else []
+            if filled or irregular(shown, plain):
+                laid = pdf_layout.text(placed(rows(shown, turned=turned), filled))
+                same = _letters(laid) == _letters(text) and len(laid.split()) <= len(text.split())
+                text = text if same else laid
+            sample = range(0, count, count // _SAMPLE + 1)
+            unnamed = sum(FPDFText_HasUnicodeMapError(shown, index) == 1 for index in sample)
+            return clean(text), _nonsense(text, 2 * unnamed > len(sample))
+    page.set_rotation(180 * turned)  # PDFium reads lines from the left of the turned page
+    return _layer(document, number, page)
+
+
+def _nonsense(text: str, unnamed: bool) -> bool:
+    """Whether the letters are not those that are drawn, as a font says wrongly or, if `unnamed`, not at all."""
+    middle = max(0, len(text) - _SAMPLE_TEXT) // 2
+    text = text[middle : middle + _SAMPLE_TEXT].casefold()
+    letters, common, digits = (sum(map(text.count, kind)) for kind in (string.ascii_lowercase, _COMMON, string.digits))
+    few, share = (_FEW_UNNAMED, _SHARE_UNNAMED) if unnamed else (_FEW_NAMED, _SHARE_NAMED)
+    strange = len(_UNASSIGNED.findall(text)) > _SHARE_UNASSIGNED * len(text)
+    return strange or (letters > few and 10 * digits < letters and common < share * letters)
+
+
+def _glyphs(page: "PdfPage") -> int:
+    """Return the number of texts that are drawn on a page; PDFium drops those of one glyph if it lacks the font."""
+    from pypdfium2.raw import FPDF_PAGEOBJ_TEXT
+
+    return sum(1 for _ in page.get_objects([FPDF_PAGEOBJ_TEXT], max_depth=1))
+
+
+class _Dropped:
+    """The texts of pages by pypdf, as far as there is time: it is opened when the first one is asked for."""
+
+    def __init__(self, data: bytes):
+        self._data = data
+
+    @cached_property
+    def _opened(self) -> "PdfReader":
+        return _reader(_Deadline(self._data, DESCRIBE_SECONDS))
+
+    def text(self, number: int) -> str:
+        """Return the text of a page, or nothing."""
+        with suppress(Exception):  # damaged files raise anything
+            return clean(self._opened.pages[number].extract_text())
+        return ""
+
+
+def _pictured(page: "PdfPage", text: str) -> bool:
+    """Whether a page shows something else than its text: there is none or little, and a picture behind it."""
+    from pypdfium2.raw import FPDF_PAGEOBJ_IMAGE, FPDFPage_CountObjects
+
+    if not text.strip():
+        return bool(FPDFPage_CountObjects(page))
+    if len(text) >= _FEW:
+        return False
+    area = 0.0
+    for picture in page.get_objects([FPDF_PAGEOBJ_IMAGE], max_depth=3):
+        left, bottom, right, top = picture.get_bounds()
+        area += (right - left) * (top - bottom)
+    width, height = page.get_size()
+    return bool(area > _SHARE_PICTURED * width * height)
+
+
+def _united(seen: str, text: str) -> str:
+    """Return what was recognized on a page, and those lines of its text that were not."""
+    letters = _letters(seen)
+    missing = [line for line in text.splitlines() if _letters(line) not in letters]
+    return "\n".join(filter(None, (seen, *missing)))
+
+
+def _letters(text: str) -> str:
+    return "".join(filter(str.isalnum, text.casefold()))
 
 
 def _picture(page: "PdfPage") -> bytes:
@@ -178,73 +312,3 @@ def _picture(page: "PdfPage") -> bytes:
     with closing(page.render(scale=scale, grayscale=True)) as bitmap:
         lines = bitmap.to_numpy()
         return f"P5 {lines.shape[1]} {lines.shape[0]} 255\n".encode() + bytes(lines.tobytes())
-
-
-# What printing did to a text: words hyphenated at the ends of lines, ligatures, running heads and page numbers.
-
-_LIGATURES = {"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "ft", "ﬆ": "st"}
-_LIGATURE = re.compile("[ﬀ-ﬆ]")
-_BROKEN = re.compile(r"([-\u2010\xad])(?<=[^\W\d_]{2}.)[ \t]*\n[ \t]*([^\W\d_]{2,})(\S*)[ \t]*\n?")
-_LAST_WORD = re.compile(r"[^\W\d_]+$")
-_HYPHEN = re.compile(r"[\x02\ufffe]\s*")
-"""What PDFium returns for a hyphen and the end of the line after it."""
-
-_COMPOUND = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
-_NUMBER = re.compile(r"\d{1,5}")
-
-_EDGE = 4
-"""Lines at the top and at the bottom of a page: two of each and a spare one for what is between them."""
-
-_FEWEST = 3
-"""Pages on which a line must occur before it is taken for a running head."""
-
-_SHARE = 0.4
-"""Of the pages: left and right ones may have heads of their own."""
-
-
-def unprinted(pages: list[str]) -> list[str]:
-    """Return the texts of pages without the effects of printing."""
-    texts = [
-        _LIGATURE.sub(lambda match: _LIGATURES[match[0]], _HYPHEN.sub("-\n", text)) for text in _without_heads(pages)
-    ]
-    words = Counter(_COMPOUND.findall("\n".join(texts).casefold()))
-
-    def joined(match: re.Match[str]) -> str:
-        first = _LAST_WORD.findall(match.string[max(0, match.start() - 40) : match.start()])[0]
-        hyphen, second, rest = match.groups()
-        whole, compound = (first + second).casefold(), f"{first}-{second}".casefold()
-        keeps = hyphen != "\xad" and (words[compound] > words[whole] or not second[0].islower())
-        return f"{'-' if keeps else ''}{second}{rest}\n"
-
-    return [_BROKEN.sub(joined, text).replace("\xad", "") for text in texts]
-
-
-def _without_heads(pages: list[str]) -> Iterator[str]:
-    """Drop the lines at the edges of many pages; the first occurrence stays unless it holds a page number."""
-    lines = [text.split("\n") for text in pages]
-    edges = [{index: _keys(page[index], number) for index in _edges(page)} for number, page in enumerate(lines)]
-    counts = Counter(key for edge in edges for key in set().union(*edge.values()))
-    fewest = max(_FEWEST, _SHARE * sum(map(bool, edges)))
-    seen: set[str] = set()
-    for page, edge in zip(lines, edges, strict=True):
-        heads = {
-            index: head for index, keys in edge.items() if (head := {key for key in keys if counts[key] >= fewest})
-        }
-        yield "\n".join(
-            line for index, line in enumerate(page) if index not in heads or heads[index] <= {line.strip()} - seen
-        )
-        seen.update(*heads.values())
-
-
-def _edges(page: list[str]) -> set[int]:
-    """Return the indices of the lines that may be running heads or feet."""
-    written = [index for index, line in enumerate(page) if line.strip()]
-    return {*written[:_EDGE], *written[-_EDGE:]}
-
-
-def _keys(line: str, page: int) -> set[str]:
-    """Return the line, and variants in which a number is replaced by its distance from the page's."""
-    line = line.strip()
-    return {line} | {
-        f"{line[: match.start()]}\0{int(match[0]) - page}\0{line[match.end() :]}" for match in _NUMBER.finditer(line)
-    }

@@ -121,3 +121,30 @@ def test_without_tesseract_pages_without_text_are_known_and_pictures_say_what_to
     writer.write(out)
     with pytest.raises(UnreadableFile, match=f"^its only page holds no text; it may be a scan, {MISSING}$"):
         pdf.read(out.getvalue())
+
+
+def stamped() -> bytes:
+    """A scan on which an archive printed a line."""
+    out = BytesIO()
+    canvas = Canvas(out, pagesize=A4)
+    canvas.drawImage(str(FILES / "scan.png"), 0, 0, *A4)
+    canvas.drawString(40, 825, "Received 2024-09-17")
+    canvas.save()
+    return out.getvalue()
+
+
+@recognizing
+def test_a_scan_with_a_stamp_is_recognized_and_the_stamp_stays() -> None:
+    (page,) = pdf.read(stamped())
+    assert "The night watch locks the northern gate at eleven." in page.text
+    assert "Received 2024-09-17" in page.text
+    assert not page.unread
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("bare")
+def test_without_tesseract_a_scan_with_a_stamp_is_known_to_hold_more(tmp_path: Path) -> None:
+    (tmp_path / "stamped.pdf").write_bytes(stamped())
+    found = read(tmp_path)
+    assert isinstance(found, Document)
+    assert (found.text.strip(), found.silent) == ("Received 2024-09-17", (1,))

@@ -11,13 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pypdf import PdfReader, PdfWriter
-from pypdf.generic import NameObject
+from pypdf.generic import ArrayObject, DictionaryObject, NameObject, read_object
+from reportlab.pdfbase.pdfmetrics import stringWidth
 from reportlab.pdfgen.canvas import Canvas
 
 from app.documents.folder import Folder
 from app.documents.passages import Page, Place
-from app.documents.readers import pdf, read
-from app.documents.readers.pdf import unprinted
+from app.documents.readers import ocr, pdf, read
+from app.documents.readers.printing import unprinted
 from app.errors import UnreadableFile
 from app.retrieval.corpus import Corpus
 from app.settings import ROOT
@@ -305,3 +306,156 @@ def test_two_pages_that_begin_alike_stay() -> None:
 @given(LINES)
 def test_pages_keep_their_number(pages: list[list[str]]) -> None:
     assert len(unprinted(["\n".join(page) for page in pages])) == len(pages)
+
+
+# How a page is laid out
+
+HARBOUR = [
+    "The harbour office opens at seven",
+    "and closes when the last ferry has",
+    "left the pier.",
+    "visitors keep off",
+]
+CRANES = [
+    "Cranes are inspected every spring",
+    "by an engineer of the port, who",
+    "writes a report that",
+    "anyone may read",
+]
+
+
+def drawn(*texts: tuple[float, float, str], turned: bool = False, size: int = 11) -> bytes:
+    """A page with texts at some places."""
+    out = BytesIO()
+    canvas = Canvas(out, pagesize=(595, 842))
+    if turned:
+        canvas.translate(595, 842)
+        canvas.rotate(180)
+    canvas.setFont("Helvetica", size)
+    for left, bottom, text in texts:
+        canvas.drawString(left, bottom, text)
+    canvas.save()
+    return out.getvalue()
+
+
+def words(data: bytes) -> str:
+    return " ".join(pdf.read(data)[0].text.split())
+
+
+def across(*columns: list[str], lower: float = 0) -> list[tuple[float, float, str]]:
+    rows = enumerate(zip(*columns, strict=True))
+    return [(60 + 260 * n, 700 - 14 * i - lower * n, text) for i, row in rows for n, text in enumerate(row)]
+
+
+@pytest.mark.parametrize("lower", [0, 3])
+def test_columns_that_were_written_across_are_read_one_after_the_other(lower: float) -> None:
+    heading = (60.0, 740.0, "Rules and reports of the harbour in the year 2024, which is the second edition")
+    text = words(drawn(heading, *across(HARBOUR, CRANES, lower=lower)))
+    assert text == " ".join([heading[2], *HARBOUR, *CRANES])
+
+
+def test_rows_of_a_table_are_no_columns() -> None:
+    table = across(
+        ["Opening hours of the office", "Crane on the pier", "Fee for a dog"], ["Seven to nine", "Ten tons", "4 kr"]
+    )
+    assert words(drawn(*table)) == " ".join(text for _, _, text in table)
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        (
+            "Ward,Nurses,Beds North,12,40 ,9,33 South,,28",
+            "Ward | Nurses | Beds\nNorth | 12 | 40\n | 9 | 33\nSouth |  | 28",
+        ),
+        ("Part,Basic,Plus Find,,x Print,x,x Log,,x", "Part | Basic | Plus\nFind |  | x\nPrint | x | x\nLog |  | x"),
+    ],
+)
+def test_an_empty_cell_is_shown_so_that_the_others_stay_in_their_columns(written: str, shown: str) -> None:
+    rows = [row.split(",") for row in written.split()]
+    cells = [(60 + 110.0 * n, 700 - 16.0 * i, text) for i, row in enumerate(rows) for n, text in enumerate(row) if text]
+    assert pdf.read(drawn(*cells))[0].text == shown
+
+
+@pytest.mark.parametrize("shift", [0.5, 1])
+def test_letters_that_are_drawn_twice_to_look_bold_are_read_once(shift: float) -> None:
+    letters: list[tuple[float, float, str]] = []
+    left = 60.0
+    for letter in "Assembly point, Hill fee":
+        letters += (left, 700, letter), (left + shift, 700, letter)
+        left += stringWidth(letter, "Helvetica", 11)
+    assert words(drawn(*letters)) == "Assembly point, Hill fee"
+    lines = [(60 + step, 700 - 20.0 * n, text) for step in (0, shift) for n, text in enumerate(HARBOUR)]
+    assert words(drawn(*lines)) == " ".join(HARBOUR)
+
+
+def test_a_page_that_is_turned_is_read_from_left_to_right() -> None:
+    texts = [
+        (60 + 80.0 * n, 700 - 20.0 * i, f"{word}{i}")
+        for i in range(3)
+        for n, word in enumerate(("one", "two", "three"))
+    ]
+    assert words(drawn(*texts, turned=True)) == " ".join(text for _, _, text in texts)
+
+
+def test_glyphs_that_pdfium_has_no_font_for_are_read() -> None:
+    assert words((FILES / "single-glyphs.pdf").read_bytes()).startswith("水泵的保修期")
+
+
+def test_text_with_a_wrong_table_of_letters_is_named_and_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ocr, "program", lambda: "")
+    writer = PdfWriter(clone_from=PdfReader(FILES / "chromium.pdf"))
+    for number in range(1, len(writer._objects) + 1):
+        font = writer.get_object(number)
+        if isinstance(font, DictionaryObject) and font.get("/Type") == "/Font":
+            font.pop("/ToUnicode", None)
+    with pytest.raises(UnreadableFile, match="its fonts name the wrong letters, which needs text recognition"):
+        pdf.read(written(writer))
+
+
+# What was filled in
+
+
+def annotated(*annotations: str) -> bytes:
+    """A page with labels, and annotations in the notation of PDF."""
+    writer = PdfWriter(
+        clone_from=PdfReader(BytesIO(drawn((60, 740, "Name of applicant:"), (60, 700, "Disabled badge"))))
+    )
+    refs = ArrayObject()
+    for annotation in annotations:
+        value = read_object(BytesIO(f"<< /Type /Annot {annotation} >>".encode()), writer)
+        refs.append(writer._add_object(value))
+    writer.pages[0][NameObject("/Annots")] = refs
+    form = DictionaryObject({NameObject("/Fields"): ArrayObject(ref for ref in refs if "/FT" in ref.get_object())})
+    writer.root_object[NameObject("/AcroForm")] = form
+    return written(writer)
+
+
+def test_values_of_a_form_follow_their_labels() -> None:
+    lines = pdf.read(
+        annotated(
+            "/Subtype /Widget /FT /Tx /T (a) /V (Ingeborg Thorsrud) /Rect [200 735 420 753]",
+            "/Subtype /Widget /FT /Btn /T (b) /V /Yes /AS /Yes /Rect [45 698 57 710]",
+            "/Subtype /Widget /FT /Ch /Ff 131072 /T (c) /TU (Zone) /V (n) "
+            "/Opt [[(n) (Harbour North)] [(o) (Old Town)]] /Rect [200 600 420 618]",
+            "/Subtype /Widget /FT /Tx /Ff 8192 /T (d) /V (secret) /Rect [200 500 420 518]",
+            "/Subtype /Widget /FT /Tx /F 2 /T (e) /V (hidden) /Rect [200 480 420 498]",
+        )
+    )[0].text.split("\n")  # fmt: skip
+    assert lines == ["Name of applicant: Ingeborg Thorsrud", "Disabled badge: yes", "Zone: Harbour North"]
+
+
+def test_what_was_typed_on_a_page_is_read_at_its_place() -> None:
+    data = annotated(
+        "/Subtype /FreeText /Contents (Load limit 4.2 tonnes) /Rect [60 715 300 730]",
+        "/Subtype /Stamp /Contents (Approved by Vidar) /Rect [60 500 300 530]",
+        "/Subtype /Text /Contents (Ask for the spare brake) /Rect [60 760 80 780]",
+    )
+    typed = [
+        "Ask for the spare brake",
+        "Name of applicant:",
+        "Load limit 4.2 tonnes",
+        "Disabled badge",
+        "Approved by Vidar",
+    ]
+    assert pdf.read(data)[0].text.split("\n") == typed
