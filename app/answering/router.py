@@ -144,7 +144,10 @@ def intent(message: str, *, goes_on: bool = False) -> Intent | None:
         if codes := tuple(code for code in languages if any(_is(kind, code, each, around) for each in spellings)):
             own = tuple(name for name in asked if kind == "instructs" and not name.strip("*"))
             return Intent("app" if kind == "alone" else kind, codes, own)
-    folders = {code: each for code in languages if (each := _captured("folder", code, text))}
+    named = [text, *filter(None, asked)]  # "summarise the folder contracts"
+    folders = {
+        code: each for code in languages if (each := [it for name in named for it in _captured("folder", code, name)])
+    }
     every = tuple(dict.fromkeys(name for each in folders.values() for name in each))
     return Intent("summary", tuple({**summaries, **folders}), asked, every) if summaries or folders else None
 

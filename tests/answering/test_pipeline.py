@@ -123,6 +123,12 @@ async def test_of_many_documents_a_summary_names_those_that_it_is_from(bare: Ass
         "Hvad ligger der i mappen Verträge?",
         "Cosa c'è nella cartella Verträge?",
         "¿Qué hay en la carpeta Verträge?",
+        "Show me the folder Verträge",
+        "What does the Verträge folder contain?",
+        "Summarise the folder Verträge",
+        "Fasse den Ordner Verträge zusammen",
+        "Riassumi la cartella Verträge",
+        "Vad finns i mappen Verträge?",
     ],
 )
 async def test_what_is_in_a_folder_are_its_documents(bare: Assistant, corpus: Path, message: str) -> None:
