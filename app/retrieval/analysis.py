@@ -31,12 +31,16 @@ _FEW_WORDS = 3
 
 @dataclass(frozen=True, slots=True)
 class QueryWord:
-    """A word of a question as typed, the terms it is searched by, whether it is a content word, and its weight."""
+    """A word of a question as typed, the terms it is searched by, whether it is a content word, and its weight.
+
+    `also` are index terms that are the word written otherwise, with what an occurrence of each counts.
+    """
 
     surface: str
     terms: tuple[str, ...]
     content: bool = True
     weight: float = 1.0
+    also: tuple[tuple[str, float], ...] = ()
 
 
 def word_spans(text: str) -> Iterator[tuple[int, int]]:

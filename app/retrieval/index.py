@@ -21,6 +21,10 @@ from app.retrieval.kernel import Array
 from app.retrieval.rerank import DEPTH, proximity, rerank
 from app.retrieval.scoring import FUNCTION, NO_POSITION, QueryTerm, Scorer
 from app.retrieval.segment import Segment
+from app.retrieval.spellings import Spellings
+
+PART = 0.25
+"""What an identifier counts for a word that is a part of it, where the word itself counts 1."""
 
 ALONE = 0.4
 """Least similarity of the most similar term if similar terms stand in for a word that occurs nowhere.
@@ -58,7 +62,8 @@ class Index:
         """Take each segment with a truth value for each of its passages, false for deleted ones, or None."""
         self._segments = segments
         self._size = sum(segment.size if alive is None else int(alive.sum()) for segment, alive in segments)
-        self._query_words = lru_cache(CACHED_TEXTS)(lambda text: tuple(query_words(text, self.languages)))
+        self._words = lru_cache(CACHED_TEXTS)(self._read)
+        self._corrections = lru_cache(CACHED)(self._correct)
         self._holding = lru_cache(CACHED)(self._count)
         self._known = lru_cache(CACHED)(self._look_up)
         self._guess = lru_cache(CACHED)(self._guess_variants)
@@ -81,17 +86,11 @@ class Index:
 
     def words(self, *texts: str, content: bool = True) -> list[QueryWord]:
         """Return the content words of some texts, or the function words, each once; a repeated one weighs more."""
-        words: dict[tuple[str, ...], QueryWord] = {}
-        counts: Counter[tuple[str, ...]] = Counter()
-        for word in (word for text in texts for word in self._query_words(text) if word.content == content):
-            words.setdefault(word.terms, word)
-            counts[word.terms] += 1
-        once = 1.0 if content else FUNCTION_WORD
-        return [replace(word, weight=once * counts[terms] ** REPEATED) for terms, word in words.items()]
+        return list(self._words(tuple(filter(None, texts)), content))
 
     def holding(self, word: QueryWord) -> int:
         """Return the number of passages that contain the word or another form of it."""
-        return self._holding(*word.terms)
+        return self._holding(*word.terms, *(term for term, _ in word.also))
 
     def rarity(self, holding: int, elsewhere: int = 0) -> float:
         """Return the rarity of a term that so many passages contain, with further passages `elsewhere` that do not."""
@@ -99,7 +98,7 @@ class Index:
 
     def knows(self, word: QueryWord) -> bool:
         """Return whether the word, or another form of it, occurs in a passage."""
-        return any(self._holding(term) for term in word.terms)
+        return bool(self.holding(word))
 
     def terms(
         self,
@@ -120,8 +119,13 @@ class Index:
         positions = [*range(len(own)), *[NO_POSITION] * (len(earlier) + len(exact)), *[FUNCTION] * len(function)]
         for at, word in enumerate([*own, *earlier, *exact, *function]):
             forms = [(form, *self._known(form, at < expanded)) for form in word.terms]
-            if at < expanded and guess and not any(rarity for _, rarity, _ in forms):
-                forms = [(word.terms[0], *self._guess(word))]
+            if not any(rarity for _, rarity, _ in forms):
+                if word.also:
+                    forms = [(word.terms[0], self.rarity(self.holding(word)), word.also)]
+                elif at < expanded and guess:
+                    forms = [(word.terms[0], *self._guess(word))]
+            elif word.also:
+                forms = [(form, rarity, _joined(variants, word.also)) for form, rarity, variants in forms]
             for form, rarity, variants in forms:
                 if form in terms:
                     terms[form] = terms[form]._replace(weight=terms[form].weight + word.weight * rarity)
@@ -188,6 +192,54 @@ class Index:
     def _letters(self) -> str:
         return alphabet([term for segment, _ in self._segments for term in segment.postings.terms])
 
+    @cached_property
+    def _spellings(self) -> Spellings:
+        vocabulary = (term for segment, _ in self._segments for term in segment.postings.terms)
+        known = [segment.postings.numbers for segment, _ in self._segments]
+        return Spellings(
+            vocabulary,
+            self.languages,
+            lambda term: any(term in numbers for numbers in known) and bool(self._holding(term)),
+        )
+
+    def _read(self, texts: Sequence[str], content: bool) -> list[QueryWord]:
+        words: dict[tuple[str, ...], QueryWord] = {}
+        counts: Counter[tuple[str, ...]] = Counter()
+        for word in (word for text in texts for word in query_words(text, self.languages) if word.content == content):
+            words.setdefault(word.terms, word)
+            counts[word.terms] += 1
+        once = 1.0 if content else FUNCTION_WORD
+        weights = [once * counts[terms] ** REPEATED for terms in words]
+        read = [
+            word if weight == 1.0 else replace(word, weight=weight)
+            for word, weight in zip(words.values(), weights, strict=True)
+        ]
+        if not content:
+            return read
+        spelled = [other for word in read[:MAX_EXPANDED] for other in self._spelled(word)]
+        joined = [part for text in texts for part in self._spellings.together(text, spelled)]
+        for at, word in enumerate(spelled):
+            if terms := [term for term, members in joined if word in members]:
+                spelled[at] = replace(word, also=_joined(word.also, ((term, 1.0) for term in terms)))
+        return [*spelled, *read[MAX_EXPANDED:]]
+
+    def _spelled(self, word: QueryWord) -> list[QueryWord]:
+        """Return a word with its other spellings, or the known words that it consists of if nothing else is known."""
+        forms = {normalize(word.surface), *word.terms}
+        same = {other for form in forms for other in self._spellings.same(form)}.difference(word.terms)
+        known = self.knows(word) or bool(same)
+        inside = self._spellings.inside(word).difference(word.terms, same)
+        also = (*((term, 1.0) for term in sorted(same)), *((term, PART if known else 1.0) for term in sorted(inside)))
+        if known or inside:
+            return [replace(word, also=also) if also else word]
+        if self._corrections(word.surface):
+            return [word]
+        parts = [part for text in self._spellings.apart(word.surface) for part in query_words(text, self.languages)]
+        parts = [other for part in [part for part in parts if part.content] or parts for other in self._spelled(part)]
+        if parts and all(map(self.knows, parts)):
+            return [replace(part, surface=word.surface, weight=word.weight) for part in parts]
+        return [word]
+
     def _count(self, *terms: str) -> int:
         """Return the number of passages that contain at least one of the terms."""
         return sum(scorer.holding(*terms) for scorer in self._scorers)
@@ -209,10 +261,7 @@ class Index:
     def _guess_variants(self, word: QueryWord) -> tuple[float, Variants]:
         """Return rarity and variants of a word that occurs nowhere: words one error away or else very similar terms."""
         similar = self._similar(word.terms[0])
-        known = ChainMap(*(segment.postings.numbers for segment, _ in self._segments))
-        candidates = correct_spelling(normalize(word.surface), self.languages, self._letters, known)
-        corrections = tuple(filter(self._holding, candidates))
-        if corrections:
+        if corrections := self._corrections(word.surface):
             others = _as_variants((term, similarity) for term, similarity in similar if term not in corrections)
             variants = (*((term, 1.0) for term in corrections), *others)
         else:
@@ -221,10 +270,23 @@ class Index:
         holding = self._holding(*corrections) if variants else 0
         return self.rarity(holding) if holding else 0.0, variants
 
+    def _correct(self, surface: str) -> tuple[str, ...]:
+        """Return the terms of words that are one error away."""
+        known = ChainMap(*(segment.postings.numbers for segment, _ in self._segments))
+        return tuple(filter(self._holding, correct_spelling(normalize(surface), self.languages, self._letters, known)))
+
     def _similar(self, term: str) -> Variants:
         """Return the terms that are most similar to one, over all segments, with their similarity."""
         similar = {other: near for segment, _ in self._segments for other, near in segment.similar_terms(term)}
         return tuple(nsmallest(MAX_SIMILAR, similar.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _joined(variants: Variants, more: Iterable[tuple[str, float]]) -> Variants:
+    """Return variants with more of them, each term once, the first one first."""
+    shares = dict(variants)
+    for term, share in more:
+        shares[term] = max(share, shares.get(term, 0.0))
+    return tuple(shares.items())
 
 
 def _as_variants(similar: Iterable[tuple[str, float]]) -> Variants:

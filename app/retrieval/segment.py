@@ -12,6 +12,7 @@ from app.documents.document import Document
 from app.documents.passages import Passage
 from app.retrieval import expansion
 from app.retrieval.postings import Builder, Postings
+from app.retrieval.spellings import parts
 
 if TYPE_CHECKING:
     from app.retrieval.postings import Array
@@ -143,10 +144,13 @@ def add(builder: Builder, passages: Sequence[Passage]) -> Builder:
 
 
 def above(passage: Passage) -> str:
-    """Return what stands above a passage and says what it is about: path of the file, title and heading."""
+    """Return what stands above a passage and says what it is about: path of the file, title, heading and sheet."""
     path, _ = splitext(passage.file)
-    heading = passage.place.label if passage.place.kind == "heading" else passage.place.heading
-    return f"{path} {passage.title} {heading}"
+    names = " ".join(parts(path))
+    place = passage.place
+    heading = place.label if place.kind == "heading" else place.heading
+    sheet, _, _ = place.label.rpartition("!") if place.kind == "sheet" else ("", "", "")
+    return f"{path} {names} {passage.title} {heading} {sheet}"
 
 
 def arrays(builder: Builder) -> dict[str, "Array"]:
