@@ -5,8 +5,9 @@ import re
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from itertools import groupby, pairwise, takewhile
+from itertools import groupby, pairwise
 from math import isclose
+from textwrap import indent
 
 from app.answering.events import Emitter, Previewed, Retrieved, Token
 from app.answering.router import Route
@@ -44,20 +45,24 @@ ENDS = tuple(".!?…。！？।")
 LINES = 6
 """Maximum number of lines of a list, table or formula that are quoted after the sentence that leads into it."""
 
-BRIEF = 30
-"""Characters; the answer to a question that is not longer, such as "Yes.", is continued by the next sentence."""
+LABEL = 40
+"""Characters in which a colon ends a label, as in "Emergency: 5273"; such a line leads into nothing."""
 
-_BULLET = re.compile(r"^[•◦▪–]\s")
+_BULLET = re.compile(r"^[•◦▪–] ")
+_HEADING = re.compile(r"^#+ (.*)")
+_BLANK_LINES = re.compile(r"\n(?:[ \t]*\n)+")
+_UNRULED = re.compile(r"(?m)(?<!\|\n)^\|.*\|$(?=\n\|)(?!\n\|[\s|:]*-)")
+"""The head of a table without a rule below it."""
+_FENCED = re.compile(r"(?ms)^[ \t]*(```|~~~)[^\n]*\n(.*?)(?:^[ \t]*\1[^\n]*$|\Z)")
 _FACT = re.compile(r"\d|\w[:：] ")
 """What makes a short line more than a heading."""
 
 
 @dataclass(frozen=True, slots=True)
 class Quote(Evidence):
-    """A quoted stretch of evidence with its number and its sentences; table rows come with their head row."""
+    """A quoted stretch of evidence with its number; table rows come with their head row."""
 
     head: Evidence | None = None
-    parts: tuple[Span, ...] = ()
 
 
 def quotes(
@@ -84,9 +89,7 @@ def quotes(
     for chance, quote in ranked:
         if len(top) == most or chance < WEAKEST * ranked[0][0]:
             break
-        if not any(
-            quote.number == other.number and quote.start < other.end and other.start < quote.end for other in top
-        ):
+        if all(quote.number != it.number or quote.end <= it.start or it.end <= quote.start for it in top):
             top.append(quote)
     return tuple(sorted(top, key=lambda quote: (quote.number, quote.start)))
 
@@ -122,13 +125,11 @@ def as_markdown(quoted: Sequence[Quote], *, numbered: bool = True, named: bool =
         if named and own[0].file != file:
             file = own[0].file
             blocks.append(f"{label(file)}:")
-        if head := own[0].head:
-            text = "\n".join([head.text, *(quote.text for quote in own)])
-            block, kind = _block(text, list(sentence_spans(text)))
-        else:
-            block, kind = _block(own[0].text, own[0].parts)
-        mark = ("\n\n" if kind in ("row", "code") else " ") + f"[{number}]" if numbered else ""
-        blocks.append("\n".join(f"> {line}".rstrip() for line in f"{block}{mark}".split("\n")))
+        head = [own[0].head.text] if own[0].head else []
+        block = _block("\n".join([*head, *(quote.text for quote in own)]))
+        mark = "\n\n" if block.rpartition("\n")[2].startswith(("|", "    ", "\t")) else " "
+        block += f"{mark}[{number}]" if numbered else ""
+        blocks.append("\n".join(f"> {line}".rstrip() for line in block.split("\n")))
     return safe("\n\n".join(blocks), addresses(quote.text for quote in quoted))
 
 
@@ -208,12 +209,11 @@ class _Sentences:
 
     def quotes(self, chances: Sequence[float]) -> Iterator[tuple[float, Quote]]:
         """Yield each quote with its chance to hold the answer; questions and headings pass theirs on."""
-        passed, asked = 0.0, False
+        passed = 0.0
         for at, chance in enumerate(chances):
             if self._passes(at):
                 if self._kinds[at] not in ("row", "rule"):  # rows are ranked with their head
                     passed = max(passed, chance)
-                asked = asks(self._texts[at])
                 continue
             last = at
             if self._announces(at):
@@ -223,15 +223,10 @@ class _Sentences:
                 yield PASSED * passed, self._quote(at, self._run(at))
             else:
                 chance = max(chance, PASSED * passed)
-                last = at + (asked and self._is_brief(at))
-            while (
-                {*self._kinds[at : last + 2]} == {"row"}
-                and last - at < LINES
-                and isclose(chances[last + 1], chances[at])
-            ):
+            while last < self._run(at) and self._kinds[at] == "row" and isclose(chances[last + 1], chances[at]):
                 last += 1  # rows that the question does not tell apart
             yield chance, self._quote(at, last)
-            passed, asked = 0.0, False
+            passed = 0.0
 
     def first(self, *, whole: bool) -> Quote | None:
         """Return the first sentence, or the first one that is `whole`."""
@@ -248,19 +243,24 @@ class _Sentences:
         if self._kinds[at] == "row":
             title = self._kinds[at + 1] == "row" and len(cells(text)) == 1
             return title or self._kinds[at + 1] == "rule" or (self._head(at + 1) is not None and not self._head(at))
-        bare = self._kinds[at] == "prose" and text[0] != ":" and (introduces(text, following) or _is_tiny(text))
-        return self._kinds[at] == "rule" or text.startswith("#") or asks(text) or (bare and not _FACT.search(text))
+        bare = (
+            introduces(text, following)
+            or (_is_tiny(text) and not text.endswith(ENDS))
+            or (self._near(at) and " " not in text)
+        )
+        bare = bare and self._kinds[at] == "prose" and text[0] != ":" and not _FACT.search(text)
+        return bare or self._kinds[at] == "rule" or text.startswith("#") or asks(text)
+
+    def _near(self, at: int) -> bool:
+        """Return whether no blank line is between a sentence and the next."""
+        return "\n\n" not in self._item.text[self._spans[at][1] : self._spans[at + 1][0]]
 
     def _announces(self, at: int) -> bool:
         """Return whether a sentence leads into what follows: by a colon, or without a mark into a formula or list."""
         text = self._texts[at].rstrip('*_`)"”')
         into = self._kinds[at + 1] in ("item", "row", "code") and not text.endswith(ENDS)
-        plain = self._kinds[at] == "prose" and not text.startswith("#")
+        plain = self._kinds[at] == "prose" and not text.startswith("#") and ": " not in text[:LABEL]
         return text.endswith((":", "：")) or (plain and into)
-
-    def _is_brief(self, at: int) -> bool:
-        """Return whether the answer to a question is so short that the next sentence belongs to it."""
-        return len(self._texts[at]) <= BRIEF and self._kinds[at + 1] == "prose" and not self._passes(at + 1)
 
     def _run(self, at: int) -> int:
         """Return the last line of the list, table or formula that begins with a line, within `LINES`."""
@@ -279,49 +279,31 @@ class _Sentences:
         if span := self._head(first):
             head = replace(item, start=span[0], end=span[1], text=self._document[slice(*span)])
         elif first and self._passes(first - 1) and not asks(self._texts[first - 1]):
-            near = item.text[self._spans[first - 1][1] : self._spans[first][0]] == "\n"
-            if _is_tiny(self._texts[first]) or (near and self._kinds[first - 1] == "prose"):
-                first -= 1
+            near = self._near(first - 1) and self._kinds[first - 1] == "prose"
+            first -= near or _is_tiny(self._texts[first])
         start, end = self._spans[first][0], self._spans[last][1]
         of = (item.number, item.file, item.title, item.place, item.start + start, item.start + end)
-        parts = tuple((one - start, two - start) for one, two in self._spans[first : last + 1])
-        return Quote(*of, item.text[start:end], item.language, item.share, head, parts)
+        return Quote(*of, item.text[start:end], item.language, item.share, head)
 
 
 def _is_tiny(text: str) -> bool:
-    """Return whether a text is too short to be understood without the line before it."""
-    return text.startswith(":") or not (len(text.split()) > 2 or text.endswith(ENDS) or ": " in text)
+    """Return whether a text is too short to be understood without the line before or after it."""
+    return text.startswith(":") or (len(text.split()) < 3 and ": " not in text)
 
 
-def _block(text: str, spans: Sequence[Span]) -> tuple[str, str]:
-    """Return a quoted text as Markdown, its lines kept where they mean something, and the kind of its last sentence."""
-    block, before, end = "", "", 0
-    of = kinds(text, spans)
-    for at, kind in enumerate(of):
-        raw, gap = text[slice(*spans[at])], text[end : spans[at][0]]
-        line = " ".join(raw.split())
-        end = spans[at][1]
-        if kind == "rule" or line.startswith(("```", "~~~")):
-            continue
-        if kind == "code":
-            line = "\n".join(f"    {each.removeprefix('    ')}" for each in raw.split("\n"))
-        elif kind == "row" and before != "row":
-            rows = len([each for each in takewhile(("row", "rule").__contains__, of[at:]) if each == "row"])
-            line = f"{line}\n|{'---|' * len(cells(line))}" if rows > 1 else " · ".join(filter(None, cells(line)))
-        elif line.startswith("#"):
-            line = f"**{line.lstrip('# ')}**"
-        elif kind == "item":
-            line = _BULLET.sub("- ", line)
-        one = kind == before and "\n\n" not in gap
-        if "\n" not in gap or (
-            one and (block.endswith(ENDS) if kind == "prose" else kind == "item" and not is_item(line))
-        ):
-            joint = " " if kind != "code" else "\n"
-        else:
-            joint = "\n" if kind == before != "prose" else "\n\n"
-        block = f"{block}{joint}{line}" if block else line
-        before = kind
-    return block, before
+def _block(text: str) -> str:
+    """Return a quoted text as Markdown; the lines of lists, tables and code are kept, others are joined."""
+    if text.startswith("|") and "\n" not in text:  # without a head, Markdown has no table
+        return " · ".join(filter(None, cells(text)))
+    text = _UNRULED.sub(lambda head: f"{head[0]}\n|{'---|' * len(cells(head[0]))}", text)
+    text = _FENCED.sub(lambda code: "\n" + indent(code[2], "    "), text)
+    blocks = []
+    for block in _BLANK_LINES.split(text):
+        lines = [_BULLET.sub("- ", " ".join(line.split())) for line in block.split("\n")]
+        joined = ("\n" if any(line.startswith("|") or is_item(line) for line in lines) else " ").join(lines)
+        code = block.startswith(("    ", "\t"))
+        blocks.append(block if code else _HEADING.sub(r"**\1**", joined))
+    return "\n\n".join(blocks)
 
 
 def _part_starts(passages: Sequence[Passage], text: str) -> list[Passage]:

@@ -10,7 +10,6 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
 from typing import Literal
 
 from app.documents.language import MARKS
@@ -198,22 +197,17 @@ def table_head(text: str, row: int) -> Span | None:
     The head is above a rule, or is the first row of several cells; pairs of a name and a figure, and records that name
     each of their values, have none.
     """
-    above: list[Span] = []
-    start = max(text.rfind(mark, 0, row) for mark in "\n\f") + 1
-    while text[start - 1 : start] == "\n":
-        end = start - 1
-        start = max(text.rfind(mark, 0, end) for mark in "\n\f") + 1
-        indent = len(text[start:end]) - len(text[start:end].lstrip())
-        if text[start + indent] != "|":
-            break
-        above.insert(0, (start + indent, end))
-    for line, below in pairwise(above):
-        if _TABLE_RULE.match(text[slice(*below)]):
-            return line
-    head = next((span for span in above[: _TITLES + 1] if len(cells(text[slice(*span)])) > 1), None)
-    named = cells(text[slice(*head)]) if head else []
-    is_record = all(": " in cell for cell in named) or (len(named) == 2 and _FIGURE.match(named[1]))
-    return None if is_record else head
+    page = text.rfind("\f", 0, row) + 1
+    lines = text[page:row].split("\n")[:-1]
+    first = next((at for at in range(len(lines), 0, -1) if not lines[at - 1].lstrip().startswith("|")), 0)
+    ruled = [at for at in range(first, len(lines) - 1) if _TABLE_RULE.match(lines[at + 1].strip())]
+    wide = [at for at in range(first, len(lines))[: _TITLES + 1] if len(cells(lines[at])) > 1]
+    for at in [*ruled, *wide][:1]:
+        line, names = lines[at], cells(lines[at])
+        if ruled or not (all(": " in name for name in names) or (len(names) == 2 and _FIGURE.match(names[1]))):
+            end = page + len("\n".join(lines[: at + 1]))
+            return end - len(line.lstrip()), end
+    return None
 
 
 def _query_runs(question: str, weights: Mapping[str, float]) -> Runs:

@@ -98,6 +98,39 @@ The deposit is computed by
 
 and is paid back.
 """
+SETUP = """# Setup
+
+To install the tool, run:
+
+```sh
+pip install widget
+widget init
+```
+
+Prices (EUR):
+
+| Ticket | Adult | Child |
+|:-------|------:|------:|
+| Single | 3.20 | 1.60 |
+| Day pass | 9.00 | 4.50 |
+"""
+QUESTIONS = """Q: How much is a ticket?
+A: 4 euros.
+
+Q: Où puis-je garer ma voiture ?
+R : Derrière la mairie.
+
+Как сбросить пароль?
+Нажмите «Забыли пароль» на странице входа.
+"""
+FIRM = """**Telefon:** 22 33 44 55
+
+Besøksadresse: Storgata 1
+Postadresse: Postboks 9
+
+* Grunnlagt: 1987
+* Ansatte: 42
+"""
 
 
 async def answered(corpus: Path, state: Path, question: str) -> Answer:
@@ -173,6 +206,31 @@ def assert_exact(answer: Answer) -> None:
             "> The steps are:\n>\n> 1. Read the meter.\n> 2. Send the figure to",
         ),
         ("terms.md", TERMS, "How is the deposit computed?", "computed by\n>\n>     deposit = 2 * rent + fee\n>\n> [1]"),
+        (
+            "setup.md",
+            SETUP,
+            "How do I install the tool?",
+            "run:\n>\n>     pip install widget\n>     widget init\n>\n> [1]",
+        ),
+        ("setup.md", SETUP, "What are the prices?", "> Prices (EUR):\n>\n> | Ticket | Adult | Child |\n> |:---"),
+        ("questions.txt", QUESTIONS, "How much is a ticket?", "> A: 4 euros. [1]"),
+        ("questions.txt", QUESTIONS, "Où garer ma voiture ?", "> R : Derrière la mairie. [1]"),
+        ("questions.txt", QUESTIONS, "Как сбросить пароль?", "> Нажмите «Забыли пароль» на странице входа. [1]"),
+        ("fakta.md", FIRM, "telefonnummer", "> **Telefon:** 22 33 44 55 [1]"),
+        ("fakta.md", FIRM, "Hva er postadressen?", "> Postadresse: Postboks 9 [1]"),
+        ("fakta.md", FIRM, "Hvor mange ansatte?", "> * Ansatte: 42 [1]"),
+        (
+            "info.csv",
+            "Opening hours,9-17\nPhone,5500 1234\nManager,Ola Nordmann\n",
+            "Who is the manager?",
+            "> Manager · Ola",
+        ),
+        (
+            "porter.html",
+            "<dl><dt>Porter</dt><dd>A person who carries the bags.</dd></dl>",
+            "porter",
+            "> Porter A person",
+        ),
     ],
 )
 async def test_the_answer_is_quoted(tmp_path: Path, name: str, text: str, question: str, quoted: str) -> None:
