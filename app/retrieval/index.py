@@ -194,7 +194,7 @@ class Index:
 
     @cached_property
     def _spellings(self) -> Spellings:
-        vocabulary = (term for segment, _ in self._segments for term in segment.postings.terms)
+        vocabulary = [term for segment, _ in self._segments for term in segment.postings.terms]
         known = [segment.postings.numbers for segment, _ in self._segments]
         return Spellings(
             vocabulary,
@@ -238,7 +238,7 @@ class Index:
         parts = [other for part in [part for part in parts if part.content] or parts for other in self._spelled(part)]
         if parts and all(map(self.knows, parts)):
             return [replace(part, surface=word.surface, weight=word.weight) for part in parts]
-        return [word]
+        return [replace(word, also=tuple((term, 1.0) for term in self._cognates(word)))]
 
     def _count(self, *terms: str) -> int:
         """Return the number of passages that contain at least one of the terms."""
@@ -269,6 +269,10 @@ class Index:
             variants = similar if similar and similar[0][1] >= ALONE else ()
         holding = self._holding(*corrections) if variants else 0
         return self.rarity(holding) if holding else 0.0, variants
+
+    def _cognates(self, word: QueryWord) -> tuple[str, ...]:
+        """Return the terms that a word may be in another language of the documents."""
+        return self._spellings.cognates(word.terms) if len(self.languages) > 1 else ()
 
     def _correct(self, surface: str) -> tuple[str, ...]:
         """Return the terms of words that are one error away."""

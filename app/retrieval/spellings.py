@@ -7,13 +7,16 @@ Reisekosten" a Reisekostenabrechnung. Nothing of this is indexed; the vocabulary
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import islice, pairwise
 
 from app.retrieval.analysis import QueryWord, normalize, stems
 
 _LETTERS = str.maketrans({"ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ı": "i"})
 _DIGRAPHS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ø": "oe", "å": "aa"})
+_CONSONANTS = str.maketrans({"c": "k", "q": "k", "w": "v", "z": "s", **dict.fromkeys("aeiouyhj")})
+_DOUBLE = re.compile(r"(.)\1+")
 _ZEROS = re.compile(r"(?<!\d)0+(?=\d)")
 _PIECE = re.compile(r"[^\W_]+")
 _BOUNDARY = re.compile(r"_+|(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])|(?<=[a-z])(?=[A-Z])")
@@ -52,9 +55,10 @@ def parts(word: str) -> list[str]:
 class Spellings:
     """The vocabulary of an index by other spellings of its terms."""
 
-    def __init__(self, terms: Iterable[str], languages: Sequence[str], known: Callable[[str], bool]):
+    def __init__(self, terms: Sequence[str], languages: Sequence[str], known: Callable[[str], bool]):
         self._languages = languages or ("",)
         self._known = known
+        self._terms = terms
         self._links = LINKS if COMPOUNDING.intersection(languages) else LINKS[:1]
         self._same: defaultdict[str, list[str]] = defaultdict(list)
         self._inside: defaultdict[str, list[str]] = defaultdict(list)
@@ -76,6 +80,18 @@ class Spellings:
         """Return the identifiers that a word is a part of."""
         keys = (normalize(word.surface), *word.terms)
         return {term for key in keys for term in self._inside.get(key, ())}
+
+    def cognates(self, terms: Sequence[str]) -> tuple[str, ...]:
+        """Return the terms with the consonants of one of these: "Kantine" and canteen, "Adresse" and address."""
+        keys = {key for key in map(_consonants, terms) if len(key) >= SHORTEST}
+        return tuple(term for key in sorted(keys) for term in self._by_consonants.get(key, ()))
+
+    @cached_property
+    def _by_consonants(self) -> Mapping[str, list[str]]:
+        result = defaultdict(list)
+        for term in self._terms:
+            result[_consonants(term)].append(term)
+        return result
 
     def together(self, question: str, words: Sequence[QueryWord]) -> Iterator[tuple[str, tuple[QueryWord, ...]]]:
         """Yield known terms that are some words of a question in one, with these words."""
@@ -128,6 +144,14 @@ class Spellings:
     def _stems(self, words: list[str]) -> list[tuple[str, ...]]:
         """Return for each word its stem in each language."""
         return list(zip(*(stems(words, language) for language in self._languages), strict=True))
+
+
+def _consonants(term: str) -> str:
+    """Return the consonants of a word of letters, those alike that European languages write differently."""
+    if not term.isalpha():
+        return ""
+    plain = min(plain_forms(term)).replace("ph", "f").replace("ck", "k").translate(_CONSONANTS)
+    return _DOUBLE.sub(r"\1", plain)
 
 
 def _base(letter: str) -> str:

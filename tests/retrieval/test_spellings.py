@@ -100,3 +100,17 @@ def test_a_word_and_its_plain_forms() -> None:
     assert plain_forms("mer0044") == {"mer44"}
     assert plain_forms("мой") == {"мой"}
     assert parts("getUserById_2") == ["get", "User", "By", "Id", "2"]
+
+
+CANTEEN = {
+    "kantine.md": "# Kantine\n\nDie Kantine öffnet um 11:30 Uhr. Vegetarische Gerichte gibt es täglich.",
+    "parking.md": "# Parking\n\nThe parking deck opens at 6 am. Motorbikes park on level two.",
+}
+
+
+def test_a_word_is_found_in_another_language_of_the_folder_if_it_has_the_same_consonants(tmp_path: Path) -> None:
+    for name, text in CANTEEN.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    found = Corpus(Folder(tmp_path, 1_000_000)).search("When does the canteen open?")
+    assert found.hits[0].passage.file == "kantine.md"
+    assert found.hits[0].explanation.alike["canteen"] == ("kantine",)
