@@ -3,6 +3,7 @@
 Boxes cost as much as the text itself, so only pages that `irregular` suspects are laid out.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from ctypes import byref
 from itertools import pairwise
@@ -155,11 +156,11 @@ def _covered(gap: tuple[float, float], others: list[tuple[float, float]]) -> int
 
 
 def _columnar(boxes: _Boxes, lines: Sequence[tuple[str, int]]) -> bool:
-    """Whether half of some long lines have a gap at the same place."""
+    """Whether in half of some long lines a gap ends at the same point, where a column begins."""
     long = [line for line in lines if line[0].count(" ") > 2 * _FEWEST - 2]
-    found = [boxes.gaps(*line) for line in long[:: len(long) // _SAMPLE + 1]]
-    most = max((sum(_covered(gap, other) > 0 for other in found) for gaps in found for gap in gaps), default=0)
-    return most > 1 and 2 * most >= len(found)
+    ends = [{round(end) for _, end in boxes.gaps(*line)} for line in long[:: len(long) // _SAMPLE + 1]]
+    most = max(Counter(end for each in ends for end in each).values(), default=0)
+    return most > 1 and 2 * most >= len(ends)
 
 
 def rows(shown: "PdfTextPage", first: int = 0, turned: bool = False) -> list[Row]:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pypdf import PdfReader, PdfWriter
-from pypdf.generic import ArrayObject, DictionaryObject, NameObject, read_object
+from pypdf.generic import ArrayObject, DecodedStreamObject, DictionaryObject, NameObject, NumberObject, read_object
 from reportlab.pdfbase.pdfmetrics import stringWidth
 from reportlab.pdfgen.canvas import Canvas
 
@@ -459,3 +459,15 @@ def test_what_was_typed_on_a_page_is_read_at_its_place() -> None:
         "Approved by Vidar",
     ]
     assert pdf.read(data)[0].text.split("\n") == typed
+
+
+def test_what_only_the_picture_of_a_stamp_says_is_read() -> None:
+    writer = PdfWriter(clone_from=PdfReader(BytesIO(annotated("/Subtype /Stamp /Rect [60 500 300 530]"))))
+    picture = DecodedStreamObject()
+    picture.set_data(b"BT /F1 12 Tf 4 8 Td (Paid in full) Tj ET")
+    box = ArrayObject(map(NumberObject, (0, 0, 240, 30)))
+    picture.update({NameObject("/Subtype"): NameObject("/Form"), NameObject("/BBox"): box})
+    picture[NameObject("/Resources")] = writer.pages[0]["/Resources"]
+    (stamp,) = writer.pages[0]["/Annots"]
+    stamp.get_object()[NameObject("/AP")] = DictionaryObject({NameObject("/N"): writer._add_object(picture)})
+    assert pdf.read(written(writer))[0].text.endswith("\nPaid in full")
