@@ -45,6 +45,9 @@ ENDS = tuple(".!?…。！？।")
 LINES = 6
 """Maximum number of lines of a list, table or formula that are quoted after the sentence that leads into it."""
 
+ALIKE = 0.1
+"""Share of their chance that rows keep which the question does not tell apart: one that it names is the answer."""
+
 LABEL = 40
 """Characters in which a colon ends a label, as in "Emergency: 5273"; such a line leads into nothing."""
 
@@ -224,8 +227,10 @@ class _Sentences:
             else:
                 chance = max(chance, PASSED * passed)
             while last < self._run(at) and self._kinds[at] == "row" and isclose(chances[last + 1], chances[at]):
-                last += 1  # rows that the question does not tell apart
-            yield chance, self._quote(at, last)
+                last += 1
+            above = self._kinds[at] == self._kinds[at - 1] == "row" and isclose(chances[at - 1], chances[at])
+            alike = above or (self._kinds[at] == "row" and last > at)
+            yield chance * (ALIKE if alike else 1), self._quote(at, last)
             passed = 0.0
 
     def first(self, *, whole: bool) -> Quote | None:
