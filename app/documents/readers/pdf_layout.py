@@ -158,9 +158,9 @@ def _covered(gap: tuple[float, float], others: list[tuple[float, float]]) -> int
 def _columnar(boxes: _Boxes, lines: Sequence[tuple[str, int]]) -> bool:
     """Whether in half of some long lines a gap ends at the same point, where a column begins."""
     long = [line for line in lines if line[0].count(" ") > 2 * _FEWEST - 2]
-    ends = [{round(end) for _, end in boxes.gaps(*line)} for line in long[:: len(long) // _SAMPLE + 1]]
+    ends = [{round(end) for _, end in boxes.gaps(*line)} for line in long[:: max(1, len(long) // _SAMPLE)]]
     most = max(Counter(end for each in ends for end in each).values(), default=0)
-    return most > 1 and 2 * most >= len(ends)
+    return most >= _FEWEST and 2 * most >= len(ends)
 
 
 def rows(shown: "PdfTextPage", first: int = 0, turned: bool = False) -> list[Row]:
