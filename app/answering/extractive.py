@@ -45,7 +45,7 @@ ENDS = tuple(".!?…。！？।")
 LINES = 6
 """Maximum number of lines of a list, table or formula that are quoted after the sentence that leads into it."""
 
-ALIKE = 0.1
+ALIKE = 0.3
 """Share of their chance that rows keep which the question does not tell apart: one that it names is the answer."""
 
 LABEL = 40
@@ -228,8 +228,9 @@ class _Sentences:
                 chance = max(chance, PASSED * passed)
             while last < self._run(at) and self._kinds[at] == "row" and isclose(chances[last + 1], chances[at]):
                 last += 1
-            above = self._kinds[at] == self._kinds[at - 1] == "row" and isclose(chances[at - 1], chances[at])
-            alike = above or (self._kinds[at] == "row" and last > at)
+            if {self._kinds[at], self._kinds[at - 1]} == {"row"} and isclose(chances[at - 1], chances[at]):
+                continue  # quoted with the row above
+            alike = self._kinds[at] == "row" and last > at
             yield chance * (ALIKE if alike else 1), self._quote(at, last)
             passed = 0.0
 
