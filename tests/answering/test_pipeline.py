@@ -225,7 +225,10 @@ async def test_a_question_that_hardly_anything_answers_reaches_no_model_until_th
 ) -> None:
     assistant = Assistant(settings_for(model_cache(small(say="It ended in 1648 [1].")), corpus))
 
-    asked = Turn("Which Habsburg emperor signed the treaty at ten?", mode="small")
+    asked = Turn(
+        "Which Habsburg emperor, Bohemian duke, Swedish queen, Spanish king and Bavarian elector signed the Westphalian treaty at ten?",
+        mode="small",
+    )
     events = await events_of(assistant, asked)
     refused = answer(events)
     later = await events_of(assistant, Turn(asked.question, mode="small", earlier=refused, unaided=True))
