@@ -226,7 +226,7 @@ async def test_a_question_that_hardly_anything_answers_reaches_no_model_until_th
     assistant = Assistant(settings_for(model_cache(small(say="It ended in 1648 [1].")), corpus))
 
     asked = Turn(
-        "Which Habsburg emperor, Bohemian duke, Swedish queen, Spanish king and Bavarian elector signed the Westphalian treaty at ten?",
+        "Which Habsburg emperor signed the treaty at ten?",
         mode="small",
     )
     events = await events_of(assistant, asked)
