@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from app.answering.assistant import Assistant
     from app.answering.citations import cite
+    from app.answering.pipeline import Assistant
     from app.answering.turn import Answer, Mode, Turn
     from app.retrieval.search import Hit
 
 __all__ = ["Assistant", "Turn", "answer", "cite", "search"]
 
-_MODULES = {"Assistant": "app.answering.assistant", "Turn": "app.answering.turn", "cite": "app.answering.citations"}
+_MODULES = {"Assistant": "app.answering.pipeline", "Turn": "app.answering.turn", "cite": "app.answering.citations"}
 
 
 def __getattr__(name: str) -> Any:
@@ -52,8 +52,8 @@ async def answer(question: str, *, corpus: str | Path | None = None, mode: "Mode
 
     Without a model the answer is quotes. Raises InputError, SettingsError; other failures are in `Answer.notices`.
     """
-    from app.answering.assistant import Assistant
     from app.answering.events import Finished
+    from app.answering.pipeline import Assistant
     from app.answering.turn import Turn
     from app.settings import load
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from contextlib import aclosing
 from typing import Any
 
-from app.answering.assistant import Assistant
 from app.answering.events import AttemptEnded, Retrieved
+from app.answering.pipeline import Assistant
 from app.answering.prompt import Message, Prompt
 from app.answering.turn import Turn
 from app.answering.usage import Stopwatch

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Mapping
 
 from app.answering.events import Escalated
-from app.answering.pipeline import Answering, Run
 from app.answering.policy import POLISHED
+from app.answering.run import Answering, Run
 from app.answering.turn import NUMBERS, Attempt, Decision, Mode, Role
 from app.errors import ModelError, NoModel
 

@@ -28,7 +28,7 @@ from app.retrieval.search import plain
 from app.settings import load
 
 if TYPE_CHECKING:
-    from app.answering.assistant import Assistant
+    from app.answering.pipeline import Assistant
 
 HELP = "Ask a folder of documents, on your own machine."
 cli = typer.Typer(cls=Commands, help=HELP, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -58,7 +58,7 @@ def ask(
     verbose: Verbose = False,
 ) -> None:
     """Answer a question from the documents, with its sources."""
-    from app.answering.assistant import Assistant
+    from app.answering.pipeline import Assistant
 
     turn = Turn(question, (), mode_named(mode))
     settings = load(corpus=corpus)

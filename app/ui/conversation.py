@@ -12,7 +12,7 @@ import chainlit as cl
 from chainlit.element import Element
 from chainlit.session import WebsocketSession
 
-from app.answering.assistant import Assistant
+from app.answering.pipeline import Assistant
 from app.answering.turn import Turn, mode
 from app.answering.usage import Prices
 from app.errors import EscalatorError

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from app.answering.assistant import Assistant
 from app.answering.events import Finished
+from app.answering.pipeline import Assistant
 from app.answering.turn import Answer, Turn
 from app.retrieval.sentence_ranking import table_head
 from app.ui import controls

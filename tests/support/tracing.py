@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from app.answering.assistant import Assistant
+from app.answering.pipeline import Assistant
 from app.answering.turn import Turn
 from app.settings import ROOT
 

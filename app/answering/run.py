@@ -1,0 +1,211 @@
+"""One turn, from its question to its answer: route, find context, let models answer as the mode says, cite."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+from app.answering.citations import cite_safely
+from app.answering.context import Retriever, context_for, unsearched
+from app.answering.escalation import early_reason
+from app.answering.events import Abstained, Cited, Emitter, Failed, Finished, Judged, Retrieved, Started
+from app.answering.extractive import as_markdown, extract, preview
+from app.answering.generation import Generator, replay
+from app.answering.policy import Policy
+from app.answering.prompt import Prompt
+from app.answering.replies import UNAIDED, needs_a_model, nothing_found, reply, summarised
+from app.answering.router import Route, route
+from app.answering.turn import NUMBERS, Answer, Attempt, Citation, Decision, Metrics, Role, Turn
+from app.answering.usage import Stopwatch
+from app.errors import EscalatorError, ModelError, NoModel
+from app.models.catalogue import ModelPair
+from app.models.foundry import Foundry, ServerLookup, Service
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What turns share: the corpus, the models, and the policy of escalation."""
+
+    retriever: Retriever
+    foundry: Foundry
+    generator: Generator
+    policy: Policy
+    patience: float | None
+    """Seconds to wait for a model server to be found; None waits for the whole search."""
+
+
+@dataclass
+class Run:
+    """A turn being answered: its state so far, and the steps that modes are made of."""
+
+    parts: Parts
+    turn: Turn
+    mode: "Answering"
+    emit: Emitter
+    clock: Stopwatch = field(default_factory=Stopwatch)
+    route: Route = field(init=False)
+    service: Service = field(init=False)
+    context: Retrieved = field(init=False)
+    attempts: dict[int, Attempt] = field(default_factory=dict)
+    kept: Attempt | None = None
+    """The attempt that is the answer, as far as is known."""
+    decision: Decision | None = None
+    rendered: str = ""
+    citations: tuple[Citation, ...] = ()
+    notices: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.context, earlier = unsearched(self.turn), self.turn.earlier
+        if earlier is not None and earlier.attempt is not None:  # a button refers to it
+            self.attempts = {attempt.id: attempt for attempt in earlier.attempts}
+            self.kept = earlier.attempt if earlier.attempt.role != "extractive" else None
+            self.decision = earlier.decision
+
+    async def answer(self) -> None:
+        """Emit every event of the turn, from `Started` to `Finished`."""
+        self.emit(Started(self.turn))
+        try:
+            await self._answer()
+        except EscalatorError as error:
+            self.notices.append(str(error))
+            self.emit(Failed(error, self.kept.id if self.kept else None))
+        if self.kept is not None:
+            await self._cite(self.kept)
+        self.emit(Finished(self._result()))
+
+    async def _answer(self) -> None:
+        self.turn.check()
+        turn, retriever, foundry = self.turn, self.parts.retriever, self.parts.foundry
+        lookup = ServerLookup(foundry, self.parts.patience)
+        if (text := await retriever.run(self._read_message)) is not None:
+            self._abstain(text)
+            return
+        context = self.context = await context_for(self.route, retriever, foundry, lookup, self.emit)
+        self.emit(context)
+        if context.reading is not None:
+            self.notices.append(f"Your documents are still being read ({context.reading}); ask again when all are.")
+        if not (context.evidence or self.kept or turn.unaided or self.route.kind == "instructs"):
+            self._abstain(await asyncio.to_thread(nothing_found, context), unaided=True)
+            return
+        if self.route.several:
+            self.notices.append(summarised(self.route, context.evidence))
+        failure: ModelError | None = None
+        try:
+            async with preview(self.route, context, self._text_of, lookup, self.emit):
+                self.service = await lookup.wait(self.emit.progress)
+                await self.mode(self)
+        except ModelError as error:
+            failure = error
+        if self.kept is not None and not turn.history and foundry.substitution:
+            self.notices.append(foundry.substitution)
+        if self.kept is not None and not self.context.evidence:
+            self.notices.append(UNAIDED)
+        elif self.kept is None and self.route.reworks:
+            self._abstain(await asyncio.to_thread(needs_a_model, self.route))
+        elif self.kept is None and self.context.evidence:
+            await self._quote()
+        if failure is not None:
+            raise failure
+
+    def _read_message(self) -> str | None:
+        """Route the turn, and return the reply to a message that needs neither a search nor a model; blocks."""
+        retriever = self.parts.retriever
+        self.route = route(self.turn, partial(retriever.available, self.turn))
+        return reply(self.route, retriever, self.pair) if self.route.kind else None
+
+    def _abstain(self, text: str, *, unaided: bool = False) -> None:
+        self.rendered = text
+        self.emit(Abstained(text, unaided))
+
+    @property
+    def pair(self) -> ModelPair:
+        """The two models that answer."""
+        return self.parts.foundry.pair
+
+    async def generate(
+        self, role: Role, *, stop_early: bool = False, draft: str | None = None, polish: bool = False
+    ) -> Attempt:
+        """Have the model of a role write an answer."""
+        evidence = self.context.evidence
+
+        def enough(text: str) -> bool:  # without passages a refusal is kept, so it is written to its end
+            return stop_early and early_reason(text, has_passages=bool(evidence)) is not None
+
+        prompt = Prompt(self.turn.question, evidence, self.turn.history, draft, polish)
+        attempt = await self.parts.generator.generate(role, prompt, enough, self.service, self.emit)
+        self.attempts[attempt.id] = attempt
+        return attempt
+
+    async def reuse_or_generate(self, role: Role) -> Attempt:
+        """Repeat the whole answer that this role gave before, else have it write one."""
+        known = self.turn.known(role)
+        return replay(known, self.emit) if known is not None else await self.generate(role)
+
+    async def judge(self, draft: Attempt) -> Decision:
+        """Decide whether to escalate a draft."""
+        judge = partial(self.parts.policy.judge, self.turn, self.context.evidence, draft)
+        self.decision = await asyncio.to_thread(judge)
+        self.emit(Judged(draft.id, self.decision))
+        return self.decision
+
+    async def can_escalate(self) -> bool:
+        """Whether a rejected draft is certain to reach the large model, so that it may be stopped early."""
+        if self.pair.alone or self.parts.policy.dial(self.turn) == "never":
+            return False
+        return await self.parts.foundry.available(*self.pair.of("large"))
+
+    async def widen(self) -> None:
+        """Find more evidence for the large model."""
+        wider = await self.parts.retriever.run(lambda: self.parts.retriever.widen(self.route.turn, self.context))
+        if len(wider.evidence) > len(self.context.evidence):
+            self.context = wider
+            self.emit(wider)
+
+    def keep(self, attempt: Attempt) -> None:
+        """Make an attempt the answer; raises its failure, and NoModel if it has no text."""
+        self.kept = attempt if attempt.text.strip() else None
+        if attempt.failure or self.kept is None:
+            raise attempt.failure or NoModel(f"{attempt.model} gave an empty answer. Ask again, or ask another model.")
+
+    async def _quote(self) -> None:
+        """Answer with quotes, where no model did."""
+        clock = Stopwatch()
+        quotes = await asyncio.to_thread(extract, self.route, self.context, self._text_of)
+        text = as_markdown(quotes, named=self.route.several)
+        metrics = Metrics(first_token_ms=clock.ms, total_ms=clock.ms)
+        attempt = Attempt(NUMBERS["extractive"], "extractive", "quotes", "", text, "stop", metrics)
+        self.kept = self.attempts[attempt.id] = replay(attempt, self.emit)
+        spans = dict.fromkeys(span for quote in quotes for span in (quote.head, quote) if span is not None)
+        self.citations = tuple(Citation(it.text, it.number, it.file, it.place, it.start, it.end, True) for it in spans)
+
+    def _text_of(self, file: str) -> str:
+        return self.parts.retriever.snapshot(self.turn).text(file)
+
+    async def _cite(self, kept: Attempt) -> None:
+        self.rendered = kept.text
+        if kept.role != "extractive":
+            self.rendered, self.citations = await asyncio.to_thread(cite_safely, kept.text, self.context.evidence)
+        self.emit(Cited(self.rendered, self.citations))
+
+    def _result(self) -> Answer:
+        context, earlier = self.context, self.turn.earlier
+        first = self.turn if earlier is None or self.turn.unaided else earlier.turn  # which a button extends
+        metrics = self.kept.metrics if self.kept else Metrics()
+        searched_ms, packed_ms = context.found.took_ms or None, context.packed_ms or None
+        return Answer(
+            turn=first,
+            found=context.found,
+            evidence=context.evidence,
+            attempts=tuple(self.attempts[number] for number in sorted(self.attempts)),
+            attempt=self.kept,
+            decision=self.decision,
+            text=self.kept.text if self.kept else self.rendered,
+            rendered=self.rendered,
+            citations=self.citations,
+            notices=tuple(self.notices),
+            metrics=replace(metrics, retrieve_ms=searched_ms, prompt_ms=packed_ms, total_ms=self.clock.ms),
+        )
+
+
+Answering = Callable[[Run], Awaitable[None]]
+"""A mode: lets models answer a turn."""
