@@ -223,12 +223,11 @@ async def test_without_a_model_an_instruction_says_that_it_takes_one(bare: Assis
 async def test_a_question_that_hardly_anything_answers_reaches_no_model_until_that_is_wanted(
     model_cache: Callable[..., Path], corpus: Path
 ) -> None:
+    entries = (f"## Entry {number}\n\nNobody is named in entry {number}.\n\n" for number in range(200))
+    (corpus / "register.md").write_text("".join(entries), encoding="utf-8")
     assistant = Assistant(settings_for(model_cache(small(say="It ended in 1648 [1].")), corpus))
 
-    asked = Turn(
-        "Which Habsburg emperor signed the treaty at ten?",
-        mode="small",
-    )
+    asked = Turn("Which Habsburg emperor signed the treaty at ten?", mode="small")
     events = await events_of(assistant, asked)
     refused = answer(events)
     later = await events_of(assistant, Turn(asked.question, mode="small", earlier=refused, unaided=True))
