@@ -17,7 +17,7 @@ from app.models.catalogue import ModelPair
 from app.models.chat import warm_up
 from app.models.downloads import Downloader
 from app.models.foundry import Foundry
-from app.models.hardware import inspect_machine
+from app.models.memory import inspect_machine
 from app.settings import Settings, load
 
 models = typer.Typer(help="List the models that fit this machine, and download them.", invoke_without_command=True)

@@ -23,8 +23,7 @@ from app.models.catalogue import CATALOGUE, ModelInfo, load_catalogue
 from app.models.chat import warm_up
 from app.models.downloads import Downloader
 from app.models.foundry import Foundry
-from app.models.hardware import Machine, inspect_machine
-from app.models.memory import MemoryFit
+from app.models.memory import Machine, MemoryFit, inspect_machine
 from app.retrieval.corpus import Corpus
 from app.retrieval.inventory import Inventory, notes, summary
 from app.settings import Settings, origin

@@ -12,7 +12,7 @@ from app.models.catalogue import ModelInfo, ModelPair, downloaded, load_catalogu
 from app.models.chat import warm_up
 from app.models.downloads import Downloader, DownloadProgress
 from app.models.foundry import Foundry
-from app.models.hardware import Machine, inspect_machine
+from app.models.memory import Machine, inspect_machine
 
 log = logging.getLogger(__name__)
 

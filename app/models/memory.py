@@ -1,7 +1,10 @@
-"""Whether a model fits into the free memory, and what is unloaded for it. Sizes are in megabytes."""
+"""Whether a model fits into the free memory, what is unloaded for it, and what the machine has; sizes in megabytes."""
 
 import asyncio
+import os
+import shutil
 from dataclasses import dataclass
+from pathlib import Path
 
 from app.errors import NoModel
 from app.humanize import gigabytes
@@ -113,3 +116,27 @@ def free_mb() -> int:
     import psutil
 
     return int(psutil.virtual_memory().available / 1_000_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A machine's sizes in megabytes, and its cores."""
+
+    memory_mb: int
+    free_mb: int
+    disk_free_mb: int
+    cores: int
+
+
+def inspect_machine(folder: Path) -> Machine:
+    """Inspect this machine, and the disk of a folder. Blocks for milliseconds."""
+    import psutil
+
+    total = round(psutil.virtual_memory().total / 1e6)
+    return Machine(total, free_mb(), round(disk_free_mb(folder)), os.cpu_count() or 1)
+
+
+def disk_free_mb(folder: Path) -> float:
+    """Return the free space of the disk that has, or will have, a folder."""
+    existing = next(it for it in (folder.absolute(), *folder.absolute().parents) if it.exists())
+    return shutil.disk_usage(existing).free / 1e6

@@ -9,8 +9,7 @@ from typing import Literal
 
 from app.humanize import gigabytes
 from app.models.catalogue import ModelInfo, ModelPair
-from app.models.hardware import Machine
-from app.models.memory import OVERHEAD, MemoryFit
+from app.models.memory import OVERHEAD, Machine, MemoryFit
 
 Fits = Literal["together", "in turns", "after closing programs", "no"]
 

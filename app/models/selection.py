@@ -8,8 +8,7 @@ from dataclasses import replace
 from app.errors import NoModel
 from app.files import load_json, save_state
 from app.models.catalogue import ModelInfo, ModelPair, downloaded
-from app.models.hardware import Machine, inspect_machine
-from app.models.memory import MemoryFit
+from app.models.memory import Machine, MemoryFit, inspect_machine
 from app.models.presets import SYSTEM_MB, alternative, cpu_size_mb, without_loaded
 from app.models.server import Server, Unreachable
 from app.settings import Settings, origin

@@ -11,7 +11,7 @@ from app.errors import ModelError
 from app.models import catalogue
 from app.models.catalogue import ModelInfo
 from app.models.downloads import DownloadProgress
-from app.models.hardware import Machine
+from app.models.memory import Machine
 from app.settings import Settings
 from tests.support import scripted
 from tests.support.runtime import state_of

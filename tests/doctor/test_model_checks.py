@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from app.cli.commands import cli
 from app.errors import ModelError
-from app.models.hardware import Machine
+from app.models.memory import Machine
 from app.settings import Settings
 from tests.models.test_discovery import OLD, program
 from tests.support.runtime import state_of

@@ -17,9 +17,8 @@ from app.models import catalogue, memory, presets, selection
 from app.models.catalogue import ModelInfo
 from app.models.chat import Delta, answer, complete
 from app.models.foundry import Foundry, Model
-from app.models.hardware import Machine as Whole
-from app.models.hardware import inspect_machine
-from app.models.memory import OVERHEAD, SPARE_MB, MemoryFit
+from app.models.memory import OVERHEAD, SPARE_MB, MemoryFit, inspect_machine
+from app.models.memory import Machine as Whole
 from app.models.server import Notify, Server, ignore
 from tests.models.test_foundry import models_list, register
 from tests.support.runtime import held, opened, pid_of, running, settings_for, state_of

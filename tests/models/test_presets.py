@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from app.models import catalogue, presets
 from app.models.catalogue import ModelInfo, ModelPair
-from app.models.hardware import Machine
-from app.models.memory import OVERHEAD, SPARE_MB
+from app.models.memory import OVERHEAD, SPARE_MB, Machine
 from app.models.presets import Preset
 from app.models.selection import select_pair, substitution
 from tests.support.scripted import Script, make

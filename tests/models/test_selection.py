@@ -12,7 +12,7 @@ from app.models import selection
 from app.models.catalogue import ModelPair
 from app.models.chat import warm_up
 from app.models.foundry import Foundry
-from app.models.hardware import Machine
+from app.models.memory import Machine
 from tests.support.runtime import opened, settings_for
 from tests.support.scripted import Script
 
