@@ -15,7 +15,9 @@ SLACK = {"lines": 100, "files": 5}
 @pytest.mark.slow
 @pytest.mark.usefixtures("runtime")
 async def test_a_question_that_escalates_takes_a_short_way(models: Path) -> None:
-    allowed = json.loads(SIZE.read_text(encoding="utf-8"))["way"]
+    figures = json.loads(SIZE.read_text(encoding="utf-8"))
+    added = sum(version.get("way", 0) for version in figures.get("versions", {}).values())
+    allowed = figures["way"] | {"lines": figures["way"]["lines"] + added}
 
     files, escalated = await trace(models)
 

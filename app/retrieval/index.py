@@ -15,13 +15,12 @@ import numpy as np
 from app.documents.passages import Passage
 from app.retrieval.analysis import QueryWord, normalize, query_words
 from app.retrieval.bm25 import BM25, idf
-from app.retrieval.expansion import CACHED, MAX_SIMILAR, VARIANT, Variants, alphabet, correct_spelling
+from app.retrieval.expansion import CACHED, MAX_SIMILAR, VARIANT, Spellings, Variants, alphabet, correct_spelling
 from app.retrieval.explain import Explanation, surfaces, word_shares
 from app.retrieval.kernel import Array
 from app.retrieval.rerank import DEPTH, proximity, rerank
 from app.retrieval.scoring import FUNCTION, NO_POSITION, QueryTerm, Scorer
 from app.retrieval.segment import Segment
-from app.retrieval.spellings import Spellings
 
 PART = 0.25
 """What an identifier counts for a word that is a part of it, where the word itself counts 1."""

@@ -187,7 +187,7 @@ def is_answerable(index: "Index", result: SearchResult) -> bool:
     """Return whether models are asked: the top passage covers the question, or more than its words were searched."""
     if not result.hits:
         return False
-    more = bool(result.earlier_words or result.foreign)
+    more = bool(result.earlier_words or result.translation)
     return more or answerability(index, result.query, result.hits[0]) >= COVERED
 
 

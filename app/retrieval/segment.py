@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from app.documents.document import Document
 from app.documents.passages import Passage
 from app.retrieval import expansion
+from app.retrieval.expansion import parts
 from app.retrieval.postings import Builder, Postings
-from app.retrieval.spellings import parts
 
 if TYPE_CHECKING:
     from app.retrieval.postings import Array

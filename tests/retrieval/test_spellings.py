@@ -7,8 +7,8 @@ import pytest
 from app.documents.folder import Folder
 from app.documents.passages import Passage, Place
 from app.retrieval.corpus import Corpus
+from app.retrieval.expansion import parts, plain_forms
 from app.retrieval.segment import above
-from app.retrieval.spellings import parts, plain_forms
 
 OTHERS = {
     "parking.md": "The parking deck opens at six. Motorbikes park on level two and pay nothing.",

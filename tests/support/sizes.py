@@ -20,8 +20,9 @@ def lowered(figures: dict[str, Any], size: dict[str, int], way: dict[str, int]) 
     app = {what: min(most, size[what] - earlier[what]) for what, most in figures["app"].items()}
     result = {"app": app, "way": {what: min(most, way[what]) for what, most in figures["way"].items()}}
     if versions := figures.get("versions", {}):
+        last = list(versions)[-1]
         own = {what: size[what] - earlier[what] - app[what] for what in app}
-        result["versions"] = {**versions, list(versions)[-1]: own}
+        result["versions"] = {**versions, last: versions[last] | own}
     return result
 
 
