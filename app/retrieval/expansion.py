@@ -210,17 +210,18 @@ class Spellings:
     def same(self, term: str) -> set[str]:
         """Return the known terms that differ from one by accents and leading zeros only."""
         forms = plain_forms(term)
-        return {*filter(self._known, forms), *(other for form in {term, *forms} for other in self._same.get(form, ()))}
+        others = (other for form in {term, *forms} for other in self._same.get(form, ()))
+        return set(filter(self._known, (*forms, *others)))
 
     def inside(self, word: QueryWord) -> set[str]:
         """Return the identifiers that a word is a part of."""
         keys = (normalize(word.surface), *word.terms)
-        return {term for key in keys for term in self._inside.get(key, ())}
+        return {term for key in keys for term in self._inside.get(key, ()) if self._known(term)}
 
     def cognates(self, terms: Sequence[str]) -> tuple[str, ...]:
         """Return the terms with the consonants of one of these: "Kantine" and canteen, "Adresse" and address."""
         keys = {key for key in map(_consonants, terms) if len(key) >= SHORTEST}
-        return tuple(term for key in sorted(keys) for term in self._by_consonants.get(key, ()))
+        return tuple(term for key in sorted(keys) for term in self._by_consonants.get(key, ()) if self._known(term))
 
     @cached_property
     def _by_consonants(self) -> Mapping[str, list[str]]:

@@ -193,7 +193,7 @@ class Index:
 
     @cached_property
     def _spellings(self) -> Spellings:
-        vocabulary = [term for segment, _ in self._segments for term in segment.postings.terms]
+        vocabulary = sorted({term for segment, _ in self._segments for term in segment.postings.terms})
         known = [segment.postings.numbers for segment, _ in self._segments]
         return Spellings(
             vocabulary,

@@ -741,7 +741,7 @@ def garble(home: Home, how: str) -> None:
 
 HOWS = (
     "cut off", "cut off in the first page", "empty", "zeros", "foreign", "header garbled", "tables garbled",
-    "everything but the first page garbled", "pragma user_version = 3", "pragma user_version = 7", "drop table arrays",
+    "everything but the first page garbled", "pragma user_version = 3", "pragma user_version = 99", "drop table arrays",
     "drop table state", "delete from state", "delete from arrays where name = 'tokens'", "delete from arrays",
     "update arrays set data = x'00' where name = 'starts'", "update arrays set type = 'odd', checksum = checksum",
     "update arrays set data = zeroblob(length(data))", "update documents set passages = 99",
