@@ -94,7 +94,7 @@ async def complete(
 
     settings = foundry.settings
     began, finish, usage = False, None, None
-    sieve = ReasoningFilter(opened=model.id in foundry.reasoning)
+    sieve = ReasoningFilter()
     first_by = asyncio.get_running_loop().time() + settings.first_token_seconds
     longest: float | None = None  # seconds of silence that are allowed after the first event
     stream = None
@@ -130,8 +130,6 @@ async def complete(
             await stream.close()
     for delta in sieve.finish(cut=finish == "length"):
         yield delta
-    if sieve.unopened:
-        foundry.reasoning.add(model.id)
     if finish is None and SENTENCE_END.search(sieve.content):
         finish = (
             "stop"  # some servers give no reason; one that breaks off inside of an answer closes no connection well

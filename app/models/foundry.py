@@ -47,14 +47,12 @@ class Foundry:
 
     `pair` are the models that answer: the configured ones until a server is found. Only a server of the dialect
     "foundry" may then have them replaced by models on its disk; `substitution` is a sentence about that, else None.
-    `reasoning` has the ids of models whose prompt opens their reasoning, as their answers have shown.
     """
 
     def __init__(self, settings: Settings):
         self.settings = settings
         self.pair = ModelPair(settings.small, settings.large)
         self.substitution: str | None = None
-        self.reasoning = set[str]()
         self._current: Server | None = None
         self._starting_since: float | None = None
         self._clients: dict[str, Client] = {}

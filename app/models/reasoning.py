@@ -44,22 +44,13 @@ _STRIPPED = re.compile(r"\s*analysis(?=[^ .,:;!?)'’-])")
 
 
 class ReasoningFilter:
-    """Splits the content of one answer; the result does not depend on how the content is cut into pieces.
-
-    It begins with reasoning if the prompt has `opened` that.
-    """
+    """Splits the content of one answer; the result does not depend on how the content is cut into pieces."""
 
     content = ""
-    unopened = False
-    """Whether reasoning was closed that nothing had opened: the prompt does that for some models."""
-
     _ended = False
     _reasoned = False
     _shown = 0, 0
     """Characters of reasoning and of text that were yielded."""
-
-    def __init__(self, *, opened: bool = False) -> None:
-        self._opened = opened
 
     def feed(self, text: str, thought: str = "") -> Iterator[Delta]:
         """Yield what is certain after `text`, and hold back what may become a marker.
@@ -86,9 +77,7 @@ class ReasoningFilter:
         with the word "analysis"; unless it was cut off, because then the answer may have been still to come.
         """
         self._ended = True
-        stripped = _STRIPPED.match(self.content) and _FINAL not in self.content
-        unclosed = self._opened and not self.unopened and not self.content.lstrip().startswith((*_CHANNELS, *_PAIRS))
-        if not (cut or self._reasoned) and (stripped or unclosed):
+        if not (cut or self._reasoned) and _STRIPPED.match(self.content) and _FINAL not in self.content:
             yield Delta(self.content)
         else:
             yield from self.feed("")
@@ -107,11 +96,8 @@ class ReasoningFilter:
             return self._split_channels(start)
         lone = _CLOSER.search(self.content)
         if lone and not any(mark in self.content[: lone.start()] for mark in (*_PAIRS, "`")):
-            self.unopened = True
             return self.content[: lone.start()], self._after_reasoning(self.content[lone.end() :])
         undecided = not self._ended and any(opener.startswith(start) for opener in _OPENERS)
-        if self._opened and not undecided:
-            return self._certain(self.content, *_PAIRS.values()), ""
         return "", "" if undecided else self._answer(self.content)
 
     def _split_at(self, mark: str, text: str) -> tuple[str, str]:

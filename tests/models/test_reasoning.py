@@ -123,22 +123,6 @@ def test_reasoning_that_nothing_opened_is_taken_back() -> None:
     assert isinstance(pieces[0], Retraction)
 
 
-@pytest.mark.parametrize(
-    ("content", "text", "reasoning"),
-    [
-        ("Hm.</think>At 9:30.", "At 9:30.", "Hm."),
-        ("<think>Hm.</think>At 9:30.", "At 9:30.", "Hm."),
-        ("At 9:30.", "At 9:30.", "At 9:30."),
-    ],
-)
-def test_reasoning_that_the_prompt_opened_is_known_as_such_at_once(content: str, text: str, reasoning: str) -> None:
-    sieve = ReasoningFilter(opened=True)
-    pieces = [*(piece for letter in content for piece in sieve.feed(letter)), *sieve.finish(cut=False)]
-    assert not any(isinstance(piece, Retraction) for piece in pieces)
-    assert "".join(words for words, thought in pieces if not thought) == text
-    assert "".join(words for words, thought in pieces if thought) == reasoning
-
-
 PARTS = [
     "<think>",
     "</think>",

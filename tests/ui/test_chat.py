@@ -37,7 +37,6 @@ SMALL = Script(
         "ferry": "The ferry leaves at 9:30 [1].",
         "tide": "It turns late [1].",
         "museum": "It is open on Mondays [1]. I am not sure whether that holds in winter.",
-        "moon": "Passage one has it.\n</think>\n\nThe moon pulls the water [1].",
         "lantern": "The northern lantern burns red [1].",
         "journal": LONG,
         "chronicle": CHRONICLE,
@@ -208,15 +207,6 @@ async def test_an_answer_comes_in_pieces(house: House, chat: Chat) -> None:
     await chat.until(lambda: "The model was given: " in chat.answers[-1]["output"])
     assert chat.answers[-1]["output"].startswith(UNMARKED)
     assert list(chat.rows).count(growing["id"]) == 1
-
-
-async def test_reasoning_that_nothing_opened_is_moved_to_its_row(chat: Chat) -> None:
-    for _ in range(2):  # the second time it is known
-        answer = await chat.ask("What does the moon pull?")
-        model = chat.steps[-2]
-        assert model["output"].strip() == "Passage one has it."
-        assert answer["output"].startswith("The moon pulls the water [1].")
-        assert "Passage one" not in answer["output"]
 
 
 async def test_sources_come_in_the_order_of_their_numbers(chat: Chat) -> None:
