@@ -131,9 +131,8 @@ async def complete(
     for delta in sieve.finish(cut=finish == "length"):
         yield delta
     if finish is None and SENTENCE_END.search(sieve.content):
-        finish = (
-            "stop"  # some servers give no reason; one that breaks off inside of an answer closes no connection well
-        )
+        # Some servers give no reason; one that breaks off inside of an answer closes no connection well.
+        finish = "stop"
     if finish is None:
         raise error_mapping.unfinished(model, began=began)
     yield End(finish, usage.prompt_tokens if usage else None, usage.completion_tokens if usage else None)
