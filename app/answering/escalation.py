@@ -6,10 +6,12 @@ errors of arithmetic.
 
 from collections.abc import Sequence
 from math import log1p
+from textwrap import shorten
 
 from app.answering.features import Support, breaks_off, loops, repeats, support
 from app.answering.lexicon import abstains, asks_for, bare, find_phrase, only_abstains, own_words
 from app.answering.turn import Code, Decision
+from app.answering.verification import CheckedAnswer, check
 from app.documents.sentences import sentences
 from app.retrieval.packing import Evidence
 
@@ -35,6 +37,9 @@ nothing in the text shows which."""
 LIMIT = 0.9
 """The highest soft score, and the score of an answer for which nothing was found."""
 
+LONGEST_QUOTE = 80
+"""Characters of a draft that a reason quotes at most."""
+
 
 def decide(
     question: str,
@@ -42,6 +47,7 @@ def decide(
     draft: str,
     finish: str,
     *,
+    checked: CheckedAnswer | None = None,
     confidence: str | None = None,
     short_chars: int = 150,
     threshold: float = THRESHOLD,
@@ -50,7 +56,7 @@ def decide(
 
     Empty evidence means that nothing was found, None that the evidence is unknown. `short_chars` applies to questions
     for a list, an explanation or a how-to, a fifth of it to those for a reason: the answer to a factoid is short.
-    `threshold` limits the soft score alone.
+    `threshold` limits the soft score alone. `checked` is the draft checked against the evidence, if that has been done.
     """
     text = bare(draft)
     if not text:
@@ -76,6 +82,8 @@ def decide(
         return Decision("abstained", why, max(REFUSAL_SCORE, score))
     if breaks_off(draft):
         return Decision("cut_off", "The draft ends in the middle of a sentence.", score)
+    if evidence is not None and (found := _unfounded(checked or check(draft, evidence))):
+        return Decision("unsupported", found, score)
     if score >= threshold:
         return Decision("unsupported", _why(measured), score)
     return Decision(None, "The draft is good enough; the large model is not asked.", score)
@@ -99,6 +107,16 @@ def _without_evidence(draft: str) -> Decision:
     if only_abstains(draft):
         return Decision(None, "Nothing was found in the documents, and the draft says so.")
     return Decision(None, "Nothing was found in the documents: this answer does not come from them.", LIMIT)
+
+
+def _unfounded(checked: CheckedAnswer) -> str | None:
+    """Say that a draft states nothing that the passages say, if so: such a draft would be marked from end to end."""
+    count = len(checked.stating)
+    if not count or len(checked.unfounded) < count:
+        return None
+    if count == 1:
+        return f"“{shorten(checked.stating[0].bare, LONGEST_QUOTE, placeholder=' …')}” is not in your documents."
+    return f"None of its {count} statements is in your documents."
 
 
 def _hard(code: Code, why: str) -> Decision:

@@ -3,16 +3,16 @@
 import hashlib
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
 from app.answering.escalation import THRESHOLD, decide
 from app.answering.turn import Attempt, Decision, Turn
+from app.answering.verification import CheckedAnswer
 from app.files import load_json, save_state
 from app.retrieval.corpus import corpus_id
-from app.retrieval.packing import Evidence
 from app.settings import Dial, Settings
 
 log = logging.getLogger(__name__)
@@ -51,21 +51,22 @@ class Policy:
         """Return the dial of the turn, else of the settings; "never" in the mode "small"."""
         return "never" if turn.mode == "small" else turn.dial or self._settings.escalate
 
-    def judge(self, turn: Turn, evidence: Sequence[Evidence], draft: Attempt) -> Decision:
-        """Decide on a draft, with mode, dial and ration; the soft score is remembered."""
+    def judge(self, turn: Turn, checked: CheckedAnswer, draft: Attempt) -> Decision:
+        """Decide on a checked draft, with mode, dial and ration; the soft score is remembered."""
         dial = self.dial(turn)
         if draft.failure is not None:
             return with_dial(Decision("error", str(draft.failure)), dial)
         decision = decide(
             turn.question,
-            evidence,
+            checked.evidence,
             draft.text,
             draft.finish,
+            checked=checked,
             confidence=draft.confidence,
             short_chars=self._settings.short_chars,
             threshold=self.threshold(turn.question, dial),
         )
-        if evidence:  # a draft without is not scored by what it says
+        if checked.evidence:  # a draft without is not scored by what it says
             self.remember(turn.question, decision)
         decision = with_dial(decision, dial)
         if turn.mode == "refine" and decision.code is None and len(draft.text) >= POLISHED:

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from app.answering.citations import cite_safely
+from app.answering.citations import marked_safely
 from app.answering.context import Retriever, context_for, unsearched
 from app.answering.escalation import early_reason
 from app.answering.events import Abstained, Cited, Emitter, Failed, Finished, Judged, Retrieved, Started
@@ -17,6 +17,7 @@ from app.answering.replies import UNAIDED, needs_a_model, nothing_found, reply, 
 from app.answering.router import Route, route
 from app.answering.turn import NUMBERS, Answer, Attempt, Citation, Decision, Metrics, Role, Turn
 from app.answering.usage import Stopwatch
+from app.answering.verification import CheckedAnswer, check
 from app.errors import EscalatorError, ModelError, NoModel
 from app.models.catalogue import ModelPair
 from app.models.foundry import Foundry, ServerLookup, Service
@@ -50,6 +51,8 @@ class Run:
     kept: Attempt | None = None
     """The attempt that is the answer, as far as is known."""
     decision: Decision | None = None
+    checked: CheckedAnswer | None = None
+    """The text that was checked last, with the verdicts."""
     rendered: str = ""
     citations: tuple[Citation, ...] = ()
     notices: list[str] = field(default_factory=list)
@@ -143,8 +146,8 @@ class Run:
 
     async def judge(self, draft: Attempt) -> Decision:
         """Decide whether to escalate a draft."""
-        judge = partial(self.parts.policy.judge, self.turn, self.context.evidence, draft)
-        self.decision = await asyncio.to_thread(judge)
+        checked = await self._check(draft)
+        self.decision = await asyncio.to_thread(self.parts.policy.judge, self.turn, checked, draft)
         self.emit(Judged(draft.id, self.decision))
         return self.decision
 
@@ -184,8 +187,15 @@ class Run:
     async def _cite(self, kept: Attempt) -> None:
         self.rendered = kept.text
         if kept.role != "extractive":
-            self.rendered, self.citations = await asyncio.to_thread(cite_safely, kept.text, self.context.evidence)
+            self.rendered, self.citations = await asyncio.to_thread(marked_safely, await self._check(kept))
         self.emit(Cited(self.rendered, self.citations))
+
+    async def _check(self, attempt: Attempt) -> CheckedAnswer:
+        """Verify an attempt against the evidence, once for its judgement and its marks."""
+        evidence, known = self.context.evidence, self.checked
+        if known is None or known.text != attempt.text or known.evidence is not evidence:
+            known = self.checked = await asyncio.to_thread(check, attempt.text, evidence)
+        return known
 
     def _result(self) -> Answer:
         context, earlier = self.context, self.turn.earlier

@@ -1,12 +1,32 @@
-"""Verification of a sentence against the evidence: whether it is supported, where, and what the evidence lacks."""
+"""Verification of an answer against the evidence: which sentences are supported, where, and what the evidence lacks.
 
+One judgement, on which the marks of an answer and the decision on a draft rest.
+"""
+
+import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.answering.alignment import Match, Name, Passages, Stretch, Words, names, with_prefixes, words
-from app.answering.lexicon import find_phrase, own_words
-from app.retrieval.analysis import query_words, stems
+from app.answering.features import foreign
+from app.answering.lexicon import bare, find_phrase, own_words
+from app.documents.sentences import Span, sentences
+from app.retrieval.analysis import foreign_language, query_words, stems
+from app.retrieval.packing import Evidence
+
+_MARK = r"\[\^?(?:\d{1,3}(?:\s*[,;–-]\s*\d{1,3})*)\](?!\()|【\d{1,3}[^】\n]{0,80}】"
+MARKS = re.compile(rf"`[^`\n]*`|(?P<blank>[ \t]*)(?P<mark>{_MARK})")
+"""Marks that name passages, and inline code, where brackets name none."""
+
+LEADING = re.compile(rf"((?:\s*(?:{_MARK}))+)\s*")
+STATES = re.compile(r"(?s)(?![#|]|(?:\W|\d{1,3}[.)] )*\*\*[^*]*\*\*:?$).*\w\w")
+"""Text with a word, except headings, table rows and lines that are bold from end to end."""
+
+CODE = re.compile(r"```.*?(?:```|$)", re.DOTALL)
+
+FEW = 12
+"""Words below which letter statistics often confuse a text with one in a neighbouring language."""
 
 SUPPORTED = 0.45
 """A sentence is supported from this share of its words, weighted by rarity, that its source's passage has. Among 20
@@ -48,6 +68,72 @@ class Verdict:
     states: bool = False
     support: float = 1.0
     missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedSentence:
+    """A sentence of the answer: its position, its text without marks, the passages marked, and the verdict."""
+
+    start: int
+    end: int
+    bare: str
+    given: tuple[int, ...]
+    verdict: Verdict
+
+    @property
+    def unfounded(self) -> bool:
+        """Whether it states something that no passage says."""
+        return self.verdict.states and not self.verdict.sources
+
+    @property
+    def numbers(self) -> list[int]:
+        """The passages that support it."""
+        return list(dict.fromkeys(match.stretch.item.number for match in self.verdict.sources))
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedAnswer:
+    """An answer with the verdicts of its sentences, code excepted.
+
+    `foreign` is whether its language is that of no passage; its words can then not be compared with theirs.
+    """
+
+    text: str
+    evidence: Sequence[Evidence]
+    sentences: tuple[CheckedSentence, ...] = ()
+    foreign: bool = False
+
+    @property
+    def stating(self) -> list[CheckedSentence]:
+        """The sentences that make a claim."""
+        return [each for each in self.sentences if each.verdict.states]
+
+    @property
+    def unfounded(self) -> list[CheckedSentence]:
+        """The sentences that state something that no passage says."""
+        return [each for each in self.sentences if each.unfounded]
+
+    @property
+    def lacking(self) -> list[CheckedSentence]:
+        """The sentences with a source that lacks a number or name of theirs: `verdict.missing`."""
+        return [each for each in self.sentences if each.verdict.missing]
+
+
+def check(answer: str, evidence: Sequence[Evidence]) -> CheckedAnswer:
+    """Verify every sentence of an answer; takes 10 ms for most answers, 0.1 s for the longest."""
+    if not evidence:  # nothing to compare with
+        return CheckedAnswer(answer, evidence)
+    passages = Passages(evidence)
+    code = [match.span() for match in CODE.finditer(answer)]
+    checked = [
+        _checked(answer, start, end, passages)
+        for start, end in _with_marks(answer)
+        if not any(start < stop and first < end for first, stop in code)
+    ]
+    is_foreign = _foreign(without_marks(answer), passages)
+    if is_foreign:
+        checked = [_checked_foreign(each, passages) if each.unfounded else each for each in checked]
+    return CheckedAnswer(answer, evidence, tuple(checked), is_foreign)
 
 
 def verify(text: str, given: Collection[int], passages: Passages) -> Verdict:
@@ -133,3 +219,48 @@ def _missing(
 def _content(text: str, languages: Collection[str]) -> int:
     """Count the content words of a text."""
     return sum(word.content for word in query_words(text, list(languages) or ["en"]))
+
+
+def without_marks(text: str) -> str:
+    """Remove the marks that name passages from a text, but not from code within it."""
+    return MARKS.sub(lambda match: match[0] if match["mark"] is None else "", text)
+
+
+def marked_passages(match: re.Match[str]) -> Iterator[int]:
+    """Yield the numbers of the passages that a match of MARKS names."""
+    mark = match["mark"] or ""
+    for first, last in re.findall(r"(\d+)(?:\s*[–-]\s*(\d+))?", mark.partition("†")[0]):
+        yield from range(int(first), int(last or first) + 1)
+
+
+def _with_marks(answer: str) -> list[Span]:
+    """Return the spans of the sentences; marks after a full stop belong to the sentence before them."""
+    spans: list[Span] = []
+    for start, end in sentences(answer):
+        lead = LEADING.match(answer, start, end)
+        if lead and spans and "\n" not in answer[spans[-1][1] : start]:
+            spans[-1] = (spans[-1][0], lead.end(1))
+            start = lead.end()
+        if start < end:
+            spans.append((start, end))
+    return spans
+
+
+def _checked(answer: str, start: int, end: int, passages: Passages) -> CheckedSentence:
+    marked = answer[start:end]
+    text = without_marks(marked).strip()
+    given = tuple(n for mark in MARKS.finditer(marked) for n in marked_passages(mark) if n in passages.words_of)
+    verdict = verify(bare(text), given, passages) if STATES.match(text) else Verdict()
+    return CheckedSentence(start, end, text, given, verdict)
+
+
+def _checked_foreign(sentence: CheckedSentence, passages: Passages) -> CheckedSentence:
+    return replace(sentence, verdict=verify_foreign(sentence.bare, sentence.given, passages))
+
+
+def _foreign(text: str, passages: Passages) -> bool:
+    """Whether an answer, given without marks, is in a language that no passage has."""
+    own = words(text)
+    if len(own) < FEW:
+        return foreign_language(text, list(passages.languages)) is not None
+    return foreign(text, own, list(passages.words), passages.languages)

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.answering.citations import cite, cite_safely
+from app.answering.citations import cite, marked_safely
+from app.answering.verification import check
 from app.documents.passages import Place
 from app.retrieval.packing import Evidence
 
@@ -250,6 +251,6 @@ def test_a_long_answer_with_much_evidence_is_cited_at_once() -> None:
 
 
 def test_what_is_shown_is_safe_though_a_removed_mark_joins_an_address() -> None:
-    rendered, _ = cite_safely("Tickets are sold on board, see ht[9]tp://evil.example/joined.", EVIDENCE)
+    rendered, _ = marked_safely(check("Tickets are sold on board, see ht[9]tp://evil.example/joined.", EVIDENCE))
 
     assert "http://" not in rendered

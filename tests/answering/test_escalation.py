@@ -10,6 +10,7 @@ import pytest
 from app.answering.escalation import LIMIT, THRESHOLD, decide, early_reason
 from app.answering.lexicon import abstains, asks_for, only_abstains
 from app.answering.turn import Decision
+from app.answering.verification import CheckedAnswer
 from app.documents.passages import Place
 from app.retrieval.packing import Evidence
 
@@ -163,7 +164,10 @@ def test_the_models_own_low_counts_and_its_high_does_not() -> None:
 
 
 def test_a_draft_whose_wording_the_passages_lack_is_unsupported_from_the_threshold_on() -> None:
-    draft = "Penguins raise their young on windswept islands near Antarctica, far beyond any shipping lane."
+    draft = (
+        "The ferry leaves the old harbour at 9:30. Wonderful hospitality awaits travellers throughout, surrounded by "
+        "magnificent unspoilt scenery."
+    )
     decision = decide("When does it leave?", EVIDENCE, draft, "stop")
 
     assert decision.code == "unsupported"
@@ -171,6 +175,26 @@ def test_a_draft_whose_wording_the_passages_lack_is_unsupported_from_the_thresho
     assert decide("When?", EVIDENCE, draft, "stop", threshold=decision.score).code == "unsupported"
     assert decide("When?", EVIDENCE, draft, "stop", threshold=decision.score + 0.01).code is None
     assert "%" in decision.why
+
+
+def test_a_draft_of_which_nothing_is_found_in_the_passages_is_unsupported_whatever_its_score() -> None:
+    one = "Penguins raise their young on windswept islands."
+    three = f"{one} Whales sing loudly during summer nights. Seagulls follow trawlers across oceans."
+
+    alone = decide("When?", EVIDENCE, one, "stop", threshold=2.0)
+    together = decide("When?", EVIDENCE, three, "stop", threshold=2.0)
+    beside = decide("When?", EVIDENCE, f"The ferry leaves at 9:30. {three}", "stop", threshold=2.0)
+
+    assert (alone.code, alone.why) == ("unsupported", f"“{one}” is not in your documents.")
+    assert (together.code, together.why) == ("unsupported", "None of its 3 statements is in your documents.")
+    assert beside.code is None
+
+
+def test_a_decision_rests_on_the_check_that_it_is_given() -> None:
+    draft = "Penguins raise their young on windswept islands."
+    checked = CheckedAnswer(draft, EVIDENCE)
+
+    assert decide("When?", EVIDENCE, draft, "stop", checked=checked, threshold=2.0).code is None
 
 
 def test_the_ration_does_not_touch_reasons_that_need_no_weighing() -> None:
@@ -285,5 +309,5 @@ def test_every_escalation_says_why_in_a_sentence() -> None:
         decision = decide(question, EVIDENCE, draft, finish)
 
         assert decision.code == expected
-        assert decision.why[0].isupper()
+        assert not decision.why[0].islower()
         assert decision.why.endswith(".")

@@ -7,6 +7,7 @@ import pytest
 from app.answering.escalation import LIMIT, THRESHOLD
 from app.answering.policy import MIN_SCORES, MIN_THRESHOLD, Policy, with_dial
 from app.answering.turn import Attempt, Decision, Metrics, Turn
+from app.answering.verification import check
 from app.settings import load
 
 
@@ -63,7 +64,7 @@ def test_a_question_that_is_asked_again_meets_the_same_threshold(policy: Policy)
 def test_answers_without_passages_leave_the_threshold_as_it_is(policy: Policy) -> None:
     for number in range(50):
         draft = Attempt(1, "small", "phi-4-mini", "", f"Answer {number}.", "stop", Metrics())
-        assert policy.judge(Turn(f"Question {number}?", unaided=True), (), draft).score == LIMIT
+        assert policy.judge(Turn(f"Question {number}?", unaided=True), check(draft.text, ()), draft).score == LIMIT
 
     assert policy.threshold("another", "when needed") == THRESHOLD
 
