@@ -5,6 +5,7 @@ import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from app.errors import ModelGone, NoModel, ServerBusy, ServerError
@@ -32,6 +33,10 @@ class End:
     completion_tokens: int | None
 
 
+class _ReasoningStopped(Exception):
+    """A text that ends answers occurred in the reasoning, so that there is no answer; never leaves this module."""
+
+
 class WarmUp(NamedTuple):
     """A model that answers, the seconds until it was loaded, and the seconds that one token took."""
 
@@ -49,13 +54,15 @@ async def answer(
     messages: Sequence[Mapping[str, Any]],
     *,
     max_tokens: int,
+    stop: Sequence[str] = (),
     notify: Notify = ignore,
     instead_of: str | None = None,
 ) -> AsyncGenerator[Delta | End, None]:
     """Stream one completion, and try again on a failure before the first piece.
 
     There are `settings.retries` further tries if the server was busy or lost, and one if it had unloaded the model,
-    which is then loaded again, with `instead_of` unloaded for it if memory is short. Raises ModelError.
+    which is then loaded again, with `instead_of` unloaded for it if memory is short. Where one of the texts in `stop`
+    ended the reasoning, the model is asked once more without them. Raises ModelError.
     """
     failures, reloads = 0, 0
     while True:
@@ -63,11 +70,14 @@ async def answer(
         try:
             if failures or reloads:
                 model = await foundry.ready(model.alias, notify, instead_of)
-            async with aclosing(complete(foundry, model, messages, max_tokens=max_tokens)) as stream:
+            async with aclosing(complete(foundry, model, messages, max_tokens=max_tokens, stop=stop)) as stream:
                 async for event in stream:
                     shown = True
                     yield event
             return
+        except _ReasoningStopped:
+            stop = ()
+            continue
         except ModelGone:
             if shown or reloads:
                 raise
@@ -82,11 +92,12 @@ async def answer(
 
 
 async def complete(
-    foundry: Foundry, model: Model, messages: Sequence[Mapping[str, Any]], *, max_tokens: int
+    foundry: Foundry, model: Model, messages: Sequence[Mapping[str, Any]], *, max_tokens: int, stop: Sequence[str] = ()
 ) -> AsyncGenerator[Delta | End, None]:
     """Send one request, without retries, and yield its pieces and one End; raises AnswerFailed.
 
-    Closing the generator closes the connection, upon which the server stops generating.
+    The answer ends before the first of the texts in `stop`, unless the server refuses to look for them. Closing the
+    generator closes the connection, upon which the server stops generating.
     """
     client = await foundry.openai(model.service)
     import httpx2
@@ -98,16 +109,23 @@ async def complete(
     first_by = asyncio.get_running_loop().time() + settings.first_token_seconds
     longest: float | None = None  # seconds of silence that are allowed after the first event
     stream = None
+    request = partial(
+        cast("Any", client.chat.completions).create,
+        model=model.id,
+        messages=messages,
+        max_tokens=max_tokens,
+        temperature=0.0,
+        stream=True,
+        stream_options={"include_usage": True},
+    )
     try:
         async with asyncio.timeout_at(first_by):
-            stream = await client.chat.completions.create(
-                model=model.id,
-                messages=cast("Any", messages),
-                max_tokens=max_tokens,
-                temperature=0.0,
-                stream=True,
-                stream_options={"include_usage": True},
-            )
+            try:
+                stream = await request(**({"stop": list(stop)} if stop else {}))
+            except (openai.BadRequestError, openai.UnprocessableEntityError):
+                if not stop:
+                    raise
+                stream = await request()
         while True:
             async with asyncio.timeout_at(first_by) if longest is None else asyncio.timeout(longest):
                 chunk = await anext(stream, None)
@@ -130,11 +148,13 @@ async def complete(
             await stream.close()
     for delta in sieve.finish(cut=finish == "length"):
         yield delta
-    if finish is None and SENTENCE_END.search(sieve.content):
+    if finish is None and SENTENCE_END.search(sieve.answer):
         # Some servers give no reason; one that breaks off inside of an answer closes no connection well.
         finish = "stop"
     if finish is None:
         raise error_mapping.unfinished(model, began=began)
+    if stop and finish == "stop" and sieve.only_reasoned:
+        raise _ReasoningStopped
     yield End(finish, usage.prompt_tokens if usage else None, usage.completion_tokens if usage else None)
 
 

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from app.errors import ContextOverflow, ServerError
+from app.errors import AnswerFailed, ContextOverflow, ServerError
 from app.models.chat import Delta, End, answer, complete
 from app.models.foundry import Foundry, Model
 from tests.support.runtime import ANALYSIS, FINAL, SMALL, cpu_seconds, opened, pid_of, running, settings_for
 from tests.support.scripted import Script
+from tests.support.servers import Answer, Asked, Canned, chunk, events, reply
 from tests.support.waiting import until
 
 SLOW = Script(alias="slow", say="One word after the other, and so on and so forth, for a long time. " * 8, work=150)
@@ -197,3 +198,60 @@ async def kill(pid: int) -> None:
     """End a process the hard way, and wait for it."""
     os.kill(pid, getattr(signal, "SIGKILL", signal.SIGTERM))
     assert await asyncio.to_thread(until, lambda: not running(pid), 2)
+
+
+@pytest.mark.parametrize("stop", ["leaves", "\nQuestion:"])
+async def test_the_genuine_runtime_ends_an_answer_before_a_text_that_is_to_stop_it(
+    model_cache: Callable[..., Path], stop: str
+) -> None:
+    say = f"The ferry {stop} at 9:30 [1]. " + "And so on and so forth. " * 20
+    async with opened(settings_for(model_cache(Script(alias="talker", say=say)))) as foundry:
+        model = await foundry.ready("talker")
+        text, _, end = await said(foundry, model, "When?", stop=("</passages 1a2b", stop))
+    assert (text, end.finish) == ("The ferry ", "stop")
+
+
+async def canned(given: Answer, **more: Any) -> tuple[str, str, End, list[Any]]:
+    """Text, reasoning and end of an answer of a server with a canned one, and the bodies of the requests."""
+    listed = reply(200, {"data": [{"id": "m"}]})
+    answers = {"/v1/models": listed, "/v1/chat/completions": given}
+    async with Canned(answers) as server, opened(settings_for(endpoint=server.url)) as foundry:
+        told = await said(foundry, await foundry.ready("m"), "When?", **more)
+        return *told, [each.data for each in server.asked if each.path.endswith("/chat/completions")]
+
+
+@pytest.mark.parametrize(("status", "message"), [(400, "Unsupported parameter: 'stop'"), (422, "extra fields")])
+async def test_a_server_that_refuses_texts_that_stop_an_answer_answers_without_them(status: int, message: str) -> None:
+    whole = events(chunk("At 9:30."), chunk(finish="stop"))
+
+    def given(request: Asked) -> bytes:
+        return reply(status, {"error": {"message": message}}) if "stop" in request.data else whole
+
+    text, _, end, bodies = await canned(given, stop=("\nQuestion:",))
+
+    assert (text, end.finish) == ("At 9:30.", "stop")
+    assert [body.get("stop") for body in bodies] == [["\nQuestion:"], None]
+
+
+async def test_where_a_text_stopped_the_reasoning_the_model_is_asked_again_without_it() -> None:
+    def given(request: Asked) -> bytes:
+        rest = [] if "stop" in request.data else [chunk("At 9:30.")]
+        return events(chunk(reasoning_content="The user has a"), *rest, chunk(finish="stop"))
+
+    text, _, end, bodies = await canned(given, stop=("\nQuestion:",))
+
+    assert (text, end.finish) == ("At 9:30.", "stop")
+    assert len(bodies) == 2
+
+
+@pytest.mark.parametrize("said", ["At 9:30 [1].", "At 9:30 [1].<|im_end|>", "```markdown\nAt 9:30 [1].\n```"])
+async def test_an_answer_without_a_finish_reason_is_complete_if_a_sentence_ended(said: str) -> None:
+    _, _, end, _ = await canned(events(chunk(said)))
+
+    assert end.finish == "stop"
+
+
+@pytest.mark.parametrize("said", ["At 9:30 and", "<think>Hm. The ferry.", "<think>Hm.</think>"])
+async def test_an_answer_without_a_finish_reason_that_ends_elsewhere_has_failed(said: str) -> None:
+    with pytest.raises(AnswerFailed, match="without a finish reason"):
+        await canned(events(chunk(said)))

@@ -54,6 +54,13 @@ def split(content: str, *, cuts: list[int] | None = None, cut: bool = False, rea
             "\nwe look.assistantanalysisMore.",
         ),
         ("analysisHm.assistantfinalThe word assistantfinal.", "The word assistantfinal.", "Hm."),
+        ('<think type="deep">Hm.</think>At 9:30.', "At 9:30.", "Hm."),
+        ("<THINKING>Hm.</THINKING>At 9:30.", "At 9:30.", "Hm."),
+        ("Hm, a ferry.</THINK>At 9:30.", "At 9:30.", "Hm, a ferry."),
+        ("At 9:30.<|eot_id|>", "At 9:30.", ""),
+        ("At 9:30.<|end_of_text|>", "At 9:30.", ""),
+        ("At 9:30.<end_of_turn>\n<start_of_turn>user\nAnd then?", "At 9:30.", ""),
+        ("At 9:30.</s><s>[INST] And then?", "At 9:30.", ""),
     ],
 )
 def test_each_shape_of_reasoning_is_separated_from_the_text(content: str, text: str, reasoning: str) -> None:
@@ -74,6 +81,8 @@ def test_each_shape_of_reasoning_is_separated_from_the_text(content: str, text: 
         "analysisResult holds the ferries",
         "< 5 ferries",
         "<thin",
+        "<thinkers are here>",
+        "<think a < b",
         "<table>",
         "the analysis, assistantfinal, <think>, </think>",
         "the tag `</think>` ends it",
@@ -115,6 +124,12 @@ def test_reasoning_is_shown_while_it_goes_on() -> None:
     assert list(sieve.feed("antfinalYes")) == [("Yes", False)]
 
 
+def test_blanks_without_end_are_given_out_so_that_whoever_watches_can_stop_them() -> None:
+    sieve = ReasoningFilter()
+    assert list(sieve.feed("\n" * 20)) == []
+    assert list(sieve.feed("\n" * 200)) == [("\n" * 220, False)]
+
+
 def test_reasoning_that_nothing_opened_is_taken_back() -> None:
     sieve = ReasoningFilter()
     assert list(sieve.feed("Hm, a ferry.</th")) == [("Hm, a ferry.", False)]
@@ -134,6 +149,11 @@ PARTS = [
     "assistantfinal",
     "final",
     "</thinking>",
+    "<THINK>",
+    "</Think>",
+    '<think class="a">',
+    "</s>",
+    "<s>",
     "`",
 ]
 content = st.lists(st.sampled_from(PARTS) | st.text("as <|>.\nT", max_size=5), max_size=8).map("".join)
@@ -146,7 +166,7 @@ def test_how_the_stream_is_cut_into_pieces_changes_nothing(
     assert split(content, cuts=cuts, cut=cut, reasoned=reasoned) == split(content, cut=cut, reasoned=reasoned)
 
 
-@given(st.text(max_size=60))
+@given(st.text(st.characters(exclude_characters=">]▷"), max_size=60))
 def test_text_without_markers_is_never_changed(text: str) -> None:
-    if not text.lstrip().startswith(("<think>", "<|channel|>", "<|start|>", "analysis")):
+    if not text.lstrip().startswith("analysis"):
         assert split(text) == (text, "")
