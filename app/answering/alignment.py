@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from math import log1p
 
+from app.documents.language import SPACELESS
 from app.retrieval.analysis import BREAKS, normalize, stems, tokens
 from app.retrieval.packing import Evidence
 from app.retrieval.sentence_ranking import sentence_spans
@@ -71,7 +72,7 @@ class Words:
 
     def __init__(self, text: str) -> None:
         plain = self.plain = words(text)
-        self.numbers = numbers(text)
+        self.numbers = numbers(_LETTERED.sub(" ", text))
         self.stems = cache(lambda language: frozenset(stems(plain, language)))  # of the words, in a language
 
 
@@ -183,6 +184,9 @@ def _grams(word: str) -> list[str]:
 
 _ITEM = re.compile(r"(?m)^\s*(?:[-*•+◦▪–>]\s+)*(?:\(?\d{1,3}[.)]\s)?")
 _NUMBER = re.compile(r"(?<![\d.,])\d{1,3}(?:[ \u00a0\u202f]\d{3})+(?!\d)(?:[.,]\d+)?|\d+(?:[.,'’/:-]\d+)*")
+_LETTERED = re.compile(rf"(?![{SPACELESS}])[^\W\d_]\d[\w.]*")
+"""A digit that belongs to a name, as in IC3 and v4, with what follows it."""
+
 _THOUSANDS = re.compile(r"(\d{1,3}([.,'’ \u00a0\u202f])\d{3}(?:\2\d{3})*)(?:[.,](\d+))?")
 _DECIMAL = re.compile(r"(\d+)[.,:](\d+)")
 _WORD = re.compile(r"[^\W\d_][\w’'-]*")

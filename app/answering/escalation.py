@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from math import log1p
 from textwrap import shorten
 
+from app.answering.alignment import words
 from app.answering.features import Support, breaks_off, loops, repeats, support
 from app.answering.lexicon import abstains, asks_for, bare, find_phrase, only_abstains, own_words
 from app.answering.turn import Code, Decision
@@ -82,7 +83,7 @@ def decide(
         return Decision("abstained", why, max(REFUSAL_SCORE, score))
     if breaks_off(draft):
         return Decision("cut_off", "The draft ends in the middle of a sentence.", score)
-    if evidence is not None and (found := _unfounded(checked or check(draft, evidence))):
+    if evidence is not None and (found := _objection(question, checked or check(draft, evidence))):
         return Decision("unsupported", found, score)
     if score >= threshold:
         return Decision("unsupported", _why(measured), score)
@@ -109,14 +110,24 @@ def _without_evidence(draft: str) -> Decision:
     return Decision(None, "Nothing was found in the documents: this answer does not come from them.", LIMIT)
 
 
-def _unfounded(checked: CheckedAnswer) -> str | None:
-    """Say that a draft states nothing that the passages say, if so: such a draft would be marked from end to end."""
-    count = len(checked.stating)
-    if not count or len(checked.unfounded) < count:
+def _objection(question: str, checked: CheckedAnswer) -> str | None:
+    """Say what is wrong with the statements of a draft, or None: a wrong number or name, or more than half unfounded.
+
+    What the question says is not wrong: an answer may take it up ("No, it does not cost 290.").
+    """
+    asked = set(words(question))
+    for sentence in checked.sentences:
+        if wrong := [each for each in sentence.verdict.wrong if not asked.issuperset(words(each))]:
+            marks = " or ".join(f"[{number}]" for number in sentence.numbers)
+            return f"{' and '.join(wrong)} {'is' if len(wrong) == 1 else 'are'} not in {marks or 'your documents'}."
+    count, unfounded = len(checked.stating), checked.unfounded
+    if 2 * len(unfounded) <= count:
         return None
     if count == 1:
-        return f"“{shorten(checked.stating[0].bare, LONGEST_QUOTE, placeholder=' …')}” is not in your documents."
-    return f"None of its {count} statements is in your documents."
+        return f"“{shorten(unfounded[0].bare, LONGEST_QUOTE, placeholder=' …')}” is not in your documents."
+    part = "None of its" if len(unfounded) == count else f"{len(unfounded)} of its"
+    verb = "is" if len(unfounded) == count else "are not"
+    return f"{part} {count} statements {verb} in your documents."
 
 
 def _hard(code: Code, why: str) -> Decision:

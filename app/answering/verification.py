@@ -60,7 +60,8 @@ ALL_NOUNS = frozenset({"de"})
 class Verdict:
     """The support of a sentence: its sources, how well the evidence supports it, and the names and numbers it lacks.
 
-    `states` is whether the sentence makes a claim.
+    `states` is whether the sentence makes a claim. `missing` is what its sources lack. `wrong` are the numbers among
+    it, and the names in whose place a source has another one; without a source, the numbers that no passage has.
     """
 
     sources: tuple[Match, ...] = ()
@@ -68,6 +69,7 @@ class Verdict:
     states: bool = False
     support: float = 1.0
     missing: tuple[str, ...] = ()
+    wrong: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,14 +154,16 @@ def verify(text: str, given: Collection[int], passages: Passages) -> Verdict:
         return Verdict(support=support)
     if not matches:
         has_content = _content(text, passages.languages) >= MIN_CONTENT_WORDS and not find_phrase(text, "offers")
-        return Verdict(states=claims or has_content, support=support)
+        invented = tuple(sentence.numbers[number] for number in sentence.numbers if number in unknown_numbers)
+        return Verdict(states=claims or has_content, support=support, wrong=invented)
     sources = [match for match in matches if match.stretch.item.number in given] or matches[:1]
     further = passages.further(sentence, sources[0])
     both = [*sources, *([further] if further else [])]
-    lacking = tuple(dict.fromkeys(_missing(sentence, sentence_names, both, passages)))
+    lacking = dict(_missing(sentence, sentence_names, both, passages))
     if further and all(further.stretch.item is not match.stretch.item for match in sources):
         sources = both
-    return Verdict(tuple(sources), not lacking, True, support, lacking)
+    wrong = tuple(word for word, is_wrong in lacking.items() if is_wrong)
+    return Verdict(tuple(sources), not lacking, True, support, tuple(lacking), wrong)
 
 
 def verify_foreign(text: str, given: Collection[int], passages: Passages) -> Verdict:
@@ -183,8 +187,10 @@ def verify_foreign(text: str, given: Collection[int], passages: Passages) -> Ver
 
 def _missing(
     sentence: Words, sentence_names: Sequence[Name], sources: Sequence[Match], passages: Passages
-) -> Iterator[str]:
+) -> Iterator[tuple[str, bool]]:
     """Yield the numbers and names that the sources lack, and those in place of which a source has another.
+
+    With each, whether it is wrong: a number, or a name of the second kind.
 
     Source: "In 1904 the council had Anna Berg enlarge the harbour." Elsewhere in the passage: "Jonas Holm is mayor."
     Sentence: "In 1904 the council had Anna Holm enlarge the harbour." It is a near-copy in which Holm replaced Berg, so
@@ -206,14 +212,15 @@ def _missing(
     allowed_numbers = source_numbers if number_replaced else passage_numbers
     for number, spelling in sentence.numbers.items():
         if number not in allowed_numbers and not source_numbers.issuperset(spelling.split()):  # "1 000" may be two
-            yield spelling
+            yield spelling, True
     passage_words = frozenset[str]().union(*(passages.words_of[stretch.item.number] for stretch in stretches))
     source_names = (name for stretch in stretches for name in names(stretch.text))
     name_replaced = near_copy and any(not dropped_words.isdisjoint(name.words) for name in source_names)
     for name in checked_names:
         absent = language not in ALL_NOUNS and not name.occurs_in(passage_words)
-        if absent or (name_replaced and not name.occurs_in(known_words)):
-            yield name.text
+        replaces = name_replaced and not name.occurs_in(known_words)
+        if absent or replaces:
+            yield name.text, replaces
 
 
 def _content(text: str, languages: Collection[str]) -> int:
