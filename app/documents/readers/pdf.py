@@ -5,7 +5,8 @@ import math
 import re
 import string
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import replace
 from functools import cached_property
@@ -23,7 +24,7 @@ from app.errors import UnreadableFile
 
 if TYPE_CHECKING:
     from pypdf import PdfReader
-    from pypdfium2 import PdfDocument, PdfPage
+    from pypdfium2 import PdfDocument, PdfPage, PdfTextPage
 
 _ENCRYPTED = (4, 5)
 """The error codes of PDFium for a missing password and an unknown cipher."""
@@ -69,9 +70,6 @@ _DROPPED = 4
 
 _TURNING = "1"
 """The mode in which Tesseract looks how a page was laid into the scanner."""
-
-_STRAIGHT = 0.1
-"""Radians."""
 
 _SAMPLE = 16
 """Characters."""
@@ -222,26 +220,35 @@ def _texts(data: bytes) -> Iterator[_Text]:
                 yield _Text("" if unread and nonsense else text, unread, nonsense)
 
 
-def _layer(document: "PdfDocument", number: int, page: "PdfPage") -> tuple[str, bool]:
+def _layer(document: "PdfDocument", number: int, page: "PdfPage", *, turned: bool = False) -> tuple[str, bool]:
     """Return the text that a page holds, with what was filled in, and whether it is nonsense."""
-    from pypdfium2.raw import FPDFPage_GetAnnotCount, FPDFText_GetCharAngle, FPDFText_HasUnicodeMapError
+    from pypdfium2.raw import FPDFPage_GetAnnotCount, FPDFText_HasUnicodeMapError
 
     with closing(page.get_textpage()) as shown:
         count = shown.count_chars()
-        angles = [FPDFText_GetCharAngle(shown, count * part // 4) for part in (1, 2, 3)]
-        turned = all(abs(angle - math.pi) < _STRAIGHT for angle in angles)
-        if not count or turned == (page.get_rotation() == 180) or not (turned or max(map(abs, angles)) < _STRAIGHT):
+        sample = range(0, count, count // _SAMPLE + 1)
+        quarters = _quarters(shown, sample)
+        if turned or quarters in (None, page.get_rotation() // 90):
             text, plain = shown.get_text_bounded(), shown.get_text_range()
             filled = entries(document, number, page, count) if FPDFPage_GetAnnotCount(page) else []
-            if filled or irregular(shown, plain):
-                laid = pdf_layout.text(placed(rows(shown, turned=turned), filled))
+            joined = len(text.split()) < len(plain.split())  # of texts that are drawn far from each other
+            if filled or joined or irregular(shown, plain):
+                laid = pdf_layout.text(placed(rows(shown), filled))
                 same = _letters(laid) == _letters(text) and len(laid.split()) <= len(text.split())
                 text = text if same else laid
-            sample = range(0, count, count // _SAMPLE + 1)
             unnamed = sum(FPDFText_HasUnicodeMapError(shown, index) == 1 for index in sample)
             return clean(text), _nonsense(text, 2 * unnamed > len(sample))
-    page.set_rotation(180 * turned)  # PDFium reads lines from the left of the turned page
-    return _layer(document, number, page)
+    page.set_rotation(90 * quarters)  # PDFium reads lines from the left of the page as it is shown
+    return _layer(document, number, page, turned=True)
+
+
+def _quarters(shown: "PdfTextPage", sample: Iterable[int]) -> int | None:
+    """Return by how many right angles a page must be turned clockwise until most of its text is upright."""
+    from pypdfium2.raw import FPDFText_GetCharAngle, FPDFText_IsGenerated
+
+    drawn = [index for index in sample if not FPDFText_IsGenerated(shown, index)]
+    turns = Counter(round(FPDFText_GetCharAngle(shown, index) * -2 / math.pi) % 4 for index in drawn)
+    return next((quarters for quarters, times in turns.items() if 2 * times > len(drawn)), None)
 
 
 def _nonsense(text: str, unnamed: bool) -> bool:

@@ -1,4 +1,4 @@
-"""What was filled in on a PDF page: values of its form, typed text, stamps and notes, each at its place."""
+"""What was filled in on a PDF page: values of its form, typed text, stamps and comments, each at its place."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -6,7 +6,7 @@ from contextlib import closing
 from ctypes import POINTER, byref, c_ushort, cast, create_string_buffer
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from app.documents.readers.pdf_layout import Row, Run, rows
+from app.documents.readers.pdf_layout import Row, Run, rows, upright
 
 if TYPE_CHECKING:
     from pypdfium2 import PdfDocument, PdfPage
@@ -45,7 +45,7 @@ def entries(document: "PdfDocument", number: int, page: "PdfPage", characters: i
     for index in range(raw.FPDFPage_GetAnnotCount(page)):
         annotation = raw.FPDFPage_GetAnnot(page, index)
         if not raw.FPDFAnnot_GetFlags(annotation) & _UNSEEN:
-            found += _entry(document.formenv, annotation)
+            found += _entry(document.formenv, annotation, page.get_rotation() // 90)
             stamped |= raw.FPDFAnnot_GetSubtype(annotation) == raw.FPDF_ANNOT_STAMP
         raw.FPDFPage_CloseAnnot(annotation)
     if stamped and raw.FPDFPage_Flatten(page, raw.FLAT_NORMALDISPLAY) == raw.FLATTEN_SUCCESS:
@@ -55,7 +55,7 @@ def entries(document: "PdfDocument", number: int, page: "PdfPage", characters: i
     return sorted((entry for entry in found if entry.run.text), key=lambda entry: -entry.run.top)
 
 
-def _entry(form: Any, annotation: Any) -> Iterator[Entry]:
+def _entry(form: Any, annotation: Any, quarters: int) -> Iterator[Entry]:
     from pypdfium2 import raw
 
     kind = raw.FPDFAnnot_GetSubtype(annotation)
@@ -64,11 +64,12 @@ def _entry(form: Any, annotation: Any) -> Iterator[Entry]:
         checked = raw.FPDFAnnot_IsChecked(form, annotation) == 1
         label = _string(raw.FPDFAnnot_GetFormFieldAlternateName, form, annotation)
         value = "yes" if checked else _value(form, annotation)
-    elif kind in (raw.FPDF_ANNOT_FREETEXT, raw.FPDF_ANNOT_STAMP, raw.FPDF_ANNOT_TEXT):
+    elif kind not in (raw.FPDF_ANNOT_WIDGET, raw.FPDF_ANNOT_LINK, raw.FPDF_ANNOT_POPUP):
         value = _string(raw.FPDFAnnot_GetStringValue, annotation, b"Contents")
     rect = raw.FS_RECTF()
     if raw.FPDFAnnot_GetRect(annotation, byref(rect)):
-        yield Entry(Run(value, rect.left, rect.bottom, rect.right, rect.top), label, kind, checked)
+        box = upright((rect.left, rect.bottom, rect.right, rect.top), quarters)
+        yield Entry(Run(value, *box), label, kind, checked)
 
 
 def _drawn(stamp: Entry, drawn: list[Row]) -> Entry:

@@ -71,18 +71,27 @@ class Run(NamedTuple):
 Box = tuple[float, float, float, float]
 """Left, bottom, right and top."""
 
+_SIGNS = ((1, 1, 1, 1), (1, -1, 1, -1), (-1, -1, -1, -1), (-1, 1, -1, 1))
+
 Row = list[Run]
 Columns = list[tuple[float, float]]
 """Left and right edges, ascending."""
 
 
+def upright(box: Box, quarters: int) -> Box:
+    """Turn a box of a page that is to be turned clockwise by so many right angles until its text is upright."""
+    left, bottom, right, top = (box * 2)[quarters : quarters + 4]
+    signs = _SIGNS[quarters]
+    return left * signs[0], bottom * signs[1], right * signs[2], top * signs[3]
+
+
 class _Boxes:
-    """The boxes of the characters of a page."""
+    """The boxes of the characters of a page whose text is upright as the page is shown."""
 
     def __init__(self, shown: "PdfTextPage", text: str):
         from pypdfium2.raw import FS_RECTF, FPDFText_GetCharIndexFromTextIndex, FPDFText_GetLooseCharBox
 
-        self._page, self._box = shown.raw, FS_RECTF()
+        self._page, self._box, self._quarters = shown.raw, FS_RECTF(), shown.page.get_rotation() // 90
         self._pointer = byref(self._box)
         self._get, self._index = FPDFText_GetLooseCharBox, FPDFText_GetCharIndexFromTextIndex
         self._equal = len(text) == shown.count_chars()
@@ -90,8 +99,8 @@ class _Boxes:
     def of(self, index: int) -> Box:
         """Return the box of a character."""
         self._get(self._page, index, self._pointer)
-        box = self._box
-        return box.left, box.bottom, box.right, box.top
+        box = self._box.left, self._box.bottom, self._box.right, self._box.top
+        return upright(box, self._quarters) if self._quarters else box
 
     def at(self, offset: int) -> Box:
         """Return the box of the character at an offset in the text."""
@@ -112,19 +121,17 @@ def irregular(shown: "PdfTextPage", text: str) -> bool:
     lines: list[tuple[str, int]] = []
     places: dict[str, int] = {}
     wide: list[int] = []
-    across, end = 0, (0.0, 0.0, 0.0, 0.0)
     for line in text.split("\r\n"):
         if line:
             first, last = boxes.at(offset), boxes.at(offset + len(line) - 1)
             if last[2] - first[0] > density * len(line) * (first[3] - first[1]):
                 wide.append(len(lines))
-            across += first[0] > end[2] and abs(first[1] - end[1]) < (first[3] - first[1]) / 2
             if line in places and _twice(boxes.at(places[line]), first):
                 return True
-            end, places[line] = last, offset
+            places[line] = offset
             lines.append((line, offset))
         offset += len(line) + 2
-    return across >= _FEWEST or _doubled(boxes, text) or _tabular(boxes, lines, wide) or _columnar(boxes, lines)
+    return _doubled(boxes, text) or _tabular(boxes, lines, wide) or _columnar(boxes, lines)
 
 
 def _twice(first: Box, second: Box) -> bool:
@@ -163,8 +170,8 @@ def _columnar(boxes: _Boxes, lines: Sequence[tuple[str, int]]) -> bool:
     return most >= _FEWEST and 2 * most >= len(ends)
 
 
-def rows(shown: "PdfTextPage", first: int = 0, turned: bool = False) -> list[Row]:
-    """Return the runs of a page from a character on, each letter once; of a `turned` page as if it were upright."""
+def rows(shown: "PdfTextPage", first: int = 0) -> list[Row]:
+    """Return the runs of a page from a character on, each letter once, with upright boxes."""
     import numpy as np
     from pypdfium2.raw import FS_RECTF, FPDFText_GetLooseCharBox, FPDFText_GetUnicode
 
@@ -176,10 +183,10 @@ def rows(shown: "PdfTextPage", first: int = 0, turned: bool = False) -> list[Row
     places = np.frombuffer(boxes, np.float32).reshape(-1, 4)[:, [0, 3, 2, 1]]  # the struct has top before right
     low, high = np.array(shown.page.get_bbox()).reshape(2, 2)
     middles = (places[:, :2] + places[:, 2:]) / 2
+    quarters = shown.page.get_rotation() // 90
+    places = np.roll(places, -quarters, axis=1) * np.array(_SIGNS[quarters], np.float32)
     kept = ((middles > low) & (middles < high)).all(axis=1) & ~_again(np.array(characters), places)
-    return _visual(
-        _runs(map(chr, characters), (-places[:, [2, 3, 0, 1]] if turned else places).tolist(), kept.tolist())
-    )
+    return _visual(_runs(map(chr, characters), places.tolist(), kept.tolist()))
 
 
 def _again(characters: "NDArray[Any]", places: "NDArray[Any]") -> "NDArray[Any]":

@@ -148,3 +148,16 @@ def test_without_tesseract_a_scan_with_a_stamp_is_known_to_hold_more(tmp_path: P
     found = read(tmp_path)
     assert isinstance(found, Document)
     assert (found.text.strip(), found.silent) == ("Received 2024-09-17", (1,))
+
+
+def test_tesseract_runs_with_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = []
+
+    def run(*_: object, env: dict[str, str], **__: object) -> object:
+        limits.append(env["OMP_THREAD_LIMIT"])
+        raise OSError
+
+    monkeypatch.setattr(ocr.subprocess, "run", run)
+    with pytest.raises(ocr.Failed):
+        ocr.Tesseract().text(b"")
+    assert limits == ["1"]

@@ -324,13 +324,12 @@ CRANES = [
 ]
 
 
-def drawn(*texts: tuple[float, float, str], turned: bool = False, size: int = 11) -> bytes:
-    """A page with texts at some places."""
+def drawn(*texts: tuple[float, float, str], quarters: int = 0, size: int = 11) -> bytes:
+    """A page with texts at some places, drawn upright if it is turned clockwise by some right angles."""
     out = BytesIO()
-    canvas = Canvas(out, pagesize=(595, 842))
-    if turned:
-        canvas.translate(595, 842)
-        canvas.rotate(180)
+    canvas = Canvas(out, pagesize=(842, 595) if quarters % 2 else (595, 842))
+    canvas.translate(*((0, 0), (842, 0), (595, 842), (0, 595))[quarters])
+    canvas.rotate(90 * quarters)
     canvas.setFont("Helvetica", size)
     for left, bottom, text in texts:
         canvas.drawString(left, bottom, text)
@@ -389,13 +388,22 @@ def test_letters_that_are_drawn_twice_to_look_bold_are_read_once(shift: float) -
     assert words(drawn(*lines)) == " ".join(HARBOUR)
 
 
-def test_a_page_that_is_turned_is_read_from_left_to_right() -> None:
-    texts = [
-        (60 + 80.0 * n, 700 - 20.0 * i, f"{word}{i}")
-        for i in range(3)
-        for n, word in enumerate(("one", "two", "three"))
-    ]
-    assert words(drawn(*texts, turned=True)) == " ".join(text for _, _, text in texts)
+def rotated(data: bytes, degrees: int) -> bytes:
+    """The page of a PDF, shown turned clockwise."""
+    writer = PdfWriter(clone_from=PdfReader(BytesIO(data)))
+    writer.pages[0].rotation = degrees
+    return written(writer)
+
+
+@pytest.mark.parametrize("shown", [0, 90, 180, 270])
+@pytest.mark.parametrize("quarters", [0, 1, 2, 3])
+def test_a_page_is_read_as_its_text_is_upright_however_it_is_shown(quarters: int, shown: int) -> None:
+    lines = [(60, 560 - 20.0 * i, text) for i, text in enumerate(HARBOUR)]
+    assert words(rotated(drawn(*lines, quarters=quarters), shown)) == " ".join(HARBOUR)
+    table = [(60, 560, "Ward"), (200, 560, "Nurses"), (340, 560, "Beds"), (60, 540, "North"), (340, 540, "9")]
+    table += [(60, 520, "South"), (200, 520, "12"), (340, 520, "40"), (60, 500, "West"), (200, 500, "7")]
+    text = pdf.read(rotated(drawn(*table, quarters=quarters), shown))[0].text
+    assert text == "Ward | Nurses | Beds\nNorth |  | 9\nSouth | 12 | 40\nWest | 7"
 
 
 def test_glyphs_that_pdfium_has_no_font_for_are_read() -> None:
@@ -450,12 +458,15 @@ def test_what_was_typed_on_a_page_is_read_at_its_place() -> None:
         "/Subtype /FreeText /Contents (Load limit 4.2 tonnes) /Rect [60 715 300 730]",
         "/Subtype /Stamp /Contents (Approved by Vidar) /Rect [60 500 300 530]",
         "/Subtype /Text /Contents (Ask for the spare brake) /Rect [60 760 80 780]",
+        "/Subtype /Highlight /Contents (Replaced in May) /Rect [60 695 140 712]",
+        "/Subtype /Link /Contents (a tip of a link) /Rect [60 400 140 412]",
     )
     typed = [
         "Ask for the spare brake",
         "Name of applicant:",
         "Load limit 4.2 tonnes",
         "Disabled badge",
+        "Replaced in May",
         "Approved by Vidar",
     ]
     assert pdf.read(data)[0].text.split("\n") == typed
