@@ -95,7 +95,7 @@ def early_reason(draft: str, *, has_passages: bool = True) -> Decision | None:
 
     Declining is no reason without passages: `decide` keeps such a refusal, so it must be complete.
     """
-    if loops(bare(draft)):
+    if loops(draft):
         return _hard("repeated", "The draft repeats itself.")
     begun = sentences(own_words(draft[:1_000]))
     if has_passages and len(begun) > 1 and abstains(draft[:1_000]):

@@ -10,7 +10,7 @@ from app.documents.sentences import sentences
 
 Kind = Literal["abstains", "unsure", "elaborate", "reason", "concedes", "turn", "offers", "counts"]
 
-MARK = re.compile(r"\s*\[(?:\d+(?:\s*,\s*\d+)*|[^\[\]\n]{1,200}\.\w{2,5}(?:[#:,][^\[\]\n]{0,80})?)\]")
+MARK = re.compile(r"(?<!\s)\s*\[(?:\d+(?:\s*,\s*\d+)*|[^\[\]\n]{1,200}\.\w{2,5}(?:[#:,][^\[\]\n]{0,80})?)\]")
 """A citation: the numbers of passages, or the name of a file."""
 
 REASON = 0.2

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.answering.features import STRETCH, breaks_off, foreign, loops, repeats, support
+from app.answering.features import STRETCH, breaks_off, foreign, loops, repeats, support, without_loop
 from app.documents.passages import Place
 from app.retrieval.packing import Evidence
 
@@ -192,3 +192,114 @@ def test_sentences_said_again_and_again_repeat_though_their_numbers_grow() -> No
     assert repeats(draft)
     assert not loops("Press it. Then wait for the light.")
     assert not repeats("Press the green button. Wait for the light. Open the lid carefully. Take the bread out.")
+
+
+ORDINALS = "first second third fourth fifth sixth seventh eighth ninth tenth".split()
+DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
+MONTHS = "January February March April May June July August September October November December".split()
+TOWNS = "Bergen Moss Horten Oslo Larvik Arendal Molde Narvik".split()
+
+
+@pytest.mark.parametrize(
+    ("begin", "rounds"),
+    [
+        ("It is a formula.", [f"The {word} question is about the classification of BM25." for word in ORDINALS]),
+        (
+            "Es sind acht Fragen.",
+            [
+                f"Die {word}te Frage handelt von der Fähre im Hafen."
+                for word in "vier fünf sechs acht neun zehn elf zwölf".split()
+            ],
+        ),
+        ("", [f"{n}. The {word} question is about the old harbour." for n, word in enumerate(ORDINALS, 1)]),
+        ("", [f"Question {n}: The {word} question is about the old harbour." for n, word in enumerate(ORDINALS, 1)]),
+        ("These:\n", [f"- {n}. Full leak search with multiple leaks\n" for n in range(1, 6)]),
+        ("", [f"The value of the timeout in round {n} is unknown." for n in range(3, 9)]),
+        ("", [f"The {word} ferry leaves at nine.\nIt returns in the evening.\n" for word in ORDINALS]),
+        ("", [f"{n}. Look at the table of times.\nIt is on page {n}.\nRead it.\n" for n in range(1, 7)]),
+        ("They are:\n", [f"{n}.\n" for n in range(1, 30)]),
+    ],
+)
+def test_lines_or_sentences_that_only_count_on_loop_and_are_cut_to_the_first(begin: str, rounds: list[str]) -> None:
+    text = f"{begin} {' '.join(rounds)}"
+
+    assert loops(text)
+    assert repeats(text)
+    assert without_loop(text).split() == f"{begin} {rounds[0]}".split()
+
+
+@pytest.mark.parametrize("blank", ["\n", " ", "\t", "\u00a0", "\u200b", "\ufeff", " \n", "\r\n", "\u3000"])
+@pytest.mark.parametrize("begin", ["", "At 9:30."])
+def test_blanks_without_end_loop(begin: str, blank: str) -> None:
+    assert loops(begin + blank * 400)
+    assert without_loop(begin + blank * 400) == begin
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "At 9:30.\n\n\n\n",
+        "```python\nif open:\n" + " " * 60,
+        "| from | to |\n|" + "-" * 300 + "|" + "-" * 300 + "|\n| Bergen" + " " * 200,
+    ],
+)
+def test_blank_lines_indentation_and_padding_do_not_loop(text: str) -> None:
+    assert not loops(text)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [f"{day}: 9 to 17" for day in DAYS],
+        [f"- On {day} the office in the old harbour is open from 9 to 17." for day in DAYS],
+        [f"| {month} | 120 euros a month for each of the rooms |" for month in MONTHS],
+        [f"In {month} the price of a ticket for the ferry is {20 + n} kroner." for n, month in enumerate(MONTHS)],
+        [f"{n} × 7 = {n * 7}" for n in range(1, 13)],
+        [f"{n} times seven is {n * 7}, as every child at school learns." for n in range(1, 13)],
+        [f"- The ferry to {town} leaves the old harbour at {9 + n}." for n, town in enumerate(TOWNS)],
+        [f"- `{town.upper()}_PORT` sets the port of the server, 8000 by default" for town in TOWNS],
+        [f"* Add support for the new harbour of {town}." for town in TOWNS],
+        [f"- Clean up the manual page of {town.lower()}.8 [A. Berg]" for town in TOWNS],
+        [f"10:00:0{n} the ferry sends that it is well and on time" for n in range(9)],
+        [f"Day {n}: rest" for n in range(1, 10)],
+        ["```sql", *(f"ALTER TABLE ferries ADD COLUMN seat_{n} INTEGER NOT NULL DEFAULT 0;" for n in range(9))],
+        [f"{line}\nAnd the ferry sails on to the shore." for line in ("It rains.", "It blows.", "Night falls.")],
+    ],
+)
+def test_lists_whose_items_are_similar_do_not_loop(lines: list[str]) -> None:
+    for n in range(1, len(lines) + 1):
+        assert not loops("\n".join(lines[:n]))
+        assert not loops(" ".join(lines[:n]))
+    assert without_loop("\n".join(lines)) == "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "best"),
+    [
+        ("It is 404 then. " + "The model is not found. " * 4 + "The", "It is 404 then. The model is not found."),
+        ("Lør to lør to lør to lør to lør to lør to lør to lør to lør to lør to", "Lør to lør"),
+        ("Sizes:\n" + "- 100k\n- 200k\n- 900k\n" * 4, "Sizes:\n- 100k\n- 200k\n- 900k"),
+        ("It sails [1].  It sails [2]. It\nsails. " * 3, "It sails [1]."),
+        (
+            "Run it:\n\n```js\nconst it = [\n" + "  serverPort: 3128,\n" * 9,
+            "Run it:\n\n```js\nconst it = [\n  serverPort: 3128,",
+        ),
+        (
+            "So. " + "The ferry leaves from the harbour at nine. " * 200,
+            "So. The ferry leaves from the harbour at nine.",
+        ),
+        ("Well said.", "Well said."),
+    ],
+)
+def test_of_a_text_that_goes_in_circles_the_first_round_is_left(text: str, best: str) -> None:
+    assert without_loop(text) == best
+
+
+@given(st.text(max_size=200), st.text(min_size=1, max_size=30), st.integers(0, 90))
+def test_what_is_left_of_any_text_is_its_beginning_and_loops_no_more(begin: str, unit: str, times: int) -> None:
+    text = begin + unit * times
+    left = without_loop(text)
+
+    assert text.startswith(left)
+    assert not loops(left)
+    assert without_loop(left) == left
