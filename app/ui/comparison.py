@@ -2,6 +2,8 @@
 
 import chainlit as cl
 
+from app.answering.turn import Attempt
+from app.ui import usage_table
 from app.ui.messages import Throttle
 
 PUSH_SECONDS = 0.15
@@ -14,8 +16,8 @@ HEADINGS = {1: "The only model on these passages:", 2: "Both models on the same 
 class Comparison:
     """A message with one element that shows each attempt in a column of its own."""
 
-    def __init__(self) -> None:
-        self.message = cl.Message("", author="Escalator")
+    def __init__(self, message: cl.Message) -> None:
+        self._message = message
         self._columns: dict[int, dict[str, str]] = {}
         self._element = cl.CustomElement(name="Compare", props={"answers": []}, display="inline")
         self._unfinished: set[int] = set()
@@ -26,17 +28,24 @@ class Comparison:
         """The text above the columns."""
         return HEADINGS[len(self._columns)]
 
+    def __contains__(self, attempt: int) -> bool:
+        """Whether an attempt has a column."""
+        return attempt in self._columns
+
     async def begin(self, attempt: int, model: str) -> None:
-        """Begin an attempt's column; the first one sends the message."""
+        """Begin an attempt's column."""
         self._columns[attempt] = {"name": model, "text": "", "note": "is asked"}
         self._unfinished.add(attempt)
-        self.message.content = self.heading
+        self._message.author, self._message.content = "Escalator", self.heading
+        await self._message.send()
         if len(self._columns) == 1:
-            await self.message.send()
-            await self._element.send(for_id=self.message.id)
-        else:
-            await self.message.update()
+            await self._element.send(for_id=self._message.id)
         self._throttle.request()
+
+    async def remove(self) -> None:
+        """Take the columns off the message."""
+        await self._throttle.flush()
+        await self._element.remove()
 
     def feed(self, attempt: int, text: str) -> None:
         """Append a piece of an attempt's text."""
@@ -48,10 +57,11 @@ class Comparison:
         self._columns[attempt]["note"] = note
         self._throttle.request()
 
-    def end(self, attempt: int, note: str) -> None:
-        """End an attempt's column with a last note."""
-        self._unfinished.discard(attempt)
-        self.note(attempt, note)
+    def end(self, attempt: Attempt, *, usage: bool) -> None:
+        """End an attempt's column, with its times and tokens if `usage` is set."""
+        self._unfinished.discard(attempt.id)
+        summary = usage_table.summary(attempt, usage=usage)
+        self.note(attempt.id, summary.partition(" · ")[2] or summary)
 
     def replace(self, attempt: int, text: str) -> None:
         """Replace an attempt's text."""

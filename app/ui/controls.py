@@ -7,7 +7,7 @@ import chainlit as cl
 
 from app.answering.turn import Answer, Mode
 
-KEEP, ASK, COMPARE, UNAIDED, MODELS = "keep", "ask", "compare", "unaided", "choose"
+KEEP, ASK, COMPARE, UNAIDED, MODELS, FIGURES = "keep", "ask", "compare", "unaided", "choose", "figures"
 
 LABELS = {
     KEEP: ("Keep the small answer", "undo-2"),
@@ -15,6 +15,7 @@ LABELS = {
     COMPARE: ("Compare both", "columns-2"),
     MODELS: ("Choose models for this machine", "cpu"),
     UNAIDED: ("Ask the model anyway", "message-circle-question"),
+    FIGURES: ("Times and tokens", "receipt"),
 }
 
 MODES: dict[str, Mode] = {ASK: "large", COMPARE: "compare"}
@@ -31,19 +32,24 @@ def starters(corpus: Path) -> list[cl.Starter]:
     ]
 
 
-def buttons(answer: Answer, *, comparing: bool = False) -> list[str]:
-    """Choose the buttons that make sense below an answer."""
+def badge(answer: Answer) -> str:
+    """Say who wrote an answer, as a badge in Markdown."""
+    if answer.attempt is None:
+        return ""
+    model, role = answer.attempt.model, answer.attempt.role
+    return "`quotes · no model`" if role == "extractive" else f"`{model} · {role} model`"
+
+
+def buttons(answer: Answer, *, comparing: bool, usage: bool) -> list[str]:
+    """Choose the buttons that make sense below an answer; `usage` offers the times and tokens of models."""
     chosen = answer.attempt
     if chosen is None:
         return []
     if chosen.role == "extractive":
         return [MODELS]
-    take_back = [KEEP] if answer.draft is not None else []
-    if comparing:
-        return take_back
-    if chosen.role == "large":
-        return [*take_back, COMPARE]
-    return [COMPARE] if any(each.role == "large" and each.whole for each in answer.attempts) else [ASK, COMPARE]
+    keep = [KEEP] if answer.draft is not None and (comparing or chosen.role == "large") else []
+    ask = [] if any(each.role == "large" and each.whole for each in answer.attempts) else [ASK]
+    return [*keep, *([] if comparing else [*ask, COMPARE]), *([FIGURES] if usage else [])]
 
 
 def button(name: str, message: str) -> cl.Action:

@@ -93,9 +93,13 @@ class Conversation:
             if button.name == uploads.KEEP:
                 await self._uploads.keep(button, assistant.retriever)
                 return
-            view = next((view for view in self._views if button.payload["message"] in view.messages), None)
+            view = next((view for view in self._views if button.payload["message"] == view.id), None)
             if view is not None and button.name == controls.KEEP:
                 await view.keep_draft()
+            elif view is not None and button.name == controls.FIGURES:
+                if view.answer is not None:
+                    answers = [each.answer for each in self._views if each.answer is not None]
+                    await usage_table.open_panel(answers, view.answer, Prices.parse(assistant.settings.prices))
             elif view is not None:
                 as_mode = controls.MODES.get(button.name)  # None asks without documents
                 turn = replace(view.turn, mode=as_mode or view.turn.mode, dial=self.dial, unaided=as_mode is None)
@@ -120,9 +124,6 @@ class Conversation:
         except BaseException:  # above all Stop
             await view.stop()
             raise
-        if view.answer is not None and view.answer.attempts and assistant.settings.show_usage:
-            answers = [each.answer for each in self._views if each.answer is not None]
-            await usage_table.show(answers, view.answer, Prices.parse(assistant.settings.prices))
 
     async def _cancel_if_gone(self, session: WebsocketSession, socket: str) -> None:
         await asyncio.sleep(0.1)  # the message that a new chat was begun can come just after the connection's end

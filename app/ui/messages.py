@@ -29,10 +29,10 @@ async def open_panel(name: str) -> None:
     await cl.ElementSidebar.set_title(name)
 
 
-async def begin_step(name: str, icon: str) -> cl.Step:
-    """Add a row for work in progress below the last message."""
-    run = cl.context.current_run
-    step = cl.Step(name=name, type="tool", icon=icon, show_input=False, parent_id=run.id if run else None)
+async def begin_step(name: str, icon: str, within: cl.Step | None = None) -> cl.Step:
+    """Add a row for work in progress below the last message, or within another row."""
+    parent = within or cl.context.current_run
+    step = cl.Step(name=name, type="tool", icon=icon, show_input=False, parent_id=parent.id if parent else None)
     step.start = step.created_at
     await step.send()
     return step
@@ -58,10 +58,14 @@ class Throttle:
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._later())
 
-    async def flush(self) -> None:
-        """Run the function now, in place of a planned run."""
+    def cancel(self) -> None:
+        """Drop a planned run."""
         if self._task is not None:
             self._task.cancel()
+
+    async def flush(self) -> None:
+        """Run the function now, in place of a planned run."""
+        self.cancel()
         await self._push()
 
     async def _later(self) -> None:
@@ -70,15 +74,21 @@ class Throttle:
 
 
 class Stream:
-    """A message that grows by pieces of a text: a new one, or one that is already on the screen."""
+    """The message of an answer: it grows by pieces, and can begin anew in its place, by another author."""
 
-    def __init__(self, author: str, instead_of: cl.Message | None = None) -> None:
-        self.message = instead_of or cl.Message("")
-        self.message.author, self.message.content = author, ""
+    def __init__(self) -> None:
+        self.message = cl.Message("")
         self.text = ""
-        self.folded = False
         self._pushed = 0
         self._throttle = Throttle(self._push, PUSH_SECONDS)
+
+    async def begin(self, author: str, text: str = "") -> None:
+        """Begin anew; a given text, which is no part of the answer, is shown until its first piece."""
+        self._throttle.cancel()
+        self.message.author, self.message.content = author, text
+        self.text, self._pushed = "", 0
+        if text:
+            await self.message.send()
 
     async def feed(self, piece: str) -> None:
         """Append a piece; the first one is shown at once."""
@@ -86,12 +96,19 @@ class Stream:
         if self._pushed:
             self._throttle.request()
         else:
+            self.message.content = ""
             await self._push()
+
+    async def offer(self, actions: Sequence[cl.Action]) -> None:
+        """Show buttons below the message, in place of others."""
+        await self.message.remove_actions()
+        self.message.actions = list(actions)
+        if actions:
+            await self.message.update()
 
     async def clear(self) -> None:
         """Take back what was shown."""
-        self.text, self._pushed = "", 0
-        self.message.content = ""
+        await self.begin(self.message.author)
         await self.message.update()
 
     async def close(self) -> None:
@@ -99,15 +116,6 @@ class Stream:
         if self.message.streaming:
             await self._throttle.flush()
             await self.message.send()
-
-    async def fold(self, name: str) -> None:
-        """Turn the message into a closed step in the same place, which has the message's id."""
-        self.folded = True
-        message = self.message
-        step = cl.Step(name, "llm", id=message.id, parent_id=message.parent_id, icon="file-text", show_input=False)
-        step.created_at = step.start = step.end = message.created_at
-        step.output = self.text
-        await step.update()
 
     async def _push(self) -> None:
         piece, self._pushed = self.text[self._pushed :], len(self.text)

@@ -11,7 +11,7 @@ from chainlit.element import Element
 
 from app.answering.events import Retrieved
 from app.answering.sanitizer import label, safe
-from app.answering.turn import Answer, Citation
+from app.answering.turn import Answer
 from app.documents.language import name as name_of
 from app.documents.passages import Passage
 from app.humanize import count
@@ -23,6 +23,9 @@ from app.ui.source_viewer import Originals
 
 MAX_HITS = 10
 """Hits that the table lists at least, whether or not they went into the prompt."""
+
+MAX_UNCITED = 3
+"""Passages that are listed below an answer that cites none; the row of the search has all of them."""
 
 PLAIN_RANKS = "plain-ranks"
 """The action by which public/elements/PlainRanks.jsx shows or hides the ranks by plain BM25."""
@@ -36,19 +39,30 @@ def name(item: Evidence) -> str:
     return f"[{item.number}] {label(f'{item.file}, {_short(item.place.label, 60)}')}"
 
 
-def line(listed: Sequence[Evidence], citations: Sequence[Citation]) -> list[str]:
+def line(listed: Sequence[Evidence], answer: Answer) -> str:
     """List the sources, which open at a click, in one line that also says if no sentence rests on any of them."""
-    head = "Sources" if any(each.number is not None for each in citations) else "The model was given"
-    return [f"{head}: {' · '.join(map(name, listed))}"] if listed else []
+    if not listed:
+        return ""
+    head = "Sources" if any(each.number is not None for each in answer.citations) else "The model was given"
+    more = len(answer.sources) - len(listed)
+    return f"{head}: {' · '.join(map(name, listed))}{f' and {more} more' if more else ''}"
 
 
-async def send(listed: Sequence[Evidence], message: cl.Message, answer: Answer, originals: Originals) -> None:
-    """Attach sources to a message, which then open where their names or numbers are clicked."""
+def listed(answer: Answer) -> Sequence[Evidence]:
+    """Return the sources that an answer cites, or some of what the model was given, where it cites none."""
+    cited = any(each.number is not None for each in answer.citations)
+    return answer.sources if cited else answer.sources[:MAX_UNCITED]
+
+
+async def send(listed: Sequence[Evidence], message: cl.Message, answer: Answer, originals: Originals) -> list[Element]:
+    """Attach sources to a message, which then open where their names or numbers are clicked; returns the elements."""
     snapshot = await asyncio.to_thread(originals.snapshot, answer.turn)
-    await cl.CustomElement(name="Sources", props={"message": message.id}, display="inline").send(for_id=message.id)
-    for item in listed:  # one by one: sent together they arrive in any order
-        for element in await elements(item, answer, snapshot, originals.path(item.file)):
-            await element.send(for_id=message.id)
+    sent: list[Element] = [cl.CustomElement(name="Sources", props={"message": message.id}, display="inline")]
+    for item in listed:
+        sent += await elements(item, answer, snapshot, originals.path(item.file))
+    for element in sent:  # one by one: sent together they arrive in any order
+        await element.send(for_id=message.id)
+    return sent
 
 
 async def elements(item: Evidence, answer: Answer, snapshot: Snapshot, path: Path) -> list[Element]:
@@ -63,17 +77,22 @@ async def elements(item: Evidence, answer: Answer, snapshot: Snapshot, path: Pat
     return [cl.CustomElement(name=each, props=props, display="page") for each in names]
 
 
+def found(retrieved: Retrieved) -> str:
+    """Say in a few words what a search found, which words occur in no document, and whether files are still read."""
+    evidence, hits, missing = retrieved.evidence, retrieved.found.hits, retrieved.found.missing
+    if evidence:
+        what = count(len(evidence), "passage") + (f" · {missing}" if missing else "")
+    else:
+        what = "nothing" + (f" that answers, nearest {label(hits[0].passage.file)}" if hits else "")
+    return what + (f" · {retrieved.reading}" if retrieved.reading else "")
+
+
 def search_summary(retrieved: Retrieved) -> str:
     """Sum up a search in one line."""
-    evidence, hits = retrieved.evidence, retrieved.found.hits
-    if evidence:
-        what = f"{count(len(evidence), 'passage')} in {count(len({item.file for item in evidence}), 'document')}"
-    else:
-        what = "nothing" + (f" that answers, nearest {label(hits[0].passage.file)}," if hits else "")
+    files = len({item.file for item in retrieved.evidence})
+    documents = f" · {count(files, 'document')}" if files else ""
     unread = f" · {count(len(retrieved.problems), 'file')} not read" if retrieved.problems else ""
-    reading = f" · {retrieved.reading}" if retrieved.reading else ""
-    missing = f" · {retrieved.found.missing}" if evidence and retrieved.found.missing else ""
-    return f"Found {what} in {retrieved.found.took_ms:.0f} ms{missing}{unread}{reading}"
+    return f"Found {found(retrieved)}{documents} · {retrieved.found.took_ms:.0f} ms{unread}"
 
 
 async def end_search(step: cl.Step, retrieved: Retrieved) -> None:

@@ -4,67 +4,88 @@ import asyncio
 from dataclasses import replace
 
 import chainlit as cl
+from chainlit.element import Element
 
 from app.answering import events
 from app.answering.citations import choose
+from app.answering.sanitizer import label
 from app.answering.turn import Answer, Attempt, Citation, Turn
 from app.settings import Settings
-from app.ui import controls, sources, usage_table
+from app.ui import controls, sources
+from app.ui.cascade import Cascade
 from app.ui.comparison import Comparison
-from app.ui.messages import Stream, begin_step, end_step, escape
-from app.ui.progress import Waiting
+from app.ui.messages import Stream, escape
 from app.ui.source_viewer import Originals
 
 
 class TurnView:
-    """Shows the events of a turn, and of the turns that its buttons begin, in the order in which they come."""
+    """Shows the events of a turn, and of the turns that its buttons begin: one line, and below it one message.
+
+    The message shows the best quote until a model writes, a draft until the large model writes, then the answer, with
+    its sources and buttons; in a comparison it shows both answers.
+    """
 
     def __init__(self, turn: Turn, settings: Settings, originals: Originals) -> None:
         self.turn = turn
         self.answer: Answer | None = None
         self._settings = settings
         self._originals = originals
-        self._search: cl.Step | None = None
-        self._waiting = Waiting()
-        self._streams: dict[int, Stream] = {}
-        self._started: dict[int, events.AttemptStarted] = {}
-        self._set_aside: dict[int, str] = {}
+        self._line = Cascade()
+        self._stream = Stream()
+        self._models: dict[int, str] = {}
+        self._writing: int | None = None
+        """The attempt whose text the message shows."""
+        self._preview = ""
         self._comparing = False
         self._comparison: Comparison | None = None
-        self.messages: dict[str, set[str]] = {}
-        """The sources attached to each message that has had buttons, by its id."""
-        self._reply: cl.Message | None = None
+        self._attached: list[Element] = []
+
+    @property
+    def id(self) -> str:
+        """The id of the message."""
+        return self._stream.message.id
+
+    @property
+    def text(self) -> str:
+        """The text of the answer on the screen, without its sources."""
+        if self.answer is not None:
+            return self.answer.text if self.answer.attempt is not None else ""
+        return self._stream.text
 
     async def show(self, event: events.Event) -> None:
         """Show one event."""
         match event:
             case events.Started(turn):
-                self._comparing, self._comparison = turn.mode == "compare", None
-                self._set_aside = {}
-                self._search = None if turn.earlier else await begin_step("Searching your documents", "search")
+                await self._end_comparison()
+                self._comparing = turn.mode == "compare"
+                await self._stream.offer([])
+                await self._line.begin()
             case events.Retrieved():
-                await self._show_hits(event)
+                await self._line.search(event)
             case events.Previewed(quote, text):
-                await self._waiting.preview(quote, text)
+                place = label(f"{quote.file}, {quote.place.label}")
+                self._preview = f"From **{place}**:\n\n{text}"
+                await self._stream.begin("Escalator", self._preview.replace("**:", "**, until the answer begins:", 1))
+                # Screen readers do not read Chainlit's messages.
+                announcement = {"about": "announcement", "text": f"{quote.file}: {quote.text}"}
+                await cl.send_window_message(announcement)
             case events.AttemptStarted():
                 await self._begin_attempt(event)
-            case events.Progress():
-                await self._show_progress(event)
+            case events.Progress(text, number):
+                await self._show_progress(text, number)
             case events.Reasoning(number, text):
-                await self._waiting.reason(number, text)
+                await self._line.reason(number, text)
             case events.Token(number, text):
                 await self._show_token(number, text)
             case events.Retracted(number):
                 await self._take_back(number)
             case events.AttemptEnded(attempt):
                 await self._end_attempt(attempt)
-            case events.Escalated():
-                self._set_aside[event.source] = event.why
+            case events.Escalated(source, _, code, why):
+                await self._line.escalate(source, self._stream.text, code, why)
             case events.Abstained(text, unaided):
-                self._reply = cl.Message(escape(text))
-                self.messages[self._reply.id] = set()
-                self._reply.actions = [controls.button(controls.UNAIDED, self._reply.id)] if unaided else []
-                await self._reply.send()
+                await self._stream.begin("Escalator", escape(text))
+                await self._stream.offer([controls.button(controls.UNAIDED, self.id)] if unaided else [])
             case events.Failed(error, None):
                 await cl.ErrorMessage(content=escape(error)).send()
             case events.Finished(answer):
@@ -72,158 +93,111 @@ class TurnView:
 
     async def stop(self) -> None:
         """End what was streaming when the turn was cut short; an answer from before is shown again."""
-        await self._waiting.stop()
-        await self._end_search("Search stopped")
-        for stream in self._streams.values():
-            await stream.close()
+        await self._line.end()
+        await self._stream.close()
         if self._comparison is not None:
             await self._comparison.close()
         if self.answer is not None:
-            self._comparison = None
+            await self._end_comparison()
             await self._finish(self.answer)
-
-    @property
-    def text(self) -> str:
-        """The text of the answer on the screen, without its sources."""
-        if self.answer is not None:
-            return self.answer.text if self.answer.attempt is not None else ""
-        return self._streams[max(self._streams)].text if self._streams else ""
-
-    @property
-    def message(self) -> cl.Message | None:
-        """The message of the answer on the screen, or of the reply in its place."""
-        chosen = self.answer.attempt if self.answer is not None else None
-        if chosen is None:
-            return self._reply
-        if self._comparison is not None and chosen.role != "extractive":
-            return self._comparison.message
-        return self._streams[chosen.id].message if chosen.id in self._streams else None
+        elif self._preview and self._writing is None:
+            await self._stream.begin("Escalator", self._preview)
 
     async def keep_draft(self) -> None:
-        """Take the draft back: unfold it and set the other answers aside."""
+        """Make the draft the answer again."""
         answer = self.answer
         if answer is None or (draft := answer.draft) is None:
             return
-        if (old := self.message) is not None:
-            await old.remove_actions()
-        await self._fold_all_but(draft.id, "set aside by you")
         decision = answer.decision
         reason = decision.why if decision is not None and decision.code not in (None, "requested") else ""
         kept = await asyncio.to_thread(choose, answer, draft)
+        await self._line.take_back(answer, draft)
+        await self._end_comparison()
         self.answer = replace(kept, notices=(f"You kept the small answer. {reason}".rstrip(),))
-        if draft.id not in self._streams:  # it was a column of a comparison
-            self._streams[draft.id] = Stream(draft.model)
-            await self._streams[draft.id].feed(draft.text)
-            await self._streams[draft.id].close()
-        self._comparison = None
-        await self._write(self._streams[draft.id].message, self.answer, controls.buttons(self.answer))
-
-    async def _end_search(self, name: str) -> None:
-        if self._search is not None and self._search.end is None:
-            await end_step(self._search, name)
-
-    async def _show_hits(self, event: events.Retrieved) -> None:
-        if self._search is None and self.answer is not None and len(event.evidence) > len(self.answer.evidence):
-            self._search = await begin_step("Searching more widely", "search")
-        if self._search is not None:
-            await sources.end_search(self._search, event)
+        await self._write(self.answer)
 
     async def _begin_attempt(self, event: events.AttemptStarted) -> None:
-        self._started[event.id] = event
-        if event.role == "extractive":
-            return
-        if self._comparing:
-            await self._waiting.end(None, "Foundry Local has started")
-            self._comparison = self._comparison or Comparison()
+        self._models[event.id] = event.model
+        await self._line.ask(event)
+        if event.role == "extractive":  # no model has answered
+            await self._end_comparison()
+        elif self._comparing:
+            self._comparison = self._comparison or Comparison(self._stream.message)
             await self._comparison.begin(event.id, event.model)
-            await self._waiting.move_below()
-            return
-        self._streams.pop(event.id, None)  # of an earlier try, which is folded
-        await self._waiting.begin(event.id, event.model, " ".join(self._set_aside.values()))
 
-    async def _show_progress(self, event: events.Progress) -> None:
-        if event.id is None and self._search is not None and self._search.end is None:
-            self._search.name = event.text
-            await self._search.update()
-        elif event.id is not None and self._comparison is not None:
-            self._comparison.note(event.id, event.text)
+    async def _end_comparison(self) -> None:
+        self._comparing = False
+        if self._comparison is not None:
+            await self._comparison.remove()
+            self._comparison = None
+
+    async def _show_progress(self, text: str, number: int | None) -> None:
+        if number is not None and self._comparison is not None:
+            self._comparison.note(number, text)
         else:
-            await self._waiting.update(event.text, event.id)
+            await self._line.wait(text)
 
     async def _show_token(self, number: int, text: str) -> None:
-        placeholder = await self._waiting.write(number) if number not in self._streams else None
-        if self._comparison is not None and self._started[number].role != "extractive":
-            if placeholder is not None:
-                await placeholder.remove()
+        if self._comparison is not None and number in self._comparison:
             self._comparison.feed(number, text)
             return
-        if number not in self._streams:
-            await self._fold_drafts()
-            self._streams[number] = Stream(self._started[number].model, placeholder)
-        await self._streams[number].feed(text)
+        if self._writing != number:
+            self._writing = number
+            await self._stream.begin(self._models[number])
+            await self._line.wait(f"{self._models[number]} is writing")
+        await self._stream.feed(text)
 
     async def _take_back(self, number: int) -> None:
-        if self._comparison is not None:
+        if self._comparison is not None and number in self._comparison:
             self._comparison.replace(number, "")
-        elif number in self._streams:
-            await self._streams[number].clear()
-
-    async def _fold_drafts(self) -> None:
-        for draft, reason in self._set_aside.items():
-            if draft in self._streams:
-                await self._streams[draft].fold(f"Draft by {self._started[draft].model}, set aside: {reason}")
-
-    async def _fold_all_but(self, kept: int, why: str) -> None:
-        for number, stream in self._streams.items():
-            if number != kept and not stream.folded:
-                await stream.fold(f"Answer by {self._started[number].model}, {why}")
+        elif self._writing == number:
+            await self._stream.clear()
 
     async def _end_attempt(self, attempt: Attempt) -> None:
-        if attempt.id in self._streams:
-            await self._streams[attempt.id].close()
-        summary = usage_table.summary(attempt, usage=self._settings.show_usage)
-        await self._waiting.end(attempt.id, summary)
-        if self._comparison is not None and attempt.role != "extractive":
-            self._comparison.end(attempt.id, summary.partition(" · ")[2] or summary)
+        if self._writing == attempt.id:
+            await self._stream.close()
+        await self._line.answer(attempt, usage=self._settings.show_usage)
+        if self._comparison is not None and attempt.id in self._comparison:
+            self._comparison.end(attempt, usage=self._settings.show_usage)
 
     async def _finish(self, answer: Answer) -> None:
-        await self._end_search("Nothing was searched")
-        await self._waiting.end(None, "Foundry Local did not start")
+        await self._line.end()
         if self.answer is not None and answer.attempt is None:
-            return  # a button brought nothing, and the answer from before stays
+            answer = self.answer  # a button brought nothing, and the answer from before stays
         self.answer = answer
-        if (message := self.message) is None or (chosen := answer.attempt) is None:
+        if answer.attempt is None:
             return
-        if self._reply is not None:
-            await self._reply.remove_actions()
         if self._comparison is not None:
             answer = self.answer = await self._show_both(self._comparison, answer)
-        else:
-            await self._fold_all_but(chosen.id, "not finished")  # a model died in its answer, or was stopped there
-        await self._write(message, answer, controls.buttons(answer, comparing=self._comparison is not None))
+        await self._write(answer)
 
     async def _show_both(self, comparison: Comparison, answer: Answer) -> Answer:
         """Show both answers with their marks put right; returns the answer with the citations of both."""
         citations: list[Citation] = []
         for attempt in answer.attempts:
-            if attempt.role != "extractive":
+            if attempt.id in comparison:
                 cited = await asyncio.to_thread(choose, answer, attempt)
                 comparison.replace(attempt.id, cited.rendered)
                 citations += cited.citations
         await comparison.close()
         return replace(answer, citations=tuple(citations))
 
-    async def _write(self, message: cl.Message, answer: Answer, buttons: list[str]) -> None:
-        """Put the answer into its message, with its notices, its sources and its buttons."""
-        text, listed = answer.rendered, answer.sources
-        if self._comparison is not None and message is self._comparison.message:
-            text = self._comparison.heading
+    async def _write(self, answer: Answer) -> None:
+        """Put the answer into its message, with its notices, who wrote it, its sources and its buttons."""
+        message = self._stream.message
+        if self._comparison is not None:
+            message.author, text, badge = "Escalator", self._comparison.heading, ""
+        else:
+            message.author = answer.attempt.model if answer.attempt is not None else "Escalator"
+            text, badge = answer.rendered, controls.badge(answer)
         notices = [f"**Note:** {escape(notice)}" for notice in answer.notices]
-        message.content = "\n\n".join([text, *notices, *sources.line(listed, answer.citations)])
-        attached = self.messages.setdefault(message.id, set())
-        if fresh := [item for item in listed if sources.name(item) not in attached]:
-            attached.update(map(sources.name, fresh))
-            await sources.send(fresh, message, answer, self._originals)
-        await message.remove_actions()
-        message.actions = [controls.button(name, message.id) for name in buttons]
+        listed = sources.listed(answer)
+        last = f"{badge} {sources.line(listed, answer)}".strip()
+        message.content = "\n\n".join([text, *notices, last])
+        for element in self._attached:  # the numbers of passages may be others now
+            await element.remove()
+        self._attached = await sources.send(listed, message, answer, self._originals)
+        comparing = self._comparison is not None
+        names = controls.buttons(answer, comparing=comparing, usage=self._settings.show_usage)
         await message.update()
+        await self._stream.offer([controls.button(name, message.id) for name in names])

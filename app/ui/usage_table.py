@@ -1,22 +1,20 @@
-"""What a conversation has cost so far: the ledger, a step below its latest answer."""
+"""What a conversation has cost so far: the ledger, a panel beside the chat."""
 
 from collections.abc import Sequence
 
+import chainlit as cl
+
 from app.answering.turn import Answer, Attempt
-from app.answering.usage import Prices, blend, model_ms
+from app.answering.usage import Prices, blend
 from app.settings import is_loopback
-from app.ui.messages import begin_step, end_step, table
+from app.ui.messages import table
 
 
-async def show(answers: Sequence[Answer], latest: Answer, prices: Prices) -> None:
-    """Add a closed step with the attempts of the latest answer and the means of the conversation."""
-    if not blend(answers, prices).turns:
-        return
-    cost = sum(prices.cost(attempt, attempt.role) for attempt in latest.attempts)
-    name = f"Ledger: {_seconds(model_ms(latest))}, {_dollars(cost)} in a cloud"
-    step = await begin_step(name, "receipt")
-    step.output = ledger(answers, latest, prices)
-    await end_step(step, name)
+async def open_panel(answers: Sequence[Answer], latest: Answer, prices: Prices) -> None:
+    """Show the attempts of an answer and the means of the conversation beside the chat."""
+    ledger = cl.Text(name="Figures", content=format_ledger(answers, latest, prices), display="side")
+    await cl.ElementSidebar.set_elements([ledger], key=ledger.id)
+    await cl.ElementSidebar.set_title("Figures")
 
 
 def summary(attempt: Attempt, *, usage: bool) -> str:
@@ -34,7 +32,7 @@ def summary(attempt: Attempt, *, usage: bool) -> str:
     return " · ".join(parts)
 
 
-def ledger(answers: Sequence[Answer], latest: Answer, prices: Prices) -> str:
+def format_ledger(answers: Sequence[Answer], latest: Answer, prices: Prices) -> str:
     """Format the ledger as Markdown."""
     means, metrics = blend(answers, prices), latest.metrics
     head = ["Attempt", "prompt", "sent after", "first token", "all", "tokens", "tokens/s", "cloud"]

@@ -124,6 +124,20 @@ def as_root() -> bool:
     return hasattr(os, "geteuid") and os.geteuid() == 0
 
 
+ACCENT = "rgb(14, 105, 170)"
+"""The accent colour in the light theme."""
+
+
+def within_one_screen(page: Page, question: str, answer: str) -> None:
+    """Check that a question, its line and the beginning of its answer can be seen without scrolling."""
+    for shown in (
+        page.get_by_text(question).last,
+        line(page),
+        page.locator(".ai-message").filter(has_text=answer[:40]).last,
+    ):
+        expect(shown).to_be_in_viewport(ratio=0.1)
+
+
 @contextmanager
 def tab(browser: Browser, app: App, *, width: int = 1200, height: int = 900, theme: str = "light") -> Iterator[Page]:
     """A fresh chat in a window of this size."""
@@ -158,6 +172,11 @@ def answer(page: Page, text: str) -> None:
     expect(page.locator(".ai-message").filter(has_text=text).last).to_contain_text("Sources:", timeout=30_000)
 
 
+def line(page: Page, number: int = 0) -> Locator:
+    """The line above an answer, which unfolds at a click."""
+    return page.get_by_role("button", name=re.compile("→")).nth(number)
+
+
 def shot(page: Page, name: str) -> None:
     if SCREENSHOTS:
         page.wait_for_timeout(600)  # for what moves
@@ -185,18 +204,24 @@ def test_from_the_readmes_command_to_a_new_document_and_the_passage_behind_the_a
 
 
 @pytest.mark.parametrize("sample", [SHORT, UNSURE], ids=["short", "unsure"])
-def test_a_folded_draft_can_be_unfolded_and_taken_back(app: App, browser: Browser, sample: dict[str, str]) -> None:
+def test_the_line_above_an_answer_shows_the_escalation_and_unfolds_to_the_draft_that_can_be_taken_back(
+    app: App, browser: Browser, sample: dict[str, str]
+) -> None:
     draft, final = words(sample["small"]), words(sample["large"])
     with tab(browser, app) as page:
         page.get_by_text(sample["question"]).click()
         answer(page, final)
-        reason = page.get_by_text("Draft by phi-4-mini, set aside: ")
-        expect(reason).to_contain_text("The draft has 51 characters" if sample is SHORT else "“I am not sure")
+        label = "too short for the question" if sample is SHORT else "unsure"
+        expect(line(page)).to_contain_text(re.compile(rf"→ phi-4-mini \d\.\d s → {label} → gpt-oss-20b \d\.\d s"))
+        expect(line(page)).to_have_css("color", ACCENT)
         expect(page.get_by_text(draft)).not_to_be_visible()
+        within_one_screen(page, sample["question"], final)
         shot(page, f"escalated-{sample['decision']}")
 
-        reason.click()
+        line(page).click()
+        page.get_by_role("button", name=re.compile("^phi-4-mini · ")).click()
         expect(page.get_by_text(draft)).to_be_visible()
+        expect(page.get_by_text("Set aside:")).to_be_visible()
         above = page.get_by_text(draft).bounding_box()
         below = page.locator(".ai-message").filter(has_text=final).last.bounding_box()
         assert above is not None
@@ -205,9 +230,8 @@ def test_a_folded_draft_can_be_unfolded_and_taken_back(app: App, browser: Browse
         shot(page, f"unfolded-{sample['decision']}")
 
         page.get_by_role("button", name="Keep the small answer").click()
-        expect(page.get_by_text("Answer by gpt-oss-20b, set aside by you")).to_be_visible()
+        expect(line(page)).to_contain_text("→ phi-4-mini, kept by you")
         expect(page.locator(".ai-message").filter(has_text=draft).last).to_be_visible()
-        expect(page.get_by_text(final)).not_to_be_visible()
         expect(page.get_by_role("button", name="Keep the small answer")).to_have_count(0)
         shot(page, f"kept-{sample['decision']}")
 
@@ -217,7 +241,7 @@ def test_stop_leaves_the_text_so_far_and_a_chat_that_goes_on(app: App, browser: 
         ask(page, SAMPLES[3]["question"])
         expect(page.locator(".ai-message").filter(has_text="Der Betriebsrat hat")).to_be_visible()
         page.locator("#stop-button").click()
-        expect(page.get_by_text("phi-4-mini: stopped")).to_be_visible()
+        expect(line(page).filter(has_text="phi-4-mini stopped")).to_be_visible()
         shot(page, "stopped")
         expect(page.locator("#stop-button")).to_have_count(0)
         ask(page, KEPT["question"])
@@ -235,9 +259,10 @@ def test_nothing_is_wider_than_the_screen(app: App, browser: Browser, width: int
         page.get_by_text(SHORT["question"]).click()
         answer(page, words(SHORT["large"]))
         fits(page, f"{width}-{theme}-answer")
+        line(page).click()
         page.get_by_role("button", name=re.compile("^Found ")).click()
         expect(page.get_by_text("Because of")).to_be_visible()
-        page.get_by_text("Draft by phi-4-mini, set aside: ").click()
+        page.get_by_role("button", name=re.compile("^phi-4-mini · ")).click()
         page.get_by_text("Searched for: ").scroll_into_view_if_needed()
         fits(page, f"{width}-{theme}-unfolded")
         page.get_by_role("button", name="Compare with plain BM25").click()
@@ -248,7 +273,7 @@ def test_nothing_is_wider_than_the_screen(app: App, browser: Browser, width: int
         expect(page.get_by_role("columnheader", name="Plain BM25")).to_have_count(0)
 
         page.get_by_role("button", name="Keep the small answer").click()
-        expect(page.get_by_text("Answer by gpt-oss-20b, set aside by you")).to_be_visible()
+        expect(line(page)).to_contain_text("→ phi-4-mini, kept by you")
         fits(page, f"{width}-{theme}-kept")
 
 
@@ -270,10 +295,11 @@ def test_both_models_can_be_compared_on_any_screen(app: App, browser: Browser, w
         assert (left["y"] == right["y"]) == (width > 800)
         fits(page, f"{width}-{theme}-compared")
 
-        page.get_by_role("button", name=re.compile("^Ledger: ")).click()
+        page.get_by_role("button", name="Times and tokens").click()
         expect(page.get_by_text("always the large model")).to_be_visible()
         page.get_by_text("Nothing was paid").scroll_into_view_if_needed()
         fits(page, f"{width}-{theme}-ledger")
+        page.keyboard.press("Escape")
 
         page.get_by_role("button", name="Keep the small answer").click()
         expect(page.locator(".ai-message").filter(has_text="You kept the small answer").last).to_be_visible()
@@ -289,7 +315,7 @@ def test_the_large_model_answers_when_it_is_asked_and_both_can_be_seen_beside_ea
         answer(page, words(KEPT["small"]))
         page.get_by_role("button", name="Ask the large model").click()
 
-        expect(page.get_by_text("set aside: You asked for the large model.")).to_be_visible()
+        expect(line(page)).to_contain_text(re.compile(r"→ you asked → gpt-oss-20b \d"))
         expect(page.get_by_role("button", name="Keep the small answer")).to_be_visible()
         fits(page, f"{width}-{theme}-asked")
 
@@ -306,10 +332,10 @@ def test_the_mode_in_the_composer_chooses_who_answers(app: App, browser: Browser
         choose(page, mode)
         ask(page, ASK_LIGHTHOUSE)
 
-        expect(page.get_by_role("button", name=re.compile("^Ledger: "))).to_be_visible(timeout=30_000)
+        expect(page.get_by_role("button", name="Times and tokens")).to_be_visible(timeout=30_000)
         shot(page, f"mode-{mode.lower()}")
         for model in ("phi-4-mini", "gpt-oss-20b"):
-            expect(page.get_by_text(f"{model} · first token")).to_have_count(asked.count(model))
+            assert (f" → {model} " in line(page).inner_text()) == (model in asked)
 
 
 def test_the_dial_behind_the_gear_keeps_drafts(app: App, browser: Browser) -> None:
@@ -330,6 +356,7 @@ def test_nothing_is_asked_of_another_host_whatever_an_answer_holds(app: App, bro
     with tab(browser, app) as page:
         ask(page, "What does the postcard show?")
         answer(page, "The clockwork is wound at dusk")
+        line(page).click()
         page.get_by_role("button", name=re.compile("^Found ")).click()
         expect(page.get_by_text("Because of")).to_be_visible()
         expect(page.locator("img[src*='evil.example']")).to_have_count(0)

@@ -68,6 +68,7 @@ def test_attacks_come_to_nothing(
             assert all(shown_name(app, name) for name in listed), names
             assert {name for name in names if name not in listed} <= {name.partition(" ")[0] for name in listed}
 
+            chat.line(page, number).click()
             page.get_by_role("button", name="Found ").nth(number).click()
             expect(page.get_by_text("Because of")).to_have_count(number + 1)
             harmless(page, ".ai-message", attack)

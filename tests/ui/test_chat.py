@@ -150,30 +150,62 @@ async def soon(true: Callable[[], bool], seconds: float) -> float:
     return time.monotonic() - start
 
 
+def line(chat: Chat) -> Row:
+    """The line above the latest answer."""
+    return [row for row in chat.steps if chat.rows[row["parentId"]]["type"] == "run"][-1]
+
+
+def inside(chat: Chat) -> list[Row]:
+    """The rows that the line above the latest answer unfolds to."""
+    return [row for row in chat.steps if row["parentId"] == line(chat)["id"]]
+
+
+def written_by(attempt: str, role: str) -> str:
+    """The badge of an answer."""
+    return f"`{attempt} · {role} model`"
+
+
 @pytest.mark.slow
-async def test_a_turn_is_a_search_step_a_model_step_a_streamed_answer_and_its_source(chat: Chat) -> None:
+async def test_a_turn_is_one_line_and_a_streamed_answer_with_its_author_and_its_source(chat: Chat) -> None:
     answer = await chat.ask("When does the ferry leave?")
 
-    search, model, ledger = chat.steps
-    assert ledger["name"].startswith("Ledger: ")
-    assert search["name"].startswith("Found 2 passages in 2 documents in ")
+    assert [row["type"] for row in chat.rows.values() if row["parentId"] == line(chat)["parentId"]] == [
+        "tool",
+        "assistant_message",
+    ]
+    assert re.fullmatch(r"2 passages → phi-4-mini \d\.\d s", line(chat)["name"])
+    search, model = inside(chat)
+    assert search["name"].startswith("Found 2 passages · 2 documents · ")
     assert "Searched for: When does the ferry leave?" in search["output"]
     assert "| [1] | ferry.md, The ferry |" in search["output"]
     assert model["name"].startswith("phi-4-mini · first token ")
     assert model["name"].endswith(" tokens")
     assert answer["name"] == "phi-4-mini"
-    assert answer["output"] == "The ferry leaves at 9:30 [1].\n\nSources: [1] ferry.md, The ferry"
+    badge = written_by("phi-4-mini", "small")
+    assert answer["output"] == f"The ferry leaves at 9:30 [1].\n\n{badge} Sources: [1] ferry.md, The ferry"
     assert not answer["streaming"]
     [source] = chat.sources(answer)
     assert (source["name"], source["display"]) == ("[1] ferry.md, The ferry", "page")
     assert marked(source) == ["The ferry leaves at 9:30 from the old harbour."]
     assert "ferry" in source["props"]["why"]
-    assert [action["label"] for action in chat.actions.values()] == ["Ask the large model", "Compare both"]
+    labels = [action["label"] for action in chat.actions.values()]
+    assert labels == ["Ask the large model", "Compare both", "Times and tokens"]
+
+
+async def test_times_and_tokens_of_an_answer_and_of_the_conversation_open_beside_the_chat(chat: Chat) -> None:
+    await chat.ask("When does the ferry leave?")
+
+    await chat.press(button(chat, "Times and tokens"))
+
+    [figures] = [element for element in chat.elements if element["name"] == "Figures"]
+    text = (await chat.content(f"/project/file/{figures['chainlitKey']}?session_id={chat.session}")).decode()
+    assert "| phi-4-mini | " in text
+    assert "Mean of 1 answers, 0 escalated" in text
 
 
 async def test_the_table_of_hits_compares_our_ranks_with_those_of_plain_bm25_on_demand(chat: Chat) -> None:
     await chat.ask("When does the ferry leave?")
-    [search, *_] = chat.steps
+    [search, *_] = inside(chat)
     [button] = [element for element in chat.elements if element["name"] == "PlainRanks"]
     assert button["forId"] == search["id"]
     ours = search["output"]
@@ -214,9 +246,8 @@ async def test_sources_come_in_the_order_of_their_numbers(chat: Chat) -> None:
         answer = await chat.ask("Are the ferry and the museum at the harbour?", "large")
 
         found = [source["name"] for source in chat.sources(answer)]
-        assert len(found) >= 3
-        assert [name[:3] for name in found] == [f"[{number}]" for number in range(1, len(found) + 1)]
-        assert answer["output"].endswith("The model was given: " + " · ".join(found))
+        assert [name[:3] for name in found] == ["[1]", "[2]", "[3]"]
+        assert f"The model was given: {' · '.join(found)}" in answer["output"]
 
 
 async def test_a_source_in_a_pdf_opens_at_its_page(house: House, chat: Chat) -> None:
@@ -248,61 +279,63 @@ def marked(source: dict[str, Any]) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("question", "draft", "why", "final"),
+    ("question", "draft", "why", "final", "label"),
     [
         (
             "Explain why the tide turns late.",
             "It turns late [1].",
             "The draft has 14 characters",
             "Because the moon pulls the water, the tide turns late [1].",
+            "too short for the question",
         ),
         (
             "When is the museum open?",
             "It is open on Mondays [1]. I am not sure whether that holds in winter.",
             "The small model wrote “I am not sure",
             "The museum is open on Mondays [1].",
+            "unsure",
         ),
     ],
 )
-async def test_a_draft_is_folded_under_its_reason_above_the_large_models_answer(
-    chat: Chat, question: str, draft: str, why: str, final: str
+async def test_a_draft_gives_way_to_the_large_models_answer_and_goes_into_the_line_with_its_reason(
+    chat: Chat, question: str, draft: str, why: str, final: str, label: str
 ) -> None:
     answer = await chat.ask(question)
 
-    search, asked_small, folded, asked_large, message, _ = [row for row in chat.rows.values() if row["type"] in SHOWN]
+    cascade = rf"\d passages? → phi-4-mini \d\.\d s → {label} → gpt-oss-20b \d\.\d s"
+    assert re.fullmatch(cascade, line(chat)["name"])
+    search, small, large = inside(chat)
     assert search["name"].startswith("Found ")
-    assert asked_small["name"].startswith("phi-4-mini · ")
-    assert (folded["type"], folded["output"]) == ("llm", draft)
-    assert folded["name"].startswith(f"Draft by phi-4-mini, set aside: {why}")
-    assert asked_large["name"].startswith("gpt-oss-20b · ")
-    assert message == answer
+    assert small["name"].startswith("phi-4-mini · ")
+    assert small["output"].startswith(f"**Set aside:** {why}")
+    assert small["output"].endswith(f"\n\n{draft}")
+    assert large["name"].startswith("gpt-oss-20b · ")
+    assert [row["id"] for row in chat.answers] == [answer["id"]]
     assert answer["name"] == "gpt-oss-20b"
-    assert answer["output"].startswith(f"{final}\n\nSources: ")
-    streamed = [data["id"] for name, data in chat.history if name == "stream_start"]
-    assert streamed == [folded["id"], answer["id"]]
-    assert folded["createdAt"] < asked_large["createdAt"] < answer["createdAt"]
-    assert [action["label"] for action in chat.actions.values()] == ["Keep the small answer", "Compare both"]
+    assert answer["output"].startswith(f"{final}\n\n{written_by('gpt-oss-20b', 'large')} Sources: ")
+    streamed = [(data["id"], data["name"]) for name, data in chat.history if name == "stream_start"]
+    assert streamed == [(answer["id"], "phi-4-mini"), (answer["id"], "gpt-oss-20b")]
+    labels = [action["label"] for action in chat.actions.values()]
+    assert labels == ["Keep the small answer", "Compare both", "Times and tokens"]
 
 
 def button(chat: Chat, label: str) -> dict[str, Any]:
     return next(action for action in chat.actions.values() if action["label"] == label)
 
 
-SHOWN = ("tool", "llm", "assistant_message")
-
-
 async def test_the_small_answer_that_was_kept_is_what_the_next_question_builds_on(house: House, chat: Chat) -> None:
     final = await chat.ask("Explain why the tide turns late.")
-    [folded] = chat.of_type("llm")
-    keep = button(chat, "Keep the small answer")
 
-    await chat.press(keep)
+    await chat.press(button(chat, "Keep the small answer"))
 
-    await chat.until(lambda: chat.rows[folded["id"]]["type"] == "assistant_message")
-    await chat.until(lambda: chat.rows[final["id"]]["type"] == "llm")
-    assert chat.rows[folded["id"]]["output"].startswith("It turns late [1].")
-    assert chat.rows[final["id"]]["name"] == "Answer by gpt-oss-20b, set aside by you"
-    assert [action["label"] for action in chat.actions.values()] == ["Compare both"]
+    kept = chat.rows[final["id"]]
+    assert kept["name"] == "phi-4-mini"
+    assert kept["output"].startswith("It turns late [1].")
+    assert line(chat)["name"].endswith("→ phi-4-mini, kept by you")
+    *_, large = inside(chat)
+    assert large["output"].startswith("**Set aside** by you\n\nBecause the moon pulls")
+    labels = [action["label"] for action in chat.actions.values()]
+    assert labels == ["Compare both", "Times and tokens"]
     await chat.ask("And when does the ferry leave?")
     _, *earlier, _ = house.models.prompts[-1].data["messages"]
     assert earlier == [
@@ -393,9 +426,11 @@ async def test_the_large_model_is_asked_when_its_button_is_pressed_and_the_draft
 
     await chat.press(button(chat, "Ask the large model"))
 
-    await chat.until(lambda: chat.rows[draft["id"]]["type"] == "llm")
-    await chat.until(lambda: any(action["label"] == "Keep the small answer" for action in chat.actions.values()))
-    assert chat.rows[draft["id"]]["name"].endswith("set aside: You asked for the large model.")
+    assert button(chat, "Keep the small answer")
+    assert [(row["id"], row["name"]) for row in chat.answers] == [(draft["id"], "gpt-oss-20b")]
+    assert re.search(r" → phi-4-mini \d\.\d s → you asked → gpt-oss-20b \d\.\d s$", line(chat)["name"])
+    _, small, _ = inside(chat)
+    assert small["output"] == "**Set aside:** You asked for the large model.\n\nThe ferry leaves at 9:30 [1]."
     assert [asked.data["model"] for asked in house.models.prompts] == [SMALL.full_id, LARGE.full_id]
 
 
@@ -421,7 +456,9 @@ async def test_stop_in_the_large_models_answer_lets_the_draft_stand_again(house:
     await pressing
     slow.pace = 0
 
-    await chat.until(lambda: chat.rows[draft["id"]]["type"] == "assistant_message")
+    await chat.until(lambda: chat.rows[draft["id"]]["name"] == "phi-4-mini")
+    await chat.until(lambda: "Sources: " in chat.rows[draft["id"]]["output"])
+    assert line(chat)["name"].endswith("gpt-oss-20b stopped")
     assert "Ask the large model" in [action["label"] for action in chat.actions.values()]
     await chat.ask("And when does the ferry leave?", "small")
     earlier = house.models.prompts[-1].data["messages"][2]["content"]
@@ -476,7 +513,7 @@ async def test_stop_ends_the_models_work_and_the_next_question_is_answered(house
     stopped, *_ = chat.answers
     assert LONG.startswith(stopped["output"])
     assert not stopped["streaming"]
-    assert "phi-4-mini: stopped" in names(chat.steps)
+    assert any(name.endswith("phi-4-mini stopped") for name in names(chat.steps))
 
 
 QUOTED = "From **ferry.md, The ferry**, until the answer begins:\n\n> The ferry leaves at 9:30 from the old harbour."
@@ -491,19 +528,19 @@ async def test_while_a_model_reads_a_quote_stands_where_its_answer_then_begins(h
     house.models.fault = Fault(delay=2.0, times=1)
     await chat.send("When does the ferry leave?")
 
-    await chat.until(lambda: quoting(chat) and " reads " in chat.steps[-1]["name"])
+    await chat.until(lambda: quoting(chat) and " reads " in line(chat)["name"])
     place = quoting(chat)
     assert place is not None
-    assert list(chat.rows)[-1] == place["id"]
+    assert place["createdAt"] > line(chat)["createdAt"]
     announced = [
         data["text"] for name, data in chat.history if name == "window_message" and data["about"] == "announcement"
     ]
     assert announced == ["ferry.md: The ferry leaves at 9:30 from the old harbour."]
-    await chat.until(lambda: chat.steps[-1]["name"].startswith("Ledger: "))
+    await chat.until(lambda: "Times and tokens" in [action["label"] for action in chat.actions.values()])
     [answer] = chat.answers
     assert answer["id"] == place["id"]
     assert answer["name"] == "phi-4-mini"
-    assert answer["output"] == "The ferry leaves at 9:30 [1].\n\nSources: [1] ferry.md, The ferry"
+    assert answer["output"].startswith("The ferry leaves at 9:30 [1].\n\n`phi-4-mini")
 
 
 @pytest.mark.slow
@@ -514,7 +551,7 @@ async def test_a_model_that_is_stopped_before_its_first_token_leaves_the_quote(h
 
     await chat.stop()
 
-    await chat.until(lambda: "phi-4-mini: stopped" in names(chat.steps))
+    await chat.until(lambda: line(chat)["name"].endswith("phi-4-mini stopped"))
     await chat.until(lambda: QUOTED.replace(", until the answer begins", "") in [row["output"] for row in chat.answers])
     await chat.ask("When does the ferry leave?")
     assert [message["role"] for message in house.models.prompts[-1].data["messages"]] == ["system", "user"]
@@ -522,22 +559,16 @@ async def test_a_model_that_is_stopped_before_its_first_token_leaves_the_quote(h
 
 
 @pytest.mark.slow
-async def test_the_quote_stays_below_the_row_of_a_large_model_that_steps_in(house: House, chat: Chat) -> None:
+async def test_a_large_model_that_steps_in_is_named_in_the_line_above_the_quote(house: House, chat: Chat) -> None:
     house.models.fault = Fault(delay=1.0, status=400, body={"error": {"message": "no"}}, times=1)
     await chat.send("Which lantern is in the journal?")
     await chat.until(lambda: any("until the answer begins" in row["output"] for row in chat.answers))
     house.models.fault = Fault(delay=1.0)
 
-    await chat.until(lambda: chat.steps[-1]["name"].startswith("Ledger: "))
+    await chat.until(lambda: "Times and tokens" in [action["label"] for action in chat.actions.values()])
 
-    kinds = [row["name"] for row in chat.rows.values() if row["type"] in ("tool", "assistant_message")]
-    assert [name.partition(" ")[0] for name in kinds] == [
-        "Found",
-        "phi-4-mini",
-        "gpt-oss-20b",
-        "gpt-oss-20b",
-        "Ledger:",
-    ]
+    assert re.search(r" → phi-4-mini failed → gpt-oss-20b \d", line(chat)["name"])
+    assert [row["name"] for row in chat.answers] == ["gpt-oss-20b"]
 
 
 @pytest.mark.slow
@@ -546,7 +577,7 @@ async def test_a_comparison_begins_where_it_stood_and_the_quote_goes(house: Hous
     await chat.send("When does the ferry leave?", "compare")
     await chat.until(lambda: quoting(chat))
 
-    await chat.until(lambda: chat.steps[-1]["name"].startswith("Ledger: "))
+    await chat.until(lambda: "Times and tokens" in [action["label"] for action in chat.actions.values()])
 
     [answer] = chat.answers
     assert answer["output"].startswith("Both models on the same passages:")
@@ -557,8 +588,7 @@ async def test_passages_that_do_not_answer_are_called_near_and_not_found(chat: C
         "Does the harbour restaurant serve soup, salad, pasta, cheese, dessert, coffee, beer, pizza or burgers?"
     )
 
-    [search] = chat.steps
-    assert re.fullmatch(r"Found nothing that answers, nearest \w+\.\w+, in \d+ ms", search["name"])
+    assert re.fullmatch(r"nothing that answers, nearest \w+\.\w+", line(chat)["name"])
 
 
 async def test_two_users_are_kept_apart_and_the_second_is_told_that_it_waits(house: House, chat: Chat) -> None:
@@ -568,7 +598,7 @@ async def test_two_users_are_kept_apart_and_the_second_is_told_that_it_waits(hou
         await chat.send("What does the journal say?", "small")
         await chat.until(lambda: chat.answers)
         await other.send("When does the ferry leave?", "small")
-        await other.until(lambda: waiting in names(other.steps))
+        await other.until(lambda: any(waiting in name for name in names(other.steps)))
         slow.pace = 0
         await other.until(lambda: other.answers and "Sources: " in other.answers[0]["output"])
         await chat.until(lambda: "The model was given: " in chat.answers[0]["output"])
@@ -576,9 +606,9 @@ async def test_two_users_are_kept_apart_and_the_second_is_told_that_it_waits(hou
         [mine], [theirs] = chat.answers, other.answers
         assert mine["output"].startswith(UNMARKED)
         assert theirs["output"].startswith("The ferry leaves at 9:30 [1].")
-        assert waiting not in names(chat.steps) + names(other.steps)
-        assert {element["forId"] for element in chat.elements} == {mine["id"], chat.steps[0]["id"]}
-        assert {element["forId"] for element in other.elements} == {theirs["id"], other.steps[0]["id"]}
+        assert waiting not in " ".join(names(chat.steps) + names(other.steps))
+        assert {element["forId"] for element in chat.elements} == {mine["id"], inside(chat)[0]["id"]}
+        assert {element["forId"] for element in other.elements} == {theirs["id"], inside(other)[0]["id"]}
         await other.ask("And where does it leave?")
     assert "journal" not in str(house.models.prompts[-1].data["messages"][1:-1])
 
@@ -628,7 +658,7 @@ async def test_without_models_the_best_sentences_are_quoted_within_a_second(with
             assert quote == "> The ferry leaves at 9:30 from the old harbour. [1]"
             assert "There is no model on this machine: " in note
             assert "escalator models get tiny" in note
-            assert listed == "Sources: [1] ferry.md, The ferry"
+            assert listed == "`quotes · no model` Sources: [1] ferry.md, The ferry"
             assert not answer.get("isError")
             assert len(chat.sources(answer)) == 1
     assert min(seconds) < 1  # the others may share the machine with other tests
@@ -649,7 +679,7 @@ async def test_files_that_cannot_be_read_are_named_in_the_search_step(without_mo
                 await asyncio.sleep(0.05)
         answer = await chat.ask("When does the ferry leave?")
 
-        [search] = chat.steps
+        search, *_ = inside(chat)
         assert "Not read: blank.txt – it is empty" in search["output"]
         assert "Not read: locked.pdf – it is encrypted; save it without a password" in search["output"]
         assert answer["output"].startswith("> The ferry leaves")

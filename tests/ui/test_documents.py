@@ -44,9 +44,10 @@ async def test_a_question_is_answered_from_the_file_that_came_with_it(without_mo
         [source] = chat.sources(answer)
         assert source["name"] == "[1] bread.txt (dropped), line 1"
         assert BREAD.decode().strip() in "".join(text for line in source["props"]["lines"] for text, _ in line["parts"])
-        read, search = steps(chat)
+        read, line, search = steps(chat)
         assert read == "Read bread.txt: 1 passage"
-        assert search.startswith("Found 1 passage in 1 document")
+        assert line == "1 passage → quotes"
+        assert search.startswith("Found 1 passage · 1 document · ")
         assert (await chat.ask("And when does Ada bake?"))["output"].startswith("> Ada bakes the bread at dawn. [1]")
 
 
@@ -101,7 +102,7 @@ async def test_a_dropped_file_that_cannot_be_read_is_named_with_its_reason_and_t
 
         answer = await chat.ask("When does the ferry leave?", files=files)
 
-        old, broken, _ = chat.steps
+        old, broken, *_ = chat.steps
         assert old["name"] == "old.doc was not read: it is in an old format of Office; save it as .docx"
         assert broken["name"].startswith("x.pdf was not read: it cannot be read")
         assert old["isError"]
