@@ -15,12 +15,16 @@ _LINE = re.compile(r'([\w-]+)((?:;[\w-]+=(?:"[^"]*"|[^":;])*)*):(.*)')
 _NAME = re.compile(r'CN="?([^":;]+)', re.IGNORECASE)
 _ZONE = re.compile(r'TZID="?([^":;]+)', re.IGNORECASE)
 _ESCAPE = re.compile(r"\\(.)")
+_LASTING = re.compile(r"(\d+)(W|D|H|M|S)")
+_TIMES = ("DTSTART", "DTEND", "DUE", "EXDATE")
 _ENTRIES = ("VEVENT", "VTODO", "VJOURNAL")
 _LABELS = {
     "DTSTART": "Start",
     "DTEND": "End",
+    "DURATION": "Duration",
     "DUE": "Due",
     "RRULE": "Repeats",
+    "EXDATE": "Except",
     "LOCATION": "Place",
     "ORGANIZER": "Organizer",
     "ATTENDEE": "Attendees",
@@ -75,8 +79,11 @@ def _entries(text: str) -> Iterator[Entry]:
 
 def _lines(entry: Entry) -> Iterator[str]:
     for name, label in _LABELS.items():
-        if name.startswith(("DT", "DUE")):
-            values = [_time(parameters, value, ends=name == "DTEND") for parameters, value in entry[name][:1]]
+        if name in _TIMES:
+            times = [(parameters, each) for parameters, value in entry[name] for each in value.split(",")]
+            values = [_time(*time, ends=name == "DTEND") for time in times]
+        elif name == "DURATION":
+            values = [" ".join(map(" ".join, _LASTING.findall(value))).lower() for _, value in entry[name]]
         elif name in ("ORGANIZER", "ATTENDEE"):
             values = [_person(parameters, value) for parameters, value in entry[name]]
         else:

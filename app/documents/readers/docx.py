@@ -9,7 +9,7 @@ from app.documents.passages import Page
 from app.documents.readers.docx_numbering import Numbering
 from app.documents.readers.drawings import chart, diagram, embed
 from app.documents.readers.ooxml import Package, value
-from app.documents.readers.sections import Block, margin, numbers_page, paged
+from app.documents.readers.sections import Block, item, margin, numbers_page, paged
 from app.documents.readers.tables import Row, repeated
 from app.documents.readers.text import clean
 
@@ -25,9 +25,6 @@ _CONTROLS = ("sdt", "sdtContent", "customXml")
 
 _MARKS = {"tab": " ", "ptab": " ", "br": "\n", "cr": "\n", "noBreakHyphen": "-"}
 _LEVELS = 9
-_ENUMERATED = re.compile(r"\(?(?:\d{1,3}|[a-zA-Z])(?<![ivxIVX])[.)]$")
-"""The numbers that mark an item without a dash before them; not Roman ones, most of which are longer."""
-
 _FIELDS = ("instrText", "fldSimple")
 _PAGE_NUMBER = re.compile(r"\bPAGE\b")
 
@@ -97,7 +94,7 @@ class _Document:
             elif child.tag == "chartSpace":
                 yield list(chart(child))
             elif child.tag == "dataModel":
-                yield from (Block(0, f"{'  ' * depth}- {text}", listed=True) for depth, text in diagram(child))
+                yield from (item(depth, "", text) for depth, text in diagram(child))
             elif child.tag not in _GONE:
                 yield from self.blocks(child)
         if carried and (text := clean(carried).strip()):
@@ -105,15 +102,14 @@ class _Document:
 
     def _block(self, paragraph: Element, text: str) -> Block | None:
         """Return a paragraph with its number; without text, it is counted all the same."""
-        item = self._numbering.item(paragraph)
-        number = item.number if item else ""
+        place = self._numbering.item(paragraph)
+        number = place.number if place else ""
         own = value(paragraph, "pPr/outlineLvl")
         if level := _level(own) if own else self._levels.get(value(paragraph, "pPr/pStyle"), 0):
             return Block(level, f"{number} {text}".lstrip()) if text else None
-        if item is None or not (text or number):
+        if place is None or not (text or number):
             return Block(0, text) if text else None
-        dash = "" if _ENUMERATED.match(number) or not text else "- "
-        return Block(0, "  " * min(item.level, _LEVELS) + dash + f"{number} {text}".strip(), listed=True)
+        return item(place.level, number, text)
 
     def _rows(self, table: Element) -> Iterator[Row]:
         above: dict[int, str] = {}
@@ -154,11 +150,23 @@ def _text(parent: Element, asides: list[Element]) -> str:
             texts.append(child.text or "")
         elif tag in _MARKS:
             texts.append(_MARKS[tag])
+        elif tag in ("ddList", "checkBox"):
+            texts.append(_chosen(child))
         elif tag in _ASIDES:
             asides.append(child)
         elif tag not in _GONE:
             texts.append(_text(child, asides))
     return "".join(texts)
+
+
+def _chosen(field: Element) -> str:
+    """Return what is chosen in a form field as of Word before 2007, whose other values are plain text."""
+    if field.tag == "ddList":
+        entries = [entry.get("val", "") for entry in field.iterfind("listEntry")]
+        chosen = int(value(field, "result") or value(field, "default") or 0)
+        return entries[chosen] if chosen < len(entries) else ""
+    states = [state for name in ("checked", "default") for state in field.iterfind(name)]
+    return "\u2612" if states and states[0].get("val") not in ("0", "false") else "\u2610"
 
 
 def _levels(styles: Element) -> dict[str, int]:

@@ -179,12 +179,12 @@ def _written(levels: dict[int, _Level], level: int, counts: dict[int, int]) -> s
             return ""
         form = levels[inner].form
         form = "decimal" if own.arabic and form != "decimalZero" else form
-        return _number(counts.get(inner, levels[inner].start), form, levels[inner].digits)
+        return written_number(counts.get(inner, levels[inner].start), form, levels[inner].digits)
 
     return _COUNTED.sub(written, own.text).strip()
 
 
-def _number(number: int, form: str, digits: int) -> str:
+def written_number(number: int, form: str, digits: int = 1) -> str:
     """Write a number in a form of Word; those of other scripts and in words become digits."""
     if form in ("none", "bullet"):
         return ""

@@ -1,4 +1,4 @@
-"""Charts as tables, and diagrams (SmartArt) as lists, of Word and PowerPoint (ECMA-376, part 1, 21.2 and 21.4)."""
+"""Charts as tables, diagrams (SmartArt) as lists, of sheets only what is in no cell (ECMA-376, part 1, 21.2, 21.4)."""
 
 import re
 from collections.abc import Iterator
@@ -6,9 +6,8 @@ from datetime import date, timedelta
 from itertools import groupby
 from xml.etree.ElementTree import Element
 
-from app.documents.readers.ooxml import Package, value
+from app.documents.readers.ooxml import Package, shown, value
 from app.documents.readers.tables import Cells, Row
-from app.documents.readers.xlsx import shown
 
 _REFERENCES = {"chart": "r:id", "relIds": "dm"}
 """The elements that refer to a chart and to a diagram, and the attribute that does."""
@@ -34,6 +33,18 @@ def embed(parts: Package, name: str, content: Element) -> None:
         target = related.get(reference.get(_REFERENCES[reference.tag], ""), "")
         if target in parts:
             reference.append(parts.tree(target))
+
+
+def captions(parts: Package, sheet: str) -> Iterator[tuple[tuple[int, int], str]]:
+    """Yield what charts, text boxes and diagrams on a sheet say beside its cells, each with the cell it begins at."""
+    drawn = parts.linked(sheet, "drawing")
+    embed(parts, parts.related(sheet).get("drawing", ""), drawn)
+    for anchor in drawn:
+        texts = [_text(part) for tag in ("title", "txBody") for part in anchor.iter(tag)]
+        texts += [text for root in anchor.iter("dataModel") for _, text in diagram(root)]
+        if text := "; ".join(filter(None, texts)):
+            column, row = (int(anchor.findtext(f"from/{axis}", "0")) + 1 for axis in ("col", "row"))
+            yield (column, row), f"[{text}]"
 
 
 def chart(root: Element) -> Iterator[Row]:

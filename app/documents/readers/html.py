@@ -7,7 +7,7 @@ from html import unescape
 
 from app.documents.passages import Page
 from app.documents.readers.sections import BEGINNING, Sections
-from app.documents.readers.tables import Row
+from app.documents.readers.tables import Row, repeated
 from app.documents.readers.text import decode
 from app.errors import UnreadableFile
 
@@ -36,7 +36,8 @@ _INLINE = re.compile(
 _BLOCK = re.compile(r"<(table|pre|h[1-6])(?=[\s>])[^>]*>(.*?)</\1>|<(/?)([a-z][^\s>]*)[^>]*>", re.DOTALL)
 _CAPTION = re.compile(r"<caption(?=[\s>])[^>]*>(.*?)</caption>", re.DOTALL)
 _ROW = re.compile(r"<tr(?=[\s>])[^>]*>")
-_CELL = re.compile(r"<t[dh](?=[\s>])[^>]*>(.*?)</t[dh]>", re.DOTALL)
+_CELL = re.compile(r"<t[dh](?=[\s>])([^>]*)>(.*?)</t[dh]>", re.DOTALL)
+_SPAN = re.compile(r"(row|col)span=.(\d{1,4})")
 _IN_CELL = re.compile(r"<(?!/?t[rdh][\s>])[^>]*>")
 _TAG = re.compile(r"<(/?)[^>]*>")
 
@@ -135,8 +136,23 @@ def _add_whole(tag: str, html: str, sections: Sections) -> None:
 
 
 def _rows(table: str) -> Iterator[Row]:
+    """Yield the rows; the text of a cell that reaches over several rows is repeated in each."""
+    above: dict[int, tuple[int, str]] = {}  # the last row and the text of such a cell, by column
     for number, row in enumerate(_ROW.split(_IN_CELL.sub(" ", table))[1:], 1):
-        yield number, {column: unescape(cell) for column, cell in enumerate(_CELL.findall(row), 1) if cell}
+        above = {column: cell for column, cell in above.items() if cell[0] >= number}
+        cells = {column: text for column, (_, text) in above.items()}
+        column = 1
+        for attributes, cell in _CELL.findall(row):
+            while column in above:
+                column += 1
+            cells[column] = unescape(cell)
+            span = dict(_SPAN.findall(attributes))
+            right = column + int(span.get("col", "1"))
+            if "row" in span:
+                last, text = number + int(span["row"]) - 1, repeated(cells[column])
+                above |= {each: (last, text if each == column else "") for each in range(column, right)}
+            column = right
+        yield number, cells
 
 
 def _words(html: str) -> str:

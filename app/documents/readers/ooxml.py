@@ -1,6 +1,7 @@
-"""Office files as zip archives of XML parts (ECMA-376, part 2); it knows no format, and sets no limits of its own."""
+"""Office files as zip archives of XML parts (ECMA-376, part 2), and numbers as they show them; it sets no limits."""
 
 import posixpath
+import re
 from functools import lru_cache
 from io import BytesIO
 from xml.etree.ElementTree import Element, fromstring
@@ -10,6 +11,11 @@ from app.errors import UnreadableFile
 
 _OLE = bytes.fromhex("d0cf11e0a1b11ae1")
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
+
+_TOKEN = re.compile(
+    r'\[\$(?P<currency>[^\]-]*)[^\]]*\]|\[[^\]]*\]|[_*].|"(?P<quoted>[^"]*)"|\\(?P<escaped>.)|(?P<sign>[ %€$£¥₹])'
+    r"|(?P<digits>[#0?][#0?,]*)(?:\.(?P<decimals>[#0?]*))?|(?P<other>[E/])"
+)
 
 PROTECTED = "it is protected with a password; save it without one"
 
@@ -73,6 +79,28 @@ def value(parent: Element, path: str) -> str:
     """Return the value of a setting, or nothing."""
     setting = parent.find(path)
     return "" if setting is None else setting.get("val", "")
+
+
+def shown(number: float, code: str) -> str:
+    """Show a number as its format does, with a decimal point, no separators of thousands, and a minus before it."""
+    before, decimals, after, factor = _parsed(code)
+    number *= factor
+    plain = decimals is None or abs(number) >= 1e15
+    return before + (f"{number:.15g}" if plain else f"{number:.{decimals}f}") + after
+
+
+@lru_cache(maxsize=256)
+def _parsed(code: str) -> tuple[str, int | None, str, int]:
+    """Parse a format to the text before a number, its decimals, the text after it, and its factor."""
+    tokens = list(_TOKEN.finditer(code.split(";")[0]))
+    number = next((index for index, token in enumerate(tokens) if token["digits"]), None)
+    if number is None or any(token["other"] for token in tokens):  # powers of ten and fractions are shown plainly
+        return "", None, "", 1
+    fraction = tokens[number]["decimals"] or ""
+    decimals = len(fraction) if set(fraction) <= {"0"} else None
+    texts = [token["currency"] or token["quoted"] or token["escaped"] or token["sign"] or "" for token in tokens]
+    percent = any(token["sign"] == "%" for token in tokens)
+    return "".join(texts[:number]).lstrip(), decimals, "".join(texts[number:]).rstrip(), 100 if percent else 1
 
 
 def _key(name: str) -> str:

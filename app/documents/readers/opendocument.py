@@ -7,8 +7,9 @@ from xml.etree.ElementTree import Element
 
 from app.documents.passages import Page
 from app.documents.readers import pptx, xlsx
+from app.documents.readers.docx_numbering import written_number
 from app.documents.readers.ooxml import PROTECTED, Package
-from app.documents.readers.sections import Block, margin, numbers_page, paged
+from app.documents.readers.sections import Block, comment, item, margin, numbers_page, paged
 from app.documents.readers.tables import Cells, Row, repeated
 from app.documents.readers.text import clean
 from app.errors import UnreadableFile
@@ -23,8 +24,10 @@ _BREAK = "\u2028"
 _SPACES = {"s": " ", "tab": " ", "line-break": _BREAK}
 _ROWS = ("table-header-rows", "table-row-group", "table-rows")
 _STYLES = "styles.xml"
-_MARGIN = re.compile(rb"<\w+:(?:header|footer)(?:-left|-first)?[\s>]")
-"""A header or footer in the bytes of the styles, most of which have none and take longer to parse than a short text."""
+_USED = re.compile(rb"<\w+:(?:header|footer)(?:-left|-first)?[\s>]|<text:outline-level-style[^>]* style:num-format=.\w")
+"""Headers, footers and numbers of headings in the styles, which take longer to parse than a short text."""
+
+_FORMS = {"1": "decimal", "a": "lowerLetter", "A": "upperLetter", "i": "lowerRoman", "I": "upperRoman"}
 
 _MANIFEST = "META-INF/manifest.xml"
 
@@ -42,13 +45,13 @@ _UNITS = {"mm": 0.1, "in": 2.54, "pt": 0.0353}
 def read_text(data: bytes) -> list[Page]:
     """Return the sections of a text under their headings."""
     parts, root, body = _opened(data, ".odt", "text")
-    titles = {style.get("name") for style in root.iter("style") if style.get("parent-style-name") == "Title"} | {
-        "Title"
-    }
-    framed = _STYLES in parts and _MARGIN.search(parts.part(_STYLES))
-    styles = parts.tree(_STYLES) if framed else Element("none")
-    header, footer = (margin(_blocks(each, titles) for each in _margins(styles, kind)) for kind in ("header", "footer"))
-    return paged(chain(header, _blocks(body, titles), footer))
+    defined = {style.get("name") for style in root.iter("list-style")}
+    lists = any(each.get("style-name", "L1") not in defined for each in body.iter("list"))
+    needed = _STYLES in parts and (lists or _USED.search(parts.part(_STYLES)))
+    styles = parts.tree(_STYLES) if needed else Element("none")
+    document = _Document(root, styles)
+    header, footer = (margin(map(document.blocks, _margins(styles, kind))) for kind in ("header", "footer"))
+    return paged(chain(header, document.blocks(body), footer))
 
 
 def _margins(styles: Element, kind: str) -> Iterator[Element]:
@@ -73,7 +76,7 @@ def read_slides(data: bytes) -> list[Page]:
 
 
 def _opened(data: bytes, suffix: str, kind: str) -> tuple[Package, Element, Element]:
-    """Return the parts of a file, its content, and the part of this that is the document."""
+    """Return the parts of a file, its content, and the part of this that is the document, with charts in place."""
     parts = Package(data, suffix)
     if _MANIFEST in parts and b"encryption-data" in parts.part(_MANIFEST):
         raise UnreadableFile(PROTECTED)
@@ -81,24 +84,83 @@ def _opened(data: bytes, suffix: str, kind: str) -> tuple[Package, Element, Elem
     body = root.find(f"body/{kind}")
     if body is None:
         raise UnreadableFile("it holds a document of another kind; save it again under the name that suits it")
+    for reference in body.iter("object"):
+        name = reference.get("href", "").removeprefix("./") + "/content.xml"
+        if name in parts and (chart := parts.tree(name).find("body/chart/chart")) is not None:
+            titles = [title for tag in ("title", "subtitle") for title in chart.iter(tag)]
+            reference.extend([line for title in titles for line in title.iter("p")])
+            reference.extend(chart.iter("table") if kind != "spreadsheet" else ())  # whose cells have the same
     return parts, root, body
 
 
-def _blocks(parent: Element, titles: set[str | None], depth: int = 0) -> Iterator[Block | list[Row]]:
-    """Yield paragraphs, and tables as rows; `depth` is that of the list around them."""
-    for child in parent:
-        if child.tag in ("h", "p"):
-            level = child.get("outline-level", "1") if child.tag == "h" else str(int(child.get("style-name") in titles))
-            asides = Element("asides")
-            lines = [" ".join(line.split()) for line in _text(child, asides).split(_BREAK)]
-            if text := clean("\n".join(lines)).strip():
-                mark = f"{'  ' * (depth - 1)}- " if depth else ""
-                yield Block(min(int(level), 9), mark + text, listed=bool(depth))
-            yield from _blocks(asides, titles)
-        elif child.tag == "table":
-            yield list(_rows(child))
-        elif child.tag not in _GONE:
-            yield from _blocks(child, titles, depth + (child.tag == "list"))
+class _Document:
+    """The blocks of a text, with the automatic numbers of its lists and headings."""
+
+    def __init__(self, root: Element, styles: Element):
+        based = {each.get("name") for each in root.iter("style") if each.get("parent-style-name") == "Title"}
+        self._titles = based | {"Title"}
+        self._levels = {
+            each.get("name", ""): {int(level.get("level", "1")): level for level in each if level.get("num-format")}
+            for part in (styles, root)
+            for tag in ("outline-style", "list-style")
+            for each in part.iter(tag)
+        }
+        self._counts: dict[str, dict[int, int]] = {}
+        self._last: dict[int, int] = {}
+
+    def blocks(self, parent: Element, style: str = "", depth: int = 0) -> Iterator[Block | list[Row]]:
+        """Yield paragraphs, and tables as rows; `style` and `depth` are those of the list around them."""
+        numbered = parent if parent.tag == "list-item" else None
+        for child in parent:
+            if child.tag in ("h", "p"):
+                asides = Element("asides")
+                lines = [" ".join(line.split()) for line in _text(child, asides).split(_BREAK)]
+                if text := clean("\n".join(lines)).strip():
+                    yield self._block(child, text, numbered, style, depth)
+                    numbered = None
+                yield from self.blocks(asides)
+            elif child.tag == "table":
+                yield list(_rows(child))
+            elif child.tag == "list":
+                if not depth:
+                    before = self._last if child.get("continue-numbering") == "true" else {}
+                    self._last = self._counts.get(child.get("continue-list", ""), before)
+                    self._counts[child.get("id", "")] = self._last
+                yield from self.blocks(child, child.get("style-name") or style, depth + 1)
+            elif child.tag not in _GONE:
+                yield from self.blocks(child, style, depth)
+
+    def _block(self, paragraph: Element, text: str, numbered: Element | None, style: str, depth: int) -> Block:
+        if depth:
+            number = self._number(style, self._last, depth, numbered.get("start-value")) if numbered is not None else ""
+            block = item(depth - 1, number, text)
+            return block if paragraph.tag == "p" else Block(_level(paragraph), f"{number} {text}".lstrip())
+        if paragraph.tag == "p":
+            return Block(int(paragraph.get("style-name") in self._titles), text)
+        counted = self._counts.setdefault("Outline", {}) if paragraph.get("is-list-header") != "true" else None
+        number = "" if counted is None else self._number("Outline", counted, _level(paragraph), None)
+        return Block(_level(paragraph), f"{number} {text}".lstrip())
+
+    def _number(self, style: str, counts: dict[int, int], level: int, start: str | None) -> str:
+        """Count an item or a heading, and return its number, or nothing."""
+        for deeper in [each for each in counts if each > level]:
+            del counts[deeper]
+        levels = self._levels.get(style, {})
+        if (own := levels.get(level)) is None:
+            return ""
+        first = int(own.get("start-value", "1"))
+        counts[level] = int(start) if start else counts.get(level, first - 1) + 1
+        shown = range(level + 1 - int(own.get("display-levels", "1")), level + 1)
+        numbers = [
+            written_number(counts.get(each, 1), _FORMS.get(levels[each].get("num-format", ""), "decimal"))
+            for each in shown
+            if each in levels
+        ]
+        return f"{own.get('num-prefix', '')}{'.'.join(numbers)}{own.get('num-suffix', '')}".strip()
+
+
+def _level(heading: Element) -> int:
+    return min(int(heading.get("outline-level", "1")), 9)
 
 
 def _text(parent: Element, asides: Element | None = None) -> str:
@@ -108,8 +170,8 @@ def _text(parent: Element, asides: Element | None = None) -> str:
         if child.tag in _BLOCKS and asides is not None:
             asides.append(child)
         elif child.tag == "annotation" and asides is not None:
-            asides.append(comment := Element("p"))
-            comment.text = _comment(child)
+            asides.append(Element("p"))
+            asides[-1].text = _comment(child)
         elif child.tag not in _GONE:
             space = " " if child.tag in _BLOCKS else ""
             texts += [space, _SPACES.get(child.tag) or _text(child, asides), space]
@@ -118,9 +180,7 @@ def _text(parent: Element, asides: Element | None = None) -> str:
 
 
 def _comment(annotation: Element) -> str:
-    """Return a comment with its author."""
-    author, text = annotation.findtext("creator", ""), " ".join(_lines(annotation))
-    return (f"Comment by {author}: {text}" if author else f"Comment: {text}") if text else ""
+    return comment(annotation.findtext("creator", ""), " ".join(_lines(annotation)))
 
 
 def _cell(cell: Element) -> str:
@@ -128,7 +188,7 @@ def _cell(cell: Element) -> str:
     text = " ".join(_text(cell).split())
     if not text and not cell.get("value-type") and (formula := cell.get("formula")):
         text = "=" + _REFERENCE.sub("", formula.partition("=")[2])
-    comments = [f"[{comment}]" for each in cell.iter("annotation") if (comment := _comment(each))]
+    comments = [f"[{words}]" for each in cell.iter("annotation") if (words := _comment(each))]
     return " ".join([text, *comments]).lstrip()
 
 
@@ -174,8 +234,7 @@ def _slide(slide: Element) -> pptx.Slide:
         pptx.Shape(shape.get("class") == "title", _lines(shape), list(map(_rows, shape.iter("table"))))
         for shape in sorted(shown, key=lambda shape: (int(_at(shape, "y")), _at(shape, "x")))
     ]
-    comments = [comment for each in slide.iterfind("annotation") if (comment := _comment(each))]
-    shapes += [pptx.Shape(False, comments, [])]
+    shapes += [pptx.Shape(False, list(filter(None, map(_comment, slide.iterfind("annotation")))), [])]
     return shapes, [line for part in slide.iterfind("notes/frame") for line in _lines(part)]
 
 

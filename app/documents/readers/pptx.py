@@ -8,12 +8,16 @@ from xml.etree.ElementTree import Element
 from app.documents.passages import Page, Place
 from app.documents.readers.drawings import chart, diagram, embed
 from app.documents.readers.ooxml import Package
+from app.documents.readers.sections import comment
 from app.documents.readers.tables import Row, groups, repeated
 from app.documents.readers.text import clean
 from app.errors import UnreadableFile
 
 _TITLES = ("title", "ctrTitle")
 _FURNITURE = ("dt", "ftr", "hdr", "sldNum", "sldImg")
+_AUTHORS = ("commentAuthors", "authors")
+"""The parts with the names of commenters, of PowerPoint until 2019 and since."""
+
 _GROUPS = ("cSld", "spTree", "grpSp", "AlternateContent", "Choice")
 _INDENT = re.compile(" *")
 _LINE = 360_000
@@ -38,7 +42,8 @@ def read(data: bytes) -> list[Page]:
     main = parts.main()
     related = parts.related(main)
     names = [related[slide.get("r:id", "")] for slide in parts.tree(main).iterfind("sldIdLst/sldId")]
-    return pages(_slide(parts, name) for name in names)
+    people = {each.get("id"): each.get("name", "") for kind in _AUTHORS for each in parts.linked(main, kind)}
+    return pages(_slide(parts, name, people) for name in names)
 
 
 def pages(slides: Iterable[Slide]) -> list[Page]:
@@ -63,7 +68,7 @@ def pages(slides: Iterable[Slide]) -> list[Page]:
     return found
 
 
-def _slide(parts: Package, name: str) -> Slide:
+def _slide(parts: Package, name: str, people: dict[str | None, str]) -> Slide:
     slide = parts.tree(name)
     embed(parts, name, slide)
     shapes = [
@@ -75,6 +80,12 @@ def _slide(parts: Package, name: str) -> Slide:
         )
         for shape in _shapes(slide)
     ]
+    comments = (each for each in parts.linked(name, "comments").iter() if each.tag in ("cm", "reply"))
+    said = (
+        comment(people.get(each.get("authorId"), ""), each.findtext("text") or " ".join(_lines(each)))
+        for each in comments
+    )
+    shapes.append(Shape(False, list(filter(None, said)), []))
     return shapes, [line for shape in _shapes(parts.linked(name, "notesSlide")) for line in _lines(shape)]
 
 

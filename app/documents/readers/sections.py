@@ -13,6 +13,10 @@ from app.errors import UnreadableFile
 BEGINNING = "beginning"
 """The label of the text above the first heading."""
 
+_ENUMERATED = re.compile(r"\(?(?:\d{1,3}|[a-zA-Z])(?<![ivxIVX])[.)]$")
+"""The numbers that mark an item without a dash before them; not Roman ones, most of which are longer."""
+
+_DEEPEST = 9
 _WORD = re.compile(r"[^\W\d_]+")
 _WORDS_OF_PAGE = 3
 """Fewer words around the number of a page, as in "page 2 of 9", are no text of a header."""
@@ -24,6 +28,17 @@ class Block(NamedTuple):
     level: int
     text: str
     listed: bool = False
+
+
+def item(level: int, number: str, text: str) -> Block:
+    """Return an item of a list, whose level counts from 0, with its number, or with a dash."""
+    dash = "" if _ENUMERATED.match(number) or not text else "- "
+    return Block(0, "  " * min(level, _DEEPEST) + dash + f"{number} {text}".strip(), listed=True)
+
+
+def comment(author: str, text: str) -> str:
+    """Return a comment with its author, if it says anything."""
+    return (f"Comment by {author}: {text}" if author else f"Comment: {text}") if text else ""
 
 
 def margin(parts: Iterable[Iterable[Block | list[Row]]]) -> Iterator[Block | list[Row]]:
@@ -99,8 +114,8 @@ class Sections:
     def table(self, rows: Iterable[Row]) -> None:
         """Add a table; a table of several groups of rows has a page for each, at the place of the section."""
         texts = [group.text for group in groups(rows)]
-        self.gap()
         if len(texts) == 1:
+            self.gap()
             self.line(texts[0])
             self.gap()
         elif texts:

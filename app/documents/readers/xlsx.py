@@ -3,15 +3,17 @@
 import re
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
-from functools import lru_cache
 from html import unescape
 from io import BytesIO
+from itertools import chain
 from operator import itemgetter
 from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element
 
 from app.documents.passages import Page, Place
-from app.documents.readers.ooxml import Package
+from app.documents.readers.drawings import captions
+from app.documents.readers.ooxml import Package, shown
+from app.documents.readers.sections import comment
 from app.documents.readers.tables import Cells, Row, groups, repeated
 from app.errors import UnreadableFile
 
@@ -45,11 +47,6 @@ Text = tuple[Position, str]
 
 BUILT_IN = {1: "0", 2: "0.00", 3: "0", 4: "0.00", 9: "0%", 10: "0.00%", 37: "0", 38: "0", 39: "0.00", 40: "0.00"}
 """The formats that a workbook names by number alone (ECMA-376, part 1, 18.8.30), without dates."""
-
-_TOKEN = re.compile(
-    r'\[\$(?P<currency>[^\]-]*)[^\]]*\]|\[[^\]]*\]|[_*].|"(?P<quoted>[^"]*)"|\\(?P<escaped>.)|(?P<sign>[ %€$£¥₹])'
-    r"|(?P<digits>[#0?][#0?,]*)(?:\.(?P<decimals>[#0?]*))?|(?P<other>[E/])"
-)
 
 
 def read(data: bytes) -> list[Page]:
@@ -99,16 +96,17 @@ def _sheets(data: bytes) -> Iterator[tuple[str, Iterable[Row]]]:
             content = parts.part(source) if source else b""
             formats = {name.decode(): code for name, style in _STYLED.findall(content) if (code := codes.get(style))}
             rows = _rows(workbook.get_sheet_by_index(index), formats)
-            rows = _completed(rows, _formulas(content, recalculated), _comments(parts, source, people))
+            asides = chain(_comments(parts, source, people), captions(parts, source))
+            rows = _completed(rows, _formulas(content, recalculated), asides)
         yield sheet.name, rows
 
 
-def _completed(rows: list[Row], formulas: Iterable[Text], comments: Iterable[Text]) -> list[Row]:
-    """Return the rows with formulas in place of results, and comments behind what they are on."""
+def _completed(rows: list[Row], formulas: Iterable[Text], asides: Iterable[Text]) -> list[Row]:
+    """Return the rows with formulas in place of results, and comments and the like behind what they are on."""
     filled = dict(rows)
     for (column, number), text in formulas:
         filled.setdefault(number, {})[column] = text
-    for (column, number), text in comments:
+    for (column, number), text in asides:
         cells = filled.setdefault(number, {})
         cells[column] = f"{cells.get(column, '')} {text}".lstrip()
     return sorted(filled.items(), key=itemgetter(0)) if len(filled) > len(rows) else rows
@@ -153,12 +151,11 @@ def _comments(parts: Package, sheet: str, people: dict[str | None, str]) -> Iter
     signed = [(note, authors.get(int(note.get("authorId", "0")), "")) for note in notes.iterfind("commentList/comment")]
     if len(threads):
         signed = [(note, author) for note, author in signed if not author.startswith("tc=")]
-        signed += [(comment, people.get(comment.get("personId"), "")) for comment in threads]
-    for comment, author in signed:
-        text = " ".join("".join([run.text or "" for part in comment.iterfind("text") for run in part.iter()]).split())
-        if text := _COPY.sub("", text).removeprefix(f"{author}:").lstrip():
-            shown = f"[Comment by {author}: {text}]" if author else f"[Comment: {text}]"
-            yield _position(comment.get("ref", "")), shown
+        signed += [(note, people.get(note.get("personId"), "")) for note in threads]
+    for note, author in signed:
+        text = " ".join("".join([run.text or "" for part in note.iterfind("text") for run in part.iter()]).split())
+        if said := comment(author, _COPY.sub("", text).removeprefix(f"{author}:").lstrip()):
+            yield _position(note.get("ref", "")), f"[{said}]"
 
 
 def _position(place: str) -> Position:
@@ -207,25 +204,3 @@ def _text(value: object) -> str:
         minutes, seconds = divmod(round(value.total_seconds()), 60)
         return f"{minutes // 60}:{minutes % 60:02}:{seconds:02}"
     return str(value).removesuffix(":00")
-
-
-def shown(number: float, code: str) -> str:
-    """Show a number as its format does, with a decimal point, no separators of thousands, and a minus before it."""
-    before, decimals, after, factor = _parsed(code)
-    number *= factor
-    plain = decimals is None or abs(number) >= 1e15
-    return before + (f"{number:.15g}" if plain else f"{number:.{decimals}f}") + after
-
-
-@lru_cache(maxsize=256)
-def _parsed(code: str) -> tuple[str, int | None, str, int]:
-    """Parse a format to the text before a number, its decimals, the text after it, and its factor."""
-    tokens = list(_TOKEN.finditer(code.split(";")[0]))
-    number = next((index for index, token in enumerate(tokens) if token["digits"]), None)
-    if number is None or any(token["other"] for token in tokens):  # powers of ten and fractions are shown plainly
-        return "", None, "", 1
-    fraction = tokens[number]["decimals"] or ""
-    decimals = len(fraction) if set(fraction) <= {"0"} else None
-    texts = [token["currency"] or token["quoted"] or token["escaped"] or token["sign"] or "" for token in tokens]
-    percent = any(token["sign"] == "%" for token in tokens)
-    return "".join(texts[:number]).lstrip(), decimals, "".join(texts[number:]).rstrip(), 100 if percent else 1

@@ -57,6 +57,16 @@ def test_events_are_read_with_what_when_where_and_who(end: str) -> None:
     ]
 
 
+def test_how_long_an_event_lasts_and_when_it_does_not_take_place_are_read() -> None:
+    (page,) = calendar.read(
+        b"BEGIN:VEVENT\nDTSTART:20250310T170000\nDURATION:PT1H30M\nEXDATE:20250414T170000,20250512T170000\nEND:VEVENT"
+    )
+    assert page.text.split("\n")[3:] == [
+        "Duration: 1 h 30 m",
+        "Except: Monday, 14 April 2025, 17:00, Monday, 12 May 2025, 17:00",
+    ]
+
+
 def test_a_task_without_a_title_and_with_an_odd_date_is_read_as_it_is_written() -> None:
     (page,) = calendar.read(b"BEGIN:VTODO\nDUE:soon\nDESCRIPTION:Paint it\nEND:VTODO")
     assert page.text == "no title\n\nDue: soon\n\nPaint it"

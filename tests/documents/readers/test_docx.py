@@ -167,3 +167,17 @@ def test_comments_follow_their_paragraph_with_their_author() -> None:
     comments = f'<w:comment w:id="4" w:author="Ida">{paragraph("Ask Legal")}{paragraph("by May.")}</w:comment>'
     data = document(marked + paragraph("Next."), comments=comments)
     assert text(data) == "Frost is excluded.\n\nComment by Ida: Ask Legal\n\nby May.\n\nNext."
+
+
+def test_what_is_chosen_in_the_form_fields_of_old_word_is_shown() -> None:
+    fields = {
+        "Cargo": '<w:ddList><w:result w:val="1"/><w:listEntry w:val="Timber"/><w:listEntry w:val="Salt"/></w:ddList>',
+        "Flag": '<w:ddList><w:listEntry w:val="Malta"/></w:ddList>',
+        "Insured": '<w:checkBox><w:default w:val="0"/><w:checked/></w:checkBox>',
+        "Paid": '<w:checkBox><w:default w:val="0"/></w:checkBox>',
+    }
+    body = "".join(
+        f"<w:p><w:r><w:t>{name}: </w:t><w:fldChar><w:ffData>{field}</w:ffData></w:fldChar></w:r></w:p>"
+        for name, field in fields.items()
+    )
+    assert text(document(body)).split("\n\n") == ["Cargo: Salt", "Flag: Malta", "Insured: \u2612", "Paid: \u2610"]

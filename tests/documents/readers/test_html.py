@@ -170,3 +170,13 @@ def test_words_without_size_or_colour_are_not_read(style: str) -> None:
     )
 
     assert [page.text.split() for page in read] == [["Seen", "by", "all.", "Small."]]
+
+
+def test_the_text_of_a_cell_that_reaches_over_rows_is_repeated_in_each() -> None:
+    assert text(
+        "<table><tr><th>Day<th>Shift<th>Team<tr><td rowspan=2>Monday<td>early<td>A<tr><td>late<td>B"
+        "<tr><td colspan='2'>Holiday<td>none<tr><td rowspan=2 colspan=2>Summer<td>C<tr><td>D</table>"
+    ) == (
+        "| Day | Shift | Team |\n| Monday | early | A |\n| Monday | late | B |\n| Holiday |  | none |\n"
+        "| Summer |  | C |\n| Summer |  | D |"
+    )

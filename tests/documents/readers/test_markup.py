@@ -31,3 +31,13 @@ def test_org_is_read_by_sections_without_tags_and_states() -> None:
 def test_an_empty_file_is_named() -> None:
     with pytest.raises(UnreadableFile, match="it is empty"):
         markup.read_org(b"\n\n")
+
+
+def test_tables_are_rows_below_their_head() -> None:
+    adoc = '[cols="1,2a",options="header"]\n|===\n|Part |Every\n\n|Filter\n|40 days\n\n|Belt s|2 years\n|===\nEnd\n'
+    assert [page.text for page in markup.read_adoc(adoc.encode())] == [
+        "| Part | Every |\n| Filter | 40 days |\n| Belt | 2 years |\n\nEnd"
+    ]
+    assert markup.read_adoc(b"|===\n|a |b\n|c |d\n|===\n")[0].text == "| a | b |\n| c | d |"
+    org = "* [#A] Stock\n:PROPERTIES:\n:ID: 4\n:END:\n| Part | Left |\n|------+------|\n| Nut  |   90 |\n\nEnd\n"
+    assert markup.read_org(org.encode())[0].text == "# Stock\n\n| Part | Left |\n| Nut | 90 |\n\nEnd"

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from app.documents.passages import Page, Place
-from app.documents.readers import docx, parse, read, xlsx
+from app.documents.readers import docx, parse, pptx, read, xlsx
 from app.errors import UnreadableFile
+from tests.support.office import SPACES, packed, related
 
 FILES = Path(__file__).parent / "files"
 MADE = ["handbook.docx", "changes.docx", "harbour.pptx", "market.xlsx"]
@@ -234,3 +235,24 @@ def test_a_workbook_keeps_formats_of_cells_whose_attributes_stand_in_another_ord
 
     whole = (FILES / "market.xlsx").read_bytes()
     assert xlsx.read(rebuilt("market.xlsx", change)) == xlsx.read(whole)
+
+
+def test_comments_on_a_slide_follow_its_shapes_with_their_authors() -> None:
+    old = '<p:cm authorId="0"><p:text>Use the June figures</p:text></p:cm>'
+    body = "<p:txBody><a:p><a:r><a:t>{}</a:t></a:r></a:p></p:txBody>"
+    reply = f'<p:replyLst><p:reply authorId="x">{body.format("Agreed")}</p:reply></p:replyLst>'
+    new = f'<p:cm authorId="x">{reply}{body.format("Drop this column")}</p:cm>'
+    files = {
+        "ppt/presentation.xml": f'<p:x {SPACES}><p:sldIdLst><p:sldId r:id="slide1"/></p:sldIdLst></p:x>',
+        "ppt/slide1.xml": f"<p:sld {SPACES}/>",
+        "ppt/_rels/slide1.xml.rels": related({"comments": "/ppt/other/comments.xml"}),
+        "ppt/other/comments.xml": f"<p:cmLst {SPACES}>{old}{new}</p:cmLst>",
+        "ppt/commentAuthors.xml": f'<p:x {SPACES}><p:cmAuthor id="0" name="Gerda Holm"/></p:x>',
+        "ppt/authors.xml": f'<p:x {SPACES}><p:author id="x" name="Olga"/></p:x>',
+    }
+    (page,) = pptx.read(packed("ppt/presentation.xml", files))
+    assert page.text.split("\n") == [
+        "- Comment by Gerda Holm: Use the June figures",
+        "- Comment by Olga: Drop this column",
+        "- Comment by Olga: Agreed",
+    ]

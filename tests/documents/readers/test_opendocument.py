@@ -27,6 +27,13 @@ def made(body: str, manifest: str = "<manifest/>", prologue: str = "") -> bytes:
     return out.getvalue()
 
 
+def with_part(data: bytes, name: str, content: str) -> bytes:
+    out = BytesIO(data)
+    with zipfile.ZipFile(out, "a") as archive:
+        archive.writestr(name, content)
+    return out.getvalue()
+
+
 def text(inner: str) -> bytes:
     return made(f"<office:body><office:text>{inner}</office:text></office:body>")
 
@@ -161,3 +168,59 @@ def test_headers_and_footers_are_read_once_and_without_page_numbers() -> None:
         archive.writestr("styles.xml", f"<x {OFFICE}>{pages}</x>")
     (page,) = opendocument.read_text(out.getvalue())
     assert page.text == "WI-0417\n\nGrease it.\n\nOwner"
+
+
+LISTS = (
+    '<text:list-style s:name="L"><text:list-level-style-number text:level="1" s:num-format="1" s:num-suffix="."/>'
+    '<text:list-level-style-number text:level="2" s:num-format="a" text:display-levels="2" s:num-prefix="("'
+    ' s:num-suffix=")"/></text:list-style><text:list-style s:name="B"><text:list-level-style-bullet text:level="1"/>'
+    '<text:list-level-style-number text:level="2" s:num-format="I" text:start-value="4"/></text:list-style>'
+)
+
+
+def listed(*items: str, attributes: str = "") -> str:
+    inner = "".join(f"<text:list-item>{item}</text:list-item>" for item in items)
+    return f"<text:list {attributes}>{inner}</text:list>"
+
+
+def numbered(inner: str) -> list[str]:
+    body = f"<o:styles xmlns:s='s'>{LISTS}</o:styles><office:body><office:text>{inner}</office:text></office:body>"
+    (page,) = opendocument.read_text(made(body.replace("o:styles", "office:automatic-styles")))
+    return page.text.replace("\n\n", "\n").split("\n")
+
+
+def test_items_are_numbered_as_their_list_says() -> None:
+    one, two, three = (f"<text:p>{word}</text:p>" for word in ("one", "two", "three"))
+    inner = listed(one, two + listed(one, two), three, attributes='text:style-name="L" xml:id="l"')
+    assert numbered(inner) == ["1. one", "2. two", "  - (2.a) one", "  - (2.b) two", "3. three"]
+    again = listed(one, attributes='text:style-name="L"')
+    assert numbered(inner + one + again)[-2:] == ["one", "1. one"]
+    assert numbered(inner + one + again.replace("style-name", 'continue-list="l" text:style-name'))[-1] == "4. one"
+    assert numbered(inner + again.replace("style-name", 'continue-numbering="true" text:style-name'))[-1] == "4. one"
+    mixed = listed(one + listed(one, two), two + listed(three), attributes='text:style-name="B"')
+    assert numbered(mixed) == ["- one", "  - IV one", "  - V two", "- two", "  - IV three"]
+
+
+def test_headings_are_numbered_by_the_outline() -> None:
+    levels = "".join(
+        f'<text:outline-level-style text:level="{level}" style:num-format="1" text:display-levels="{level}"/>'
+        for level in (1, 2)
+    )
+    styles = f'<x {OFFICE} xmlns:style="s"><text:outline-style style:name="Outline">{levels}</text:outline-style></x>'
+    headings = [(1, "Aims"), (1, "Board"), (2, "Cash"), (2, "Rules")]
+    inner = "".join(f'<text:h text:outline-level="{level}">{words}</text:h>' for level, words in headings)
+    found = opendocument.read_text(with_part(text(inner), "styles.xml", styles))
+    assert [page.text for page in found] == ["# 1 Aims", "# 2 Board\n\n## 2.1 Cash", "## 2.2 Rules"]
+
+
+def test_charts_are_tables_and_in_sheets_their_titles() -> None:
+    rows = "<table:table-row><table:table-cell><text:p>May</text:p></table:table-cell></table:table-row>"
+    chart = f"<c:title><text:p>Rain</text:p></c:title><table:table>{rows}</table:table>"
+    body = f"<office:body><office:chart><c:chart>{chart}</c:chart></office:chart></office:body>"
+    content = f"<x {OFFICE} xmlns:c='c'>{body}</x>"
+    frame = '<draw:frame><draw:object draw:href="./Object 1"/></draw:frame>'
+    name = "Object 1/content.xml"
+    (page,) = opendocument.read_text(with_part(text(f"<text:p>Before{frame}</text:p>"), name, content))
+    assert page.text == "Before\n\nRain\n\n| May |"
+    cells = f"<table:table-row><table:table-cell>{frame}</table:table-cell></table:table-row>"
+    assert opendocument.read_sheets(with_part(sheet(cells), name, content))[0].text == "| Rain |"

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.documents.readers import SUFFIXES, parse, xlsx
-from app.documents.readers.xlsx import BUILT_IN, shown
+from app.documents.readers.ooxml import shown
+from app.documents.readers.xlsx import BUILT_IN
 from tests.support.office import SPACES, packed, related
 
 SHEET = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
@@ -129,6 +130,18 @@ def test_a_thread_of_comments_is_read_once() -> None:
         "| 12 [Comment by Ida: Why 12?] [Comment by Ola: A dozen.] |"
     )
     assert "| 12 [Comment by tc={1}: Why 12?] |" in shown_in(workbook(cells, comments=comments))
+
+
+def test_titles_of_charts_and_text_boxes_are_shown_where_they_begin() -> None:
+    title = "<title><tx><rich><p><r><t>Turnover</t></r></p></rich></tx></title>"
+    box = "<txBody><p><r><t>Released</t></r><r><t> by Ida</t></r></p></txBody>"
+    anchors = "".join(
+        f"<anchor><from><col>{column}</col><row>{number}</row></from>{graphic}</anchor>"
+        for column, number, graphic in ((2, 0, f"<chart>{title}</chart>"), (0, 4, box), (5, 5, ""))
+    )
+    assert shown_in(workbook(row(1, words("A1", "Part")), drawing=anchors)) == (
+        "| Part | [Turnover] |\n| [Released by Ida] |"
+    )
 
 
 def test_parts_are_found_under_names_with_backslashes_and_in_other_cases() -> None:
