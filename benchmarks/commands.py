@@ -64,15 +64,25 @@ def readers(
 
 
 def escalation(
-    file: Annotated[Path, typer.Argument(help="Answers with labels, as JSON lines, gzipped or not.")],
+    sources: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Answers with labels: JSON lines, gzipped or not; a checkout of BEGIN or ExpertQA; a folder as for "
+            "`eval retrieval` with answers."
+        ),
+    ],
     scores: Annotated[Path | None, typer.Option(help="Write the score of every answer to this file.")] = None,
+    leave_out: Annotated[
+        bool, typer.Option("--leave-out", help="Judge each set by constants chosen on the others, too.")
+    ] = False,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
     """Measure how well the decision to escalate separates bad answers from good ones."""
     from benchmarks import escalation as evaluation
+    from benchmarks.leave_out import left_out
 
-    result = evaluation.evaluate(file, watch, scores)
+    result = evaluation.evaluate(sources, watch, scores, left_out if leave_out else None)
     show(result, as_json, evaluation.lines(result))
 
 

@@ -1,19 +1,20 @@
 """The evaluation of the decision to escalate: how well it separates bad answers from good ones, labelled by people."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 from app.answering.escalation import THRESHOLD, decide
 from app.answering.turn import Decision
+from app.answering.verification import CheckedAnswer, check
 from app.documents.language import detect
 from app.documents.passages import Place
-from app.errors import InputError
-from app.evaluation.datasets import Row, are_texts, read_rows, write_rows
+from app.evaluation.datasets import Row, write_rows
 from app.retrieval.packing import Evidence
-from benchmarks.separation import separation
+from benchmarks.judged import read
+from benchmarks.separation import mean_separation, separation
 
 BY_ITSELF = {"nomiracl"}
 """Sets left out of the means: their answers are decisions between yes and no."""
@@ -21,62 +22,98 @@ BY_ITSELF = {"nomiracl"}
 MARKED = {"mushroom"}
 """Sets whose rows say whether the evidence contains the page behind the labels; rows without that page do not count."""
 
-FIELDS = ("id", "qid", "set", "answer", "label")
 
-Judged = tuple[Row, Decision]
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """An answer with the decision on it; `checked` is None where nobody knows the evidence."""
+
+    row: Row
+    checked: CheckedAnswer | None
+    decision: Decision
+
+    @property
+    def bad(self) -> bool:
+        """Whether people called it bad."""
+        return bool(self.row["label"] != "good")
+
+
+Sets = Mapping[str, Sequence[Judged]]
+Scores = Mapping[str, Sequence[float]]
+"""The scores of the answers of each set."""
 
 
 def evaluate(
-    file: Path, watch: Callable[[Sequence[Row]], Iterator[Row]] = iter, scores: Path | None = None
+    sources: Sequence[Path],
+    watch: Callable[[Sequence[Row]], Iterator[Row]] = iter,
+    scores: Path | None = None,
+    leave_out: Callable[[Sets], Scores] | None = None,
 ) -> dict[str, Any]:
-    """Decide on every answer of a file of JSON lines, and return AUROC and recall at 20 % of each set with their means.
+    """Decide on every answer of some sources, and return AUROC and recall at 20 % of each set with their means.
 
     `watch` passes the answers on, so that the caller can show the progress. The score of every answer is written to
     `scores`. In a set some of whose answers have passages, no passages means that nothing was found; in other sets it
-    means that nobody knows what was found. Raises InputError.
+    means that nobody knows what was found. `leave_out` gives the scores of each set by constants chosen without it.
+    Raises InputError.
     """
-    answers = _answers(file)
+    answers = [row for source in sources for row in read(source)]
     grounded = {row["set"] for row in answers if row.get("context")}
-    judged = []
+    sets: defaultdict[str, list[Judged]] = defaultdict(list)
+    written = []
     for row in watch(answers):
-        passages = evidence(row.get("context") or []) if row["set"] in grounded else None
-        judged.append((row, decide(row.get("question") or "", passages, row["answer"], row.get("finish") or "stop")))
-    if scores is not None:
-        write_rows(scores, ({"id": row["id"], "score": decision.score} for row, decision in judged))
-    by_set: defaultdict[str, list[Judged]] = defaultdict(list)
-    for row, decision in judged:
+        each = _judged(row, grounded=row["set"] in grounded)
+        written.append({"id": row["id"], "score": each.decision.score})
         if row["set"] not in MARKED or row.get("gold_page_retrieved") is True:
-            by_set[row["set"]].append((row, decision))
-    sets = {name: _figures(items) for name, items in sorted(by_set.items())}
-    names = {name for name in sets if name not in BY_ITSELF and "auroc" in sets[name]}
+            sets[row["set"]].append(each)
+    if scores is not None:
+        write_rows(scores, written)
+    result = _figures(sets, {name: [each.decision.score for each in items] for name, items in sets.items()}, grounded)
+    for name, items in sets.items():
+        result["sets"][name] |= _decisions(items)
+    if leave_out is not None:
+        named = {name: items for name, items in sets.items() if name not in BY_ITSELF and _two_kinds(items)}
+        result["left_out"] = _figures(named, leave_out(named), grounded)
+    return result | {"threshold": THRESHOLD}
+
+
+def _judged(row: Row, *, grounded: bool) -> Judged:
+    passages = evidence(row.get("context") or []) if grounded else None
+    checked = check(row["answer"], passages) if passages is not None else None
+    question, finish = row.get("question") or "", row.get("finish") or "stop"
+    return Judged(row, checked, decide(question, passages, row["answer"], finish, checked=checked))
+
+
+def _two_kinds(items: Sequence[Judged]) -> bool:
+    return 0 < sum(each.bad for each in items) < len(items)
+
+
+def _figures(sets: Sets, scores: Scores, grounded: set[str]) -> dict[str, Any]:
+    """Compute the figures of each set, and their means over the sets with evidence, without, and all."""
+    labelled = {
+        name: ([each.row["qid"] for each in items], [each.bad for each in items], scores[name])
+        for name, items in sorted(sets.items())
+    }
+    names = {name for name in sets if name not in BY_ITSELF and _two_kinds(sets[name])}
     groups = {"evidence": names & grounded, "answer_only": names - grounded, "all": names}
-
-    def mean(names: set[str], key: str) -> float | None:
-        return round(fmean(sets[name][key] for name in names), 4) if names else None
-
-    macro = {group: {key: mean(own, key) for key in ("auroc", "recall@20")} for group, own in groups.items()}
-    return {"macro": macro, "sets": sets, "threshold": THRESHOLD}
+    return {
+        "macro": {group: mean_separation([labelled[name] for name in sorted(own)]) for group, own in groups.items()},
+        "sets": {name: separation(*each) for name, each in labelled.items()},
+    }
 
 
-def _answers(file: Path) -> list[Row]:
-    def valid(row: Row) -> bool:
-        return are_texts([row.get(field) for field in FIELDS]) and are_texts(row.get("context", []))
-
-    problem = f"is no answer: it needs the texts {', '.join(FIELDS)}, and “context”, if any, is a list of texts."
-    answers = [row for _, row in read_rows(file, valid, problem)]
-    if not answers:
-        raise InputError(f"{file} has no rows. Give a file with an answer in every line.")
-    return answers
-
-
-def _figures(items: Sequence[Judged]) -> dict[str, Any]:
-    bad = [row["label"] != "good" for row, _ in items]
+def _decisions(items: Sequence[Judged]) -> dict[str, Any]:
+    """Count the answers, the bad ones, and the decisions; `flagged` are the shares that are escalated."""
     codes: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    for (_, decision), wrong in zip(items, bad, strict=True):
-        codes[decision.code or "stands"]["bad" if wrong else "good"] += 1
-    figures = separation([row["qid"] for row, _ in items], bad, [decision.score for _, decision in items])
-    counts = {code: dict(counts) for code, counts in sorted(codes.items())}
-    return {"rows": len(items), "bad": sum(bad), **figures, "codes": counts}
+    flagged: dict[str, list[bool]] = {"good": [], "bad": []}
+    for each in items:
+        kind = "bad" if each.bad else "good"
+        codes[each.decision.code or "stands"][kind] += 1
+        flagged[kind].append(each.decision.escalate)
+    return {
+        "rows": len(items),
+        "bad": len(flagged["bad"]),
+        "flagged": {kind: round(sum(each) / len(each), 4) for kind, each in flagged.items() if each},
+        "codes": {code: dict(counts) for code, counts in sorted(codes.items())},
+    }
 
 
 def evidence(context: Sequence[str]) -> tuple[Evidence, ...]:
@@ -90,6 +127,11 @@ def evidence(context: Sequence[str]) -> tuple[Evidence, ...]:
 
 def lines(result: dict[str, Any]) -> Iterator[str]:
     """Format the figures for a person."""
-    rows = result["sets"] | {f"mean {group}": means for group, means in result["macro"].items()}
-    for name, row in rows.items():
-        yield f"{name:18} AUROC {row.get('auroc')}  recall@20 {row.get('recall@20')}"
+    for title, part in (("", result), ("constants chosen without the set", result.get("left_out"))):
+        if part is None:
+            continue
+        yield from [title] if title else []
+        rows = part["sets"] | {f"mean {group}": means for group, means in part["macro"].items()}
+        for name, row in rows.items():
+            flagged = "".join(f"  {kind} escalated {share:.1%}" for kind, share in row.get("flagged", {}).items())
+            yield f"{name:24} AUROC {row.get('auroc')}  recall@20 {row.get('recall@20')}{flagged}"

@@ -7,6 +7,9 @@ import numpy as np
 
 _RESAMPLES = 1_000
 
+Labelled = tuple[Sequence[str], Sequence[bool], Sequence[float]]
+"""Groups, labels and scores of the answers of a set."""
+
 
 def auroc(bad: Sequence[bool], score: Sequence[float]) -> float:
     """Compute the probability that a bad answer scores above a good one, ties counting half; both kinds must occur."""
@@ -27,8 +30,8 @@ def caught(bad: Sequence[bool], score: Sequence[float], share: float = 0.2) -> t
     return wrong, size - wrong
 
 
-def interval(groups: Sequence[str], bad: Sequence[bool], score: Sequence[float]) -> dict[str, list[float]]:
-    """Compute the middle 95 % of both figures over resamples of whole groups, as answers to one question correlate."""
+def resampled(groups: Sequence[str], bad: Sequence[bool], score: Sequence[float]) -> "np.ndarray[Any, Any]":
+    """Return both figures in each resample of whole groups, as answers to one question correlate."""
     labels, scores = np.asarray(bad, bool), np.asarray(score, float)
     _, group = np.unique(np.asarray(groups), return_inverse=True)
     members = [np.flatnonzero(group == number) for number in range(group.max() + 1)]
@@ -39,10 +42,20 @@ def interval(groups: Sequence[str], bad: Sequence[bool], score: Sequence[float])
         if 0 < (wrong := labels[rows].sum()) < len(rows):
             hit, _ = caught(labels[rows], scores[rows])
             figures.append((auroc(labels[rows], scores[rows]), hit / wrong))
-    if not figures:
+    return np.array(figures).reshape(-1, 2)
+
+
+def _interval(figures: "np.ndarray[Any, Any]") -> dict[str, list[float]]:
+    """Return the middle 95 % of both figures."""
+    if not len(figures):
         return {}
     low, high = np.quantile(figures, (0.025, 0.975), axis=0).round(4).tolist()
     return {"auroc_95": [low[0], high[0]], "recall@20_95": [low[1], high[1]]}
+
+
+def interval(groups: Sequence[str], bad: Sequence[bool], score: Sequence[float]) -> dict[str, list[float]]:
+    """Compute the middle 95 % of both figures over resamples of whole groups."""
+    return _interval(resampled(groups, bad, score))
 
 
 def separation(groups: Sequence[str], bad: Sequence[bool], score: Sequence[float]) -> dict[str, Any]:
@@ -56,3 +69,16 @@ def separation(groups: Sequence[str], bad: Sequence[bool], score: Sequence[float
     hit, wasted = caught(bad, score)
     figures = {"auroc": round(auroc(bad, score), 4), "recall@20": round(hit / sum(bad), 4)}
     return {**figures, "wasted@20": round(wasted, 1), **interval(groups, bad, score)}
+
+
+def mean_separation(sets: Sequence[Labelled]) -> dict[str, Any]:
+    """Compute the means of both figures over sets that have both kinds of answers, with their intervals."""
+    if not sets:
+        return {"auroc": None, "recall@20": None}
+    figures = [(auroc(bad, score), caught(bad, score)[0] / sum(bad)) for _, bad, score in sets]
+    samples = [resampled(*each) for each in sets]
+    least = min(map(len, samples))
+    # Each set is drawn by itself, so that the mean varies less than one set.
+    means = np.mean([np.random.default_rng(at).permutation(each)[:least] for at, each in enumerate(samples)], axis=0)
+    values = np.mean(figures, axis=0).round(4).tolist()
+    return {"auroc": values[0], "recall@20": values[1], **_interval(means)}

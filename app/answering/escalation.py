@@ -9,37 +9,39 @@ from math import log1p
 from textwrap import shorten
 
 from app.answering.alignment import words
-from app.answering.features import Support, breaks_off, loops, repeats, support
+from app.answering.features import Support, breaks_off, loops, repeats, support, weakest_part
 from app.answering.lexicon import abstains, asks_for, bare, find_phrase, only_abstains, own_words
 from app.answering.turn import Code, Decision
-from app.answering.verification import CheckedAnswer, check
+from app.answering.verification import FEW, CheckedAnswer, check
 from app.documents.sentences import sentences
+from app.retrieval.analysis import foreign_language
 from app.retrieval.packing import Evidence
 
 THRESHOLD = 0.5
 """The soft score from which a draft counts as unsupported, unless a corpus has its own threshold."""
 
-PRIOR_SHARE = 0.4
-"""Unsupported share assumed before anything is measured (a prior)."""
-
-PRIOR_WORDS = 8
-"""The prior counts like this many words, so short drafts are judged mildly."""
-
 PER_CLAIM = 0.03
 """Factor for unsupported names and numbers, by the logarithm of one plus their number."""
 
-HARD = {"empty": 1.0, "cut_off": 0.99, "repeated": 0.98, "short": 0.96, "unsure": 0.92}
+HARD = {"empty": 1.0, "cut_off": 0.99, "repeated": 0.98, "unsure": 0.92}
 """Scores of the hard reasons, in the order of their measured precision where that is known."""
 
-REFUSAL_SCORE = 0.35
-"""The least soft score of a refusal, from 0 to 1: of the refusals in docs/escalation-evaluation.md 45 % were wrong, and
-nothing in the text shows which."""
+DOUBTFUL = 0.3
+"""The least soft score of a refusal, and of a draft with a number or name that the source of its sentence lacks. Alone
+it escalates only by the ration of a corpus: in docs/escalation-evaluation.md half of such drafts are good."""
+
+UNCERTAIN = 0.4
+"""Weight of the model's own doubt, 1 minus the certainty of its draft. Not measured, so that alone it escalates only by
+the ration of a corpus."""
 
 LIMIT = 0.9
 """The highest soft score, and the score of an answer for which nothing was found."""
 
 LONGEST_QUOTE = 80
 """Characters of a draft that a reason quotes at most."""
+
+NAMED = 3
+"""Names and numbers that a reason lists at most."""
 
 
 def decide(
@@ -49,6 +51,7 @@ def decide(
     finish: str,
     *,
     checked: CheckedAnswer | None = None,
+    certainty: float | None = None,
     confidence: str | None = None,
     short_chars: int = 150,
     threshold: float = THRESHOLD,
@@ -57,7 +60,8 @@ def decide(
 
     Empty evidence means that nothing was found, None that the evidence is unknown. `short_chars` applies to questions
     for a list, an explanation or a how-to, a fifth of it to those for a reason: the answer to a factoid is short.
-    `threshold` limits the soft score alone. `checked` is the draft checked against the evidence, if that has been done.
+    `threshold` limits the soft score alone. `checked` is the draft checked against the evidence, if that has been done,
+    `certainty` the probability of the model's least certain words, if its server reports it.
     """
     text = bare(draft)
     if not text:
@@ -72,21 +76,21 @@ def decide(
         return _hard("unsure", "The small model called its confidence low.")
     if phrase := find_phrase(own_words(text), "unsure"):
         return _hard("unsure", f"The small model wrote “{phrase}”.")
-    refuses = abstains(draft)
-    if not refuses and len(text) < (least := asks_for(question) * short_chars):
-        why = f"The draft has {len(text)} characters; fewer than {least:.0f} are short for this question."
-        return _hard("short", why)
-    measured = support(question, evidence, draft)
-    score = _soft(measured)
-    if refuses:
+    checked = checked or check(draft, evidence or ())
+    measured = support(question, evidence, draft, foreign=is_foreign(question, checked))
+    score = soft_score(measured, checked, certainty)
+    if abstains(draft):
         why = "The draft does not answer, although passages were found." if evidence else "The draft does not answer."
-        return Decision("abstained", why, max(REFUSAL_SCORE, score))
+        return Decision("abstained", why, max(DOUBTFUL, score))
+    if len(text) < (least := asks_for(question) * short_chars):
+        why = f"The draft has {len(text)} characters; fewer than {least:.0f} are short for this question."
+        return Decision("short", why, max(THRESHOLD, score))
     if breaks_off(draft):
         return Decision("cut_off", "The draft ends in the middle of a sentence.", score)
-    if evidence is not None and (found := _objection(question, checked or check(draft, evidence))):
+    if found := _objection(question, checked):
         return Decision("unsupported", found, score)
     if score >= threshold:
-        return Decision("unsupported", _why(measured), score)
+        return Decision("unsupported", _why(measured, checked, certainty), score)
     return Decision(None, "The draft is good enough; the large model is not asked.", score)
 
 
@@ -99,7 +103,7 @@ def early_reason(draft: str, *, has_passages: bool = True) -> Decision | None:
         return _hard("repeated", "The draft repeats itself.")
     begun = sentences(own_words(draft[:1_000]))
     if has_passages and len(begun) > 1 and abstains(draft[:1_000]):
-        return Decision("abstained", "The draft begins by saying that it cannot answer.", REFUSAL_SCORE)
+        return Decision("abstained", "The draft begins by saying that it cannot answer.", DOUBTFUL)
     return None
 
 
@@ -134,18 +138,39 @@ def _hard(code: Code, why: str) -> Decision:
     return Decision(code, why, HARD[code])
 
 
-def _soft(measured: Support) -> float:
-    """Return the unsupported share, averaged with the prior share, plus an addition for claims."""
-    score = PER_CLAIM * log1p(measured.claims)
-    if measured.wording is not None:
-        score += (measured.wording * measured.words + PRIOR_SHARE * PRIOR_WORDS) / (measured.words + PRIOR_WORDS)
-    return min(LIMIT, score)
+def is_foreign(question: str, checked: CheckedAnswer) -> bool:
+    """Whether a draft is in none of the languages of its evidence; one of a few words is if the question is."""
+    languages = [item.language for item in checked.evidence]
+    few = len(checked.text.split()) < FEW
+    return checked.foreign or (few and foreign_language(question, languages) is not None)
 
 
-def _why(measured: Support) -> str:
+def soft_score(measured: Support, checked: CheckedAnswer, certainty: float | None) -> float:
+    """Return the share of the wording that is unsupported plus an addition for claims, or the largest doubt beside."""
+    wording = (measured.wording or 0.0) + PER_CLAIM * log1p(measured.claims)
+    doubt = 0.0 if certainty is None else UNCERTAIN * (1 - certainty)
+    return min(LIMIT, max(wording, doubt, DOUBTFUL if checked.lacking else 0.0))
+
+
+def _why(measured: Support, checked: CheckedAnswer, certainty: float | None) -> str:
+    """Name the words that a soft score rests on."""
     reasons = []
-    if measured.wording is not None:
-        reasons.append(f"In its weakest part, {measured.wording:.0%} of the draft's wording is not in the passages.")
-    if measured.claims:
-        reasons.append(f"Names and numbers that neither the passages nor the question have: {measured.claims}.")
-    return " ".join(reasons) or "The model was not sure of its words."
+    if measured.wording:
+        part, share = weakest_part(checked.evidence, checked.text)
+        reasons.append(f"{share:.0%} of this part of the draft is not in the passages: “{part}”.")
+    if measured.strange:
+        reasons.append(f"Neither in the passages nor in the question: {_listed(measured.strange)}.")
+    lacking = [name for sentence in checked.lacking for name in sentence.verdict.missing]
+    if elsewhere := [name for name in lacking if name not in measured.strange]:
+        reasons.append(f"Not in the passage that the rest of the sentence comes from: {_listed(elsewhere)}.")
+    if certainty is not None:
+        reasons.append(f"The small model's own certainty falls to {certainty:.0%}.")
+    return " ".join(reasons)
+
+
+def _listed(words: Sequence[str]) -> str:
+    """Name at most `NAMED` of some words."""
+    quoted = [f"“{word}”" for word in words[:NAMED]]
+    if len(words) > NAMED:
+        quoted.append(f"{len(words) - NAMED} more")
+    return " and ".join(filter(None, [", ".join(quoted[:-1]), quoted[-1]]))

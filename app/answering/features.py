@@ -12,20 +12,29 @@ from itertools import accumulate, islice
 from app.answering.lexicon import MARK, bare
 from app.documents.language import SPACELESS, detect
 from app.documents.sentences import sentences
-from app.retrieval.analysis import terms
+from app.retrieval.analysis import stems
 from app.retrieval.packing import Evidence
 
 STRETCH = 500
-"""Characters of a draft that are measured together: one invented paragraph spoils a good answer."""
+"""Most characters of the stretch that is measured by itself: one invented paragraph spoils a good answer."""
 
-STRETCH_WORDS = 40
-"""Long words of a draft that are measured together, likewise."""
+LEAST_STRETCH = 60
+"""Least characters of it. In between it is half of the draft, since one invented name spoils a short answer."""
+
+GRAM = 4
+"""Letters of a group. Words are inflected, but most of their groups stay; 3, 5 and 6 separate a little worse."""
+
+FEW_WORDS = 3
+"""A "yes" or "no, it is not": so few words, none of them long, no name and no number, say nothing to compare."""
+
+UNTELLING = 0.2
+"""The highest share that such a draft is said to lack: below every threshold, but above that of a quotation."""
 
 LONG = 5
 """Letters from which a word mostly carries meaning, in most languages that separate words by spaces."""
 
-TOO_SHORT = 40
-"""Characters below which only the names and numbers of a draft are compared."""
+QUOTED = 80
+"""Characters of the part of a draft that is quoted to a reader."""
 
 SHORT_OF_CUTTING = 8
 """Words below which a draft is never called cut off: short answers often lack a full stop."""
@@ -51,6 +60,7 @@ find none beyond what repeats exactly) and half of Debian's documentation: of 1,
 """
 
 _NOT_WORD = re.compile(r"\W+")
+_ANY_WORD = re.compile(r"\w+")
 _SPACELESS = re.compile(f"[{SPACELESS}]")
 _NUMBER = re.compile(r"\d+(?:[.,'’/:\u00a0\u202f]\d+)*")
 _WORD = re.compile(r"[^\W\d_]\w+")
@@ -74,39 +84,51 @@ class Support:
     """How well the evidence supports a draft."""
 
     wording: float | None
-    """Share of the wording, in the worst stretch, that the evidence lacks; None if it cannot be measured."""
-    words: int
-    """Number of words of the draft."""
+    """Share of the letter groups that the evidence lacks, the mean over the whole draft and in its worst stretch; None
+    if it cannot be measured."""
     claims: int
-    """Number of names, numbers and list items; with evidence, of names and numbers that it and the question lack."""
+    """Number of `strange` names and numbers; without evidence, of all that can be wrong: names, items and sentences."""
+    strange: tuple[str, ...] = ()
+    """The names and numbers that neither the evidence nor the question has."""
 
 
-def support(question: str, evidence: Sequence[Evidence] | None, draft: str) -> Support:
-    """Compare a draft with its evidence; None means that the evidence is unknown."""
+def support(question: str, evidence: Sequence[Evidence] | None, draft: str, *, foreign: bool = False) -> Support:
+    """Compare a draft with its evidence; None means that the evidence is unknown.
+
+    A `foreign` draft is in none of the languages of the evidence: only its numbers are compared.
+    """
     text = bare(draft)
-    names, numbers = _names(text), _numbers(text)
     if evidence is None:
-        return Support(None, 0, len(names) + len(numbers) + len(_ITEM.findall(text)))
-    joined = " ".join(item.text for item in evidence)
-    plain, source = _plain(text), _plain(joined)
-    unknown_claims = len(numbers - _numbers(joined) - _numbers(question))
-    if not evidence or foreign(text, plain.split(), source.split(), {item.language for item in evidence}):
-        return Support(None, 0, unknown_claims)
-    language = evidence[0].language
-    source_stems = _stems(source, language)
-    if unknown_stems := _stems(_plain(" ".join(names)), language) - source_stems:
-        unknown_claims += len(unknown_stems - _stems(_plain(question), language))
-    if len(text) < TOO_SHORT:
-        return Support(
-            unknown_claims / (len(names) + len(numbers)) if unknown_claims else None, len(plain.split()), unknown_claims
-        )
-    size = 2 if len(_SPACELESS.findall(plain)) > len(plain) / 3 else 4
-    grams = {source[at : at + size] for at in range(len(source) - size + 1)}
-    letters = [plain[at : at + size] not in grams for at in range(1, len(plain) - size)]
-    long = " ".join(word for word in plain.split() if len(word) >= LONG)
-    stems = [stem not in source_stems for stem in terms(long, language)]
-    wording = (_worst(letters, STRETCH) + _worst(stems, STRETCH_WORDS)) / 2
-    return Support(wording, len(plain.split()), unknown_claims)
+        return Support(None, len(_names(text)) + len(_ITEM.findall(text)) + len(sentences(text)))
+    source = _joined(evidence)
+    known = f"{source} {question}"
+    known_numbers = _numbers(known)
+    strange = [number for digits, number in _numbers(text).items() if digits not in known_numbers]
+    if foreign or not evidence:
+        return Support(None, len(strange), tuple(strange))
+    names, language = _names(text), evidence[0].language
+    known_stems = set(stems([*set(_plain(known).split())], language))
+    own_stems = stems([_plain(name).strip() for name in names], language)
+    strange += [name for name, stem in zip(names, own_stems, strict=True) if stem not in known_stems]
+    plain = _plain(text)
+    missing = _missing(plain, _plain(source))
+    stretch = min(STRETCH, max(LEAST_STRETCH, len(missing) // 2))
+    wording = (_share(missing) + _share(missing[_worst(missing, stretch)])) / 2
+    words = plain.split()
+    if not names and len(words) <= FEW_WORDS and all(word.isalpha() and len(word) < LONG for word in words):
+        wording = min(UNTELLING, wording)
+    return Support(wording, len(strange), tuple(strange))
+
+
+def weakest_part(evidence: Sequence[Evidence], draft: str) -> tuple[str, float]:
+    """Return the words of a draft that the evidence lacks most, about `QUOTED` characters, and the share it lacks."""
+    text = unicodedata.normalize("NFKC", bare(draft))
+    words, plain = [match.span() for match in _ANY_WORD.finditer(text)], _plain(text)
+    missing = _missing(plain, _plain(_joined(evidence)))
+    part = _worst(missing, QUOTED)
+    first, last = (max(0, plain.count(" ", 0, end) - 1) for end in (part.start + 1, part.stop))
+    spans = words[first : last + 1] or [(0, len(text))]
+    return " ".join(text[spans[0][0] : spans[-1][1]].split()), _share(missing[part])
 
 
 def foreign(text: str, words: Sequence[str], source: Sequence[str], languages: set[str]) -> bool:
@@ -250,18 +272,28 @@ def _change(one: list[str], other: list[str]) -> set[int | None] | None:
     return {numbers[1] - numbers[0]} if len({*numbers}) == 2 else None
 
 
-def _worst(missing: Sequence[bool], size: int) -> float:
-    """Return the share of true values in the stretch of this size that has most of them."""
-    if not missing:
-        return 0.0
+def _joined(evidence: Sequence[Evidence]) -> str:
+    return " ".join(f"{item.title} {item.text}" for item in evidence)
+
+
+def _missing(plain: str, source: str) -> list[bool]:
+    """Return for each group of letters of a plain text whether the source lacks it; pairs in scripts without spaces."""
+    size = 2 if len(_SPACELESS.findall(plain)) > len(plain) / 3 else min(GRAM, len(plain))
+    groups = {source[at : at + size] for at in range(len(source) - size + 1)}
+    return [plain[at : at + size] not in groups for at in range(len(plain) - size + 1)]
+
+
+def _share(values: Sequence[bool]) -> float:
+    return sum(values) / len(values)
+
+
+def _worst(missing: Sequence[bool], size: int) -> slice:
+    """Return where the stretch of this size is that has most true values."""
     size = min(size, len(missing))
     sums = list(accumulate(missing, initial=0))
-    return max(map(int.__sub__, sums[size:], sums)) / size
-
-
-def _stems(text: str, language: str) -> set[str]:
-    """Return the stems of the words of a plain text."""
-    return set(terms(" ".join(set(text.split())), language))
+    counts = list(map(int.__sub__, sums[size:], sums))
+    start = counts.index(max(counts))
+    return slice(start, start + size)
 
 
 def _plain(text: str) -> str:
@@ -269,13 +301,14 @@ def _plain(text: str) -> str:
     return _NOT_WORD.sub(" ", f" {unicodedata.normalize('NFKC', text).casefold()} ")
 
 
-def _names(text: str) -> set[str]:
-    """Return the capitalised words that do not begin a sentence, a line or an item."""
+def _names(text: str) -> list[str]:
+    """Return the capitalised words that do not begin a sentence, a line or an item, each once."""
     text = _ITEM.sub(lambda item: " " * len(item[0]), text)
     openings = {start for start, _ in sentences(text)}
-    return {word[0] for word in _WORD.finditer(text) if word[0][0].isupper() and word.start() not in openings}
+    found = (word for word in _WORD.finditer(text) if word[0][0].isupper() and word.start() not in openings)
+    return list(dict.fromkeys(word[0] for word in found))
 
 
-def _numbers(text: str) -> set[str]:
-    """Return the numbers without marks between their digits; the numbers of a list do not count."""
-    return {re.sub(r"\D", "", number) for number in _NUMBER.findall(_ITEM.sub("\n", text))}
+def _numbers(text: str) -> dict[str, str]:
+    """Return the numbers by their digits, without marks between them; the numbers of a list do not count."""
+    return {re.sub(r"\D", "", number): number for number in _NUMBER.findall(_ITEM.sub("\n", text))}

@@ -142,7 +142,9 @@ def test_a_later_sentence_that_declines_is_not() -> None:
 
 
 def test_a_quoted_refusal_is_not_the_models_own() -> None:
-    assert code("What does the sign say?", "The sign says “I do not know” [1].") is None
+    sign = (replace(EVIDENCE[0], text="At the pier is a sign. The sign says “I do not know”."),)
+
+    assert decide("What does the sign say?", sign, "The sign says “I do not know” [1].", "stop").code is None
 
 
 @pytest.mark.parametrize(
@@ -334,7 +336,7 @@ def test_a_decision_takes_a_few_milliseconds() -> None:
         decide("Which?", items, draft, "stop", checked=checked)
         return time.process_time() - begun
 
-    assert min(seconds() for _ in range(20)) < 0.05  # ten times of what it takes
+    assert min(seconds() for _ in range(20)) < 0.03  # ten times of what it takes
 
 
 def test_the_decision_is_a_pure_function() -> None:

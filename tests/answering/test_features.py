@@ -1,10 +1,23 @@
 """What is measured of a draft: support, breaking off, loops; offsets and languages as they come."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.answering.features import STRETCH, breaks_off, foreign, loops, repeats, support, without_loop
+from app.answering.features import (
+    QUOTED,
+    STRETCH,
+    UNTELLING,
+    breaks_off,
+    foreign,
+    loops,
+    repeats,
+    support,
+    weakest_part,
+    without_loop,
+)
 from app.documents.passages import Place
 from app.retrieval.packing import Evidence
 
@@ -54,11 +67,17 @@ def test_an_inflected_word_counts_as_half_there() -> None:
     assert same < other
 
 
-def test_names_and_numbers_are_claims_where_passages_and_question_lack_them() -> None:
+def test_names_and_numbers_are_strange_where_passages_and_question_lack_them() -> None:
     draft = "In summer the ferry of Captain Olsen leaves Bergen at 7:45 for 120 kroner."
 
-    assert support("Does Olsen sail?", evidence(FERRY), draft).claims == 2  # Captain, 7:45
-    assert support("", evidence(FERRY), draft).claims == 3
+    assert support("Does Olsen sail?", evidence(FERRY), draft).strange == ("7:45", "Captain")
+    assert support("", evidence(FERRY), draft).strange == ("7:45", "Captain", "Olsen")
+
+
+def test_the_title_of_a_passage_is_evidence_too() -> None:
+    titled = (replace(evidence(FERRY)[0], title="Olsen's ferries"),)
+
+    assert support("", titled, "In Bergen the ferry is Olsen's.").strange == ()
 
 
 def test_marks_between_digits_do_not_make_another_number() -> None:
@@ -71,18 +90,35 @@ def test_the_numbers_of_a_list_are_no_claims() -> None:
     assert support("", evidence(FERRY), draft).claims == 0
 
 
-def test_of_a_short_draft_only_names_and_numbers_are_compared() -> None:
-    assert support("", evidence(FERRY), "On deck, in cash.").wording is None
-    assert support("", evidence(FERRY), "At 9:30.").wording is None
-    assert support("", evidence(FERRY), "At 7:45.").wording == 1
+@pytest.mark.parametrize("draft", ["In Vienna.", "At 7:45.", "1998", "an elephant", "7", "Oslo, Kiel and Hull"])
+def test_a_short_draft_is_compared_like_any_other(draft: str) -> None:
+    assert (support("", evidence(FERRY), draft).wording or 0) > 0.6
+
+
+@pytest.mark.parametrize("draft", ["Bergen", "at 9:30", "18:15", "on board", "120 kroner [1]"])
+def test_a_short_draft_from_the_passage_is_supported(draft: str) -> None:
+    assert (support("", evidence(FERRY), draft).wording or 0) < 0.3
+
+
+@pytest.mark.parametrize("draft", ["Yes.", "No.", "Nein [1].", "Da.", "Oui.", "No, it is.", "はい"])
+def test_a_yes_or_no_says_nothing_that_could_be_compared(draft: str) -> None:
+    assert (support("", evidence(FERRY), draft).wording or 0) <= UNTELLING
+
+
+def test_one_invented_name_spoils_a_short_answer() -> None:
+    true = "The ferry leaves the old harbour of Bergen at 9:30 every morning, and tickets are sold on board"
+    invented = true.replace("tickets are sold on board", "Captain Wallenstein serves hot waffles")
+    plain, spoiled = (support("", evidence(FERRY), draft).wording or 0 for draft in (true, invented))
+
+    assert spoiled > plain + 0.3
 
 
 def test_wording_in_another_language_is_not_compared_but_numbers_are() -> None:
     draft = "Die Fähre verlässt den alten Hafen jeden Morgen um 7:45 Uhr und kehrt am Abend zurück."
-    found = support("Wann fährt sie?", evidence(FERRY), draft)
+    found = support("Wann fährt sie?", evidence(FERRY), draft, foreign=True)
 
     assert found.wording is None
-    assert found.claims == 1
+    assert found.strange == ("7:45",)
 
 
 @pytest.mark.parametrize(
@@ -98,11 +134,21 @@ def test_a_neighbouring_language_with_the_same_small_words_is_not_foreign(draft:
     assert not foreign(draft, draft.lower().split(), source.lower().split(), {"no"})
 
 
+def test_the_part_that_is_quoted_is_the_one_that_the_evidence_lacks() -> None:
+    draft = f"{FERRY} Penguins raise their young on windswept islands near Antarctica [1]. {FERRY}"
+    part, share = weakest_part(evidence(FERRY), draft)
+
+    assert "Penguins raise their young on windswept islands near Antarctica" in part
+    assert len(part) < 2 * QUOTED
+    assert share > 0.6
+    assert weakest_part(evidence(FERRY), "In Vienna [1].")[0] == "In Vienna"
+
+
 def test_unknown_evidence_leaves_every_claim_open() -> None:
     found = support("Who?", None, "Two of them:\n- the painter Munch\n- the playwright Ibsen, born in 1828")
 
     assert found.wording is None
-    assert found.claims == 5  # two items, two names, one number
+    assert found.claims == 7  # three sentences, two items, two names
 
 
 def test_scripts_without_spaces_are_compared_too() -> None:
@@ -174,9 +220,13 @@ def test_rules_tables_and_lists_do_not_loop(text: str) -> None:
 @given(st.text(max_size=300))
 def test_no_text_is_too_strange_to_be_measured(text: str) -> None:
     found = support(text, evidence(FERRY, FÄHRE), text)
+    part, share = weakest_part(evidence(FERRY, FÄHRE), text)
 
-    assert found.wording is None or 0 <= found.wording <= 1
-    assert found.claims >= 0
+    assert found.wording is not None
+    assert 0 <= found.wording <= 1
+    assert 0 <= share <= 1
+    assert len(part) <= len(text) + QUOTED
+    assert found.claims == len(found.strange)
     assert isinstance(breaks_off(text), bool)
     assert isinstance(repeats(text), bool)
 

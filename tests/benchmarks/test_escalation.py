@@ -8,7 +8,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from app.answering import escalation, features
+from app.answering.escalation import DOUBTFUL, PER_CLAIM
+from app.answering.features import GRAM, STRETCH
 from app.cli.commands import cli
+from benchmarks import leave_out
 
 FERRY = (
     "The ferry leaves the old harbour of Bergen at 9:30 every morning, and tickets are sold on board for 120 kroner."
@@ -47,11 +51,13 @@ def run(*arguments: str | Path) -> Any:
 def test_sets_with_and_without_evidence_have_their_own_means(data: Path) -> None:
     found = run(data)
 
-    assert found["macro"]["evidence"] == {"auroc": 1.0, "recall@20": 1.0}
-    assert found["macro"]["answer_only"] == {"auroc": 1.0, "recall@20": 1.0}
-    assert found["macro"]["all"] == {"auroc": 1.0, "recall@20": 1.0}
+    for group in ("evidence", "answer_only", "all"):
+        assert found["macro"][group]["auroc"] == 1.0
+        assert found["macro"][group]["recall@20"] == 1.0
+        assert found["macro"][group]["auroc_95"] == [1.0, 1.0]
     assert found["sets"]["ferries"]["rows"] == 10
     assert found["sets"]["ferries"]["codes"] == {"stands": {"good": 8}, "unsupported": {"bad": 2}}
+    assert found["sets"]["ferries"]["flagged"] == {"good": 0.0, "bad": 1.0}
     assert found["sets"]["closed"]["codes"] == {"abstained": {"bad": 1}, "stands": {"good": 4}}
 
 
@@ -64,6 +70,35 @@ def test_a_row_without_passages_in_a_set_with_evidence_means_that_nothing_was_fo
             file.write(json.dumps(each) + "\n")
 
     assert run(data)["sets"]["ferries"]["codes"]["stands"] == {"good": 10}
+
+
+def test_several_sources_are_read_together(data: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.jsonl"
+    other.write_text(json.dumps(row(1, "boats", GOOD, "good")), encoding="utf-8")
+
+    assert set(run(data, other)["sets"]) == {"boats", "closed", "ferries"}
+
+
+def test_each_set_is_also_judged_by_constants_chosen_without_it(data: Path, tmp_path: Path) -> None:
+    more = tmp_path / "boats.jsonl"
+    rows = [each | {"set": "boats", "id": f"boats-{each['id']}"} for each in ROWS[:10]]
+    more.write_text("".join(json.dumps(each) + "\n" for each in rows), encoding="utf-8")
+    before = (GRAM, STRETCH, PER_CLAIM, DOUBTFUL)
+    found = run(data, more, "--leave-out")
+
+    assert set(found["left_out"]["sets"]) == {"boats", "closed", "ferries"}
+    assert found["left_out"]["macro"]["evidence"]["auroc"] == 1.0
+    assert before == (features.GRAM, features.STRETCH, escalation.PER_CLAIM, escalation.DOUBTFUL)
+
+
+def test_a_score_by_the_constants_as_they_are_is_that_of_the_decision(data: Path, monkeypatch: Any) -> None:
+    for name, grid in (("MEASURING", leave_out.MEASURING), ("WEIGHING", leave_out.WEIGHING)):
+        module = features if name == "MEASURING" else escalation
+        monkeypatch.setattr(leave_out, name, {each: (getattr(module, each),) for each in grid})
+    found = run(data, "--leave-out")
+
+    for name, figures in found["left_out"]["sets"].items():
+        assert figures.items() <= found["sets"][name].items()
 
 
 def test_a_zipped_file_gives_the_same(data: Path, tmp_path: Path) -> None:
