@@ -8,8 +8,7 @@ from typing import Any
 from app.answering.events import AttemptEnded, Retrieved
 from app.answering.pipeline import Assistant
 from app.answering.prompt import Message, Prompt
-from app.answering.turn import Turn
-from app.answering.usage import Stopwatch
+from app.answering.turn import Stopwatch, Turn
 from app.errors import AnswerFailed
 from app.models.foundry import Model
 from app.settings import Settings

@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 
-from app.answering.usage import Stopwatch
+from app.answering.turn import Stopwatch
 from app.documents.folder import Folder
 from app.errors import EscalatorError
 from app.retrieval.corpus import Corpus

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import Any
 
-from app.answering.usage import Stopwatch
+from app.answering.turn import Stopwatch
 
 Tell = Callable[[str], None]
 

@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from app.answering.usage import Stopwatch
+from app.answering.turn import Stopwatch
 from app.documents.language import DEFAULT
 from app.errors import EscalatorError, InputError
 from app.evaluation.datasets import Collection

@@ -17,8 +17,7 @@ from app.answering.lexicon import find_phrase
 from app.answering.prompt import Message
 from app.answering.router import Route
 from app.answering.row_counts import with_row_count
-from app.answering.turn import Turn
-from app.answering.usage import Stopwatch
+from app.answering.turn import Stopwatch, Turn
 from app.documents.document import Document, Problem
 from app.documents.folder import Folder
 from app.documents.language import name

@@ -94,15 +94,15 @@ def decide(
     return Decision(None, "The draft is good enough; the large model is not asked.", score)
 
 
-def early_reason(draft: str, *, has_passages: bool = True) -> Decision | None:
-    """Return a reason to stop the draft already while it streams, if there is one: it repeats itself or declines.
+def early_reason(draft: str, *, refusals: bool = True) -> Decision | None:
+    """Return a reason to stop an answer already while it streams, if there is one: it repeats itself or declines.
 
-    Declining is no reason without passages: `decide` keeps such a refusal, so it must be complete.
+    Where a refusal may be kept, `refusals` is false, as it must be complete.
     """
     if loops(draft):
         return _hard("repeated", "The draft repeats itself.")
-    begun = sentences(own_words(draft[:1_000]))
-    if has_passages and len(begun) > 1 and abstains(draft[:1_000]):
+    begun = sentences(own_words(draft[:1_000])) if refusals else ()
+    if len(begun) > 1 and abstains(draft[:1_000]):
         return Decision("abstained", "The draft begins by saying that it cannot answer.", DOUBTFUL)
     return None
 

@@ -4,34 +4,30 @@ Knows nothing of decisions or of what follows an attempt.
 """
 
 import asyncio
-import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
 
 from app.answering.events import AttemptEnded, AttemptStarted, Emitter, Reasoning, Retracted, Token
+from app.answering.features import without_loop
 from app.answering.prompt import Prompt
-from app.answering.sanitizer import SafeMarkdown, addresses
-from app.answering.turn import NUMBERS, Attempt, Metrics, Role
-from app.answering.usage import Stopwatch, speed
+from app.answering.sanitizer import SafeMarkdown, addresses, safe
+from app.answering.turn import NUMBERS, Attempt, Decision, Metrics, Role, Stopwatch, speed
+from app.answering.wrapping import AnswerFilter, is_no_answer
 from app.errors import ContextOverflow, ModelError
 from app.models import chat
 from app.models.foundry import Foundry, Model, Service
 from app.models.tokens import TokenCounter
-from app.retrieval.packing import Evidence
 
 SPARE = 0.9
 """Share of a model's context that is used: token counts are estimates."""
 
+Watch = Callable[[str, bool], Decision | None]
+"""Sees what a model has written so far, and whether that is its reasoning; returns why to stop it, if it is to be."""
+
 READING_SECONDS = 1.0
 """Wait for a model's first piece until a message says that it reads the prompt."""
-
-LABELS = "confidence|konfidenz|konfidens|zuversicht|vertrouwen|tillid|tillit|încredere|confiance|confianza|fiducia"
-LOW = "low niedrig gering laag lav låg lavt lågt scăzută scăzut faible baja bajo bassa basso".split()
-LINE = re.compile(rf"(?:^|\n|(?<=[.!?\])]))[\s*_`(\[]*(?:{LABELS})[\s*_`]*[:=][\s*_`]*([^\W\d_]+)[\s*_`.!)\]]*$", re.I)
-WINDOW = 64
-"""Characters at the end of an answer in which the confidence line is looked for; they are shown when it ends."""
 
 
 class Generator:
@@ -44,18 +40,13 @@ class Generator:
         """By model id: context length, and the model's tokens per token that we count."""
         self._answered: set[str] = set()
 
-    async def generate(
-        self, role: Role, prompt: Prompt, enough: Callable[[str], bool], service: Service, emit: Emitter
-    ) -> Attempt:
-        """Run an attempt from `AttemptStarted` to `AttemptEnded`; a failed one has its error and the text so far.
-
-        `enough` sees the text so far and may end the attempt.
-        """
+    async def generate(self, role: Role, prompt: Prompt, watch: Watch, service: Service, emit: Emitter) -> Attempt:
+        """Run an attempt from `AttemptStarted` to `AttemptEnded`; a failed one has its error and the text so far."""
         prompt = replace(prompt, ask_confidence=self._settings.ask_confidence and role == "small")
         alias, other = self._foundry.pair.of(role)
         started = AttemptStarted(NUMBERS[role], role, alias, service.host)
         emit(started)
-        stream = _Stream(started, emit, prompt, enough)
+        stream = _Stream(started, emit, prompt, watch)
         failure: ModelError | None = None
         try:
             model = await self._foundry.ready(alias, stream.progress, instead_of=other)
@@ -65,9 +56,9 @@ class Generator:
                 await self._ask_fitting(stream, model, prompt)
         except ModelError as error:
             failure = error
-        if stream.end.finish == "stopped":  # a server reports its counts last, so they are missing
+        if stream.left:  # a server reports its counts last, so they are missing
             prompt_tokens = await asyncio.to_thread(self._size, prompt)
-            stream.end = chat.End("stopped", prompt_tokens, self._count(stream.text))
+            stream.end = chat.End(stream.end.finish, prompt_tokens, self._count(stream.written))
         attempt = stream.attempt(failure)
         emit(AttemptEnded(attempt))
         return attempt
@@ -101,11 +92,13 @@ class Generator:
 
     async def _ask(self, stream: "_Stream", model: Model, prompt: Prompt) -> None:
         clock = Stopwatch()
-        sent = prompt.messages()
-        stream.sending(clock.ms)
+        sent, stop = prompt.messages(), prompt.stop
+        stream.sending(prompt, clock.ms)
         _, other = self._foundry.pair.of(stream.role)
         most = self._max_tokens(stream.role, model)
-        pieces = chat.answer(self._foundry, model, sent, max_tokens=most, notify=stream.progress, instead_of=other)
+        pieces = chat.answer(
+            self._foundry, model, sent, max_tokens=most, stop=stop, notify=stream.progress, instead_of=other
+        )
         reading = asyncio.create_task(self._explain_wait(stream, model, prompt))
         try:
             async with aclosing(pieces):
@@ -144,28 +137,32 @@ class _Stream:
     """An answer as it comes in: filtered, measured and emitted."""
 
     text = ""
+    written = ""
+    """All that the model has written as its answer, before anything is taken out."""
     end = chat.End("error", None, None)
+    left = False
+    """Whether the attempt was ended before the model had."""
+    _stopped: Decision | None = None
+    _reasoning = ""
     _metrics = Metrics()
     _first_ms: float | None = None
     """Time of the first token of any kind, reasoning included."""
 
-    def __init__(self, started: AttemptStarted, emit: Emitter, prompt: Prompt, enough: Callable[[str], bool]) -> None:
+    def __init__(self, started: AttemptStarted, emit: Emitter, prompt: Prompt, watch: Watch) -> None:
         self.role, self.progress = started.role, partial(emit.progress, attempt=started.id)
-        self._started, self._emit, self._enough = started, emit, enough
-        known = addresses(item.text for item in prompt.evidence)
-        self._known, self._names = known, words_of(prompt.evidence)
-        self._held = WINDOW if prompt.ask_confidence else 0
-        self._begin_text()
-        self._safe_reasoning = SafeMarkdown(known)
+        self._started, self._emit, self._watch = started, emit, watch
+        self._known = addresses(item.text for item in prompt.evidence)
+        self._begin_text(prompt)
+        self._safe_reasoning = SafeMarkdown(self._known)
         self._begun = self._clock = Stopwatch()
 
-    def _begin_text(self) -> None:
-        self.text = ""
-        self._confidence, self._wrapping = ConfidenceFilter(self._held), WrappingFilter(self._names)
-        self._safe = SafeMarkdown(self._known)
+    def _begin_text(self, prompt: Prompt) -> None:
+        self.text = self.written = ""
+        self._prompt, self._filter, self._safe = prompt, AnswerFilter(prompt), SafeMarkdown(self._known)
 
-    def sending(self, prompt_ms: float) -> None:
+    def sending(self, prompt: Prompt, prompt_ms: float) -> None:
         """Note that the request goes out now."""
+        self._begin_text(prompt)
         self._metrics = Metrics(prompt_ms=prompt_ms, sent_ms=self._begun.ms)
         self._clock, self._first_ms = Stopwatch(), None
 
@@ -176,27 +173,37 @@ class _Stream:
             return False
         if isinstance(piece, chat.Retraction):
             self._metrics = replace(self._metrics, first_token_ms=None)
-            self._begin_text()
+            self._begin_text(self._prompt)
             self._emit(Retracted(self._started.id))
         now = self._clock.ms
         self._first_ms = self._first_ms or now
         if piece.reasoning:
+            self._reasoning += piece.text
             self._show(Reasoning, self._safe_reasoning.feed(piece.text))
-            return False
-        if self._metrics.first_token_ms is None:
-            self._metrics = replace(self._metrics, first_token_ms=now)
-        self._show(Token, self._safe.feed(self._wrapping.feed(self._confidence.feed(piece.text))))
-        stop = self._enough(self.text)
-        if stop:
-            self.end = chat.End("stopped", None, None)
-        return stop
+        else:
+            self.written += piece.text
+            if self._metrics.first_token_ms is None:
+                self._metrics = replace(self._metrics, first_token_ms=now)
+            self._show(Token, self._safe.feed(self._filter.feed(piece.text)))
+        if self._filter.over:
+            self.end = chat.End("stop", None, None)
+        elif stopped := self._watch(self._reasoning if piece.reasoning else self.written, piece.reasoning):
+            self._stopped, self.end = stopped, chat.End("stopped", None, None)
+        self.left = self._filter.over or self._stopped is not None
+        return self.left
 
     def attempt(self, failure: ModelError | None) -> Attempt:
         """Emit the rest and return the attempt, after the last piece or the failure."""
         total_ms, end = self._clock.ms, self.end
         self._show(Reasoning, self._safe_reasoning.close())
-        rest = self._wrapping.feed(self._confidence.close()) + self._wrapping.close()
-        self._show(Token, self._safe.feed(rest) + self._safe.close())
+        self._show(Token, self._safe.feed(self._filter.close()))
+        text = self.text
+        self._show(Token, self._safe.close())
+        finish = "stop" if self._filter.over and end.finish == "length" else end.finish
+        if self._stopped is not None and self._stopped.code == "repeated":
+            self.text = safe(without_loop(text).rstrip(), self._known)
+        if finish != "error" and is_no_answer(self.text, ended=self.left or self._filter.over):
+            self.text = ""
         metrics = replace(
             self._metrics,
             total_ms=total_ms,
@@ -204,142 +211,11 @@ class _Stream:
             completion_tokens=end.completion_tokens,
             tokens_per_s=speed(end.completion_tokens, self._first_ms, total_ms),
         )
-        it, level = self._started, self._confidence.level
-        return Attempt(it.id, it.role, it.model, it.host, self.text, end.finish, metrics, level, failure)
+        it, level = self._started, self._filter.confidence
+        return Attempt(it.id, it.role, it.model, it.host, self.text, finish, metrics, level, failure, self._stopped)
 
     def _show(self, kind: type[Reasoning] | type[Token], text: str) -> None:
         if text:
             if kind is Token:
                 self.text += text
             self._emit(kind(self._started.id, text))
-
-
-class ConfidenceFilter:
-    """Passes a stream on except its last `held` characters, and takes the line `CONFIDENCE: low` from its end."""
-
-    level: str | None = None
-    """After `close`: "low", another word of the model, or None if there was no such line."""
-
-    def __init__(self, held: int = WINDOW) -> None:
-        self._held = held
-        self._rest = ""
-
-    def feed(self, text: str) -> str:
-        """Take a piece of the stream and return what may be shown now."""
-        text = self._rest + text
-        end = max(0, len(text) - self._held)
-        self._rest = text[end:]
-        return text[:end]
-
-    def close(self) -> str:
-        """Return the rest without the confidence line."""
-        if not (line := LINE.search(self._rest)):
-            return self._rest
-        word = line[1].casefold()
-        self.level = "low" if word in LOW else word
-        return self._rest[: line.start()]
-
-
-FENCE = re.compile(r"\s*(?P<marks>`{3,}|~{3,})(?:(?P<kind>markdown|md)|te?xt|plaintext)?[ \t]*\n", re.I)
-FENCE_BEGUN = re.compile(r"\s*(?:`{0,2}|~{0,2}|(?:`{3,}|~{3,})[a-z]*[ \t]*)$", re.I)
-PROSE = re.compile(r"\[\d+\]|[.!?][*_\s]*$")
-WORD = re.compile(r"[^\W_]+")
-MARKED = re.compile(r"\s*(?:[-*•+]\s*|\d+[.)]\s*)?(?:\[\^?\d|【)")
-SOURCES = (
-    "source|sources|sources used|reference|references|citation|citations|bibliography|quelle|quellen|quellenangaben|"
-    "belege|kilde|kilder|källa|källor|bron|bronnen|sursă|surse|sursa|source :|sources :|références|fuente|fuentes|"
-    "referencias|fonte|fonti|fontes|referências|riferimenti|źródło|źródła|zdroj|zdroje|lähde|lähteet"
-).split("|")
-_BEFORE_LIST = r"(?:(?:^|\n)(?:[ \t]*[-*_]{3,}[ \t]*\n\s*)?|(?<=[.!?\]] ))[ \t]*"
-LIST = re.compile(
-    rf"{_BEFORE_LIST}(?:[#>*_([-]+[ \t]*)*(?:(?P<word>{'|'.join(SOURCES)})[*_]*[ \t]*(?::|(?=\n|$))|(?=\[\^?\d+\]))",
-    re.I,
-)
-"""The beginning of a list of sources: its heading, or the first mark in a line."""
-
-LIST_BEGUN = re.compile(
-    rf"{_BEFORE_LIST}(?:[#>*_([-]+[ \t]*)*(?:(?P<word>[^\W\d_]*(?: [^\W\d_]*)?)[*_]*[ \t]*|\[\^?\d*\]?)$", re.I
-)
-PLACES = (
-    "line lines page pages section passage passages document documents file slide sheet cell chapter zeile zeilen "
-    "seite seiten abschnitt absatz dokument datei folie side linje avsnitt sida rad pagina regel página línea "
-    "riga ligne and und og och et y e p pp s z"
-)
-"""Words that name a place in a source."""
-
-
-class WrappingFilter:
-    """Passes a stream on without what wraps an answer: a fence around all of it, and a list of sources at its end.
-
-    `names` are the words of which such a list consists.
-    """
-
-    def __init__(self, names: Collection[str] = ()) -> None:
-        self._names = names
-        self._text = ""
-        self._shown = 0
-
-    def feed(self, text: str) -> str:
-        """Take a piece of the stream and return what may be shown now."""
-        self._text += text
-        return self._new(self._unlisted(_unfenced(self._text, ended=False), ended=False).rstrip())
-
-    def close(self) -> str:
-        """Return the rest."""
-        return self._new(self._unlisted(_unfenced(self._text, ended=True), ended=True))
-
-    def _new(self, text: str) -> str:
-        new, self._shown = text[self._shown :], max(self._shown, len(text))
-        return new
-
-    def _unlisted(self, text: str, *, ended: bool) -> str:
-        """Leave out a list of sources at the end, and what may become one."""
-        for head in LIST.finditer(text):
-            if text[: head.start()].strip() and self._lists(text[head.end() :], bool(head["word"]), ended):
-                return text[: head.start()].rstrip()
-        begun = None if ended else LIST_BEGUN.search(text)
-        if begun and any(word.startswith((begun["word"] or "").casefold()) for word in SOURCES):
-            return text[: begun.start()]
-        return text
-
-    def _lists(self, text: str, headed: bool, ended: bool) -> bool:
-        """Whether a text has only lines that name sources; below a heading it is enough that they begin with a mark."""
-        *lines, last = text.casefold().split("\n")
-        words = [word for line in lines if not (headed and MARKED.match(line)) for word in WORD.findall(line)]
-        *more, begun = WORD.findall("" if headed and MARKED.match(last) else last) or [""]
-        if not ended and any(name.startswith(begun) for name in self._names):
-            begun = ""  # as yet
-        return all(word in self._names or word.isdigit() for word in (*words, *more, *filter(None, [begun])))
-
-
-def words_of(evidence: Sequence[Evidence]) -> frozenset[str]:
-    """Return the words that name sources: those of their files, titles and places, and some of every language."""
-    texts = [f"{item.file} {item.title} {item.place.label} {item.place.heading}" for item in evidence]
-    return frozenset(WORD.findall(" ".join([*texts, PLACES]).casefold()))
-
-
-def _unfenced(text: str, *, ended: bool) -> str:
-    """Return an answer without the fence around it, or as much of it as is decided.
-
-    A fence that is not called Markdown is one around an answer only if it holds sentences, and nothing comes after it.
-    """
-    if not (fence := FENCE.match(text)):
-        return "" if not ended and FENCE_BEGUN.match(text) else text
-    lines = text[fence.end() :].split("\n")
-    inner, last = False, len(lines)
-    for number, line in enumerate(lines):
-        if not line.strip().startswith(fence["marks"]):
-            continue
-        if not inner and not line.strip().strip(fence["marks"][0]):
-            last = number
-            break
-        inner = not inner
-    after = "\n".join(lines[last + 1 :])
-    if last == len(lines) and not ended and not lines[-1].strip(" \t" + fence["marks"][0]):
-        last -= 1  # it may become the end of the fence
-    body = "\n".join(lines[:last])
-    if fence["kind"]:
-        return f"{body}\n{after}".rstrip() if after.strip() else body
-    if after.strip() or (ended and not PROSE.search(body)):
-        return text
-    return body if ended else ""

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from app.answering.events import Escalated
 from app.answering.policy import POLISHED
-from app.answering.run import Answering, Run
+from app.answering.run import Answering, Run, no_answer
 from app.answering.turn import NUMBERS, Attempt, Decision, Mode, Role
 from app.errors import ModelError, NoModel
 
@@ -80,7 +80,8 @@ async def _escalate(run: Run, draft: Attempt, decision: Decision, *, polish: boo
         continued = draft.text if polish or decision.code in ("cut_off", "short") else None
         answer = await run.generate("large", draft=continued, polish=polish)
         if answer.failure or not answer.text.strip():
-            raise answer.failure or NoModel(f"{answer.model} gave an empty answer, so the draft is kept.")
+            kept = ", so the draft is kept." if draft.text.strip() else "."
+            raise answer.failure or NoModel(no_answer(answer) + kept)
     except ModelError as error:
         if draft.failure is None:
             raise

@@ -52,10 +52,15 @@ class Policy:
         return "never" if turn.mode == "small" else turn.dial or self._settings.escalate
 
     def judge(self, turn: Turn, checked: CheckedAnswer, draft: Attempt) -> Decision:
-        """Decide on a checked draft, with mode, dial and ration; the soft score is remembered."""
+        """Decide on a checked draft, with mode, dial and ration; the soft score is remembered.
+
+        What stopped a draft while it was written is the decision: the rest of its text was never seen.
+        """
         dial = self.dial(turn)
         if draft.failure is not None:
             return with_dial(Decision("error", str(draft.failure)), dial)
+        if draft.stopped is not None:
+            return with_dial(draft.stopped, dial)
         decision = decide(
             turn.question,
             checked.evidence,

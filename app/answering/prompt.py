@@ -64,6 +64,11 @@ OURS = re.compile(
 """Starts of lines that look like the heading of a passage or like a role of the prompt."""
 
 
+LABEL = "\nQuestion:"
+_LABELS = re.compile(r"^\W*question\W*:", re.I | re.M)
+_WANTED = re.compile(r"\bquiz|\bquestions?\b|\bfaq\b", re.I)
+
+
 class Message(TypedDict):
     """One message in the form of the OpenAI chat API."""
 
@@ -88,10 +93,8 @@ class Prompt:
 
     def messages(self) -> list[Message]:
         """Build the messages; the question comes last, where small models heed it most."""
-        fence = fence_token(self.question, *(item.text for item in self.evidence))
-        passages = "\n\n".join(
-            f"[{it.number}] {one_line(f'{it.file}, {it.place.label}')}\n{quoted(it.text)}" for it in self.evidence
-        )
+        fence = self.fence
+        passages = "\n\n".join(f"{heading(item)}\n{quoted(item.text)}" for item in self.evidence)
         asked = f"<passages {fence}>\n{passages}\n</passages {fence}>\n\n" if self.evidence else ""
         if self.draft:
             asked += DRAFT.format(fence=fence, draft=quoted(self.draft)) + (f"{POLISH}\n\n" if self.polish else "")
@@ -100,9 +103,33 @@ class Prompt:
             earlier.append({"role": "user", "content": defused(exchange.question)})
             answer = defused(bare(exchange.answer))  # without its marks, which refer to other passages
             earlier.append({"role": "assistant", "content": answer})
-        rules = (RULES if self.evidence else UNAIDED) + (ASK_CONFIDENCE if self.ask_confidence else "")
         asked += f"Question: {defused(self.question)}"
-        return [{"role": "system", "content": rules}, *earlier, {"role": "user", "content": asked}]
+        return [{"role": "system", "content": self.rules}, *earlier, {"role": "user", "content": asked}]
+
+    @property
+    def rules(self) -> str:
+        """The system message."""
+        return (RULES if self.evidence else UNAIDED) + (ASK_CONFIDENCE if self.ask_confidence else "")
+
+    @property
+    def fence(self) -> str:
+        """The token that no document contains."""
+        return fence_token(self.question, *(item.text for item in self.evidence))
+
+    @property
+    def stop(self) -> tuple[str, ...]:
+        """The texts at which an answer is over, because the model goes on with its prompt; servers allow four.
+
+        A line that begins with "Question:" is the prompt's unless a document has such a line, or questions are wanted.
+        """
+        tags = (f"</passages {self.fence}", f"\n<passages {self.fence}") if self.evidence else ()
+        own = not (_WANTED.search(self.question) or any(_LABELS.search(item.text) for item in self.evidence))
+        return (*tags, LABEL) if own else tags
+
+
+def heading(item: Evidence) -> str:
+    """Return the line above a passage."""
+    return f"[{item.number}] {one_line(f'{item.file}, {item.place.label}')}"
 
 
 def _recent(history: Sequence[Exchange]) -> list[Exchange]:

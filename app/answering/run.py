@@ -15,8 +15,7 @@ from app.answering.policy import Policy
 from app.answering.prompt import Prompt
 from app.answering.replies import UNAIDED, needs_a_model, nothing_found, reply, summarised
 from app.answering.router import Route, route
-from app.answering.turn import NUMBERS, Answer, Attempt, Citation, Decision, Metrics, Role, Turn
-from app.answering.usage import Stopwatch
+from app.answering.turn import NUMBERS, Answer, Attempt, Citation, Decision, Metrics, Role, Stopwatch, Turn
 from app.answering.verification import CheckedAnswer, check
 from app.errors import EscalatorError, ModelError, NoModel
 from app.models.catalogue import ModelPair
@@ -101,6 +100,8 @@ class Run:
             failure = error
         if self.kept is not None and not turn.history and foundry.substitution:
             self.notices.append(foundry.substitution)
+        shown = self.attempts.values() if turn.mode == "compare" else [self.kept] if self.kept is not None else []
+        self.notices += filter(None, map(_ending, shown))
         if self.kept is not None and not self.context.evidence:
             self.notices.append(UNAIDED)
         elif self.kept is None and self.route.reworks:
@@ -128,14 +129,17 @@ class Run:
     async def generate(
         self, role: Role, *, stop_early: bool = False, draft: str | None = None, polish: bool = False
     ) -> Attempt:
-        """Have the model of a role write an answer."""
+        """Have the model of a role write an answer; it is stopped where it repeats itself.
+
+        With `stop_early` it is also stopped if it declines, except without passages: then a refusal is kept.
+        """
         evidence = self.context.evidence
 
-        def enough(text: str) -> bool:  # without passages a refusal is kept, so it is written to its end
-            return stop_early and early_reason(text, has_passages=bool(evidence)) is not None
+        def watch(text: str, reasoning: bool) -> Decision | None:
+            return early_reason(text, refusals=stop_early and bool(evidence) and not reasoning)
 
         prompt = Prompt(self.turn.question, evidence, self.turn.history, draft, polish)
-        attempt = await self.parts.generator.generate(role, prompt, enough, self.service, self.emit)
+        attempt = await self.parts.generator.generate(role, prompt, watch, self.service, self.emit)
         self.attempts[attempt.id] = attempt
         return attempt
 
@@ -168,7 +172,7 @@ class Run:
         """Make an attempt the answer; raises its failure, and NoModel if it has no text."""
         self.kept = attempt if attempt.text.strip() else None
         if attempt.failure or self.kept is None:
-            raise attempt.failure or NoModel(f"{attempt.model} gave an empty answer. Ask again, or ask another model.")
+            raise attempt.failure or NoModel(f"{no_answer(attempt)}. Ask again, or ask another model.")
 
     async def _quote(self) -> None:
         """Answer with quotes, where no model did."""
@@ -219,3 +223,24 @@ class Run:
 
 Answering = Callable[[Run], Awaitable[None]]
 """A mode: lets models answer a turn."""
+
+
+def no_answer(attempt: Attempt) -> str:
+    """Say what a model did instead of giving an answer, as the beginning of a sentence."""
+    did = "only repeated itself" if attempt.stopped is not None else "gave an empty answer"
+    return f"{attempt.model} {did}"
+
+
+def _ending(attempt: Attempt) -> str | None:
+    """Say how an answer ended that its model did not end by itself."""
+    if not attempt.text.strip():
+        return None
+    if attempt.stopped is not None and attempt.stopped.code == "repeated":
+        return f"{attempt.model} began to repeat itself, so its answer was ended there."
+    if attempt.finish != "length":
+        return None
+    setting = "ESCALATOR_MAX_TOKENS" if attempt.role == "small" else "ESCALATOR_LARGE_MAX_TOKENS"
+    return (
+        f"The answer of {attempt.model} breaks off, because it reached its longest allowed length. Ask for the rest, "
+        f"or allow more with {setting}."
+    )

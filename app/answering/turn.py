@@ -1,8 +1,9 @@
-"""The records of a turn: what a user interface asks, what each model wrote, and the answer that is shown.
+"""The records of a turn: what a user interface asks, what each model wrote and how fast, and the answer that is shown.
 
-Records only: nothing here searches, decides or asks a model.
+Nothing here searches, decides or asks a model.
 """
 
+import time
 from dataclasses import dataclass
 from typing import Literal, cast, get_args
 
@@ -53,9 +54,31 @@ class Metrics:
     tokens_per_s: float | None = None
 
 
+class Stopwatch:
+    """Milliseconds since the object was made."""
+
+    def __init__(self) -> None:
+        self._start = time.perf_counter()
+
+    @property
+    def ms(self) -> float:
+        """Elapsed milliseconds."""
+        return (time.perf_counter() - self._start) * 1000
+
+
+def speed(tokens: int | None, first_ms: float | None, total_ms: float) -> float | None:
+    """Return the tokens per second of writing: tokens after the first one, by the time after the first one."""
+    if tokens is None or first_ms is None or tokens < 2 or total_ms <= first_ms:
+        return None
+    return (tokens - 1) * 1000 / (total_ms - first_ms)
+
+
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One model's answer as it ended; `finish` is "stop", "length", "stopped" or, with a `failure`, "error"."""
+    """One model's answer as it ended; `finish` is "stop", "length", "stopped" or, with a `failure`, "error".
+
+    An answer that was stopped while it was written has the decision that did so, and no repetitions at its end.
+    """
 
     id: int
     role: Role
@@ -66,11 +89,13 @@ class Attempt:
     metrics: Metrics
     confidence: str | None = None
     failure: ModelError | None = None
+    stopped: "Decision | None" = None
 
     @property
     def whole(self) -> bool:
-        """Whether the model ended the answer by itself or at its maximum length."""
-        return bool(self.text.strip()) and self.finish not in ("error", "stopped")
+        """Whether the model ended the answer by itself or at its maximum length, or would only have repeated itself."""
+        ended = self.finish != "error" and (self.stopped is None or self.stopped.code == "repeated")
+        return ended and bool(self.text.strip())
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,5 @@
 """What answers cost: time, tokens, and the money that a cloud would have charged for them."""
 
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import fmean
@@ -72,25 +71,6 @@ def model_ms(answer: Answer) -> float:
     return max(times, default=0.0) if answer.turn.mode == "compare" else sum(times)
 
 
-def speed(tokens: int | None, first_ms: float | None, total_ms: float) -> float | None:
-    """Return the tokens per second of writing: tokens after the first one, by the time after the first one."""
-    if tokens is None or first_ms is None or tokens < 2 or total_ms <= first_ms:
-        return None
-    return (tokens - 1) * 1000 / (total_ms - first_ms)
-
-
 def _mean(values: Iterable[float]) -> float | None:
     numbers = list(values)
     return fmean(numbers) if numbers else None
-
-
-class Stopwatch:
-    """Milliseconds since the object was made."""
-
-    def __init__(self) -> None:
-        self._start = time.perf_counter()
-
-    @property
-    def ms(self) -> float:
-        """Elapsed milliseconds."""
-        return (time.perf_counter() - self._start) * 1000

@@ -7,8 +7,7 @@ from statistics import median
 from typing import Any
 
 from app.answering.prompt import Message, Prompt
-from app.answering.turn import Turn
-from app.answering.usage import Stopwatch, speed
+from app.answering.turn import Stopwatch, Turn, speed
 from app.errors import InputError, ModelError, ModelGone, ServerError
 from app.models import chat
 from app.models.catalogue import ModelPair

@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import Any
 
 from app.answering.extractive import quotes
-from app.answering.usage import Stopwatch
+from app.answering.turn import Stopwatch
 from app.errors import InputError
 from app.evaluation.datasets import Collection, Query, Row, write_rows
 from app.models.tokens import BYTES_PER_TOKEN

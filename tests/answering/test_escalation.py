@@ -310,7 +310,7 @@ def test_while_a_draft_is_written_its_first_sentence_tells_when_it_is_complete()
     decision = early_reason("The passages do not mention the price. They")
     assert decision is not None
     assert decision.code == "abstained"
-    assert early_reason("The passages do not mention the price. They", has_passages=False) is None
+    assert early_reason("The passages do not mention the price. They", refusals=False) is None
     assert early_reason("The ferry leaves at 9:30. The passages do not mention the price. They") is None
 
 

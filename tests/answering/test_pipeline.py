@@ -39,12 +39,13 @@ from app.retrieval.search import Exchange
 from app.retrieval.store import Snapshot
 from app.settings import ROOT
 from tests.support import scripted
+from tests.support.corpora import prose
 from tests.support.runtime import settings_for
 from tests.support.scripted import Script
 from tests.support.servers import Asked, Fault, FaultProxy
 
 FERRY = "# The ferry\n\nThe ferry leaves at 9:30 from the old harbour. Tickets are sold on board.\n"
-LONG = "The ferry waits for the tide before it leaves, and the tide turns late. " * 4
+LONG = prose(6)
 
 PARTS = ["its beginning", "the timetable", "the old engine", "a hard winter", "the fare", "the crew", "fog", "the end"]
 ESSAY = (
@@ -146,7 +147,7 @@ async def test_a_draft_that_is_not_good_enough_reaches_the_large_model_with_the_
 async def test_a_draft_cut_off_at_its_longest_length_is_escalated(
     model_cache: Callable[..., Path], corpus: Path
 ) -> None:
-    cache = model_cache(small(say=LONG * 20), large(say=LONG))
+    cache = model_cache(small(say=prose(80)), large(say=LONG))
     assistant = Assistant(settings_for(cache, corpus, max_tokens=16))
 
     answer = await asked(assistant, "When does the ferry leave?")
@@ -351,7 +352,7 @@ async def test_a_prompt_too_long_for_the_model_is_packed_anew_with_fewer_passage
 
 
 async def test_leaving_an_answer_ends_the_models_work_at_once(model_cache: Callable[..., Path], corpus: Path) -> None:
-    cache = model_cache(small(say=LONG * 5, work=300))
+    cache = model_cache(small(say=prose(30), work=300))
     assistant = Assistant(settings_for(cache, corpus))
     async with asyncio.timeout(20), aclosing(assistant.answer(Turn("When does the ferry leave?"))) as stream:
         async for event in stream:
@@ -467,7 +468,7 @@ async def test_the_large_model_gets_more_passages_and_no_number_changes(
 async def test_an_abstaining_draft_is_stopped_at_its_first_sentence_if_escalation_is_certain(
     model_cache: Callable[..., Path], corpus: Path
 ) -> None:
-    cache = model_cache(small(say="I do not know. " + LONG * 5), large(say=LONG))
+    cache = model_cache(small(say="I do not know. " + prose(30)), large(say=LONG))
     assistant = Assistant(settings_for(cache, corpus))
 
     sent_on = await asked(assistant, "When does the ferry leave?")
@@ -533,7 +534,7 @@ class LargeFails(FaultProxy):
 async def test_a_large_model_that_fails_leaves_the_draft_and_a_sentence(
     model_cache: Callable[..., Path], corpus: Path, fault: Fault, says: str
 ) -> None:
-    cache = model_cache(small(say="I do not know."), large(say=LONG * 3))
+    cache = model_cache(small(say="I do not know."), large(say=prose(20)))
     source = Assistant(settings_for(cache, corpus))
     root = (await source.models.find()).root
     async with LargeFails(root, fault) as proxy:
@@ -755,7 +756,7 @@ async def test_comparing_below_an_answer_is_no_escalation_and_keeps_the_turn_tha
 
 
 async def test_half_an_answer_is_never_taken_for_a_whole_one(model_cache: Callable[..., Path], corpus: Path) -> None:
-    cache = model_cache(small(say="At 9:30 [1]."), large(say=LONG * 3))
+    cache = model_cache(small(say="At 9:30 [1]."), large(say=prose(20)))
     source = Assistant(settings_for(cache, corpus))
     async with LargeFails((await source.models.find()).root, Fault(how="cut", after=1_500)) as proxy:
         assistant = Assistant(settings_for(None, corpus, endpoint=proxy.url, retries=0))

@@ -3,7 +3,7 @@
 import pytest
 
 from app.answering.turn import Answer, Attempt, Decision, Metrics, Mode, Turn
-from app.answering.usage import Prices, blend, speed
+from app.answering.usage import Prices, blend
 from app.retrieval.search import SearchResult
 
 PRICES = Prices.parse("2025-08-05 1.0/2.0 10/20")
@@ -61,9 +61,3 @@ def test_two_that_were_asked_at_once_took_as_long_as_the_slower_one_and_are_no_e
     result = blend([both], PRICES)
 
     assert (result.escalated, result.latency_ms) == (0, 1_000)
-
-
-def test_speed_is_that_of_the_tokens_after_the_first() -> None:
-    assert speed(11, 500.0, 1_500.0) == pytest.approx(10.0)
-    assert speed(1, 500.0, 500.0) is None
-    assert speed(None, 500.0, 1_500.0) is None

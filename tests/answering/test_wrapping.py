@@ -1,12 +1,22 @@
-"""A fence around an answer and a list of sources at its end are dropped while it streams, and nothing else is."""
+"""What models put around an answer is dropped while it streams, and nothing else is, however the stream is cut."""
 
+import time
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.answering.generation import WrappingFilter, words_of
+from app.answering.prompt import RULES, Prompt
+from app.answering.wrapping import (
+    AnswerFilter,
+    ConfidenceFilter,
+    FenceFilter,
+    SourcesFilter,
+    is_no_answer,
+    words_of,
+)
 from app.documents.passages import Place
 from app.retrieval.packing import Evidence
 
@@ -17,8 +27,9 @@ ANSWER = "The lamp room opens at 07:40 [1]."
 
 def filtered(text: str, cuts: list[int]) -> str:
     edges = sorted({0, len(text), *(cut % (len(text) + 1) for cut in cuts)})
-    wrapping = WrappingFilter(NAMES)
-    return "".join(wrapping.feed(text[start:end]) for start, end in pairwise(edges)) + wrapping.close()
+    fence, sources = FenceFilter(), SourcesFilter(NAMES)
+    shown = "".join(sources.feed(fence.feed(text[start:end])) for start, end in pairwise(edges))
+    return shown + sources.feed(fence.close()) + sources.close()
 
 
 CUTS = st.lists(st.integers(0, 1_000))
@@ -81,7 +92,227 @@ def test_how_the_stream_is_cut_changes_nothing(text: str, cuts: list[int]) -> No
 
 @given(st.text(st.characters(exclude_characters="`~[:")))
 def test_a_text_without_marks_is_shown_but_for_its_end_at_once(text: str) -> None:
-    wrapping = WrappingFilter(NAMES)
+    wrapping = SourcesFilter(NAMES)
     shown = wrapping.feed(text + " x. And so on")
     assert shown + wrapping.close() == text + " x. And so on"
     assert shown == text + " x. And so on"
+
+
+# --- echoes of the prompt ---------------------------------------------------------------------------------------------
+
+FORMULA = Evidence(5, "bm25.md", "BM25", Place("heading", "Worked example", 1), 0, 30, "k1 is 1.2 and b is 0.75.", "en")
+CELLAR = replace(LAMP, number=2, place=Place("page", "page 2", 2), text="The cellar is shut.")
+PROMPT = Prompt("When does the lamp room open?", (LAMP, CELLAR, FORMULA))
+FENCE = PROMPT.fence
+
+
+def answered(text: str, cuts: list[int], prompt: Prompt = PROMPT) -> tuple[str, bool]:
+    edges = sorted({0, len(text), *(cut % (len(text) + 1) for cut in cuts)})
+    answer = AnswerFilter(prompt)
+    shown = ""
+    for start, end in pairwise(edges):
+        shown += answer.feed(text[start:end])
+        if answer.over:
+            break
+    return shown + answer.close(), answer.over
+
+
+@given(CUTS)
+@pytest.mark.parametrize(
+    "echo",
+    [
+        f" <passages {FENCE}>",
+        f"\n\\<passages {FENCE}>\n",
+        f"\n</passages {FENCE}>\n\nQuestion: When does the lamp room open?",
+        f"\n</passages {FENCE[:3]}",
+        "\n</passages>",
+        "\n<passages 0123abcd>\n[1] rooms/lamp.txt, line 1",
+        "\n\n[5] bm25.md, Worked example\n- A: both words are in it.",
+        "\n[1] rooms/lamp.txt,  line 1",
+        "\n**[2] rooms/lamp.txt, page 2**\nThe cellar is shut.",
+        "\n\n[7] bm25.md, A heading of which there is none\nIt goes on.\n\n[8] bm25.md, Another one",
+        "\n\nQuestion: Who lights the lamps?\n\nAnswer: Nobody.",
+        "\n\n## Question: When does the lamp room open?",
+        "\n**Question:** And then?",
+        f"\n{RULES.splitlines()[1]}",
+    ],
+)
+def test_an_answer_ends_where_the_model_goes_on_with_its_prompt(echo: str, cuts: list[int]) -> None:
+    assert answered(ANSWER + echo, cuts) == (ANSWER, True)
+
+
+@given(CUTS)
+@pytest.mark.parametrize(
+    "echo",
+    [
+        f"<passages {FENCE}>\n",
+        f"\n</passages {FENCE}>\n\n",
+        "[1] rooms/lamp.txt, line 1\n",
+        "Question: When does the lamp room open?\n\n",
+        f"</passages {FENCE}>\n\nQuestion: When does the lamp room open?\n",
+    ],
+)
+def test_an_echo_before_the_answer_is_dropped(echo: str, cuts: list[int]) -> None:
+    assert answered(echo + ANSWER, cuts) == (ANSWER, False)
+    assert answered(f"{echo}{ANSWER}\n\nQuestion: And then?", cuts) == (ANSWER, True)
+
+
+@given(CUTS)
+@pytest.mark.parametrize(
+    "text",
+    [
+        ANSWER,
+        "It is in [5] bm25.md, Worked example, where both are given.",
+        "The formula is there:\n- [5] bm25.md, Worked example\n- and nowhere else",
+        "[5] bm25.md, Worked example says so.",
+        "See the Worked example\n[5]\nand the rest.",
+        "The prompt has three parts:\n- Question: the words of the user.\n- Passages.",
+        "Questions are welcome.\nQuestion marks, too.",
+        "a < b and c <passage> d </pass",
+        "[1]\nand [2]\n",
+        "  indented\n\n    code\n",
+        "It ends with \\",
+    ],
+)
+def test_what_only_resembles_the_prompt_stays(text: str, cuts: list[int]) -> None:
+    shown, over = answered(text, cuts)
+
+    assert (shown.rstrip(), over) == (text.rstrip(), False)
+
+
+@given(CUTS)
+def test_what_a_document_has_itself_is_no_echo(cuts: list[int]) -> None:
+    text = (
+        "It begins with <passages> and a line:\nQuestion: the words of the user.\n\n- Give no numbers.\n\nThat is all."
+    )
+    about = replace(FORMULA, text="A prompt has <passages>, then a line.\nQuestion: the words of the user.")
+    prompt = replace(PROMPT, evidence=(LAMP, about))
+
+    assert answered(text, cuts, prompt) == (text, False)
+    assert answered(f"{text}\n</passages {prompt.fence}>", cuts, prompt) == (text, True)
+    assert answered(f"{text}\nQuestion: {prompt.question}", cuts, prompt) == (text, True)
+
+
+def test_questions_that_are_asked_for_are_no_echo() -> None:
+    text = "Question: Who lights the lamps?\nAnswer: Nobody.\n\nQuestion: When?\nAnswer: At 07:40."
+
+    assert answered(text, [], replace(PROMPT, question="Make a quiz of it")) == (text, False)
+
+
+PIECES = st.sampled_from(
+    [
+        *(
+            "\n",
+            " ",
+            "<",
+            "</",
+            "\\",
+            "[",
+            "[1]",
+            "[5]",
+            "[7] ",
+            "bm25.md, ",
+            "Worked example",
+            "rooms/lamp.txt, line 1",
+        ),
+        *(
+            "passages ",
+            FENCE,
+            ">",
+            "Question",
+            ":",
+            " When does the lamp room open?",
+            "**",
+            "# ",
+            "It opens.",
+            "Sources",
+        ),
+        *("```markdown\n", "```", "- ", "\t", "."),
+    ]
+)
+
+
+@given(st.lists(PIECES, max_size=12).map("".join), CUTS, st.booleans())
+def test_how_the_stream_is_cut_changes_no_answer(text: str, cuts: list[int], confidence: bool) -> None:
+    prompt = replace(PROMPT, ask_confidence=confidence)
+
+    assert answered(text, cuts, prompt) == answered(text, [], prompt)
+
+
+def test_an_answer_is_shown_as_it_comes() -> None:
+    answer = AnswerFilter(PROMPT)
+
+    assert [answer.feed(piece) for piece in ("The", " lamp", " room", ".\nIt", " opens")] == [
+        *("The", " lamp", " room", ".\nIt", " opens")
+    ]
+
+
+@pytest.mark.parametrize(
+    "unit", ["\n", " ", "#", "(", "[", "]", "*", "`", "<", "\\", ">", '"', "[1]", "<passages ", ". "]
+)
+def test_a_piece_costs_little_behind_a_long_run_of_one_unit(unit: str) -> None:
+    answer = AnswerFilter(PROMPT)
+    answer.feed("It opens.\n" + unit * (20_000 // len(unit)))
+
+    begun = time.perf_counter()
+    for _ in range(10):
+        answer.feed(unit)
+    assert time.perf_counter() - begun < 0.1
+
+
+@pytest.mark.parametrize(
+    ("text", "ended", "none"),
+    [
+        ("The answer is:", False, True),
+        ("**Die Antwort auf die Frage lautet:**\n", False, True),
+        ("## Answer:", True, True),
+        ("On board:", False, False),
+        ("The answer is: 12 GB.", True, False),
+        ("It is this:\n- 12 GB", True, False),
+        ("!", True, True),
+        ("§", False, False),
+    ],
+)
+def test_a_line_before_an_answer_is_none(text: str, ended: bool, none: bool) -> None:
+    assert is_no_answer(text, ended=ended) is none
+
+
+# --- the line of confidence -------------------------------------------------------------------------------------------
+
+
+def without_confidence(pieces: list[str]) -> tuple[str, str | None]:
+    line = ConfidenceFilter()
+    shown = "".join([line.feed(piece) for piece in pieces]) + line.close()
+    return shown, line.level
+
+
+def chunked(text: str, cuts: list[int]) -> list[str]:
+    edges = sorted({0, len(text), *(cut % (len(text) + 1) for cut in cuts)})
+    return [text[start:end] for start, end in pairwise(edges)]
+
+
+@given(st.lists(st.integers(0, 1_000)))
+@pytest.mark.parametrize(
+    ("text", "shown", "level"),
+    [
+        ("It leaves at 9:30 [1].\nCONFIDENCE: low", "It leaves at 9:30 [1].", "low"),
+        ("It leaves at 9:30 [1]. Confidence: high", "It leaves at 9:30 [1].", "high"),
+        ("It leaves.\n\n**Confidence:** Low.\n", "It leaves.", "low"),
+        ("Er fährt.\nZuversicht: gering", "Er fährt.", "low"),
+        ("CONFIDENCE: low", "", "low"),
+        ("Confidence is a word.", "Confidence is a word.", None),
+        ("- Tempo: hoch\n- Confidence: high", "- Tempo: hoch\n- Confidence: high", None),
+        ("Text that ends in con", "Text that ends in con", None),
+    ],
+)
+def test_only_the_line_of_confidence_is_taken_out_however_the_stream_is_cut(
+    text: str, shown: str, level: str | None, cuts: list[int]
+) -> None:
+    assert without_confidence(chunked(text, cuts)) == (shown, level)
+
+
+@given(st.text(), st.lists(st.integers(0, 1_000)))
+def test_a_text_without_the_line_comes_out_as_it_went_in(text: str, cuts: list[int]) -> None:
+    shown, level = without_confidence(chunked(text, cuts))
+
+    assert level is not None or shown == text

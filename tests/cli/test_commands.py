@@ -16,12 +16,12 @@ import pytest
 from app import settings
 from app.settings import ROOT
 from tests.support.chat import served
-from tests.support.corpora import FERRY
+from tests.support.corpora import FERRY, prose
 from tests.support.scripted import Script
 from tests.support.servers import Fault, FaultProxy
 from tests.support.terminal import escalator
 
-LONG = "The ferry waits for the tide before it leaves, and the tide turns late. " * 4
+LONG = prose(6)
 
 METRICS = {
     "retrieve_ms", "prompt_ms", "sent_ms", "first_token_ms", "total_ms",

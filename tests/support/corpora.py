@@ -1,4 +1,4 @@
-"""Passages and documents made by hand, for tests of the index."""
+"""Passages and documents made by hand, for tests of the index, and prose that does not go in circles."""
 
 from collections.abc import Iterable
 
@@ -9,6 +9,17 @@ LINE = Place("line", "line 1", 1)
 
 FERRY = "# The ferry\n\nThe ferry leaves at 9:30 from the old harbour. Tickets are sold on board.\n"
 """The shortest document that answers something."""
+
+
+WHO = "captain cook pilot gull mate keeper ferry".split()
+DOES = "waits looks calls sings asks".split()
+WHAT = "tide, fog, moon, late mail, cold stove, old bell, gate, long rope, lamp, second boat, buoy".split(", ")
+
+
+def prose(count: int, mark: str = "") -> str:
+    """So many different sentences, each with a mark before its stop; it ends with a space."""
+    words = ((WHO[n % len(WHO)], DOES[n % len(DOES)], WHAT[n % len(WHAT)]) for n in range(count))
+    return "".join(f"In the harbour a {who} {does} for the {what}{mark}. " for who, does, what in words)
 
 
 def passage(text: str, file: str = "", language: str = "he") -> Passage:

@@ -16,11 +16,12 @@ from app.ui.corpus_panel import LIST
 from app.ui.sources import PLAIN_RANKS
 from tests.support import scripted
 from tests.support.chat import App, Chat, Row, free_port, running, served
+from tests.support.corpora import prose
 from tests.support.runtime import held
 from tests.support.scripted import Script
 from tests.support.servers import Asked, Fault, FaultProxy
 
-LONG = "The tide turns late in winter, and the ferry waits for it before it leaves the old harbour [1]. " * 8
+LONG = prose(16, " [1]")
 UNMARKED = LONG.replace(" [1]", "").strip()
 """What stays of it: no passage says so."""
 
