@@ -5,7 +5,7 @@ test-all  every test
 lint      ruff, mypy and codespell, which change nothing
 fix       what ruff can put right, and the formatting
 way       the files and lines that one question passes
-settings  the README's table of settings
+settings  the table of docs/settings.md
 size      note today's sizes in tests/size.json: those of app only fall, what the last version adds may grow
 bench     the benchmark of the search on 20,000 passages
 """

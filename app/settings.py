@@ -1,6 +1,7 @@
 """All settings: names, defaults, meanings, and where a value came from.
 
-The README's table is made from this file: `python tasks.py settings` prints it, and a test keeps the two equal.
+The table of docs/settings.md is made from this file: `python tasks.py settings` prints it, and a test keeps them
+equal.
 """
 
 import os

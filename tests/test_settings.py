@@ -1,4 +1,4 @@
-"""Every setting says its name, its value and what is allowed; the README's table is made from them."""
+"""Every setting says its name, its value and what is allowed; the table in docs/settings.md is made from them."""
 
 import pathlib
 import re
@@ -112,10 +112,10 @@ def test_a_file_of_settings_in_another_encoding_is_named(
         load()
 
 
-def test_the_readme_has_the_table_of_settings() -> None:
-    readme = (settings.ROOT / "README.md").read_text(encoding="utf-8")
+def test_the_page_of_settings_has_the_table_of_settings() -> None:
+    page = (settings.ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
 
-    assert table() in readme
+    assert table() in page
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/trainer.md"])

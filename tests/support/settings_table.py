@@ -1,4 +1,4 @@
-"""The README's table of settings, made from `app/settings.py`: `python tasks.py settings`."""
+"""The table of docs/settings.md, made from `app/settings.py`: `python tasks.py settings`."""
 
 from typing import Any
 
