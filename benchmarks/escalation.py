@@ -77,7 +77,7 @@ def evaluate(
 
 def _judged(row: Row, *, grounded: bool) -> Judged:
     passages = evidence(row.get("context") or []) if grounded else None
-    checked = check(row["answer"], passages) if passages is not None else None
+    checked = check(row["answer"], passages, row.get("question") or "") if passages is not None else None
     question, finish = row.get("question") or "", row.get("finish") or "stop"
     return Judged(row, checked, decide(question, passages, row["answer"], finish, checked=checked))
 

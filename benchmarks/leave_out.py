@@ -47,7 +47,7 @@ def _every_score(sets: Sets) -> Iterator[Scores]:
 def _support(each: Judged) -> Support:
     checked = each.checked
     passages = checked.evidence if checked else None
-    foreign = checked is not None and escalation.is_foreign(each.row.get("question") or "", checked)
+    foreign = checked is not None and checked.foreign
     return support(each.row.get("question") or "", passages, each.row["answer"], foreign=foreign)
 
 

@@ -4,7 +4,7 @@ Judges nothing and knows no citation marks.
 """
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -28,6 +28,9 @@ replaced at random, 98 of 100 find no such stretch (94 of the shorter Norwegian 
 
 GRAM = 4
 """Length of the letter groups used to compare words that do not occur exactly (compounds, inflections, typos)."""
+
+DIGITS = 9
+"""Shares are compared to so many digits: sums of the same weights in another order differ in the last ones."""
 
 ALIKE = 0.5
 """A word matches in part if a stretch has at least this share of its letter groups; fewer may be a common ending."""
@@ -103,18 +106,19 @@ class Passages:
             self._of[item.number] = range(first, len(self.stretches))
         self.words = frozenset[str]().union(*self.words_of.values())
         self.numbers = frozenset[str]().union(*(stretch.numbers for stretch in self.stretches))
-        self.languages = {item.language for item in evidence}
+        self.languages = [language for language, _ in Counter(item.language for item in evidence).most_common()]
         self._rarest = log1p(len(self.stretches))
         self._rarity = {word: log1p(len(self.stretches) / len(at)) for word, at in self._at.items()}
 
     def matches(self, sentence: Words) -> list[Match]:
-        """Return the top stretch of each passage that matches about as well as any, best first."""
+        """Return the top stretch of each passage that matches about as well as any, the best first, ties as given."""
         scores = self._scores({language: sentence.stems(language) for language in self.languages})
         best: dict[int, int] = {}
-        for at in sorted(scores, key=lambda at: (-scores[at], at)):
+        for at in sorted(scores, key=lambda at: (-round(scores[at], DIGITS), at)):
             best.setdefault(self.stretches[at].item.number, at)
         close = [at for at in list(best.values())[:CANDIDATES] if scores[at] >= NEAR_BEST * max(scores.values())]
-        return sorted((self._match(at, sentence, scores) for at in close), key=lambda match: -match.share)
+        matches = [self._match(at, sentence, scores) for at in sorted(close)]
+        return sorted(matches, key=lambda match: -round(match.share, DIGITS))
 
     def further(self, sentence: Words, match: Match) -> Match | None:
         """Return a stretch with much of what the match leaves out; numbers alone do not count."""
@@ -122,7 +126,7 @@ class Passages:
         own = sentence.stems(language)
         rest = {word for word in own - match.stretch.words if not word.isdigit()}
         scores = self._scores({language: rest}, self._weight(language, own))
-        at = max(scores, key=lambda at: (scores[at], -at), default=None)
+        at = max(scores, key=lambda at: (round(scores[at], DIGITS), -at), default=None)
         if at is None or scores[at] < FURTHER:
             return None
         return Match(self.stretches[at], scores[at], scores[at], self.stretches[at].numbers)

@@ -16,6 +16,7 @@ CLOSING = re.compile(r"[.!?。！？:]*[\"”»)*_]*$")
 NOT_FOUND = "not found in the sources"
 NONE_FOUND = "the last {count} sentences were not found in the sources"
 LACKING = "not in {marks}: {missing}"
+NOT_COMPARED = "not compared with the sources, which are in another language"
 """Notes, in words rather than colour alone, set in italics and brackets after the text that they refer to."""
 
 
@@ -50,7 +51,8 @@ def marked(checked: CheckedAnswer) -> tuple[str, tuple[Citation, ...]]:
         elif each.verdict.missing:
             marks = " ".join(f"[{number}]" for number in each.numbers)
             text += f" *({LACKING.format(marks=marks, missing=', '.join(each.verdict.missing))})*"
-    return text + answer[done:], tuple(citations)
+    text += answer[done:]
+    return text if checked.compared else f"{text}\n\n*({NOT_COMPARED})*", tuple(citations)
 
 
 def marked_safely(checked: CheckedAnswer) -> tuple[str, tuple[Citation, ...]]:
@@ -64,7 +66,7 @@ def marked_safely(checked: CheckedAnswer) -> tuple[str, tuple[Citation, ...]]:
 
 def choose(answer: Answer, attempt: Attempt) -> Answer:
     """Return the same turn with another attempt as its answer, cited anew; too slow for an event loop."""
-    rendered, citations = marked_safely(check(attempt.text, answer.evidence))
+    rendered, citations = marked_safely(check(attempt.text, answer.evidence, answer.turn.question))
     return replace(answer, attempt=attempt, text=attempt.text, rendered=rendered, citations=citations)
 
 

@@ -4,17 +4,19 @@ It knows no model, no clock and no memory. It cannot detect an answer that is wr
 errors of arithmetic.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from math import log1p
 from textwrap import shorten
 
 from app.answering.alignment import words
-from app.answering.features import Support, breaks_off, loops, repeats, support, weakest_part
+from app.answering.features import Support, breaks_off, echoes, loops, repeats, support, weakest_part
 from app.answering.lexicon import abstains, asks_for, bare, find_phrase, only_abstains, own_words
+from app.answering.router import names_language
 from app.answering.turn import Code, Decision
-from app.answering.verification import FEW, CheckedAnswer, check
+from app.answering.verification import CheckedAnswer, check, other_language
+from app.documents.language import name
 from app.documents.sentences import sentences
-from app.retrieval.analysis import foreign_language
 from app.retrieval.packing import Evidence
 
 THRESHOLD = 0.5
@@ -23,7 +25,7 @@ THRESHOLD = 0.5
 PER_CLAIM = 0.03
 """Factor for unsupported names and numbers, by the logarithm of one plus their number."""
 
-HARD = {"empty": 1.0, "cut_off": 0.99, "repeated": 0.98, "unsure": 0.92}
+HARD = {"empty": 1.0, "cut_off": 0.99, "repeated": 0.98, "language": 0.94, "unsure": 0.92}
 """Scores of the hard reasons, in the order of their measured precision where that is known."""
 
 DOUBTFUL = 0.3
@@ -76,8 +78,11 @@ def decide(
         return _hard("unsure", "The small model called its confidence low.")
     if phrase := find_phrase(own_words(text), "unsure"):
         return _hard("unsure", f"The small model wrote “{phrase}”.")
-    checked = checked or check(draft, evidence or ())
-    measured = support(question, evidence, draft, foreign=is_foreign(question, checked))
+    languages = _languages(evidence)
+    if echoes(question, text, languages):
+        return _hard("empty", "The draft only repeats words of the question.")
+    checked = checked or check(draft, evidence or (), question)
+    measured = support(question, evidence, draft, foreign=checked.foreign)
     score = soft_score(measured, checked, certainty)
     if abstains(draft):
         why = "The draft does not answer, although passages were found." if evidence else "The draft does not answer."
@@ -87,6 +92,8 @@ def decide(
         return Decision("short", why, max(THRESHOLD, score))
     if breaks_off(draft):
         return Decision("cut_off", "The draft ends in the middle of a sentence.", score)
+    if differing := _changes_language(question, evidence or (), draft, languages):
+        return _hard("language", differing)
     if found := _objection(question, checked):
         return Decision("unsupported", found, score)
     if score >= threshold:
@@ -134,15 +141,25 @@ def _objection(question: str, checked: CheckedAnswer) -> str | None:
     return f"{part} {count} statements {verb} in your documents."
 
 
+def _changes_language(question: str, evidence: Sequence[Evidence], draft: str, languages: Sequence[str]) -> str | None:
+    """Say in which other language than the question's a draft is, unless that was asked for or is quoted."""
+    differing = other_language(question, draft, languages)
+    if differing is None or names_language(question):
+        return None
+    written, asked = differing
+    copied = " ".join(words(bare(draft)))
+    if any(item.language == asked and copied in " ".join(words(item.text)) for item in evidence):
+        return None
+    return f"The draft is in {name(written)}, the question in {name(asked)}."
+
+
+def _languages(evidence: Sequence[Evidence] | None) -> list[str]:
+    """Return the languages of the evidence, the most frequent first."""
+    return [code for code, _ in Counter(item.language for item in evidence or ()).most_common()]
+
+
 def _hard(code: Code, why: str) -> Decision:
     return Decision(code, why, HARD[code])
-
-
-def is_foreign(question: str, checked: CheckedAnswer) -> bool:
-    """Whether a draft is in none of the languages of its evidence; one of a few words is if the question is."""
-    languages = [item.language for item in checked.evidence]
-    few = len(checked.text.split()) < FEW
-    return checked.foreign or (few and foreign_language(question, languages) is not None)
 
 
 def soft_score(measured: Support, checked: CheckedAnswer, certainty: float | None) -> float:

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, islice
 
-from app.answering.lexicon import MARK, bare
+from app.answering.lexicon import MARK, bare, find_phrase, without
 from app.documents.language import SPACELESS, detect
 from app.documents.sentences import sentences
-from app.retrieval.analysis import stems
+from app.retrieval.analysis import normalize, query_words, spoken, stems, tokens
 from app.retrieval.packing import Evidence
 
 STRETCH = 500
@@ -67,6 +67,9 @@ _WORD = re.compile(r"[^\W\d_]\w+")
 _ITEM = re.compile(r"(?m)^\s*(?:[-*•+◦▪–]|\(?\d{1,3}[.)])\s")
 _STOP = re.compile(r"[.!?…。！？।؟。][\"'”’»)\]*_`\s]*$")
 _OPEN = re.compile(r"[,;(\[–—-]$")
+_LETTER = re.compile(r"\b[B-HJ-Z]\b")
+"""A letter as the name of something, as in "plan B"; A and I may be words."""
+
 _RULE = frozenset("-=_*|:.#~+ ")
 _BULLET = " 0123456789.)-*+•◦▪–"
 _BLANKS = (
@@ -139,6 +142,20 @@ def foreign(text: str, words: Sequence[str], source: Sequence[str], languages: s
     """
     short = {word for word in words if len(word) < LONG and word.isalpha()}
     return 2 * len(short.intersection(source)) < len(short) and detect(text) not in languages
+
+
+def echoes(question: str, draft: str, languages: Sequence[str]) -> bool:
+    """Whether a draft, as an answer to “what”, “who” and the like, only repeats words of the question.
+
+    Not one that chooses among what the question offers, or that yes, no, all, none, a number or a letter answers.
+    """
+    language, text = spoken(question, languages), without(bare(draft), "frame")
+    if not find_phrase(question, "asks", language) or find_phrase(question, "or", language):
+        return False
+    if find_phrase(text, "settles", language) or _LETTER.search(text):
+        return False
+    said = {normalize(word.surface) for word in query_words(text, languages) if word.content}
+    return bool(said) and said.issubset(word for word in tokens(question) if not word.isdigit())
 
 
 def breaks_off(draft: str) -> bool:

@@ -8,7 +8,20 @@ from typing import Literal
 
 from app.documents.sentences import sentences
 
-Kind = Literal["abstains", "unsure", "elaborate", "reason", "concedes", "turn", "offers", "counts"]
+Kind = Literal[
+    "abstains",
+    "unsure",
+    "elaborate",
+    "reason",
+    "concedes",
+    "turn",
+    "offers",
+    "counts",
+    "frame",
+    "settles",
+    "asks",
+    "or",
+]
 
 MARK = re.compile(r"(?<!\s)\s*\[(?:\d+(?:\s*,\s*\d+)*|[^\[\]\n]{1,200}\.\w{2,5}(?:[#:,][^\[\]\n]{0,80})?)\]")
 """A citation: the numbers of passages, or the name of a file."""
@@ -68,10 +81,15 @@ def asks_for(question: str) -> float:
     return REASON if find_phrase(question, "reason") else 0.0
 
 
-def find_phrase(text: str, kind: Kind) -> str | None:
-    """Return the first phrase of a kind in a text, in any of the languages; None if it has none."""
-    match = _phrases(kind).search(text)
+def find_phrase(text: str, kind: Kind, language: str | None = None) -> str | None:
+    """Return the first phrase of a kind in a text, in one or any of the languages; None if it has none."""
+    match = _phrases(kind, language).search(text)
     return " ".join(match.group().split())[:80] if match else None
+
+
+def without(text: str, kind: Kind) -> str:
+    """Remove the phrases of a kind from a text."""
+    return _phrases(kind).sub("", text)
 
 
 def phrases(kind: str) -> dict[str, list[str]]:
@@ -87,8 +105,8 @@ def _languages() -> dict[str, dict[str, list[str]]]:
 
 
 @functools.cache
-def _phrases(kind: Kind) -> re.Pattern[str]:
-    every = [phrase for each in phrases(kind).values() for phrase in each]
+def _phrases(kind: Kind, language: str | None = None) -> re.Pattern[str]:
+    every = [phrase for code, each in phrases(kind).items() if language in (code, None) for phrase in each]
     inner = "|".join(phrase.removeprefix(r"\b") for phrase in every if phrase.startswith(r"\b"))
     other = "".join(f"|{phrase}" for phrase in every if not phrase.startswith(r"\b"))
     return re.compile(rf"\b(?:{inner or '(?!)'}){other}", re.IGNORECASE)  # tried at the starts of words only: faster

@@ -152,6 +152,12 @@ def intent(message: str, *, goes_on: bool = False) -> Intent | None:
     return Intent("summary", tuple({**summaries, **folders}), asked, every) if summaries or folders else None
 
 
+def names_language(message: str) -> bool:
+    """Whether a message names a language or asks for a translation, so that the answer may be in another language."""
+    words = folded(message)
+    return any(_pattern(code, "tongue", "translates").search(words) for code in phrases("tongue"))
+
+
 def folded(text: str) -> str:
     """Return the words of a text without case, accents and punctuation, separated by single spaces."""
     text = text.casefold()

@@ -198,7 +198,7 @@ class Run:
         """Verify an attempt against the evidence, once for its judgement and its marks."""
         evidence, known = self.context.evidence, self.checked
         if known is None or known.text != attempt.text or known.evidence is not evidence:
-            known = self.checked = await asyncio.to_thread(check, attempt.text, evidence)
+            known = self.checked = await asyncio.to_thread(check, attempt.text, evidence, self.turn.question)
         return known
 
     def _result(self) -> Answer:

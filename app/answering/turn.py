@@ -17,8 +17,9 @@ from app.settings import Dial
 Mode = Literal["auto", "small", "large", "compare", "refine"]
 Role = Literal["small", "large", "extractive"]
 Code = Literal[
-    "empty", "cut_off", "error", "abstained", "short", "unsupported", "repeated", "unsure", "requested", "routed"
-]
+    "empty", "cut_off", "error", "abstained", "short", "language", "unsupported", "repeated", "unsure", "requested",
+    "routed",
+]  # fmt: skip
 
 NUMBERS: dict[Role, int] = {"small": 1, "large": 2, "extractive": 3}
 """The id of an attempt within its turn, and within the turns that buttons start from it."""

@@ -124,8 +124,18 @@ def query_words(question: str, languages: Sequence[str]) -> list[QueryWord]:
 
 def foreign_language(question: str, languages: Sequence[str]) -> str | None:
     """Return the language of a question if it is beyond doubt and none of these, else None."""
-    language = _language_of([normalize(question[start:end]) for start, end in word_spans(question)], languages)
+    language = spoken(question, languages)
     return language if languages and language not in languages else None
+
+
+def spoken(question: str, languages: Sequence[str]) -> str:
+    """Return the language of a question to documents of these languages, given by frequency."""
+    return _language_of([normalize(question[start:end]) for start, end in word_spans(question)], languages)
+
+
+def function_words(text: str) -> dict[str, int]:
+    """Count the distinct function words of each language in a text."""
+    return _function_words([normalize(text[start:end]) for start, end in word_spans(text)])
 
 
 def refers_back(question: str, languages: Sequence[str]) -> bool:
@@ -173,11 +183,12 @@ def _language_of(normals: list[str], languages: Sequence[str]) -> str:
 
     A question is too short for the statistics that detect the language of a document.
     """
+    known = _function_words(normals)
+    best = max(languages, key=lambda code: known.get(code, 0), default="en")
+    other = max(known, key=lambda code: known[code])
+    return other if known[other] > max(1, known.get(best, 0)) else best
+
+
+def _function_words(normals: list[str]) -> dict[str, int]:
     parts = {part for word in normals for part in (_pairs(word) if UNSPACED.match(word) else (word,))}
-
-    def known(code: str) -> int:
-        return len(_words(code) & parts)
-
-    best = max(languages, key=known, default="en")
-    other = max(_lists(), key=known)
-    return other if known(other) > max(1, known(best)) else best
+    return {code: len(_words(code) & parts) for code in _lists()}

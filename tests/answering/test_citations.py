@@ -2,6 +2,7 @@
 
 import re
 import time
+from itertools import permutations
 
 import pytest
 from hypothesis import given
@@ -173,6 +174,36 @@ def test_an_answer_in_another_language_is_tied_by_names_and_numbers_and_never_ma
 
     assert (citation.number, citation.supported) == (2, True)
     assert rendered == answer.replace("1906.", "1906 [2].")
+
+
+def test_an_answer_in_another_language_with_nothing_in_common_is_said_not_to_be_compared() -> None:
+    answer = "Les baleines chantent la nuit en été, et les phoques dorment sur les rochers de la côte."
+
+    rendered, citations = cite(answer, [evidence(GERMAN, 1, "de")])
+
+    assert rendered == f"{answer}\n\n*(not compared with the sources, which are in another language)*"
+    assert citations == ()
+
+
+@pytest.mark.parametrize(
+    "answer", ["Yes.", "The answer is no.", "No, it is not.", "The answer to the question is: yes!"]
+)
+def test_what_has_no_content_is_neither_cited_nor_marked(answer: str) -> None:
+    text = "The answer is yes. The answer is no. It is not the question."
+
+    assert cite(answer, [evidence(text, 1)]) == (answer, ())
+
+
+def test_of_passages_that_say_it_equally_well_the_first_is_the_source() -> None:
+    """The sums of the weights of the words differ in their last digits, by the order in which they are added."""
+    for count in range(3, 30):
+        text = " ".join(str(1000 + number) for number in range(count))
+        part = " ".join(str(1000 + number) for number in range(0, count, 3))
+        for first, second in permutations(["en", "de"]):
+            others = [evidence(f"{part} and {word}.", number, "de") for number, word in enumerate(["more", "less"], 3)]
+            items = [evidence(text, 1, first), evidence(text, 2, second), *others]
+
+            assert [citation.number for citation in cite(text, items)[1]] == [1]
 
 
 def test_support_falls_with_what_the_evidence_lacks() -> None:

@@ -240,6 +240,127 @@ def test_a_draft_of_which_more_than_half_is_not_found_is_unsupported() -> None:
     assert half.code is None
 
 
+FÄHRE = (
+    "Die Fähre verlässt den alten Hafen um 9:30 Uhr und fährt dann durch die Inseln. Sie ist schnell, weil sie Flügel "
+    "hat. Karten werden im Hafen verkauft; auf dem Schild steht “Please stand behind the yellow line at all times”."
+)
+GERMAN = (Evidence(1, "faehre.md", "Fähre", Place("line", "line 1", 1), 0, len(FÄHRE), FÄHRE, "de"),)
+
+
+@pytest.mark.parametrize(
+    ("question", "draft", "why"),
+    [
+        (
+            "Wann fährt die Fähre ab?",
+            "The ferry leaves the old harbour at 9:30 and then it takes you through the islands.",
+            "The draft is in English, the question in German.",
+        ),
+        (
+            "Wann fährt die Fähre ab?",
+            "Le bateau quitte le vieux port à 9:30 et il passe ensuite entre les îles.",
+            "The draft is in French, the question in German.",
+        ),
+    ],
+)
+def test_a_draft_in_another_language_than_question_and_passages_is_a_reason(
+    question: str, draft: str, why: str
+) -> None:
+    decision = decide(question, GERMAN, draft, "stop", threshold=2.0)
+
+    assert (decision.code, decision.why) == ("language", why)
+
+
+def test_passages_in_the_language_of_the_draft_are_no_excuse_beside_some_in_that_of_the_question() -> None:
+    draft = "The ferry leaves the old harbour at 9:30 and takes you through the islands."
+
+    assert decide("Wann fährt die Fähre ab?", (*GERMAN, *EVIDENCE), draft, "stop").code == "language"
+    assert decide("When does the ferry leave?", (*GERMAN, *EVIDENCE), draft, "stop").code is None
+
+
+@pytest.mark.parametrize(
+    ("question", "draft"),
+    [
+        ("Wann fährt die Fähre ab?", "At 9:30."),
+        ("Was steht auf dem Schild?", "“Please stand behind the yellow line at all times”"),
+        ("Was steht auf dem Schild?", "Please stand behind the yellow line at all times"),
+        ("Wie heißt das Buch?", "The Old Man and the Sea"),
+        ("Wie startet man sie?", "`for each in range(10): if not each: print(the, and, that, with)`"),
+        (
+            "Wann fährt sie? Answer in English!",
+            "The ferry leaves the old harbour at 9:30 through the islands.",
+        ),
+        ("Übersetze bitte, wann die Fähre fährt.", "The ferry leaves the old harbour at 9:30 through the islands."),
+        ("When does the ferry leave?", "The ferry leaves the old harbour at 9:30 and takes you through the islands."),
+        ("When does the ferry leave?", "Die Fähre verlässt den alten Hafen um 9:30 Uhr und fährt durch die Inseln."),
+        ("Fähre?", "The ferry leaves the old harbour at 9:30 and takes you through the islands."),
+    ],
+)
+def test_names_quotations_code_and_a_language_that_may_be_meant_are_no_other_language(
+    question: str, draft: str
+) -> None:
+    assert decide(question, GERMAN, draft, "stop", threshold=2.0).code != "language"
+
+
+@pytest.mark.parametrize(
+    ("language", "question", "draft"),
+    [
+        (
+            "no",
+            "Når går ferja fra havna?",
+            "Færgen går fra den gamle havn klokken 9:30 og sejler mellem øerne.",
+        ),
+        ("da", "Hvornår går færgen fra havnen?", "Ferja går fra den gamle havna klokka 9:30 og seiler mellom øyene."),
+        ("nl", "Wanneer vertrekt de boot in de haven?", "De boot vertrekt in de oude haven en is in de winter later."),
+    ],
+)
+def test_neighbouring_languages_are_not_told_apart(language: str, question: str, draft: str) -> None:
+    items = tuple(replace(item, text=draft, end=len(draft), language=language) for item in EVIDENCE)
+
+    assert decide(question, items, draft, "stop", threshold=2.0).code is None
+
+
+@pytest.mark.parametrize(
+    ("question", "draft"),
+    [
+        ("What leaves the old harbour?", "The old harbour."),
+        ("What does leaving the old harbour mean?", "The answer is: `leaving the old harbour` [1]."),
+        (
+            "Why does it take so long through the islands?",
+            "Because it does take long through the islands.",
+        ),
+        ("Was verlässt den alten Hafen?", "Den alten Hafen."),
+    ],
+)
+def test_a_draft_that_only_repeats_words_of_its_question_is_empty(question: str, draft: str) -> None:
+    decision = decide(question, EVIDENCE if question[:3] != "Was" else GERMAN, draft, "stop")
+
+    assert (decision.code, decision.why) == ("empty", "The draft only repeats words of the question.")
+
+
+@pytest.mark.parametrize(
+    ("question", "draft"),
+    [
+        ("Does the ferry leave the old harbour?", "The ferry leaves the old harbour."),
+        ("Where does the ferry not leave from, is it the old harbour?", "Yes, the old harbour."),
+        ("Which is quicker, the ferry or the tram?", "The ferry."),
+        ("Which of 9:30, 10:30 and 12:30 is a time of the ferry?", "9:30"),
+        ("How many tickets are sold on board?", "None of the tickets."),
+        ("What plan is best?", "Plan B"),
+        ("When does the ferry leave?", "The ferry leaves at 9:30."),
+        ("Was fährt schneller, die Fähre oder die Bahn?", "Die Fähre."),
+    ],
+)
+def test_yes_no_a_choice_and_a_number_are_answers_in_words_of_the_question(question: str, draft: str) -> None:
+    evidence = GERMAN if question.startswith("Was") else EVIDENCE
+
+    assert decide(question, evidence, draft, "stop", threshold=2.0).code is None
+
+
+def test_a_short_answer_in_the_language_of_a_question_to_passages_in_another_is_not_compared() -> None:
+    assert decide("Wo fährt die Fähre ab?", EVIDENCE, "Am alten Hafen.", "stop", threshold=2.0).code is None
+    assert decide("Where does it go?", EVIDENCE, "Am alten Hafen.", "stop", threshold=2.0).code == "unsupported"
+
+
 def test_a_decision_rests_on_the_check_that_it_is_given() -> None:
     draft = "Penguins raise their young on windswept islands."
     checked = CheckedAnswer(draft, EVIDENCE)
