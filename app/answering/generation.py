@@ -197,11 +197,12 @@ class _Stream:
         total_ms, end = self._clock.ms, self.end
         self._show(Reasoning, self._safe_reasoning.close())
         self._show(Token, self._safe.feed(self._filter.close()))
-        text = self.text
         self._show(Token, self._safe.close())
         finish = "stop" if self._filter.over and end.finish == "length" else end.finish
         if self._stopped is not None and self._stopped.code == "repeated":
-            self.text = safe(without_loop(text).rstrip(), self._known)
+            answer = AnswerFilter(self._prompt)
+            text = answer.feed(without_loop(self.written)) + answer.close()
+            self.text = safe(text.rstrip(), self._known)
         if finish != "error" and is_no_answer(self.text, ended=self.left or self._filter.over):
             self.text = ""
         metrics = replace(

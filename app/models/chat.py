@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Delta", "End", "Retraction", "answer", "complete", "warm_up"]
 
 SENTENCE_END = re.compile(r"[.!?…。！？।؟](?:[\"'“”’»)*_`\s]|\[[^\[\]]{1,20}\])*$")
+REFUSES_STOP = re.compile(r"\bstop\b|param|argument|\bfield|\bextra\b|unrecogni|unsupported", re.I)
 USAGE_SECONDS = 2.0
 LONGEST_PAUSE = 60.0
 
@@ -122,8 +123,8 @@ async def complete(
         async with asyncio.timeout_at(first_by):
             try:
                 stream = await request(**({"stop": list(stop)} if stop else {}))
-            except (openai.BadRequestError, openai.UnprocessableEntityError):
-                if not stop:
+            except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
+                if not (stop and REFUSES_STOP.search(str(error))):
                     raise
                 stream = await request()
         while True:

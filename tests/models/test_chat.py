@@ -233,6 +233,18 @@ async def test_a_server_that_refuses_texts_that_stop_an_answer_answers_without_t
     assert [body.get("stop") for body in bodies] == [["\nQuestion:"], None]
 
 
+async def test_a_request_that_is_refused_for_another_reason_is_not_sent_again() -> None:
+    requests: list[Asked] = []
+
+    def given(request: Asked) -> bytes:
+        requests.append(request)
+        return reply(400, {"error": {"message": "no"}})
+
+    with pytest.raises(AnswerFailed):
+        await canned(given, stop=("\nQuestion:",))
+    assert len(requests) == 1
+
+
 async def test_where_a_text_stopped_the_reasoning_the_model_is_asked_again_without_it() -> None:
     def given(request: Asked) -> bytes:
         rest = [] if "stop" in request.data else [chunk("At 9:30.")]
