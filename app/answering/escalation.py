@@ -4,6 +4,7 @@ It knows no model, no clock and no memory. It cannot detect an answer that is wr
 errors of arithmetic.
 """
 
+import functools
 from collections import Counter
 from collections.abc import Sequence
 from math import log1p
@@ -108,10 +109,14 @@ def early_reason(draft: str, *, refusals: bool = True) -> Decision | None:
     """
     if loops(draft):
         return _hard("repeated", "The draft repeats itself.")
-    begun = sentences(own_words(draft[:1_000])) if refusals else ()
-    if len(begun) > 1 and abstains(draft[:1_000]):
+    if refusals and _declines(draft[:1_000]):
         return Decision("abstained", "The draft begins by saying that it cannot answer.", DOUBTFUL)
     return None
+
+
+@functools.lru_cache(maxsize=64)  # once a draft is longer, every look sees the same beginning
+def _declines(begun: str) -> bool:
+    return len(sentences(own_words(begun))) > 1 and abstains(begun)
 
 
 def _without_evidence(draft: str) -> Decision:

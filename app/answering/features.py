@@ -5,7 +5,7 @@ Knows no threshold and decides nothing; every function is pure and reads text al
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, islice
 
@@ -39,7 +39,7 @@ QUOTED = 80
 SHORT_OF_CUTTING = 8
 """Words below which a draft is never called cut off: short answers often lack a full stop."""
 
-WINDOW = 4_000
+WINDOW = 3_000
 """Characters at the end of a text in which a loop is looked for."""
 
 LEAST = 60
@@ -49,7 +49,7 @@ RULE = 1_000
 """Characters of dashes and the like from which they are no rule of a table."""
 
 PADDING, EMPTY_LINES = 240, 40
-"""Blanks, and line ends and rarer blanks, from which nothing more is to come: no answer among 4,744 has 20."""
+"""Blanks and marks, or line ends and rare blanks, from which no more is to come: no answer among 4,744 has 20."""
 
 FEW, MANY, WORDS = 5, 8, 6
 """Rounds, and words of a round, from which lines or sentences that differ in one number or word are a loop.
@@ -72,14 +72,14 @@ _LETTER = re.compile(r"\b[B-HJ-Z]\b")
 
 _RULE = frozenset("-=_*|:.#~+ ")
 _BULLET = " 0123456789.)-*+•◦▪–"
-_BLANKS = (
-    "".join(filter(str.isspace, map(chr, range(0x3001)))) + "\u00ad\u180e\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
-)
 _LEFT_OUT = "\0"
-_UNIT_END = re.compile(r"[.!?…]+[\"'”’»)\]*_`]*(?=\s|\Z)|\n")
+_BLANKS = (
+    "".join(filter(str.isspace, map(chr, range(0x3001)))) + "\u00ad\u180e\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\0"
+)
+_UNIT_END = re.compile(r"(?<![.!?…])[.!?…]++[\"'”’»)\]*_`]*+(?=\s|\Z)|\n++")
 _ITEM_NUMBER = re.compile(r"[\s#>*•(\[-]*(?:\d{1,4}|\w+ \d{1,4}(?=\W+(?:\S+\s+){4}))[.):\]*–-]+(?:\s|\Z)")
 _COUNTED = re.compile(r"\D*(\d{1,18})\D*")
-_LOWER_CASE = re.compile(r"[^\W\d_A-Z]+(?:-[^\W\d_A-Z]+)*[.,:;]?")
+_LOWER_CASE = re.compile(r"[^\W\d_A-Z]+(?:-[^\W\d_A-Z]+)*[.,;]?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,11 +202,11 @@ def _in_code(text: str) -> bool:
 
 def _second_round(text: str, *, in_code: bool) -> int | None:
     """Return where the second round begins of the circles in which a text ends; None if it does not loop."""
-    written = len(text.rstrip(_BLANKS))
-    empty = text[written:]
-    if len(empty) >= PADDING or len(empty) - sum(map(empty.count, " \t\r")) >= EMPTY_LINES:
-        return written
     unmarked = MARK.sub(lambda mark: _LEFT_OUT * len(mark[0]), text) if "[" in text else text
+    written = len(unmarked.rstrip(_BLANKS))
+    empty = unmarked[written:]
+    if len(empty) >= PADDING or len(empty) - sum(map(empty.count, f" \t\r{_LEFT_OUT}")) >= EMPTY_LINES:
+        return written
     end = _second_copy(unmarked)
     return end if end is not None or in_code else _second_count(unmarked)
 
@@ -242,37 +242,37 @@ def _second_count(text: str) -> int | None:
     A round has up to three of them. Items of real lists are similar, too: FEW rounds of WORDS words are a loop if their
     only number counts on, MANY if another word changes; shorter ones only if nothing but the number of an item changes.
     """
-    units = _units(text)
-    for period in (1, 2, 3):
+    backwards = _units(text)
+    units = list(islice(backwards, 4))
+    for period in range(1, len(units)):
+        if _change(units[period][1], units[0][1]) is None:
+            continue
+        units += backwards
         steps: set[int | None] = set()
-        first = len(units) - 1
-        while first >= period and (change := _change(units[first - period][1], units[first][1])) is not None:
+        last = 0
+        while last + period < len(units) and (change := _change(units[last + period][1], units[last][1])) is not None:
             steps |= change
-            first -= 1
-        rounds = (len(units) - 1 - first) // period + 1
+            last += 1
+        rounds = last // period + 1
         if rounds < FEW:
             continue
-        end = units[first][0]
-        if sum(any(map(str.isalpha, word)) for _, words in units[-period:] for word in words) >= WORDS:
+        end = units[last][0]
+        if sum(any(map(str.isalpha, word)) for _, words in units[:period] for word in words) >= WORDS:
             counts_on = len(steps) < 2 and None not in steps
             return end if counts_on or rounds >= MANY else None
         return end if not steps and rounds >= MANY and len(text) - end >= LEAST else None
     return None
 
 
-def _units(text: str) -> list[tuple[int, list[str]]]:
-    """Return where each whole line or sentence ends, and its words without the number of an item."""
-    units, start = [], 0
-    for end in (match.end() for match in _UNIT_END.finditer(text)):
+def _units(text: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield, from the last, where each whole line or sentence ends, and its words without the number of an item."""
+    ends = [0, *(match.end() for match in _UNIT_END.finditer(text))]
+    for start, end in zip(ends[-2::-1], ends[:0:-1], strict=True):
         unit = text[start:end].replace(_LEFT_OUT, "")
         item = _ITEM_NUMBER.match(unit)
         words = unit[item.end() if item else 0 :].split()
-        if item and not words and unit[-1] != "\n":
-            continue  # the full stop is that of an item
-        if item or any(map(str.isalnum, unit)):
-            units.append((end, words))
-        start = end
-    return units
+        if (text[end : end + 1] == "\n") if item and not words else any(map(str.isalnum, unit)):
+            yield end, words
 
 
 def _change(one: list[str], other: list[str]) -> set[int | None] | None:
