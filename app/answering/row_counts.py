@@ -15,15 +15,16 @@ Row = dict[str, str]
 def with_row_count(
     question: str, evidence: tuple[Evidence, ...], passages_of: Callable[[str], Sequence[Passage]], text_of: TextOf
 ) -> tuple[Evidence, ...]:
-    """Add the number of rows of the table that the first evidence is from, if the question asks how many there are.
+    """Add the number of rows of the first table in the first file, if the question asks how many, or for all of them.
 
     It is evidence of no length, as no text of the document. A question about the figures of a column, or about one row,
     does not ask for the number of rows.
     """
     phrase = find_phrase(question, "counts")
-    if phrase is None or "|" not in evidence[0].text:
+    first = next((item for item in evidence if item.file == evidence[0].file and "|" in item.text), None)
+    if phrase is None or first is None:
         return evidence
-    first, language = evidence[0], evidence[0].language
+    language = first.language
     rows = _rows(first, passages_of(first.file), text_of(first.file))
     after = question[question.lower().find(phrase.lower()) + len(phrase) :]
     counted = next((word.terms for word in query_words(after, [language]) if word.content), ())
@@ -60,15 +61,15 @@ def _mentions(asked: Sequence[str], value: Sequence[str], column: Sequence[str])
 
 
 def _rows(item: Evidence, passages: Sequence[Passage], text: str) -> list[Row]:
-    """Return the rows of the table that evidence is from: those of its page, or of all pages of its sheet."""
+    """Return the rows of the table that evidence is from: those of all pages of its sheet or section."""
     places = {text.count(SEPARATOR, 0, passage.start): passage.place for passage in reversed(passages)}
     own = text.count(SEPARATOR, 0, item.start)
-    sheet = _sheet(places[own]) if own in places else None
+    part = _part(places[own]) if own in places else None
     rows: list[Row] = []
     columns: set[str] = set()
     offset = 0
     for number, page in enumerate(text.split(SEPARATOR)):
-        same = sheet is not None and number in places and _sheet(places[number]) == sheet
+        same = number in places and _part(places[number]) == part
         for line in page.split("\n") if number == own or same else ():
             head = table_head(text, offset) if line.startswith("|") and set(line) - set("|-: ") else None
             names = cells(text[slice(*head)]) if head else []
@@ -80,6 +81,6 @@ def _rows(item: Evidence, passages: Sequence[Passage], text: str) -> list[Row]:
     return rows
 
 
-def _sheet(place: Place) -> str | None:
-    """Return the name of a sheet, empty for the only one of a file, None for a place that is in no sheet."""
-    return place.label.rpartition("!")[0] if place.kind == "sheet" else None
+def _part(place: Place) -> str:
+    """Return what the pages of one table have in common: the name of a sheet, or the number of a section."""
+    return place.label.rpartition("!")[0] if place.kind == "sheet" else f"{place.kind} {place.number}"

@@ -15,6 +15,11 @@ _LINE = re.compile(r"[^\n\f]+|\f|\n{2,}")
 _ITEM = re.compile(r"\s*(?:[-*+•◦▪–]|\(?(?:\d{1,3}|[A-Za-z])[.)])\s")
 _HEADING_OR_RULE = re.compile(r"\s{0,3}#{1,6}\s|\s*(?:[-=*_]\s*){3,}$")
 _FENCE = re.compile(r"\s{0,3}(?:```|~~~)")
+_LABELLED = re.compile(r"\s*[^\s.:][^.:]{0,39}: \S")
+_GOES_ON_OR_ENDS = tuple(".!?…,;:-–—(/।؟۔")
+_FEWEST = 3
+"""Lines that are taken for a list without marks: two may be a heading that is wrapped."""
+
 _NUMBER_OF_ITEM = re.compile(r"\s*\(?\d{1,3}$")
 _LAST_WORD = re.compile(r"[^\W\d_][^\W_]*(?:\.[^\W_]+)*$")
 _LAST_NUMBER = re.compile(r"(?<![\w.,])\d{1,2}$")
@@ -83,6 +88,9 @@ def _paragraph(text: str, lines: list[Span]) -> Iterator[Span]:
     """Join wrapped lines; a short line before a capital is a block of its own, such as an unmarked heading."""
     if not lines:
         return
+    if _separate([text[start:end] for start, end in lines]):
+        yield from lines
+        return
     width = max(end - start for start, end in lines)
     start = lines[0][0]
     for (line_start, line_end), (next_start, next_end) in pairwise(lines):
@@ -93,6 +101,15 @@ def _paragraph(text: str, lines: list[Span]) -> Iterator[Span]:
             yield start, line_end
             start = next_start
     yield start, lines[-1][1]
+
+
+def _separate(lines: list[str]) -> bool:
+    """Whether lines are no wrapped text: each is a label with a value, or none ends as lines of a sentence may."""
+    if len(lines) > 1 and all(map(_LABELLED.match, lines)):
+        return True
+    starts = [line.lstrip()[0] for line in lines]
+    capital = not any(first.islower() or _SPACELESS.match(first) for first in starts)
+    return len(lines) >= _FEWEST and capital and not any(line.rstrip().endswith(_GOES_ON_OR_ENDS) for line in lines)
 
 
 def _split(text: str, start: int, end: int) -> Iterator[Span]:

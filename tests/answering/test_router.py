@@ -86,6 +86,8 @@ SUMMARIES = """
     ¿Puedes resumir el documento? | ¿Cuáles son las ideas principales? | Un resumen de los documentos, por favor
     Opsummer | Giv mig et resumé | Hvad handler det om? | Hovedpunkterne, tak | Hvad er de vigtigste punkter?
     Kan du opsummere dokumentet? | Oppsummer | Gi meg et sammendrag | Hva handler dette om? | Hva er hovedpunktene?
+    What are the highlights? | Bullet points please | Um was geht's? | Kan du lave et sammendrag?
+    Ce scrie în document?
     Oppsummer dokumentene | Sammanfatta | Sammanfatta dokumentet | Ge mig en kort sammanfattning | Vad handlar det om?
     Kan du sammanfatta detta? | Vilka är de viktigaste punkterna? | Översikt, tack | Rezumă | Despre ce este vorba?
 """

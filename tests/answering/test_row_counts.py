@@ -1,5 +1,7 @@
 """The number of rows of a table, told beside the passages that show some of them."""
 
+from dataclasses import replace
+
 import pytest
 
 from app.answering.row_counts import with_row_count
@@ -40,6 +42,10 @@ def note(question: str, page: Page = SHEETS[1], text: str = TEXT) -> str:
         ("How many days off does Asta Moen 007 have?", ""),
         ("How many days off are there?", ""),
         ("Which employees are in Odda?", ""),
+        ("List all employees", "The table has 40 rows;"),
+        ("Please show me all employees in Odda", "Rows that match: 10 of 40 (Town: Odda);"),
+        ("Liste bitte alle Employees auf", "The table has 40 rows;"),
+        ("Énumère tous les employés", "The table has 40 rows;"),
     ],
 )
 def test_the_rows_of_a_table_are_counted_if_the_question_asks_for_them(question: str, says: str) -> None:
@@ -63,3 +69,15 @@ def test_a_text_without_a_table_has_no_rows() -> None:
     page = Page("There are 12 ferries | or boats.", Place("line", "line 1", 1))
 
     assert note("How many ferries are there?", page, page.text) == ""
+
+
+def test_the_rows_of_a_section_are_counted_on_all_its_pages_also_if_its_heading_is_found_first() -> None:
+    place = Place("heading", "Staff", 2)
+    pages = [Page("# Staff", place), *(replace(page, place=place) for page in SHEETS)]
+    text, passages = joined(pages), split(pages, "staff.docx", "Staff", "en")
+    found = [
+        Evidence(number, "staff.docx", "Staff", place, each.start, each.end, each.text, "en")
+        for number, each in enumerate(passages[:2], 1)
+    ]
+    *_, last = with_row_count("How many employees are there?", tuple(found), lambda _: passages, lambda _: text)
+    assert last.text.startswith("The table has 40 rows;")

@@ -92,6 +92,26 @@ def test_a_short_line_without_a_full_stop_is_a_heading_of_the_text_below() -> No
     assert split(text)[0] == "Opening hours"
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["Project Gull", "Lead: Jens Ahlers", "Budget: 48,000 euro", "Start: 3 March 2025"],
+        ["Bus 14 leaves at 7:05 from the square", "Bus 21 leaves at 7:20 from the bridge", "Bus 33 leaves at 7:45"],
+        ["Where: In the old boiler house.", "When: From eleven to one."],
+    ],
+)
+def test_lines_of_which_each_says_something_by_itself_stay_apart(lines: list[str]) -> None:
+    assert split("\n".join(lines)) == lines
+
+
+def test_wrapped_lines_without_a_full_stop_stay_together() -> None:
+    for text in (
+        "Rules of the harbour of\nWest Bay and Eype",
+        "这是一个很长的段落并且\n没有句号所以它必须\n保持在一起不能分开",
+    ):
+        assert split(text) == [text]
+
+
 def test_code_is_kept_by_lines() -> None:
     assert split("```\na = 1\nB = 2.5 # really\n```") == ["```", "a = 1", "B = 2.5 # really", "```"]
 
