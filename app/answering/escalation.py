@@ -12,7 +12,7 @@ from textwrap import shorten
 
 from app.answering.alignment import words
 from app.answering.features import Support, breaks_off, echoes, loops, repeats, support, weakest_part
-from app.answering.lexicon import abstains, asks_for, bare, find_phrase, only_abstains, own_words
+from app.answering.lexicon import abstains, asks_for, bare, doubt, only_abstains, own_words
 from app.answering.router import names_language
 from app.answering.turn import Code, Decision
 from app.answering.verification import CheckedAnswer, check, other_language
@@ -77,7 +77,8 @@ def decide(
         return _hard("repeated", "The draft repeats itself.")
     if confidence == "low":
         return _hard("unsure", "The small model called its confidence low.")
-    if phrase := find_phrase(own_words(text), "unsure"):
+    refuses = abstains(draft)
+    if not refuses and (phrase := doubt(draft, " ".join(item.text for item in evidence or ()))):
         return _hard("unsure", f"The small model wrote “{phrase}”.")
     languages = _languages(evidence)
     if echoes(question, text, languages):
@@ -85,7 +86,7 @@ def decide(
     checked = checked or check(draft, evidence or (), question)
     measured = support(question, evidence, draft, foreign=checked.foreign)
     score = soft_score(measured, checked, certainty)
-    if abstains(draft):
+    if refuses:
         why = "The draft does not answer, although passages were found." if evidence else "The draft does not answer."
         return Decision("abstained", why, max(DOUBTFUL, score))
     if len(text) < (least := asks_for(question) * short_chars):

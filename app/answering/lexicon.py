@@ -1,8 +1,12 @@
-"""Cue phrases in ten languages: a text declines to answer, is unsure, or asks for an explanation."""
+"""Cue phrases in ten languages: a text declines to answer, is unsure, or asks for an explanation.
+
+In `phrases.json`, {texts} and the like stand for the phrases of another kind in the language.
+"""
 
 import functools
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -11,9 +15,12 @@ from app.documents.sentences import sentences
 Kind = Literal[
     "abstains",
     "unsure",
+    "guesses",
+    "opens",
     "elaborate",
     "reason",
     "concedes",
+    "caveats",
     "turn",
     "offers",
     "counts",
@@ -32,6 +39,14 @@ REASON = 0.2
 FIRST = 500
 """Characters of a first sentence in which a refusal is looked for."""
 
+GUESS = 15
+"""Words of a guess at most: a longer sentence says more than what it guesses."""
+
+BEFORE_GUESS = 4
+"""Words before the word of guessing at most ("The last ferry is probably ..."): further on it concerns a detail."""
+
+_PART = re.compile(r"\{([a-z]+)\}")
+
 QUOTED = re.compile(r"[\"“„«»”][^\"“„«»”]{0,300}[\"“”«»]|`[^`]*`")
 
 
@@ -48,27 +63,42 @@ def own_words(draft: str) -> str:
 def abstains(draft: str) -> bool:
     """Whether the first sentence declines to answer.
 
-    Only the first: 28 of 61 good answers of a small model decline something later on, one in its first sentence. And
-    not what it merely concedes ("while the passages do not name the price, they ...").
+    Only the first: 28 of 61 good answers of a small model decline something later on, one in its first sentence.
     """
-    plain = own_words(draft)
-    spans = sentences(plain[:FIRST])
-    return bool(spans) and find_phrase(_phrases("concedes").sub("", plain[slice(*spans[0])]), "abstains") is not None
+    return _declines(_first_sentence(own_words(draft)))
 
 
 def only_abstains(draft: str) -> bool:
-    """Whether the draft declines and then adds nothing but more of that, or an offer ("ask the office")."""
+    """Whether the draft declines or is not sure, and adds nothing but more of that, or an offer ("ask the office")."""
     plain = own_words(draft)
+    first = _first_sentence(plain)
     clauses = [
         clause
         for start, end in sentences(plain)
-        for clause in _phrases("turn").split(plain[start:end])
+        for clause in _phrases("turn").split(plain[start:end].lower())
         if len(clause.split()) > 2
     ]
-    return abstains(draft) and all(
-        clause.rstrip().endswith("?") or find_phrase(clause, "abstains") or find_phrase(clause, "offers")
+    return (_declines(first) or find_phrase(first, "unsure") is not None) and all(
+        clause.rstrip().endswith("?") or any(find_phrase(clause, kind) for kind in ("abstains", "unsure", "offers"))
         for clause in clauses
     )
+
+
+def doubt(draft: str, evidence: str) -> str | None:
+    """Return the words by which a draft says that it is not sure, or that it guesses; None if it does neither.
+
+    A guess is a short first sentence that begins like one ("Probably six, though ..."). A word of guessing that the
+    evidence has, too, is a statement of the documents.
+    """
+    plain = own_words(draft)
+    if phrase := find_phrase(plain, "unsure"):
+        return phrase
+    first = _first_sentence(plain)
+    claim = _phrases("caveats").split(first.lower())[0]
+    guess = _phrases("guesses").search(claim)
+    if guess is None or len(claim.split()) > GUESS or len(claim[: guess.start()].split()) > BEFORE_GUESS:
+        return None
+    return None if guess.group() in evidence.lower() else first[slice(*guess.span())]
 
 
 def asks_for(question: str) -> float:
@@ -83,13 +113,15 @@ def asks_for(question: str) -> float:
 
 def find_phrase(text: str, kind: Kind, language: str | None = None) -> str | None:
     """Return the first phrase of a kind in a text, in one or any of the languages; None if it has none."""
-    match = _phrases(kind, language).search(text)
-    return " ".join(match.group().split())[:80] if match else None
+    match = _phrases(kind, language).search(text.lower())
+    return " ".join(text[slice(*match.span())].split())[:80] if match else None
 
 
 def without(text: str, kind: Kind) -> str:
     """Remove the phrases of a kind from a text."""
-    return _phrases(kind).sub("", text)
+    spans = [match.span() for match in _phrases(kind).finditer(text.lower())]
+    ends, starts = [0, *(end for _, end in spans)], [*(start for start, _ in spans), len(text)]
+    return "".join(text[end:start] for end, start in zip(ends, starts, strict=True))
 
 
 def phrases(kind: str) -> dict[str, list[str]]:
@@ -104,9 +136,40 @@ def _languages() -> dict[str, dict[str, list[str]]]:
     return languages
 
 
+def _first_sentence(text: str) -> str:
+    """Return the first sentence that is no question, which a draft may repeat before it answers."""
+    found = [text[start:end] for start, end in sentences(text[:FIRST])]
+    return next((sentence for sentence in found if not sentence.endswith("?")), found[0] if found else "")
+
+
+def _declines(sentence: str) -> bool:
+    """Whether a sentence declines in what it mainly says.
+
+    Not in what it concedes ("while the passages do not name the price, they ..."), nor in a caveat after a statement
+    ("40 euros, though the passages do not say ..."). What opens a refusal is no statement ("I am sorry, but ...", "the
+    text mentions a fee, but ..."); it may be the subject of what follows.
+    """
+    opening = ""
+    for clause in _phrases("caveats").split(without(sentence.lower(), "concedes")):
+        if find_phrase(f"{opening} {clause}", "abstains"):
+            return True
+        start = _phrases("opens").match(clause)
+        if clause.strip() and (start is None or (len(clause.split()) > 2 and find_phrase(clause, "guesses"))):
+            return False
+        opening = start.group() if start else opening
+    return False
+
+
+def _spelled_out(language: Mapping[str, list[str]], phrase: str) -> str:
+    """Replace {texts} and the like by the phrases of that kind."""
+    return _PART.sub(lambda part: f"(?:{'|'.join(_spelled_out(language, each) for each in language[part[1]])})", phrase)
+
+
 @functools.cache
 def _phrases(kind: Kind, language: str | None = None) -> re.Pattern[str]:
-    every = [phrase for code, each in phrases(kind).items() if language in (code, None) for phrase in each]
+    languages = [each for code, each in _languages().items() if language in (code, None)]
+    every = [_spelled_out(each, phrase) for each in languages for phrase in each.get(kind, ())]
     inner = "|".join(phrase.removeprefix(r"\b") for phrase in every if phrase.startswith(r"\b"))
     other = "".join(f"|{phrase}" for phrase in every if not phrase.startswith(r"\b"))
-    return re.compile(rf"\b(?:{inner or '(?!)'}){other}", re.IGNORECASE)  # tried at the starts of words only: faster
+    # Tried at the starts of words only, and on texts in lower case: ignoring the case would take four times as long.
+    return re.compile(rf"\b(?:{inner or '(?!)'}){other}")

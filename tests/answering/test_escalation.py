@@ -9,11 +9,16 @@ from pathlib import Path
 import pytest
 
 from app.answering.escalation import LIMIT, THRESHOLD, decide, early_reason
-from app.answering.lexicon import abstains, asks_for, only_abstains
+from app.answering.lexicon import abstains, asks_for, doubt, only_abstains
 from app.answering.turn import Decision
 from app.answering.verification import CheckedAnswer, check
 from app.documents.passages import Place
 from app.retrieval.packing import Evidence
+
+REFUSALS: dict[str, dict[str, list[str]]] = json.loads(
+    Path(__file__).with_name("refusals.json").read_text(encoding="utf-8")
+)
+"""By language: drafts that decline, that guess, that answer, and sentences of documents that have words of guessing."""
 
 NOTHING_RETRIEVED = json.loads(Path(__file__).with_name("nothing_retrieved.json").read_text(encoding="utf-8"))
 
@@ -158,6 +163,44 @@ def test_a_quoted_refusal_is_not_the_models_own() -> None:
 )
 def test_a_model_that_says_it_is_not_sure_is_believed(draft: str) -> None:
     assert code("When does it leave?", draft) == "unsure"
+
+
+@pytest.mark.parametrize("language", REFUSALS)
+def test_a_refusal_is_known_in_many_wordings_and_called_one(language: str) -> None:
+    drafts = REFUSALS[language]["refusals"]
+
+    assert [draft for draft in drafts if code("What?", draft) != "abstained"] == []
+
+
+@pytest.mark.parametrize("language", REFUSALS)
+def test_a_short_answer_that_is_a_guess_counts_as_unsure(language: str) -> None:
+    drafts = REFUSALS[language]["guesses"]
+
+    assert [draft for draft in drafts if code("What?", draft) != "unsure"] == []
+
+
+@pytest.mark.parametrize("language", REFUSALS)
+def test_denials_and_caveats_and_doubts_of_others_are_answers(language: str) -> None:
+    drafts = REFUSALS[language]["answers"]
+
+    assert [draft for draft in drafts if code("What?", draft) in ("abstained", "unsure")] == []
+
+
+@pytest.mark.parametrize("language", REFUSALS)
+def test_a_word_of_guessing_that_the_documents_have_is_theirs(language: str) -> None:
+    drafts = REFUSALS[language]["quoted"]
+
+    assert [draft for draft in drafts if doubt(draft, f"In the old town. {draft}")] == []
+    assert [draft for draft in drafts if doubt(draft, "In the old town.") is None] == []
+
+
+def test_a_question_that_a_draft_repeats_is_not_its_answer() -> None:
+    assert code("When does it leave?", "When does it leave? I don't know.") == "abstained"
+
+
+def test_the_words_that_show_doubt_are_named_as_the_model_wrote_them() -> None:
+    assert "“Probably”" in decide("When?", EVIDENCE, "Probably at nine.", "stop").why
+    assert "“I am not sure”" in decide("When?", EVIDENCE, "It leaves at 9:30, but I am not sure.", "stop").why
 
 
 def test_the_models_own_low_counts_and_its_high_does_not() -> None:
