@@ -183,3 +183,40 @@ async def test_an_answer_that_reached_its_longest_length_says_so(
         f"rest, or allow more with {setting}."
     )
     assert len(answer.notices) == (2 if turn == {"mode": "compare"} else 1)
+
+
+LISTS = [
+    f"{GOOD}\n\nSources:\n[1] ferry.md, The ferry",
+    f"{GOOD}\n\nReferences\n- ferry.md",
+    f"{GOOD}\n\n**Verwendete Quellen:**\n• ferry.md, The ferry\n• [1]",
+    f"~~~md\n{GOOD}\n~~~\n\nSources: [1]",
+]
+AROUND = [
+    f"<think>Hm.</think>{GOOD}",
+    f"Hm, a ferry.\n</think>\n\n{GOOD}",
+    f'<Thinking level="2">Hm.</Thinking>{GOOD}',
+    f"{GOOD}<|end|>",
+    f"{GOOD}<|im_end|>",
+    f"{GOOD}<|eot_id|>",
+    f"{GOOD}</s>",
+    f"```markdown\n{GOOD}\n```",
+    f"```text\n{GOOD}\n```",
+]
+
+
+@pytest.mark.parametrize(
+    ("said", "finish"), [*((each, "stop") for each in [*AROUND, *LISTS]), *((each, None) for each in AROUND)]
+)
+async def test_what_models_send_around_an_answer_neither_shows_nor_escalates(
+    corpus: Path, said: str, finish: str | None
+) -> None:
+    pieces = [chunk(said[at : at + 3]) for at in range(0, len(said), 3)]
+    listed = reply(200, {"data": [{"id": "phi-4-mini"}, {"id": "gpt-oss-20b"}]})
+    given = {"/v1/models": listed, "/v1/chat/completions": events(*pieces, *[chunk(finish=finish)] * bool(finish))}
+    async with Canned(given) as server:
+        assistant = Assistant(settings_for(None, corpus, endpoint=server.url))
+        answer = await asked(assistant, QUESTION)
+        await assistant.close()
+
+    assert (answer.rendered.strip(), answer.escalated, answer.decision.code) == (GOOD, False, None)
+    assert [citation.supported for citation in answer.citations] == [True]

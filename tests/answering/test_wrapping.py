@@ -54,6 +54,8 @@ CUTS = st.lists(st.integers(0, 1_000))
         f"~~~md\n{ANSWER}\n~~~",
         f"```markdown\n{ANSWER}",
         f"```markdown\n{ANSWER}\n```\n\nSources: [1]",
+        f"{ANSWER}\n\nQuellen:\n• rooms/lamp.txt, Zeile 1\n• Lamp room",
+        f"{ANSWER}\n\nUsed sources:\n* lamp.txt",
     ],
 )
 def test_what_wraps_an_answer_is_dropped_however_the_stream_is_cut(text: str, cuts: list[int]) -> None:
@@ -79,6 +81,14 @@ def test_what_wraps_an_answer_is_dropped_however_the_stream_is_cut(text: str, cu
 )
 def test_what_an_answer_says_stays(text: str, cuts: list[int]) -> None:
     assert filtered(text, cuts) == text
+
+
+@given(CUTS)
+def test_what_comes_before_and_behind_a_fence_around_an_answer_stays(cuts: list[int]) -> None:
+    assert filtered(f"```text\n{ANSWER}\n```\nI hope this helps.", cuts) == f"{ANSWER}\nI hope this helps."
+    assert filtered(f"```markdown\n{ANSWER}\n```\nAsk again!", cuts) == f"{ANSWER}\nAsk again!"
+    assert filtered(f"Here it is:\n\n```markdown\n{ANSWER}\n```", cuts) == f"Here it is:\n\n{ANSWER}"
+    assert filtered("Here it is:\n```\nls -l\n```", cuts) == "Here it is:\n```\nls -l\n```"
 
 
 def test_code_within_a_fence_keeps_its_own() -> None:
