@@ -6,13 +6,15 @@ Results go to stdout, progress and errors to stderr. Exit codes: 0 done, 1 the w
 
 import asyncio
 import sys
+from collections.abc import Iterable
 from contextlib import aclosing
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
-from app.answering.turn import Answer, Mode, Turn
+from app.answering.turn import Answer, Citation, Mode, Turn
 from app.answering.turn import mode as mode_named
 from app.answering.usage import Prices
 from app.cli import json_output
@@ -29,6 +31,9 @@ from app.settings import load
 
 if TYPE_CHECKING:
     from app.answering.pipeline import Assistant
+
+LONGEST_SENTENCE = 100
+"""Characters to which a sentence of the answer is shortened below its source."""
 
 HELP = "Ask a folder of documents, on your own machine."
 cli = typer.Typer(cls=Commands, help=HELP, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -181,14 +186,30 @@ async def _ask(assistant: "Assistant", turn: Turn, as_json: bool) -> Answer:
 
 
 def _print_sources(answer: Answer) -> None:
+    """Print the sources, with the sentences that rest on each if their marks were not streamed, and what has none."""
+    from app.answering.citations import NOT_COMPARED, NOT_FOUND
+
     typer.echo("")
+    citations = answer.citations if answer.rendered != answer.text else ()
     for item in answer.sources:
         typer.echo(f"[{item.number}] {item.file}, {item.place.label}")
+        _print_sentences(citation for citation in citations if citation.number == item.number)
+    if unfounded := [citation for citation in citations if citation.number is None]:
+        typer.echo(f"{NOT_FOUND.capitalize()}:")
+        _print_sentences(unfounded)
+    if answer.rendered.endswith(f"*({NOT_COMPARED})*"):
+        typer.echo(f"{NOT_COMPARED.capitalize()}.")
     usage = answer.metrics
     if answer.attempt is not None and usage.first_token_ms is not None and usage.total_ms is not None:
         parts = [answer.attempt.model, f"first token {usage.first_token_ms / 1000:.2f} s"]
         parts += [f"{usage.tokens_per_s:.0f} tokens/s"] if usage.tokens_per_s else []
         tell(" · ".join([*parts, f"all {usage.total_ms / 1000:.2f} s"]))
+
+
+def _print_sentences(citations: Iterable[Citation]) -> None:
+    for citation in citations:
+        missing = f" (not in [{citation.number}]: {', '.join(citation.missing)})" if citation.missing else ""
+        typer.echo(f"    {shorten(citation.sentence, LONGEST_SENTENCE, placeholder=' …')}{missing}")
 
 
 if __name__ == "__main__":

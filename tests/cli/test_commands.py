@@ -70,6 +70,28 @@ def test_while_a_slow_model_reads_the_best_sentence_goes_to_stderr(
     assert json.loads(as_json.stdout)["answer"] == "The ferry leaves at 9:30 [1]."
 
 
+def test_sentences_whose_marks_were_not_streamed_are_listed_below_their_source_and_those_without_one_last(
+    model_cache: Callable[..., Path], use: Callable[[Path], None], corpus: Path
+) -> None:
+    said = "The ferry leaves at 9:30. The ferry leaves at 10:45 from the old harbour. Whales sing every night → ever."
+    use(model_cache(Script(alias="phi-4-mini", say=said), Script(alias="gpt-oss-20b", say=said)))
+
+    arguments = "ask", "When does the ferry leave?", "--corpus", corpus, "--mode", "small"
+    result = escalator(*arguments)
+    piped = process(corpus, *arguments, PYTHONIOENCODING="cp1252", PYTHONUTF8="0")
+
+    assert result.exit_code == 0
+    assert result.stdout.splitlines() == [
+        said,
+        "[1] ferry.md, The ferry",
+        "    The ferry leaves at 9:30.",
+        "    The ferry leaves at 10:45 from the old harbour. (not in [1]: 10:45)",
+        "Not found in the sources:",
+        "    Whales sing every night → ever.",
+    ]
+    assert piped.stdout.decode("cp1252").splitlines()[-1] == "    Whales sing every night ? ever."
+
+
 def test_an_escalated_answer_stands_below_the_draft_with_the_reason_on_stderr(
     model_cache: Callable[..., Path], use: Callable[[Path], None], corpus: Path
 ) -> None:
