@@ -5,9 +5,11 @@ Knows no threshold and decides nothing; every function is pure and reads text al
 
 import re
 import unicodedata
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, islice
+from math import exp
 
 from app.answering.lexicon import MARK, bare, find_phrase, without
 from app.documents.language import SPACELESS, detect
@@ -132,6 +134,23 @@ def weakest_part(evidence: Sequence[Evidence], draft: str) -> tuple[str, float]:
     first, last = (max(0, plain.count(" ", 0, end) - 1) for end in (part.start + 1, part.stop))
     spans = words[first : last + 1] or [(0, len(text))]
     return " ".join(text[spans[0][0] : spans[-1][1]].split()), _share(missing[part])
+
+
+def certainty(draft: str, logprobs: Sequence[tuple[str, float]]) -> float | None:
+    """Return the probability below which a tenth of the words of a sentence are, for the least certain sentence.
+
+    `logprobs` are the tokens that the model wrote, with logarithms; None if they do not contain the draft. A mean would
+    hide the single invented word: the first one stands out most.
+    """
+    written = "".join(token for token, _ in logprobs)
+    start = written.rfind(draft.strip())
+    ends = list(accumulate(len(token) for token, _ in logprobs))
+    lowest = []
+    for first, last in sentences(draft.strip()) if start >= 0 else ():
+        own = slice(bisect_right(ends, start + first), bisect_left(ends, start + last) + 1)
+        values = sorted(value for token, value in logprobs[own] if any(map(str.isalnum, token)))
+        lowest += values[len(values) // 10 :][:1]
+    return exp(min(lowest)) if lowest else None
 
 
 def foreign(text: str, words: Sequence[str], source: Sequence[str], languages: set[str]) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 
 from app.answering.events import AttemptEnded, AttemptStarted, Emitter, Reasoning, Retracted, Token
-from app.answering.features import without_loop
+from app.answering.features import certainty, without_loop
 from app.answering.prompt import Prompt
 from app.answering.sanitizer import SafeMarkdown, addresses, safe
 from app.answering.turn import NUMBERS, Attempt, Decision, Metrics, Role, Stopwatch, speed
@@ -212,8 +212,9 @@ class _Stream:
             completion_tokens=end.completion_tokens,
             tokens_per_s=speed(end.completion_tokens, self._first_ms, total_ms),
         )
-        it, level = self._started, self._filter.confidence
-        return Attempt(it.id, it.role, it.model, it.host, self.text, finish, metrics, level, failure, self._stopped)
+        it, level, sure = self._started, self._filter.confidence, certainty(self.text, end.logprobs)
+        written = it.id, it.role, it.model, it.host, self.text, finish, metrics
+        return Attempt(*written, level, failure, self._stopped, sure)
 
     def _show(self, kind: type[Reasoning] | type[Token], text: str) -> None:
         if text:

@@ -67,6 +67,7 @@ class Policy:
             draft.text,
             draft.finish,
             checked=checked,
+            certainty=draft.certainty,
             confidence=draft.confidence,
             short_chars=self._settings.short_chars,
             threshold=self.threshold(turn.question, dial),

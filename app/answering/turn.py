@@ -79,6 +79,7 @@ class Attempt:
     """One model's answer as it ended; `finish` is "stop", "length", "stopped" or, with a `failure`, "error".
 
     An answer that was stopped while it was written has the decision that did so, and no repetitions at its end.
+    `certainty` is the probability of its least certain words, if the server reports it.
     """
 
     id: int
@@ -91,6 +92,7 @@ class Attempt:
     confidence: str | None = None
     failure: ModelError | None = None
     stopped: "Decision | None" = None
+    certainty: float | None = None
 
     @property
     def whole(self) -> bool:

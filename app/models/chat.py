@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -20,18 +20,25 @@ if TYPE_CHECKING:
 __all__ = ["Delta", "End", "Retraction", "answer", "complete", "warm_up"]
 
 SENTENCE_END = re.compile(r"[.!?…。！？।؟](?:[\"'“”’»)*_`\s]|\[[^\[\]]{1,20}\])*$")
-REFUSES_STOP = re.compile(r"\bstop\b|param|argument|\bfield|\bextra\b|unrecogni|unsupported", re.I)
+REFUSES_EXTRAS = re.compile(
+    r"\bstop\b|log_?prob|param|argument|\bfield|\bextra\b|unrecogni|(?:not |un)support|unknown|unexpected|invalid", re.I
+)
 USAGE_SECONDS = 2.0
 LONGEST_PAUSE = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """The finish reason of an answer ("stop", "length", …) and its tokens, None where the server does not count."""
+    """The finish reason of an answer ("stop", "length", …) and its tokens, None where the server does not count.
+
+    `logprobs` are the tokens as they were written, each with the logarithm of its probability; empty where the server
+    reports none.
+    """
 
     finish: str
     prompt_tokens: int | None
     completion_tokens: int | None
+    logprobs: Sequence[tuple[str, float]] = ()
 
 
 class _ReasoningStopped(Exception):
@@ -97,8 +104,9 @@ async def complete(
 ) -> AsyncGenerator[Delta | End, None]:
     """Send one request, without retries, and yield its pieces and one End; raises AnswerFailed.
 
-    The answer ends before the first of the texts in `stop`, unless the server refuses to look for them. Closing the
-    generator closes the connection, upon which the server stops generating.
+    The answer ends before the first of the texts in `stop`, unless the server refuses to look for them. Probabilities
+    of tokens are asked for until the server refuses that or reports none. Closing the generator closes the connection,
+    upon which the server stops generating.
     """
     client = await foundry.openai(model.service)
     import httpx2
@@ -119,14 +127,19 @@ async def complete(
         stream=True,
         stream_options={"include_usage": True},
     )
+    extras: dict[str, Any] = {"stop": list(stop)} if stop else {}
+    if model.service.root not in foundry.without_logprobs:
+        extras["logprobs"] = True
+    logprobs: list[tuple[str, float]] = []
     try:
         async with asyncio.timeout_at(first_by):
-            try:
-                stream = await request(**({"stop": list(stop)} if stop else {}))
-            except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
-                if not (stop and REFUSES_STOP.search(str(error))):
-                    raise
-                stream = await request()
+            while stream is None:
+                try:
+                    stream = await request(**extras)
+                except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
+                    if not (extras and REFUSES_EXTRAS.search(str(error))):
+                        raise
+                    extras.popitem()
         while True:
             async with asyncio.timeout_at(first_by) if longest is None else asyncio.timeout(longest):
                 chunk = await anext(stream, None)
@@ -135,6 +148,7 @@ async def complete(
             began = True
             usage = getattr(chunk, "usage", None) or usage
             content, thought, end = _parts(chunk)
+            logprobs += _logprobs(chunk)
             for delta in sieve.feed(content, thought):
                 longest = settings.stall_seconds
                 yield delta
@@ -156,7 +170,10 @@ async def complete(
         raise error_mapping.unfinished(model, began=began)
     if stop and finish == "stop" and sieve.only_reasoned:
         raise _ReasoningStopped
-    yield End(finish, usage.prompt_tokens if usage else None, usage.completion_tokens if usage else None)
+    if "logprobs" not in extras or (sieve.content and not logprobs):
+        foundry.without_logprobs.add(model.service.root)
+    prompt_tokens, completion_tokens = (usage.prompt_tokens, usage.completion_tokens) if usage else (None, None)
+    yield End(finish, prompt_tokens, completion_tokens, tuple(logprobs))
 
 
 async def warm_up(foundry: Foundry, alias: str, instead_of: str | None = None, notify: Notify = ignore) -> WarmUp:
@@ -184,3 +201,11 @@ def _parts(chunk: "ChatCompletionChunk") -> tuple[str, str, str | None]:
         return str(choice.delta.content or ""), str(thought or ""), choice.finish_reason
     except (AttributeError, TypeError) as error:
         raise ValueError("an event of an unknown shape") from error
+
+
+def _logprobs(chunk: "ChatCompletionChunk") -> list[tuple[str, float]]:
+    """Return the tokens of an event with the logarithms of their probabilities; empty if they have another shape."""
+    with suppress(AttributeError, IndexError, TypeError, ValueError):
+        entries = cast("Any", chunk.choices[0].logprobs).content
+        return [(str(entry.token), value) for entry in entries if (value := float(entry.logprob)) <= 0]
+    return []

@@ -53,6 +53,8 @@ class Foundry:
         self.settings = settings
         self.pair = ModelPair(settings.small, settings.large)
         self.substitution: str | None = None
+        self.without_logprobs = set[str]()
+        """The addresses of servers that do not report how probable each token was."""
         self._current: Server | None = None
         self._starting_since: float | None = None
         self._clients: dict[str, Client] = {}

@@ -510,6 +510,37 @@ def test_the_decision_is_a_pure_function() -> None:
     assert not inspect.iscoroutinefunction(decide)
 
 
+def test_a_model_that_doubts_its_own_words_raises_the_score_but_not_over_the_first_threshold() -> None:
+    draft = "The ferry leaves the old harbour at 9:30 [1]."
+    sure, unsure, unknown = (decide("When?", EVIDENCE, draft, "stop", certainty=each) for each in (0.9, 0.05, None))
+
+    assert unknown.score <= sure.score < unsure.score < THRESHOLD
+    assert unsure.code is None
+    rationed = decide("When?", EVIDENCE, draft, "stop", certainty=0.05, threshold=0.3)
+    assert rationed.code == "unsupported"
+    assert "5%" in rationed.why
+
+
+def test_a_reason_quotes_the_words_that_it_rests_on_and_names_three_at_most() -> None:
+    draft = (
+        "The ferry leaves the old harbour at 9:30, 10:30 and 11:30. It is quick because it has wings, says Ann Lee of "
+        "Hull, and on board is a small shop."
+    )
+    why = decide("When does it leave?", EVIDENCE, draft, "stop", threshold=0.1).why
+
+    assert "says Ann Lee of Hull" in why
+    assert "Neither in the passages nor in the question: “Ann”, “Lee” and “Hull”." in why
+    more = decide("When?", EVIDENCE, f"{draft} So do Bob and Joe.", "stop", threshold=0.1).why
+    assert "“Ann”, “Lee”, “Hull” and 2 more." in more
+
+
+def test_a_short_draft_is_not_compared_with_passages_in_another_language_than_the_question() -> None:
+    answer = "Hafen und Stadtpark"
+
+    assert decide("Wann fährt die Fähre vom alten Hafen ab und wer ist an Bord?", EVIDENCE, answer, "stop").score < 0.1
+    assert decide("When does it leave?", EVIDENCE, answer, "stop").score > THRESHOLD
+
+
 def test_every_escalation_says_why_in_a_sentence() -> None:
     cases = {
         "empty": ("What?", "", "stop"),

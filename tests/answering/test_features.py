@@ -1,6 +1,8 @@
 """What is measured of a draft: support, breaking off, loops; offsets and languages as they come."""
 
+import re
 from dataclasses import replace
+from math import log
 
 import pytest
 from hypothesis import given
@@ -11,6 +13,7 @@ from app.answering.features import (
     STRETCH,
     UNTELLING,
     breaks_off,
+    certainty,
     foreign,
     loops,
     repeats,
@@ -142,6 +145,39 @@ def test_the_part_that_is_quoted_is_the_one_that_the_evidence_lacks() -> None:
     assert len(part) < 2 * QUOTED
     assert share > 0.6
     assert weakest_part(evidence(FERRY), "In Vienna [1].")[0] == "In Vienna"
+
+
+def written(text: str, *unsure: str) -> list[tuple[str, float]]:
+    """The words of a text as tokens, each with a probability of 0.9, or 0.1 for some of them."""
+    return [(token, log(0.1 if token.strip() in unsure else 0.9)) for token in re.findall(r"\s*\w+|\W", text)]
+
+
+def test_certainty_is_that_of_the_least_certain_sentence() -> None:
+    draft = "The ferry leaves at nine. The ferry returns at eight."
+
+    assert certainty(draft, written(draft)) == pytest.approx(0.9)
+    assert certainty(draft, written(draft, "eight")) == pytest.approx(0.1)
+    assert certainty(draft, written(draft, ".")) == pytest.approx(0.9)  # not a word
+
+
+def test_in_a_long_sentence_a_single_word_may_be_unusual() -> None:
+    draft = "The ferry leaves the old harbour of Bergen every morning and comes back in the late evening of most days."
+
+    assert certainty(draft, written(draft, "old")) == pytest.approx(0.9)
+    assert certainty(draft, written(draft, "old", "Bergen", "evening")) == pytest.approx(0.1)
+
+
+def test_certainty_leaves_out_the_reasoning_before_a_draft() -> None:
+    draft = "The ferry leaves at nine."
+
+    assert certainty(draft, written(f"<think>Perhaps Monday?</think>\n\n{draft}\n", "Monday")) == pytest.approx(0.9)
+
+
+def test_certainty_is_unknown_where_the_tokens_are_not_those_of_the_draft() -> None:
+    assert certainty("The ferry leaves at nine.", []) is None
+    assert certainty("The ferry leaves at nine.", written("Something else.")) is None
+    assert certainty("", written("Something else.")) is None
+    assert certainty("…", [("…", -1.0)]) is None
 
 
 def test_unknown_evidence_leaves_every_claim_open() -> None:

@@ -230,7 +230,8 @@ async def test_a_server_that_refuses_texts_that_stop_an_answer_answers_without_t
     text, _, end, bodies = await canned(given, stop=("\nQuestion:",))
 
     assert (text, end.finish) == ("At 9:30.", "stop")
-    assert [body.get("stop") for body in bodies] == [["\nQuestion:"], None]
+    assert bodies[0]["stop"] == ["\nQuestion:"]
+    assert "stop" not in bodies[-1]
 
 
 async def test_a_request_that_is_refused_for_another_reason_is_not_sent_again() -> None:
@@ -267,3 +268,69 @@ async def test_an_answer_without_a_finish_reason_is_complete_if_a_sentence_ended
 async def test_an_answer_without_a_finish_reason_that_ends_elsewhere_has_failed(said: str) -> None:
     with pytest.raises(AnswerFailed, match="without a finish reason"):
         await canned(events(chunk(said)))
+
+
+def with_logprobs(text: str, logprob: Any) -> dict[str, Any]:
+    """An event with a token and the logarithm of its probability."""
+    event = chunk(text)
+    event["choices"][0]["logprobs"] = {"content": [{"token": text, "logprob": logprob}]}
+    return event
+
+
+@pytest.fixture
+def twice() -> Callable[[Answer], Any]:
+    """Asks a server two questions; returns the two ends and the bodies of all requests."""
+
+    async def ask(given: Answer) -> tuple[list[End], list[Any]]:
+        answers = {"/v1/models": reply(200, {"data": [{"id": "m"}]}), "/v1/chat/completions": given}
+        async with Canned(answers) as server, opened(settings_for(endpoint=server.url)) as foundry:
+            model = await foundry.ready("m")
+            ends = [(await said(foundry, model, "When?"))[2] for _ in range(2)]
+            return ends, [each.data for each in server.asked if each.path.endswith("/chat/completions")]
+
+    return ask
+
+
+async def test_probabilities_of_tokens_are_passed_on_if_a_server_reports_them(
+    twice: Callable[[Answer], Any],
+) -> None:
+    ends, bodies = await twice(events(with_logprobs("At", -0.1), with_logprobs(" nine.", -2.5), chunk(finish="stop")))
+
+    assert [list(end.logprobs) for end in ends] == [[("At", -0.1), (" nine.", -2.5)]] * 2
+    assert [body.get("logprobs") for body in bodies] == [True, True]
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        chunk("At nine."),
+        with_logprobs("At nine.", None),
+        with_logprobs("At nine.", "x"),
+        with_logprobs("At nine.", float("nan")),
+        with_logprobs("At nine.", 1.0),
+        chunk("At nine.") | {"choices": [chunk("At nine.")["choices"][0] | {"logprobs": {"content": 3}}]},
+        chunk("At nine.") | {"choices": [chunk("At nine.")["choices"][0] | {"logprobs": None}]},
+    ],
+)
+async def test_a_server_that_reports_no_probabilities_is_not_asked_for_them_again(
+    token: Any, twice: Callable[[Answer], Any]
+) -> None:
+    ends, bodies = await twice(events(token, chunk(finish="stop")))
+
+    assert [(end.finish, list(end.logprobs)) for end in ends] == [("stop", [])] * 2
+    assert [body.get("logprobs") for body in bodies] == [True, None]
+
+
+@pytest.mark.parametrize("message", ["Unknown parameter: logprobs", "logprobs is not supported", "Invalid request"])
+async def test_a_server_that_refuses_to_report_probabilities_answers_without_and_is_not_asked_again(
+    message: str, twice: Callable[[Answer], Any]
+) -> None:
+    def given(request: Asked) -> bytes:
+        if "logprobs" in request.data:
+            return reply(400, {"error": {"message": message}})
+        return events(chunk("At nine."), chunk(finish="stop"))
+
+    ends, bodies = await twice(given)
+
+    assert [end.finish for end in ends] == ["stop", "stop"]
+    assert [body.get("logprobs") for body in bodies] == [True, None, None]

@@ -291,4 +291,5 @@ async def test_a_request_always_streams_and_always_limits_its_answer() -> None:
         "temperature": 0.0,
         "stream": True,
         "stream_options": {"include_usage": True},
+        "logprobs": True,
     }
