@@ -1,40 +1,26 @@
 """Escalator in the browser: `chainlit run app/main.py`. These handlers only pass events on to app/ui."""
 
 import asyncio
-import contextlib
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 ROOT = str(Path(__file__).resolve().parents[1])
 if ROOT not in sys.path:  # appended, because Chainlit removes the first entry after this import
     sys.path.append(ROOT)
 
 import chainlit as cl  # noqa: E402
-from chainlit.context import context  # noqa: E402
-from chainlit.input_widget import InputWidget, Select  # noqa: E402
+from chainlit.context import init_ws_context  # noqa: E402
+from chainlit.server import sio  # noqa: E402
+from chainlit.session import WebsocketSession  # noqa: E402
 
 from app.errors import EscalatorError  # noqa: E402
-from app.settings import Dial  # noqa: E402
-from app.ui import controls, corpus_panel, messages, models_panel, server_guard, source_viewer, sources, uploads  # noqa: E402
+from app.ui import controls, corpus_panel, messages, models_panel, screen, server_guard, source_viewer, sources, uploads  # noqa: E402
 from app.ui.conversation import Conversation, shared_assistant  # noqa: E402
 
+screen.install()
 server_guard.install()
-
-DIALS = list(get_args(Dial))
-
-MODE = cl.Mode(
-    id="mode",
-    name="Answered by",
-    options=[
-        cl.ModeOption(id="auto", name="Auto", description="The small model; the large one when needed", default=True),
-        cl.ModeOption(id="small", name="Small", description="Only the small model"),
-        cl.ModeOption(id="large", name="Large", description="Only the large model"),
-        cl.ModeOption(id="compare", name="Compare", description="Both at once, side by side"),
-        cl.ModeOption(id="refine", name="Refine", description="The large model polishes longer drafts"),
-    ],
-)
 
 
 @cl.on_app_startup
@@ -48,7 +34,8 @@ async def start() -> None:
 
 @cl.on_app_shutdown
 async def stop() -> None:
-    """Release the model server."""
+    """End all turns, and release the model server."""
+    await Conversation.end_all()
     if shared_assistant.cache_info().currsize:
         await shared_assistant().close()
 
@@ -64,20 +51,24 @@ async def set_starters(user: object, language: str | None) -> list[cl.Starter]:
 
 
 @cl.on_chat_start
-async def begin() -> None:
-    """Begin a conversation: offer the modes and the dial."""
-    await context.emitter.set_modes([MODE])
-    with contextlib.suppress(EscalatorError):
-        Conversation.current().begin(await asyncio.to_thread(shared_assistant))
-        label, start = "When is the large model asked?", shared_assistant().settings.escalate
-        dial: InputWidget = Select(id="dial", label=label, values=DIALS, initial_value=start)
-        await cl.ChatSettings([dial]).send()
+@cl.on_chat_resume  # type: ignore[arg-type]
+async def open_chat() -> None:
+    """Open a conversation in a tab: a new one, one from the history, or one that another tab shows."""
+    await Conversation.current().open()
 
 
 @cl.on_settings_update
-async def turn_dial(chosen: dict[str, Any]) -> None:
-    """Set the dial for this conversation."""
-    Conversation.current().dial = next((dial for dial in DIALS if dial == chosen.get("dial")), None)
+async def choose(chosen: dict[str, Any]) -> None:
+    """Take over what was chosen behind the gear."""
+    await Conversation.current().choose(chosen)
+
+
+@sio.on("stop")  # type: ignore[untyped-decorator]
+async def stop_turn(sid: str) -> None:
+    """End the turn that runs, in place of Chainlit's handler, which adds a message to the conversation."""
+    if session := WebsocketSession.get(sid):
+        init_ws_context(session)
+        Conversation.current().stop()
 
 
 @cl.on_message

@@ -96,6 +96,7 @@ class Settings(BaseSettings):
     state_dir: Path = _field(
         Path(platformdirs.user_state_dir("escalator", appauthor=False)), "Folder for state and caches."
     )
+    history: bool = _field(True, "Keep conversations, in the state folder; `off` keeps nothing.")
     model_cache: Path = _field(None, "Folder of downloaded models. If unset, `~/.foundry/cache/models` if it exists.")
 
     compare_prompt: str = _field(

@@ -1,5 +1,5 @@
 // What Chainlit has no place for: the buttons "Documents" and "Models" in the header, the bar that shows how far reading
-// is, the seconds that a row has been waiting, and announcements to screen readers.
+// is, the seconds that a row has been waiting, announcements to screen readers, and a conversation's own address.
 const SILENT_MS = 5000; // without a report for so long the bar is hidden: the connection may be lost
 const ANNOUNCED_MS = 1000; // then a screen reader has read it, and must not meet it a second time
 
@@ -49,4 +49,11 @@ window.addEventListener('message', ({ source, data }) => {
   bar.querySelector('p').textContent = data.reading.text;
   bar.querySelector('progress').value = data.reading.percent;
   silence = setTimeout(() => { bar.hidden = true; }, SILENT_MS);
+});
+
+// The list of conversations gives a new one its address, so that a reload finds it; where the list is folded, as on a phone,
+// nobody would.
+window.addEventListener('message', ({ source, data }) => {
+  if (source !== window || data?.about !== 'conversation' || location.pathname !== '/') return;
+  if (!document.querySelector('#thread-history')) history.replaceState(history.state, '', `/thread/${data.id}`);
 });

@@ -4,7 +4,7 @@ import chainlit as cl
 
 from app.answering.turn import Attempt
 from app.ui import usage_table
-from app.ui.messages import Throttle
+from app.ui.messages import Throttle, component
 
 PUSH_SECONDS = 0.15
 """Each push sends both texts whole, so pushes are rarer than those of a stream."""
@@ -19,7 +19,7 @@ class Comparison:
     def __init__(self, message: cl.Message) -> None:
         self._message = message
         self._columns: dict[int, dict[str, str]] = {}
-        self._element = cl.CustomElement(name="Compare", props={"answers": []}, display="inline")
+        self._element = component("Compare", {"answers": []})
         self._unfinished: set[int] = set()
         self._throttle = Throttle(self._push, PUSH_SECONDS)
 

@@ -1,11 +1,18 @@
-"""The sample questions of an empty chat, and the buttons below an answer."""
+"""What a person chooses with: sample questions, modes, settings, and the buttons below an answer."""
 
 import json
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any, get_args
 
 import chainlit as cl
+from chainlit.input_widget import InputWidget, Select, Switch
 
 from app.answering.turn import Answer, Mode
+from app.files import load_json, save_state
+from app.settings import Dial, Settings
 
 KEEP, ASK, COMPARE, UNAIDED, MODELS, FIGURES = "keep", "ask", "compare", "unaided", "choose", "figures"
 
@@ -20,6 +27,76 @@ LABELS = {
 
 MODES: dict[str, Mode] = {ASK: "large", COMPARE: "compare"}
 """The mode in which a button has a question answered again."""
+
+
+_MODES = {
+    "auto": ("Auto", "The small model; the large one when needed"),
+    "small": ("Small", "Only the small model"),
+    "large": ("Large", "Only the large model"),
+    "compare": ("Compare", "Both at once, side by side"),
+    "refine": ("Refine", "The large model polishes longer drafts"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What a person chose last, in any conversation; None is what the settings say."""
+
+    mode: Mode = "auto"
+    dial: Dial | None = None
+    figures: bool | None = None
+    keep: bool = True
+    """Whether conversations are written to the history."""
+
+    def updated(self, chosen: Mapping[str, Any]) -> "Choices":
+        """Return these choices with others, as far as there are such."""
+        return replace(self, **{name: chosen[name] for name in _ALLOWED if chosen.get(name) in _ALLOWED[name]})
+
+    @classmethod
+    def load(cls, folder: Path) -> "Choices":
+        """Load what was chosen last."""
+        return cls().updated(load_json(folder / _FILE) or {})
+
+    def save(self, folder: Path) -> None:
+        """Keep what was chosen for conversations that are begun later."""
+        with suppress(OSError):
+            save_state(folder / _FILE, asdict(self))
+
+
+_FILE = "choices.json"
+
+_ALLOWED: dict[str, tuple[Any, ...]] = {
+    "mode": get_args(Mode),
+    "dial": get_args(Dial),
+    "figures": (True, False),
+    "keep": (True, False),
+}
+
+
+def modes(chosen: Mode) -> cl.Mode:
+    """Return the modes for the composer, where one is chosen."""
+    options = [
+        cl.ModeOption(id=mode, name=name, description=description, default=mode == chosen)
+        for mode, (name, description) in _MODES.items()
+    ]
+    return cl.Mode(id="mode", name="Answered by", options=options)
+
+
+def widgets(choices: Choices, settings: Settings, *, history: bool) -> cl.ChatSettings:
+    """Return the settings behind the gear, as they are chosen."""
+    dial = choices.dial or settings.escalate
+    figures = settings.show_usage if choices.figures is None else choices.figures
+    inputs: list[InputWidget] = [
+        Select(id="dial", label="When is the large model asked?", values=list(get_args(Dial)), initial_value=dial),
+        Switch(
+            id="figures", label="Show times and tokens", initial=settings.show_usage if figures is None else figures
+        ),
+    ]
+    if history and settings.history:
+        about = "Off: this conversation is deleted from the history, and none is kept until this is on again."
+        label = "Keep conversations on this machine"
+        inputs.append(Switch(id="keep", label=label, initial=choices.keep, description=about))
+    return cl.ChatSettings(inputs)
 
 
 def starters(corpus: Path) -> list[cl.Starter]:

@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any
 
 import chainlit as cl
+from chainlit.element import ElementDisplay
 
 from app.answering.sanitizer import addresses, safe
 from app.settings import is_loopback
@@ -22,9 +24,14 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows))
 
 
+def component(name: str, props: dict[str, Any], display: ElementDisplay = "inline") -> cl.CustomElement:
+    """Make an element that a component of public/elements shows; with an address, Chainlit writes no file for it."""
+    return cl.CustomElement(name=name, props=props, display=display, url="#")
+
+
 async def open_panel(name: str) -> None:
     """Open the panel of this name beside the chat: a component of public/elements that asks for its contents."""
-    element = cl.CustomElement(name=name, props={}, display="side")
+    element = component(name, {}, "side")
     await cl.ElementSidebar.set_elements([element], key=element.id)
     await cl.ElementSidebar.set_title(name)
 

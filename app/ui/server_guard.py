@@ -4,11 +4,15 @@ Chainlit has no setting for any of this, so it is added to its server from outsi
 """
 
 import logging
+import os
 import re
+import secrets
 import socket
 import sys
+import tempfile
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from socket import AF_INET, AF_INET6
 from typing import Any
 from urllib.parse import urlsplit
@@ -39,16 +43,22 @@ POLICY = "; ".join([
 ])  # fmt: skip
 
 
+USER = "you"
+"""The name of the one user, who never logs in."""
+
+
 class Guard:
     """ASGI middleware that refuses requests from other pages and sends the content policy with every response.
 
     A page somewhere on the web must not use this server through its visitor's browser: an `Origin` must be this
-    server's own, and while it listens on loopback only, `Host` must be a loopback name (DNS rebinding).
+    server's own, and while it listens on loopback only, `Host` must be a loopback name (DNS rebinding). What passes
+    gets the one user's `token`, if there is one: nobody has to log in, and the browser has no secret.
     """
 
-    def __init__(self, app: ASGIApp, loopback_only: Callable[[], bool]) -> None:
+    def __init__(self, app: ASGIApp, loopback_only: Callable[[], bool], token: Callable[[], str] = str) -> None:
         self._app = app
         self._loopback_only = loopback_only
+        self._token = token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -65,6 +75,9 @@ class Guard:
                 await PlainTextResponse(text, status_code=403)(scope, receive, send)
             return
 
+        if token := self._token():
+            others = [(name, value) for name, value in scope["headers"] if name != b"cookie"]
+            scope = {**scope, "headers": [*others, (b"cookie", f"access_token={token}".encode())]}
         if scope["path"].startswith("/public/elements/["):
             # Chainlit looks for an element's component under the name that links it; sources share one.
             scope = {**scope, "path": "/public/elements/Place.jsx"}
@@ -90,16 +103,36 @@ class Guard:
         return requester == host
 
 
+def log_in() -> None:
+    """Make whoever passes the guard the one user, by a secret that ends with the process."""
+    os.environ["CHAINLIT_CUSTOM_AUTH"] = "true"
+    os.environ["CHAINLIT_AUTH_SECRET"] = secrets.token_hex(32)
+
+
+def _token() -> str:
+    """Return the proof that a request comes from the one user; "" if Chainlit knows no users."""
+    from chainlit.auth import create_jwt
+    from chainlit.user import User
+
+    return create_jwt(User(identifier=USER)) if "CHAINLIT_AUTH_SECRET" in os.environ else ""
+
+
 def install() -> None:
     """Put the guard before Chainlit's server and remove foreign links from its page; once per process."""
+    import chainlit.config
     import chainlit.server as server
     from chainlit.config import config
     from chainlit.session import BaseSession
 
     if getattr(server, "escalator_guard", False):  # `chainlit run -w` runs main.py again
         return
+    if config.run.module_name:
+        _check_port(config.run.host, config.run.port)
     get_html_template: Callable[[str], str] = server.get_html_template
     persist = BaseSession.persist_file
+    # Chainlit deletes this folder when it ends, also under another app that was started in the same place.
+    own_files = Path(tempfile.mkdtemp(prefix="escalator-"))
+    vars(chainlit.config).update(FILES_DIRECTORY=own_files)
 
     async def persist_file(self: BaseSession, *arguments: Any, **options: Any) -> Any:
         if options.get("content") == b"":  # which Chainlit ends with a traceback
@@ -107,14 +140,14 @@ def install() -> None:
         return await persist(self, *arguments, **options)
 
     vars(server).update(
-        get_html_template=lambda root_path: FOREIGN_LINK.sub("", get_html_template(root_path)), escalator_guard=True
+        get_html_template=lambda root_path: FOREIGN_LINK.sub("", get_html_template(root_path)),
+        FILES_DIRECTORY=own_files,
+        escalator_guard=True,
     )
     BaseSession.persist_file = persist_file  # type: ignore[method-assign]
-    server.app.add_middleware(Guard, loopback_only=lambda: config.run.host in LOOPBACK)
+    server.app.add_middleware(Guard, loopback_only=lambda: config.run.host in LOOPBACK, token=_token)
     for chatty in ("httpx", "httpx2", "watchfiles"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    if config.run.module_name:
-        _check_port(config.run.host, config.run.port)
 
 
 def _check_port(host: str, port: int) -> None:

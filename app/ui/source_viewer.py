@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import chainlit as cl
 from chainlit.context import context
 from chainlit.types import FileDict
 
@@ -25,6 +24,7 @@ from app.documents.sentences import Span
 from app.errors import UnreadableFile
 from app.retrieval.packing import Evidence
 from app.retrieval.store import Snapshot
+from app.ui.screen import Screen
 
 DRAW = "picture"
 """The action by which the viewer asks for the picture of a page."""
@@ -83,12 +83,25 @@ class Excerpt:
 
 @dataclass(frozen=True, slots=True)
 class CitedPage:
-    """A page of a PDF as it was read; `signature` is that of the file then."""
+    """A page of a PDF as it was read; `signature` is that of the file then. Conversations keep its record."""
 
     path: Path
     signature: Signature
     number: int
     excerpt: Excerpt
+
+    @classmethod
+    def of(cls, record: dict[str, Any]) -> "CitedPage":
+        """Make a page from its record."""
+        spans = tuple((start, end) for start, end in record["spans"])
+        excerpt = Excerpt(record["text"], spans, None)
+        size, modified_ns = record["signature"]
+        return cls(Path(record["path"]), (size, modified_ns), record["number"], excerpt)
+
+    def record(self, key: str) -> dict[str, Any]:
+        """Return what the page is made from, under a key that only the conversation knows."""
+        cited = {"text": self.excerpt.text, "spans": self.excerpt.spans}
+        return {"id": key, "path": str(self.path), "signature": self.signature, "number": self.number, **cited}
 
     def draw(self) -> dict[str, Any]:
         """Draw the page as a picture with boxes in percent, or return a note that says why it cannot be; blocks."""
@@ -128,22 +141,32 @@ def excerpt(item: Evidence, citations: Sequence[Citation], text: str, path: Path
     return Excerpt(text.replace(SEPARATOR, "\n"), tuple((at - start, to - start) for at, to in spans), line)
 
 
-def props(item: Evidence, citations: Sequence[Citation], snapshot: Snapshot, path: Path) -> dict[str, Any]:
-    """Return what the viewer shows at once, and the key of a PDF's page, which the session then keeps; blocks."""
-    cited, key = excerpt(item, citations, snapshot.text(item.file), path), None
+async def props(item: Evidence, citations: Sequence[Citation], snapshot: Snapshot, path: Path) -> dict[str, Any]:
+    """Return what the viewer shows at once, and the key of a PDF's page, which the conversation then keeps."""
+    cited, lines = await asyncio.to_thread(_cut, item, citations, snapshot, path)
+    key = None
     if item.place.kind == "page" and path.suffix.lower() == ".pdf":
         key, entry = str(uuid4()), snapshot.documents.get(item.file)
         known = (entry.size, entry.modified_ns) if entry is not None else NEVER
-        cl.user_session.set(key, CitedPage(path, known, item.place.number, cited))
+        page = CitedPage(path, known, item.place.number, cited)
+        Screen.of(context.session.thread_id).add_page(page.record(key))
     caption = f"{item.file}, {item.place.label}"
-    return {"caption": caption, "lines": list(cited.cropped().lines()), "page": key}
+    return {"caption": caption, "lines": lines, "page": key}
+
+
+def _cut(
+    item: Evidence, citations: Sequence[Citation], snapshot: Snapshot, path: Path
+) -> tuple[Excerpt, list[dict[str, Any]]]:
+    """Return what is cited with the text around it, and the lines of it that are shown at once."""
+    cited = excerpt(item, citations, snapshot.text(item.file), path)
+    return cited, list(cited.cropped().lines())
 
 
 async def draw(key: str) -> dict[str, Any]:
     """Draw the page with this key, and add the address of its file."""
-    page = cl.user_session.get(key)
-    if not isinstance(page, CitedPage):
+    if (record := Screen.of(context.session.thread_id).pages.get(key)) is None:
         return {"note": _GONE}
+    page = CitedPage.of(record)
     shown = await asyncio.to_thread(page.draw)
     if "picture" in shown:  # Chainlit serves the files that are listed here to this session alone, in place
         size, _ = page.signature

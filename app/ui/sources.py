@@ -1,6 +1,7 @@
 """Evidence and hits as Chainlit shows them: elements to open, and the table in the search step."""
 
 import asyncio
+import logging
 import re
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
@@ -20,6 +21,8 @@ from app.retrieval.search import SearchResult
 from app.retrieval.store import Snapshot
 from app.ui import messages, source_viewer
 from app.ui.source_viewer import Originals
+
+log = logging.getLogger(__name__)
 
 MAX_HITS = 10
 """Hits that the table lists at least, whether or not they went into the prompt."""
@@ -57,9 +60,12 @@ def listed(answer: Answer) -> Sequence[Evidence]:
 async def send(listed: Sequence[Evidence], message: cl.Message, answer: Answer, originals: Originals) -> list[Element]:
     """Attach sources to a message, which then open where their names or numbers are clicked; returns the elements."""
     snapshot = await asyncio.to_thread(originals.snapshot, answer.turn)
-    sent: list[Element] = [cl.CustomElement(name="Sources", props={"message": message.id}, display="inline")]
+    sent: list[Element] = [messages.component("Sources", {"message": message.id})]
     for item in listed:
-        sent += await elements(item, answer, snapshot, originals.path(item.file))
+        try:
+            sent += await elements(item, answer, snapshot, originals.path(item.file))
+        except Exception:  # a source that cannot be shown never costs the answer
+            log.exception("a source cannot be shown")
     for element in sent:  # one by one: sent together they arrive in any order
         await element.send(for_id=message.id)
     return sent
@@ -68,13 +74,13 @@ async def send(listed: Sequence[Evidence], message: cl.Message, answer: Answer, 
 async def elements(item: Evidence, answer: Answer, snapshot: Snapshot, path: Path) -> list[Element]:
     """Make the elements that open a source: one by its name, one by its number; `path` is its file."""
     hit = next((hit for hit in answer.found.hits if _overlap(hit.passage, item)), None)
-    props = await asyncio.to_thread(source_viewer.props, item, answer.citations, snapshot, path)
+    props = await source_viewer.props(item, answer.citations, snapshot, path)
     props["why"] = _short(str(hit.explanation), 300) if hit is not None else ""
     names, mark = [name(item)], f"[{item.number}]"
     texts = [*_CODE.findall(answer.rendered), *(citation.sentence for citation in answer.citations)]
     if not any(mark in text for text in texts):
         names.append(mark)
-    return [cl.CustomElement(name=each, props=props, display="page") for each in names]
+    return [messages.component(each, props, "page") for each in names]
 
 
 def found(retrieved: Retrieved) -> str:
@@ -102,7 +108,7 @@ async def end_search(step: cl.Step, retrieved: Retrieved) -> None:
     known = cl.user_session.get(f"search {step.id}")
     cl.user_session.set(f"search {step.id}", (step, retrieved))
     if retrieved.found.hits and not known:  # a wider search ends the same step again
-        await cl.CustomElement(name="PlainRanks", props={"step": step.id}, display="inline").send(for_id=step.id)
+        await messages.component("PlainRanks", {"step": step.id}).send(for_id=step.id)
 
 
 async def show_plain_ranks(step_id: str, *, shown: bool) -> bool:

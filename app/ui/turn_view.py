@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 import chainlit as cl
 from chainlit.element import Element
@@ -194,6 +195,7 @@ class TurnView:
         listed = sources.listed(answer)
         last = f"{badge} {sources.line(listed, answer)}".strip()
         message.content = "\n\n".join([text, *notices, last])
+        message.metadata = {"answer": _record(answer)}
         for element in self._attached:  # the numbers of passages may be others now
             await element.remove()
         self._attached = await sources.send(listed, message, answer, self._originals)
@@ -201,3 +203,16 @@ class TurnView:
         names = controls.buttons(answer, comparing=comparing, usage=self._settings.show_usage)
         await message.update()
         await self._stream.offer([controls.button(name, message.id) for name in names])
+
+
+def _record(answer: Answer) -> dict[str, Any]:
+    """Return what is remembered of an answer: for follow-up questions, and for a thumb."""
+    decision, attempt = answer.decision, answer.attempt
+    return {
+        "question": answer.turn.question,
+        "text": answer.text,
+        "model": attempt.model if attempt is not None else None,
+        "decision": decision.code if decision is not None else None,
+        "escalated": answer.escalated,
+        "evidence": [f"{item.file}#{item.start}-{item.end}" for item in answer.evidence],
+    }

@@ -140,7 +140,8 @@ def within_one_screen(page: Page, question: str, answer: str) -> None:
 
 @contextmanager
 def tab(browser: Browser, app: App, *, width: int = 1200, height: int = 900, theme: str = "light") -> Iterator[Page]:
-    """A fresh chat in a window of this size."""
+    """A fresh chat in a window of this size, with nothing chosen before."""
+    (app.state / "choices.json").unlink(missing_ok=True)
     context = browser.new_context(viewport={"width": width, "height": height}, locale="en-US")
     context.set_default_timeout(15_000)
     context.add_init_script(f"localStorage.setItem('vite-ui-theme', '{theme}')")
@@ -188,7 +189,7 @@ def test_from_the_readmes_command_to_a_new_document_and_the_passage_behind_the_a
 ) -> None:
     with tab(browser, app) as page:
         for sample in SAMPLES:
-            expect(page.get_by_text(sample["question"])).to_be_visible()
+            expect(page.locator("#starters").get_by_text(sample["question"])).to_be_visible()
         shot(page, "starters")
         (app.corpus / "lighthouse.md").write_text(LIGHTHOUSE, encoding="utf-8")
 
@@ -209,7 +210,7 @@ def test_the_line_above_an_answer_shows_the_escalation_and_unfolds_to_the_draft_
 ) -> None:
     draft, final = words(sample["small"]), words(sample["large"])
     with tab(browser, app) as page:
-        page.get_by_text(sample["question"]).click()
+        page.locator("#starters").get_by_text(sample["question"]).click()
         answer(page, final)
         label = "too short for the question" if sample is SHORT else "unsure"
         expect(line(page)).to_contain_text(re.compile(rf"→ phi-4-mini \d\.\d s → {label} → gpt-oss-20b \d\.\d s"))
@@ -256,7 +257,7 @@ def test_nothing_is_wider_than_the_screen(app: App, browser: Browser, width: int
         expect(page.locator("#starters button")).to_have_count(len(SAMPLES))
         fits(page, f"{width}-{theme}-starters")
 
-        page.get_by_text(SHORT["question"]).click()
+        page.locator("#starters").get_by_text(SHORT["question"]).click()
         answer(page, words(SHORT["large"]))
         fits(page, f"{width}-{theme}-answer")
         line(page).click()

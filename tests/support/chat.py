@@ -41,6 +41,7 @@ class App:
     port: int
     process: "subprocess.Popen[bytes]"
     corpus: Path
+    state: Path
     log: Path
 
     @property
@@ -97,7 +98,7 @@ def running(folder: Path, corpus: Path, **settings: str) -> Iterator[App]:
             stdout=output,
             stderr=subprocess.STDOUT,
         )
-    app = App(f"http://127.0.0.1:{port}", port, process, corpus, log)
+    app = App(f"http://127.0.0.1:{port}", port, process, corpus, folder / "state", log)
     try:
         _wait(app)
         yield app
@@ -140,8 +141,10 @@ def served(server: AnyServer) -> Iterator[AnyServer]:
 class Chat:
     """One browser tab: sends what the page would send, and keeps what the page would show."""
 
-    def __init__(self, url: str, **headers: str) -> None:
+    def __init__(self, url: str, conversation: str = "", **headers: str) -> None:
         self.url = url
+        self.conversation = conversation
+        """The id in the address of the page, once there is one."""
         self.session = str(uuid.uuid4())
         self.rows: dict[str, Row] = {}
         """Messages and steps by id, in the order in which they came, each as it stands now."""
@@ -159,7 +162,9 @@ class Chat:
         self._http = aiohttp.ClientSession()
         try:
             await self.open()
-            await self.until(lambda: self._turns == 1)  # the start of a chat is a turn of its own
+            await self.until(lambda: self._turns >= 1)  # the start of a chat is a turn of its own
+            if self.conversation:
+                await self.until(lambda: "resume_thread" in [name for name, _ in self.history])
         except BaseException:
             await self._http.close()
             raise
@@ -178,7 +183,7 @@ class Chat:
             "clientType": "webapp",
             "userEnv": "{}",
             "chatProfile": "",
-            "threadId": "",
+            "threadId": self.conversation,
         }
         await self._socket.connect(
             self.url, headers=self._headers, auth=auth, transports=["websocket"], socketio_path="/ws/socket.io"
@@ -220,7 +225,7 @@ class Chat:
         await self.until(lambda: self._turns > before, seconds)
         return self.answers[-1]
 
-    async def settings(self, **chosen: str) -> None:
+    async def settings(self, **chosen: str | bool) -> None:
         """Choose settings behind the gear."""
         await self._socket.call("chat_settings_change", chosen)
 
@@ -232,6 +237,18 @@ class Chat:
         """Press the button for a new chat, which is another tab to the server."""
         await self._socket.call("clear_session")
         await self.drop()
+
+    async def request(self, method: str, path: str, **body: Any) -> Any:
+        """Ask the server for something, as the list of conversations does; what it answers."""
+        async with self._http.request(method, self.url + path, json=body or None) as response:
+            said = await response.json()
+            assert response.status == 200, said
+            return said
+
+    async def listed(self, wanted: str = "") -> list[str]:
+        """Return the titles in the list of conversations."""
+        body = {"pagination": {"first": 35}, "filter": {"search": wanted} if wanted else {}}
+        return [each["name"] for each in (await self.request("POST", "/project/threads", **body))["data"]]
 
     async def press(self, action: dict[str, Any]) -> None:
         """Press a button under a message, and wait for the end of what it does."""
@@ -311,6 +328,11 @@ class Chat:
             case "stream_token":
                 row = self.rows.setdefault(data["id"], {"id": data["id"], "type": "?", "name": "?"})
                 row["output"] = ("" if data["isSequence"] else row.get("output") or "") + data["token"]
+            case "first_interaction":
+                self.conversation = data["thread_id"]
+            case "resume_thread":
+                self.rows = {row["id"]: dict(row) for row in data["steps"]}
+                self.elements = data["elements"]
             case "delete_message":
                 self.rows.pop(data["id"], None)
             case "element":

@@ -128,6 +128,7 @@ def house(_house: House) -> House:
     _house.models.fault = None
     _house.models.lost = 0
     _house.models.asked.clear()
+    (_house.app.state / "choices.json").unlink(missing_ok=True)
     return _house
 
 
@@ -489,13 +490,15 @@ async def test_a_question_that_found_nothing_is_no_part_of_what_a_model_remember
     assert [message["role"] for message in house.models.prompts[-1].data["messages"]] == ["system", "user"]
 
 
-async def test_the_dial_is_turned_for_one_conversation(house: House, chat: Chat) -> None:
+async def test_the_dial_that_was_turned_stays_in_conversations_that_are_begun_later(house: House, chat: Chat) -> None:
     await chat.settings(dial="never")
 
     kept = await chat.ask("Explain why the tide turns late.")
 
     assert kept["name"] == "phi-4-mini"
     assert [asked.data["model"] for asked in house.models.prompts] == [SMALL.full_id]
+    async with Chat(house.app.url) as later:
+        assert (await later.ask("Explain why the tide turns late."))["name"] == "phi-4-mini"
 
 
 @pytest.mark.slow

@@ -219,7 +219,11 @@ async def test_while_the_corpus_is_read_for_the_first_time_the_page_is_told_how_
         async with Chat(app.url) as chat:
 
             def told() -> list[Any]:
-                return [data["reading"] for name, data in chat.history if name == "window_message"]
+                return [
+                    data["reading"]
+                    for name, data in chat.history
+                    if name == "window_message" and data["about"] == "reading"
+                ]
 
             await chat.until(told)
             assert "of 1,001 new files read" in told()[0]["text"]

@@ -1,0 +1,236 @@
+"""The conversations of the person at this machine: an SQLite database in the state folder, and thumbs beside it.
+
+Several processes may use it at a time. What a conversation holds are items: rows of the chat, sources, pages of PDFs.
+A file that cannot be used never costs a chat: it is set aside, or nothing is kept, and `notice` says so.
+"""
+
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from app.files import retry
+
+FILE, THUMBS = "history.sqlite", "feedback.jsonl"
+
+_TABLES = (
+    """create table conversations (id text primary key, title text not null, changed real not null)""",
+    """create table items (
+        conversation text not null references conversations on delete cascade,
+        id text not null,
+        kind text not null,
+        position integer not null,
+        data text not null,
+        said text not null,
+        primary key (conversation, id)
+    )""",
+    """create index by_change on conversations (changed)""",
+)
+_CHANGES = (_TABLES, ("alter table conversations add column choices text not null default '{}'",))
+"""The statements that make each version of the tables from the one before; a database knows its version."""
+
+MAX_TITLE = 80
+"""Characters of a question that name its conversation."""
+
+_WAIT_SECONDS = 10.0
+"""For another process that writes."""
+
+Kind = Literal["row", "element", "page"]
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A part of a conversation, as JSON (None deletes it); `said` is what a search for conversations looks at."""
+
+    id: str
+    kind: Kind
+    position: int
+    data: dict[str, Any] | None
+    said: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A conversation in the list: `changed` is Unix time, `choices` are its mode and its dial."""
+
+    id: str
+    title: str
+    changed: float
+    choices: dict[str, Any]
+
+
+class History:
+    """The database; opened at first use, then used by one thread. Methods block, and raise sqlite3.Error."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / FILE
+        self.thumbs = folder / THUMBS
+        self.notice = ""
+        """What is wrong with the database, and what happened to it."""
+        self._connection: sqlite3.Connection | None = None
+
+    def title(self, conversation: str, title: str) -> None:
+        """Begin a conversation under this title, or rename it."""
+        line = " ".join(title.split())
+        short = line if len(line) <= MAX_TITLE else line[: MAX_TITLE - 1] + "…"
+        values = (conversation, short, time.time())
+        sql = "insert into conversations (id, title, changed) values (?, ?, ?) on conflict do update set title = ?"
+        with self._database() as database:
+            database.execute(sql, (*values, short))
+
+    def write(self, conversation: str, items: Sequence[Item], choices: dict[str, Any]) -> None:
+        """Store new and changed items; raises sqlite3.IntegrityError if the conversation has been deleted."""
+        gone = [(conversation, item.id) for item in items if item.data is None]
+        rows = [
+            (conversation, it.id, it.kind, it.position, json.dumps(it.data, ensure_ascii=False), it.said.casefold())
+            for it in items
+            if it.data is not None
+        ]
+        with self._database() as database:
+            database.executemany("delete from items where conversation = ? and id = ?", gone)
+            database.executemany("insert or replace into items values (?, ?, ?, ?, ?, ?)", rows)
+            sql = "update conversations set changed = ?, choices = ? where id = ?"
+            database.execute(sql, (time.time(), json.dumps(choices), conversation))
+
+    def find(self, conversation: str) -> Kept | None:
+        """Look up a conversation."""
+        with self._database() as database:
+            found = database.execute("select * from conversations where id = ?", (conversation,)).fetchone()
+        return _kept(found) if found else None
+
+    def items(self, conversation: str) -> list[Item]:
+        """Return the items of a conversation in their order."""
+        sql = "select id, kind, position, data from items where conversation = ? order by position"
+        with self._database() as database:
+            found = database.execute(sql, (conversation,)).fetchall()
+        return [Item(name, kind, position, json.loads(data)) for name, kind, position, data in found]
+
+    def list(self, wanted: str = "", after: str | None = None, most: int = 20) -> list[Kept]:
+        """List conversations, the latest first, beginning after one, whose title or texts contain what is wanted."""
+        sql = "select * from conversations as c where 1"
+        values: list[Any] = []
+        if wanted := " ".join(wanted.split()).casefold():
+            sql += " and (instr(fold(title), ?) or"
+            sql += " exists (select 1 from items where conversation = c.id and instr(said, ?)))"
+            values += [wanted, wanted]
+        if after is not None:
+            sql += " and (changed, id) < (select changed, id from conversations where id = ?)"
+            values.append(after)
+        with self._database() as database:
+            found = database.execute(f"{sql} order by changed desc, id desc limit ?", (*values, most)).fetchall()
+        return [_kept(row) for row in found]
+
+    def delete(self, conversation: str) -> None:
+        """Delete a conversation, and overwrite what it held."""
+        with self._database() as database:
+            database.execute("delete from conversations where id = ?", (conversation,))
+        self._clean()
+
+    def wipe(self) -> int:
+        """Delete all conversations and thumbs; returns the number of conversations. Other processes notice it."""
+        with self._database() as database:
+            number = database.execute("delete from conversations").rowcount
+        self._clean("vacuum")
+        with suppress(FileNotFoundError):
+            retry(self.thumbs.unlink)
+        return number
+
+    def note(self, thumb: dict[str, Any]) -> None:
+        """Append a thumb to the file of thumbs, which its owner alone may read; raises OSError."""
+        line = json.dumps(thumb, ensure_ascii=False) + "\n"
+        self.thumbs.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = retry(lambda: os.open(self.thumbs, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600))
+        with os.fdopen(descriptor, "a", encoding="utf-8", newline="\n") as file:
+            file.write(line)
+
+    def close(self) -> None:
+        """Close the database."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    @contextmanager
+    def _database(self) -> Iterator[sqlite3.Connection]:
+        """Provide the database for one transaction."""
+        if self._connection is None:
+            self._connection = self._open()
+        with self._connection:
+            yield self._connection
+
+    def _open(self) -> sqlite3.Connection:
+        try:
+            return self._ready()
+        except sqlite3.OperationalError as error:  # locked, read-only, a full disk, written by a newer version
+            reason = f"{self.path} cannot be used: {error}"
+        except sqlite3.DatabaseError:
+            aside = self.path.with_name(f"damaged-{int(time.time())}-{FILE}")
+            try:
+                for ending in ("", "-wal", "-shm"):
+                    with suppress(FileNotFoundError):
+                        retry(lambda: self.path.with_name(FILE + ending).rename(aside.with_name(aside.name + ending)))  # noqa: B023
+                self.notice = (
+                    f"The history of conversations was damaged. It is in {aside} now, and a new one was begun."
+                )
+                return self._ready()
+            except (OSError, sqlite3.Error) as error:
+                reason = f"{self.path} is damaged, and cannot be moved: {error}"
+        except OSError as error:
+            reason = f"{self.path} cannot be used: {error}"
+        self.notice = f"Conversations are not kept now: {reason}."
+        return _upgraded(_connect(":memory:"))
+
+    def _ready(self) -> sqlite3.Connection:
+        """Open the database; it is made, checked and brought to the present version as needed."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+        with _closed_on_error(_connect(self.path)) as connection:
+            connection.execute("pragma journal_mode = wal")
+            if (found := connection.execute("pragma quick_check(1)").fetchone()[0]) != "ok":
+                raise sqlite3.DatabaseError(found)
+            return _upgraded(connection)
+
+    def _clean(self, *commands: str) -> None:
+        """Leave nothing deleted in the log of changes; another process may make this wait for another time."""
+        with suppress(sqlite3.OperationalError), self._database() as database:
+            for command in (*commands, "pragma wal_checkpoint(truncate)"):
+                database.execute(command)
+
+
+def _connect(path: Path | str) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=_WAIT_SECONDS)
+    for setting in ("foreign_keys = on", "secure_delete = on", "synchronous = normal"):
+        connection.execute(f"pragma {setting}")
+    connection.create_function("fold", 1, str.casefold, deterministic=True)
+    return connection
+
+
+def _upgraded(connection: sqlite3.Connection) -> sqlite3.Connection:
+    """Bring the tables to the present version; raises sqlite3.OperationalError for a newer one."""
+    with connection:
+        connection.execute("begin immediate")
+        version = connection.execute("pragma user_version").fetchone()[0]
+        if version > len(_CHANGES):
+            raise sqlite3.OperationalError("a newer version of Escalator has written it")
+        for statement in (each for statements in _CHANGES[version:] for each in statements):
+            connection.execute(statement)
+        connection.execute(f"pragma user_version = {len(_CHANGES)}")
+    return connection
+
+
+@contextmanager
+def _closed_on_error(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    try:
+        yield connection
+    except BaseException:
+        connection.close()  # Windows renames no open file
+        raise
+
+
+def _kept(row: tuple[Any, ...]) -> Kept:
+    name, title, changed, choices = row
+    return Kept(name, title, changed, json.loads(choices))

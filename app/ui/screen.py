@@ -1,0 +1,348 @@
+"""What a conversation shows, in all of its tabs: they get the same events, and what is shown is kept in the history.
+
+Chainlit sends the events of a turn to the tab that asked, and stores rows one by one. Here each event goes to every tab
+of the conversation and into its `Screen`, which a tab gets whole when it opens the conversation, also in mid-answer.
+"""
+
+import asyncio
+import logging
+import sqlite3
+import time
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any, ClassVar, TypeVar, cast
+from weakref import WeakValueDictionary
+
+import chainlit as cl
+from chainlit.config import config
+from chainlit.data import get_data_layer
+from chainlit.data.base import BaseDataLayer
+from chainlit.emitter import ChainlitEmitter
+from chainlit.session import WebsocketSession, ws_sessions_id
+from chainlit.types import Feedback, MessagePayload, PageInfo, PaginatedResponse, Pagination, ThreadDict, ThreadFilter
+from chainlit.user import PersistedUser, User
+
+from app.errors import InputError, SettingsError
+from app.history import History, Item, Kept, Kind
+from app.settings import LOOPBACK, Settings, load
+from app.ui.server_guard import USER, log_in
+
+log = logging.getLogger(__name__)
+
+KEEP_SECONDS = 0.5
+"""Between two writes to the history; an answer that is being written is kept as far as it is."""
+
+_SAID = ("user_message", "assistant_message")
+
+T = TypeVar("T")
+
+
+class Screen:
+    """The rows, elements and buttons of a conversation, as Chainlit sends them, by their ids."""
+
+    _open: ClassVar[WeakValueDictionary[str, "Screen"]] = WeakValueDictionary()
+
+    def __init__(self, thread: str) -> None:
+        self.id = thread
+        self.kept = False
+        """Whether it is written to the history."""
+        self.choices: dict[str, Any] = {}
+        self.begun = False
+        self.busy = False
+        self.rows: dict[str, dict[str, Any]] = {}
+        self.elements: dict[str, dict[str, Any]] = {}
+        self.pages: dict[str, dict[str, Any]] = {}
+        self._actions: dict[str, dict[str, Any]] = {}
+        self._positions: dict[str, int] = {}
+        self._last = 0
+        self._changed: dict[str, Kind] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    @classmethod
+    def of(cls, thread: str) -> "Screen":
+        """Return the screen of a conversation; whoever needs it to stay keeps it."""
+        screen = cls._open.get(thread)
+        if screen is None:
+            screen = cls._open[thread] = cls(thread)
+        return screen
+
+    @classmethod
+    def find(cls, thread: str) -> "Screen | None":
+        """Return the screen of a conversation that is open."""
+        return cls._open.get(thread)
+
+    async def emit(self, event: str, data: Any, but: object = None) -> None:
+        """Send an event to all tabs but one."""
+        for tab in [session for session in ws_sessions_id.values() if session.thread_id == self.id]:
+            if tab is not but:
+                await _send(tab, event, data)
+
+    def take(self, event: str, data: dict[str, Any]) -> bool:
+        """Note what an event changes; returns whether it is of a kind that changes the screen."""
+        match event:
+            case "new_message" | "update_message" | "stream_start":
+                self._change("row", {**self.rows.get(data["id"], {}), **data})
+            case "stream_token" if (row := self.rows.get(data["id"])) is not None:
+                before = "" if data["isSequence"] else row["output"]
+                self._change("row", {**row, "output": before + data["token"]})
+            case "stream_token":
+                pass
+            case "delete_message":
+                self._forget("row", data["id"])
+            case "element" if data["forId"]:  # a panel belongs to no row, and to one tab
+                self._change("element", data)
+            case "remove_element":
+                self._forget("element", data["id"])
+            case "action":
+                self._actions[data["id"]] = data
+            case "remove_action":
+                self._actions.pop(data["id"], None)
+            case _:
+                return False
+        return True
+
+    def add_page(self, page: dict[str, Any]) -> None:
+        """Note a page of a document, which the viewer may ask for by its id."""
+        self._change("page", page)
+
+    async def load(self, keeper: "Keeper") -> bool:
+        """Load a conversation from the history, unless it is open; returns whether it is there."""
+        if self.begun or (kept := await keeper.run(History.find, self.id)) is None:
+            return False
+        for item in await keeper.run(History.items, self.id):
+            if item.data is not None:
+                self._shelf(item.kind)[item.id] = item.data
+                self._positions[item.id] = self._last = item.position
+        self.choices, self.begun = kept.choices, True
+        return True
+
+    async def show(self, thread: ThreadDict, tab: WebsocketSession) -> None:
+        """Show everything to a tab that opens the conversation, in place of the steps of a thread."""
+        shown = {"steps": [*self.rows.values()], "elements": [*self.elements.values()]}
+        await _send(tab, "resume_thread", {**thread, **shown})
+        for action in [*self._actions.values()]:
+            await _send(tab, "action", action)
+        if self.busy:
+            await _send(tab, "task_start", {})
+
+    def flush(self) -> None:
+        """Write what has changed to the history."""
+        self._timer = None
+        keeper, changed = get_data_layer(), [*self._changed.items()]
+        if not (self.kept and self.begun and isinstance(keeper, Keeper)):
+            return
+        self._changed.clear()
+        items = [self._item(name, kind) for name, kind in changed]
+        keeper.submit(self, History.write, self.id, items, self.choices)
+
+    def _item(self, name: str, kind: Kind) -> Item:
+        data = self._shelf(kind).get(name)
+        said = data["output"] if data is not None and kind == "row" and data.get("type") in _SAID else ""
+        return Item(name, kind, self._positions[name], data, said)
+
+    def _shelf(self, kind: Kind) -> dict[str, dict[str, Any]]:
+        return {"row": self.rows, "element": self.elements, "page": self.pages}[kind]
+
+    def _change(self, kind: Kind, data: dict[str, Any]) -> None:
+        self._shelf(kind)[data["id"]] = dict(data)
+        if data["id"] not in self._positions:
+            self._last += 1
+            self._positions[data["id"]] = self._last
+        self._later(kind, data["id"])
+
+    def _forget(self, kind: Kind, name: str) -> None:
+        if self._shelf(kind).pop(name, None) is not None:
+            self._later(kind, name)
+
+    def _later(self, kind: Kind, name: str) -> None:
+        self._changed[name] = kind
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(KEEP_SECONDS, self.flush)
+
+
+async def _send(tab: WebsocketSession, event: str, data: Any) -> None:
+    """Send an event to one tab; nothing happens if it is gone."""
+    sent: Any = tab.emit(event, data)
+    await sent
+
+
+class Emitter(ChainlitEmitter):
+    """Sends what changes the screen to all tabs of the conversation, and everything else to the tab of its session."""
+
+    _asked = False
+
+    @property
+    def emit(self) -> Callable[[str, Any], Coroutine[Any, Any, None]]:
+        """The function that sends an event."""
+        return self._send
+
+    async def process_message(self, payload: MessagePayload) -> cl.Message:
+        """Take a question, which the other tabs have not seen."""
+        self._asked = True
+        message: cl.Message = await super().process_message(payload)
+        screen, question = Screen.of(self.session.thread_id), {**message.to_dict()}
+        screen.take("new_message", question)
+        await screen.emit("new_message", question, but=self.session)
+        self.session.thread_id_to_resume = self.session.thread_id  # a lost connection shows what it missed
+        return message
+
+    async def init_thread(self, interaction: str) -> None:
+        """Begin a conversation with its first question; a button that was pressed before, as in a panel, is none."""
+        if self._asked:
+            await super().init_thread(interaction)
+            await self.send_window_message({"about": "conversation", "id": self.session.thread_id})
+        else:
+            self.session.has_first_interaction = False
+
+    async def _send(self, event: str, data: Any) -> None:
+        screen = Screen.of(self.session.thread_id)
+        if event == "resume_thread":
+            await screen.show(data, self.session)
+        elif screen.take(event, data):
+            await screen.emit(event, data)
+        else:
+            await _send(self.session, event, data)
+
+
+class Keeper(BaseDataLayer):
+    """The history as Chainlit sees it: lists, renames, deletes and finds conversations; screens know what they hold."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.folder = settings.state_dir
+        self.keeps = settings.history
+        """Whether conversations are kept at all."""
+        self._history = History(self.folder)
+        self._thread = ThreadPoolExecutor(1, "history")
+
+    async def run(self, work: Callable[..., T], *values: Any) -> T:
+        """Have the history do something, after all that was submitted before; raises sqlite3.Error."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, self._history, *values)
+
+    def submit(self, screen: Screen, work: Callable[..., None], *values: Any) -> None:
+        """Have the history store something of a screen, without waiting for it."""
+
+        def store() -> None:
+            try:
+                work(self._history, *values)
+            except sqlite3.IntegrityError:  # deleted elsewhere
+                screen.kept = False
+            except sqlite3.Error as error:
+                log.warning("a conversation could not be kept: %s", error)
+
+        self._thread.submit(store)
+
+    async def notice(self) -> str:
+        """Return what is wrong with the history, once."""
+        await self.run(lambda history: history.list(most=1))
+        notice, self._history.notice = self._history.notice, ""
+        return notice
+
+    async def list_threads(self, pagination: Pagination, filters: ThreadFilter) -> "PaginatedResponse[ThreadDict]":
+        """List conversations, the latest first."""
+        most = pagination.first
+        found = await self.run(History.list, filters.search or "", pagination.cursor, most + 1)
+        page = PageInfo(len(found) > most, pagination.cursor, found[:most][-1].id if found else None)
+        return PaginatedResponse(page, [_thread(kept) for kept in found[:most]])
+
+    async def get_thread(self, thread_id: str) -> ThreadDict | None:
+        """Find a conversation, open or kept, without what it holds."""
+        kept = await self.run(History.find, thread_id)
+        if kept is None and (screen := Screen.find(thread_id)) is not None and screen.begun:
+            kept = Kept(thread_id, "", time.time(), {})
+        return _thread(kept) if kept is not None else None
+
+    async def get_thread_author(self, thread_id: str) -> str:
+        """Return the user's name if there is such a conversation."""
+        return USER if await self.get_thread(thread_id) is not None else ""
+
+    async def update_thread(self, thread_id: str, name: str | None = None, *_: Any, **__: Any) -> None:
+        """Begin a conversation, titled by its first question, or rename it; Chainlit's metadata is not kept."""
+        screen = Screen.find(thread_id)
+        if screen is not None and name is not None:
+            screen.begun = True
+        if name is not None and (screen is None or screen.kept):
+            await self.run(History.title, thread_id, name)
+        if screen is not None:
+            screen.flush()
+
+    async def delete_thread(self, thread_id: str) -> None:
+        """Delete a conversation; a tab in which it is open goes on without."""
+        if (screen := Screen.find(thread_id)) is not None:
+            screen.kept = False
+        await self.run(History.delete, thread_id)
+
+    async def get_element(self, thread_id: str, element_id: str) -> Any:
+        """Find an element that is opened as a page of its own."""
+        screen = Screen.of(thread_id)
+        await screen.load(self)
+        return screen.elements.get(element_id)
+
+    async def upsert_feedback(self, feedback: Feedback) -> str:
+        """Note a thumb with its comment."""
+        await self._note(feedback.threadId or "", feedback.forId, feedback.value, feedback.comment)
+        return feedback.forId
+
+    async def delete_feedback(self, feedback_id: str) -> bool:
+        """Take a thumb back."""
+        thread = next((screen.id for screen in Screen._open.values() if feedback_id in screen.rows), "")
+        await self._note(thread, feedback_id, None, None)
+        return True
+
+    async def _note(self, thread: str, run: str, value: int | None, comment: str | None) -> None:
+        screen = Screen.find(thread)
+        if screen is None or not screen.kept:
+            raise InputError("Nothing of this conversation is kept, so this is not noted.")
+        feedback = None if value is None else {"id": run, "forId": run, "value": value, "comment": comment}
+        screen.take("update_message", {"id": run, "feedback": feedback})
+        answers = [row["metadata"] for row in screen.rows.values() if row.get("parentId") == run and row["metadata"]]
+        about: dict[str, Any] = next((each["answer"] for each in reversed(answers) if "answer" in each), {})
+        thumb = {"id": run, "time": datetime.now(UTC).isoformat(timespec="seconds"), "value": value, "comment": comment}
+        await self.run(History.note, {**thumb, **about})
+
+    async def close(self) -> None:
+        """Write everything that is open, and close the history."""
+        for screen in [*Screen._open.values()]:
+            screen.flush()
+        await self.run(History.close)
+
+    async def get_user(self, identifier: str) -> PersistedUser:
+        """Return the one user."""
+        return PersistedUser(id=USER, createdAt="", identifier=USER)
+
+    async def create_user(self, user: User) -> PersistedUser:
+        """Return the one user."""
+        return await self.get_user(USER)
+
+    async def build_debug_url(self) -> str:
+        """Return nothing; there is no such page."""
+        return ""
+
+    async def get_favorite_steps(self, user_id: str) -> list[Any]:
+        """Return nothing; there are no favourites."""
+        return []
+
+    async def _ignore(self, *_: Any, **__: Any) -> None:
+        """Do nothing: screens keep their own rows and elements."""
+
+    create_step = update_step = delete_step = create_element = delete_element = _ignore
+
+
+def _thread(kept: Kept) -> ThreadDict:
+    created = datetime.fromtimestamp(kept.changed, UTC).isoformat()  # by which the page sorts
+    known = {"id": kept.id, "createdAt": created, "name": kept.title, "userId": USER, "userIdentifier": USER}
+    return cast("ThreadDict", {**known, "tags": [], "metadata": {}, "steps": [], "elements": []})
+
+
+def install() -> None:
+    """Have Chainlit use the emitter of this module, and on loopback the history: its one user is whoever sits here."""
+    import chainlit.emitter
+
+    chainlit.emitter.ChainlitEmitter = Emitter  # type: ignore[misc]
+    if config.run.host in LOOPBACK:
+        with suppress(SettingsError):  # which is said with the first question
+            settings = load()
+            cl.data_layer(lambda: Keeper(settings))
+            config.ui.default_sidebar_state = config.ui.default_sidebar_state if settings.history else "hidden"
+            log_in()

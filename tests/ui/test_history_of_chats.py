@@ -1,0 +1,275 @@
+"""Conversations that are kept: found again after a reload, a restart and in a second tab, each row once."""
+
+import asyncio
+import json
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from app.history import FILE
+from tests.support.chat import App, Chat, running
+from tests.ui import test_chat
+from tests.ui.test_chat import LONG, UNMARKED, House, button, names, soon
+
+pytestmark = pytest.mark.slow
+
+_house, house, chat = test_chat._house, test_chat.house, test_chat.chat
+
+
+@contextmanager
+def started(folder: Path, house: House, **settings: str) -> Iterator[App]:
+    """An app with a history of its own."""
+    with running(folder, house.app.corpus, FOUNDRY_LOCAL_ENDPOINT=house.models.url + "/v1/", **settings) as app:
+        yield app
+
+
+def said(chat: Chat) -> list[str]:
+    """The questions and answers on the screen."""
+    return [row["output"] for row in chat.of_type("user_message", "assistant_message")]
+
+
+def shape(chat: Chat) -> list[tuple[str, str, str]]:
+    """Everything on the screen, in its order."""
+    return [(row["type"], row["name"], row["output"]) for row in chat.rows.values() if row["type"] != "run"]
+
+
+def answered(chat: Chat) -> list[tuple[str, str, str]]:
+    """Everything but the questions, which the page of the tab that asks shows by itself."""
+    return [row for row in shape(chat) if row[0] != "user_message"]
+
+
+def kept(app: App) -> bytes:
+    """What the files of the history hold."""
+    return b"".join(path.read_bytes() for path in app.state.glob(f"*{FILE}*"))
+
+
+async def test_a_reload_finds_the_conversation_with_its_steps_sources_and_buttons(house: House, chat: Chat) -> None:
+    tide = await chat.ask("Explain why the tide turns late.")
+    answer = await chat.ask("Which lantern burns red?", "small")
+    await chat.drop()
+
+    async with Chat(house.app.url, chat.conversation) as again:
+        assert said(again) == [
+            "Explain why the tide turns late.",
+            tide["output"],
+            "Which lantern burns red?",
+            answer["output"],
+        ]
+        assert names(again.steps) == names(chat.steps)
+        shown = [(each["name"], each["props"]) for each in chat.sources(answer)]
+        assert [(each["name"], each["props"]) for each in again.sources(answer)] == shown
+        [source] = again.sources(answer)
+        assert (await again.page(source))["picture"].startswith("data:image/png;base64,")
+        await again.until(lambda: again.actions.keys() == chat.actions.keys())
+        await again.press(button(again, "Compare both"))
+
+
+async def test_a_restart_finds_it_too_and_a_follow_up_builds_on_it(house: House, tmp_path: Path) -> None:
+    with started(tmp_path, house) as app:
+        async with Chat(app.url) as chat:
+            await chat.until_read(5)
+            await chat.settings(dial="often", figures=False)
+            tide = await chat.ask("Explain why the tide turns late.", "auto")
+            answer = await chat.ask("Which lantern burns red?", "small")
+    with started(tmp_path, house) as app:
+        async with Chat(app.url, chat.conversation) as again:
+            assert shape(again)[-3:] == shape(chat)[-3:]
+            assert said(again)[1::2] == [tide["output"], answer["output"]]
+            [source] = again.sources(answer)
+            assert (await again.page(source))["picture"].startswith("data:image/png;base64,")
+            assert [option["id"] for option in again.modes[0]["options"] if option["default"]] == ["small"]
+            chosen = {each["id"]: each["initial"] for each in dict(again.history)["chat_settings"]}
+            assert chosen == {"dial": "often", "figures": False, "keep": True}
+            await again.ask("And when does the ferry leave?")
+            _, *earlier, _ = house.models.prompts[-1].data["messages"]
+            assert [each["content"] for each in earlier] == [
+                "Explain why the tide turns late.",
+                "Because the moon pulls the water, the tide turns late.",
+                "Which lantern burns red?",
+                "The northern lantern burns red.",
+            ]
+            assert await again.listed() == ["Explain why the tide turns late."]
+
+
+async def test_a_reload_in_mid_stream_finds_the_answer_going_on(house: House, chat: Chat) -> None:
+    slow = house.models.slow()
+    await chat.send("What does the journal say?", "small")
+    await chat.until(lambda: chat.answers and len(chat.answers[0]["output"]) > 40)
+    await chat.drop()
+
+    async with Chat(house.app.url, chat.conversation) as again:
+        await again.until(lambda: again.answers)
+        first = again.answers[0]["output"]
+        assert len(first) > 40
+        assert LONG.startswith(first)
+        await again.until(lambda: len(again.answers[0]["output"]) > len(first) + 100)
+        assert LONG.startswith(again.answers[0]["output"])
+        slow.pace = 0
+        await again.until(lambda: "The model was given: " in again.answers[0]["output"])
+        assert len(again.answers) == 1
+        assert again.answers[0]["output"].startswith(UNMARKED)
+        await again.until(lambda: again.history[-1][0] == "task_end")
+        async with Chat(house.app.url, chat.conversation) as third:
+            assert shape(third) == shape(again)
+
+
+async def test_two_tabs_show_one_conversation_and_either_can_stop_it(house: House, chat: Chat) -> None:
+    await chat.ask("When does the ferry leave?")
+    async with Chat(house.app.url, chat.conversation) as other:
+        slow = house.models.slow()
+        await chat.send("What does the journal say?", "small")
+        await other.until(lambda: len(other.answers) == 2 and len(other.answers[1]["output"]) > 40)
+        assert said(other)[2] == "What does the journal say?"
+
+        await other.stop()
+
+        await chat.until(lambda: "phi-4-mini stopped" in names(chat.steps))
+        slow.pace = 0
+        await soon(lambda: house.models.writing == 0, 10)
+        await other.ask("When is the museum open?", "small")
+        await chat.until(lambda: answered(chat) == answered(other))
+        assert "When is the museum open?" in said(chat)
+        assert "Task manually stopped." not in said(chat) + said(other)
+
+
+async def test_stop_at_random_moments_loses_and_doubles_nothing(house: House, chat: Chat) -> None:
+    chance = random.Random(7)
+    slow = house.models.slow()
+    for number in range(10):
+        before = len([name for name, _ in chat.history if name == "task_end"])
+        await chat.send(f"What does the journal say about {number}?", "small")
+        await asyncio.sleep(chance.uniform(0, 0.6))
+        await chat.stop()
+        await chat.until(lambda before=before: len([n for n, _ in chat.history if n == "task_end"]) > before)
+    slow.pace = 0
+    last = await chat.ask("When does the ferry leave?", "small")
+
+    async with Chat(house.app.url, chat.conversation) as again:
+        asked = [row["output"] for row in again.of_type("user_message")]
+        assert asked == [*(f"What does the journal say about {n}?" for n in range(10)), "When does the ferry leave?"]
+        assert answered(again) == answered(chat)
+        assert [row["output"] for row in again.answers].count(last["output"]) == 1
+        assert all(LONG.startswith(row["output"]) or row == last for row in again.answers[:-1])
+
+
+async def test_the_list_of_conversations_is_searched_renamed_and_shortened(house: House, tmp_path: Path) -> None:
+    with started(tmp_path, house) as app:
+        async with Chat(app.url) as chat, Chat(app.url) as other:
+            assert await chat.listed() == []
+            await chat.documents()  # a panel alone begins no conversation
+            assert await chat.listed() == []
+            await chat.ask("When does the ferry leave?")
+            await other.ask("When is the museum\nopen?", "small")
+            assert await chat.listed() == ["When is the museum open?", "When does the ferry leave?"]
+            assert await chat.listed("HARBOUR") == []
+            assert await chat.listed("9:30") == ["When does the ferry leave?"]
+
+            await chat.request("PUT", "/project/thread", threadId=other.conversation, name="Museum")
+            assert await chat.listed() == ["Museum", "When does the ferry leave?"]
+
+            await other.request("DELETE", "/project/thread", threadId=chat.conversation)
+            assert await chat.listed() == ["Museum"]
+            await chat.ask("Which lantern burns red?")  # the tab that has it open goes on, and nothing of it comes back
+            assert await chat.listed() == ["Museum"]
+        assert b"9:30" not in kept(app)
+        assert b"lantern" not in kept(app)
+
+
+async def test_nothing_is_kept_where_that_is_switched_off_on_the_page(house: House, tmp_path: Path) -> None:
+    with started(tmp_path, house) as app:
+        async with Chat(app.url) as chat:
+            answer = await chat.ask("When does the ferry leave?")
+            run = next(row for row in chat.of_type("run") if row["parentId"])
+
+            await chat.settings(dial="when needed", figures=True, keep=False)
+
+            assert await chat.listed() == []
+            await chat.ask("Which lantern burns red?")
+            async with Chat(app.url, chat.conversation) as again:  # a reload finds it as long as the app runs
+                assert answer["output"] in said(again)
+            thumb = {"forId": run["id"], "threadId": chat.conversation, "value": 1, "comment": "ferry"}
+            with pytest.raises(AssertionError, match="Nothing of this conversation is kept"):
+                await chat.request("PUT", "/feedback", feedback=thumb, sessionId=chat.session)
+            async with Chat(app.url) as later:
+                await later.ask("When is the museum open?", "small")
+                assert await later.listed() == []
+                await later.settings(keep=True)
+            async with Chat(app.url) as last:
+                await last.ask("What does the journal say?", "small")
+                assert await last.listed() == ["What does the journal say?"]
+        files = kept(app) + b"".join(path.read_bytes() for path in app.state.glob("*.jsonl"))
+        assert not [word for word in (b"ferry leave", b"lantern", b"museum open") if word in files]
+        assert b"journal" in files
+
+
+async def test_nothing_is_kept_where_a_setting_says_so(house: House, tmp_path: Path) -> None:
+    with started(tmp_path, house, ESCALATOR_HISTORY="off") as app:
+        async with Chat(app.url) as chat:
+            answer = await chat.ask("When does the ferry leave?")
+            assert "keep" not in [each["id"] for each in dict(chat.history)["chat_settings"]]
+            await chat.drop()
+            async with Chat(app.url, chat.conversation) as again:
+                assert answer["output"] in said(again)
+        assert b"ferry" not in kept(app)
+
+
+async def test_a_thumb_is_a_line_with_question_answer_and_what_was_decided(house: House, tmp_path: Path) -> None:
+    with started(tmp_path, house) as app:
+        async with Chat(app.url) as chat:
+            await chat.ask("Explain why the tide turns late.")
+            run = next(row for row in chat.of_type("run") if row["parentId"])
+            thumb = {"forId": run["id"], "threadId": chat.conversation, "value": 0, "comment": "zu kurz"}
+
+            noted = await chat.request("PUT", "/feedback", feedback=thumb, sessionId=chat.session)
+
+            async with Chat(app.url, chat.conversation) as again:
+                assert again.rows[run["id"]]["feedback"]["comment"] == "zu kurz"
+            await chat.request("DELETE", "/feedback", feedbackId=noted["feedbackId"])
+        first, second = [json.loads(line) for line in (app.state / "feedback.jsonl").read_text("utf-8").splitlines()]
+        assert (first["value"], first["comment"], second["value"]) == (0, "zu kurz", None)
+        assert first["question"] == "Explain why the tide turns late."
+        assert first["text"] == "Because the moon pulls the water, the tide turns late [1]."
+        assert (first["model"], first["escalated"]) == ("gpt-oss-20b", True)
+        assert first["decision"] is not None
+        assert first["evidence"][0].startswith("tide.md#")
+
+
+async def test_a_damaged_history_costs_no_start_and_is_set_aside_with_a_notice(house: House, tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / FILE).write_bytes(b"garbage" * 1000)
+    with started(tmp_path, house) as app:
+        async with Chat(app.url) as chat:
+            await chat.until(lambda: "toast" in [name for name, _ in chat.history])
+            assert "was damaged" in dict(chat.history)["toast"]["message"]
+            await chat.ask("When does the ferry leave?")
+            assert await chat.listed() == ["When does the ferry leave?"]
+    assert len([*(tmp_path / "state").glob(f"damaged-*-{FILE}")]) == 1
+
+
+async def test_a_second_instance_that_ends_breaks_nothing_in_the_first(house: House, tmp_path: Path) -> None:
+    with started(tmp_path, house) as first:
+        with started(tmp_path, house) as second:
+            async with Chat(second.url) as chat:
+                await chat.ask("When does the ferry leave?")
+        async with Chat(first.url, chat.conversation) as again:
+            assert "When does the ferry leave?" in said(again)
+            dropped = await again.upload("bread.txt", b"Ada bakes the bread at dawn.\n")
+            answer = await again.ask("Who bakes the bread?", files=[dropped])
+            assert again.sources(answer)
+
+
+async def test_a_tab_that_reconnects_after_a_restart_goes_on(house: House, tmp_path: Path) -> None:
+    with started(tmp_path, house) as app:
+        async with Chat(app.url) as chat:
+            await chat.ask("When does the ferry leave?")
+    with started(tmp_path, house) as app:
+        chat.url = app.url
+        async with aiohttp.ClientSession() as chat._http:
+            await chat.open()
+            await chat.until(lambda: "resume_thread" in [name for name, _ in chat.history])
+            assert "The ferry leaves at 9:30" in (await chat.ask("And the ferry?", "small"))["output"]
+            await chat.drop()
