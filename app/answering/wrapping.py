@@ -25,7 +25,7 @@ _ASKED = re.compile(r"question[ *_]*:")
 _LONGEST_LINE = 300
 """Characters of a line from which it is no heading."""
 
-_FENCE_BODY = r"\s[^<>\n]{0,40}"
+_TAG_BEGUN = re.compile(r"\\?(?:</?[a-z]*(?:\s[^<>\n]{0,40})?)?\Z")
 
 
 class _Filter(Protocol):
@@ -93,13 +93,11 @@ class EchoFilter:
         self._lines = {_plain(line).rstrip(_MARKUP + ":") for line in [*map(heading, prompt.evidence), *rules]}
         self._files = {f"[] {_plain(one_line(item.file))}," for item in prompt.evidence}
         self._numbers = {str(item.number) for item in prompt.evidence}
-        self._question, self._any_question = _plain(prompt.question), LABEL in prompt.stop
+        self._question, self._any_question = _plain(prompt.question).rstrip(".?!"), LABEL in prompt.stop
         names = "passages|draft" if prompt.draft else "passages"
-        own = not re.search(rf"<\s*/?\s*(?:{names})", given)
-        body = rf"(?:{_FENCE_BODY})?" if own else rf"\s{prompt.fence}"
-        self._tag = re.compile(rf"\\?</?(?:{names}){body}>")
-        begun = [*(rf"{name[:end]}" for name in names.split("|") for end in range(1, len(name)))]
-        self._tag_begun = re.compile(rf"\\?(?:</?(?:{'|'.join(begun)}|(?:{names})(?P<body>{_FENCE_BODY})?)?)?\Z")
+        theirs = re.search(rf"<\s*/?\s*(?:{names})", given)
+        inner = rf"\s{prompt.fence}" if theirs else r"(?:\s[^<>\n]{0,40})?"
+        self._tag = re.compile(rf"\\?</?(?:{names}){inner}>")
         self._rest = ""
         self._fresh = True
         """Whether what is held begins a line."""
@@ -120,21 +118,18 @@ class EchoFilter:
         while self._rest and not self.over:
             line, newline, after = self._rest.partition("\n")
             whole = bool(newline) or ended
-            if self._fresh and (echo := self._is_echo(line, whole=whole)) is not False:
-                if echo is None:
-                    break
-                self._end_or_drop(after)
+            if self._fresh and self._repeats(line, whole):
+                if not whole:
+                    break  # it may go on otherwise
+                self._leave_out(after)
                 continue
-            tag = self._tag.search(line)
-            begun = self._tag_begun.search(line)
-            assert begun is not None
-            if tag is None and ended and not newline and begun["body"]:
-                tag = begun
-            passed = line[: tag.start()] if tag else line if whole else line[: begun.start()]
+            tag = self._tag.search(line if newline or not ended else f"{line}>")  # the end may have been cut off
+            held = "" if whole else _TAG_BEGUN.findall(line)[0]
+            passed = line[: tag.start()] if tag else line.removesuffix(held)
             self._begun = self._begun or bool(passed.strip())
             if tag:
                 shown += passed if self._begun else ""
-                self._end_or_drop(line[tag.end() :] + newline + after)
+                self._leave_out(line[tag.end() :] + newline + after)
             elif whole or passed.strip() or not self._fresh:
                 shown += passed + newline if self._begun else ""
                 self._fresh, self._rest = bool(newline), line[len(passed) :] + after
@@ -142,33 +137,26 @@ class EchoFilter:
                 break
         return shown
 
-    def _end_or_drop(self, after: str) -> None:
+    def _leave_out(self, after: str) -> None:
         """Leave out an echo: behind the beginning of an answer with all that follows it."""
         self.over = self._begun
         self._rest = "" if self.over else after
 
-    def _is_echo(self, line: str, *, whole: bool) -> bool | None:
-        """Whether a line, or as much of it as there is, repeats a line of the prompt; None if it may become one."""
+    def _repeats(self, line: str, whole: bool) -> bool:
+        """Whether a line repeats one of the prompt, or may do so once it is whole."""
         plain = _plain(line)
-        number = _NUMBER.match(line.lstrip(_MARKUP))
-        unsent = number is not None and number[1] not in self._numbers and len(line) < _LONGEST_LINE
+        bare, number = plain.rstrip(_MARKUP + ":"), _NUMBER.match(line.lstrip(_MARKUP))
         if label := _ASKED.match(plain):
-            asked = plain[label.end() :].strip(_MARKUP)
-            if self._any_question and (whole or self._begun):
-                return True
-            if whole:
-                return asked.rstrip(".?!") == self._question.rstrip(".?!")
-            return None if self._any_question or self._question.startswith(asked) else False
-        if whole:
-            is_line = plain.rstrip(_MARKUP + ":") in self._lines
-            return is_line or (unsent and any(plain.startswith(file) for file in self._files))
-        may_be = (
-            any(known.startswith(plain) for known in (*self._lines, "question:"))
-            or "question:".startswith(plain.translate(dict.fromkeys(map(ord, " *_"))))
-            or plain.rstrip(_MARKUP + ":") in self._lines
-            or (unsent and any(file.startswith(plain) or plain.startswith(file) for file in self._files))
+            asked = plain[label.end() :].strip(_MARKUP).rstrip(".?!")
+            return self._any_question or asked == self._question or (not whole and self._question.startswith(asked))
+        unsent = number is not None and number[1] not in self._numbers and len(line) < _LONGEST_LINE
+        if bare in self._lines or (unsent and plain.startswith(tuple(self._files))):
+            return True
+        return not whole and any(
+            known.startswith(begun)
+            for begun in (plain, re.sub("[ *_]", "", plain))
+            for known in ("question:", *self._lines, *(self._files if unsent else ()))
         )
-        return None if may_be else False
 
 
 def _plain(line: str) -> str:
