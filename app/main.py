@@ -42,10 +42,10 @@ async def stop() -> None:
 
 @cl.set_starters
 async def set_starters(user: object, language: str | None) -> list[cl.Starter]:
-    """Offer the sample questions."""
+    """Offer questions to the documents."""
     try:
-        corpus = (await asyncio.to_thread(shared_assistant)).settings.corpus
-        return await asyncio.to_thread(controls.starters, corpus)
+        retriever = (await asyncio.to_thread(shared_assistant)).retriever
+        return await retriever.run(partial(controls.starters, retriever.folder.path, retriever.refresh))
     except EscalatorError:
         return []
 

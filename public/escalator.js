@@ -40,6 +40,22 @@ setInterval(() => {
   });
 }, 500);
 
+const facts = document.createElement('div');
+facts.id = 'facts';
+window.addEventListener('message', ({ source, data }) => {
+  if (source !== window || data?.about !== 'start') return;
+  facts.replaceChildren(...data.lines.map((line) => {
+    const shown = document.createElement('p');
+    shown.textContent = line;
+    return shown;
+  }));
+});
+// The start page comes and goes with new chats.
+setInterval(() => {
+  const start = document.getElementById('welcome-screen');
+  if (start && facts.parentElement !== start) start.append(facts);
+}, 200);
+
 let silence;
 window.addEventListener('message', ({ source, data }) => {
   if (source !== window || data?.about !== 'reading') return;

@@ -1,7 +1,7 @@
 """What a person chooses with: sample questions, modes, settings, and the buttons below an answer."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -12,6 +12,7 @@ from chainlit.input_widget import InputWidget, Select, Switch
 
 from app.answering.turn import Answer, Mode
 from app.files import load_json, save_state
+from app.retrieval.store import Snapshot
 from app.settings import Dial, Settings
 
 KEEP, ASK, COMPARE, UNAIDED, MODELS, FIGURES = "keep", "ask", "compare", "unaided", "choose", "figures"
@@ -99,14 +100,31 @@ def widgets(choices: Choices, settings: Settings, *, history: bool) -> cl.ChatSe
     return cl.ChatSettings(inputs)
 
 
-def starters(corpus: Path) -> list[cl.Starter]:
-    """Return the sample questions whose document is in the corpus; none for a corpus of other documents."""
+OWN = 3
+"""Documents of one's own that questions of an empty chat are about: the longest ones."""
+
+SUMMARIES = {
+    "da": "Hvad handler „{}“ om?",
+    "de": "Worum geht es in „{}“?",
+    "en": "What is “{}” about?",
+    "nl": "Waar gaat “{}” over?",
+    "no": "Hva handler «{}» om?",
+    "ro": "Despre ce este „{}”?",
+}
+
+
+def starters(corpus: Path, documents: Callable[[], Snapshot]) -> list[cl.Starter]:
+    """Return the sample questions whose document is in the corpus, else questions to its documents; blocks."""
     samples = json.loads(Path(__file__).with_name("starters.json").read_text(encoding="utf-8"))
-    return [
-        cl.Starter(label=sample["question"], message=sample["question"])
-        for sample in samples
-        if (corpus / sample["file"]).is_file()
-    ]
+    questions = [sample["question"] for sample in samples if (corpus / sample["file"]).is_file()]
+    if not questions:
+        snapshot = documents()
+        longest = sorted(snapshot.documents.values(), key=lambda entry: -entry.passages)[:OWN]
+        titles = [SUMMARIES.get(each.language, SUMMARIES["en"]).format(each.title or each.file) for each in longest]
+        places = [passage.place for each in longest for passage in snapshot.passages(each.file)]
+        headings = [f"{place.label}?" for place in places if place.kind == "heading" and len(place.label) > 1]
+        questions = [*titles, *headings[:OWN]]
+    return [cl.Starter(label=question, message=question) for question in questions]
 
 
 def badge(answer: Answer) -> str:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Coroutine, Sequence
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from functools import cache, partial
 from typing import Any, ClassVar
@@ -57,6 +57,7 @@ class Conversation:
         self._earlier: tuple[Exchange, ...] = ()
         """The exchanges from before the app was started."""
         self._views: list[TurnView] = []
+        self._told: dict[str, str] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._turn = asyncio.Lock()
         self._running: asyncio.Task[Any] | None = None
@@ -87,15 +88,17 @@ class Conversation:
             await asyncio.wait(running, timeout=ENDING_SECONDS)
 
     async def open(self) -> None:
-        """Open the conversation in a tab: offer the modes and settings, and report how far reading is."""
+        """Open the conversation in a tab: offer modes and settings, report what an empty chat shows, and reading."""
         async with self._opening:
             await self._recall()
         await cl.context.emitter.set_modes([controls.modes(self.choices.mode)])
-        with suppress(EscalatorError):  # which is said with the first question
+        try:
             assistant = await asyncio.to_thread(shared_assistant)
-            self._in_background(corpus_panel.report_reading(assistant.retriever))
+            self._in_background(corpus_panel.report(assistant))
             keeps = isinstance(get_data_layer(), Keeper)
             await controls.widgets(self.choices, assistant.settings, history=keeps).send()
+        except EscalatorError as error:
+            await cl.send_window_message({"about": "start", "lines": [str(error)]})
 
     async def choose(self, chosen: dict[str, Any]) -> None:
         """Take over what was chosen in the settings, for this conversation and those that are begun later."""
@@ -123,7 +126,7 @@ class Conversation:
             settings = (
                 assistant.settings if figures is None else assistant.settings.model_copy(update={"show_usage": figures})
             )
-            self._views.append(TurnView(turn, settings, originals))
+            self._views.append(TurnView(turn, settings, originals, self._told))
             await self._run(assistant, turn, self._views[-1])
 
     async def press(self, button: cl.Action) -> None:

@@ -7,11 +7,14 @@ import chainlit as cl
 from chainlit.session import WebsocketSession
 
 from app.answering.context import Retriever
+from app.answering.pipeline import Assistant
 from app.documents.language import name as name_of
 from app.errors import CorpusError
 from app.humanize import count, size
 from app.retrieval.corpus import Reading
 from app.retrieval.inventory import File, extent, notes, summary
+from app.settings import is_loopback
+from app.ui import models_panel
 
 NAME = "Documents"
 """The name of the component and of the message that public/escalator.js sends when its button is pressed."""
@@ -55,15 +58,30 @@ def facts(file: File) -> str:
     return " · ".join((file.state, what, name_of(entry.language), size(entry.size)))
 
 
-async def report_reading(retriever: Retriever) -> None:
-    """Report to the page how far reading is, until the session ends."""
+async def report(assistant: Assistant) -> None:
+    """Report to the page what an empty chat shows, and how far reading is, until the session ends."""
     session, before = cl.context.session, None
+    await cl.send_window_message({"about": "start", "lines": await start_lines(assistant)})
     while WebsocketSession.get_by_id(session.id) is session:
-        reading = retriever.reading
+        reading = assistant.retriever.reading
         if before is not None:
             await cl.send_window_message({"about": "reading", "reading": progress(reading)})
+        if before is not None and reading is None:
+            await cl.send_window_message({"about": "start", "lines": await start_lines(assistant)})
         before = reading
         await asyncio.sleep(REPORT_SECONDS)
+
+
+async def start_lines(assistant: Assistant) -> list[str]:
+    """Return what an empty chat shows: the documents or what is wrong with their folder, and which models answer."""
+    panel = await asyncio.to_thread(contents, assistant.retriever, "")
+    documents = f"{panel['facts'][0]} in {panel['folder']}" if panel["facts"] else panel["error"]
+    if panel["facts"] and not panel["files"]:
+        documents = f"There is no document in {panel['folder']} yet: put files there, or drop them here."
+    endpoint = assistant.settings.endpoint
+    here = endpoint is None or is_loopback(endpoint)
+    where = "Nothing leaves this machine." if here else f"Models run on {endpoint}."
+    return [documents, f"{await models_panel.used(assistant.manager)} {where}"]
 
 
 def progress(reading: Reading | None) -> dict[str, Any] | None:

@@ -1,5 +1,6 @@
 """The panel *Models*: which pairs fit this machine, which are on the disk, and how far a download is."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from app.humanize import count, gigabytes
@@ -27,12 +28,6 @@ async def press(manager: ModelManager, pressed: dict[str, Any]) -> dict[str, Any
             manager.update_catalogue()
         case {"do": "cancel"}:
             await manager.cancel()
-    if manager.foundry.substitution:
-        used = manager.foundry.substitution
-    elif manager.foundry.settings.endpoint or any(model.here for model in known.values()):
-        used = f"{pair.small} answers" + ("." if pair.alone else f", and {pair.large} when needed.")
-    else:
-        used = "No model is on this disk: answers are quotes from your documents."
     facts = (
         f"{gigabytes(machine.memory_mb)} of memory, {gigabytes(machine.free_mb)} free",
         f"{gigabytes(machine.disk_free_mb)} free on the disk",
@@ -41,13 +36,27 @@ async def press(manager: ModelManager, pressed: dict[str, Any]) -> dict[str, Any
     progress = {"percent": download.percent if download else 0, "text": str(download or "Getting ready …")}
     return {
         "machine": " · ".join(facts),
-        "used": used,
+        "used": _used(manager, known),
         "error": manager.error,
         "busy": manager.busy,
         "download": progress if manager.busy else None,
         "offers": [_offer(each, pair, best=each is recommended(presets)) for each in presets],
         "variants": [{"id": name, "facts": _facts(known[name])} for name in sorted(known, key=str.casefold)],
     }
+
+
+async def used(manager: ModelManager) -> str:
+    """Say which models answer."""
+    return _used(manager, (await manager.inventory())[1])
+
+
+def _used(manager: ModelManager, known: Mapping[str, ModelInfo]) -> str:
+    foundry, pair = manager.foundry, manager.foundry.pair
+    if foundry.substitution:
+        return foundry.substitution
+    if foundry.settings.endpoint or any(model.here for model in known.values()):
+        return f"{pair.small} answers" + ("." if pair.alone else f", and {pair.large} when needed.")
+    return "No model is on this disk: answers are quotes from your documents."
 
 
 def _offer(preset: Preset, used: ModelPair, *, best: bool) -> dict[str, Any]:

@@ -26,11 +26,13 @@ class TurnView:
     its sources and buttons; in a comparison it shows both answers.
     """
 
-    def __init__(self, turn: Turn, settings: Settings, originals: Originals) -> None:
+    def __init__(self, turn: Turn, settings: Settings, originals: Originals, told: dict[str, str]) -> None:
         self.turn = turn
         self.answer: Answer | None = None
         self._settings = settings
         self._originals = originals
+        self._told = told
+        """The notices of the conversation, each with the id of the message that was the first to have it."""
         self._line = Cascade()
         self._stream = Stream()
         self._models: dict[int, str] = {}
@@ -183,6 +185,12 @@ class TurnView:
         await comparison.close()
         return replace(answer, citations=tuple(citations))
 
+    def _brief(self, notice: str) -> str:
+        """Return a notice, only its beginning if an answer above has all of it."""
+        if self._told.setdefault(notice, self.id) == self.id or ": " not in notice:
+            return notice
+        return f"{notice.partition(': ')[0]}."
+
     async def _write(self, answer: Answer) -> None:
         """Put the answer into its message, with its notices, who wrote it, its sources and its buttons."""
         message = self._stream.message
@@ -191,7 +199,7 @@ class TurnView:
         else:
             message.author = answer.attempt.model if answer.attempt is not None else "Escalator"
             text, badge = answer.rendered, controls.badge(answer)
-        notices = [f"**Note:** {escape(notice)}" for notice in answer.notices]
+        notices = [f"**Note:** {escape(self._brief(notice))}" for notice in answer.notices]
         listed = sources.listed(answer)
         last = f"{badge} {sources.line(listed, answer)}".strip()
         message.content = "\n\n".join([text, *notices, last])

@@ -36,7 +36,7 @@ SMALL = Script(
     say="Script missing.",
     when={
         "ferry": "The ferry leaves at 9:30 [1].",
-        "tide": "It turns late [1].",
+        "tide": "The moon does it [1].",
         "museum": "It is open on Mondays [1]. I am not sure whether that holds in winter.",
         "lantern": "The northern lantern burns red [1].",
         "journal": LONG,
@@ -285,8 +285,8 @@ def marked(source: dict[str, Any]) -> list[str]:
     [
         (
             "Explain why the tide turns late.",
-            "It turns late [1].",
-            "The draft has 14 characters",
+            "The moon does it [1].",
+            "The draft has 17 characters",
             "Because the moon pulls the water, the tide turns late [1].",
             "too short for the question",
         ),
@@ -332,7 +332,7 @@ async def test_the_small_answer_that_was_kept_is_what_the_next_question_builds_o
 
     kept = chat.rows[final["id"]]
     assert kept["name"] == "phi-4-mini"
-    assert kept["output"].startswith("It turns late [1].")
+    assert kept["output"].startswith("The moon does it [1].")
     assert line(chat)["name"].endswith("→ phi-4-mini, kept by you")
     *_, large = inside(chat)
     assert large["output"].startswith("**Set aside** by you\n\nBecause the moon pulls")
@@ -342,7 +342,7 @@ async def test_the_small_answer_that_was_kept_is_what_the_next_question_builds_o
     _, *earlier, _ = house.models.prompts[-1].data["messages"]
     assert earlier == [
         {"role": "user", "content": "Explain why the tide turns late."},
-        {"role": "assistant", "content": "It turns late."},
+        {"role": "assistant", "content": "The moon does it."},
     ]
 
 
@@ -375,9 +375,9 @@ async def test_comparing_shows_both_answers_in_one_element(house: House, chat: C
 
     await chat.press(button(chat, "Keep the small answer"))
 
-    await chat.until(lambda: any(row["output"].startswith("It turns late [1].") for row in chat.rows.values()))
+    await chat.until(lambda: any(row["output"].startswith("The moon does it [1].") for row in chat.rows.values()))
     await chat.ask("And when does the ferry leave?")
-    assert {"role": "assistant", "content": "It turns late."} in house.models.prompts[-1].data["messages"]
+    assert {"role": "assistant", "content": "The moon does it."} in house.models.prompts[-1].data["messages"]
 
 
 @pytest.mark.slow
@@ -666,6 +666,15 @@ async def test_without_models_the_best_sentences_are_quoted_within_a_second(with
             assert not answer.get("isError")
             assert len(chat.sources(answer)) == 1
     assert min(seconds) < 1  # the others may share the machine with other tests
+
+
+async def test_why_there_is_no_model_is_told_at_length_once_in_a_conversation(without_models: App) -> None:
+    async with Chat(without_models.url) as chat:
+        first = await chat.ask("When does the ferry leave?")
+        second = await chat.ask("When does the ferry leave?")
+
+    assert "**Note:** There is no model on this machine: " in first["output"]
+    assert "\n\n**Note:** There is no model on this machine.\n\n" in second["output"]
 
 
 @pytest.mark.slow
