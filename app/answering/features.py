@@ -79,7 +79,7 @@ _BLANKS = (
     "".join(filter(str.isspace, map(chr, range(0x3001)))) + "\u00ad\u180e\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\0"
 )
 _UNIT_END = re.compile(r"(?<![.!?…])[.!?…]++[\"'”’»)\]*_`]*+(?=\s|\Z)|\n++")
-_ITEM_NUMBER = re.compile(r"[\s#>*•(\[-]*(?:\d{1,4}|\w+ \d{1,4}(?=\W+(?:\S+\s+){4}))[.):\]*–-]+(?:\s|\Z)")
+_ITEM_NUMBER = re.compile(r"[\s#>*•(\[-]*(?:\d{1,4}(?:\.\d+)*|\w+ \d{1,4}(?=\W+(?:\S+\s+){4}))[.):\]*–-]+(?:\s|\Z)")
 _COUNTED = re.compile(r"\D*(\d{1,18})\D*")
 _LOWER_CASE = re.compile(r"[^\W\d_A-Z]+(?:-[^\W\d_A-Z]+)*[.,;]?")
 

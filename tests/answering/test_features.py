@@ -304,6 +304,7 @@ TOWNS = "Bergen Moss Horten Oslo Larvik Arendal Molde Narvik".split()
         ("", [f"The {word} ferry leaves at nine.\nIt returns in the evening.\n" for word in ORDINALS]),
         ("", [f"{n}. Look at the table of times.\nIt is on page {n}.\nRead it.\n" for n in range(1, 7)]),
         ("They are:\n", [f"{n}.\n" for n in range(1, 30)]),
+        ("They are:\n", [f"- 1.5.{n}. Memcheck:\n" for n in range(1, 20)]),
     ],
 )
 def test_lines_or_sentences_that_only_count_on_loop_and_are_cut_to_the_first(begin: str, rounds: list[str]) -> None:
