@@ -178,16 +178,17 @@ def soft_score(measured: Support, checked: CheckedAnswer, certainty: float | Non
 def _why(measured: Support, checked: CheckedAnswer, certainty: float | None) -> str:
     """Name the words that a soft score rests on."""
     reasons = []
-    if measured.wording:
-        part, share = weakest_part(checked.evidence, checked.text)
-        reasons.append(f"{share:.0%} of this part of the draft is not in the passages: “{part}”.")
     if measured.strange:
         reasons.append(f"Neither in the passages nor in the question: {_listed(measured.strange)}.")
     lacking = [name for sentence in checked.lacking for name in sentence.verdict.missing]
     if elsewhere := [name for name in lacking if name not in measured.strange]:
         reasons.append(f"Not in the passage that the rest of the sentence comes from: {_listed(elsewhere)}.")
-    if certainty is not None:
+    wording = measured.wording or 0.0
+    if certainty is not None and UNCERTAIN * (1 - certainty) > wording:
         reasons.append(f"The small model's own certainty falls to {certainty:.0%}.")
+    if wording >= DOUBTFUL or not reasons:
+        part, share = weakest_part(checked.evidence, checked.text)
+        reasons.insert(0, f"{share:.0%} of this part of the draft is not in the passages: “{part}”.")
     return " ".join(reasons)
 
 
