@@ -80,9 +80,6 @@ def decide(
     refuses = abstains(draft)
     if not refuses and (phrase := doubt(draft, " ".join(item.text for item in evidence or ()))):
         return _hard("unsure", f"The small model wrote “{phrase}”.")
-    languages = _languages(evidence)
-    if echoes(question, text, languages):
-        return _hard("empty", "The draft only repeats words of the question.")
     checked = checked or check(draft, evidence or (), question)
     measured = support(question, evidence, draft, foreign=checked.foreign)
     score = soft_score(measured, checked, certainty)
@@ -92,6 +89,9 @@ def decide(
     if len(text) < (least := asks_for(question) * short_chars):
         why = f"The draft has {len(text)} characters; fewer than {least:.0f} are short for this question."
         return Decision("short", why, max(THRESHOLD, score))
+    languages = _languages(evidence)
+    if echoes(question, text, languages):
+        return _hard("empty", "The draft only repeats words of the question.")
     if breaks_off(draft):
         return Decision("cut_off", "The draft ends in the middle of a sentence.", score)
     if differing := _changes_language(question, evidence or (), draft, languages):

@@ -4,7 +4,7 @@
     Started  Progress*  Retrieved  Progress*  ( Abstained | Attempt+  Cited? )  Finished
     Attempt = AttemptStarted  ( Progress | Reasoning | Token | Retracted )*  AttemptEnded  Judged?  Retrieved?
 
-`Previewed` comes at most once, after the first `Retrieved` and before the first `Token`, if a model takes its time.
+`Previewed` comes if no `Token` comes soon, after the first `Retrieved`, and again after `Escalated`.
 `Escalated` comes between two attempts; in the mode "compare" two attempts interleave, told apart by their ids. `Failed`
 may come anywhere before `Finished`, which always comes last.
 """

@@ -9,7 +9,7 @@ from itertools import groupby, pairwise
 from math import isclose
 from textwrap import indent
 
-from app.answering.events import Emitter, Previewed, Retrieved, Token
+from app.answering.events import Emitter, Escalated, Previewed, Retrieved, Token
 from app.answering.router import Route
 from app.answering.sanitizer import addresses, label, safe
 from app.documents.passages import SEPARATOR, Passage
@@ -140,7 +140,7 @@ def as_markdown(quoted: Sequence[Quote], *, numbered: bool = True, named: bool =
 async def preview(
     route: Route, retrieved: Retrieved, text_of: TextOf, lookup: ServerLookup, emit: Emitter
 ) -> AsyncIterator[None]:
-    """Emit the top sentence if no token comes soon; models are asked within this context.
+    """Emit the top sentence if no token comes soon, also after a rejected draft; models are asked within this context.
 
     Waits until a server is found or started: an answer of quotes needs no preview.
     """
@@ -155,7 +155,14 @@ async def preview(
             emit(Previewed(quote, as_markdown([quote], numbered=False)))
 
     task = asyncio.create_task(show())
+
+    def again(_: Escalated) -> None:
+        nonlocal task
+        task.cancel()
+        task = asyncio.create_task(show())
+
     emit.on(Token, lambda _: task.cancel())
+    emit.on(Escalated, again)
     try:
         yield
     finally:

@@ -9,7 +9,7 @@ from app.answering.citations import marked_safely
 from app.answering.context import Retriever, context_for, unsearched
 from app.answering.escalation import early_reason
 from app.answering.events import Abstained, Cited, Emitter, Failed, Finished, Judged, Retrieved, Started
-from app.answering.extractive import as_markdown, extract, preview
+from app.answering.extractive import MOST, as_markdown, extract, preview
 from app.answering.generation import Generator, replay
 from app.answering.policy import Policy
 from app.answering.prompt import Prompt
@@ -20,6 +20,9 @@ from app.answering.verification import CheckedAnswer, check
 from app.errors import EscalatorError, ModelError, NoModel
 from app.models.catalogue import ModelPair
 from app.models.foundry import Foundry, ServerLookup, Service
+
+BEST = "From your documents:"
+"""What a rejected draft that is the answer nevertheless is followed by: the top quote."""
 
 
 @dataclass(frozen=True)
@@ -177,13 +180,17 @@ class Run:
     async def _quote(self) -> None:
         """Answer with quotes, where no model did."""
         clock = Stopwatch()
-        quotes = await asyncio.to_thread(extract, self.route, self.context, self._text_of)
-        text = as_markdown(quotes, named=self.route.several)
+        text, self.citations = await self._quotes(MOST)
         metrics = Metrics(first_token_ms=clock.ms, total_ms=clock.ms)
         attempt = Attempt(NUMBERS["extractive"], "extractive", "quotes", "", text, "stop", metrics)
         self.kept = self.attempts[attempt.id] = replay(attempt, self.emit)
+
+    async def _quotes(self, most: int) -> tuple[str, tuple[Citation, ...]]:
+        """Return the top quotes as Markdown, with their places as citations."""
+        quotes = await asyncio.to_thread(extract, self.route, self.context, self._text_of, most)
         spans = dict.fromkeys(span for quote in quotes for span in (quote.head, quote) if span is not None)
-        self.citations = tuple(Citation(it.text, it.number, it.file, it.place, it.start, it.end, True) for it in spans)
+        places = (Citation(it.text, it.number, it.file, it.place, it.start, it.end, True) for it in spans)
+        return as_markdown(quotes, named=self.route.several), tuple(places)
 
     def _text_of(self, file: str) -> str:
         return self.parts.retriever.snapshot(self.turn).text(file)
@@ -192,6 +199,9 @@ class Run:
         self.rendered = kept.text
         if kept.role != "extractive":
             self.rendered, self.citations = await asyncio.to_thread(marked_safely, await self._check(kept))
+            if self.context.evidence and kept.role == "small" and self.decision is not None and self.decision.rejects:
+                text, places = await self._quotes(1)
+                self.rendered, self.citations = f"{self.rendered}\n\n{BEST}\n\n{text}", self.citations + places
         self.emit(Cited(self.rendered, self.citations))
 
     async def _check(self, attempt: Attempt) -> CheckedAnswer:

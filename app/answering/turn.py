@@ -115,6 +115,11 @@ class Decision:
         """Whether the large model is to be asked."""
         return self.code is not None
 
+    @property
+    def rejects(self) -> bool:
+        """Whether something is wrong with the draft: nothing is if the large model was asked for, or always is."""
+        return self.code not in (None, "requested", "routed")
+
 
 @dataclass(frozen=True, slots=True)
 class Citation:

@@ -188,16 +188,19 @@ async def _ask(assistant: "Assistant", turn: Turn, as_json: bool) -> Answer:
 def _print_sources(answer: Answer) -> None:
     """Print the sources, with the sentences that rest on each if their marks were not streamed, and what has none."""
     from app.answering.citations import NOT_COMPARED, NOT_FOUND
+    from app.answering.run import BEST
 
     typer.echo("")
-    citations = answer.citations if answer.rendered != answer.text else ()
+    if quote := answer.rendered.partition(f"\n\n{BEST}\n\n")[2]:
+        typer.echo(f"\n{BEST}\n{quote}\n")
+    citations = [each for each in answer.citations if answer.rendered != answer.text and each.shown != (0, 0)]
     for item in answer.sources:
         typer.echo(f"[{item.number}] {item.file}, {item.place.label}")
         _print_sentences(citation for citation in citations if citation.number == item.number)
     if unfounded := [citation for citation in citations if citation.number is None]:
         typer.echo(f"{NOT_FOUND.capitalize()}:")
         _print_sentences(unfounded)
-    if answer.rendered.endswith(f"*({NOT_COMPARED})*"):
+    if f"*({NOT_COMPARED})*" in answer.rendered:
         typer.echo(f"{NOT_COMPARED.capitalize()}.")
     usage = answer.metrics
     if answer.attempt is not None and usage.first_token_ms is not None and usage.total_ms is not None:

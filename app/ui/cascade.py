@@ -19,7 +19,7 @@ ESCALATED = "arrow-up-right"
 REASONS: Mapping[str, str] = {
     "abstained": "does not answer",
     "cut_off": "cut off",
-    "empty": "empty",
+    "empty": "says nothing",
     "error": "failed",
     "language": "in another language",
     "repeated": "repeats itself",

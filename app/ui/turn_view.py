@@ -67,7 +67,7 @@ class TurnView:
                 await self._line.search(event)
             case events.Previewed(quote, text):
                 place = label(f"{quote.file}, {quote.place.label}")
-                self._preview = f"From **{place}**:\n\n{text}"
+                self._preview, self._writing = f"From **{place}**:\n\n{text}", None
                 await self._stream.begin("Escalator", self._preview.replace("**:", "**, until the answer begins:", 1))
                 # Screen readers do not read Chainlit's messages.
                 announcement = {"about": "announcement", "text": f"{quote.file}: {quote.text}"}

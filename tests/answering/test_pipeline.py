@@ -33,6 +33,7 @@ from app.answering.events import (
     Token,
 )
 from app.answering.pipeline import Assistant
+from app.answering.run import BEST
 from app.answering.turn import Answer, Turn
 from app.models import foundry
 from app.retrieval.search import Exchange
@@ -73,7 +74,7 @@ async def events_of(
             listener(events)
     letters = "".join(LETTERS[type(event)] for event in events)
     assert GRAMMAR.fullmatch(letters.replace("v", "")), letters
-    assert re.fullmatch(r"[^v]* | [^vrt]* r [^vt]* v [^v]*".replace(" ", ""), letters), letters
+    assert re.fullmatch(r"([^vrt]* r [^vt]* v)? [^v]* (e [^vt]* v [^v]*)?".replace(" ", ""), letters), letters
     return events
 
 
@@ -610,6 +611,36 @@ async def test_while_a_model_reads_the_best_sentence_is_there_and_after_a_second
     assert re.fullmatch(r"phi-4-mini reads \d+ tokens; the first time takes longest", reads)
     assert re.fullmatch(r"phi-4-mini reads \d+ tokens", rereads)
     assert events[-1].answer.text == "The ferry leaves at 9:30 [1]."  # type: ignore[union-attr]
+
+
+@pytest.mark.slow
+async def test_the_best_sentence_is_there_again_while_the_large_model_reads(
+    model_cache: Callable[..., Path], corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.answering.extractive.PREVIEW_SECONDS", 0.0)
+    assistant = Assistant(settings_for(model_cache(small(say="I do not know."), large(say="At 9:30 [1].")), corpus))
+
+    events = await events_of(assistant, Turn("When does the ferry leave?"))
+    await assistant.close()
+
+    assert previews(events) == ["The ferry leaves at 9:30 from the old harbour."] * 2
+    assert events[-1].answer.rendered == "At 9:30 [1]."  # type: ignore[union-attr]
+
+
+async def test_a_rejected_draft_that_no_large_model_replaces_is_followed_by_the_best_sentence(
+    model_cache: Callable[..., Path], corpus: Path
+) -> None:
+    assistant = Assistant(settings_for(model_cache(small(say="The ferry leaves at 10:45.")), corpus))
+
+    kept = await asked(assistant, "When does the ferry leave?", dial="never")
+    rejected = await asked(assistant, "When does the ferry leave?")
+    await assistant.close()
+
+    marked = "The ferry leaves at 10:45 [1]. *(not in [1]\\: 10:45)*"
+    assert kept.rendered == marked
+    assert rejected.rendered == f"{marked}\n\n{BEST}\n\n> The ferry leaves at 9:30 from the old harbour. [1]"
+    assert rejected.text == "The ferry leaves at 10:45."
+    assert [citation.supported for citation in rejected.citations] == [False, True]
 
 
 async def test_nothing_is_quoted_before_a_model_that_answers_at_once(

@@ -92,6 +92,22 @@ def test_sentences_whose_marks_were_not_streamed_are_listed_below_their_source_a
     assert piped.stdout.decode("cp1252").splitlines()[-1] == "    Whales sing every night ? ever."
 
 
+def test_a_rejected_draft_that_no_large_model_replaces_is_followed_by_the_best_sentence(
+    model_cache: Callable[..., Path], use: Callable[[Path], None], corpus: Path
+) -> None:
+    use(model_cache(Script(alias="phi-4-mini", say="The ferry leaves at 10:45.")))
+
+    result = escalator("ask", "When does the ferry leave?", "--corpus", corpus)
+
+    assert [line for line in result.stdout.splitlines() if line] == [
+        "The ferry leaves at 10:45.",
+        "From your documents:",
+        "> The ferry leaves at 9:30 from the old harbour. [1]",
+        "[1] ferry.md, The ferry",
+        "    The ferry leaves at 10:45. (not in [1]: 10:45)",
+    ]
+
+
 def test_an_escalated_answer_stands_below_the_draft_with_the_reason_on_stderr(
     model_cache: Callable[..., Path], use: Callable[[Path], None], corpus: Path
 ) -> None:
