@@ -11,13 +11,14 @@ from app.documents.readers.sections import BEGINNING, Sections
 from app.documents.readers.text import clean, decode
 from app.errors import UnreadableFile
 
-_LINE = re.compile(r'([\w-]+)((?:;[\w-]+=(?:"[^"]*"|[^":;])*)*):(.*)')
-_NAME = re.compile(r'CN="?([^":;]+)', re.IGNORECASE)
-_ZONE = re.compile(r'TZID="?([^":;]+)', re.IGNORECASE)
+_ENTRY = re.compile(r"^BEGIN:(VEVENT|VTODO|VJOURNAL)\s*$(.*?)^END:\1\s*$", re.MULTILINE | re.DOTALL | re.IGNORECASE)
+_WITHIN = re.compile(r"^BEGIN:(\w+)\s*$.*?^END:\1\s*$", re.MULTILINE | re.DOTALL | re.IGNORECASE)
+_LINE = re.compile(r'^([\w-]+)((?:;[\w-]+=(?:"[^"]*"|[^":;\n])*)*):(.*)', re.MULTILINE)
+_PARAMETER = re.compile(r';([\w-]+)="?([^":;]*)')
+_FOLD = re.compile(r"\n[ \t]")
 _ESCAPE = re.compile(r"\\(.)")
 _LASTING = re.compile(r"(\d+)(W|D|H|M|S)")
 _TIMES = ("DTSTART", "DTEND", "DUE", "EXDATE")
-_ENTRIES = ("VEVENT", "VTODO", "VJOURNAL")
 _LABELS = {
     "DTSTART": "Start",
     "DTEND": "End",
@@ -35,7 +36,7 @@ _LABELS = {
     "COMMENT": "",
 }
 
-Entry = dict[str, list[tuple[str, str]]]
+Entry = dict[str, list[tuple[dict[str, str], str]]]
 """The parameters and the value of each property, which may occur several times."""
 
 
@@ -60,21 +61,12 @@ def title(pages: list[Page]) -> str | None:
 
 def _entries(text: str) -> Iterator[Entry]:
     """Yield the entries; alarms within them are left out."""
-    entry: Entry = defaultdict(list)
-    within: list[str] = []
-    for line in re.sub(r"\n[ \t]", "", text).split("\n"):
-        if not (match := _LINE.match(line)):
-            continue
-        name, parameters, value = match[1].upper(), match[2], match[3]
-        if name == "BEGIN":
-            within.append(value.strip().upper())
-            if within[-1] in _ENTRIES:
-                entry = defaultdict(list)
-        elif name == "END" and within:
-            if within.pop() in _ENTRIES:
-                yield entry
-        elif within and within[-1] in _ENTRIES:
-            entry[name].append((parameters, value))
+    for _, body in _ENTRY.findall(_FOLD.sub("", text)):
+        entry: Entry = defaultdict(list)
+        for name, parameters, value in _LINE.findall(_WITHIN.sub("", body)):
+            stated = {key.upper(): word for key, word in _PARAMETER.findall(parameters)}
+            entry[name.upper()].append((stated, value.strip()))
+        yield entry
 
 
 def _lines(entry: Entry) -> Iterator[str]:
@@ -92,24 +84,23 @@ def _lines(entry: Entry) -> Iterator[str]:
             yield f"{label}: {words}" if label else f"\n{words}"
 
 
-def _time(parameters: str, value: str, *, ends: bool) -> str:
+def _time(parameters: dict[str, str], value: str, *, ends: bool) -> str:
     """Return a time as it is read aloud; the end of whole days is the last of them, in the file the day after."""
-    bare = value.strip().rstrip("Zz")
+    bare = value.rstrip("Zz")
     with suppress(ValueError):
         if "T" not in bare:
             day = datetime.strptime(bare, "%Y%m%d") - timedelta(days=ends)  # noqa: DTZ007 - a day has no zone
             return f"{day:%A}, {day.day} {day:%B %Y}"
         time = datetime.strptime(bare[:13], "%Y%m%dT%H%M")  # noqa: DTZ007 - its zone is shown as it is written
-        zone = _ZONE.search(parameters)
-        written = f"{time:%A}, {time.day} {time:%B %Y, %H:%M}"
-        return f"{written} UTC" if bare != value.strip() else f"{written} ({zone[1]})" if zone else written
-    return value.strip()
+        zone = " UTC" if bare != value else f" ({parameters['TZID']})" if "TZID" in parameters else ""
+        return f"{time:%A}, {time.day} {time:%B %Y, %H:%M}{zone}"
+    return value
 
 
-def _person(parameters: str, value: str) -> str:
+def _person(parameters: dict[str, str], value: str) -> str:
     """Return the name and the address of a person."""
-    name, address = _NAME.search(parameters), value.strip().removeprefix("mailto:").removeprefix("MAILTO:")
-    return f"{name[1]} <{address}>" if name and name[1] != address else address
+    name, address = parameters.get("CN"), value.removeprefix("mailto:").removeprefix("MAILTO:")
+    return f"{name} <{address}>" if name and name != address else address
 
 
 def _text(value: str) -> str:

@@ -1,14 +1,14 @@
 """Word documents (.docx) as they read once all changes are accepted, one page for each section under a heading."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import chain
 from xml.etree.ElementTree import Element
 
 from app.documents.passages import Page
-from app.documents.readers.docx_numbering import Numbering
 from app.documents.readers.drawings import chart, diagram, embed
-from app.documents.readers.ooxml import Package, value
+from app.documents.readers.numbering import Numbering
+from app.documents.readers.ooxml import Package, inherited, value
 from app.documents.readers.sections import Block, item, margin, numbers_page, paged
 from app.documents.readers.tables import Row, repeated
 from app.documents.readers.text import clean
@@ -40,7 +40,7 @@ def read(data: bytes) -> list[Page]:
         for reference in list(body.iter(f"{kind}Reference")):
             reference.extend(notes.get(reference.get("id"), ()))
     embed(parts, main, body)
-    styles = parts.linked(main, "styles")
+    styles = {style.get("styleId", ""): style for style in parts.linked(main, "styles").iterfind("style")}
     document = _Document(styles, Numbering(parts, main, styles))
     header, footer = (margin(map(document.blocks, _margins(parts, main, body, kind))) for kind in ("header", "footer"))
     return paged(chain(header, document.blocks(body), footer))
@@ -72,7 +72,7 @@ def _margins(parts: Package, main: str, body: Element, kind: str) -> Iterator[El
 class _Document:
     """The blocks of a document, by its styles and lists."""
 
-    def __init__(self, styles: Element, numbering: Numbering):
+    def __init__(self, styles: Mapping[str, Element], numbering: Numbering):
         self._levels = _levels(styles)
         self._numbering = numbering
 
@@ -169,19 +169,18 @@ def _chosen(field: Element) -> str:
     return "\u2612" if states and states[0].get("val") not in ("0", "false") else "\u2610"
 
 
-def _levels(styles: Element) -> dict[str, int]:
+def _levels(styles: Mapping[str, Element]) -> dict[str, int]:
     """Return the heading level of each style, its own or that of the style it is based on; 0 for none."""
-    found = {style.get("styleId", ""): style for style in styles.findall("style")}
 
-    def level(identity: str, steps: int = len(found)) -> int:
-        style = found.get(identity)
-        if style is None or steps < 0:
-            return 0
-        if outline := value(style, "pPr/outlineLvl"):
-            return _level(outline)
-        return 1 if value(style, "name").lower() == "title" else level(value(style, "basedOn"), steps - 1)
+    def level(identity: str) -> int:
+        for _, style in inherited(styles, identity):
+            if outline := value(style, "pPr/outlineLvl"):
+                return _level(outline)
+            if value(style, "name").lower() == "title":
+                return 1
+        return 0
 
-    return {identity: level(identity) for identity in found}
+    return {identity: level(identity) for identity in styles}
 
 
 def _level(outline: str) -> int:

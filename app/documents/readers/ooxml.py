@@ -2,6 +2,7 @@
 
 import posixpath
 import re
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from io import BytesIO
 from xml.etree.ElementTree import Element, fromstring
@@ -101,6 +102,15 @@ def _parsed(code: str) -> tuple[str, int | None, str, int]:
     texts = [token["currency"] or token["quoted"] or token["escaped"] or token["sign"] or "" for token in tokens]
     percent = any(token["sign"] == "%" for token in tokens)
     return "".join(texts[:number]).lstrip(), decimals, "".join(texts[number:]).rstrip(), 100 if percent else 1
+
+
+def inherited(styles: Mapping[str, Element], identity: str) -> Iterator[tuple[str, Element]]:
+    """Yield a style of Word and those that it is based on, with their ids, the nearest first."""
+    for _ in styles:
+        if (style := styles.get(identity)) is None:
+            return
+        yield identity, style
+        identity = value(style, "basedOn")
 
 
 def _key(name: str) -> str:

@@ -7,7 +7,7 @@ from xml.etree.ElementTree import Element
 
 from app.documents.passages import Page
 from app.documents.readers import pptx, xlsx
-from app.documents.readers.docx_numbering import written_number
+from app.documents.readers.numbering import Counts, Level, counted
 from app.documents.readers.ooxml import PROTECTED, Package
 from app.documents.readers.sections import Block, comment, item, margin, numbers_page, paged
 from app.documents.readers.tables import Cells, Row, repeated
@@ -100,13 +100,13 @@ class _Document:
         based = {each.get("name") for each in root.iter("style") if each.get("parent-style-name") == "Title"}
         self._titles = based | {"Title"}
         self._levels = {
-            each.get("name", ""): {int(level.get("level", "1")): level for level in each if level.get("num-format")}
+            each.get("name", ""): _levels(each)
             for part in (styles, root)
             for tag in ("outline-style", "list-style")
             for each in part.iter(tag)
         }
-        self._counts: dict[str, dict[int, int]] = {}
-        self._last: dict[int, int] = {}
+        self._counts: dict[str, Counts] = {}
+        self._last: Counts = {}
 
     def blocks(self, parent: Element, style: str = "", depth: int = 0) -> Iterator[Block | list[Row]]:
         """Yield paragraphs, and tables as rows; `style` and `depth` are those of the list around them."""
@@ -141,22 +141,25 @@ class _Document:
         number = "" if counted is None else self._number("Outline", counted, _level(paragraph), None)
         return Block(_level(paragraph), f"{number} {text}".lstrip())
 
-    def _number(self, style: str, counts: dict[int, int], level: int, start: str | None) -> str:
-        """Count an item or a heading, and return its number, or nothing."""
-        for deeper in [each for each in counts if each > level]:
-            del counts[deeper]
+    def _number(self, style: str, counts: Counts, level: int, start: str | None) -> str:
+        """Count an item or a heading of a level from 1, and return its number, or nothing."""
+        if start:
+            counts[level - 1] = int(start) - 1
         levels = self._levels.get(style, {})
-        if (own := levels.get(level)) is None:
-            return ""
-        first = int(own.get("start-value", "1"))
-        counts[level] = int(start) if start else counts.get(level, first - 1) + 1
-        shown = range(level + 1 - int(own.get("display-levels", "1")), level + 1)
-        numbers = [
-            written_number(counts.get(each, 1), _FORMS.get(levels[each].get("num-format", ""), "decimal"))
-            for each in shown
-            if each in levels
-        ]
-        return f"{own.get('num-prefix', '')}{'.'.join(numbers)}{own.get('num-suffix', '')}".strip()
+        return counted(levels, level - 1, counts) if level - 1 in levels else ""
+
+
+def _levels(style: Element) -> dict[int, Level]:
+    """Return the levels of a list or of the headings, from 0."""
+    forms = {int(level.get("level", "1")): _FORMS.get(level.get("num-format", ""), "bullet") for level in style}
+    levels = {}
+    for each in style:
+        level = int(each.get("level", "1"))
+        shown = range(level + 1 - int(each.get("display-levels", "1")), level + 1)
+        numbers = ".".join(f"%{above}" for above in shown if forms.get(above, "bullet") != "bullet")
+        text = f"{each.get('num-prefix', '')}{numbers}{each.get('num-suffix', '')}"
+        levels[level - 1] = Level(forms[level], text, int(each.get("start-value", "1")))
+    return levels
 
 
 def _level(heading: Element) -> int:
