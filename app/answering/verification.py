@@ -31,7 +31,8 @@ FEW = 12
 
 LEAST_WORDS, FUNCTION_WORDS = 8, 3
 """Words of an answer, and different function words among them, from which its language is known, if fewer than half as
-many are of the question's language. Of 5,200 right answers and passages in five languages none is taken for another."""
+many are of the question's language. Of 5,200 right answers and passages in five languages none is taken for another; of
+1,000 English sentences beside German and Romanian questions, 93 % are."""
 
 SUPPORTED = 0.45
 """A sentence is supported from this share of its words, weighted by rarity, that its source's passage has. Among 20
@@ -150,17 +151,23 @@ def check(answer: str, evidence: Sequence[Evidence], question: str = "") -> Chec
 
 
 def other_language(question: str, draft: str, languages: Sequence[str]) -> tuple[str, str] | None:
-    """Return the languages of a draft and of its question if they differ and the passages have the question's.
+    """Return the languages of a draft and of its question if they differ; `languages` are those of the passages.
 
     Both the function words and the statistics of letters must say so. Names, titles and code have few of the former,
     and neighbouring languages share many.
     """
     asked, text = function_words(question), own_words(draft)
-    most = max((asked.get(code, 0) for code in languages), default=0)
-    if not most or max(asked.values()) > max(1, most) or len(text.split()) < LEAST_WORDS:
+    known, most = max((asked.get(code, 0) for code in languages), default=0), max(asked.values(), default=0)
+    if most > max(1, known):  # the question is in a language that no passage has
+        own = [detect(question)]
+        if asked.get(own[0]) != most:
+            return None
+    else:
+        own = [code for code in languages if known and asked.get(code) == known]
+    if not own or len(text.split()) < LEAST_WORDS:
         return None
-    own, written = [code for code in languages if asked.get(code) == most], function_words(text)
-    clear = max(written.values()) >= max(FUNCTION_WORDS, 2 * max(written[code] for code in own) + 1)
+    written = function_words(text)
+    clear = max(written.values()) >= max(FUNCTION_WORDS, 2 * max(written.get(code, 0) for code in own) + 1)
     language = detect(text) if clear else own[0]
     return (language, own[0]) if language not in own else None
 
