@@ -17,15 +17,11 @@ LINE = re.compile(rf"(?:^|\n|(?<=[.!?\])]))[\s*_`(\[]*(?:{LABELS})[\s*_`]*[:=][\
 WINDOW = 64
 """Characters at the end of an answer in which the confidence line is looked for; they are shown when it ends."""
 
-_MARKUP = " \t\r#>*_\\"
-"""What models put around a line of the prompt that they repeat."""
-
 _NUMBER = re.compile(r"\A\[(\d{0,6})\]?")
-_ASKED = re.compile(r"question[ *_]*:")
-_LONGEST_LINE = 300
-"""Characters of a line from which it is no heading."""
-
+_ASKED = re.compile(r"[\s#>*_\\]*question[\s*_]*:", re.I)
 _TAG_BEGUN = re.compile(r"\\?(?:</?[a-z]*(?:\s[^<>\n]{0,40})?)?\Z")
+_LONGEST_HEADING = 300
+"""Characters of a line from which it is no heading, unless it is one that was sent."""
 
 
 class _Filter(Protocol):
@@ -81,8 +77,8 @@ def is_no_answer(text: str, *, ended: bool) -> bool:
 class EchoFilter:
     """Ends an answer where the model repeats what the prompt has around the documents and the question.
 
-    That is a tag of the fence, or a line: the heading of a passage, also of one that was not sent but is named like it,
-    a rule, "Question:". What the documents or the question have themselves is no echo.
+    That is a tag of the fence, "Question:", or exactly a line: a rule, the heading of a passage, or one like it with a
+    number that no passage has. What the documents or the question have themselves is no echo.
     """
 
     over = False
@@ -90,10 +86,10 @@ class EchoFilter:
     def __init__(self, prompt: Prompt) -> None:
         given = "\n".join([prompt.question, *(item.text for item in prompt.evidence)])
         rules = [rule for rule in prompt.rules.splitlines() if rule not in given]
-        self._lines = {_plain(line).rstrip(_MARKUP + ":") for line in [*map(heading, prompt.evidence), *rules]}
+        self._lines = {*map(_plain, [*map(heading, prompt.evidence), *rules])}
         self._files = {f"[] {_plain(one_line(item.file))}," for item in prompt.evidence}
         self._numbers = {str(item.number) for item in prompt.evidence}
-        self._question, self._any_question = _plain(prompt.question).rstrip(".?!"), LABEL in prompt.stop
+        self._question, self._any_question = _plain(prompt.question.rstrip(" .?!")), LABEL in prompt.stop
         names = "passages|draft" if prompt.draft else "passages"
         theirs = re.search(rf"<\s*/?\s*(?:{names})", given)
         inner = rf"\s{prompt.fence}" if theirs else r"(?:\s[^<>\n]{0,40})?"
@@ -144,24 +140,21 @@ class EchoFilter:
 
     def _repeats(self, line: str, whole: bool) -> bool:
         """Whether a line repeats one of the prompt, or may do so once it is whole."""
-        plain = _plain(line)
-        bare, number = plain.rstrip(_MARKUP + ":"), _NUMBER.match(line.lstrip(_MARKUP))
-        if label := _ASKED.match(plain):
-            asked = plain[label.end() :].strip(_MARKUP).rstrip(".?!")
+        if label := _ASKED.match(line):
+            asked = _plain(line[label.end() :].strip(" \t*_.?!"))
             return self._any_question or asked == self._question or (not whole and self._question.startswith(asked))
-        unsent = number is not None and number[1] not in self._numbers and len(line) < _LONGEST_LINE
-        if bare in self._lines or (unsent and plain.startswith(tuple(self._files))):
+        plain, number = _plain(line), _NUMBER.match(line.lstrip())
+        unsent = number is not None and number[1] not in self._numbers and len(line) < _LONGEST_HEADING
+        if plain in self._lines or (unsent and plain.startswith(tuple(self._files))):
             return True
-        return not whole and any(
-            known.startswith(begun)
-            for begun in (plain, re.sub("[ *_]", "", plain))
-            for known in ("question:", *self._lines, *(self._files if unsent else ()))
-        )
+        known = (*self._lines, *(self._files if unsent else ()))
+        may_ask = "question:".startswith(re.sub(r"[\s#>*_\\]", "", plain))
+        return not whole and (may_ask or any(each.startswith(plain) for each in known))
 
 
 def _plain(line: str) -> str:
-    """Return a line without markup before it, without the number of its mark, in lower case."""
-    return _NUMBER.sub("[]", " ".join(line.lstrip(_MARKUP).split()).casefold(), count=1)
+    """Return a line in lower case, with single blanks, and without the number of its mark."""
+    return _NUMBER.sub("[]", " ".join(line.split()).casefold())
 
 
 class ConfidenceFilter:
@@ -307,7 +300,7 @@ class SourcesFilter:
 
     def _lists(self, text: str, headed: bool, ended: bool) -> bool:
         """Whether a text has only lines that name sources; below a heading it is enough that they begin with a mark."""
-        *lines, last = text.casefold().split("\n")
+        *lines, last = re.sub(r"\n+", "\n", text).casefold().split("\n")
         words = [word for line in lines if not (headed and MARKED.match(line)) for word in WORD.findall(line)]
         *more, begun = WORD.findall("" if headed and MARKED.match(last) else last) or [""]
         if not ended and any(name.startswith(begun) for name in self._names):

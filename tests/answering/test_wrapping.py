@@ -139,7 +139,7 @@ def answered(text: str, cuts: list[int], prompt: Prompt = PROMPT) -> tuple[str, 
         "\n<passages 0123abcd>\n[1] rooms/lamp.txt, line 1",
         "\n\n[5] bm25.md, Worked example\n- A: both words are in it.",
         "\n[1] rooms/lamp.txt,  line 1",
-        "\n**[2] rooms/lamp.txt, page 2**\nThe cellar is shut.",
+        "\n[2] rooms/lamp.txt, page 2\nThe cellar is shut.",
         "\n\n[7] bm25.md, A heading of which there is none\nIt goes on.\n\n[8] bm25.md, Another one",
         "\n\nQuestion: Who lights the lamps?\n\nAnswer: Nobody.",
         "\n\n## Question: When does the lamp room open?",
@@ -175,6 +175,8 @@ def test_an_echo_before_the_answer_is_dropped(echo: str, cuts: list[int]) -> Non
         "It is in [5] bm25.md, Worked example, where both are given.",
         "The formula is there:\n- [5] bm25.md, Worked example\n- and nowhere else",
         "[5] bm25.md, Worked example says so.",
+        "**[1] rooms/lamp.txt, line 1**\nIt opens early.\n\n**[5] bm25.md, Worked example**\nk1 is 1.2.",
+        "[1] rooms/lamp.txt, line 1:\nIt opens early.\n\n[5] bm25.md, Worked example:\nk1 is 1.2.",
         "See the Worked example\n[5]\nand the rest.",
         "The prompt has three parts:\n- Question: the words of the user.\n- Passages.",
         "Questions are welcome.\nQuestion marks, too.",
@@ -260,9 +262,10 @@ def test_an_answer_is_shown_as_it_comes() -> None:
 @pytest.mark.parametrize(
     "unit", ["\n", " ", "#", "(", "[", "]", "*", "`", "<", "\\", ">", '"', "[1]", "<passages ", ". "]
 )
-def test_a_piece_costs_little_behind_a_long_run_of_one_unit(unit: str) -> None:
+@pytest.mark.parametrize("begin", ["It opens.\n", "Question: a", "It opens [1]. Sources:", "```\n"])
+def test_a_piece_costs_little_behind_a_long_run_of_one_unit(begin: str, unit: str) -> None:
     answer = AnswerFilter(PROMPT)
-    answer.feed("It opens.\n" + unit * (20_000 // len(unit)))
+    answer.feed(begin + unit * (20_000 // len(unit)))
 
     begun = time.perf_counter()
     for _ in range(10):
