@@ -31,7 +31,7 @@ HARD = {"empty": 1.0, "cut_off": 0.99, "repeated": 0.98, "language": 0.94, "unsu
 
 DOUBTFUL = 0.3
 """The least soft score of a refusal, and of a draft with a number or name that the source of its sentence lacks. Alone
-it escalates only by the ration of a corpus: in docs/escalation-evaluation.md half of such drafts are good."""
+it escalates only by the ration of a corpus: in docs/escalation-evaluation.md a third of such drafts are good."""
 
 UNCERTAIN = 0.4
 """Weight of the model's own doubt, 1 minus the certainty of its draft. Not measured, so that alone it escalates only by
