@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from app.answering.lexicon import find_phrase
+from app.answering.router import folded
 from app.documents.passages import SEPARATOR, Passage, Place
 from app.retrieval.analysis import query_words, terms
 from app.retrieval.packing import Evidence, TextOf
@@ -28,11 +29,16 @@ def with_row_count(
     rows = _rows(first, passages_of(first.file), text_of(first.file))
     after = question[question.lower().find(phrase.lower()) + len(phrase) :]
     counted = next((word.terms for word in query_words(after, [language]) if word.content), ())
-    asked = terms(question, language)
+    asked, plain = terms(question, language), f" {folded(question)} "
     matching, conditions, kinds = rows, [], ""
     for column in dict.fromkeys(name for row in rows for name in row):
         values = dict.fromkeys(row[column] for row in rows if row.get(column))
-        if named := [value for value in values if _mentions(asked, terms(value, language), terms(column, language))]:
+        if named := [
+            value
+            for value in values
+            if _mentions(asked, terms(value, language), terms(column, language))
+            or f" {folded(f'{column} {value}')} " in plain  # "class A": without its column, "a" is a function word
+        ]:
             if len(values) == len(rows):
                 return evidence
             matching = [row for row in matching if row.get(column) in named]

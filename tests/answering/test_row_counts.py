@@ -81,3 +81,10 @@ def test_the_rows_of_a_section_are_counted_on_all_its_pages_also_if_its_heading_
     ]
     *_, last = with_row_count("How many employees are there?", tuple(found), lambda _: passages, lambda _: text)
     assert last.text.startswith("The table has 40 rows;")
+
+
+def test_a_value_that_is_a_function_word_counts_beside_the_name_of_its_column() -> None:
+    rows = [f"| Tern {at} | {'AB'[at % 2]} |" for at in range(9)]
+    page = Page("\n".join(["| Vessel | Class |", *rows]), Place("sheet", "S!A2:B10", 1))
+    assert note("How many vessels are class A?", page, page.text).startswith("Rows that match: 5 of 9 (Class: A);")
+    assert note("How many vessels have a crane?", page, page.text).startswith("The table has 9 rows;")
