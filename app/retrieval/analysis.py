@@ -4,9 +4,9 @@ import json
 import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from typing import NamedTuple
 
 from app.documents.language import MARKS, SNOWBALL, SPACELESS
 from app.documents.readers import SUFFIXES
@@ -29,8 +29,7 @@ _FEW_WORDS = 3
 """A question of so few words is hardly complete by itself ("the price?", "in Germany?")."""
 
 
-@dataclass(frozen=True, slots=True)
-class QueryWord:
+class QueryWord(NamedTuple):
     """A word of a question as typed, the terms it is searched by, whether it is a content word, and its weight.
 
     `also` are index terms that are the word written otherwise, with what an occurrence of each counts.

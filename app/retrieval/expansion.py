@@ -10,11 +10,13 @@ Other spellings: "Jose" is José, "Mueller" Müller, "44" 0044, "AB 1002" AB1002
 """
 
 import re
+import sys
 import unicodedata
+from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
-from itertools import islice, pairwise
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from app.retrieval.analysis import UNSPACED, QueryWord, normalize, stems
@@ -62,7 +64,7 @@ _DIGRAPHS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ø": "oe", "å":
 _CONSONANTS = str.maketrans({"c": "k", "q": "k", "w": "v", "z": "s", **dict.fromkeys("aeiouyhj")})
 _DOUBLE = re.compile(r"(.)\1+")
 _ZEROS = re.compile(r"(?<!\d)0+(?=\d)")
-_PIECE = re.compile(r"[^\W_]+")
+_GAP = re.compile(r"[\W_]")
 _BOUNDARY = re.compile(r"_+|(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])|(?<=[a-z])(?=[A-Z])")
 
 LINKS = ("", "s", "es", "n", "en", "e", "er")
@@ -75,6 +77,9 @@ _HEAD = "haupt"
 
 SHORTEST = 4
 """Letters of a part of a compound."""
+
+OPENING = 5
+"""Letters that a stem has in common with its word."""
 
 MANY = 100
 """Words of a question that may be parts of others; bounds the time that a long text takes."""
@@ -162,17 +167,16 @@ def _grams(terms: Sequence[str]) -> tuple["Array", "Array"]:
 
     numbers = np.array([number for number, term in enumerate(terms) if not term.isdecimal()], np.int64)
     marked = [f"{_END}{terms[number][: _WIDTH - 2]}{_END}" for number in numbers.tolist()]
-    letters = np.array(marked, dtype=f"U{_WIDTH}").view(np.uint32).reshape(len(marked), _WIDTH).astype(np.uint64)
-    sizes = np.array([len(term) for term in marked], dtype=np.int64)
-    hashes, owners = [np.zeros(0, np.uint64)], [np.zeros(0, np.int64)]
-    for start in range(_WIDTH - GRAM + 1):
-        long = np.flatnonzero(sizes >= start + GRAM) if start else np.arange(len(marked))
-        mixed = np.zeros(len(long), np.uint64)
-        for column in range(start, start + GRAM):
-            mixed = mixed * np.uint64(0x9E3779B97F4A7C15) + letters[long, column]
-        hashes.append(mixed)
-        owners.append(numbers[long])
-    return np.concatenate(hashes), np.concatenate(owners)
+    sizes = np.array([max(GRAM, len(term)) for term in marked], np.int64)
+    width = int(sizes.max(initial=GRAM))
+    letters = np.array(marked, f"U{width}").view(np.uint32).reshape(len(marked), width)
+    starts = np.arange(width - GRAM + 1)
+    hashes = np.zeros((len(marked), len(starts)), np.uint64)
+    for column in range(GRAM):
+        hashes *= np.uint64(0x9E3779B97F4A7C15)
+        hashes += letters[:, starts + column]
+    whole = starts <= sizes[:, None] - GRAM
+    return hashes[whole], numbers[np.nonzero(whole)[0]]
 
 
 def plain_forms(term: str) -> set[str]:
@@ -191,104 +195,117 @@ def parts(word: str) -> list[str]:
 class Spellings:
     """The vocabulary of an index by other spellings of its terms."""
 
-    def __init__(self, terms: Sequence[str], languages: Sequence[str], known: Callable[[str], bool]):
+    def __init__(self, vocabulary: Collection[str], languages: Sequence[str], known: Callable[[str], bool]):
+        """Take all terms, the languages, and a function that returns whether a term of these is still in a passage."""
         self._languages = languages or ("",)
-        self._known = known
-        self._terms = terms
+        self.terms = sorted(vocabulary)
+        self._is_known: Callable[[str], bool] = lambda term: term in vocabulary and known(term)
         self._links = LINKS if COMPOUNDING.intersection(languages) else LINKS[:1]
         self._same: defaultdict[str, list[str]] = defaultdict(list)
         self._inside: defaultdict[str, list[str]] = defaultdict(list)
-        for term in terms:
+        self._openings = {term[:OPENING] for term in self.terms}
+        self._beginning = lru_cache(CACHED)(self._begin)
+        self._ending = lru_cache(CACHED)(self._end)
+        self._cognates: defaultdict[str, list[str]] = defaultdict(list)
+        for term in self.terms:
+            if len(languages) > 1:
+                self._cognates[_consonants(term)].append(term)
             if term.isascii() and "0" not in term and "_" not in term:
                 continue
             for form in plain_forms(term) - {term}:
                 self._same[form].append(term)
             if "_" in term:
-                for stem in {stem for forms in self._stems(parts(term)) for stem in forms}:
+                for stem in self._stems(parts(term)):
                     self._inside[stem].append(term)
 
-    def same(self, term: str) -> set[str]:
-        """Return the known terms that differ from one by accents and leading zeros only."""
-        forms = plain_forms(term)
-        others = (other for form in {term, *forms} for other in self._same.get(form, ()))
-        return set(filter(self._known, (*forms, *others)))
+    def same(self, terms: Iterable[str]) -> set[str]:
+        """Return the known terms that differ from one of these by accents and leading zeros only, or else by an ending.
 
-    def inside(self, word: QueryWord) -> set[str]:
-        """Return the identifiers that a word is a part of."""
-        keys = (normalize(word.surface), *word.terms)
-        return {term for key in keys for term in self._inside.get(key, ()) if self._known(term)}
+        A stem may have a stem: "søsteren" has "søster", and "søster" has "søst".
+        """
+        forms = {form for term in terms for form in (term, *plain_forms(term))}
+        others = {other for form in forms for other in self._same.get(form, ())}
+        shorter = (stem for stem in self._stems(list(forms)) if len(stem) >= SHORTEST)
+        return self._known(forms | others) or self._known(shorter)
 
-    def cognates(self, terms: Sequence[str]) -> tuple[str, ...]:
-        """Return the terms with the consonants of one of these: "Kantine" and canteen, "Adresse" and address."""
-        keys = {key for key in map(_consonants, terms) if len(key) >= SHORTEST}
-        return tuple(term for key in sorted(keys) for term in self._by_consonants.get(key, ()) if self._known(term))
+    def inside(self, terms: Iterable[str]) -> set[str]:
+        """Return the identifiers that one of these is a part of."""
+        return self._known({other for term in terms for other in self._inside.get(term, ())})
 
-    @cached_property
-    def _by_consonants(self) -> Mapping[str, list[str]]:
-        result = defaultdict(list)
-        for term in self._terms:
-            result[_consonants(term)].append(term)
-        return result
+    def cognates(self, terms: Iterable[str]) -> set[str]:
+        """Return the terms in other languages with the consonants of one of these: "Kantine" and canteen."""
+        keys = filter(None, map(_consonants, terms))
+        return self._known(other for key in keys for other in self._cognates.get(key, ()))
 
-    def together(self, question: str, words: Sequence[QueryWord]) -> Iterator[tuple[str, tuple[QueryWord, ...]]]:
+    def together(self, question: str, words: Sequence[QueryWord]) -> Iterator[tuple[str, Sequence[QueryWord]]]:
         """Yield known terms that are some words of a question in one, with these words."""
-        runs: dict[str, tuple[QueryWord, ...]] = {}
-        pieces = list(islice(_PIECE.finditer(question), MANY))
+        runs: dict[str, list[str]] = {}
+        pieces = _GAP.split(normalize(question), MANY)[:MANY]
         for first in range(len(pieces)):
-            for last in range(first + 1, min(first + PIECES, len(pieces))):
-                if pieces[last].start() - pieces[last - 1].end() > 1:
+            for last in range(first + 2, min(first + PIECES, len(pieces)) + 1):
+                named = pieces[first:last]
+                if "" in named:  # more than one character is between two of them
                     break
-                named = [piece.group() for piece in pieces[first : last + 1]]
-                runs[normalize("".join(named))] = tuple(word for word in words if word.surface in named)
-        for run, forms in zip(runs, self._stems(list(runs)), strict=True):
-            known = self.same(run) if any(map(str.isdecimal, run)) else filter(self._known, forms)
-            yield from ((term, runs[run]) for term in known)
-        # As the end of a longer word a word may have another stem.
-        longer = self._stems([_HEAD + normalize(word.surface) for word in words])
-        tails = [
-            {*word.terms, *(stem.removeprefix(_HEAD) for stem in forms)}
-            for word, forms in zip(words, longer, strict=True)
-        ]
-        for one, two in pairwise(range(len(words))):
+                run = "".join(named)
+                if run[:OPENING] in self._openings or not (run.isascii() and run.isalpha()):
+                    runs[run] = named
+        found = [(term, run) for run in runs if not run.isalpha() for term in self.same([run])]
+        for language in self._languages:
+            stemmed = zip(stems(list(runs), language), runs, strict=True)
+            found += [(stem, run) for stem, run in stemmed if self._is_known(stem)]
+        for term, run in found:
+            yield term, [word for word in words if normalize(word.surface) in runs[run]]
+        for one, two in (*pairwise(words), *zip(words, words[2:], strict=False)):
             for left, right in ((one, two), (two, one)):
-                compounds = self._compounds(words[left], tails[right])
-                yield from ((term, (words[left], words[right])) for term in compounds)
+                beginning = self._beginning(left.surface, left.terms)
+                shared = beginning.keys() & self._ending(right.surface, right.terms)
+                for term in filter(self._is_known, {term for rest in shared for term in beginning[rest]}):
+                    yield term, (left, right)
 
     def apart(self, word: str) -> list[str]:
         """Return the words that an unknown word consists of: parts of a number or name, or of a compound."""
         if len(pieces := parts(word)) > 1:
             return [piece for piece in pieces if len(piece) > 1]
         for end in range(len(word) - SHORTEST, SHORTEST - 1, -1):
-            left, right = word[:end], word[end:]
-            if self._is_known(right):
+            left, right = normalize(word[:end]), normalize(word[end:])
+            if self._known(self._stems([right])):
                 for link in self._links:
                     head = left.removesuffix(link)
-                    if left.endswith(link) and len(head) >= SHORTEST and self._is_known(head):
+                    if left.endswith(link) and len(head) >= SHORTEST and self._known(self._stems([head])):
                         return [head, right]
         return []
 
-    def _compounds(self, left: QueryWord, tails: set[str]) -> set[str]:
-        normal = normalize(left.surface)
-        heads = {normal, *plain_forms(normal), *left.terms}
-        if min(map(len, (*heads, *tails))) < SHORTEST:
-            return set()
-        joined = {f"{head}{link}{tail}" for head in heads for link in self._links for tail in tails}
-        return set(filter(self._known, joined))
+    def _begin(self, surface: str, terms: tuple[str, ...]) -> Mapping[str, list[str]]:
+        """Return all terms that begin with a word, by what follows it in each."""
+        normal = normalize(surface)
+        heads = {normal, *plain_forms(normal), *terms}
+        longer = defaultdict(list)
+        for head in heads if min(map(len, heads)) >= SHORTEST else ():
+            first, last = bisect_right(self.terms, head), bisect_left(self.terms, f"{head}{chr(sys.maxunicode)}")
+            for term in self.terms[first:last]:
+                longer[term.removeprefix(head)].append(term)
+        return longer
 
-    def _is_known(self, word: str) -> bool:
-        return any(map(self._known, self._stems([normalize(word)])[0]))
+    def _end(self, surface: str, terms: tuple[str, ...]) -> set[str]:
+        """Return all that may follow the beginning of a term which ends with a word."""
+        longer = self._stems([_HEAD + normalize(surface)])  # as the end of a longer word a word may have another stem
+        tails = {*terms, *(stem.removeprefix(_HEAD) for stem in longer)}
+        links = self._links if min(map(len, tails)) >= SHORTEST else ()
+        return {link + tail for link in links for tail in tails}
 
-    def _stems(self, words: list[str]) -> list[tuple[str, ...]]:
-        """Return for each word its stem in each language."""
-        return list(zip(*(stems(words, language) for language in self._languages), strict=True))
+    def _known(self, terms: Iterable[str]) -> set[str]:
+        return set(filter(self._is_known, terms))
+
+    def _stems(self, words: list[str]) -> set[str]:
+        """Return the stems of words in each language."""
+        return {stem for language in self._languages for stem in stems(words, language)}
 
 
 def _consonants(term: str) -> str:
-    """Return the consonants of a word of letters, those alike that European languages write differently."""
-    if not term.isalpha():
-        return ""
+    """Return the consonants of a word, those alike that European languages write differently; empty if they are few."""
     plain = min(plain_forms(term)).replace("ph", "f").replace("ck", "k").translate(_CONSONANTS)
-    return _DOUBLE.sub(r"\1", plain)
+    consonants = _DOUBLE.sub(r"\1", plain)
+    return consonants if term.isalpha() and len(consonants) >= SHORTEST else ""
 
 
 def _base(letter: str) -> str:

@@ -3,9 +3,8 @@
 It knows no conversation and no prompt.
 """
 
-from collections import ChainMap, Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from functools import cached_property, lru_cache
 from heapq import nsmallest
 from typing import NamedTuple
@@ -24,6 +23,9 @@ from app.retrieval.segment import Segment
 
 PART = 0.25
 """What an identifier counts for a word that is a part of it, where the word itself counts 1."""
+
+ACRONYM = 3
+"""Letters of an acronym that may have an s: of GPU, GPUs."""
 
 ALONE = 0.4
 """Least similarity of the most similar term if similar terms stand in for a word that occurs nowhere.
@@ -62,6 +64,7 @@ class Index:
         self._segments = segments
         self._size = sum(segment.size if alive is None else int(alive.sum()) for segment, alive in segments)
         self._words = lru_cache(CACHED_TEXTS)(self._read)
+        self._spelled = lru_cache(CACHED)(self._spell)
         self._corrections = lru_cache(CACHED)(self._correct)
         self._holding = lru_cache(CACHED)(self._count)
         self._known = lru_cache(CACHED)(self._look_up)
@@ -78,14 +81,12 @@ class Index:
     @cached_property
     def languages(self) -> list[str]:
         """The languages of the passages, the most frequent one first."""
-        counts: Counter[str] = Counter()
-        for segment, _ in self._segments:
-            counts.update(segment.languages)
+        counts = sum((segment.languages for segment, _ in self._segments), Counter[str]())
         return sorted(counts, key=lambda code: (-counts[code], code))
 
     def words(self, *texts: str, content: bool = True) -> list[QueryWord]:
         """Return the content words of some texts, or the function words, each once; a repeated one weighs more."""
-        return list(self._words(tuple(filter(None, texts)), content))
+        return [word for word in self._words(tuple(filter(None, texts))) if word.content == content]
 
     def holding(self, word: QueryWord) -> int:
         """Return the number of passages that contain the word or another form of it."""
@@ -97,7 +98,7 @@ class Index:
 
     def knows(self, word: QueryWord) -> bool:
         """Return whether the word, or another form of it, occurs in a passage."""
-        return bool(self.holding(word))
+        return bool(word.also) or bool(self.holding(word))
 
     def terms(
         self,
@@ -117,14 +118,12 @@ class Index:
         guess = self._may_guess(own[:MAX_EXPANDED])
         positions = [*range(len(own)), *[NO_POSITION] * (len(earlier) + len(exact)), *[FUNCTION] * len(function)]
         for at, word in enumerate([*own, *earlier, *exact, *function]):
-            forms = [(form, *self._known(form, at < expanded)) for form in word.terms]
+            forms = [(form, *self._known(form, at < expanded, word.also)) for form in word.terms]
             if not any(rarity for _, rarity, _ in forms):
                 if word.also:
                     forms = [(word.terms[0], self.rarity(self.holding(word)), word.also)]
                 elif at < expanded and guess:
                     forms = [(word.terms[0], *self._guess(word))]
-            elif word.also:
-                forms = [(form, rarity, _joined(variants, word.also)) for form, rarity, variants in forms]
             for form, rarity, variants in forms:
                 if form in terms:
                     terms[form] = terms[form]._replace(weight=terms[form].weight + word.weight * rarity)
@@ -189,66 +188,64 @@ class Index:
 
     @cached_property
     def _letters(self) -> str:
-        return alphabet([term for segment, _ in self._segments for term in segment.postings.terms])
+        return alphabet(self._spellings.terms)
+
+    @cached_property
+    def _vocabulary(self) -> frozenset[str]:
+        return frozenset().union(*(segment.postings.terms for segment, _ in self._segments))
 
     @cached_property
     def _spellings(self) -> Spellings:
-        vocabulary = sorted({term for segment, _ in self._segments for term in segment.postings.terms})
-        known = [segment.postings.numbers for segment, _ in self._segments]
-        return Spellings(
-            vocabulary,
-            self.languages,
-            lambda term: any(term in numbers for numbers in known) and bool(self._holding(term)),
-        )
+        return Spellings(self._vocabulary, self.languages, lambda term: bool(self._holding(term)))
 
-    def _read(self, texts: Sequence[str], content: bool) -> list[QueryWord]:
-        words: dict[tuple[str, ...], QueryWord] = {}
-        counts: Counter[tuple[str, ...]] = Counter()
-        for word in (word for text in texts for word in query_words(text, self.languages) if word.content == content):
-            words.setdefault(word.terms, word)
-            counts[word.terms] += 1
-        once = 1.0 if content else FUNCTION_WORD
-        weights = [once * counts[terms] ** REPEATED for terms in words]
-        read = [
-            word if weight == 1.0 else replace(word, weight=weight)
-            for word, weight in zip(words.values(), weights, strict=True)
+    def _read(self, texts: Sequence[str]) -> list[QueryWord]:
+        """Return all words of some texts, each once, the first of the content words with their other spellings."""
+        words = [word for text in texts for word in query_words(text, self.languages)]
+        first = {(word.content, word.terms): word for word in reversed(words)}
+        counts = Counter((word.content, word.terms) for word in words)
+        weighted = [
+            first[key]._replace(weight=count**REPEATED * (1.0 if key[0] else FUNCTION_WORD))
+            for key, count in counts.items()
         ]
-        if not content:
-            return read
-        spelled = [other for word in read[:MAX_EXPANDED] for other in self._spelled(word)]
-        joined = [part for text in texts for part in self._spellings.together(text, spelled)]
-        for at, word in enumerate(spelled):
-            if terms := [term for term, members in joined if word in members]:
-                spelled[at] = replace(word, also=_joined(word.also, ((term, 1.0) for term in terms)))
-        return [*spelled, *read[MAX_EXPANDED:]]
+        content = [word for word in weighted if word.content]
+        spelled = [other for word in content[:MAX_EXPANDED] for other in self._spelled(word)]
+        joined: defaultdict[QueryWord, Variants] = defaultdict(tuple)
+        for term, members in (part for text in texts for part in self._spellings.together(text, spelled)):
+            for word in members:
+                joined[word] += ((term, 1.0),)
+        spelled = [word._replace(also=_joined(word.also, joined[word])) if word in joined else word for word in spelled]
+        return [*spelled, *content[MAX_EXPANDED:], *(word for word in weighted if not word.content)]
 
-    def _spelled(self, word: QueryWord) -> list[QueryWord]:
+    def _spell(self, word: QueryWord) -> tuple[QueryWord, ...]:
         """Return a word with its other spellings, or the known words that it consists of if nothing else is known."""
         forms = {normalize(word.surface), *word.terms}
-        same = {other for form in forms for other in self._spellings.same(form)}.difference(word.terms)
-        known = self.knows(word) or bool(same)
-        inside = self._spellings.inside(word).difference(word.terms, same)
-        also = (*((term, 1.0) for term in sorted(same)), *((term, PART if known else 1.0) for term in sorted(inside)))
-        if known or inside:
-            return [replace(word, also=also) if also else word]
+        if (acronym := word.surface.removesuffix("s")).isupper() and len(acronym) >= ACRONYM:
+            forms |= {acronym.lower(), f"{acronym.lower()}s"}
+        same = self._spellings.same(forms)
+        inside = self._spellings.inside(forms) - same
+        if same or inside:
+            share = PART if same else 1.0
+            also = {**dict.fromkeys(sorted(inside), share), **dict.fromkeys(sorted(same), 1.0)}
+            return (word._replace(also=tuple((term, also[term]) for term in also if term not in word.terms)),)
         if self._corrections(word.surface):
-            return [word]
+            return (word,)
         parts = [part for text in self._spellings.apart(word.surface) for part in query_words(text, self.languages)]
-        parts = [other for part in [part for part in parts if part.content] or parts for other in self._spelled(part)]
+        parts = [other for part in parts if part.content for other in self._spelled(part)]
         if parts and all(map(self.knows, parts)):
-            return [replace(part, surface=word.surface, weight=word.weight) for part in parts]
-        return [replace(word, also=tuple((term, 1.0) for term in self._cognates(word)))]
+            return tuple(part._replace(surface=word.surface, weight=word.weight) for part in parts)
+        return (word._replace(also=tuple((term, 1.0) for term in sorted(self._spellings.cognates(word.terms)))),)
 
     def _count(self, *terms: str) -> int:
         """Return the number of passages that contain at least one of the terms."""
         return sum(scorer.holding(*terms) for scorer in self._scorers)
 
-    def _look_up(self, term: str, expand: bool) -> tuple[float, Variants]:
-        """Return the rarity of a term, 0 if it occurs nowhere, and its variants."""
+    def _look_up(self, term: str, expand: bool, also: Variants) -> tuple[float, Variants]:
+        """Return the rarity of a term, 0 if it occurs nowhere, and its variants, with those that are given."""
         holding = self._holding(term)
         if not holding:
             return 0.0, ()
-        return self.rarity(holding), ((term, 1.0), *_as_variants(self._similar(term) if expand else ()))
+        similar = _as_variants(self._similar(term) if expand else ())
+        return self.rarity(holding), _joined(((term, 1.0), *similar), also)
 
     def _may_guess(self, words: Sequence[QueryWord]) -> bool:
         """Return whether to guess at unknown words: if one word is known, or at least half of them can be guessed.
@@ -269,14 +266,10 @@ class Index:
         holding = self._holding(*corrections) if variants else 0
         return self.rarity(holding) if holding else 0.0, variants
 
-    def _cognates(self, word: QueryWord) -> tuple[str, ...]:
-        """Return the terms that a word may be in another language of the documents."""
-        return self._spellings.cognates(word.terms) if len(self.languages) > 1 else ()
-
     def _correct(self, surface: str) -> tuple[str, ...]:
         """Return the terms of words that are one error away."""
-        known = ChainMap(*(segment.postings.numbers for segment, _ in self._segments))
-        return tuple(filter(self._holding, correct_spelling(normalize(surface), self.languages, self._letters, known)))
+        near = correct_spelling(normalize(surface), self.languages, self._letters, self._vocabulary)
+        return tuple(filter(self._holding, near))
 
     def _similar(self, term: str) -> Variants:
         """Return the terms that are most similar to one, over all segments, with their similarity."""

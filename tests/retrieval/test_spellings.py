@@ -83,10 +83,37 @@ def test_an_identifier_is_found_by_its_words_and_as_a_whole(tmp_path: Path, ques
         ("Wann ist die Vertragskündigung möglich?", LIFT),
         ("vergoeding van reiskosten", DUTCH),
         ("afregning af rejser", DANISH),
+        ("Wartung des alten Aufzugs", "Die Aufzugswartung findet im Mai statt, und sie dauert in der Regel zwei Tage."),
     ],
 )
 def test_a_compound_is_found_by_its_parts_and_the_parts_by_a_compound(tmp_path: Path, question: str, text: str) -> None:
     assert first(tmp_path, question, text__txt=text)[0] == "text.txt"
+
+
+@pytest.mark.parametrize(
+    ("question", "text"),
+    [
+        ("Which GPU is fitted?", "The racks hold two GPUs each, and both of them are in use all day."),
+        ("Which GPUs are fitted?", "Each rack holds one GPU, and it is in use all day."),
+        (
+            "Wer regierte die DDR?",
+            "Das Ende der DDRs dieser Welt kam für die meisten Menschen nicht sehr überraschend.",
+        ),
+    ],
+)
+def test_an_acronym_is_found_with_and_without_an_s(tmp_path: Path, question: str, text: str) -> None:
+    assert first(tmp_path, question, text__txt=text)[0] == "text.txt"
+
+
+@pytest.mark.parametrize("question", ["Hvem er stesøsteren?", "Hva gjør vaksinemotstandere?", "Hvor er kalenderen?"])
+def test_a_word_is_found_in_another_form_whose_stem_is_shorter(tmp_path: Path, question: str) -> None:
+    text = "En kalender henger hos min stesøster, som ikke er vaksinemotstander, og den er fra i fjor sommer."
+    assert first(tmp_path, question, text__txt=text) == ("text.txt", ())
+
+
+def test_a_word_is_never_taken_for_function_words_that_it_consists_of(tmp_path: Path) -> None:
+    text = "Some of what is here is what some of them want, and what some want is here."
+    assert first(tmp_path, "somewhat", text__txt=text) == ("", ("somewhat",))
 
 
 def test_folders_and_sheets_are_labels() -> None:
