@@ -5,9 +5,11 @@ Results go to stdout, progress and errors to stderr. Exit codes: 0 done, 1 the w
 """
 
 import asyncio
+import os
 import sys
 from collections.abc import Iterable
 from contextlib import aclosing
+from importlib.metadata import version
 from pathlib import Path
 from textwrap import shorten
 from typing import TYPE_CHECKING, Annotated, get_args
@@ -27,7 +29,7 @@ from app.documents.folder import Folder
 from app.errors import InputError
 from app.retrieval.corpus import Corpus, Reading
 from app.retrieval.search import plain
-from app.settings import load
+from app.settings import ROOT, load
 
 if TYPE_CHECKING:
     from app.answering.pipeline import Assistant
@@ -36,7 +38,7 @@ LONGEST_SENTENCE = 100
 """Characters to which a sentence of the answer is shortened below its source."""
 
 HELP = "Ask a folder of documents, on your own machine."
-cli = typer.Typer(cls=Commands, help=HELP, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+cli = typer.Typer(cls=Commands, help=HELP, no_args_is_help=True, pretty_exceptions_enable=False)
 
 add_clone_command(cli, "bench", "benchmarks.commands")
 cli.add_typer(evaluate, name="eval")
@@ -45,6 +47,37 @@ cli.add_typer(models, name="models")
 cli.add_typer(kit, name="kit")
 
 CorpusFolder = Annotated[Path | None, typer.Option("--corpus", help="The folder of documents (default: CORPUS_DIR).")]
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"escalator {version('escalator-chat')}")
+        raise typer.Exit
+
+
+@cli.callback()
+def options(
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Ask a folder of documents, on your own machine."""
+
+
+@cli.command()
+def chat(
+    corpus: CorpusFolder = None,
+    port: Annotated[int, typer.Option("--port", help="The port of the page.")] = 8000,
+    headless: Annotated[bool, typer.Option("--headless", help="Open no browser.")] = False,
+) -> None:
+    """Open the chat in a browser, as `chainlit run app/main.py` does in the project's folder."""
+    load(corpus=corpus)  # whose errors end the start
+    if corpus is not None:
+        os.environ["CORPUS_DIR"] = str(corpus.absolute())
+    os.chdir(ROOT)  # before the import, which makes files in the working folder
+    from chainlit.cli import cli as chainlit
+
+    chainlit(["run", "app/main.py", "--port", str(port), *(["--headless"] if headless else [])])
 
 
 def main() -> None:

@@ -6,8 +6,10 @@ import re
 import sqlite3
 import subprocess
 import sys
+import time
+import urllib.request
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ import pytest
 
 from app import settings
 from app.settings import ROOT
-from tests.support.chat import served
+from tests.support.chat import START_SECONDS, environment, free_port, served
 from tests.support.corpora import FERRY, prose
 from tests.support.scripted import Script
 from tests.support.servers import Fault, FaultProxy
@@ -159,6 +161,49 @@ def test_an_answer_as_json_has_the_documented_keys(
     assert (escalated["model"], escalated["escalated"]) == ("gpt-oss-20b", True)
     assert escalated["reason"]["code"] == "short"
     assert "characters" in escalated["reason"]["why"]
+
+
+def test_the_version_is_printed() -> None:
+    assert re.fullmatch(r"escalator \d+\.\d+\.\d+\n", escalator("--version").stdout)
+
+
+@pytest.mark.slow
+def test_the_chat_starts_from_any_folder_and_leaves_nothing_there(tmp_path: Path, corpus: Path) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    port = free_port()
+    arguments = ["chat", "--headless", "--port", str(port), "--corpus", str(corpus)]
+    page = subprocess.Popen(
+        [sys.executable, "-c", "from app.cli.commands import main; main()", *arguments],
+        cwd=here,
+        env={**environment(tmp_path, corpus), "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        answers(f"http://127.0.0.1:{port}/health")
+    finally:
+        page.terminate()
+        page.wait(15)
+    assert list(here.iterdir()) == []
+
+
+def answers(url: str) -> None:
+    """Wait until something answers at an address."""
+    end = time.monotonic() + START_SECONDS
+    while time.monotonic() < end:
+        with suppress(OSError), urllib.request.urlopen(url, timeout=5):
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"nothing answers at {url}")
+
+
+def test_a_setting_that_is_wrong_ends_the_chat_before_it_starts(corpus: Path, tmp_path: Path) -> None:
+    result = process(tmp_path, "chat", "--headless", "--corpus", corpus, ESCALATOR_SHORT_CHARS="many")
+
+    assert result.returncode == 2
+    assert b"ESCALATOR_SHORT_CHARS" in result.stderr
 
 
 def test_hits_as_json_have_the_documented_keys(corpus: Path) -> None:
