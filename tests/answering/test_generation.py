@@ -1,6 +1,7 @@
 """Attempts on the genuine runtime: each is watched, and what a model puts around its answer is left out."""
 
 from collections.abc import Callable
+from math import log
 from pathlib import Path
 from typing import Any
 
@@ -220,3 +221,26 @@ async def test_what_models_send_around_an_answer_neither_shows_nor_escalates(
 
     assert (answer.rendered.strip(), answer.escalated, answer.decision.code) == (GOOD, False, None)
     assert [citation.supported for citation in answer.citations] == [True]
+
+
+@pytest.mark.parametrize(("probability", "doubtful"), [(0.95, False), (0.05, True)])
+async def test_the_doubt_of_a_model_whose_server_reports_it_counts_in_the_decision(
+    corpus: Path, probability: float, doubtful: bool
+) -> None:
+    def token(text: str) -> dict[str, Any]:
+        event = chunk(text)
+        logprob = log(probability if "9:30" in text else 0.95)
+        event["choices"][0]["logprobs"] = {"content": [{"token": text, "logprob": logprob}]}
+        return event
+
+    listed = reply(200, {"data": [{"id": "phi-4-mini"}, {"id": "gpt-oss-20b"}]})
+    tokens = [token(text) for text in ("<think>", "Hm.", "</think>", "The ferry", " leaves", " at", " 9:30", " [1].")]
+    answers = {"/v1/models": listed, "/v1/chat/completions": events(*tokens, chunk(finish="stop"))}
+    async with Canned(answers) as server:
+        assistant = Assistant(settings_for(None, corpus, endpoint=server.url))
+        answer = await asked(assistant, QUESTION)
+        await assistant.close()
+
+    assert answer.attempt.certainty == pytest.approx(probability)
+    assert (answer.decision.score > 0.3) is doubtful
+    assert (answer.text, answer.escalated) == (GOOD, False)
