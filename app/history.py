@@ -17,6 +17,7 @@ from typing import Any, Literal
 from app.files import retry
 
 FILE, THUMBS = "history.sqlite", "feedback.jsonl"
+_ASIDE = "damaged-"
 
 _TABLES = (
     """create table conversations (id text primary key, title text not null, changed real not null)""",
@@ -110,7 +111,7 @@ class History:
             found = database.execute(sql, (conversation,)).fetchall()
         return [Item(name, kind, position, json.loads(data)) for name, kind, position, data in found]
 
-    def list(self, wanted: str = "", after: str | None = None, most: int = 20) -> list[Kept]:
+    def latest(self, wanted: str = "", after: str | None = None, most: int = 20) -> list[Kept]:
         """List conversations, the latest first, beginning after one, whose title or texts contain what is wanted."""
         sql = "select * from conversations as c where 1"
         values: list[Any] = []
@@ -132,12 +133,13 @@ class History:
         self._clean()
 
     def wipe(self) -> int:
-        """Delete all conversations and thumbs; returns the number of conversations. Other processes notice it."""
+        """Delete all conversations and thumbs, and what was set aside; returns the number of conversations."""
         with self._database() as database:
             number = database.execute("delete from conversations").rowcount
         self._clean("vacuum")
-        with suppress(FileNotFoundError):
-            retry(self.thumbs.unlink)
+        for path in (self.thumbs, *self.path.parent.glob(f"{_ASIDE}*-{FILE}*")):
+            with suppress(FileNotFoundError):
+                retry(path.unlink)
         return number
 
     def note(self, thumb: dict[str, Any]) -> None:
@@ -147,6 +149,19 @@ class History:
         descriptor = retry(lambda: os.open(self.thumbs, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600))
         with os.fdopen(descriptor, "a", encoding="utf-8", newline="\n") as file:
             file.write(line)
+
+    def opinions(self) -> list[dict[str, Any]]:
+        """Read the file of thumbs: the last one of each answer, unless it was taken back."""
+        try:
+            lines = self.thumbs.read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError:
+            return []
+        last = {}
+        for line in lines:
+            with suppress(ValueError):  # cut off, by a full disk
+                thumb = json.loads(line)
+                last[thumb["id"]] = thumb
+        return [thumb for thumb in last.values() if thumb["value"] is not None]
 
     def close(self) -> None:
         """Close the database."""
@@ -168,7 +183,7 @@ class History:
         except sqlite3.OperationalError as error:  # locked, read-only, a full disk, written by a newer version
             reason = f"{self.path} cannot be used: {error}"
         except sqlite3.DatabaseError:
-            aside = self.path.with_name(f"damaged-{int(time.time())}-{FILE}")
+            aside = self.path.with_name(f"{_ASIDE}{int(time.time())}-{FILE}")
             try:
                 for ending in ("", "-wal", "-shm"):
                     with suppress(FileNotFoundError):

@@ -53,12 +53,12 @@ def test_the_list_has_the_latest_first_page_by_page_and_can_be_searched(tmp_path
         history.title(name, f"Question {name}")
     history.write("a", [row("1", 1, "Die FÄHRE geht um halb zehn.")], {})
 
-    assert [kept.id for kept in history.list()] == ["a", "c", "b"]
-    assert [kept.id for kept in history.list(most=2)] == ["a", "c"]
-    assert [kept.id for kept in history.list(after="c")] == ["b"]
-    assert [kept.id for kept in history.list("fähre")] == ["a"]
-    assert [kept.id for kept in history.list("QUESTION  B")] == ["b"]
-    assert history.list("output") == []  # a word of the format alone
+    assert [kept.id for kept in history.latest()] == ["a", "c", "b"]
+    assert [kept.id for kept in history.latest(most=2)] == ["a", "c"]
+    assert [kept.id for kept in history.latest(after="c")] == ["b"]
+    assert [kept.id for kept in history.latest("fähre")] == ["a"]
+    assert [kept.id for kept in history.latest("QUESTION  B")] == ["b"]
+    assert history.latest("output") == []  # a word of the format alone
 
 
 def test_what_was_deleted_is_in_no_file_any_more(tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_what_was_deleted_is_in_no_file_any_more(tmp_path: Path) -> None:
     assert history.wipe() == 2
     assert b"secret" not in held(tmp_path)
     assert not history.thumbs.exists()
-    assert history.list() == []
+    assert history.latest() == []
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")
@@ -101,7 +101,7 @@ def test_a_database_of_an_older_version_is_brought_to_the_present_one_with_all_i
 
     history = History(tmp_path)
 
-    assert [(kept.title, kept.changed, kept.choices) for kept in history.list("old words")] == [("Old", 5, {})]
+    assert [(kept.title, kept.changed, kept.choices) for kept in history.latest("old words")] == [("Old", 5, {})]
     history.write("a", [row("2", 2)], {"mode": "small"})
     assert len(history.items("a")) == 2
     assert history.notice == ""
@@ -119,12 +119,12 @@ def test_a_damaged_database_is_set_aside_with_a_notice(tmp_path: Path, damage: s
 
     again = History(tmp_path)
 
-    assert again.list() == []
+    assert again.latest() == []
     assert "damaged" in again.notice
     [aside] = tmp_path.glob(f"damaged-*-{FILE}")
     assert str(aside) in again.notice
     again.title("b", "B")
-    assert [kept.id for kept in History(tmp_path).list()] == ["b"]
+    assert [kept.id for kept in History(tmp_path).latest()] == ["b"]
 
 
 def test_the_database_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_the_database_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
     history = History(tmp_path)
     history.title("a", "A")
 
-    assert [kept.id for kept in history.list()] == ["a"]  # as long as the app runs
+    assert [kept.id for kept in history.latest()] == ["a"]  # as long as the app runs
     assert "Conversations are not kept now" in history.notice
     assert "newer version" in history.notice
     assert sqlite3.connect(tmp_path / FILE).execute("select count(*) from anything").fetchone() == (0,)

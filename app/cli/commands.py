@@ -27,6 +27,7 @@ from app.cli.model_commands import models
 from app.cli.terminal import Commands, Json, Verbose, print_json, show, tell
 from app.documents.folder import Folder
 from app.errors import InputError
+from app.humanize import count
 from app.retrieval.corpus import Corpus, Reading
 from app.retrieval.search import plain
 from app.settings import ROOT, load
@@ -177,6 +178,24 @@ def doctor(
     settings = load(corpus=corpus)
     result = asyncio.run(checks(settings, online=online, named=not to_report))
     show(result, as_json, markdown(result, settings) if to_report else lines(result))
+
+
+@cli.command()
+def history(
+    wipe: Annotated[bool, typer.Option("--wipe", help="Delete all of them, and the thumbs.")] = False,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Show where the conversations of the chat are kept, and how many; also while the chat runs."""
+    from app.history import History
+
+    kept = History(load().state_dir)
+    deleted = kept.wipe() if wipe else None
+    number, thumbs = len(kept.latest(most=-1)), len(kept.opinions())
+    result = {"file": str(kept.path), "thumbs": str(kept.thumbs), "conversations": number, "opinions": thumbs}
+    told = [f"{kept.path}: {count(number, 'conversation')}", f"{kept.thumbs}: {count(thumbs, 'thumb')}"]
+    told += [f"{count(deleted, 'conversation')} deleted."] if deleted is not None else []
+    show(result | ({"deleted": deleted} if wipe else {}), as_json, told + ([kept.notice] if kept.notice else []))
 
 
 async def _ask(assistant: "Assistant", turn: Turn, as_json: bool) -> Answer:

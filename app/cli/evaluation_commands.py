@@ -1,6 +1,7 @@
 """The commands that measure: `escalator bench …` for speed, `escalator eval …` for quality, `escalator compare`."""
 
 import asyncio
+from collections import defaultdict
 from pathlib import Path
 from typing import Annotated
 
@@ -45,6 +46,26 @@ def evidence(folder: Folder, as_json: Json = False, verbose: Verbose = False) ->
 
     result = evidence(read_collection(folder), tell)
     show(result, as_json, (f"{name:14} {share}" for name, share in result.items()))
+
+
+@evaluate.command()
+def feedback(as_json: Json = False, verbose: Verbose = False) -> None:
+    """Count the thumbs of the chat by who answered and what was decided on the draft, and list the comments."""
+    from app.history import History
+
+    opinions = History(load().state_dir).opinions()
+    groups: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
+    for it in opinions:
+        why = f"escalated: {it.get('decision')}" if it.get("escalated") else "not escalated"
+        groups[f"{it.get('model') or 'no model'}, {why}"][it["value"]] += 1
+    rows = [{"answers": name, "down": down, "up": up} for name, (down, up) in sorted(groups.items())]
+    told = [f"{row['answers']:50} {row['up']:4} up {row['down']:4} down" for row in rows] or ["No thumbs yet."]
+    told += [
+        f"{'up' if it['value'] else 'down'}: {it.get('question', '')}\n    {it['comment']}"
+        for it in opinions
+        if it["comment"]
+    ]
+    show({"groups": rows, "opinions": opinions}, as_json, told)
 
 
 @evaluate.command("retrieval")

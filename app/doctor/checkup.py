@@ -17,6 +17,7 @@ from app.doctor import Check
 from app.documents.folder import Folder
 from app.errors import CorpusError, ModelError
 from app.files import load_json
+from app.history import History
 from app.humanize import ago, count, gigabytes
 from app.models import discovery, presets
 from app.models.catalogue import CATALOGUE, ModelInfo, load_catalogue
@@ -59,6 +60,7 @@ async def checks(settings: Settings, *, online: bool = False, named: bool = True
         result += await _server(foundry, here)
     remedy = f"Delete this folder to forget all state and caches; models are in {settings.model_cache}."
     result.append(Check("state", None, str(settings.state_dir), remedy))
+    result.append(await asyncio.to_thread(_history, settings))
     return {
         "ok": all(check.ok is not False for check in result),
         "checks": [asdict(check) for check in result],
@@ -109,6 +111,14 @@ def _corpus(settings: Settings, named: bool) -> Iterator[Check]:
         if file.reason:
             yield Check(file.name, False, file.state, file.reason)
         yield from (Check(file.name, None, note) for note in remarks.get(file.name, ()) if note != file.reason)
+
+
+def _history(settings: Settings) -> Check:
+    history = History(settings.state_dir)
+    if not history.path.is_file():
+        return Check("conversations", None, "none are kept")
+    number, remedy = len(history.latest(most=-1)), "`escalator history --wipe` deletes them all."
+    return Check("conversations", not history.notice or None, history.notice or f"{history.path}: {number}", remedy)
 
 
 def _machine(here: Machine) -> Iterator[Check]:

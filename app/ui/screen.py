@@ -235,14 +235,14 @@ class Keeper(BaseDataLayer):
 
     async def notice(self) -> str:
         """Return what is wrong with the history, once."""
-        await self.run(lambda history: history.list(most=1))
+        await self.run(lambda history: history.latest(most=1))
         notice, self._history.notice = self._history.notice, ""
         return notice
 
     async def list_threads(self, pagination: Pagination, filters: ThreadFilter) -> "PaginatedResponse[ThreadDict]":
         """List conversations, the latest first."""
         most = pagination.first
-        found = await self.run(History.list, filters.search or "", pagination.cursor, most + 1)
+        found = await self.run(History.latest, filters.search or "", pagination.cursor, most + 1)
         page = PageInfo(len(found) > most, pagination.cursor, found[:most][-1].id if found else None)
         return PaginatedResponse(page, [_thread(kept) for kept in found[:most]])
 

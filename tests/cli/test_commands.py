@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from app import settings
+from app.history import History, Item
 from app.settings import ROOT
 from tests.support.chat import START_SECONDS, environment, free_port, served
 from tests.support.corpora import FERRY, prose
@@ -410,3 +411,47 @@ def test_the_doctor_is_content_where_all_is_well(
     assert found["small model"]["found"].startswith("phi-4-mini is phi-4-mini-instruct-generic-cpu:1; ready after ")
     assert found["large model"]["ok"]
     assert "a-secret" not in result.output
+
+
+def test_conversations_are_counted_and_wiped_with_the_thumbs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ESCALATOR_STATE_DIR", str(tmp_path))
+    history = History(tmp_path)  # as of a chat that runs
+    history.title("a", "When does the ferry leave?")
+    history.write("a", [Item("1", "row", 1, {"output": "At 9:30."})], {})
+    history.note({"id": "1", "value": 1, "comment": None})
+
+    shown = escalator("history")
+    wiped = json.loads(escalator("history", "--wipe", "--json").stdout)
+
+    assert shown.stdout == f"{history.path}: 1 conversation\n{history.thumbs}: 1 thumb\n"
+    assert (wiped["deleted"], wiped["conversations"], wiped["opinions"]) == (1, 0, 0)
+    assert history.latest() == []
+    assert not [path for path in tmp_path.iterdir() if path.is_file() and b"9:30" in path.read_bytes()]
+
+
+def test_thumbs_are_counted_by_who_answered_and_the_last_one_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ESCALATOR_STATE_DIR", str(tmp_path))
+    assert escalator("eval", "feedback").stdout == "No thumbs yet.\n"
+    history, small, large = History(tmp_path), {"model": "phi-4-mini"}, {"model": "gpt-oss-20b", "escalated": True}
+    for thumb in (
+        {"id": "1", "value": 1, "comment": None, **small},
+        {"id": "2", "value": 1, "comment": None, **small},
+        {"id": "2", "value": 0, "comment": "zu kurz", "question": "Why?", **small},
+        {"id": "3", "value": 1, "comment": None, "decision": "short", **large},
+        {"id": "4", "value": 1, "comment": None, **small},
+        {"id": "4", "value": None, "comment": None},
+    ):
+        history.note(thumb)
+    with history.thumbs.open("a", encoding="utf-8") as file:
+        file.write('{"id": "5", "val')  # the disk was full
+
+    counted, told = json.loads(escalator("eval", "feedback", "--json").stdout), escalator("eval", "feedback").stdout
+
+    assert counted["groups"] == [
+        {"answers": "gpt-oss-20b, escalated: short", "down": 0, "up": 1},
+        {"answers": "phi-4-mini, not escalated", "down": 1, "up": 1},
+    ]
+    assert len(counted["opinions"]) == 3
+    assert "down: Why?\n    zu kurz\n" in told
