@@ -20,6 +20,7 @@ from app.answering.pipeline import Assistant
 from app.answering.turn import Turn, mode
 from app.answering.usage import Prices
 from app.errors import EscalatorError
+from app.history import History
 from app.retrieval.search import Exchange
 from app.settings import load
 from app.ui import controls, corpus_panel, uploads, usage_table
@@ -49,10 +50,9 @@ class Conversation:
 
     _open: ClassVar[WeakValueDictionary[str, "Conversation"]] = WeakValueDictionary()
 
-    def __init__(self, session: WebsocketSession) -> None:
-        self.screen = Screen.of(session.thread_id)
+    def __init__(self, thread: str) -> None:
+        self.screen = Screen.of(thread)
         self.choices = Choices()
-        self._memory = user_sessions.setdefault(session.id, {})
         self._uploads = uploads.Uploads()
         self._earlier: tuple[Exchange, ...] = ()
         """The exchanges from before the app was started."""
@@ -68,14 +68,13 @@ class Conversation:
     def current(cls) -> "Conversation":
         """Return the conversation of the session whose event is being handled, which its tabs have in common."""
         session = cl.context.session
-        assert isinstance(session, WebsocketSession)
         conversation = user_sessions.get(session.id, {}).get("conversation")
         if isinstance(conversation, cls):
             return conversation
         if (conversation := cls._open.get(session.thread_id)) is None:
-            conversation = cls._open[session.thread_id] = cls(session)
-        user_sessions[session.id] = conversation._memory
-        conversation._memory["conversation"] = conversation
+            conversation = cls._open[session.thread_id] = cls(session.thread_id)
+        memories = [memory for memory in user_sessions.values() if memory.get("conversation") is conversation]
+        user_sessions[session.id] = memories[0] if memories else {"conversation": conversation}
         return conversation
 
     @classmethod
@@ -104,8 +103,9 @@ class Conversation:
         """Take over what was chosen in the settings, for this conversation and those that are begun later."""
         self.choices = self.choices.updated(chosen)
         await self._remember()
-        if not self.choices.keep and self.screen.kept and (keeper := get_data_layer()) is not None:
-            await keeper.delete_thread(self.screen.id)
+        if not self.choices.keep and self.screen.kept and isinstance(keeper := get_data_layer(), Keeper):
+            self.screen.kept = False
+            await keeper.run(History.delete, self.screen.id)
 
     async def ask(self, question: str, mode_name: str | None, files: Sequence[Element] = ()) -> None:
         """Answer a question on the screen, in the mode of this name, after reading the files that came with it."""

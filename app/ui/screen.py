@@ -270,7 +270,7 @@ class Keeper(BaseDataLayer):
     async def delete_thread(self, thread_id: str) -> None:
         """Delete a conversation; a tab in which it is open goes on without."""
         if (screen := Screen.find(thread_id)) is not None:
-            screen.kept = False
+            screen.kept = screen.begun = False
         await self.run(History.delete, thread_id)
 
     async def get_element(self, thread_id: str, element_id: str) -> Any:

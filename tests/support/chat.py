@@ -85,9 +85,9 @@ def environment(folder: Path, corpus: Path, **settings: str) -> dict[str, str]:
 
 
 @contextmanager
-def running(folder: Path, corpus: Path, **settings: str) -> Iterator[App]:
+def running(folder: Path, corpus: Path, port: int | None = None, **settings: str) -> Iterator[App]:
     """The app, started in the project's folder and ready; it is ended in any case, and must have had no accident."""
-    port = free_port()
+    port = port or free_port()
     log = folder / f"app-{port}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
