@@ -170,13 +170,13 @@ def test_the_version_is_printed() -> None:
 
 @pytest.mark.slow
 def test_the_chat_starts_from_any_folder_and_leaves_nothing_there(tmp_path: Path, corpus: Path) -> None:
-    here = tmp_path / "here"
-    here.mkdir()
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
     port = free_port()
     arguments = ["chat", "--headless", "--port", str(port), "--corpus", str(corpus)]
     page = subprocess.Popen(
         [sys.executable, "-c", "from app.cli.commands import main; main()", *arguments],
-        cwd=here,
+        cwd=folder,
         env={**environment(tmp_path, corpus), "PYTHONPATH": str(ROOT)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
@@ -187,7 +187,7 @@ def test_the_chat_starts_from_any_folder_and_leaves_nothing_there(tmp_path: Path
     finally:
         page.terminate()
         page.wait(15)
-    assert list(here.iterdir()) == []
+    assert list(folder.iterdir()) == []
 
 
 def answers(url: str) -> None:
