@@ -202,6 +202,7 @@ async def _ask(assistant: "Assistant", turn: Turn, as_json: bool) -> Answer:
     """Answer a question; the texts of the models go to stdout unless `as_json`, all else to stderr."""
     from app.answering import events
 
+    failure = ""
     try:
         async with aclosing(assistant.answer(turn)) as stream:
             async for event in stream:
@@ -216,8 +217,12 @@ async def _ask(assistant: "Assistant", turn: Turn, as_json: bool) -> Answer:
                     case events.Failed(InputError() as error, _):
                         raise error
                     case events.Failed(error, _):
-                        tell(str(error) if as_json else f"\n{error}")
+                        failure = str(error)
+                        tell(failure if as_json else f"\n{failure}")
                     case events.Finished(answer):
+                        for notice in answer.notices:
+                            if not (as_json or notice == failure):
+                                tell(f"\n{notice}")
                         return answer
                     case _ if as_json:
                         pass

@@ -57,6 +57,20 @@ def test_an_answer_comes_with_its_sources_and_the_rest_goes_to_stderr(
     assert re.search(r"^phi-4-mini · first token [\d.]+ s · .*all [\d.]+ s$", result.stderr, re.M)
 
 
+def test_what_there_is_to_note_about_an_answer_goes_to_stderr_once(
+    model_cache: Callable[..., Path], use: Callable[[Path], None], corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = "ask", "When does the ferry leave?", "--corpus", corpus
+    use(model_cache(Script(alias="phi-4-mini", say="I do not know.")))
+    failed = escalator(*arguments)
+    use(model_cache(Script(alias="gpt-oss-20b", say=LONG)))
+    monkeypatch.setenv("ESCALATOR_LARGE_MAX_TOKENS", "16")
+    cut = escalator(*arguments)
+
+    assert cut.stderr.count("The answer of gpt-oss-20b breaks off") == 1
+    assert failed.stderr.count("escalator models get gpt-oss-20b") == 1
+
+
 @pytest.mark.slow
 def test_while_a_slow_model_reads_the_best_sentence_goes_to_stderr(
     models: Path, runtime: str, corpus: Path, monkeypatch: pytest.MonkeyPatch
