@@ -75,9 +75,10 @@ def quotes(
     most: int = MOST,
     text_of: TextOf = lambda _: "",
 ) -> tuple[Quote, ...]:
-    """Return the top quotes, up to `most`, in reading order; `weights` are the search's term weights.
+    """Return the top quotes, up to `most`; `weights` are the search's term weights.
 
-    The head of a table that began before the evidence is taken from the document's text.
+    The passage with the best quote, which is the preview, comes first; those of a passage are in reading order. The
+    head of a table that began before the evidence is taken from the document's text.
     """
     passages = [(item.share, item.text) for item in evidence]
     ranked = [
@@ -94,7 +95,8 @@ def quotes(
             break
         if all(quote.number != it.number or quote.end <= it.start or it.end <= quote.start for it in top):
             top.append(quote)
-    return tuple(sorted(top, key=lambda quote: (quote.number, quote.start)))
+    numbers = [quote.number for quote in top]
+    return tuple(sorted(top, key=lambda quote: (numbers.index(quote.number), quote.start)))
 
 
 def first_sentences(evidence: Sequence[Evidence]) -> tuple[Quote, ...]:

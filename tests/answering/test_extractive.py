@@ -44,6 +44,15 @@ def test_a_weak_passage_is_quoted_after_a_strong_one() -> None:
     assert quote.number == 2
 
 
+def test_the_passage_with_the_best_quote_comes_first() -> None:
+    question, other = "What does a ticket for the ferry cost?", "The ferry is white. A ticket is blue."
+
+    [best] = quotes(question, [evidence(other), evidence(TEXT, 2)], most=1)
+
+    assert best.number == 2
+    assert quotes(question, [evidence(other), evidence(TEXT, 2)])[0].number == 2
+
+
 def test_quotes_stand_in_reading_order_and_are_three_at_most() -> None:
     text = " ".join(f"The ferry number {number} leaves early." for number in range(9))
 
