@@ -105,12 +105,12 @@ def _string(get: Callable[..., int], *arguments: Any) -> str:
 
 
 def placed(laid: list[Row], filled: list[Entry]) -> list[Row]:
-    """Return rows with each value after the label that is printed beside it, or in a row of its own."""
+    """Return rows with each value after the label that is printed beside it, or in a row with values beside it."""
     from pypdfium2.raw import FPDF_ANNOT_WIDGET
 
     laid = [list(row) for row in laid]
     labelled: set[tuple[int, int]] = set()
-    own: list[Run] = []
+    own: list[Row] = []
     for run, label, kind, checked in filled:
         beside = [
             (distance, row, index)
@@ -120,7 +120,11 @@ def placed(laid: list[Row], filled: list[Entry]) -> list[Row]:
             if (distance := _distance(other, run, checked)) > -_LABEL_GAP
         ]
         if not beside:
-            own.append(run._replace(text=f"{label.rstrip(':')}: {run.text}") if label else run)
+            run = run._replace(text=f"{label.rstrip(':')}: {run.text}") if label else run
+            if own and own[-1][-1].beside(run):
+                own[-1].append(run)
+            else:
+                own.append([run])
             continue
         _, row, index = min(beside)
         printed = laid[row][index]
@@ -128,8 +132,9 @@ def placed(laid: list[Row], filled: list[Entry]) -> list[Row]:
         mark = "" if (row, index) in labelled or text.endswith((":", "?")) else ":"
         laid[row][index] = Run(f"{text}{mark} {run.text}", *_around(printed, run))
         labelled.add((row, index))
-    for run in own:
-        laid.insert(_place(laid, run), [run])
+    for line in own:
+        line.sort(key=lambda run: run.left)
+        laid.insert(_place(laid, line[0]), line)
     return laid
 
 

@@ -453,6 +453,22 @@ def test_values_of_a_form_follow_their_labels() -> None:
     assert lines == ["Name of applicant: Ingeborg Thorsrud", "Disabled badge: yes", "Zone: Harbour North"]
 
 
+def test_values_of_a_table_stay_in_their_rows() -> None:
+    values = [
+        ("Rope", 60, 600),
+        ("4", 200, 600),
+        ("80", 340, 601),
+        ("Buoy", 60, 580),
+        ("2", 200, 580),
+        ("310", 340, 580),
+    ]
+    fields = (
+        f"/Subtype /Widget /FT /Tx /T (f{number}) /V ({value}) /Rect [{left} {low} {left + 100} {low + 18}]"
+        for number, (value, left, low) in enumerate(values)
+    )
+    assert pdf.read(annotated(*fields))[0].text.split("\n")[-2:] == ["Rope 4 80", "Buoy 2 310"]
+
+
 def test_what_was_typed_on_a_page_is_read_at_its_place() -> None:
     data = annotated(
         "/Subtype /FreeText /Contents (Load limit 4.2 tonnes) /Rect [60 715 300 730]",
