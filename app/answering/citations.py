@@ -11,8 +11,6 @@ from app.answering.verification import MARKS, CheckedAnswer, CheckedSentence, ch
 from app.documents.sentences import Span
 from app.retrieval.packing import Evidence
 
-CLOSING = re.compile(r"[.!?。！？:]*[\"”»)*_]*$")
-
 NOT_FOUND = "not found in the sources"
 NONE_FOUND = "the last {count} sentences were not found in the sources"
 LACKING = "not in {marks}: {missing}"
@@ -87,7 +85,7 @@ def _marked(text: str, sentence: CheckedSentence) -> str:
         kept = sentence.numbers if sentence.verdict.states else sentence.given
         return MARKS.sub(lambda match: _kept(match, kept), text)
     plain = without_marks(text).lstrip()
-    stem = CLOSING.sub("", plain, count=1).rstrip()
+    stem = plain.rstrip('"”»)*_').rstrip(".!?。！？:").rstrip()
     return f"{stem} {''.join(f'[{number}]' for number in sentence.numbers)}{plain[len(stem) :]}"
 
 

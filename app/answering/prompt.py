@@ -65,7 +65,7 @@ OURS = re.compile(
 
 
 LABEL = "\nQuestion:"
-_LABELS = re.compile(r"^\W*question\W*:", re.I | re.M)
+_LABELS = re.compile(r"^[^\w\n]*+question[^\w:]*+:", re.I | re.M)
 _WANTED = re.compile(r"\bquiz|\bquestions?\b|\bfaq\b", re.I)
 
 

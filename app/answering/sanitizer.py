@@ -14,7 +14,7 @@ LONGEST = 2_000
 """At most this many characters are buffered before deciding how to show them, and are looked at for one token."""
 
 _ADDRESS = re.compile(
-    r"(?:https?://|www\.)[\w.~:/?#@!$&'()*+,=%-]+|[\w.+-]+@[\w-]+(?:\.[\w-]+)+", re.IGNORECASE | re.ASCII
+    r"(?:https?://|www\.)[\w.~:/?#@!$&'()*+,=%-]+|(?<![\w.+-])[\w.+-]++@[\w-]+(?:\.[\w-]+)+", re.IGNORECASE | re.ASCII
 )
 _TRAIL = ".,:!?'*_~)"
 """Punctuation that may follow an address."""
@@ -34,7 +34,7 @@ _TOKEN = re.compile(
     rf"""
     (?P<kept> \\ (?![:.@]) [!-/:-@\[-`{{-~] | ~{{1,2}} (?!~) | (?P<ticks>`+) (?!`) [^\n|]*? (?<!`) (?P=ticks) (?!`) )
   | (?P<dropped> \\ (?=[:.@]) )         # an address is recognised at these characters
-  | (?P<fence> `{{3,}} (?=[^`\n]*\n) | ~{{3,}} (?=[^\n]*\n) )
+  | (?P<fence> `{{3,}}+ (?=[^`\n]*\n) | ~{{3,}}+ (?=[^\n]*\n) )
   | (?P<image> !\[ (?P<alt>[^\[\]\n]*) \]\( [ \t]* <? (?P<source>[^\s()<>]*) [^()\n]* (?:\([^()\n]*\)[^()\n]*)* \) )
   | (?P<like_image> ! (?=\[) )
   | (?P<link> \]\( (?: (?P<target>https?://[^\s()<>\\&]+) \) )? )
@@ -61,7 +61,7 @@ _UNDECIDED = re.compile(
 """The end of a text whose first token may be another one when the text goes on."""
 
 _OPEN_LINK = re.compile(r"(?<!\\)\[[^\[\]`<>|\\]*\Z")
-_BEGUN = re.compile(r"(?:https?|www)\Z|[\\\w.+-]+\Z", re.IGNORECASE | re.ASCII)
+_BEGUN = re.compile(r"(?:https?|www)\Z|(?<![\\\w.+-])[\\\w.+-]++\Z", re.IGNORECASE | re.ASCII)
 
 
 def addresses(texts: Iterable[str]) -> frozenset[str]:

@@ -17,7 +17,7 @@ from app.retrieval.analysis import foreign_language, function_words, query_words
 from app.retrieval.packing import Evidence
 
 _MARK = r"\[\^?(?:\d{1,3}(?:\s*[,;–-]\s*\d{1,3})*)\](?!\()|【\d{1,3}[^】\n]{0,80}】"
-MARKS = re.compile(rf"`[^`\n]*`|(?P<blank>[ \t]*)(?P<mark>{_MARK})")
+MARKS = re.compile(rf"`[^`\n]*`|(?P<blank>(?<![ \t])[ \t]*+)(?P<mark>{_MARK})")
 """Marks that name passages, and inline code, where brackets name none."""
 
 LEADING = re.compile(rf"((?:\s*(?:{_MARK}))+)\s*")

@@ -19,7 +19,7 @@ SHORTER = "Ask a shorter question, or lower ESCALATOR_EVIDENCE_TOKENS."
 _OVERFLOW = re.compile(
     r"context_length_exceeded|exceed_context_size|maximum context length|exceeds? (the )?(available )?context", re.I
 )
-_PARTS = re.compile(r"(\d+) (?:input|in the messages|in your prompt)[^\d]{1,9}(\d+)")
+_PARTS = re.compile(r"(?<!\d)(\d++) (?:input|in the messages|in your prompt)[^\d]{1,9}(\d+)")
 _LIMIT = re.compile(r"(?:context length (?:of|is)|context window of|context size \(|n_ctx\D{1,4}) ?(\d+)", re.I)
 
 _SECONDS = re.compile(r"\d+(\.\d+)?")

@@ -45,7 +45,7 @@ _CLAUSE_CHARS = 80
 """Thai and Lao end sentences and clauses with a blank; clauses shorter than this are joined."""
 
 _HEADING_CHARS = 80
-_CLOSED = re.compile(r"[.!?…。！？｡।॥؟۔,;\"”»)\]]\W*$")
+_CLOSED = re.compile(r"(?<!\W)(?>\W*?[.!?…。！？｡।॥؟۔,;\"”»)\]])\W*+$")
 _LIST_ITEM = re.compile(r"[#|>*+•◦▪–-]|\(?\w{1,3}[.)]\s")
 _QUESTION = re.compile(r"[?？؟][*_`)\s]*$")
 _ITEM = re.compile(r"(?:[-*+•◦▪–]|\(?(?:\d{1,3}|[A-Za-z])[.)])\s")

@@ -17,7 +17,7 @@ _LINE = re.compile(r'^([\w-]+)((?:;[\w-]+=(?:"[^"]*"|[^":;\n])*)*):(.*)', re.MUL
 _PARAMETER = re.compile(r';([\w-]+)="?([^":;]*)')
 _FOLD = re.compile(r"\n[ \t]")
 _ESCAPE = re.compile(r"\\(.)")
-_LASTING = re.compile(r"(\d+)(W|D|H|M|S)")
+_LASTING = re.compile(r"(?<!\d)(\d++)(W|D|H|M|S)")
 _TIMES = ("DTSTART", "DTEND", "DUE", "EXDATE")
 _LABELS = {
     "DTSTART": "Start",

@@ -15,7 +15,7 @@ _REFERENCES = {"chart": "r:id", "relIds": "dm"}
 _CATEGORIES = ("cat", "xVal", "strDim")
 _VALUES = ("val", "yVal", "bubbleSize", "numDim")
 
-_NO_CODE = re.compile(r'"[^"]*"|\[[^\]]*\]|\\.')
+_NO_CODE = re.compile(r'"[^"]*"|\[[^\[\]]*\]|\\.')
 _DATE = re.compile(r"(?<![a-z])[ymd]*[yd][ymd]*(?![a-z])", re.IGNORECASE)
 _DAY_ZERO = date(1899, 12, 30)
 _DAYS_TO_1904 = 1462

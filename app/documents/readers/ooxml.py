@@ -14,7 +14,7 @@ _OLE = bytes.fromhex("d0cf11e0a1b11ae1")
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
 
 _TOKEN = re.compile(
-    r'\[\$(?P<currency>[^\]-]*)[^\]]*\]|\[[^\]]*\]|[_*].|"(?P<quoted>[^"]*)"|\\(?P<escaped>.)|(?P<sign>[ %€$£¥₹])'
+    r'\[\$(?P<currency>[^\[\]-]*)[^\[\]]*\]|\[[^\[\]]*\]|[_*].|"(?P<quoted>[^"]*)"|\\(?P<escaped>.)|(?P<sign>[ %€$£¥₹])'
     r"|(?P<digits>[#0?][#0?,]*)(?:\.(?P<decimals>[#0?]*))?|(?P<other>[E/])"
 )
 

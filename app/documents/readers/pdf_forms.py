@@ -1,6 +1,5 @@
 """What was filled in on a PDF page: values of its form, typed text, stamps and comments, each at its place."""
 
-import re
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from ctypes import POINTER, byref, c_ushort, cast, create_string_buffer
@@ -17,7 +16,7 @@ _UNSEEN = 2 | 32
 _PASSWORD = 1 << 13
 """Flag of text fields (ISO 32000, 12.7.4.3)."""
 
-_LINE = re.compile(r"(?:[_.…]\s*){3,}$|\s+$")
+_LINE = "_.…"
 """What is printed to be written on."""
 
 _LABEL_GAP = 2.0
@@ -128,7 +127,9 @@ def placed(laid: list[Row], filled: list[Entry]) -> list[Row]:
             continue
         _, row, index = min(beside)
         printed = laid[row][index]
-        text = _LINE.sub("", printed.text)
+        text = printed.text.rstrip()
+        words = text.rstrip(f"{_LINE} ")
+        text = words if sum(map(text[len(words) :].count, _LINE)) >= 3 else text
         mark = "" if (row, index) in labelled or text.endswith((":", "?")) else ":"
         laid[row][index] = Run(f"{text}{mark} {run.text}", *_around(printed, run))
         labelled.add((row, index))

@@ -10,7 +10,7 @@ from app.errors import UnreadableFile
 
 _TIME = re.compile(r"^[ \t]*((?:\d+:)?\d\d?:\d\d)[.,]\d+[ \t]*-->.*", re.MULTILINE)
 _EMPTY_LINE = re.compile(r"\n\s*\n")
-_NUMBER = re.compile(r"\n\s*\d+\s*$")
+_NUMBER = re.compile(r"(?<!\s)(?=[^\S\n]*+\n)\s++\d++\s*$")
 """The number of the next subtitle, where no empty line is above it."""
 
 _SPEAKER = re.compile(r"<v(?:\.[^\s>]*)?\s+([^>]+)>")
