@@ -53,7 +53,7 @@ class Conversation:
     def __init__(self, thread: str) -> None:
         self.screen = Screen.of(thread)
         self.choices = Choices()
-        self._uploads = uploads.Uploads()
+        self._uploads = uploads.Uploads(self.screen)
         self._earlier: tuple[Exchange, ...] = ()
         """The exchanges from before the app was started."""
         self._views: list[TurnView] = []

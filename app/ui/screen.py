@@ -12,6 +12,7 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any, ClassVar, TypeVar, cast
 from weakref import WeakValueDictionary
 
@@ -21,8 +22,17 @@ from chainlit.data import get_data_layer
 from chainlit.data.base import BaseDataLayer
 from chainlit.emitter import ChainlitEmitter
 from chainlit.session import WebsocketSession, ws_sessions_id
-from chainlit.types import Feedback, MessagePayload, PageInfo, PaginatedResponse, Pagination, ThreadDict, ThreadFilter
-from chainlit.user import PersistedUser, User
+from chainlit.types import (
+    Feedback,
+    FileDict,
+    MessagePayload,
+    PageInfo,
+    PaginatedResponse,
+    Pagination,
+    ThreadDict,
+    ThreadFilter,
+)
+from chainlit.user import PersistedUser
 
 from app.errors import InputError, SettingsError
 from app.history import History, Item, Kept, Kind
@@ -34,8 +44,6 @@ log = logging.getLogger(__name__)
 KEEP_SECONDS = 0.5
 """Between two writes to the history; an answer that is being written is kept as far as it is."""
 
-_SAID = ("user_message", "assistant_message")
-
 T = TypeVar("T")
 
 
@@ -46,17 +54,18 @@ class Screen:
 
     def __init__(self, thread: str) -> None:
         self.id = thread
-        self.kept = False
-        """Whether it is written to the history."""
+        self.kept = False  # in the history
         self.choices: dict[str, Any] = {}
         self.begun = False
         self.busy = False
         self.rows: dict[str, dict[str, Any]] = {}
         self.elements: dict[str, dict[str, Any]] = {}
         self.pages: dict[str, dict[str, Any]] = {}
+        self.files: dict[str, FileDict] = {}
+        """The dropped files, by the key that an element has; they last as long as the conversation is open."""
         self._actions: dict[str, dict[str, Any]] = {}
         self._positions: dict[str, int] = {}
-        self._last = 0
+        self._numbers = count(1)
         self._changed: dict[str, Kind] = {}
         self._timer: asyncio.TimerHandle | None = None
 
@@ -75,9 +84,8 @@ class Screen:
 
     async def emit(self, event: str, data: Any, but: object = None) -> None:
         """Send an event to all tabs but one."""
-        for tab in [session for session in ws_sessions_id.values() if session.thread_id == self.id]:
-            if tab is not but:
-                await _send(tab, event, data)
+        for tab in [tab for tab in ws_sessions_id.values() if tab.thread_id == self.id and tab is not but]:
+            await _send(tab, event, data)
 
     def take(self, event: str, data: dict[str, Any]) -> bool:
         """Note what an event changes; returns whether it is of a kind that changes the screen."""
@@ -87,12 +95,12 @@ class Screen:
             case "stream_token" if (row := self.rows.get(data["id"])) is not None:
                 before = "" if data["isSequence"] else row["output"]
                 self._change("row", {**row, "output": before + data["token"]})
-            case "stream_token":
-                pass
             case "delete_message":
                 self._forget("row", data["id"])
             case "element" if data["forId"]:  # a panel belongs to no row, and to one tab
                 self._change("element", data)
+            case "page":  # of a document, which the viewer may ask for by its id
+                self._change("page", data)
             case "remove_element":
                 self._forget("element", data["id"])
             case "action":
@@ -103,29 +111,35 @@ class Screen:
                 return False
         return True
 
-    def add_page(self, page: dict[str, Any]) -> None:
-        """Note a page of a document, which the viewer may ask for by its id."""
-        self._change("page", page)
-
     async def load(self, keeper: "Keeper") -> bool:
         """Load a conversation from the history, unless it is open; returns whether it is there."""
         if self.begun or (kept := await keeper.run(History.find, self.id)) is None:
             return False
         for item in await keeper.run(History.items, self.id):
-            if item.data is not None:
-                self._shelf(item.kind)[item.id] = item.data
-                self._positions[item.id] = self._last = item.position
+            self._shelf(item.kind)[item.id] = item.data or {}
+            self._positions[item.id] = item.position
+        self._numbers = count(max(self._positions.values(), default=0) + 1)
         self.choices, self.begun = kept.choices, True
         return True
 
     async def show(self, thread: ThreadDict, tab: WebsocketSession) -> None:
         """Show everything to a tab that opens the conversation, in place of the steps of a thread."""
-        shown = {"steps": [*self.rows.values()], "elements": [*self.elements.values()]}
+        tab.files.update(self.files)
+        shown = {"steps": [*self.rows.values()], "elements": [self._linked(it, tab) for it in self.elements.values()]}
         await _send(tab, "resume_thread", {**thread, **shown})
         for action in [*self._actions.values()]:
             await _send(tab, "action", action)
         if self.busy:
             await _send(tab, "task_start", {})
+
+    def _linked(self, element: dict[str, Any], tab: WebsocketSession) -> dict[str, Any]:
+        """Return an element as a tab shows it, which gets files by its own session; those from before are gone."""
+        if element["url"]:
+            return element
+        if (key := element["chainlitKey"]) in self.files:
+            return {**element, "url": f"/project/file/{key}?session_id={tab.id}"}
+        gone = {"type": "file", "url": "#", "name": f"{element['name']} (not kept: drop it again to ask about it)"}
+        return {**element, **gone}
 
     def flush(self) -> None:
         """Write what has changed to the history."""
@@ -139,7 +153,11 @@ class Screen:
 
     def _item(self, name: str, kind: Kind) -> Item:
         data = self._shelf(kind).get(name)
-        said = data["output"] if data is not None and kind == "row" and data.get("type") in _SAID else ""
+        said = (
+            data["output"]
+            if data is not None and kind == "row" and data.get("type") in ("user_message", "assistant_message")
+            else ""
+        )
         return Item(name, kind, self._positions[name], data, said)
 
     def _shelf(self, kind: Kind) -> dict[str, dict[str, Any]]:
@@ -147,9 +165,7 @@ class Screen:
 
     def _change(self, kind: Kind, data: dict[str, Any]) -> None:
         self._shelf(kind)[data["id"]] = dict(data)
-        if data["id"] not in self._positions:
-            self._last += 1
-            self._positions[data["id"]] = self._last
+        self._positions.setdefault(data["id"], next(self._numbers))
         self._later(kind, data["id"])
 
     def _forget(self, kind: Kind, name: str) -> None:
@@ -211,8 +227,7 @@ class Keeper(BaseDataLayer):
 
     def __init__(self, settings: Settings) -> None:
         self.folder = settings.state_dir
-        self.keeps = settings.history
-        """Whether conversations are kept at all."""
+        self.keeps = settings.history  # anything at all
         self._history = History(self.folder)
         self._thread = ThreadPoolExecutor(1, "history")
 
@@ -264,8 +279,6 @@ class Keeper(BaseDataLayer):
             screen.begun = True
         if name is not None and (screen is None or screen.kept):
             await self.run(History.title, thread_id, name)
-        if screen is not None:
-            screen.flush()
 
     async def delete_thread(self, thread_id: str) -> None:
         """Delete a conversation; a tab in which it is open goes on without."""
@@ -311,22 +324,11 @@ class Keeper(BaseDataLayer):
         """Return the one user."""
         return PersistedUser(id=USER, createdAt="", identifier=USER)
 
-    async def create_user(self, user: User) -> PersistedUser:
-        """Return the one user."""
-        return await self.get_user(USER)
-
-    async def build_debug_url(self) -> str:
-        """Return nothing; there is no such page."""
-        return ""
-
-    async def get_favorite_steps(self, user_id: str) -> list[Any]:
-        """Return nothing; there are no favourites."""
-        return []
-
-    async def _ignore(self, *_: Any, **__: Any) -> None:
-        """Do nothing: screens keep their own rows and elements."""
+    async def _ignore(self, *_: Any, **__: Any) -> Any:
+        """Do nothing: screens keep their own rows and elements, there is one user, and there are no favourites."""
 
     create_step = update_step = delete_step = create_element = delete_element = _ignore
+    create_user = build_debug_url = get_favorite_steps = _ignore
 
 
 def _thread(kept: Kept) -> ThreadDict:

@@ -149,7 +149,7 @@ async def props(item: Evidence, citations: Sequence[Citation], snapshot: Snapsho
         key, entry = str(uuid4()), snapshot.documents.get(item.file)
         known = (entry.size, entry.modified_ns) if entry is not None else NEVER
         page = CitedPage(path, known, item.place.number, cited)
-        Screen.of(context.session.thread_id).add_page(page.record(key))
+        Screen.of(context.session.thread_id).take("page", page.record(key))
     caption = f"{item.file}, {item.place.label}"
     return {"caption": caption, "lines": lines, "page": key}
 

@@ -3,10 +3,13 @@
 import asyncio
 import shutil
 from collections.abc import Sequence
+from functools import cached_property
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import chainlit as cl
+import chainlit.config
 from chainlit.element import Element
 
 from app.answering.context import Retriever
@@ -15,14 +18,19 @@ from app.documents.folder import safe
 from app.errors import CorpusError
 from app.retrieval.inventory import extent, silence
 from app.ui.messages import begin_step, end_step
+from app.ui.screen import Screen
 
 KEEP = "keep-file"
 
 
 class Uploads:
-    """The files dropped into one conversation; each document has a name that no file of the corpus can have."""
+    """The files dropped into one conversation; each document has a name that no file of the corpus can have.
 
-    def __init__(self) -> None:
+    The files are copied, because those of Chainlit end with the tab, and other tabs show them, too.
+    """
+
+    def __init__(self, screen: Screen) -> None:
+        self._screen = screen
         self._documents: dict[str, Document] = {}
         self._files: dict[str, tuple[str, Path]] = {}
         """The file's own name and its path, by the document's name; also of files that were copied into the corpus."""
@@ -40,7 +48,7 @@ class Uploads:
         """Read files, with a row for each; returns the documents of those that could be read."""
         rows = [await begin_step(f"Reading {file.name}", "file-text") for file in files]
         try:
-            added = [self._add(*await asyncio.to_thread(_named, file)) for file in files]
+            added = [self._add(*await asyncio.to_thread(self._copy, file)) for file in files]
             wanted = [(file, self._files[file][1]) for file in added]
             results = {result.file: result for result in await asyncio.to_thread(retriever.read, wanted)}
         except BaseException:  # above all Stop
@@ -99,9 +107,15 @@ class Uploads:
         self._files[file] = name, path
         return file
 
+    @cached_property
+    def _folder(self) -> TemporaryDirectory[str]:
+        """A folder that is deleted with the conversation, or with all of Chainlit's files."""
+        return TemporaryDirectory(dir=chainlit.config.FILES_DIRECTORY, ignore_cleanup_errors=True)
 
-def _named(file: Element) -> tuple[str, Path]:
-    """Return a file's name and its path, which gets that name's suffix: Chainlit derives one from the media type."""
-    name, path = safe(file.name), Path(file.path or "")
-    target = path.with_suffix(Path(name).suffix)
-    return name, path if target == path else Path(shutil.copyfile(path, target))
+    def _copy(self, file: Element) -> tuple[str, Path]:
+        """Copy a file; returns its name and the path of the copy, which has that name's suffix, unlike Chainlit's."""
+        name, key = safe(file.name), str(file.chainlit_key)
+        path = Path(shutil.copyfile(str(file.path), Path(self._folder.name, key).with_suffix(Path(name).suffix)))
+        size = path.stat().st_size
+        self._screen.files[key] = {"id": key, "name": name, "path": path, "size": size, "type": file.mime or ""}
+        return name, path

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import aiohttp
+import psutil
 import pytest
 
 from app.history import FILE
@@ -273,3 +274,36 @@ async def test_a_tab_that_reconnects_after_a_restart_goes_on(house: House, tmp_p
             await chat.until(lambda: "resume_thread" in [name for name, _ in chat.history])
             assert "The ferry leaves at 9:30" in (await chat.ask("And the ferry?", "small"))["output"]
             await chat.drop()
+
+
+async def test_a_dropped_file_is_shown_in_every_tab_and_said_to_be_gone_after_a_restart(
+    house: House, tmp_path: Path
+) -> None:
+    with started(tmp_path, house) as app:
+        async with Chat(app.url) as chat:
+            dropped = await chat.upload("bread.md", b"Ada bakes the bread at dawn.\n", "text/markdown")
+            await chat.ask("Who bakes the bread?", files=[dropped])
+            await chat.drop()
+            async with Chat(app.url, chat.conversation) as again:
+                [file] = [each for each in again.elements if each["type"] == "file"]
+                assert await again.content(file["url"]) == b"Ada bakes the bread at dawn.\n"
+                await again.ask("And when does Ada bake it?")
+                assert "dawn" in str(house.models.prompts[-1].data["messages"])
+    with started(tmp_path, house) as app:
+        async with Chat(app.url, chat.conversation) as later:
+            [file] = [each for each in later.elements if each["type"] == "file"]
+            assert file["name"] == "bread.md (not kept: drop it again to ask about it)"
+
+
+async def test_conversations_that_were_left_take_no_memory(without_models: App) -> None:
+    process = psutil.Process(without_models.process.pid)
+    for number in range(300):
+        async with Chat(without_models.url) as chat:
+            await chat.ask("When does the ferry leave?")
+            await chat.clear()
+        if number == 49:
+            await asyncio.sleep(2)
+            before = process.memory_info().rss
+    await asyncio.sleep(2)
+
+    assert process.memory_info().rss - before < 10_000_000
