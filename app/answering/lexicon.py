@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from app.documents.sentences import sentences
+from app.retrieval.analysis import function_words
 
 Kind = Literal[
     "abstains",
@@ -65,7 +66,14 @@ def abstains(draft: str) -> bool:
 
     Only the first: 28 of 61 good answers of a small model decline something later on, one in its first sentence.
     """
-    return _declines(_first_sentence(own_words(draft)))
+    return _mainly_declines(_first_sentence(own_words(draft)))
+
+
+def declines(text: str) -> bool:
+    """Whether a text has a phrase that declines, in a language that its function words allow."""
+    counts = function_words(text)
+    least = max(counts.values(), default=0) - 1
+    return any(find_phrase(text, "abstains", code) for code in phrases("abstains") if counts.get(code, 0) >= least)
 
 
 def only_abstains(draft: str) -> bool:
@@ -78,8 +86,11 @@ def only_abstains(draft: str) -> bool:
         for clause in _phrases("turn").split(plain[start:end].lower())
         if len(clause.split()) > 2
     ]
-    return (_declines(first) or find_phrase(first, "unsure") is not None) and all(
-        clause.rstrip().endswith("?") or any(find_phrase(clause, kind) for kind in ("abstains", "unsure", "offers"))
+    return (_mainly_declines(first) or find_phrase(first, "unsure") is not None) and all(
+        clause.rstrip().endswith("?")
+        or find_phrase(clause, "unsure")
+        or find_phrase(clause, "offers")
+        or declines(clause)
         for clause in clauses
     )
 
@@ -142,7 +153,7 @@ def _first_sentence(text: str) -> str:
     return next((sentence for sentence in found if not sentence.endswith("?")), found[0] if found else "")
 
 
-def _declines(sentence: str) -> bool:
+def _mainly_declines(sentence: str) -> bool:
     """Whether a sentence declines in what it mainly says.
 
     Not in what it concedes ("while the passages do not name the price, they ..."), nor in a caveat after a statement
@@ -151,7 +162,7 @@ def _declines(sentence: str) -> bool:
     """
     opening = ""
     for clause in _phrases("caveats").split(without(sentence.lower(), "concedes")):
-        if find_phrase(f"{opening} {clause}", "abstains"):
+        if declines(f"{opening} {clause.strip()}".strip()):
             return True
         start = _phrases("opens").match(clause)
         if clause.strip() and (start is None or (len(clause.split()) > 2 and find_phrase(clause, "guesses"))):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from app.answering.alignment import Match, Name, Passages, Stretch, Words, names, with_prefixes, words
 from app.answering.features import foreign
-from app.answering.lexicon import bare, find_phrase, own_words, without
+from app.answering.lexicon import bare, declines, find_phrase, own_words, without
 from app.documents.language import detect
 from app.documents.sentences import Span, sentences
 from app.retrieval.analysis import foreign_language, function_words, query_words, stems
@@ -186,7 +186,7 @@ def verify(text: str, given: Collection[int], passages: Passages) -> Verdict:
     matches = [match for match in passages.matches(sentence) if match.passage >= SUPPORTED]
     copied = bool(matches) and matches[0].share >= COPIED
     announces = ending in "?？" or (ending in ":：" and not claims)
-    if not copied and (announces or find_phrase(own_words(text), "abstains")):
+    if not copied and (announces or declines(own_words(text))):
         return Verdict(support=support)
     if not matches:
         has_content = _content(text, passages.languages) >= MIN_CONTENT_WORDS and not find_phrase(text, "offers")
