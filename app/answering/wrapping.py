@@ -5,8 +5,8 @@ around all of the answer and a list of sources at its end are dropped.
 """
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
-from typing import Protocol
 
 from app.answering.prompt import LABEL, Prompt, heading, one_line
 from app.retrieval.packing import Evidence
@@ -24,12 +24,39 @@ _LONGEST_HEADING = 300
 """Characters of a line from which it is no heading, unless it is one that was sent."""
 
 
-class _Filter(Protocol):
+class _Filter(ABC):
+    """Passes a stream on, but for its end as long as that is undecided, and for what is to be left out."""
+
+    def __init__(self) -> None:
+        self._held = ""
+
     def feed(self, text: str) -> str:
         """Take a piece of the stream and return what may be shown now."""
+        self._held += text
+        return self._passed(ended=False)
 
     def close(self) -> str:
         """Return the rest, at the end of the stream."""
+        return self._passed(ended=True)
+
+    @abstractmethod
+    def _passed(self, *, ended: bool) -> str:
+        """Return what may be shown of the text that is held."""
+
+
+class _TextFilter(_Filter):
+    """A filter that looks at all of the text so far."""
+
+    _shown = 0
+
+    def _passed(self, *, ended: bool) -> str:
+        text = self._decided(self._held, ended=ended)
+        new, self._shown = text[self._shown :], max(self._shown, len(text))
+        return new
+
+    @abstractmethod
+    def _decided(self, text: str, *, ended: bool) -> str:
+        """Return the beginning of the answer that is decided; more text only makes it longer."""
 
 
 class AnswerFilter:
@@ -74,7 +101,7 @@ def is_no_answer(text: str, *, ended: bool) -> bool:
     return introduces or (ended and not any(map(str.isalnum, text)))
 
 
-class EchoFilter:
+class EchoFilter(_Filter):
     """Ends an answer where the model repeats what the prompt has around the documents and the question.
 
     That is a tag of the fence, "Question:", or exactly a line: a rule, the heading of a passage, or one like it with a
@@ -84,6 +111,7 @@ class EchoFilter:
     over = False
 
     def __init__(self, prompt: Prompt) -> None:
+        super().__init__()
         given = "\n".join([prompt.question, *(item.text for item in prompt.evidence)])
         rules = [rule for rule in prompt.rules.splitlines() if rule not in given]
         self._lines = {*map(_plain, [*map(heading, prompt.evidence), *rules])}
@@ -94,25 +122,15 @@ class EchoFilter:
         theirs = re.search(rf"<\s*/?\s*(?:{names})", given)
         inner = rf"\s{prompt.fence}" if theirs else r"(?:\s[^<>\n]{0,40})?"
         self._tag = re.compile(rf"\\?</?(?:{names}){inner}>")
-        self._rest = ""
         self._fresh = True
         """Whether what is held begins a line."""
         self._begun = False
         """Whether some of the answer was passed on."""
 
-    def feed(self, text: str) -> str:
-        """Take a piece of the stream and return what may be shown now."""
-        self._rest += text
-        return self._passed(ended=False)
-
-    def close(self) -> str:
-        """Return the rest."""
-        return self._passed(ended=True)
-
     def _passed(self, *, ended: bool) -> str:
         shown = ""
-        while self._rest and not self.over:
-            line, newline, after = self._rest.partition("\n")
+        while self._held and not self.over:
+            line, newline, after = self._held.partition("\n")
             whole = bool(newline) or ended
             if self._fresh and self._repeats(line, whole):
                 if not whole:
@@ -128,7 +146,7 @@ class EchoFilter:
                 self._leave_out(line[tag.end() :] + newline + after)
             elif whole or passed.strip() or not self._fresh:
                 shown += passed + newline if self._begun else ""
-                self._fresh, self._rest = bool(newline), line[len(passed) :] + after
+                self._fresh, self._held = bool(newline), line[len(passed) :] + after
             if not (tag or newline):
                 break
         return shown
@@ -136,7 +154,7 @@ class EchoFilter:
     def _leave_out(self, after: str) -> None:
         """Leave out an echo: behind the beginning of an answer with all that follows it."""
         self.over = self._begun
-        self._rest = "" if self.over else after
+        self._held = "" if self.over else after
 
     def _repeats(self, line: str, whole: bool) -> bool:
         """Whether a line repeats one of the prompt, or may do so once it is whole."""
@@ -157,30 +175,25 @@ def _plain(line: str) -> str:
     return _NUMBER.sub("[]", " ".join(line.split()).casefold())
 
 
-class ConfidenceFilter:
-    """Passes a stream on except its last `held` characters, and takes the line `CONFIDENCE: low` from its end."""
+class ConfidenceFilter(_Filter):
+    """Holds back the last `window` characters, and takes the line `CONFIDENCE: low` from the end of the stream."""
 
     level: str | None = None
     """After `close`: "low", another word of the model, or None if there was no such line."""
 
-    def __init__(self, held: int = WINDOW) -> None:
-        self._held = held
-        self._rest = ""
+    def __init__(self, window: int = WINDOW) -> None:
+        super().__init__()
+        self._window = window
 
-    def feed(self, text: str) -> str:
-        """Take a piece of the stream and return what may be shown now."""
-        text = self._rest + text
-        end = max(0, len(text) - self._held)
-        self._rest = text[end:]
-        return text[:end]
-
-    def close(self) -> str:
-        """Return the rest without the confidence line."""
-        if not (line := LINE.search(self._rest)):
-            return self._rest
-        word = line[1].casefold()
-        self.level = "low" if word in LOW else word
-        return self._rest[: line.start()]
+    def _passed(self, *, ended: bool) -> str:
+        end = max(0, len(self._held) - self._window)
+        if ended:
+            line = LINE.search(self._held)
+            end = line.start() if line else len(self._held)
+            word = line[1].casefold() if line else None
+            self.level = "low" if word in LOW else word
+        shown, self._held = self._held[:end], self._held[end:]
+        return shown
 
 
 FENCE = re.compile(r"\s*(?P<marks>`{3,}|~{3,})(?:(?P<kind>markdown|md)|te?xt|plaintext)?[ \t]*\n", re.I)
@@ -190,32 +203,17 @@ PROSE = re.compile(r"\[\d+\]|[.!?][*_\s]*\Z")
 CITED = re.compile(r"(?<![^\s.!?])\[\d+\](?![^\s.,;])")
 
 
-class FenceFilter:
+class FenceFilter(_TextFilter):
     """Drops a fence around the whole answer, or behind a line that introduces the answer.
 
     A fence that is not called Markdown is one around an answer only if it holds sentences, and nothing comes after it
     unless they are cited.
     """
 
-    def __init__(self) -> None:
-        self._text = ""
-        self._shown = 0
-
-    def feed(self, text: str) -> str:
-        """Take a piece of the stream and return what may be shown now."""
-        self._text += text
-        return self._new(ended=False)
-
-    def close(self) -> str:
-        """Return the rest."""
-        return self._new(ended=True)
-
-    def _new(self, *, ended: bool) -> str:
-        introduction = INTRODUCTION.match(self._text)
+    def _decided(self, text: str, *, ended: bool) -> str:
+        introduction = INTRODUCTION.match(text)
         at = introduction.end() if introduction else 0
-        text = self._text[:at] + _unfenced(self._text[at:], ended=ended, first=not introduction)
-        new, self._shown = text[self._shown :], max(self._shown, len(text))
-        return new
+        return text[:at] + _unfenced(text[at:], ended=ended, first=not introduction)
 
 
 def _unfenced(text: str, *, ended: bool, first: bool) -> str:
@@ -263,40 +261,26 @@ PLACES = (
 """Words that name a place in a source."""
 
 
-class SourcesFilter:
+class SourcesFilter(_TextFilter):
     """Drops a list of sources at the end of an answer; `names` are the words of which such a list consists."""
 
     def __init__(self, names: Collection[str] = ()) -> None:
+        super().__init__()
         self._names = names
-        self._text = ""
-        self._shown = 0
         self._from = 0
         """Where the first list may begin: what is before was looked at, and is none."""
 
-    def feed(self, text: str) -> str:
-        """Take a piece of the stream and return what may be shown now."""
-        self._text += text
-        return self._new(self._before_list(ended=False).rstrip())
-
-    def close(self) -> str:
-        """Return the rest."""
-        return self._new(self._before_list(ended=True))
-
-    def _new(self, text: str) -> str:
-        new, self._shown = text[self._shown :], max(self._shown, len(text))
-        return new
-
-    def _before_list(self, *, ended: bool) -> str:
-        """Return the text without a list of sources at its end, and without what may become one."""
-        text = self._text
+    def _decided(self, text: str, *, ended: bool) -> str:
         for head in LIST.finditer(text, self._from):
             if text[: head.start()].strip() and self._lists(text[head.end() :], bool(head["word"]), ended):
                 return text[: head.start()].rstrip()
             self._from = head.end()
-        begun = None if ended else LIST_BEGUN.search(text, self._from)
+        if ended:
+            return text
+        begun = LIST_BEGUN.search(text, self._from)
         may_be = begun and any(word.startswith((begun["word"] or "").casefold()) for word in SOURCES)
         self._from = begun.start() if begun and may_be else len(text)
-        return text[: self._from]
+        return text[: self._from].rstrip()
 
     def _lists(self, text: str, headed: bool, ended: bool) -> bool:
         """Whether a text has only lines that name sources; below a heading it is enough that they begin with a mark."""
