@@ -131,7 +131,8 @@ def placed(laid: list[Row], filled: list[Entry]) -> list[Row]:
         words = text.rstrip(f"{_LINE} ")
         text = words if sum(map(text[len(words) :].count, _LINE)) >= 3 else text
         mark = "" if (row, index) in labelled or text.endswith((":", "?")) else ":"
-        laid[row][index] = Run(f"{text}{mark} {run.text}", *_around(printed, run))
+        left, right = min(printed.left, run.left), max(printed.right, run.right)
+        laid[row][index] = Run(f"{text}{mark} {run.text}", left, printed.bottom, right, printed.top)
         labelled.add((row, index))
     for line in own:
         line.sort(key=lambda run: run.left)
@@ -143,11 +144,6 @@ def _distance(printed: Run, run: Run, checked: bool) -> float:
     """Return the points between a value and text to its left, or on any side of a checked box; negative for none."""
     right = printed.left - run.right if checked else -_LABEL_GAP
     return max(run.left - printed.right, right)
-
-
-def _around(printed: Run, run: Run) -> tuple[float, float, float, float]:
-    left, right = min(printed.left, run.left), max(printed.right, run.right)
-    return left, printed.bottom, right, printed.top
 
 
 def _place(laid: list[Row], run: Run) -> int:
