@@ -1,4 +1,4 @@
-"""The commands `escalator bench retrieval|corpus|chat|readers` and `escalator eval escalation|citations|refusals`."""
+"""The commands `escalator bench retrieval|corpus|chat|load|readers`, `escalator eval escalation|citations|refusals`."""
 
 import asyncio
 from pathlib import Path
@@ -19,6 +19,19 @@ def chat(as_json: Json = False, verbose: Verbose = False) -> None:
 
     result = asyncio.run(chat.bench_chat(load(), tell))
     show(result, as_json, chat.lines(result))
+
+
+@bench.command()
+def load(
+    seconds: Annotated[float, typer.Option(help="How long the conversations ask, for each kind of draft.")] = 30.0,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Measure how soon the chat answers `/health` while a long draft streams and ten other conversations ask."""
+    from benchmarks import load
+
+    result = load.bench_load(seconds, tell)
+    show(result, as_json, load.lines(result))
 
 
 @bench.command()

@@ -58,7 +58,7 @@ FEW, MANY, WORDS = 5, 8, 6
 
 A week has seven days. Chosen on the drafts of two real small models, the 4,744 answers of the development set (they
 find none beyond what repeats exactly) and half of Debian's documentation: of 1,859 files read as if they were answers,
-1 has such lines, the log of a test.
+1 has such lines, the log of a test. Of 1,796 others it is 4: a log, a configuration, footnotes, a sample of headings.
 """
 
 _NOT_WORD = re.compile(r"\W+")
