@@ -219,23 +219,23 @@ class Spellings:
                     self._inside[stem].append(term)
 
     def same(self, terms: Iterable[str]) -> set[str]:
-        """Return the known terms that differ from one of these by accents and leading zeros only, or else by an ending.
-
-        A stem may have a stem: "søsteren" has "søster", and "søster" has "søst".
-        """
+        """Return the known terms that differ from one of these by accents and leading zeros only."""
         forms = {form for term in terms for form in (term, *plain_forms(term))}
         others = {other for form in forms for other in self._same.get(form, ())}
-        shorter = (stem for stem in self._stems(list(forms)) if len(stem) >= SHORTEST)
-        return self._known(forms | others) or self._known(shorter)
+        return self._known(forms | others)
 
     def inside(self, terms: Iterable[str]) -> set[str]:
         """Return the identifiers that one of these is a part of."""
         return self._known({other for term in terms for other in self._inside.get(term, ())})
 
-    def cognates(self, terms: Iterable[str]) -> set[str]:
-        """Return the terms in other languages with the consonants of one of these: "Kantine" and canteen."""
+    def related(self, terms: Iterable[str]) -> set[str]:
+        """Return the known stems of these stems, or else the terms in other languages with the same consonants.
+
+        "søsteren" has the stem "søster", and "søster" the stem "søst"; "Kantine" is canteen.
+        """
+        shorter = (stem for stem in self._stems(list(terms)) if len(stem) >= SHORTEST)
         keys = filter(None, map(_consonants, terms))
-        return self._known(other for key in keys for other in self._cognates.get(key, ()))
+        return self._known(shorter) or self._known(other for key in keys for other in self._cognates.get(key, ()))
 
     def together(self, question: str, words: Sequence[QueryWord]) -> Iterator[tuple[str, Sequence[QueryWord]]]:
         """Yield known terms that are some words of a question in one, with these words."""

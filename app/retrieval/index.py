@@ -233,7 +233,7 @@ class Index:
         parts = [other for part in parts if part.content for other in self._spelled(part)]
         if parts and all(map(self.knows, parts)):
             return tuple(part._replace(surface=word.surface, weight=word.weight) for part in parts)
-        return (word._replace(also=tuple((term, 1.0) for term in sorted(self._spellings.cognates(word.terms)))),)
+        return (word._replace(also=tuple((term, 1.0) for term in sorted(self._spellings.related(word.terms)))),)
 
     def _count(self, *terms: str) -> int:
         """Return the number of passages that contain at least one of the terms."""

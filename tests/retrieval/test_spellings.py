@@ -105,10 +105,9 @@ def test_an_acronym_is_found_with_and_without_an_s(tmp_path: Path, question: str
     assert first(tmp_path, question, text__txt=text)[0] == "text.txt"
 
 
-@pytest.mark.parametrize("question", ["Hvem er stesøsteren?", "Hva gjør vaksinemotstandere?", "Hvor er kalenderen?"])
-def test_a_word_is_found_in_another_form_whose_stem_is_shorter(tmp_path: Path, question: str) -> None:
-    text = "En kalender henger hos min stesøster, som ikke er vaksinemotstander, og den er fra i fjor sommer."
-    assert first(tmp_path, question, text__txt=text) == ("text.txt", ())
+def test_a_word_is_found_in_another_form_whose_stem_is_shorter(tmp_path: Path) -> None:
+    text = "Jeg har en søster som heter Anna, og hun bor ved fjorden med en hund og to katter."
+    assert first(tmp_path, "Hvem er søsteren?", text__txt=text) == ("text.txt", ())
 
 
 def test_a_word_is_never_taken_for_function_words_that_it_consists_of(tmp_path: Path) -> None:
