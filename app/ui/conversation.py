@@ -120,6 +120,7 @@ class Conversation:
                 self.choices = replace(self.choices, mode=chosen)
                 await self._remember()
             dial = self.choices.dial
+            self.screen.choices = {"mode": self.choices.mode, "dial": dial}
             turn = Turn(question, self._history(), chosen, dial, brought=tuple(brought), dropped=dropped)
             originals = Originals(assistant.retriever.snapshot, partial(self._uploads.path, assistant.settings.corpus))
             figures = self.choices.figures
@@ -200,7 +201,6 @@ class Conversation:
 
     async def _remember(self) -> None:
         """Keep what was chosen."""
-        self.screen.choices = {"mode": self.choices.mode, "dial": self.choices.dial}
         if isinstance(keeper := get_data_layer(), Keeper):
             await asyncio.to_thread(self.choices.save, keeper.folder)
 

@@ -172,8 +172,14 @@ def test_a_page_that_stays_open_over_a_restart_shows_its_conversation_and_goes_o
         page.goto(first.url)
         ask(page, KEPT["question"])
         answer(page, KEPT["small"])
+    page.locator("#chat-input").fill("typed meanwhile")
+    with page.expect_event("requestfailed", lambda request: request.url.endswith("/user"), timeout=20_000):
+        page.evaluate("void setInterval(() => dispatchEvent(new Event('focus')), 500)")  # then Chainlit asks who it is
+    page.wait_for_timeout(500)
+    expect(page.locator("#chat-input")).to_contain_text("typed meanwhile")
     with running(folder, corpus, port=first.port, FOUNDRY_LOCAL_ENDPOINT=proxy.url):
         expect(page.get_by_text("Could not reach the server")).to_have_count(0, timeout=20_000)
+        expect(page.locator("#chat-input")).to_contain_text("typed meanwhile")
         answer(page, KEPT["small"])
         ask(page, SHORT["question"])
         answer(page, words(SHORT["large"]))

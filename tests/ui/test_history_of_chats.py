@@ -118,6 +118,23 @@ async def test_a_reload_in_mid_stream_finds_the_answer_going_on(house: House, ch
             assert shape(third) == shape(again)
 
 
+async def test_an_answer_in_whose_middle_the_app_ends_is_kept_as_far_as_it_was(house: House, tmp_path: Path) -> None:
+    with started(tmp_path, house) as app:
+        async with Chat(app.url) as chat:
+            slow = house.models.slow()
+            await chat.send("What does the journal say?", "small")
+            await chat.until(lambda: chat.answers and len(chat.answers[0]["output"]) > 60)
+            app.process.terminate()
+            app.process.wait(15)
+            slow.pace = 0
+    with started(tmp_path, house) as app:
+        async with Chat(app.url, chat.conversation) as again:
+            assert len(again.answers[0]["output"]) > 60
+            assert LONG.startswith(again.answers[0]["output"])
+            assert not again.answers[0]["streaming"]
+            assert "phi-4-mini stopped" in names(again.steps)
+
+
 async def test_two_tabs_show_one_conversation_and_either_can_stop_it(house: House, chat: Chat) -> None:
     await chat.ask("When does the ferry leave?")
     async with Chat(house.app.url, chat.conversation) as other:

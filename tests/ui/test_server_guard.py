@@ -19,8 +19,8 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from app.settings import ROOT
-from app.ui.server_guard import Guard
-from tests.support.chat import App, Chat, command, environment
+from app.ui.server_guard import USER, Guard
+from tests.support.chat import App, Chat, command, environment, running
 
 OWN = "127.0.0.1:8000"
 
@@ -167,3 +167,32 @@ def _proposed_port(running: App, home: Path) -> int:
     proposed = re.search(r"chainlit run app/main\.py --port (\d+)", said)
     assert proposed is not None
     return int(proposed[1])
+
+
+@pytest.mark.slow
+async def test_whoever_sits_here_needs_no_login_and_the_browser_gets_no_secret(without_models: App) -> None:
+    listing = {"pagination": {"first": 10}, "filter": {}}
+    async with aiohttp.ClientSession(cookies={"access_token": "of another app on this machine"}) as http:
+        async with http.get(without_models.url) as page, http.get(f"{without_models.url}/user") as user:
+            assert not {*page.cookies, *user.cookies}
+            assert (await user.json())["identifier"] == USER
+        async with http.post(f"{without_models.url}/project/threads", json=listing) as answer:
+            assert answer.status == 200
+        async with http.post(
+            f"{without_models.url}/project/threads", json=listing, headers={"Origin": "http://evil.example"}
+        ) as answer:
+            assert answer.status == 403
+
+
+@pytest.mark.slow
+async def test_where_others_can_reach_the_chat_nothing_is_kept(tmp_path: Path, corpus: Path) -> None:
+    with running(tmp_path, corpus, CHAINLIT_HOST="0.0.0.0") as app:
+        async with Chat(app.url) as chat, aiohttp.ClientSession() as http:
+            await chat.ask("When does the ferry leave?")
+            async with http.post(
+                f"{app.url}/project/threads", json={"pagination": {"first": 10}, "filter": {}}
+            ) as answer:
+                assert answer.status == 400
+            async with http.get(f"{app.url}/project/thread/{chat.conversation}") as answer:
+                assert answer.status == 400
+    assert not [*app.state.glob("history*")]
