@@ -198,7 +198,7 @@ def loops(text: str) -> bool:
 
     Only the last WINDOW characters are looked at, so that a look at a growing draft costs the same at any length.
     """
-    return _second_round(text[-WINDOW:], in_code=_in_code(text)) is not None
+    return _second_round(text[-WINDOW:], in_code=_in_code(text), most=3 * MANY) is not None
 
 
 def without_loop(text: str) -> str:
@@ -219,15 +219,15 @@ def _in_code(text: str) -> bool:
     return text.count("```") % 2 == 1
 
 
-def _second_round(text: str, *, in_code: bool) -> int | None:
-    """Return where the second round begins of the circles in which a text ends; None if it does not loop."""
+def _second_round(text: str, *, in_code: bool, most: int | None = None) -> int | None:
+    """Return where the second round begins of the circles in which a text ends, if any; `most` units are compared."""
     unmarked = MARK.sub(lambda mark: _LEFT_OUT * len(mark[0]), text) if "[" in text else text
     written = len(unmarked.rstrip(_BLANKS))
     empty = unmarked[written:]
     if len(empty) >= PADDING or len(empty) - sum(map(empty.count, f" \t\r{_LEFT_OUT}")) >= EMPTY_LINES:
         return written
     end = _second_copy(unmarked)
-    return end if end is not None or in_code else _second_count(unmarked)
+    return end if end is not None or in_code else _second_count(unmarked, most)
 
 
 def _second_copy(text: str) -> int | None:
@@ -255,7 +255,7 @@ def _second_copy(text: str) -> int | None:
     return next(islice(seen, letters - 1, None))
 
 
-def _second_count(text: str) -> int | None:
+def _second_count(text: str, most: int | None) -> int | None:
     """Return where the second of the rounds begins that differ in one number or word in each line or sentence.
 
     A round has up to three of them. Items of real lists are similar, too: FEW rounds of WORDS words are a loop if their
@@ -266,7 +266,7 @@ def _second_count(text: str) -> int | None:
     for period in range(1, len(units)):
         if _change(units[period][1], units[0][1]) is None:
             continue
-        units += backwards
+        units += islice(backwards, most)
         steps: set[int | None] = set()
         last = 0
         while last + period < len(units) and (change := _change(units[last + period][1], units[last][1])) is not None:
