@@ -67,7 +67,7 @@ _SPACELESS = re.compile(f"[{SPACELESS}]")
 _NUMBER = re.compile(r"\d+(?:[.,'’/:\u00a0\u202f]\d+)*")
 _WORD = re.compile(r"[^\W\d_]\w+")
 _ITEM = re.compile(r"(?m)^[^\S\n]*+(?:[-*•+◦▪–]|\(?\d{1,3}[.)])\s")
-_STOP = re.compile(r"[.!?…。！？।؟。][\"'”’»)\]*_`\s]*$")
+STOP = re.compile(r"[.!?…。！？।؟。][\"'”’»)\]*_`\s]*$")
 _OPEN = re.compile(r"[,;(\[–—-]$")
 _LETTER = re.compile(r"\b[B-HJ-Z]\b")
 """A letter as the name of something, as in "plan B"; A and I may be words."""
@@ -184,13 +184,13 @@ def breaks_off(draft: str) -> bool:
     """
     text = bare(draft)
     last = text.rsplit("\n", 1)[-1].strip()
-    if len(text.split()) < SHORT_OF_CUTTING or _STOP.search(text) or text.count("```") or "|" in last:
+    if len(text.split()) < SHORT_OF_CUTTING or STOP.search(text) or text.count("```") or "|" in last:
         return False
     if last.startswith("#") or _ITEM.match(f"{last} "):
         return False
     end = text[-1_000:]
     before = end[: sentences(end)[-1][0]].rstrip()
-    return bool(_OPEN.search(text) or _STOP.search(before))
+    return bool(_OPEN.search(text) or STOP.search(before))
 
 
 def loops(text: str) -> bool:

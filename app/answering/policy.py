@@ -68,6 +68,7 @@ class Policy:
             draft.finish,
             checked=checked,
             certainty=draft.certainty,
+            echoed=draft.echoed,
             confidence=draft.confidence,
             short_chars=self._settings.short_chars,
             threshold=self.threshold(turn.question, dial),

@@ -79,7 +79,8 @@ class Attempt:
     """One model's answer as it ended; `finish` is "stop", "length", "stopped" or, with a `failure`, "error".
 
     An answer that was stopped while it was written has the decision that did so, and no repetitions at its end.
-    `certainty` is the probability of its least certain words, if the server reports it.
+    `certainty` is the probability of its least certain words, if the server reports it. Behind an answer that is
+    `echoed` its model repeated the prompt.
     """
 
     id: int
@@ -93,6 +94,7 @@ class Attempt:
     failure: ModelError | None = None
     stopped: "Decision | None" = None
     certainty: float | None = None
+    echoed: bool = False
 
     @property
     def whole(self) -> bool:

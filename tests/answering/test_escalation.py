@@ -287,6 +287,27 @@ FÄHRE = (
     "Die Fähre verlässt den alten Hafen um 9:30 Uhr und fährt dann durch die Inseln. Sie ist schnell, weil sie Flügel "
     "hat. Karten werden im Hafen verkauft; auf dem Schild steht “Please stand behind the yellow line at all times”."
 )
+
+
+@pytest.mark.parametrize(
+    ("draft", "kept"),
+    [
+        ("At 9:30", True),
+        ("The ferry leaves at 9:30 [1].", True),
+        ("The ferry leaves at", False),
+        ("The ferry leaves at 9:30 from the old harbour, and tickets are sold on board [1].", False),
+    ],
+)
+def test_a_draft_behind_which_the_model_repeats_the_prompt_is_kept_if_it_is_a_short_answer(
+    draft: str, kept: bool
+) -> None:
+    decision = decide("When does the ferry leave?", EVIDENCE, draft, "stop", echoed=True)
+
+    assert (decision.code is None) == kept
+    assert kept or decision.why == "The draft goes on with the words of the prompt."
+    assert decide("When does the ferry leave?", EVIDENCE, draft, "stop").code is None
+
+
 GERMAN = (Evidence(1, "faehre.md", "Fähre", Place("line", "line 1", 1), 0, len(FÄHRE), FÄHRE, "de"),)
 
 
