@@ -194,7 +194,7 @@ class Conversation:
         if await self.screen.load(keeper):
             self.choices = self.choices.updated(self.screen.choices)
             said = (row["metadata"].get("answer") for row in self.screen.rows.values() if row.get("metadata"))
-            self._earlier = tuple(Exchange(each["question"], each["text"]) for each in said if each)
+            self._earlier = tuple(Exchange(each["question"], each["text"]) for each in said if each and each["text"])
         self.screen.kept = keeper.keeps and self.choices.keep
         if notice := await keeper.notice():
             await cl.context.emitter.send_toast(notice, "warning")

@@ -97,6 +97,8 @@ class TurnView:
     async def stop(self) -> None:
         """End what was streaming when the turn was cut short; an answer from before is shown again."""
         await self._line.end()
+        if self.answer is None:  # a follow-up question may be about what there is
+            self._stream.message.metadata = {"answer": {"question": self.turn.question, "text": self._stream.text}}
         await self._stream.close()
         if self._comparison is not None:
             await self._comparison.close()

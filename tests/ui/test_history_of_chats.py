@@ -133,6 +133,10 @@ async def test_an_answer_in_whose_middle_the_app_ends_is_kept_as_far_as_it_was(h
             assert LONG.startswith(again.answers[0]["output"])
             assert not again.answers[0]["streaming"]
             assert "phi-4-mini stopped" in names(again.steps)
+            await again.ask("When does the ferry leave?", "small")
+            _, asked, answered, _ = house.models.prompts[-1].data["messages"]
+            assert asked["content"] == "What does the journal say?"
+            assert UNMARKED.startswith(answered["content"][:40])
 
 
 async def test_two_tabs_show_one_conversation_and_either_can_stop_it(house: House, chat: Chat) -> None:
