@@ -161,6 +161,10 @@ async def complete(
     finally:
         if stream is not None:
             await stream.close()
+            with suppress(Exception):  # its generators end here, not where Python collects them, outside of the loop
+                async with asyncio.timeout(USAGE_SECONDS):
+                    while await anext(stream, None) is not None:
+                        pass
     for delta in sieve.finish(cut=finish == "length"):
         yield delta
     if finish is None and SENTENCE_END.search(sieve.answer):

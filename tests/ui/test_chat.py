@@ -41,6 +41,7 @@ SMALL = Script(
         "lantern": "The northern lantern burns red [1].",
         "journal": LONG,
         "chronicle": CHRONICLE,
+        "fog": "The fog horn sounds again. " * 200,
     },
 )
 LARGE = Script(
@@ -319,6 +320,14 @@ async def test_a_draft_gives_way_to_the_large_models_answer_and_goes_into_the_li
     assert streamed == [(answer["id"], "phi-4-mini"), (answer["id"], "gpt-oss-20b")]
     labels = [action["label"] for action in chat.actions.values()]
     assert labels == ["Keep the small answer", "Compare both", "Times and tokens"]
+
+
+async def test_a_draft_that_goes_in_circles_is_ended_and_leaves_no_traceback(house: House, chat: Chat) -> None:
+    """A traceback in the terminal fails the fixture."""
+    answer = await chat.ask("What does the ferry do in fog?")
+
+    assert " → repeats itself → gpt-oss-20b" in line(chat)["name"]
+    assert answer["name"] == "gpt-oss-20b"
 
 
 def button(chat: Chat, label: str) -> dict[str, Any]:
