@@ -218,7 +218,7 @@ class History:
 
 def _connect(path: Path | str) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=_WAIT_SECONDS)
-    for setting in ("foreign_keys = on", "secure_delete = on", "synchronous = normal"):
+    for setting in ("foreign_keys = on", "secure_delete = on", "synchronous = normal", "cache_size = -256"):
         connection.execute(f"pragma {setting}")
     connection.create_function("fold", 1, str.casefold, deterministic=True)
     return connection

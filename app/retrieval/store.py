@@ -26,7 +26,7 @@ from app.retrieval.segment import DocumentSegment, Entry
 if TYPE_CHECKING:
     from app.retrieval.index import Index
 
-INDEX_VERSION = 7
+INDEX_VERSION = 8
 """The version of the tables and of what a term is; an index of another version is made anew.
 
 To be raised also when more formats can be read, since an index lists the files that could not be.

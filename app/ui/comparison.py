@@ -21,7 +21,7 @@ class Comparison:
         self._columns: dict[int, dict[str, str]] = {}
         self._element = component("Compare", {"answers": []})
         self._unfinished: set[int] = set()
-        self._throttle = Throttle(self._push, PUSH_SECONDS)
+        self._throttle = Throttle(PUSH_SECONDS)
 
     @property
     def heading(self) -> str:
@@ -40,22 +40,22 @@ class Comparison:
         await self._message.send()
         if len(self._columns) == 1:
             await self._element.send(for_id=self._message.id)
-        self._throttle.request()
+        self._throttle.request(self._push)
 
     async def remove(self) -> None:
         """Take the columns off the message."""
-        await self._throttle.flush()
+        await self._throttle.flush(self._push)
         await self._element.remove()
 
     def feed(self, attempt: int, text: str) -> None:
         """Append a piece of an attempt's text."""
         self._columns[attempt]["text"] += text
-        self._throttle.request()
+        self._throttle.request(self._push)
 
     def note(self, attempt: int, note: str) -> None:
         """Show a note above an attempt's text."""
         self._columns[attempt]["note"] = note
-        self._throttle.request()
+        self._throttle.request(self._push)
 
     def end(self, attempt: Attempt, *, usage: bool) -> None:
         """End an attempt's column, with its times and tokens if `usage` is set."""
@@ -71,7 +71,7 @@ class Comparison:
         """Push everything that came; attempts that have not ended are marked as stopped."""
         for attempt in self._unfinished:
             self._columns[attempt]["note"] = "stopped"
-        await self._throttle.flush()
+        await self._throttle.flush(self._push)
 
     async def _push(self) -> None:
         self._element.props = {"answers": [dict(self._columns[attempt]) for attempt in sorted(self._columns)]}

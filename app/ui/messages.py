@@ -53,31 +53,33 @@ async def end_step(step: cl.Step, name: str) -> None:
 
 
 class Throttle:
-    """Runs a function at most once in so many seconds, however often it is requested."""
+    """Runs a function at most once in so many seconds, however often it is requested.
 
-    def __init__(self, push: Callable[[], Awaitable[None]], seconds: float) -> None:
-        self._push = push
+    It does not keep the function, a method of what has the throttle: such a circle would outlive its conversation.
+    """
+
+    def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._task: asyncio.Task[None] | None = None
 
-    def request(self) -> None:
+    def request(self, push: Callable[[], Awaitable[None]]) -> None:
         """Run the function after the interval, unless that is already planned."""
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._later())
+            self._task = asyncio.create_task(self._later(push))
 
     def cancel(self) -> None:
         """Drop a planned run."""
         if self._task is not None:
             self._task.cancel()
 
-    async def flush(self) -> None:
+    async def flush(self, push: Callable[[], Awaitable[None]]) -> None:
         """Run the function now, in place of a planned run."""
         self.cancel()
-        await self._push()
+        await push()
 
-    async def _later(self) -> None:
+    async def _later(self, push: Callable[[], Awaitable[None]]) -> None:
         await asyncio.sleep(self._seconds)
-        await self._push()
+        await push()
 
 
 class Stream:
@@ -87,7 +89,7 @@ class Stream:
         self.message = cl.Message("")
         self.text = ""
         self._pushed = 0
-        self._throttle = Throttle(self._push, PUSH_SECONDS)
+        self._throttle = Throttle(PUSH_SECONDS)
 
     async def begin(self, author: str, text: str = "") -> None:
         """Begin anew; a given text, which is no part of the answer, is shown until its first piece."""
@@ -101,7 +103,7 @@ class Stream:
         """Append a piece; the first one is shown at once."""
         self.text += piece
         if self._pushed:
-            self._throttle.request()
+            self._throttle.request(self._push)
         else:
             self.message.content = ""
             await self._push()
@@ -121,7 +123,7 @@ class Stream:
     async def close(self) -> None:
         """Push the rest and end the message."""
         if self.message.streaming:
-            await self._throttle.flush()
+            await self._throttle.flush(self._push)
             await self.message.send()
 
     async def _push(self) -> None:

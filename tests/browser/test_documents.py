@@ -92,5 +92,5 @@ def test_who_comes_while_the_corpus_is_read_sees_how_far_it_is_beside_the_sample
         expect(page.locator("#reading")).to_be_hidden()  # the panel tells it
         expect(page.locator(".corpus").get_by_text("Reading your documents: ")).to_be_visible()
         inside(page, f"{width}-{theme}-reading-panel")
-        expect(page.get_by_text("1,011 documents")).to_be_visible(timeout=120_000)
+        expect(page.get_by_role("listitem").filter(has_text="1,011 documents")).to_be_visible(timeout=120_000)
         expect(page.locator(".corpus").get_by_text("Reading your documents: ")).to_have_count(0)
