@@ -36,6 +36,8 @@ class TurnView:
         self._line = Cascade()
         self._stream = Stream()
         self._models: dict[int, str] = {}
+        self._texts: dict[int, str] = {}
+        """What each attempt that has ended wrote."""
         self._writing: int | None = None
         """The attempt whose text the message shows."""
         self._preview = ""
@@ -85,7 +87,7 @@ class TurnView:
             case events.AttemptEnded(attempt):
                 await self._end_attempt(attempt)
             case events.Escalated(source, _, code, why):
-                await self._line.escalate(source, self._stream.text, code, why)
+                await self._line.escalate(source, self._texts.get(source, ""), code, why)
             case events.Abstained(text, unaided):
                 await self._stream.begin("Escalator", escape(text))
                 await self._stream.offer([controls.button(controls.UNAIDED, self.id)] if unaided else [])
@@ -123,6 +125,8 @@ class TurnView:
 
     async def _begin_attempt(self, event: events.AttemptStarted) -> None:
         self._models[event.id] = event.model
+        if self._writing == event.id:  # it is asked once more
+            self._writing = None
         await self._line.ask(event)
         if event.role == "extractive":  # no model has answered
             await self._end_comparison()
@@ -159,6 +163,7 @@ class TurnView:
             await self._stream.clear()
 
     async def _end_attempt(self, attempt: Attempt) -> None:
+        self._texts[attempt.id] = attempt.text
         if self._writing == attempt.id:
             await self._stream.close()
         await self._line.answer(attempt, usage=self._settings.show_usage)

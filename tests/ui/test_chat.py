@@ -476,6 +476,24 @@ async def test_stop_in_the_large_models_answer_lets_the_draft_stand_again(house:
     assert earlier == "It is open on Mondays. I am not sure whether that holds in winter."
 
 
+async def test_a_large_model_that_died_in_its_answer_begins_anew_when_it_is_asked_once_more(
+    house: House, chat: Chat
+) -> None:
+    draft = await chat.ask("What does the journal of the museum say?", "small")
+    house.models.fault = Fault(after=900, how="reset", times=1)
+    await chat.press(button(chat, "Ask the large model"))
+    assert chat.rows[draft["id"]]["name"] == "phi-4-mini"
+
+    await chat.press(button(chat, "Ask the large model"))
+
+    answer = chat.rows[draft["id"]]
+    assert answer["name"] == "gpt-oss-20b"
+    assert answer["output"].startswith("The museum is open on Mondays [1].\n\n`gpt-oss-20b")
+    _, small, *_ = inside(chat)
+    assert small["output"].count("I am not sure whether that holds in winter.") == 2  # set aside twice
+    assert "The museum" not in small["output"]
+
+
 async def test_a_button_pressed_while_the_server_is_gone_leaves_the_answer_and_a_note(house: House, chat: Chat) -> None:
     answer = await chat.ask("When does the ferry leave?")
     compare = button(chat, "Compare both")
