@@ -6,6 +6,7 @@ lint      ruff, mypy and codespell, which change nothing
 fix       what ruff can put right, and the formatting
 way       the files and lines that one question passes
 settings  the table of docs/settings.md
+texts     add new texts to the catalogues of app/translations, where they are to be translated
 size      note today's sizes in tests/size.json: those of app only fall, what the last version adds may grow
 bench     the benchmark of the search on 20,000 passages
 """
@@ -22,6 +23,7 @@ TASKS: dict[str, list[list[str]]] = {
     "fix": [["ruff", "check", "--fix", "."], ["ruff", "format", "."]],
     "way": [["tests.support.tracing"]],
     "settings": [["tests.support.settings_table"]],
+    "texts": [["tests.support.catalogues"]],
     "size": [["tests.support.sizes"]],
     "bench": [["app.cli.commands", "bench", "retrieval", "--passages", "20000"]],
 }

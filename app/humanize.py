@@ -1,9 +1,11 @@
 """Numbers in words for people: counts, ages, sizes, remaining times."""
 
+from app.translation import plural
+
 
 def count(number: int, noun: str) -> str:
     """Format a number with its noun: "1 file", "2,000 files"."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    return plural(f"{{number}} {noun}", f"{{number}} {noun}s", number)
 
 
 def ago(seconds: float) -> str:

@@ -17,10 +17,20 @@ from chainlit.server import sio  # noqa: E402
 from chainlit.session import WebsocketSession  # noqa: E402
 
 from app.errors import EscalatorError  # noqa: E402
-from app.ui import controls, corpus_panel, messages, models_panel, screen, server_guard, source_viewer, sources, uploads  # noqa: E402
+from app.ui import (  # noqa: E402
+    controls,
+    corpus_panel,
+    emitter,
+    messages,
+    models_panel,
+    server_guard,
+    source_viewer,
+    sources,
+    uploads,
+)
 from app.ui.conversation import Conversation, shared_assistant  # noqa: E402
 
-screen.install()
+emitter.install()
 server_guard.install()
 
 

@@ -8,24 +8,19 @@ import asyncio
 import logging
 import sqlite3
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import count
 from typing import Any, ClassVar, TypeVar, cast
 from weakref import WeakValueDictionary
 
-import chainlit as cl
-from chainlit.config import config
 from chainlit.data import get_data_layer
 from chainlit.data.base import BaseDataLayer
-from chainlit.emitter import ChainlitEmitter
 from chainlit.session import WebsocketSession, ws_sessions_id
 from chainlit.types import (
     Feedback,
     FileDict,
-    MessagePayload,
     PageInfo,
     PaginatedResponse,
     Pagination,
@@ -34,10 +29,10 @@ from chainlit.types import (
 )
 from chainlit.user import PersistedUser
 
-from app.errors import InputError, SettingsError
+from app.errors import InputError
 from app.history import History, Item, Kept, Kind
-from app.settings import LOOPBACK, Settings, load
-from app.ui.server_guard import USER, log_in
+from app.settings import Settings
+from app.ui.server_guard import USER
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +80,7 @@ class Screen:
     async def emit(self, event: str, data: Any, but: object = None) -> None:
         """Send an event to all tabs but one."""
         for tab in [tab for tab in ws_sessions_id.values() if tab.thread_id == self.id and tab is not but]:
-            await _send(tab, event, data)
+            await send(tab, event, data)
 
     def take(self, event: str, data: dict[str, Any]) -> bool:
         """Note what an event changes; returns whether it is of a kind that changes the screen."""
@@ -126,11 +121,11 @@ class Screen:
         """Show everything to a tab that opens the conversation, in place of the steps of a thread."""
         tab.files.update(self.files)
         shown = {"steps": [*self.rows.values()], "elements": [self._linked(it, tab) for it in self.elements.values()]}
-        await _send(tab, "resume_thread", {**thread, **shown})
+        await send(tab, "resume_thread", {**thread, **shown})
         for action in [*self._actions.values()]:
-            await _send(tab, "action", action)
+            await send(tab, "action", action)
         if self.busy:
-            await _send(tab, "task_start", {})
+            await send(tab, "task_start", {})
 
     def _linked(self, element: dict[str, Any], tab: WebsocketSession) -> dict[str, Any]:
         """Return an element as a tab shows it, which gets files by its own session; those from before are gone."""
@@ -178,48 +173,10 @@ class Screen:
             self._timer = asyncio.get_running_loop().call_later(KEEP_SECONDS, self.flush)
 
 
-async def _send(tab: WebsocketSession, event: str, data: Any) -> None:
+async def send(tab: WebsocketSession, event: str, data: Any) -> None:
     """Send an event to one tab; nothing happens if it is gone."""
     sent: Any = tab.emit(event, data)
     await sent
-
-
-class Emitter(ChainlitEmitter):
-    """Sends what changes the screen to all tabs of the conversation, and everything else to the tab of its session."""
-
-    _asked = False
-
-    @property
-    def emit(self) -> Callable[[str, Any], Coroutine[Any, Any, None]]:
-        """The function that sends an event."""
-        return self._send
-
-    async def process_message(self, payload: MessagePayload) -> cl.Message:
-        """Take a question, which the other tabs have not seen."""
-        self._asked = True
-        message: cl.Message = await super().process_message(payload)
-        screen, question = Screen.of(self.session.thread_id), {**message.to_dict()}
-        screen.take("new_message", question)
-        await screen.emit("new_message", question, but=self.session)
-        self.session.thread_id_to_resume = self.session.thread_id  # a lost connection shows what it missed
-        return message
-
-    async def init_thread(self, interaction: str) -> None:
-        """Begin a conversation with its first question; a button that was pressed before, as in a panel, is none."""
-        if self._asked:
-            await super().init_thread(interaction)
-            await self.send_window_message({"about": "conversation", "id": self.session.thread_id})
-        else:
-            self.session.has_first_interaction = False
-
-    async def _send(self, event: str, data: Any) -> None:
-        screen = Screen.of(self.session.thread_id)
-        if event == "resume_thread":
-            await screen.show(data, self.session)
-        elif screen.take(event, data):
-            await screen.emit(event, data)
-        else:
-            await _send(self.session, event, data)
 
 
 class Keeper(BaseDataLayer):
@@ -335,16 +292,3 @@ def _thread(kept: Kept) -> ThreadDict:
     created = datetime.fromtimestamp(kept.changed, UTC).isoformat()  # by which the page sorts
     known = {"id": kept.id, "createdAt": created, "name": kept.title, "userId": USER, "userIdentifier": USER}
     return cast("ThreadDict", {**known, "tags": [], "metadata": {}, "steps": [], "elements": []})
-
-
-def install() -> None:
-    """Have Chainlit use the emitter of this module, and on loopback the history: its one user is whoever sits here."""
-    import chainlit.emitter
-
-    chainlit.emitter.ChainlitEmitter = Emitter  # type: ignore[misc]
-    if config.run.host in LOOPBACK:
-        with suppress(SettingsError):  # which is said with the first question
-            settings = load()
-            cl.data_layer(lambda: Keeper(settings))
-            config.ui.default_sidebar_state = config.ui.default_sidebar_state if settings.history else "hidden"
-            log_in()

@@ -1,0 +1,61 @@
+"""The language of what a person reads: English stands in the code, other languages in app/translations, one file each.
+
+The files are catalogues of GNU gettext (.po), in which the English text is the key. `python tasks.py texts` adds what
+the code says and a catalogue does not have yet, and tests/test_translation.py fails until it is translated.
+"""
+
+import io
+from contextvars import ContextVar
+from functools import cache
+from gettext import GNUTranslations, NullTranslations
+from pathlib import Path
+
+import polib
+
+FOLDER = Path(__file__).with_name("translations")
+
+ENGLISH = "en"
+
+LANGUAGES = (ENGLISH, "da", "de", "nl", "no", "ro")
+
+ALIASES = {"nb": "no", "nn": "no"}
+"""Codes of a browser for a language that has another one here."""
+
+_language = ContextVar("language", default=ENGLISH)
+
+
+def supported(tag: str) -> str:
+    """Return the language of ours that a browser's tag ("de-AT", "nb") asks for; English for those we do not have."""
+    code = tag.partition("-")[0].lower()
+    code = ALIASES.get(code, code)
+    return code if code in LANGUAGES else ENGLISH
+
+
+def choose(tag: str) -> None:
+    """Set the language of texts for the running task, and for the tasks and threads that it begins."""
+    _language.set(supported(tag))
+
+
+def chosen() -> str:
+    """Return the language of texts."""
+    return _language.get()
+
+
+@cache
+def catalogue(language: str) -> NullTranslations:
+    """Read the texts of a language; English has none, as it is in the code."""
+    if language == ENGLISH:
+        return NullTranslations()
+    return GNUTranslations(io.BytesIO(polib.pofile(str(FOLDER / f"{language}.po")).to_binary()))
+
+
+def _(text: str, **values: object) -> str:
+    """Translate a text, and put the values into its braces; a text with values has no other braces."""
+    translated = catalogue(chosen()).gettext(text)
+    return translated.format(**values) if values else translated
+
+
+def plural(one: str, many: str, number: int, **values: object) -> str:
+    """Translate the text for a number of things, which is the value `number` in its braces: "{number} files"."""
+    translated = catalogue(chosen()).ngettext(one, many, number)
+    return translated.format(number=f"{number:,}", **values)

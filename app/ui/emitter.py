@@ -1,0 +1,72 @@
+"""How events reach the page: what changes the screen goes to all tabs of a conversation, the rest to one of them."""
+
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any
+
+import chainlit as cl
+from chainlit.config import config
+from chainlit.emitter import ChainlitEmitter
+from chainlit.session import WebsocketSession
+from chainlit.types import MessagePayload
+
+from app.errors import SettingsError
+from app.settings import LOOPBACK, load
+from app.translation import choose
+from app.ui.screen import Keeper, Screen, send
+from app.ui.server_guard import log_in
+
+
+class Emitter(ChainlitEmitter):
+    """Sends what changes the screen to all tabs of the conversation, and everything else to the tab of its session."""
+
+    _asked = False
+
+    def __init__(self, session: WebsocketSession) -> None:
+        super().__init__(session)
+        choose(session.language)  # each event of a tab makes an emitter, in the task that handles it
+
+    @property
+    def emit(self) -> Callable[[str, Any], Coroutine[Any, Any, None]]:
+        """The function that sends an event."""
+        return self._deliver
+
+    async def process_message(self, payload: MessagePayload) -> cl.Message:
+        """Take a question, which the other tabs have not seen."""
+        self._asked = True
+        message: cl.Message = await super().process_message(payload)
+        screen, question = Screen.of(self.session.thread_id), {**message.to_dict()}
+        screen.take("new_message", question)
+        await screen.emit("new_message", question, but=self.session)
+        self.session.thread_id_to_resume = self.session.thread_id  # a lost connection shows what it missed
+        return message
+
+    async def init_thread(self, interaction: str) -> None:
+        """Begin a conversation with its first question; a button that was pressed before, as in a panel, is none."""
+        if self._asked:
+            await super().init_thread(interaction)
+            await self.send_window_message({"about": "conversation", "id": self.session.thread_id})
+        else:
+            self.session.has_first_interaction = False
+
+    async def _deliver(self, event: str, data: Any) -> None:
+        screen = Screen.of(self.session.thread_id)
+        if event == "resume_thread":
+            await screen.show(data, self.session)
+        elif screen.take(event, data):
+            await screen.emit(event, data)
+        else:
+            await send(self.session, event, data)
+
+
+def install() -> None:
+    """Have Chainlit use the emitter of this module, and on loopback the history: its one user is whoever sits here."""
+    import chainlit.emitter
+
+    chainlit.emitter.ChainlitEmitter = Emitter  # type: ignore[misc]
+    if config.run.host in LOOPBACK:
+        with suppress(SettingsError):  # which is said with the first question
+            settings = load()
+            cl.data_layer(lambda: Keeper(settings))
+            config.ui.default_sidebar_state = config.ui.default_sidebar_state if settings.history else "hidden"
+            log_in()

@@ -1,0 +1,65 @@
+"""`python -m tests.support.catalogues`: add to app/translations what the code says, and drop what it no longer says."""
+
+import ast
+import re
+from collections.abc import Iterator
+
+import polib
+
+from app.settings import ROOT
+from app.translation import ENGLISH, FOLDER, LANGUAGES
+
+IN_PAGE = re.compile(r"""\bsay\(\s*(['"`])((?:\\.|(?!\1).)*)\1""")
+"""A text in public/*.js and public/elements/*.jsx: `say('Filter by name')`."""
+
+PLURAL_FORMS = {
+    "ro": "nplurals=3; plural=(n==1 ? 0 : (n==0 || (n%100 > 0 && n%100 < 20)) ? 1 : 2);",
+}
+"""The rules of gettext's manual by language; the others have two forms."""
+
+
+def texts() -> Iterator[tuple[str, str]]:
+    """Yield each text of the code, with its plural, "" where it has none."""
+    for path in sorted((ROOT / "app").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                words = [each.value for each in node.args if isinstance(each, ast.Constant)]
+                strings = [each for each in words if isinstance(each, str)]
+                if node.func.id == "_" and strings:
+                    yield strings[0], ""
+                elif node.func.id == "plural" and len(strings) == 2:
+                    yield strings[0], strings[1]
+                elif node.func.id == "count" and len(strings) == 1:
+                    yield f"{{number}} {strings[0]}", f"{{number}} {strings[0]}s"
+    for path in sorted([*(ROOT / "public").glob("*.js"), *(ROOT / "public" / "elements").glob("*.jsx")]):
+        for found in IN_PAGE.finditer(path.read_text(encoding="utf-8")):
+            yield re.sub(r"\\(.)", r"\1", found[2]), ""
+
+
+def update(language: str) -> polib.POFile:
+    """Return the catalogue of a language with all texts of the code, in alphabetical order."""
+    path = FOLDER / f"{language}.po"
+    known = {each.msgid: each for each in (polib.pofile(str(path)) if path.is_file() else [])}
+    result = polib.POFile(wrapwidth=120)
+    result.metadata = {
+        "Language": language,
+        "Content-Type": "text/plain; charset=UTF-8",
+        "Content-Transfer-Encoding": "8bit",
+        "Plural-Forms": PLURAL_FORMS.get(language, "nplurals=2; plural=(n != 1);"),
+    }
+    forms = 3 if language in PLURAL_FORMS else 2
+    for text, several in sorted(set(texts())):
+        entry = known.get(text)
+        if entry is None or entry.msgid_plural != several:
+            empty = dict.fromkeys(range(forms), "") if several else {}
+            entry = polib.POEntry(msgid=text, msgid_plural=several, msgstr_plural=empty)
+        result.append(entry)
+    return result
+
+
+if __name__ == "__main__":
+    for language in LANGUAGES:
+        if language != ENGLISH:
+            made = update(language)
+            made.save(str(FOLDER / f"{language}.po"), newline="\n")
+            print(f"{language}: {len(made.untranslated_entries())} of {len(made)} texts are to be translated")
