@@ -21,6 +21,12 @@ LANGUAGES = (ENGLISH, "da", "de", "nl", "no", "ro")
 ALIASES = {"nb": "no", "nn": "no"}
 """Codes of a browser for a language that has another one here."""
 
+PAGE = "public"
+"""The place that a catalogue gives for the texts of public/*.js and public/elements/*.jsx."""
+
+SEPARATORS = {ENGLISH: ",.", "no": "\N{NO-BREAK SPACE},"}
+"""What stands between thousands and before decimals, where it is not "." and ","."""
+
 _language = ContextVar("language", default=ENGLISH)
 
 
@@ -44,18 +50,37 @@ def chosen() -> str:
 @cache
 def catalogue(language: str) -> NullTranslations:
     """Read the texts of a language; English has none, as it is in the code."""
-    if language == ENGLISH:
-        return NullTranslations()
-    return GNUTranslations(io.BytesIO(polib.pofile(str(FOLDER / f"{language}.po")).to_binary()))
+    return NullTranslations() if language == ENGLISH else GNUTranslations(io.BytesIO(_read(language).to_binary()))
+
+
+@cache
+def of_page(language: str) -> dict[str, str]:
+    """Return the texts that the components of the page ask for, by the English ones; empty for English."""
+    entries = [] if language == ENGLISH else _read(language).translated_entries()
+    return {entry.msgid: entry.msgstr for entry in entries if (PAGE, "") in entry.occurrences}
+
+
+def _read(language: str) -> polib.POFile:
+    return polib.pofile(str(FOLDER / f"{language}.po"))
+
+
+def mark(text: str) -> str:
+    """Mark a text of a table for the catalogues; `_` translates it where it is shown."""
+    return text
 
 
 def _(text: str, **values: object) -> str:
     """Translate a text, and put the values into its braces; a text with values has no other braces."""
-    translated = catalogue(chosen()).gettext(text)
+    translated = catalogue(chosen()).gettext(text) if text else ""
     return translated.format(**values) if values else translated
 
 
 def plural(one: str, many: str, number: int, **values: object) -> str:
     """Translate the text for a number of things, which is the value `number` in its braces: "{number} files"."""
     translated = catalogue(chosen()).ngettext(one, many, number)
-    return translated.format(number=f"{number:,}", **values)
+    return translated.format(number=figure(number), **values)
+
+
+def figure(number: float, digits: int = 0) -> str:
+    """Format a number with so many decimals: "2,000" and "0.8" in English, "2.000" and "0,8" in German."""
+    return f"{number:,.{digits}f}".translate(str.maketrans(",.", SEPARATORS.get(chosen(), ".,")))

@@ -18,7 +18,8 @@ document.addEventListener('click', (event) => {
 const bar = document.createElement('div');
 bar.id = 'reading';
 bar.hidden = true;
-bar.innerHTML = '<p></p><progress max="100" aria-label="Reading your documents"></progress>';
+bar.innerHTML = '<p></p><progress max="100"></progress>';
+bar.querySelector('progress').ariaLabel = say('Reading your documents');
 document.body.append(bar);
 
 const announcer = document.createElement('div');
@@ -36,7 +37,7 @@ setInterval(() => {
   document.querySelectorAll('.loading-shimmer').forEach((row) => {
     if (since.get(row)?.text !== row.textContent) since.set(row, { text: row.textContent, at: Date.now() });
     const seconds = Math.round((Date.now() - since.get(row).at) / 1000);
-    row.dataset.waited = seconds > 1 ? ` · ${seconds} s` : '';
+    row.dataset.waited = seconds > 1 ? ` · ${say('{seconds} s', { seconds })}` : '';
   });
 }, 500);
 

@@ -1,12 +1,19 @@
 """The texts of the page: which language a browser gets, and that every catalogue has every text."""
 
 import asyncio
+import re
 import string
 
 import pytest
 
 from app import translation
-from app.translation import choose, supported
+from app.settings import ROOT
+from app.translation import choose, figure, supported
+
+BARE = re.compile(
+    r"""(?:aria-label|ariaLabel|placeholder|alt|title)\s*=\s*["'][^"']*[a-z]|>\s*[^<>{}=;()?]*[a-z]{2}[^<>{}=;()?]*<"""
+)
+"""A text in a component that does not come from `say`."""
 
 
 @pytest.mark.parametrize(
@@ -38,3 +45,18 @@ async def test_each_task_has_its_own_language() -> None:
 
     assert await asyncio.gather(*map(chosen_by, ("de", "nl"))) == ["de", "nl"]
     assert translation.chosen() == "en"
+
+
+def test_each_text_of_a_component_of_the_page_can_be_translated() -> None:
+    for path in (ROOT / "public" / "elements").glob("*.jsx"):
+        code = re.sub(r"^\s*(//|/\*\*).*", "", path.read_text(encoding="utf-8"), flags=re.M)
+        assert not BARE.findall(code), path
+
+
+@pytest.mark.parametrize(
+    ("language", "thousands", "decimal"), [("en", "2,000", "0.8"), ("de", "2.000", "0,8"), ("no", "2\xa0000", "0,8")]
+)
+async def test_numbers_are_written_as_the_language_does(language: str, thousands: str, decimal: str) -> None:
+    choose(language)
+
+    assert (figure(2000), figure(0.84, 1)) == (thousands, decimal)

@@ -3,6 +3,7 @@
 Chainlit has no setting for any of this, so it is added to its server from outside; knows nothing of chats.
 """
 
+import json
 import logging
 import os
 import re
@@ -19,10 +20,11 @@ from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.settings import LOOPBACK
+from app.translation import of_page, supported
 
 FOREIGN_LINK = re.compile(r"<(?:link|meta)\s[^>]*https?://[^>]*>")
 """A tag in Chainlit's page that loads from another host: a font, a style sheet, a preview picture."""
@@ -42,6 +44,16 @@ POLICY = "; ".join([
     "frame-ancestors 'self'",
 ])  # fmt: skip
 
+TEXTS = "/texts.js"
+"""A script in the head of the page: its components find the texts in the language of the browser there, with `say`."""
+
+SAY = """\
+document.documentElement.lang = {language};
+{{
+  const texts = {texts};
+  window.say = (text, values = {{}}) => (texts[text] ?? text).replace(/{{(\\w+)}}/g, (_, name) => values[name]);
+}}
+"""
 
 USER = "you"
 """The name of the one user, who never logs in."""
@@ -90,7 +102,8 @@ class Guard:
                 out["x-content-type-options"] = "nosniff"
             await send(message)
 
-        await self._app(scope, receive, with_policy)
+        texts = scope["path"].endswith(TEXTS)
+        await (_texts(headers.get("accept-language", "")) if texts else self._app)(scope, receive, with_policy)
 
     def _allows(self, host: str, origin: str | None) -> bool:
         try:
@@ -101,6 +114,14 @@ class Guard:
         if not re.fullmatch(r"[\w.:\[\]-]*", host) or (self._loopback_only() and name not in LOOPBACK):
             return False
         return requester == host
+
+
+def _texts(languages: str) -> Response:
+    """Make the script with the texts for the first language that a browser asks for, as sessions have it."""
+    language = supported(languages.partition(",")[0].partition(";")[0].strip())
+    script = SAY.format(language=json.dumps(language), texts=json.dumps(of_page(language)))
+    headers = {"cache-control": "no-cache", "vary": "accept-language"}
+    return Response(script, headers=headers, media_type="text/javascript")
 
 
 def log_in() -> None:
@@ -139,8 +160,12 @@ def install() -> None:
             raise HTTPException(400, "it is empty")
         return await persist(self, *arguments, **options)
 
+    def page(root_path: str) -> str:
+        script = f'<head><script src="{root_path.rstrip("/")}{TEXTS}"></script>'
+        return FOREIGN_LINK.sub("", get_html_template(root_path)).replace("<head>", script, 1)
+
     vars(server).update(
-        get_html_template=lambda root_path: FOREIGN_LINK.sub("", get_html_template(root_path)),
+        get_html_template=page,
         FILES_DIRECTORY=own_files,
         escalator_guard=True,
     )

@@ -27,23 +27,23 @@ export default function Documents() {
 
   if (!corpus) return <p className="text-sm text-muted-foreground">…</p>;
   return (
-    <section className="corpus flex flex-col gap-3 p-1 text-sm break-words" aria-label="The folder of documents">
+    <section className="corpus flex flex-col gap-3 p-1 text-sm break-words" aria-label={say('The folder of documents')}>
       <p className="text-xs text-muted-foreground break-all">{corpus.folder}</p>
       {corpus.error && <p role="alert">{corpus.error}</p>}
       <ul>{corpus.facts.map((fact) => <li key={fact}>{fact}</li>)}</ul>
       {corpus.reading && (
         <div>
-          <Progress value={corpus.reading.percent} aria-label="Reading your documents" />
+          <Progress value={corpus.reading.percent} aria-label={say('Reading your documents')} />
           <p className="pt-1">{corpus.reading.text}</p>
         </div>
       )}
       <Input
         value={filter}
         onChange={(event) => setFilter(event.target.value)}
-        placeholder="Part of a name, a language, “not read” …"
-        aria-label="Show only files that match"
+        placeholder={say('Part of a name, a language, “not read” …')}
+        aria-label={say('Show only files that match')}
       />
-      <ul className="flex flex-col gap-2" aria-label="Files">
+      <ul className="flex flex-col gap-2" aria-label={say('Files')}>
         {corpus.files.map((file) => (
           <li key={file.name} className="border-t pt-2">
             <div className="font-medium break-all">{file.name}</div>

@@ -18,20 +18,20 @@ export default function Models() {
     return () => clearInterval(again);
   }, []);
 
-  if (!panel) return <p className="text-sm text-muted-foreground">Checking this machine …</p>;
+  if (!panel) return <p className="text-sm text-muted-foreground">{say('Checking this machine …')}</p>;
   return (
-    <section className="flex flex-col gap-3 p-1 text-sm break-words" aria-label="Models">
+    <section className="flex flex-col gap-3 p-1 text-sm break-words" aria-label={say('Models')}>
       <p className="text-xs text-muted-foreground">{panel.machine}</p>
       <p>{panel.used}</p>
       {panel.error && <p role="alert">{panel.error}</p>}
       {panel.download && (
         <div className="flex flex-col items-start gap-2">
-          <Progress value={panel.download.percent} aria-label="Download" />
+          <Progress value={panel.download.percent} aria-label={say('Download')} />
           <p>{panel.download.text}</p>
-          <Button variant="outline" size="sm" onClick={() => press({ do: 'cancel' })}>Cancel (what has arrived is kept)</Button>
+          <Button variant="outline" size="sm" onClick={() => press({ do: 'cancel' })}>{say('Cancel (what has arrived is kept)')}</Button>
         </div>
       )}
-      <ul className="flex flex-col gap-3" aria-label="Pairs of models">
+      <ul className="flex flex-col gap-3" aria-label={say('Pairs of models')}>
         {panel.offers.map((offer) => (
           <li key={offer.name} className="border-t pt-2 flex flex-col gap-1">
             <div className="font-medium">{offer.title}</div>
@@ -50,12 +50,12 @@ export default function Models() {
       </ul>
       <div>
         <Button variant="outline" size="sm" disabled={panel.busy} onClick={() => press({ do: 'look' })}>
-          Update from the online catalogue
+          {say('Update from the online catalogue')}
         </Button>
       </div>
       {panel.variants.length > 0 && (
         <details>
-          <summary>All models in the catalogue</summary>
+          <summary>{say('All models in the catalogue')}</summary>
           <ul className="flex flex-col gap-1 pt-2">
             {panel.variants.map((model) => (
               <li key={model.id} className="text-xs break-all">

@@ -11,7 +11,7 @@ const Parts = ({ parts }) =>
   parts.map(([text, cited], index) =>
     cited && text.trim() ? (
       <mark key={index} style={MARK}>
-        {cited === 2 && <span className="sr-only">cited: </span>}
+        {cited === 2 && <span className="sr-only">{say('cited:')} </span>}
         {text}
       </mark>
     ) : (
@@ -52,7 +52,7 @@ const Line = ({ line, width }) => (
   <div style={{ display: 'flex', gap: '0.75rem', minHeight: '1.6em' }}>
     {line.number !== null && (
       <span className="text-muted-foreground" style={{ flex: 'none', width: `${width}ch`, textAlign: 'right' }}>
-        <span className="sr-only">line </span>{line.number}
+        <span className="sr-only">{say('line')} </span>{line.number}
       </span>
     )}
     <span style={{ minWidth: 0, whiteSpace: 'pre-wrap', overflowWrap: 'anywhere' }}><Parts parts={line.parts} /></span>
@@ -80,7 +80,7 @@ function Text({ lines }) {
 const Sheet = ({ sheet, large }) => (
   <div style={{ overflow: 'auto', border: '1px solid hsl(var(--border))' }}>
     <div style={{ position: 'relative', width: large ? '52rem' : '100%' }}>
-      <img src={sheet.picture} alt={`${props.caption}, as it is printed`} style={{ display: 'block', width: '100%' }} />
+      <img src={sheet.picture} alt={say('{place}, as it is printed', { place: props.caption })} style={{ display: 'block', width: '100%' }} />
       {sheet.boxes.map(([left, top, right, bottom], index) => (
         <div
           key={index}
@@ -111,7 +111,7 @@ export default function Place() {
     if (!props.page) return;
     callAction({ name: 'picture', payload: { page: props.page } })
       .then((found) => setSheet(found.response))
-      .catch(() => setSheet({ note: 'The page cannot be shown. Ask again to see it.' }));
+      .catch(() => setSheet({ note: say('The page cannot be shown. Ask again to see it.') }));
   }, []);
 
   const shown = () => here.current?.querySelector('.cited, mark')?.scrollIntoView({ block: 'center', inline: 'center' });
@@ -122,23 +122,27 @@ export default function Place() {
   const link = sheet?.link && apiClient.buildEndpoint(sheet.link);
   return (
     <section ref={here} tabIndex={-1} aria-label={props.caption} className="place" style={{ outline: 'none' }}>
-      {props.page && !sheet && <p role="status" className="text-sm text-muted-foreground">The page is being drawn …</p>}
+      {props.page && !sheet && <p role="status" className="text-sm text-muted-foreground">{say('The page is being drawn …')}</p>}
       {sheet?.note && <p role="status" className="text-sm" style={{ marginBottom: '0.5rem' }}>{sheet.note}</p>}
       {sheet?.picture && (
         <>
           <Sheet sheet={sheet} large={large} />
           <p className="text-sm" style={{ display: 'flex', gap: '1rem', margin: '0.5rem 0 1rem' }}>
             <button className="text-primary hover:underline" aria-pressed={large} onClick={() => setLarge(!large)}>
-              Large print
+              {say('Large print')}
             </button>
             <a className="text-primary hover:underline" href={link} target="_blank" rel="noreferrer">
-              Open the PDF at this page
+              {say('Open the PDF at this page')}
             </a>
           </p>
         </>
       )}
       <Text lines={props.lines} />
-      {props.why && <p className="text-xs text-muted-foreground" style={{ marginTop: '1rem' }}>Found by: {props.why}</p>}
+      {props.why && (
+        <p className="text-xs text-muted-foreground" style={{ marginTop: '1rem' }}>
+          {say('Found by: {words}', { words: props.why })}
+        </p>
+      )}
     </section>
   );
 }

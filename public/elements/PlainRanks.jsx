@@ -15,7 +15,7 @@ export default function PlainRanks() {
 
   return (
     <Button variant="outline" size="sm" className="plain-ranks my-2" aria-pressed={shown} disabled={busy} onClick={toggle}>
-      {shown ? 'Hide plain BM25' : 'Compare with plain BM25'}
+      {shown ? say('Hide plain BM25') : say('Compare with plain BM25')}
     </Button>
   );
 }

@@ -6,11 +6,15 @@ from collections.abc import Iterator
 
 import polib
 
+from app import errors
 from app.settings import ROOT
-from app.translation import ENGLISH, FOLDER, LANGUAGES
+from app.translation import ENGLISH, FOLDER, LANGUAGES, PAGE
 
 IN_PAGE = re.compile(r"""\bsay\(\s*(['"`])((?:\\.|(?!\1).)*)\1""")
 """A text in public/*.js and public/elements/*.jsx: `say('Filter by name')`."""
+
+ERRORS = [name for name, known in vars(errors).items() if isinstance(known, type) and issubclass(known, Exception)]
+"""Whose first argument is a text."""
 
 PLURAL_FORMS = {
     "ro": "nplurals=3; plural=(n==1 ? 0 : (n==0 || (n%100 > 0 && n%100 < 20)) ? 1 : 2);",
@@ -19,21 +23,25 @@ PLURAL_FORMS = {
 
 
 def texts() -> Iterator[tuple[str, str]]:
-    """Yield each text of the code, with its plural, "" where it has none."""
+    """Yield each text of the Python code, with its plural, "" where it has none."""
     for path in sorted((ROOT / "app").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 words = [each.value for each in node.args if isinstance(each, ast.Constant)]
                 strings = [each for each in words if isinstance(each, str)]
-                if node.func.id == "_" and strings:
+                if node.func.id in ("_", "mark", *ERRORS) and strings:
                     yield strings[0], ""
                 elif node.func.id == "plural" and len(strings) == 2:
                     yield strings[0], strings[1]
                 elif node.func.id == "count" and len(strings) == 1:
                     yield f"{{number}} {strings[0]}", f"{{number}} {strings[0]}s"
-    for path in sorted([*(ROOT / "public").glob("*.js"), *(ROOT / "public" / "elements").glob("*.jsx")]):
-        for found in IN_PAGE.finditer(path.read_text(encoding="utf-8")):
-            yield re.sub(r"\\(.)", r"\1", found[2]), ""
+
+
+def texts_of_page() -> set[str]:
+    """Return the texts of the page's own files."""
+    paths = [*(ROOT / "public").glob("*.js"), *(ROOT / "public" / "elements").glob("*.jsx")]
+    found = (each for path in paths for each in IN_PAGE.finditer(path.read_text(encoding="utf-8")))
+    return {re.sub(r"\\(.)", r"\1", each[2]) for each in found}
 
 
 def update(language: str) -> polib.POFile:
@@ -48,11 +56,13 @@ def update(language: str) -> polib.POFile:
         "Plural-Forms": PLURAL_FORMS.get(language, "nplurals=2; plural=(n != 1);"),
     }
     forms = 3 if language in PLURAL_FORMS else 2
-    for text, several in sorted(set(texts())):
+    page = texts_of_page()
+    for text, several in sorted({*texts(), *((text, "") for text in page)}):
         entry = known.get(text)
         if entry is None or entry.msgid_plural != several:
             empty = dict.fromkeys(range(forms), "") if several else {}
             entry = polib.POEntry(msgid=text, msgid_plural=several, msgstr_plural=empty)
+        entry.occurrences = [(PAGE, "")] if text in page else []
         result.append(entry)
     return result
 

@@ -19,7 +19,7 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from app.settings import ROOT
-from app.ui.server_guard import USER, Guard
+from app.ui.server_guard import TEXTS, USER, Guard
 from tests.support.chat import App, Chat, command, environment, running
 
 OWN = "127.0.0.1:8000"
@@ -167,6 +167,18 @@ def _proposed_port(running: App, home: Path) -> int:
     proposed = re.search(r"chainlit run app/main\.py --port (\d+)", said)
     assert proposed is not None
     return int(proposed[1])
+
+
+@pytest.mark.parametrize(
+    ("languages", "expected"),
+    [("de-AT,de;q=0.9,en;q=0.8", "de"), ("nb;q=0.9", "no"), ("fr,de;q=0.5", "en"), ("", "en")],
+)
+def test_the_page_gets_its_texts_in_the_language_of_the_browser(languages: str, expected: str) -> None:
+    answer = browser().get(TEXTS, headers={"host": OWN, "accept-language": languages})
+
+    assert answer.headers["content-type"].startswith("text/javascript")
+    assert answer.headers["vary"] == "accept-language"
+    assert f'lang = "{expected}"' in answer.text
 
 
 @pytest.mark.slow
