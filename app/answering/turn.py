@@ -150,7 +150,8 @@ class Turn:
     `earlier` is the answer that a button refers to: its evidence and attempts are reused. `dial` overrides the dial of
     the settings. `brought` holds documents that came with the question, `dropped` all documents of the conversation,
     these included; no index keeps them. An `unaided` turn is answered by the models alone, without passages; together
-    with `earlier` it is the button below a turn for which nothing was found.
+    with `earlier` it is the button below a turn for which nothing was found. `scope` are the folders and files of the
+    corpus that it is limited to, none for all of it, and None for those that the latest question with "in:" names.
     """
 
     question: str
@@ -161,6 +162,7 @@ class Turn:
     brought: tuple[Document, ...] = ()
     dropped: tuple[Document, ...] = ()
     unaided: bool = False
+    scope: tuple[str, ...] | None = None
 
     def known(self, role: Role) -> Attempt | None:
         """Return the whole answer of a role that the earlier answer already has."""
