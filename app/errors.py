@@ -22,9 +22,27 @@ EscalatorError
 
 from pathlib import Path
 
+from app.humanize import gigabytes
+from app.translation import _
+
 
 class EscalatorError(Exception):
-    """Base of all errors that are shown to a person as they are."""
+    """Base of all errors that are shown to a person as they are, in the language that is chosen where they are shown.
+
+    The first argument is the English text, with its values in braces.
+    """
+
+    def __init__(self, text: str, /, **values: object) -> None:
+        super().__init__(text)
+        self._text, self._values = text, values
+
+    def __str__(self) -> str:
+        return _(self._text, **self._values)
+
+    @property
+    def english(self) -> str:
+        """The English message, to be kept."""
+        return self._text.format(**self._values) if self._values else self._text
 
 
 class InputError(EscalatorError):
@@ -47,7 +65,7 @@ class DamagedIndex(CorpusError):
     """A file of the index of the corpus is damaged."""
 
     def __init__(self, path: Path):
-        super().__init__(f"The index file {path} is damaged. Delete its folder; the index is then made anew.")
+        super().__init__("The index file {path} is damaged. Delete its folder; the index is then made anew.", path=path)
 
 
 class ModelError(EscalatorError):
@@ -71,9 +89,10 @@ class CatalogueBlocked(DownloadFailed):
 
     def __init__(self, why: str):
         super().__init__(
-            f"The public catalogue of models cannot be reached: {why}. A company's network may not let it through: try "
+            "The public catalogue of models cannot be reached: {why}. A company's network may not let it through: try "
             "another network, or use a trainer's kit (`escalator kit use`), which needs none. Where a proxy must be "
-            "used, set HTTPS_PROXY to its address, and SSL_CERT_FILE to its certificate if it opens what is encrypted."
+            "used, set HTTPS_PROXY to its address, and SSL_CERT_FILE to its certificate if it opens what is encrypted.",
+            why=why,
         )
 
 
@@ -82,8 +101,12 @@ class DiskFull(DownloadFailed):
 
     def __init__(self, name: str, need_mb: float, free_mb: float, folder: Path):
         super().__init__(
-            f"{name} needs {need_mb / 1000:.1f} GB more on the disk of {folder}, where {free_mb / 1000:.1f} GB are "
-            "free. Make room there, or have ESCALATOR_MODEL_CACHE name a folder on another disk, and try again."
+            "{name} needs {need} more on the disk of {folder}, where {free} are free. Make room there, or have "
+            "ESCALATOR_MODEL_CACHE name a folder on another disk, and try again.",
+            name=name,
+            need=gigabytes(need_mb),
+            free=gigabytes(free_mb),
+            folder=folder,
         )
 
 
@@ -106,16 +129,24 @@ class ModelGone(AnswerFailed):
 class ServerBusy(ServerError):
     """The server asks for a pause of some seconds."""
 
-    def __init__(self, message: str, seconds: float):
-        super().__init__(message)
+    def __init__(self, text: str, seconds: float, **values: object):
+        super().__init__(text, **values)
         self.seconds = seconds
 
 
 class ContextOverflow(AnswerFailed):
     """Prompt and answer do not fit the model's context; sizes in tokens, None where the server did not say."""
 
-    def __init__(self, message: str, *, prompt: int | None = None, output: int | None = None, limit: int | None = None):
-        super().__init__(message)
+    def __init__(
+        self,
+        text: str,
+        *,
+        prompt: int | None = None,
+        output: int | None = None,
+        limit: int | None = None,
+        **values: object,
+    ):
+        super().__init__(text, **values)
         self.prompt = prompt
         self.output = output
         self.limit = limit

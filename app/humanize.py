@@ -1,6 +1,6 @@
 """Numbers in words for people: counts, ages, sizes, remaining times."""
 
-from app.translation import plural
+from app.translation import _, figure, plural
 
 
 def count(number: int, noun: str) -> str:
@@ -10,26 +10,35 @@ def count(number: int, noun: str) -> str:
 
 def ago(seconds: float) -> str:
     """Format an age in its largest whole unit: "2 hours ago"; "just now" below a minute."""
-    for unit, length in (("day", 86_400), ("hour", 3600), ("minute", 60)):
-        if seconds >= length:
-            return f"{count(int(seconds // length), unit)} ago"
-    return "just now"
+    if seconds >= 86_400:
+        return plural("{number} day ago", "{number} days ago", int(seconds // 86_400))
+    if seconds >= 3600:
+        return plural("{number} hour ago", "{number} hours ago", int(seconds // 3600))
+    if seconds >= 60:
+        return plural("{number} minute ago", "{number} minutes ago", int(seconds // 60))
+    return _("just now")
 
 
 def time_left(seconds: float) -> str:
     """Format the remaining time of a task, roughly: "about 45 s left", "about 12 min left", "about 3 h left"."""
     if seconds < 100:
-        return f"about {seconds:.0f} s left"
-    return f"about {seconds / 60:.0f} min left" if seconds < 6000 else f"about {seconds / 3600:.0f} h left"
+        return _("about {seconds} s left", seconds=f"{seconds:.0f}")
+    if seconds < 6000:
+        return _("about {minutes} min left", minutes=f"{seconds / 60:.0f}")
+    return _("about {hours} h left", hours=f"{seconds / 3600:.0f}")
 
 
 def size(number: float) -> str:
     """Format a number of bytes: "0.4 kB", "5 MB", "2.8 GB"; a decimal only below 100."""
     unit, length = next((it for it in (("GB", 1e9), ("MB", 1e6)) if number >= 0.9995 * it[1]), ("kB", 1e3))
     value = max(number, 0) / length
-    return f"{value:,.0f} {unit}" if value >= 99.95 else f"{value:.1f} {unit}".replace(".0 ", " ")
+    return f"{figure(value) if value >= 99.95 else _short(value)} {unit}"
 
 
 def gigabytes(megabytes: float) -> str:
     """Format the size of a model, given in megabytes, in gigabytes: "0.8 GB", "4 GB"."""
-    return f"{megabytes / 1000:.1f} GB".replace(".0 ", " ")
+    return f"{_short(megabytes / 1000)} GB"
+
+
+def _short(value: float) -> str:
+    return figure(value, 0 if f"{value:.1f}".endswith(".0") else 1)

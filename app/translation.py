@@ -9,8 +9,10 @@ from contextvars import ContextVar
 from functools import cache
 from gettext import GNUTranslations, NullTranslations
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import polib
+if TYPE_CHECKING:
+    import polib
 
 FOLDER = Path(__file__).with_name("translations")
 
@@ -60,7 +62,9 @@ def of_page(language: str) -> dict[str, str]:
     return {entry.msgid: entry.msgstr for entry in entries if (PAGE, "") in entry.occurrences}
 
 
-def _read(language: str) -> polib.POFile:
+def _read(language: str) -> "polib.POFile":
+    import polib
+
     return polib.pofile(str(FOLDER / f"{language}.po"))
 
 
@@ -69,13 +73,13 @@ def mark(text: str) -> str:
     return text
 
 
-def _(text: str, **values: object) -> str:
+def _(text: str, /, **values: object) -> str:
     """Translate a text, and put the values into its braces; a text with values has no other braces."""
     translated = catalogue(chosen()).gettext(text) if text else ""
     return translated.format(**values) if values else translated
 
 
-def plural(one: str, many: str, number: int, **values: object) -> str:
+def plural(one: str, many: str, number: int, /, **values: object) -> str:
     """Translate the text for a number of things, which is the value `number` in its braces: "{number} files"."""
     translated = catalogue(chosen()).ngettext(one, many, number)
     return translated.format(number=figure(number), **values)

@@ -3,10 +3,12 @@
 import asyncio
 import re
 import string
+from gettext import NullTranslations
 
 import pytest
 
 from app import translation
+from app.errors import EscalatorError
 from app.settings import ROOT
 from app.translation import choose, figure, supported
 
@@ -60,3 +62,18 @@ async def test_numbers_are_written_as_the_language_does(language: str, thousands
     choose(language)
 
     assert (figure(2000), figure(0.84, 1)) == (thousands, decimal)
+
+
+async def test_an_error_is_in_the_language_of_whoever_is_told_and_in_english_where_it_is_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(translation, "catalogue", {"de": German(), "en": NullTranslations()}.__getitem__)
+    error = EscalatorError("It is {size}.", size="4 MB")
+    choose("de")
+
+    assert (str(error), error.english) == ("Das sind 4 MB.", "It is 4 MB.")
+
+
+class German(NullTranslations):
+    def gettext(self, message: str) -> str:
+        return {"It is {size}.": "Das sind {size}."}.get(message, message)

@@ -298,7 +298,7 @@ async def test_a_disk_that_is_too_small_is_reported_before_anything_is_fetched(
 ) -> None:
     store.offered[0].size = 900 * 10**12
     with pytest.raises(
-        DiskFull, match=r"ferry needs 900000\.5 GB more on the disk of .*cache, where [\d.]+ GB are free"
+        DiskFull, match=r"ferry needs 900,000\.5 GB more on the disk of .*cache, where [\d.]+ GB are free"
     ):
         await fetched(getting, "ferry")
     assert not store.sent
@@ -320,7 +320,7 @@ def test_a_disk_that_fills_up_during_a_download_is_reported(store: Store, cache:
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     ended = subprocess.run(line, capture_output=True, encoding="utf-8", timeout=60, env=environment)
     assert ended.stdout.startswith("DiskFull: ferry needs 0.5 GB more on the disk of "), ended.stderr
-    assert "0.0 GB are free. Make room there" in ended.stdout
+    assert "0 GB are free. Make room there" in ended.stdout
 
 
 FILL = """
