@@ -1,16 +1,21 @@
 """The texts of the page: which language a browser gets, and that every catalogue has every text."""
 
 import asyncio
+import json
 import re
 import string
+from collections.abc import Iterator
 from gettext import NullTranslations
+from pathlib import Path
+from typing import Any
 
 import pytest
+from chainlit.config import TRANSLATIONS_DIR
 
 from app import translation
 from app.errors import EscalatorError
 from app.settings import ROOT
-from app.translation import choose, figure, supported
+from app.translation import LANGUAGES, choose, figure, supported
 
 BARE = re.compile(
     r"""(?:aria-label|ariaLabel|placeholder|alt|title)\s*=\s*["'][^"']*[a-z]|>\s*[^<>{}=;()?]*[a-z]{2}[^<>{}=;()?]*<"""
@@ -77,3 +82,37 @@ async def test_an_error_is_in_the_language_of_whoever_is_told_and_in_english_whe
 class German(NullTranslations):
     def gettext(self, message: str) -> str:
         return {"It is {size}.": "Das sind {size}."}.get(message, message)
+
+
+EMPTY = {"chat.messages.status.using", "chat.messages.status.used"}
+"""Words before the name of a step, which says enough."""
+
+
+def words_of_chainlit(path: Path) -> dict[str, str]:
+    def flat(branch: dict[str, Any], above: str) -> Iterator[tuple[str, str]]:
+        for key, value in branch.items():
+            if isinstance(value, dict):
+                yield from flat(value, f"{above}{key}.")
+            else:
+                yield above + key, value
+
+    return dict(flat(json.loads(path.read_text(encoding="utf-8")), ""))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_all_of_chainlits_words_are_there_in_each_language(language: str) -> None:
+    original = words_of_chainlit(Path(TRANSLATIONS_DIR) / "en-US.json")
+    ours = words_of_chainlit(ROOT / ".chainlit" / "translations" / f"{language}.json")
+
+    assert list(ours) == list(original)
+    assert {key for key, text in ours.items() if not text} == EMPTY
+    for key, text in original.items():
+        assert re.findall("{{.*?}}", ours[key]) == re.findall("{{.*?}}", text), key
+
+
+def test_the_readme_has_the_sections_of_the_english_one_in_each_language() -> None:
+    def outline(path: Path) -> list[str]:
+        return re.findall(r"^(?:#+|-|\d\.) ", path.read_text(encoding="utf-8"), flags=re.M)
+
+    for language in LANGUAGES[1:]:
+        assert outline(ROOT / f"chainlit_{language}.md") == outline(ROOT / "chainlit.md"), language

@@ -142,7 +142,7 @@ def install() -> None:
     """Put the guard before Chainlit's server and remove foreign links from its page; once per process."""
     import chainlit.config
     import chainlit.server as server
-    from chainlit.config import config
+    from chainlit.config import ChainlitConfig, config
     from chainlit.session import BaseSession
 
     if getattr(server, "escalator_guard", False):  # `chainlit run -w` runs main.py again
@@ -150,7 +150,7 @@ def install() -> None:
     if config.run.module_name:
         _check_port(config.run.host, config.run.port)
     get_html_template: Callable[[str], str] = server.get_html_template
-    persist = BaseSession.persist_file
+    persist, words = BaseSession.persist_file, ChainlitConfig.load_translation
     # Chainlit deletes this folder when it ends, also under another app that was started in the same place.
     own_files = Path(tempfile.mkdtemp(prefix="escalator-"))
     vars(chainlit.config).update(FILES_DIRECTORY=own_files)
@@ -165,14 +165,23 @@ def install() -> None:
         return FOREIGN_LINK.sub("", get_html_template(root_path)).replace("<head>", script, 1)
 
     vars(server).update(
+        get_markdown_str=_readme,
         get_html_template=page,
         FILES_DIRECTORY=own_files,
         escalator_guard=True,
     )
     BaseSession.persist_file = persist_file  # type: ignore[method-assign]
+    # Chainlit would give its own words in 23 languages, and a line in the terminal per page in all others.
+    ChainlitConfig.load_translation = lambda self, tag: words(self, supported(tag))  # type: ignore[method-assign]
     server.app.add_middleware(Guard, loopback_only=lambda: config.run.host in LOOPBACK, token=_token)
     for chatty in ("httpx", "httpx2", "watchfiles"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+def _readme(root: str, tag: str) -> str:
+    """Return the page behind *Readme* in the language of ours that a browser asks for."""
+    translated = Path(root, f"chainlit_{supported(tag)}.md")
+    return (translated if translated.is_file() else Path(root, "chainlit.md")).read_text(encoding="utf-8")
 
 
 def _check_port(host: str, port: int) -> None:

@@ -72,7 +72,8 @@ def environment(folder: Path, corpus: Path, **settings: str) -> dict[str, str]:
     if not root.exists():
         for name in (".chainlit", "public"):
             shutil.copytree(ROOT / name, root / name)
-        shutil.copy(ROOT / "chainlit.md", root)
+        for readme in ROOT.glob("chainlit*.md"):
+            shutil.copy(readme, root)
     inherited = {name: value for name, value in os.environ.items() if name != "CI"}
     return inherited | {
         "CHAINLIT_APP_ROOT": str(root),

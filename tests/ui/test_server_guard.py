@@ -1,6 +1,7 @@
 """The page asks nothing of other hosts, other pages ask nothing of it, and a taken port is said in a sentence."""
 
 import contextlib
+import json
 import re
 import socket
 import subprocess
@@ -179,6 +180,34 @@ def test_the_page_gets_its_texts_in_the_language_of_the_browser(languages: str, 
     assert answer.headers["content-type"].startswith("text/javascript")
     assert answer.headers["vary"] == "accept-language"
     assert f'lang = "{expected}"' in answer.text
+
+
+@pytest.mark.slow
+def test_chainlits_words_are_in_the_language_of_the_browser_without_a_line_in_the_terminal(without_models: App) -> None:
+    def new_chat(tag: str) -> str:
+        with urllib.request.urlopen(f"{without_models.url}/project/translations?language={tag}") as answer:
+            return str(json.load(answer)["translation"]["navigation"]["newChat"]["button"])
+
+    assert {tag: new_chat(tag) for tag in ("de-AT", "nb-NO", "ro", "en-GB", "fr", "da-DK")} == {
+        "de-AT": "Neue Unterhaltung",
+        "nb-NO": "Ny samtale",
+        "ro": "Conversație nouă",
+        "en-GB": "New Chat",
+        "fr": "New Chat",
+        "da-DK": "Ny samtale",
+    }
+    assert "not found" not in without_models.said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("tag", "words"), [("nl-BE", "Alles draait op deze computer"), ("fr", "Everything runs on this machine")]
+)
+def test_the_readme_is_in_the_language_of_the_browser(without_models: App, tag: str, words: str) -> None:
+    with urllib.request.urlopen(f"{without_models.url}/project/settings?language={tag}") as answer:
+        assert words in json.load(answer)["markdown"]
+
+    assert "not found" not in without_models.said
 
 
 @pytest.mark.slow
