@@ -62,6 +62,7 @@ def of_page(language: str) -> dict[str, str]:
     return {entry.msgid: entry.msgstr for entry in entries if (PAGE, "") in entry.occurrences}
 
 
+@cache
 def _read(language: str) -> "polib.POFile":
     import polib
 

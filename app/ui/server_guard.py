@@ -3,6 +3,7 @@
 Chainlit has no setting for any of this, so it is added to its server from outside; knows nothing of chats.
 """
 
+import asyncio
 import json
 import logging
 import os
@@ -103,7 +104,8 @@ class Guard:
             await send(message)
 
         texts = scope["path"].endswith(TEXTS)
-        await (_texts(headers.get("accept-language", "")) if texts else self._app)(scope, receive, with_policy)
+        app = await asyncio.to_thread(_texts, headers.get("accept-language", "")) if texts else self._app
+        await app(scope, receive, with_policy)
 
     def _allows(self, host: str, origin: str | None) -> bool:
         try:
@@ -172,7 +174,7 @@ def install() -> None:
     )
     BaseSession.persist_file = persist_file  # type: ignore[method-assign]
     # Chainlit would give its own words in 23 languages, and a line in the terminal per page in all others.
-    ChainlitConfig.load_translation = lambda self, tag: words(self, supported(tag))  # type: ignore[method-assign]
+    ChainlitConfig.load_translation = lambda self, language: words(self, supported(language))  # type: ignore[method-assign]
     server.app.add_middleware(Guard, loopback_only=lambda: config.run.host in LOOPBACK, token=_token)
     for chatty in ("httpx", "httpx2", "watchfiles"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
