@@ -50,7 +50,7 @@ class Assistant:
     async def close(self) -> None:
         """Give the model server back and end all threads."""
         await asyncio.to_thread(self.retriever.close)
-        await self.manager.cancel()
+        await self.manager.close()
         await self.models.close()
 
     def _warm(self) -> None:

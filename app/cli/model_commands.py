@@ -73,12 +73,15 @@ async def _listed(settings: Settings, look: bool) -> dict[str, Any]:
 
 def _lines(result: dict[str, Any]) -> Iterator[str]:
     for it in result["offers"]:
-        yield f"{'*' if it['name'] == result['recommended'] else ' '} {it['name']}, {it['fits']}. {it['why']}"
-        sides = it["pair"].values(), it["sizes"], it["here"], it["tokens_per_s"]
-        for alias, size, here, speed in zip(*sides, strict=True):
-            fast = f", at most {speed:.0f} tokens/s on a usual laptop" if speed else ""
-            yield f"      {alias}: {gigabytes(size)}{', downloaded' if here else ''}{fast}"
-    yield f"\nChosen: {' and '.join(result['pair'].values())}. {result['standing_in'] or ''}\n"
+        mark, fast = "*" if it["name"] == result["recommended"] else " ", presets.in_words(it["tokens_per_s"])
+        yield f"{mark} {it['name']}: {', then '.join(it['pair'].values())}{f', {fast}' if fast else ''}"
+        yield f"      {it['why']}"
+        for alias, size, here in zip(it["pair"].values(), it["sizes"], it["here"], strict=True):
+            yield f"      {alias}: {gigabytes(size)}, {'downloaded' if here else 'not downloaded'}"
+    if result["recommended"]:
+        yield f"\n* recommended for this machine: `escalator models get {result['recommended']}`"
+    chosen = f"Chosen: {' and '.join(dict.fromkeys(result['pair'].values()))}."
+    yield " ".join(filter(None, [f"\n{chosen}", result["standing_in"]])) + "\n"
     for it in result["models"]:
         state = "loaded" if it["loaded"] else "downloaded" if it["here"] else "not downloaded"
         size = gigabytes(it["size_mb"]) if it["size_mb"] else "size unknown"

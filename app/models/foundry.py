@@ -46,13 +46,13 @@ class Foundry:
     """Finds the model server for this process and makes models ready; use it from one event loop only.
 
     `pair` are the models that answer: the configured ones until a server is found. Only a server of the dialect
-    "foundry" may then have them replaced by models on its disk; `substitution` is a sentence about that, else None.
+    "foundry" may then have them replaced by models on its disk, which `substitution` says.
     """
 
     def __init__(self, settings: Settings):
         self.settings = settings
         self.pair = ModelPair(settings.small, settings.large)
-        self.substitution: str | None = None
+        self._replaced: Callable[[], str | None] = lambda: None
         self.without_logprobs = set[str]()
         """The addresses of servers that do not report how probable each token was."""
         self._current: Server | None = None
@@ -66,6 +66,11 @@ class Foundry:
         self._message = ""
         self._slots = defaultdict[str, asyncio.Semaphore](partial(asyncio.Semaphore, settings.parallel))
         self._loading = asyncio.Lock()
+
+    @property
+    def substitution(self) -> str | None:
+        """A sentence about the models that replace configured ones, in the language of who asks."""
+        return self._replaced()
 
     @property
     def starting(self) -> str:
@@ -147,7 +152,7 @@ class Foundry:
     async def use(self, pair: ModelPair) -> None:
         """Answer with a chosen pair, in later chats too, unless SLM_ALIAS and LLM_ALIAS name other models."""
         await asyncio.to_thread(selection.save_choice, self.settings, pair)
-        self.pair, self.substitution = pair, None
+        self.pair, self._replaced = pair, lambda: None
 
     async def __aenter__(self) -> Self:
         return self
@@ -193,7 +198,7 @@ class Foundry:
     async def _find(self) -> Server:
         try:
             server = await find_server(self.settings, self._client, self._note_start)
-            self.pair, self.substitution = await selection.pair_for(server, self.settings)
+            self.pair, self._replaced = await selection.pair_for(server, self.settings)
         finally:
             self._starting_since = None
         self._current = server

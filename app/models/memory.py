@@ -10,6 +10,7 @@ from app.errors import NoModel
 from app.humanize import gigabytes
 from app.models.catalogue import match
 from app.models.server import Server
+from app.translation import _
 
 OVERHEAD = 1.15
 """Memory that a model takes, over its size on disk: models of 0.4 and 2 GB took 1.05 times their size, and the cache of
@@ -59,22 +60,38 @@ class MemoryFit:
     def swap_notice(self, seconds: float | None) -> str:
         """Announce a swap; `seconds` is how long loading took the last time."""
         seconds = seconds or self.size_mb / DISK_MB_PER_SECOND
-        return (
-            f"{self.name} needs {gigabytes(self.needed_mb)} and {gigabytes(self.free_mb)} are free: {self.other} is "
-            f"unloaded first, loading takes about {max(1, round(seconds))} s"
+        return _(
+            "{name} needs {needed} and {free} are free: {other} is unloaded first, loading takes about {seconds} s",
+            other=self.other,
+            seconds=max(1, round(seconds)),
+            **self._sizes,
         )
 
     def refusal(self, setting: str) -> str:
         """Say why the model is not loaded; `setting` is the one that names it."""
-        without = f" ({gigabytes(self.freed_mb)} without {self.other})" if self.other else ""
-        return (
-            f"{self.name} needs about {gigabytes(self.needed_mb)} of memory and {gigabytes(self.free_mb)} are "
-            f"free{without}. Close other programs, or set {setting} to a smaller model."
+        remedy = _("Close other programs, or set {setting} to a smaller model.", setting=setting)
+        if not self.other:
+            return _("{name} needs about {needed} of memory and {free} are free.", **self._sizes) + f" {remedy}"
+        without = _(
+            "{name} needs about {needed} of memory and {free} are free ({freed} without {other}).",
+            freed=gigabytes(self.freed_mb),
+            other=self.other,
+            **self._sizes,
         )
+        return f"{without} {remedy}"
 
     def blocked(self, reason: str) -> str:
         """Say why the model is not loaded now; `reason` says what keeps the other one in memory."""
-        return f"There is not enough memory for {self.name} beside {self.other}, which {reason}. Ask again in a moment."
+        return _(
+            "There is not enough memory for {name} beside {other}, which {reason}. Ask again in a moment.",
+            name=self.name,
+            other=self.other,
+            reason=reason,
+        )
+
+    @property
+    def _sizes(self) -> dict[str, str]:
+        return {"name": self.name, "needed": gigabytes(self.needed_mb), "free": gigabytes(self.free_mb)}
 
 
 async def check_fit(server: Server, name: str, instead_of: str | None = None) -> MemoryFit | None:
@@ -106,8 +123,8 @@ async def unload(server: Server, fit: MemoryFit) -> None:
     while (reply := await server.unload(alias)).status != 200:
         busy = "still using" in reply.text
         if not busy or asyncio.get_running_loop().time() > end:
-            reason = "another program is using it" if busy else reply.message.rstrip(".")
-            raise NoModel(fit.blocked(f"cannot be unloaded: {reason}"))
+            reason = _("another program is using it") if busy else reply.message.rstrip(".")
+            raise NoModel(fit.blocked(_("cannot be unloaded: {reason}", reason=reason)))
         await asyncio.sleep(0.1)
 
 
@@ -120,12 +137,13 @@ def free_mb() -> int:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """A machine's sizes in megabytes, and its cores."""
+    """A machine's sizes in megabytes, its cores, and whether it has a graphics card with memory of its own."""
 
     memory_mb: int
     free_mb: int
     disk_free_mb: int
     cores: int
+    graphics: bool = False
 
 
 def inspect_machine(folder: Path) -> Machine:
@@ -133,7 +151,11 @@ def inspect_machine(folder: Path) -> Machine:
     import psutil
 
     total = round(psutil.virtual_memory().total / 1e6)
-    return Machine(total, free_mb(), round(disk_free_mb(folder)), os.cpu_count() or 1)
+    # Two threads of one core compute no faster than one; a container may have fewer cores than the processor.
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = min(psutil.cpu_count(logical=False) or allowed, allowed)
+    graphics = Path("/proc/driver/nvidia/version").exists() or shutil.which("nvidia-smi") is not None
+    return Machine(total, free_mb(), round(disk_free_mb(folder)), cores, graphics)
 
 
 def disk_free_mb(folder: Path) -> float:

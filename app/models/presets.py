@@ -3,13 +3,15 @@
 Pure: works on what is known of the machine and the catalogue, and asks nothing.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from app.humanize import gigabytes
 from app.models.catalogue import ModelInfo, ModelPair
 from app.models.memory import OVERHEAD, Machine, MemoryFit
+from app.translation import _
 
 Fits = Literal["together", "in turns", "after closing programs", "no"]
 
@@ -28,6 +30,17 @@ SIZES = {
 MEMORY_GB_PER_S = 50
 """How fast a usual laptop reads its memory: two channels of DDR4-3200. Measured on the spot it depends on the load."""
 
+CORE_GB_PER_S = 10
+"""How much of a model one core computes with in a second, an estimate: four cores nearly use up a laptop's memory."""
+
+GRAPHICS_GB_PER_S = 200
+"""How fast a graphics card reads memory of its own: 192 GB/s is a small card for laptops (GeForce RTX 3050)."""
+
+FAST_ENOUGH = 5
+"""Tokens a second below which a pair counts as slow: about four words, the speed at which people read."""
+
+WORDS_PER_TOKEN = 0.75
+
 ACTIVE_SHARE = {"gpt-oss-20b": 0.2}
 """The share of a model's weights that is read for a token, if it is not all: 3.6 of the 21 billion parameters of this
 mixture of experts are active, and what all experts share is read each time."""
@@ -45,7 +58,7 @@ PRESETS: Mapping[str, tuple[ModelPair, ...]] = {
 class Preset:
     """A pair on this machine; `sizes` (MB), `here` (downloaded) and `tokens_per_s` are of its small and large model.
 
-    `missing_mb` has to be downloaded; `why` is a sentence about the memory and disk space that the pair takes.
+    `missing_mb` has to be downloaded; `why` says what the pair takes of memory and disk, and if it is slow.
     """
 
     name: str
@@ -56,6 +69,7 @@ class Preset:
     fits: Fits
     why: str
     tokens_per_s: tuple[float | None, float | None]
+    slow: bool = False
 
     @property
     def now(self) -> bool:
@@ -70,9 +84,23 @@ def presets_for(machine: Machine, models: Mapping[str, ModelInfo]) -> list[Prese
 
 
 def recommended(presets: Sequence[Preset]) -> Preset | None:
-    """Choose the largest preset that can be used now, else the smallest that could be after closing programs."""
+    """Choose the largest preset that can be used now and is not slow, else the fastest that can be used now.
+
+    Where none can, it is the fastest of those that could be used after closing programs.
+    """
     now = [preset for preset in presets if preset.now]
-    return now[-1] if now else next((preset for preset in presets if preset.fits != "no"), None)
+    quick = [preset for preset in now if not preset.slow]
+    possible = now or [preset for preset in presets if preset.fits != "no"]
+    return quick[-1] if quick else max(possible, key=lambda preset: slowest(preset.tokens_per_s), default=None)
+
+
+def first_steps(machine: Machine, presets: Sequence[Preset]) -> tuple[Preset, Preset] | None:
+    """Return a small pair to begin with and the recommended one, which is larger; None where that is no advantage."""
+    smallest, best = presets[0], recommended(presets)
+    if best in (None, smallest) or not smallest.now or any(here for preset in presets for here in preset.here):
+        return None
+    room = machine.disk_free_mb - DISK_RESERVE_MB
+    return (smallest, best) if best and smallest.missing_mb + best.missing_mb <= room else None
 
 
 def assess(machine: Machine, models: Mapping[str, ModelInfo], name: str, pair: ModelPair) -> Preset:
@@ -83,40 +111,79 @@ def assess(machine: Machine, models: Mapping[str, ModelInfo], name: str, pair: M
     missing = sum(info.size_mb or 0 for info in {small, large} if not info.here)
     if missing and machine.disk_free_mb < missing + DISK_RESERVE_MB:
         fits = "no"
-        why = (
-            f"{gigabytes(missing)} must be downloaded and {gigabytes(machine.disk_free_mb)} are free on the disk. "
-            "Free some space, or set ESCALATOR_MODEL_CACHE to a folder on another disk."
+        why = _(
+            "{size} must be downloaded and {free} are free on the disk. Free some space, or set ESCALATOR_MODEL_CACHE "
+            "to a folder on another disk.",
+            size=gigabytes(missing),
+            free=gigabytes(machine.disk_free_mb),
         )
+    speeds = tokens_per_second(machine, small), tokens_per_second(machine, large)
+    slow = slowest(speeds) < FAST_ENOUGH
+    if slow and fits != "no":
+        seconds = 100 / WORDS_PER_TOKEN / slowest(speeds)
+        why += " " + _("Slow on this machine: 100 words take about {seconds} s.", seconds=f"{seconds:.0f}")
     if not all(variants(models, alias) for alias in pair.both):
-        why += " (Sizes as listed by Foundry Local, not looked up now.)"
-    speeds = tokens_per_second(small), tokens_per_second(large)
-    return Preset(name, pair, sizes, (small.here, large.here), missing, fits, why, speeds)
+        why += " " + _("Sizes are approximate until the online catalogue has been read.")
+    return Preset(name, pair, sizes, (small.here, large.here), missing, fits, why, speeds, slow)
 
 
 def fit_in_memory(machine: Machine, pair: ModelPair, sizes: tuple[int, int]) -> tuple[Fits, str]:
     """Say whether models of these sizes (MB) fit into memory together or one at a time, and why, in a sentence."""
     larger = MemoryFit(pair.large if sizes[1] >= sizes[0] else pair.small, max(sizes), machine.free_mb)
     both = larger.needed_mb + (0 if pair.alone else round(min(sizes) * OVERHEAD))
-    needs, free = f"{larger.name} needs {gigabytes(larger.needed_mb)} of memory", gigabytes(machine.free_mb)
+    known = {"name": larger.name, "needed": gigabytes(larger.needed_mb), "free": gigabytes(machine.free_mb)}
     if both <= machine.free_mb:
-        together = "It needs" if pair.alone else "Both stay loaded together, which needs"
-        return "together", f"{together} {gigabytes(both)} of memory, and {free} are free."
+        if pair.alone:
+            return "together", _("It needs {needed} of memory, and {free} are free.", **known)
+        needed = known | {"needed": gigabytes(both)}
+        return "together", _("Both stay loaded together, which needs {needed} of memory; {free} are free.", **needed)
     if not larger.too_big:
-        return "in turns", f"One is unloaded for the other: {needs} and {free} are free."
+        return "in turns", _(
+            "Only one of the two fits into memory at a time: {name} needs {needed}, and {free} are free.", **known
+        )
     if larger.needed_mb <= machine.memory_mb - SYSTEM_MB:
-        total = gigabytes(machine.memory_mb)
-        return "after closing programs", f"{needs} and {free} of {total} are free: close other programs."
-    return "no", f"{needs}, more than this machine has left beside its system."
+        return "after closing programs", _(
+            "Close other programs first: {name} needs {needed} of memory, and {free} of {total} are free.",
+            total=gigabytes(machine.memory_mb),
+            **known,
+        )
+    return "no", _("Too large for this machine: {name} needs {needed} of memory beside the system.", **known)
 
 
-def tokens_per_second(model: ModelInfo) -> float | None:
-    """Estimate how many tokens a second a usual laptop's processor generates at most; None if the size is unknown.
+def tokens_per_second(machine: Machine, model: ModelInfo) -> float | None:
+    """Estimate how many tokens a second a model generates at most on a machine; None if its size is unknown.
 
     All weights that a token needs are read once from memory for it, which is what limits a single answer (the memory
-    term of the roofline model: Williams, Waterman, Patterson 2009). A slow processor and a long prompt make it slower.
+    term of the roofline model: Williams, Waterman, Patterson 2009), or a few cores do, which read less than memory
+    gives. What the machine is decides, not its load: the figure stays.
     """
+    gb_per_s = min(MEMORY_GB_PER_S, machine.cores * CORE_GB_PER_S) if model.device == "CPU" else MEMORY_GB_PER_S
+    if model.device == "GPU" and machine.graphics:
+        gb_per_s = GRAPHICS_GB_PER_S
     read_mb = (model.size_mb or 0) * ACTIVE_SHARE.get(model.alias, 1.0)
-    return round(1000 * MEMORY_GB_PER_S / read_mb, 1) if read_mb else None
+    return round(1000 * gb_per_s / read_mb, 1) if read_mb else None
+
+
+def slowest(speeds: Iterable[float | None]) -> float:
+    """Return the lower of the known speeds of a pair, infinity if none is known."""
+    return min((speed for speed in speeds if speed is not None), default=math.inf)
+
+
+def in_words(speeds: Iterable[float | None]) -> str:
+    """Say how fast the models of a pair write, as exactly as it is known; empty if it is not."""
+    known = [it for it in speeds if it is not None]
+    if known and max(known) < 1:
+        return _("less than 1 token a second")
+    match [_("less than 1") if it < 1 else _("about {number}", number=_rounded(it)) for it in known]:
+        case [small, large] if small != large:
+            return _("{small} and {large} tokens a second", small=small, large=large)
+        case [speed, *_both]:
+            return _("{speed} tokens a second", speed=speed)
+    return ""
+
+
+def _rounded(speed: float) -> int:
+    return int(speed) if speed < 10 else 5 * round(speed / 5)
 
 
 def variants(models: Mapping[str, ModelInfo], alias: str) -> list[tuple[str, ModelInfo]]:
@@ -135,7 +202,15 @@ def preferred_variant(models: Mapping[str, ModelInfo], alias: str) -> ModelInfo:
 def alternative(machine: Machine, models: Mapping[str, ModelInfo], name: str) -> str:
     """Name the preset that fits where the model `name` is too large, in a sentence; empty if none does."""
     best = recommended([it for it in presets_for(machine, models) if it.now and name not in it.pair.both])
-    return f" {best.pair.small} and {best.pair.large} fit: run `escalator models get {best.name}`." if best else ""
+    if best is None:
+        return ""
+    pair = best.pair
+    return " " + _(
+        "{small} and {large} fit: run `escalator models get {name}`.",
+        small=pair.small,
+        large=pair.large,
+        name=best.name,
+    )
 
 
 def without_loaded(machine: Machine, loaded: Collection[str], models: Mapping[str, ModelInfo]) -> Machine:

@@ -2,8 +2,9 @@
 
 import asyncio
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
+from functools import partial
 
 from app.errors import NoModel
 from app.files import load_json, save_state
@@ -12,6 +13,7 @@ from app.models.memory import Machine, MemoryFit, inspect_machine
 from app.models.presets import SYSTEM_MB, alternative, cpu_size_mb, without_loaded
 from app.models.server import Server, Unreachable
 from app.settings import Settings, origin
+from app.translation import _
 
 CHOICE = "pair.json"
 """The file of the state folder that keeps what a person chose."""
@@ -37,20 +39,20 @@ def save_choice(settings: Settings, pair: ModelPair) -> None:
     save_state(settings.state_dir / CHOICE, {"small": pair.small, "large": pair.large})
 
 
-async def pair_for(server: Server, settings: Settings) -> tuple[ModelPair, str | None]:
-    """Choose the pair to request from a server, with a sentence if it is not the configured one."""
+async def pair_for(server: Server, settings: Settings) -> tuple[ModelPair, Callable[[], str | None]]:
+    """Choose the pair to request from a server, and what says why if it is not the configured one."""
     configured = await asyncio.to_thread(configured_pair, settings)
     if server.dialect != "foundry":
-        return configured, None
+        return configured, lambda: None
     try:
         models = await server.models()
         loaded = await server.loaded() if models else []
     except Unreachable:
-        return configured, None
+        return configured, lambda: None
     machine = await asyncio.to_thread(inspect_machine, settings.model_cache)
     fixed = await asyncio.to_thread(fixed_roles, settings)
     pair = select_pair(configured, fixed, models, without_loaded(machine, loaded, models))
-    return pair, substitution(configured, pair, models)
+    return pair, partial(substitution, configured, pair, models)
 
 
 async def too_big(server: Server, settings: Settings, fit: MemoryFit, setting: str) -> NoModel:
@@ -92,9 +94,18 @@ def substitution(configured: ModelPair, pair: ModelPair, models: Mapping[str, Mo
     missing = [alias for alias in configured.both if alias not in pair.both]
     absent = ", ".join(alias for alias in missing if not downloaded(alias, models))
     large = ", ".join(alias for alias in missing if downloaded(alias, models))
-    parts = [f"Not downloaded: {absent}." if absent else "", f"Too large for this machine: {large}." if large else ""]
-    how = f"{pair.small} answers {'alone' if pair.alone else f'first and {pair.large} when needed'}"
-    return " ".join([*filter(None, parts), f"So {how}; `escalator models` shows which pairs fit."])
+    said = [
+        _("Not downloaded: {models}.", models=absent) if absent else "",
+        _("Too large for this machine: {models}.", models=large) if large else "",
+        _("So {small} answers alone; `escalator models` shows which pairs fit.", small=pair.small)
+        if pair.alone
+        else _(
+            "So {small} answers first and {large} when needed; `escalator models` shows which pairs fit.",
+            small=pair.small,
+            large=pair.large,
+        ),
+    ]
+    return " ".join(filter(None, said))
 
 
 def _usable(name: str, models: Mapping[str, ModelInfo], machine: Machine) -> bool:

@@ -5,6 +5,9 @@ import { Progress } from '@/components/ui/progress';
 
 const REFRESH_MS = 1000;
 
+// What a sentence has between backticks is a command to type.
+const typed = (text) => text.split('`').map((part, number) => (number % 2 ? <code key={number}>{part}</code> : part));
+
 export default function Models() {
   const [panel, setPanel] = useState(null);
 
@@ -22,12 +25,30 @@ export default function Models() {
   return (
     <section className="flex flex-col gap-3 p-1 text-sm break-words" aria-label={say('Models')}>
       <p className="text-xs text-muted-foreground">{panel.machine}</p>
-      <p>{panel.used}</p>
-      {panel.error && <p role="alert">{panel.error}</p>}
+      <p>{typed(panel.used)}</p>
+      {panel.error && <p role="alert">{typed(panel.error)}</p>}
+      {panel.start && (
+        <div className="flex flex-col items-start gap-1 rounded-md border p-3">
+          <Button size="sm" className="h-auto whitespace-normal text-left" disabled={panel.busy} onClick={() => press({ do: 'start' })}>
+            {panel.start.button}
+          </Button>
+          <p className="text-xs">{panel.start.text}</p>
+        </div>
+      )}
+      {panel.interrupted && (
+        <div className="flex flex-col items-start gap-2 rounded-md border p-3">
+          <p>{panel.interrupted}</p>
+          <div className="flex flex-wrap gap-2">
+            <Button size="sm" onClick={() => press({ do: 'resume' })}>{say('Continue')}</Button>
+            <Button variant="outline" size="sm" onClick={() => press({ do: 'cancel' })}>{say('Do not continue')}</Button>
+          </div>
+        </div>
+      )}
       {panel.download && (
         <div className="flex flex-col items-start gap-2">
           <Progress value={panel.download.percent} aria-label={say('Download')} />
           <p>{panel.download.text}</p>
+          <p className="text-xs">{panel.download.plan}</p>
           <Button variant="outline" size="sm" onClick={() => press({ do: 'cancel' })}>{say('Cancel (what has arrived is kept)')}</Button>
         </div>
       )}
@@ -37,7 +58,7 @@ export default function Models() {
             <div className="font-medium">{offer.title}</div>
             <div>{offer.pair}</div>
             <div className="text-xs text-muted-foreground">{offer.facts}</div>
-            <div className="text-xs">{offer.why}</div>
+            <div className="text-xs">{typed(offer.why)}</div>
             {offer.button && (
               <div>
                 <Button size="sm" disabled={panel.busy} onClick={() => press({ do: 'get', pair: offer.name })}>

@@ -66,10 +66,12 @@ def test_a_laptop_is_shown_its_pairs_with_sizes_and_speed(cache: Path) -> None:
 
     said = escalator("models").stdout
 
-    assert "* tiny, together. Both stay loaded together, which needs " in said
-    assert "qwen2.5-0.5b: 0.8 GB, downloaded, at most " in said
-    assert "  large, no. gpt-oss-20b needs 15.6 GB of memory, more than this machine has left" in said
-    assert "\nChosen: qwen2.5-0.5b and qwen2.5-0.5b. Not downloaded: phi-4-mini, gpt-oss-20b. So " in said
+    assert "* tiny: qwen2.5-0.5b, then qwen2.5-1.5b, about 65 and about 25 tokens a second\n" in said
+    assert "      Both stay loaded together, which needs " in said
+    assert "      qwen2.5-0.5b: 0.8 GB, downloaded\n" in said
+    assert "      Too large for this machine: gpt-oss-20b needs 15.6 GB of memory beside the system." in said
+    assert "\n* recommended for this machine: `escalator models get tiny`\n" in said
+    assert "\nChosen: qwen2.5-0.5b. Not downloaded: phi-4-mini, gpt-oss-20b. So " in said
     assert "qwen2.5-0.5b · CPU · 0.8 GB · downloaded · licence unknown · qwen2.5-0.5b-instruct-generic-cpu:1" in said
 
 
@@ -91,7 +93,7 @@ def test_a_machine_without_models_is_shown_what_fits_from_the_table(cache: Path)
 
     assert result.exit_code == 0
     assert "There is no model on this machine" in result.stderr
-    assert "(Sizes as listed by Foundry Local, not looked up now.)" in result.stdout
+    assert "Sizes are approximate until the online catalogue has been read." in result.stdout
 
 
 def test_the_public_catalogue_is_asked_only_when_it_is_wanted(cache: Path, fetched: list[str]) -> None:
@@ -123,7 +125,7 @@ def test_what_can_never_fit_is_not_downloaded(cache: Path, fetched: list[str]) -
     result = escalator("models", "get", "large")
 
     assert (result.exit_code, fetched) == (1, [])
-    assert result.stderr.startswith("gpt-oss-20b needs 15.6 GB of memory, more than this machine has left")
+    assert result.stderr.startswith("Too large for this machine: gpt-oss-20b needs 15.6 GB of memory")
     assert "qwen2.5-0.5b and qwen2.5-1.5b fit: run `escalator models get tiny`." in result.stderr
 
 

@@ -149,7 +149,8 @@ async def test_a_model_that_is_too_big_is_not_loaded_and_nothing_is_unloaded(
         await large(foundry)
     assert str(caught.value) == (
         "gpt-oss-20b needs about 14.3 GB of memory and 10.6 GB are free (14 GB without phi-4-mini). Close other "
-        "programs, or set LLM_ALIAS to a smaller model. phi-4-mini and phi-4 fit: run `escalator models get large`."
+        "programs, or set LLM_ALIAS to a smaller model. qwen2.5-0.5b and qwen2.5-1.5b fit: run `escalator models get "
+        "tiny`."
     )
     assert await asyncio.to_thread(machine.loaded) == [SMALL.full_id]
     machine.total_mb = BOTH

@@ -129,6 +129,18 @@ TINY = (
 )
 """The pair for small machines."""
 
+LARGE = (
+    Script(
+        alias="phi-4-mini",
+        id="Phi-4-mini-instruct-generic-cpu:5",
+        say="A ferry leaves at 9:30 [1].",
+        weight_mb=16,
+        size_mb=None,
+    ),
+    Script(alias="gpt-oss-20b", say="The ferry leaves at half past nine [1].", size_mb=None),
+)
+"""The pair for large machines, without its size."""
+
 
 @contextmanager
 def offering(folder: Path, *models: Script) -> Iterator[Store]:

@@ -9,12 +9,12 @@ import pytest
 
 from app.ui.models_panel import NAME, PRESS
 from tests.support.chat import App, Chat, running
-from tests.support.store import TINY, Store, offering
+from tests.support.store import LARGE, TINY, Store, offering
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    with offering(tmp_path, *TINY) as shop:
+    with offering(tmp_path, *TINY, *LARGE) as shop:
         yield shop
 
 
@@ -72,7 +72,9 @@ async def test_a_pair_is_got_with_its_progress_and_the_smaller_model_answers_mea
         assert (await chat.ask("When does the ferry leave?"))["output"].startswith("> ")
         await told(chat, do="look")
         found = await when(chat, lambda it: not it["busy"])
-        assert [one["id"] for one in found["variants"]] == [it.full_id for it in TINY]
+        assert [one["id"] for one in found["variants"]] == sorted(
+            (it.full_id for it in (*TINY, *LARGE)), key=str.casefold
+        )
 
         store.pace = 0.02
         await told(chat, do="get", pair="tiny")
@@ -106,7 +108,8 @@ async def test_a_download_is_cancelled_and_goes_on_later(app: App, store: Store,
         found = await when(chat, lambda it: not it["busy"])
         assert found["error"] == ""
         assert found["offers"][0]["facts"].startswith("on this disk")
-        whole = sum(path.stat().st_size for it in store.offered for path in it.files().values())
+        tiny = (it for it in store.offered if it.alias.startswith(("qwen2.5-0", "qwen2.5-1")))
+        whole = sum(path.stat().st_size for it in tiny for path in it.files().values())
         assert store.sent - before < whole, "what had arrived was not fetched again"
 
 
@@ -119,3 +122,68 @@ async def test_a_catalogue_that_is_blocked_is_said_with_a_way_on(app: App, store
 
     assert found["error"].startswith("The public catalogue of models cannot be reached: ")
     assert "`escalator kit use`" in found["error"]
+
+
+@pytest.mark.slow
+async def test_one_button_starts_with_a_small_pair_and_the_larger_one_takes_over_when_it_is_here(
+    app: App, store: Store
+) -> None:
+    async with Chat(app.url) as chat:
+        await told(chat, do="look")
+        found = await when(chat, lambda it: not it["busy"])
+        assert found["start"]["button"] == "Start with tiny, get large meanwhile"
+        store.pace = 0.02
+
+        await told(chat, do="start")
+        found = await when(chat, lambda it: it["download"] and "phi-4-mini" in it["download"]["text"])
+        store.stalled = True
+        assert found["start"] is None
+        assert found["download"]["plan"] == "Large is used as soon as it is here."
+        assert found["used"] == "qwen2.5-0.5b answers, and qwen2.5-1.5b when needed."
+        assert (await chat.ask("When does the ferry leave?"))["output"].startswith("The ferry leaves at 9:30")
+
+        async with Chat(app.url) as reloaded:
+            assert (await told(reloaded))["download"]["plan"] == "Large is used as soon as it is here."
+        store.stalled = False
+        found = await when(chat, lambda it: not it["busy"])
+        assert (found["error"], found["interrupted"]) == ("", "")
+        assert found["used"] == "phi-4-mini answers, and gpt-oss-20b when needed."
+        assert (await chat.ask("When does the ferry leave?"))["output"].startswith("A ferry leaves at 9:30")
+
+
+@pytest.mark.slow
+async def test_after_a_restart_the_panel_offers_to_go_on_with_the_larger_pair(
+    store: Store, tmp_path: Path, corpus: Path
+) -> None:
+    settings = store.environment(tmp_path) | {"ESCALATOR_MODEL_CACHE": str(tmp_path / "cache")}
+    with running(tmp_path, corpus, **settings) as app:
+        async with Chat(app.url) as chat:
+            await told(chat, do="look")
+            await when(chat, lambda it: not it["busy"])
+            store.pace = 0.02
+            await told(chat, do="start")
+            await when(chat, lambda it: it["download"] and "phi-4-mini" in it["download"]["text"])
+            store.stalled = True
+    store.stalled, store.pace = False, 0.0
+
+    with running(tmp_path, corpus, **settings) as app:
+        async with Chat(app.url) as chat:
+            found = await when(chat, lambda it: it["used"].startswith("qwen2.5-0.5b answers, and qwen2.5-1.5b"))
+            assert found["interrupted"] == "The download of large was interrupted."
+            await told(chat, do="resume")
+            found = await when(chat, lambda it: not it["busy"])
+            assert found["used"] == "phi-4-mini answers, and gpt-oss-20b when needed."
+
+
+@pytest.mark.slow
+async def test_a_start_that_is_cancelled_keeps_the_small_pair_and_offers_nothing(app: App, store: Store) -> None:
+    async with Chat(app.url) as chat:
+        await told(chat, do="look")
+        await when(chat, lambda it: not it["busy"])
+        store.pace = 0.02
+        await told(chat, do="start")
+        await when(chat, lambda it: it["download"] and "phi-4-mini" in it["download"]["text"])
+
+        found = await told(chat, do="cancel")
+        assert (found["busy"], found["interrupted"], found["start"]) == (False, "", None)
+        assert found["used"] == "qwen2.5-0.5b answers, and qwen2.5-1.5b when needed."
