@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from app.files import retry
+from app.translation import mark
 
 FILE, THUMBS = "history.sqlite", "feedback.jsonl"
 _ASIDE = "damaged-"
@@ -181,22 +182,22 @@ class History:
         try:
             return self._ready()
         except sqlite3.OperationalError as error:  # locked, read-only, a full disk, written by a newer version
-            reason = f"{self.path} cannot be used: {error}"
+            reason = mark("{path} cannot be used: {error}").format(path=self.path, error=error)
         except sqlite3.DatabaseError:
             aside = self.path.with_name(f"{_ASIDE}{int(time.time())}-{FILE}")
             try:
                 for ending in ("", "-wal", "-shm"):
                     with suppress(FileNotFoundError):
                         retry(lambda: self.path.with_name(FILE + ending).rename(aside.with_name(aside.name + ending)))  # noqa: B023
-                self.notice = (
-                    f"The history of conversations was damaged. It is in {aside} now, and a new one was begun."
-                )
+                self.notice = mark(
+                    "The history of conversations was damaged. It is in {path} now, and a new one was begun."
+                ).format(path=aside)
                 return self._ready()
             except (OSError, sqlite3.Error) as error:
-                reason = f"{self.path} is damaged, and cannot be moved: {error}"
+                reason = mark("{path} is damaged, and cannot be moved: {error}").format(path=self.path, error=error)
         except OSError as error:
-            reason = f"{self.path} cannot be used: {error}"
-        self.notice = f"Conversations are not kept now: {reason}."
+            reason = mark("{path} cannot be used: {error}").format(path=self.path, error=error)
+        self.notice = mark("Conversations are not kept now: {reason}.").format(reason=reason)
         return _upgraded(_connect(":memory:"))
 
     def _ready(self) -> sqlite3.Connection:

@@ -1,11 +1,19 @@
 """Numbers in words for people: counts, ages, sizes, remaining times."""
 
+from collections.abc import Sequence
+
 from app.translation import _, figure, plural
 
 
 def count(number: int, noun: str) -> str:
     """Format a number with its noun: "1 file", "2,000 files"."""
     return plural(f"{{number}} {noun}", f"{{number}} {noun}s", number)
+
+
+def listed(names: Sequence[str]) -> str:
+    """Join names to "a, b and c"."""
+    *first, last = names
+    return _("{names} and {last}", names=", ".join(first), last=last) if first else last
 
 
 def ago(seconds: float) -> str:

@@ -5,8 +5,9 @@ the code says and a catalogue does not have yet, and tests/test_translation.py f
 """
 
 import io
+import re
 from contextvars import ContextVar
-from functools import cache
+from functools import cache, lru_cache
 from gettext import GNUTranslations, NullTranslations
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +26,9 @@ ALIASES = {"nb": "no", "nn": "no"}
 
 PAGE = "public"
 """The place that a catalogue gives for the texts of public/*.js and public/elements/*.jsx."""
+
+KEPT = "kept"
+"""The place that a catalogue gives for texts that are kept in English, with their values, until they are shown."""
 
 SEPARATORS = {ENGLISH: ",.", "no": "\N{NO-BREAK SPACE},"}
 """What stands between thousands and before decimals, where it is not "." and ","."""
@@ -62,6 +66,11 @@ def of_page(language: str) -> dict[str, str]:
     return {entry.msgid: entry.msgstr for entry in entries if (PAGE, "") in entry.occurrences}
 
 
+def load(language: str) -> None:
+    """Read the catalogue of a language before it is needed where nothing may block; blocks the first time."""
+    catalogue(language), of_page(language), _patterns(language)
+
+
 @cache
 def _read(language: str) -> "polib.POFile":
     import polib
@@ -70,7 +79,7 @@ def _read(language: str) -> "polib.POFile":
 
 
 def mark(text: str) -> str:
-    """Mark a text of a table for the catalogues; `_` translates it where it is shown."""
+    """Mark a text for the catalogues that is translated where it is shown: by `_`, or by `again` if it has values."""
     return text
 
 
@@ -84,6 +93,31 @@ def plural(one: str, many: str, number: int, /, **values: object) -> str:
     """Translate the text for a number of things, which is the value `number` in its braces: "{number} files"."""
     translated = catalogue(chosen()).ngettext(one, many, number)
     return translated.format(number=figure(number), **values)
+
+
+def again(english: str) -> str:
+    """Translate a text that was put together in English and kept, such as the reason why a file was not read."""
+    return english if chosen() == ENGLISH else _again(english, chosen())
+
+
+@lru_cache(maxsize=1000)
+def _again(english: str, language: str) -> str:
+    if (translated := _(english)) != english:
+        return translated
+    for pattern, text in _patterns(language):
+        if match := pattern.fullmatch(english):
+            return _(text, **{name: _again(value, language) for name, value in match.groupdict().items()})
+    return english
+
+
+@cache
+def _patterns(language: str) -> list[tuple[re.Pattern[str], str]]:
+    """Return what kept texts look like with their values, those with the most words of their own first."""
+    texts = [
+        entry.msgid for entry in ([] if language == ENGLISH else _read(language)) if (KEPT, "") in entry.occurrences
+    ]
+    texts.sort(key=lambda text: -len(re.sub(r"{\w+}", "", text)))
+    return [(re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>.+?)", re.escape(text)), re.DOTALL), text) for text in texts]
 
 
 def figure(number: float, digits: int = 0) -> str:

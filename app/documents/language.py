@@ -3,6 +3,8 @@
 from functools import cache
 from typing import TYPE_CHECKING
 
+from app.translation import _
+
 if TYPE_CHECKING:
     from py3langid.langid import LanguageIdentifier
 
@@ -55,6 +57,11 @@ def name(code: str) -> str:
     return (SNOWBALL | UNSTEMMED).get(code, code).capitalize()
 
 
+def shown_name(code: str) -> str:
+    """Return the name of a language as a person reads it."""
+    return _(name(code))
+
+
 def detect(text: str) -> str:
     """Detect the language of a text from samples of its start, middle and end; English if there is too little."""
     if len(text) > 3 * _SAMPLE:
@@ -64,8 +71,7 @@ def detect(text: str) -> str:
     # A few letters suffice in most scripts other than Latin.
     if letters < _MIN_LETTERS and (letters == 0 or text.isascii() or max(text) < "\u0370"):
         return DEFAULT
-    language, _ = _identifier().classify(text)
-    return str(language)
+    return str(_identifier().classify(text)[0])
 
 
 @cache

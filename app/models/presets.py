@@ -11,7 +11,7 @@ from typing import Literal
 from app.humanize import gigabytes
 from app.models.catalogue import ModelInfo, ModelPair
 from app.models.memory import OVERHEAD, Machine, MemoryFit
-from app.translation import _
+from app.translation import _, mark
 
 Fits = Literal["together", "in turns", "after closing programs", "no"]
 
@@ -47,9 +47,9 @@ mixture of experts are active, and what all experts share is read each time."""
 
 
 PRESETS: Mapping[str, tuple[ModelPair, ...]] = {
-    "tiny": (ModelPair("qwen2.5-0.5b", "qwen2.5-1.5b"),),
-    "standard": (ModelPair("phi-4-mini", "qwen2.5-7b"),),
-    "large": (ModelPair("phi-4-mini", "gpt-oss-20b"), ModelPair("phi-4-mini", "phi-4")),
+    mark("tiny"): (ModelPair("qwen2.5-0.5b", "qwen2.5-1.5b"),),
+    mark("standard"): (ModelPair("phi-4-mini", "qwen2.5-7b"),),
+    mark("large"): (ModelPair("phi-4-mini", "gpt-oss-20b"), ModelPair("phi-4-mini", "phi-4")),
 }
 """The pairs of each preset, of which the first that fits is offered."""
 

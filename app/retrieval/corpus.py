@@ -22,6 +22,7 @@ from app.humanize import time_left
 from app.retrieval.search import Exchange, SearchResult, search
 from app.retrieval.store import NOTHING, Snapshot, Store
 from app.retrieval.writer import Writer, writing
+from app.translation import figure, plural
 
 logger = logging.getLogger(__name__)
 
@@ -46,8 +47,10 @@ class Reading:
 
     def __str__(self) -> str:
         certain = self.seconds_left >= 1 and self.done >= TELLING * self.total
-        left = f", {time_left(self.seconds_left)}" if certain else ""
-        return f"{self.done:,} of {self.total:,} new files read{left}"
+        done = plural(
+            "{done} of {number} new file read", "{done} of {number} new files read", self.total, done=figure(self.done)
+        )
+        return f"{done}, {time_left(self.seconds_left)}" if certain else done
 
 
 Progress = Callable[[Reading], None]
@@ -130,8 +133,9 @@ class Corpus:
             return self._refreshed(progress)
         except OSError as error:
             raise CorpusError(
-                f"The index of the corpus cannot be written ({error.strerror or error}). Free some space on the disk, "
-                "or set ESCALATOR_STATE_DIR to a folder that this program may write to."
+                "The index of the corpus cannot be written ({reason}). Free some space on the disk, or set "
+                "ESCALATOR_STATE_DIR to a folder that this program may write to.",
+                reason=error.strerror or error,
             ) from error
 
     def _refreshed(self, progress: Progress | None) -> Snapshot:

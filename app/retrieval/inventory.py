@@ -2,19 +2,27 @@
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 from typing import Literal
 
-from app.documents.language import name as name_of
+from app.documents.language import shown_name
 from app.humanize import ago, count
 from app.retrieval.segment import Entry
 from app.retrieval.store import Snapshot
+from app.translation import _, again, figure, mark, plural
 
 State = Literal["searchable", "outdated", "not read"]
+
+STATES: Mapping[State, str] = {
+    "searchable": mark("searchable"),
+    "outdated": mark("outdated"),
+    "not read": mark("not read"),
+}
+"""The words for them."""
 
 UNITS = {".pdf": "page", ".tif": "page", ".tiff": "page", ".pptx": "slide", ".odp": "slide"}
 """What a person counts in a file; pages of other formats are sections, groups of rows and the like."""
@@ -58,14 +66,23 @@ class Inventory:
 def summary(inventory: Inventory) -> list[str]:
     """Summarise the corpus: its size, its languages, its problems and the age of the index."""
     codes = Counter(entry.language for entry in inventory.snapshot.documents.values())
-    languages = ", ".join(f"{name_of(code)} {number:,}" for code, number in codes.most_common())
+    languages = ", ".join(f"{shown_name(code)} {figure(number)}" for code, number in codes.most_common())
     wrong = Counter(file.state for file in inventory.files if file.reason)
     changed = inventory.snapshot.changed
     return [
         f"{count(len(inventory.snapshot.documents), 'document')}, {count(len(inventory.snapshot.index), 'passage')}",
-        *([f"languages: {languages}"] if languages else []),
-        *(f"{count(number, 'file')} {state}" for state, number in wrong.items()),
-        *([f"index changed {ago(time.time() - changed)}"] if changed else []),
+        *([_("languages: {languages}", languages=languages)] if languages else []),
+        *(
+            [plural("{number} file outdated", "{number} files outdated", number)]
+            if (number := wrong["outdated"])
+            else []
+        ),
+        *(
+            [plural("{number} file not read", "{number} files not read", number)]
+            if (number := wrong["not read"])
+            else []
+        ),
+        *([_("index changed {when}", when=ago(time.time() - changed))] if changed else []),
     ]
 
 
@@ -77,21 +94,24 @@ def notes(inventory: Inventory) -> dict[str, list[str]]:
     by_file: defaultdict[str, list[str]] = defaultdict(list)
     for file in inventory.files:
         if file.reason:
-            by_file[file.name].append(file.reason)
+            by_file[file.name].append(again(file.reason))
         if file.entry is not None and file.entry.silent:
             by_file[file.name].append(silence(file.entry.silent))
         if file.entry is not None and len(names := equal[file.entry.digest]) > 1:
             others = [name for name in names[: NAMED + 1] if name != file.name][:NAMED]
             more = len(names) - 1 - len(others)
-            named = f"{', '.join(others)}{f' and {more:,} more' if more else ''}"
-            by_file[file.name].append(f"the same text as {named}")
+            named = ", ".join(others)
+            if more:
+                named = _("{names} and {number} more", names=named, number=figure(more))
+            by_file[file.name].append(_("the same text as {names}", names=named))
     return by_file
 
 
 def extent(file: str, pages: int, passages: int) -> str:
     """Word the size of a file in pages and passages."""
     unit = UNITS.get(Path(file).suffix.lower())
-    return f"{f'{count(pages, unit)}, ' if unit else ''}{count(passages, 'passage')}"
+    size = count(pages, "page") if unit == "page" else count(pages, "slide") if unit == "slide" else ""
+    return ", ".join(filter(None, (size, count(passages, "passage"))))
 
 
 def silence(numbers: Sequence[int]) -> str:
@@ -99,4 +119,4 @@ def silence(numbers: Sequence[int]) -> str:
     runs = groupby(enumerate(numbers), lambda item: item[1] - item[0])  # which is equal for consecutive numbers
     spans = [[number for _, number in run] for _, run in runs]
     named = ", ".join(f"{span[0]}-{span[-1]}" if len(span) > 1 else f"{span[0]}" for span in spans)
-    return f"no text on page{'' if len(numbers) == 1 else 's'} {named}"
+    return plural("no text on page {pages}", "no text on pages {pages}", len(numbers), pages=named)

@@ -7,11 +7,13 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from app.documents.passages import Passage
+from app.humanize import listed
 from app.retrieval import analysis
 from app.retrieval.analysis import QueryWord, foreign_language, refers_back
 from app.retrieval.expansion import VARIANT
 from app.retrieval.explain import MAX_SIMILAR_SHOWN, Explanation
 from app.retrieval.segment import above
+from app.translation import plural
 
 if TYPE_CHECKING:
     from app.retrieval.index import Index, Match
@@ -116,11 +118,10 @@ class SearchResult:
     def missing(self) -> str:
         """A sentence that names the words which occur in no document and for which nothing similar was found."""
         words = [f"“{word}”" for word in self.unknown_words if word not in self.taken_for][:MAX_NAMED]
-        return (
-            f"{' and '.join(words)} {'occurs' if len(words) == 1 else 'occur'} in none of your documents"
-            if words
-            else ""
-        )
+        if not words:
+            return ""
+        one, many = "{words} occurs in none of your documents", "{words} occur in none of your documents"
+        return plural(one, many, len(words), words=listed(words))
 
     @property
     def taken_for(self) -> dict[str, tuple[str, ...]]:

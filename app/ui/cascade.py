@@ -7,6 +7,7 @@ import chainlit as cl
 from app.answering.events import AttemptStarted, Retrieved
 from app.answering.turn import Answer, Attempt
 from app.settings import is_loopback
+from app.translation import _, figure, mark
 from app.ui import sources, usage_table
 from app.ui.messages import begin_step, end_step
 
@@ -17,17 +18,17 @@ ESCALATED = "arrow-up-right"
 """The icon of a line whose draft was set aside; public/escalator.css gives such a line the accent colour."""
 
 REASONS: Mapping[str, str] = {
-    "abstained": "does not answer",
-    "cut_off": "cut off",
-    "empty": "says nothing",
-    "error": "failed",
-    "language": "in another language",
-    "repeated": "repeats itself",
-    "requested": "you asked",
-    "routed": "the dial is set to always",
-    "short": "too short for the question",
-    "unsupported": "not in your documents",
-    "unsure": "unsure",
+    "abstained": mark("does not answer"),
+    "cut_off": mark("cut off"),
+    "empty": mark("says nothing"),
+    "error": mark("failed"),
+    "language": mark("in another language"),
+    "repeated": mark("repeats itself"),
+    "requested": mark("you asked"),
+    "routed": mark("the dial is set to always"),
+    "short": mark("too short for the question"),
+    "unsupported": mark("not in your documents"),
+    "unsure": mark("unsure"),
 }
 """Why a draft was set aside, by the code of the decision; the rows inside give the whole sentence."""
 
@@ -51,7 +52,7 @@ class Cascade:
     async def begin(self) -> None:
         """Show the line, or open it again for a turn that a button began."""
         if self._line is None:
-            self._line = await begin_step("Searching your documents", "search")
+            self._line = await begin_step(_("Searching your documents"), "search")
         else:
             self._line.end = None
 
@@ -62,7 +63,7 @@ class Cascade:
     async def search(self, retrieved: Retrieved) -> None:
         """Add the row of the search, or replace the hits of a narrower one."""
         if self._search is None:
-            self._search = await begin_step("Searching", "search", self._line)
+            self._search = await begin_step(_("Searching"), "search", self._line)
             self._parts.append("")
         elif len(retrieved.evidence) <= self._shown:
             return
@@ -77,12 +78,12 @@ class Cascade:
         if attempt.role != "extractive":
             if attempt.id not in self._rows:  # else it is repeated, for a comparison
                 self._rows[attempt.id] = await begin_step(attempt.model, "cpu", self._line)
-            await self.wait(f"{attempt.model} is asked")
+            await self.wait(_("{model} is asked", model=attempt.model))
 
     async def reason(self, attempt: int, text: str) -> None:
         """Append a piece of a model's reasoning to the row of its attempt."""
         if not self._rows[attempt].output:
-            await self.wait(f"{self._open[attempt].model} is thinking")
+            await self.wait(_("{model} is thinking", model=self._open[attempt].model))
         await self._rows[attempt].stream_token(text)
 
     async def answer(self, attempt: Attempt, *, usage: bool) -> None:
@@ -97,18 +98,18 @@ class Cascade:
     async def escalate(self, draft: int, text: str, code: str, why: str) -> None:
         """Add why a draft was set aside."""
         if code != "error":  # which the outcome of the attempt says
-            self._parts.append(REASONS.get(code, code))
+            self._parts.append(_(REASONS.get(code, code)))
         if self._line is not None:
             self._line.icon = ESCALATED
         await self._rename(self._parts)
-        await self._put(draft, f"**Set aside:** {why}", text)
+        await self._put(draft, _("**Set aside:** {why}", why=why), text)
 
     async def take_back(self, answer: Answer, kept: Attempt) -> None:
         """Put the answer into the row of its attempt: a draft is the answer again, because the user prefers it."""
-        self._parts.append(f"{kept.model}, kept by you")
+        self._parts.append(_("{model}, kept by you", model=kept.model))
         await self._rename(self._parts)
         if answer.attempt is not None:
-            await self._put(answer.attempt.id, "**Set aside** by you", answer.rendered)
+            await self._put(answer.attempt.id, _("**Set aside** by you"), answer.rendered)
 
     async def _put(self, attempt: int, heading: str, text: str) -> None:
         if (row := self._rows.get(attempt)) is not None:
@@ -118,7 +119,7 @@ class Cascade:
     async def end(self) -> None:
         """End the line; what was still asked was stopped, and where nothing was searched there is no line."""
         for attempt in self._open.values():
-            self._parts.append(f"{attempt.model} stopped")
+            self._parts.append(_("{model} stopped", model=attempt.model))
             if attempt.id in self._rows:
                 await end_step(self._rows[attempt.id], self._parts[-1])
         self._open.clear()
@@ -137,9 +138,10 @@ class Cascade:
 def _outcome(attempt: Attempt) -> str:
     """Say in a few words which model answered and how long that took, loading and waiting included."""
     if attempt.role == "extractive":
-        return "quotes"
-    where = "" if not attempt.host or is_loopback(f"//{attempt.host}") else f" on {attempt.host}"
+        return _("quotes")
+    here = not attempt.host or is_loopback(f"//{attempt.host}")
+    model = attempt.model if here else _("{model} on {host}", model=attempt.model, host=attempt.host)
     if attempt.failure is not None:
-        return f"{attempt.model}{where} failed"
+        return _("{model} failed", model=model)
     seconds = ((attempt.metrics.sent_ms or 0) + (attempt.metrics.total_ms or 0)) / 1000
-    return f"{attempt.model}{where} {seconds:.{0 if seconds >= 10 else 1}f} s"
+    return f"{model} {figure(seconds, 0 if seconds >= 10 else 1)} s"

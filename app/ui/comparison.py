@@ -3,13 +3,14 @@
 import chainlit as cl
 
 from app.answering.turn import Attempt
+from app.translation import _, mark
 from app.ui import usage_table
 from app.ui.messages import Throttle, component
 
 PUSH_SECONDS = 0.15
 """Each push sends both texts whole, so pushes are rarer than those of a stream."""
 
-HEADINGS = {1: "The only model on these passages:", 2: "Both models on the same passages:"}
+HEADINGS = {1: mark("The only model on these passages:"), 2: mark("Both models on the same passages:")}
 """By the number of columns: one if the small and the large model are the same."""
 
 
@@ -26,7 +27,7 @@ class Comparison:
     @property
     def heading(self) -> str:
         """The text above the columns."""
-        return HEADINGS[len(self._columns)]
+        return _(HEADINGS[len(self._columns)])
 
     def __contains__(self, attempt: int) -> bool:
         """Whether an attempt has a column."""
@@ -34,7 +35,7 @@ class Comparison:
 
     async def begin(self, attempt: int, model: str) -> None:
         """Begin an attempt's column."""
-        self._columns[attempt] = {"name": model, "text": "", "note": "is asked"}
+        self._columns[attempt] = {"name": model, "text": "", "note": _("is asked")}
         self._unfinished.add(attempt)
         self._message.author, self._message.content = "Escalator", self.heading
         await self._message.send()
@@ -70,7 +71,7 @@ class Comparison:
     async def close(self) -> None:
         """Push everything that came; attempts that have not ended are marked as stopped."""
         for attempt in self._unfinished:
-            self._columns[attempt]["note"] = "stopped"
+            self._columns[attempt]["note"] = _("stopped")
         await self._throttle.flush(self._push)
 
     async def _push(self) -> None:

@@ -14,16 +14,17 @@ from app.answering.turn import Answer, Mode
 from app.files import load_json, save_state
 from app.retrieval.store import Snapshot
 from app.settings import Dial, Settings
+from app.translation import _, mark
 
 KEEP, ASK, COMPARE, UNAIDED, MODELS, FIGURES = "keep", "ask", "compare", "unaided", "choose", "figures"
 
 LABELS = {
-    KEEP: ("Keep the small answer", "undo-2"),
-    ASK: ("Ask the large model", "arrow-up-right"),
-    COMPARE: ("Compare both", "columns-2"),
-    MODELS: ("Choose models for this machine", "cpu"),
-    UNAIDED: ("Ask the model anyway", "message-circle-question"),
-    FIGURES: ("Times and tokens", "receipt"),
+    KEEP: (mark("Keep the small answer"), "undo-2"),
+    ASK: (mark("Ask the large model"), "arrow-up-right"),
+    COMPARE: (mark("Compare both"), "columns-2"),
+    MODELS: (mark("Choose models for this machine"), "cpu"),
+    UNAIDED: (mark("Ask the model anyway"), "message-circle-question"),
+    FIGURES: (mark("Times and tokens"), "receipt"),
 }
 
 MODES: dict[str, Mode] = {ASK: "large", COMPARE: "compare"}
@@ -31,11 +32,18 @@ MODES: dict[str, Mode] = {ASK: "large", COMPARE: "compare"}
 
 
 _MODES = {
-    "auto": ("Auto", "The small model; the large one when needed"),
-    "small": ("Small", "Only the small model"),
-    "large": ("Large", "Only the large model"),
-    "compare": ("Compare", "Both at once, side by side"),
-    "refine": ("Refine", "The large model polishes longer drafts"),
+    "auto": (mark("Auto"), mark("The small model; the large one when needed")),
+    "small": (mark("Small"), mark("Only the small model")),
+    "large": (mark("Large"), mark("Only the large model")),
+    "compare": (mark("Compare"), mark("Both at once, side by side")),
+    "refine": (mark("Refine"), mark("The large model polishes longer drafts")),
+}
+
+_DIALS: Mapping[Dial, str] = {
+    "never": mark("never"),
+    "when needed": mark("when needed"),
+    "often": mark("often"),
+    "always": mark("always"),
 }
 
 
@@ -77,10 +85,10 @@ _ALLOWED: dict[str, tuple[Any, ...]] = {
 def modes(chosen: Mode) -> cl.Mode:
     """Return the modes for the composer, where one is chosen."""
     options = [
-        cl.ModeOption(id=mode, name=name, description=description, default=mode == chosen)
+        cl.ModeOption(id=mode, name=_(name), description=_(description), default=mode == chosen)
         for mode, (name, description) in _MODES.items()
     ]
-    return cl.Mode(id="mode", name="Answered by", options=options)
+    return cl.Mode(id="mode", name=_("Answered by"), options=options)
 
 
 def widgets(choices: Choices, settings: Settings, *, history: bool) -> cl.ChatSettings:
@@ -88,14 +96,17 @@ def widgets(choices: Choices, settings: Settings, *, history: bool) -> cl.ChatSe
     dial = choices.dial or settings.escalate
     figures = settings.show_usage if choices.figures is None else choices.figures
     inputs: list[InputWidget] = [
-        Select(id="dial", label="When is the large model asked?", values=list(get_args(Dial)), initial_value=dial),
-        Switch(
-            id="figures", label="Show times and tokens", initial=settings.show_usage if figures is None else figures
+        Select(
+            id="dial",
+            label=_("When is the large model asked?"),
+            items={_(words): value for value, words in _DIALS.items()},
+            initial_value=dial,
         ),
+        Switch(id="figures", label=_("Show times and tokens"), initial=figures),
     ]
     if history and settings.history:
-        about = "Off: this conversation is deleted from the history, and none is kept until this is on again."
-        label = "Keep conversations on this machine"
+        about = _("Off: this conversation is deleted from the history, and none is kept until this is on again.")
+        label = _("Keep conversations on this machine")
         inputs.append(Switch(id="keep", label=label, initial=choices.keep, description=about))
     return cl.ChatSettings(inputs)
 
@@ -132,7 +143,9 @@ def badge(answer: Answer) -> str:
     if answer.attempt is None:
         return ""
     model, role = answer.attempt.model, answer.attempt.role
-    return "`quotes · no model`" if role == "extractive" else f"`{model} · {role} model`"
+    if role == "extractive":
+        return _("`quotes · no model`")
+    return _("`{model} · small model`", model=model) if role == "small" else _("`{model} · large model`", model=model)
 
 
 def buttons(answer: Answer, *, comparing: bool, usage: bool) -> list[str]:
@@ -150,4 +163,4 @@ def buttons(answer: Answer, *, comparing: bool, usage: bool) -> list[str]:
 def button(name: str, message: str) -> cl.Action:
     """Make a button that refers to the message of an answer."""
     label, icon = LABELS[name]
-    return cl.Action(name=name, payload={"message": message}, label=label, icon=icon)
+    return cl.Action(name=name, payload={"message": message}, label=_(label), icon=icon)

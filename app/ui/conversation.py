@@ -23,6 +23,7 @@ from app.errors import EscalatorError
 from app.history import History
 from app.retrieval.search import Exchange
 from app.settings import load
+from app.translation import _, again
 from app.ui import controls, corpus_panel, uploads, usage_table
 from app.ui.controls import Choices
 from app.ui.messages import escape
@@ -197,7 +198,7 @@ class Conversation:
             self._earlier = tuple(Exchange(each["question"], each["text"]) for each in said if each and each["text"])
         self.screen.kept = keeper.keeps and self.choices.keep
         if notice := await keeper.notice():
-            await cl.context.emitter.send_toast(notice, "warning")
+            await cl.context.emitter.send_toast(again(notice), "warning")
 
     async def _remember(self) -> None:
         """Keep what was chosen."""
@@ -236,7 +237,9 @@ async def _errors_in_chat() -> AsyncIterator[None]:
         await cl.ErrorMessage(content=escape(error)).send()
     except Exception as error:
         log.exception("a turn failed")
-        what = f"Something went wrong inside Escalator ({type(error).__name__}). The terminal shows the details."
+        what = _(
+            "Something went wrong inside Escalator ({kind}). The terminal shows the details.", kind=type(error).__name__
+        )
         await cl.ErrorMessage(content=what).send()
     finally:
         cl.chat_context.clear()  # Chainlit never frees it, and nothing here reads it

@@ -8,15 +8,16 @@ from chainlit.session import WebsocketSession
 
 from app.answering.context import Retriever
 from app.answering.pipeline import Assistant
-from app.documents.language import name as name_of
+from app.documents.language import shown_name
 from app.errors import CorpusError
-from app.humanize import count, size
+from app.humanize import size
 from app.retrieval.corpus import Reading
-from app.retrieval.inventory import File, extent, notes, summary
+from app.retrieval.inventory import STATES, File, extent, notes, summary
 from app.settings import is_loopback
+from app.translation import _, mark, plural
 from app.ui import models_panel
 
-NAME = "Documents"
+NAME = mark("Documents")
 """The name of the component and of the message that public/escalator.js sends when its button is pressed."""
 
 LIST = "corpus"
@@ -43,9 +44,13 @@ def contents(retriever: Retriever, wanted: str) -> dict[str, Any]:
     if words:
         files = [file for file in files if all(word in f"{file.name} {facts(file)}".casefold() for word in words)]
     if len(files) > MAX_FILES:
-        panel["more"] = f"{len(files) - MAX_FILES:,} more: type part of a name above."
+        panel["more"] = plural(
+            "{number} more: type part of a name above.",
+            "{number} more: type part of a name above.",
+            len(files) - MAX_FILES,
+        )
     elif not files:
-        panel["more"] = "No file matches." if words else "Put files into this folder."
+        panel["more"] = _("No file matches.") if words else _("Put files into this folder.")
     rows = [{"name": it.name, "facts": facts(it), "notes": remarks.get(it.name, [])} for it in files[:MAX_FILES]]
     return panel | {"facts": summary(health), "files": rows}
 
@@ -53,9 +58,9 @@ def contents(retriever: Retriever, wanted: str) -> dict[str, Any]:
 def facts(file: File) -> str:
     """Describe a file in one line: its state, and its extent, language and size."""
     if (entry := file.entry) is None:
-        return file.state
+        return _(STATES[file.state])
     what = extent(file.name, entry.pages, entry.passages)
-    return " · ".join((file.state, what, name_of(entry.language), size(entry.size)))
+    return " · ".join((_(STATES[file.state]), what, shown_name(entry.language), size(entry.size)))
 
 
 async def report(assistant: Assistant) -> None:
@@ -75,12 +80,14 @@ async def report(assistant: Assistant) -> None:
 async def start_lines(assistant: Assistant) -> list[str]:
     """Return what an empty chat shows: the documents or what is wrong with their folder, and which models answer."""
     panel = await asyncio.to_thread(contents, assistant.retriever, "")
-    documents = f"{panel['facts'][0]} in {panel['folder']}" if panel["facts"] else panel["error"]
+    documents, folder = panel["error"], panel["folder"]
     if panel["facts"] and not panel["files"]:
-        documents = f"There is no document in {panel['folder']} yet: put files there, or drop them here."
+        documents = _("There is no document in {folder} yet: put files there, or drop them here.", folder=folder)
+    elif panel["facts"]:
+        documents = _("{size} in {folder}", size=panel["facts"][0], folder=folder)
     endpoint = assistant.settings.endpoint
     here = endpoint is None or is_loopback(endpoint)
-    where = "Nothing leaves this machine." if here else f"Models run on {endpoint}."
+    where = _("Nothing leaves this machine.") if here else _("Models run on {address}.", address=endpoint)
     return [documents, f"{await models_panel.used(assistant.manager)} {where}"]
 
 
@@ -88,8 +95,13 @@ def progress(reading: Reading | None) -> dict[str, Any] | None:
     """Return how far reading is, in percent and as a sentence; None if nothing is being read."""
     if reading is None:
         return None
-    done = f"Reading your documents: {reading}. They have {count(reading.passages, 'passage')} so far"
+    text = plural(
+        "Reading your documents: {how_far}. They have {number} passage so far, and you can ask questions meanwhile.",
+        "Reading your documents: {how_far}. They have {number} passages so far, and you can ask questions meanwhile.",
+        reading.passages,
+        how_far=reading,
+    )
     return {
         "percent": round(100 * reading.done / max(reading.total, 1)),
-        "text": f"{done}, and you can ask questions meanwhile.",
+        "text": text,
     }

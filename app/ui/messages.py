@@ -9,6 +9,7 @@ from chainlit.element import ElementDisplay
 
 from app.answering.sanitizer import addresses, safe
 from app.settings import is_loopback
+from app.translation import _
 
 PUSH_SECONDS = 0.05
 """Pushed one by one, 2,000 tokens cost a browser 11 s; pushed together, 1 s."""
@@ -33,7 +34,7 @@ async def open_panel(name: str) -> None:
     """Open the panel of this name beside the chat: a component of public/elements that asks for its contents."""
     element = component(name, {}, "side")
     await cl.ElementSidebar.set_elements([element], key=element.id)
-    await cl.ElementSidebar.set_title(name)
+    await cl.ElementSidebar.set_title(_(name))
 
 
 async def begin_step(name: str, icon: str, within: cl.Step | None = None) -> cl.Step:

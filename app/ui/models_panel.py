@@ -7,9 +7,9 @@ from app.humanize import count, gigabytes
 from app.models.catalogue import ModelInfo, ModelPair
 from app.models.manager import ModelManager
 from app.models.presets import Preset, first_steps, in_words, presets_for, recommended
-from app.translation import _
+from app.translation import _, mark
 
-NAME = "Models"
+NAME = mark("Models")
 """The name of the component and of the message that public/escalator.js sends when its button is pressed."""
 
 PRESS = "models"
@@ -79,13 +79,13 @@ def _used(manager: ModelManager, known: Mapping[str, ModelInfo]) -> str:
 
 def _start(first: Preset, later: Preset) -> dict[str, str]:
     return {
-        "button": _("Start with {small}, get {large} meanwhile", small=first.name, large=later.name),
+        "button": _("Start with {small}, get {large} meanwhile", small=_(first.name), large=_(later.name)),
         "text": _(
             "You can ask as soon as {small} ({small_size}) is here; {large} ({large_size}) takes over once it has "
             "arrived.",
-            small=first.name,
+            small=_(first.name),
             small_size=gigabytes(first.missing_mb),
-            large=later.name,
+            large=_(later.name),
             large_size=gigabytes(later.missing_mb),
         ),
     }
@@ -101,7 +101,7 @@ def _plan(plan: Sequence[ModelPair], presets: Sequence[Preset]) -> str:
 
 
 def _name(pair: ModelPair, presets: Sequence[Preset]) -> str:
-    return next((preset.name for preset in presets if preset.pair == pair), " + ".join(pair.both))
+    return next((_(preset.name) for preset in presets if preset.pair == pair), " + ".join(pair.both))
 
 
 def _offer(preset: Preset, used: ModelPair, *, best: bool) -> dict[str, Any]:
@@ -117,7 +117,7 @@ def _offer(preset: Preset, used: ModelPair, *, best: bool) -> dict[str, Any]:
     facts = [_("{size} to download", size=missing) if missing else _("on this disk"), in_words(preset.tokens_per_s)]
     return {
         "name": preset.name,
-        "title": title.format(name=preset.name.capitalize()),
+        "title": title.format(name=_(preset.name).capitalize()),
         "pair": _("{small}, then {large}", small=pair.small, large=pair.large),
         "facts": " · ".join(filter(None, facts)),
         "why": preset.why,

@@ -32,6 +32,7 @@ from chainlit.user import PersistedUser
 from app.errors import InputError
 from app.history import History, Item, Kept, Kind
 from app.settings import Settings
+from app.translation import _
 from app.ui.server_guard import USER
 
 log = logging.getLogger(__name__)
@@ -133,7 +134,11 @@ class Screen:
             return element
         if (key := element["chainlitKey"]) in self.files:
             return {**element, "url": f"/project/file/{key}?session_id={tab.id}"}
-        gone = {"type": "file", "url": "#", "name": f"{element['name']} (not kept: drop it again to ask about it)"}
+        gone = {
+            "type": "file",
+            "url": "#",
+            "name": _("{file} (not kept: drop it again to ask about it)", file=element["name"]),
+        }
         return {**element, **gone}
 
     def flush(self) -> None:

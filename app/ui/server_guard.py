@@ -25,7 +25,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.settings import LOOPBACK
-from app.translation import of_page, supported
+from app.translation import load, of_page, supported
 
 FOREIGN_LINK = re.compile(r"<(?:link|meta)\s[^>]*https?://[^>]*>")
 """A tag in Chainlit's page that loads from another host: a font, a style sheet, a preview picture."""
@@ -104,8 +104,9 @@ class Guard:
             await send(message)
 
         texts = scope["path"].endswith(TEXTS)
-        app = await asyncio.to_thread(_texts, headers.get("accept-language", "")) if texts else self._app
-        await app(scope, receive, with_policy)
+        if texts or scope["type"] == "websocket":
+            await asyncio.to_thread(load, language := _language(headers))
+        await (_texts(language) if texts else self._app)(scope, receive, with_policy)
 
     def _allows(self, host: str, origin: str | None) -> bool:
         try:
@@ -118,9 +119,13 @@ class Guard:
         return requester == host
 
 
-def _texts(languages: str) -> Response:
-    """Make the script with the texts for the first language that a browser asks for, as sessions have it."""
-    language = supported(languages.partition(",")[0].partition(";")[0].strip())
+def _language(headers: Headers) -> str:
+    """Return the first language that a browser asks for, which its session has, too."""
+    return supported(headers.get("accept-language", "").partition(",")[0].partition(";")[0].strip())
+
+
+def _texts(language: str) -> Response:
+    """Make the script with the texts for a language."""
     script = SAY.format(language=json.dumps(language), texts=json.dumps(of_page(language)))
     headers = {"cache-control": "no-cache", "vary": "accept-language"}
     return Response(script, headers=headers, media_type="text/javascript")

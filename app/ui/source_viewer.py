@@ -24,6 +24,7 @@ from app.documents.sentences import Span
 from app.errors import UnreadableFile
 from app.retrieval.packing import Evidence
 from app.retrieval.store import Snapshot
+from app.translation import _, mark
 from app.ui.screen import Screen
 
 DRAW = "picture"
@@ -32,11 +33,11 @@ DRAW = "picture"
 AROUND = 1500
 """Characters that are shown before and after what is cited, extended to whole lines."""
 
-_OUTDATED = "The file has changed since it was read. Below is the text as it was; ask again for the new one."
-_GONE = "The file has been moved or deleted. Below is the text as it was read."
-_UNDRAWN = "The page cannot be drawn: the file may be damaged, or the page too large. Below is the text."
-_SCAN = "This page has no text to mark; the cited words were recognized in its picture."
-_UNMARKED = "The cited words were not found on the page."
+_OUTDATED = mark("The file has changed since it was read. Below is the text as it was; ask again for the new one.")
+_GONE = mark("The file has been moved or deleted. Below is the text as it was read.")
+_UNDRAWN = mark("The page cannot be drawn: the file may be damaged, or the page too large. Below is the text.")
+_SCAN = mark("This page has no text to mark; the cited words were recognized in its picture.")
+_UNMARKED = mark("The cited words were not found on the page.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,16 +108,16 @@ class CitedPage:
         """Draw the page as a picture with boxes in percent, or return a note that says why it cannot be; blocks."""
         try:
             if signature(self.path) != self.signature:
-                return {"note": _OUTDATED}
+                return {"note": _(_OUTDATED)}
             look = page_image.draw(self.path, self.number, self.excerpt.text, self.excerpt.spans)
         except OSError:
-            return {"note": _GONE}
+            return {"note": _(_GONE)}
         except UnreadableFile:
-            return {"note": _UNDRAWN}
+            return {"note": _(_UNDRAWN)}
         return {
             "picture": f"data:image/png;base64,{base64.b64encode(look.picture).decode()}",
             "boxes": [[round(100 * part, 2) for part in box] for box in look.boxes],
-            "note": "" if look.boxes else _UNMARKED if look.written else _SCAN,
+            "note": "" if look.boxes else _(_UNMARKED if look.written else _SCAN),
         }
 
 
@@ -165,11 +166,11 @@ def _cut(
 async def draw(key: str) -> dict[str, Any]:
     """Draw the page with this key, and add the address of its file."""
     if (record := Screen.of(context.session.thread_id).pages.get(key)) is None:
-        return {"note": _GONE}
+        return {"note": _(_GONE)}
     page = CitedPage.of(record)
     shown = await asyncio.to_thread(page.draw)
     if "picture" in shown:  # Chainlit serves the files that are listed here to this session alone, in place
-        size, _ = page.signature
+        size = page.signature[0]
         file: FileDict = {"id": key, "path": page.path, "name": page.path.name, "size": size, "type": "application/pdf"}
         context.session.files[key] = file
         shown["link"] = f"/project/file/{key}?session_id={context.session.id}#page={page.number}"

@@ -13,12 +13,13 @@ from chainlit.element import Element
 from app.answering.events import Retrieved
 from app.answering.sanitizer import label, safe
 from app.answering.turn import Answer
-from app.documents.language import name as name_of
+from app.documents.language import shown_name
 from app.documents.passages import Passage
 from app.humanize import count
 from app.retrieval.packing import Evidence
 from app.retrieval.search import SearchResult
 from app.retrieval.store import Snapshot
+from app.translation import _, again, figure, plural
 from app.ui import messages, source_viewer
 from app.ui.source_viewer import Originals
 
@@ -46,9 +47,11 @@ def line(listed: Sequence[Evidence], answer: Answer) -> str:
     """List the sources, which open at a click, in one line that also says if no sentence rests on any of them."""
     if not listed:
         return ""
-    head = "Sources" if any(each.number is not None for each in answer.citations) else "The model was given"
-    more = len(answer.sources) - len(listed)
-    return f"{head}: {' · '.join(map(name, listed))}{f' and {more} more' if more else ''}"
+    names, more = " · ".join(map(name, listed)), len(answer.sources) - len(listed)
+    if more:
+        names = _("{names} and {number} more", names=names, number=more)
+    cited = any(each.number is not None for each in answer.citations)
+    return _("Sources: {names}", names=names) if cited else _("The model was given: {names}", names=names)
 
 
 def listed(answer: Answer) -> Sequence[Evidence]:
@@ -88,17 +91,24 @@ def found(retrieved: Retrieved) -> str:
     evidence, hits, missing = retrieved.evidence, retrieved.found.hits, retrieved.found.missing
     if evidence:
         what = count(len(evidence), "passage") + (f" · {missing}" if missing else "")
+    elif hits:
+        what = _("nothing that answers, nearest {file}", file=label(hits[0].passage.file))
     else:
-        what = "nothing" + (f" that answers, nearest {label(hits[0].passage.file)}" if hits else "")
+        what = _("nothing")
     return what + (f" · {retrieved.reading}" if retrieved.reading else "")
 
 
 def search_summary(retrieved: Retrieved) -> str:
     """Sum up a search in one line."""
     files = len({item.file for item in retrieved.evidence})
-    documents = f" · {count(files, 'document')}" if files else ""
-    unread = f" · {count(len(retrieved.problems), 'file')} not read" if retrieved.problems else ""
-    return f"Found {found(retrieved)}{documents} · {retrieved.found.took_ms:.0f} ms{unread}"
+    unread = plural("{number} file not read", "{number} files not read", len(retrieved.problems))
+    parts = [
+        _("Found {what}", what=found(retrieved)),
+        count(files, "document") if files else "",
+        f"{figure(retrieved.found.took_ms)} ms",
+        unread if retrieved.problems else "",
+    ]
+    return " · ".join(filter(None, parts))
 
 
 async def end_search(step: cl.Step, retrieved: Retrieved) -> None:
@@ -124,28 +134,34 @@ async def show_plain_ranks(step_id: str, *, shown: bool) -> bool:
 def table(retrieved: Retrieved, *, plain: bool = False) -> str:
     """Format what was searched for and found as Markdown; `plain` adds ranks, whose first use on an index is slow."""
     result = retrieved.found
-    lines = [f"Searched for: {_cell(result.query, 300)}"]
-    if result.foreign:
-        also = f"; also searched for: {_cell(result.translation, 300)}" if result.translation else ""
-        none = f"No document is in {name_of(result.foreign)}"
-        lines.append(f"{none}{also or ': only names and similar words can be found.'}")
+    lines = [_("Searched for: {words}", words=_cell(result.query, 300))]
+    if result.foreign and result.translation:
+        words, language = _cell(result.translation, 300), shown_name(result.foreign)
+        lines.append(_("No document is in {language}; also searched for: {words}", language=language, words=words))
+    elif result.foreign:
+        language = shown_name(result.foreign)
+        lines.append(_("No document is in {language}: only names and similar words can be found.", language=language))
     if result.earlier_words:
-        lines.append(f"From earlier questions: {', '.join(map(safe, result.earlier_words))}")
+        lines.append(_("From earlier questions: {words}", words=", ".join(map(safe, result.earlier_words))))
     if result.unknown_words:
-        lines.append(f"In no document: {', '.join(_unknown(result, word) for word in result.unknown_words)}")
+        words = ", ".join(_unknown(result, word) for word in result.unknown_words)
+        lines.append(_("In no document: {words}", words=words))
     if result.hits and plain:
-        head = ("", "Passage", "Rank", "Plain BM25", "Score", "Because of")
+        head = ("", _("Passage"), _("Rank"), _("Plain BM25"), _("Score"), _("Because of"))
         lines.append(messages.table(head, _rows(retrieved, result.plain_ranks())))
-        lines.append("Plain BM25 is the rank by the package rank_bm25, from the stems of this question alone.")
+        lines.append(_("Plain BM25 is the rank by the package rank_bm25, from the stems of this question alone."))
     elif result.hits:
-        lines.append(messages.table(("", "Passage", "Score", "Because of"), _rows(retrieved)))
-    lines += [f"Not read: {label(problem.file)} – {safe(problem.reason)}" for problem in retrieved.problems]
+        lines.append(messages.table(("", _("Passage"), _("Score"), _("Because of")), _rows(retrieved)))
+    for problem in retrieved.problems:
+        lines.append(_("Not read: {file} – {reason}", file=label(problem.file), reason=safe(again(problem.reason))))
     return "\n\n".join(lines)
 
 
 def _unknown(result: SearchResult, word: str) -> str:
     others = result.taken_for.get(word)
-    return f"{_cell(word, 30)} (taken for {', '.join(_cell(other, 30) for other in others)})" if others else safe(word)
+    if not others:
+        return safe(word)
+    return _("{word} (taken for {others})", word=_cell(word, 30), others=", ".join(_cell(it, 30) for it in others))
 
 
 def _rows(retrieved: Retrieved, plain_ranks: Sequence[int | None] = ()) -> Iterator[list[str]]:
@@ -154,7 +170,7 @@ def _rows(retrieved: Retrieved, plain_ranks: Sequence[int | None] = ()) -> Itera
         if hit.rank <= MAX_HITS or numbers:
             place = f"{_cell(hit.passage.file, 60)}, {_cell(hit.passage.place.label, 60)}"
             ranks = [str(hit.rank), str(plain_rank or "–")] if plain_ranks else []
-            yield [numbers, place, *ranks, f"{hit.score:.2f}", _cell(str(hit.explanation), 300)]
+            yield [numbers, place, *ranks, figure(hit.score, 2), _cell(str(hit.explanation), 300)]
 
 
 def _overlap(passage: Passage, item: Evidence) -> bool:

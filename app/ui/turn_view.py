@@ -12,6 +12,7 @@ from app.answering.citations import choose
 from app.answering.sanitizer import label
 from app.answering.turn import Answer, Attempt, Citation, Turn
 from app.settings import Settings
+from app.translation import _
 from app.ui import controls, sources
 from app.ui.cascade import Cascade
 from app.ui.comparison import Comparison
@@ -69,8 +70,9 @@ class TurnView:
                 await self._line.search(event)
             case events.Previewed(quote, text):
                 place = label(f"{quote.file}, {quote.place.label}")
-                self._preview, self._writing = f"From **{place}**:\n\n{text}", None
-                await self._stream.begin("Escalator", self._preview.replace("**:", "**, until the answer begins:", 1))
+                self._preview, self._writing = f"{_('From **{place}**:', place=place)}\n\n{text}", None
+                until = _("From **{place}**, until the answer begins:", place=place)
+                await self._stream.begin("Escalator", f"{until}\n\n{text}")
                 # Screen readers do not read Chainlit's messages.
                 announcement = {"about": "announcement", "text": f"{quote.file}: {quote.text}"}
                 await cl.send_window_message(announcement)
@@ -120,7 +122,7 @@ class TurnView:
         kept = await asyncio.to_thread(choose, answer, draft)
         await self._line.take_back(answer, draft)
         await self._end_comparison()
-        self.answer = replace(kept, notices=(f"You kept the small answer. {reason}".rstrip(),))
+        self.answer = replace(kept, notices=(f"{_('You kept the small answer.')} {reason}".rstrip(),))
         await self._write(self.answer)
 
     async def _begin_attempt(self, event: events.AttemptStarted) -> None:
@@ -153,7 +155,7 @@ class TurnView:
         if self._writing != number:
             self._writing = number
             await self._stream.begin(self._models[number])
-            await self._line.wait(f"{self._models[number]} is writing")
+            await self._line.wait(_("{model} is writing", model=self._models[number]))
         await self._stream.feed(text)
 
     async def _take_back(self, number: int) -> None:
@@ -206,7 +208,7 @@ class TurnView:
         else:
             message.author = answer.attempt.model if answer.attempt is not None else "Escalator"
             text, badge = answer.rendered, controls.badge(answer)
-        notices = [f"**Note:** {escape(self._brief(notice))}" for notice in answer.notices]
+        notices = [_("**Note:** {notice}", notice=escape(self._brief(notice))) for notice in answer.notices]
         listed = sources.listed(answer)
         last = f"{badge} {sources.line(listed, answer)}".strip()
         message.content = "\n\n".join([text, *notices, last])

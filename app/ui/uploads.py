@@ -17,6 +17,7 @@ from app.documents.document import Document, Problem
 from app.documents.folder import safe
 from app.errors import CorpusError
 from app.retrieval.inventory import extent, silence
+from app.translation import _, again, mark, plural
 from app.ui.messages import begin_step, end_step
 from app.ui.screen import Screen
 
@@ -46,28 +47,28 @@ class Uploads:
 
     async def read(self, files: Sequence[Element], retriever: Retriever) -> list[Document]:
         """Read files, with a row for each; returns the documents of those that could be read."""
-        rows = [await begin_step(f"Reading {file.name}", "file-text") for file in files]
+        rows = [await begin_step(_("Reading {file}", file=file.name), "file-text") for file in files]
         try:
             added = [self._add(*await asyncio.to_thread(self._copy, file)) for file in files]
             wanted = [(file, self._files[file][1]) for file in added]
             results = {result.file: result for result in await asyncio.to_thread(retriever.read, wanted)}
         except BaseException:  # above all Stop
             for row in rows:
-                await end_step(row, f"{row.name}: stopped")
+                await end_step(row, _("{what}: stopped", what=row.name))
             raise
         documents = []
         for row, file in zip(rows, added, strict=True):
-            name, result = self._files[file][0], results.get(file) or Problem(file, "it is gone; drop it again")
+            name, result = self._files[file][0], results.get(file) or Problem(file, mark("it is gone; drop it again"))
             if isinstance(result, Problem):
                 del self._files[file]
                 row.is_error = True
-                await end_step(row, f"{name} was not read: {result.reason}")
+                await end_step(row, _("{file} was not read: {reason}", file=name, reason=again(result.reason)))
             else:
                 self._documents[file] = result
                 documents.append(result)
                 size = extent(name, result.pages, len(result.passages))
-                silent = f", {silence(result.silent)}" if result.silent else ""
-                await end_step(row, f"Read {name}: {size}{silent}")
+                size += f", {silence(result.silent)}" if result.silent else ""
+                await end_step(row, _("Read {file}: {size}", file=name, size=size))
         return documents
 
     async def offer(self, documents: Sequence[Document], *, asked: bool) -> None:
@@ -75,12 +76,22 @@ class Uploads:
         if not documents:
             return
         names = [self._files[document.file][0] for document in documents]
-        verb, pronoun = ("is", "it") if len(names) == 1 else ("are", "them")
-        invitation = "" if asked else f" Ask about {pronoun}."
-        text = f"{', '.join(names)} {verb} part of this conversation only.{invitation}"
+        text = plural(
+            "{files} is part of this conversation only.",
+            "{files} are part of this conversation only.",
+            len(names),
+            files=", ".join(names),
+        )
+        if not asked:
+            text = f"{text} {plural('Ask about it.', 'Ask about them.', len(names))}"
         message = cl.Message(text, author="Escalator")
         message.actions = [
-            cl.Action(name=KEEP, payload={"file": document.file}, label=f"Keep {name} in corpus", icon="folder-plus")
+            cl.Action(
+                name=KEEP,
+                payload={"file": document.file},
+                label=_("Keep {file} in corpus", file=name),
+                icon="folder-plus",
+            )
             for name, document in zip(names, documents, strict=True)
         ]
         await message.send()
@@ -98,7 +109,7 @@ class Uploads:
             raise
         await button.remove()
         await asyncio.to_thread(retriever.refresh)
-        await cl.Message(f"{name} is in the corpus now, as {kept}.", author="Escalator").send()
+        await cl.Message(_("{file} is in the corpus now, as {name}.", file=name, name=kept), author="Escalator").send()
 
     def _add(self, name: str, path: Path) -> str:
         """Give a file the name of its document, which nothing else has."""

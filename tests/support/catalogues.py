@@ -2,13 +2,15 @@
 
 import ast
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 
 import polib
 
 from app import errors
+from app.documents.language import SNOWBALL, UNSTEMMED, name
 from app.settings import ROOT
-from app.translation import ENGLISH, FOLDER, LANGUAGES, PAGE
+from app.translation import ENGLISH, FOLDER, KEPT, LANGUAGES, PAGE
 
 IN_PAGE = re.compile(r"""\bsay\(\s*(['"`])((?:\\.|(?!\1).)*)\1""")
 """A text in public/*.js and public/elements/*.jsx: `say('Filter by name')`."""
@@ -22,19 +24,21 @@ PLURAL_FORMS = {
 """The rules of gettext's manual by language; the others have two forms."""
 
 
-def texts() -> Iterator[tuple[str, str]]:
-    """Yield each text of the Python code, with its plural, "" where it has none."""
+def texts() -> Iterator[tuple[str, str, str]]:
+    """Yield each text of the Python code, with its plural and its place, "" where it has none."""
+    yield from ((name(code), "", "") for code in SNOWBALL | UNSTEMMED)
     for path in sorted((ROOT / "app").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 words = [each.value for each in node.args if isinstance(each, ast.Constant)]
                 strings = [each for each in words if isinstance(each, str)]
                 if node.func.id in ("_", "mark", *ERRORS) and strings:
-                    yield strings[0], ""
+                    kept = node.func.id in ("mark", "UnreadableFile") and "{" in strings[0]
+                    yield strings[0], "", KEPT if kept else ""
                 elif node.func.id == "plural" and len(strings) == 2:
-                    yield strings[0], strings[1]
+                    yield strings[0], strings[1], ""
                 elif node.func.id == "count" and len(strings) == 1:
-                    yield f"{{number}} {strings[0]}", f"{{number}} {strings[0]}s"
+                    yield f"{{number}} {strings[0]}", f"{{number}} {strings[0]}s", ""
 
 
 def texts_of_page() -> set[str]:
@@ -56,13 +60,15 @@ def update(language: str) -> polib.POFile:
         "Plural-Forms": PLURAL_FORMS.get(language, "nplurals=2; plural=(n != 1);"),
     }
     forms = 3 if language in PLURAL_FORMS else 2
-    page = texts_of_page()
-    for text, several in sorted({*texts(), *((text, "") for text in page)}):
+    places = defaultdict[tuple[str, str], set[str]](set)
+    for text, several, place in [*texts(), *((text, "", PAGE) for text in texts_of_page())]:
+        places[text, several].add(place)
+    for text, several in sorted(places):
         entry = known.get(text)
         if entry is None or entry.msgid_plural != several:
             empty = dict.fromkeys(range(forms), "") if several else {}
             entry = polib.POEntry(msgid=text, msgid_plural=several, msgstr_plural=empty)
-        entry.occurrences = [(PAGE, "")] if text in page else []
+        entry.occurrences = [(place, "") for place in sorted(places[text, several]) if place]
         result.append(entry)
     return result
 

@@ -203,7 +203,7 @@ async def test_times_and_tokens_of_an_answer_and_of_the_conversation_open_beside
     [figures] = [element for element in chat.elements if element["name"] == "Figures"]
     text = (await chat.content(f"/project/file/{figures['chainlitKey']}?session_id={chat.session}")).decode()
     assert "| phi-4-mini | " in text
-    assert "Mean of 1 answers, 0 escalated" in text
+    assert "Mean of 1 answer, 0 escalated" in text
 
 
 async def test_the_table_of_hits_compares_our_ranks_with_those_of_plain_bm25_on_demand(chat: Chat) -> None:
