@@ -3,7 +3,7 @@
 What a question asks for often stands beside its words in another form, and its function words ("how many … did") are
 more telling in a sentence than in a passage. So question and sentence are compared by runs of four characters, blanks
 included: stems, endings, parts of compounds and function words all count, weighted by how rare they are among the
-sentences. The module knows no language.
+sentences. Of languages the module knows only how they ask for a number.
 """
 
 import math
@@ -33,6 +33,38 @@ PASSED = 0.6
 
 ADDED = 0.5
 """Weight of a term that query expansion added, where a function word of the question counts 1."""
+
+FIGURE = 0.2
+"""Addition to the score of a sentence with a number that the question lacks, where the question asks for one. From 0.1
+to 0.3 about equally good on XQuAD in three languages, and as good on NorQuAD, which was not looked at for it."""
+
+ASKS_NUMBER = (
+    *("how (many|much|long|old|far|high|tall|deep|wide|large|big|fast|heavy|often)", "when", "what time"),
+    *("(what|which) (year|date|day|month|century|age|price|percentage)", "what (do|does|did) .{1,60} cost"),
+    *("wie ?viele?", "wie (lange|alt|weit|hoch|tief|breit|groß|schnell|schwer|teuer|oft)", "wann"),
+    *("welche[mnrs]? (jahr|datum|tag|monat|jahrhundert|alter|preis|prozentsatz)", "was kosten?t?"),
+    *("hoe ?veel", "hoe (lang|oud|ver|hoog|diep|breed|groot|snel|zwaar|duur|vaak)", "wanneer", "wat kosten?t?"),
+    *("welke? (jaar|datum|dag|maand|eeuw|leeftijd|prijs|percentage)", "cât|câtă|câți|câte|când"),
+    *("hvor (mange|mye|meget|l[eæ]nge|gam(mel|melt|le)|lang?t?|høyt?|højt?|dypt?|dybt?|stort?|store|tungt?|ofte)",),
+    *(
+        "når|hvornår",
+        "hva koster|hvad koster",
+        "hvilke[nt]? (år|årstall?|dato|dag|måned|århundrede?|alder|pris|prosent)",
+    ),
+    *("hur (många|mycket|länge|gam(mal|malt|la)|långt?|högt?|djupt?|stort?|stora|tungt?|ofta)", "när", "vad kostar"),
+    *("vilke[nt] (år|årtal|datum|dag|månad|århundrade|ålder|pris)", "ce (an|dată|zi|lună|secol|vârstă|preț|procent)"),
+    *("combien", "quand", "quelle? (année|date|heure|âge|prix|pourcentage)", "quel (jour|mois|siècle)"),
+    *("cuánt[oa]s?", "cuándo", "qué (año|fecha|día|mes|siglo|edad|precio|porcentaje|hora)"),
+    *(
+        "quant[oaie]s?",
+        "quando",
+        "(che|quale|qual|que) (anno|ano|data|giorno|dia|mese|mês|secolo|século|età|idade)",
+    ),
+)
+"""How a question asks for an amount, an age or a time; in its first words only, as "when" also joins clauses."""
+
+_ASKS_NUMBER = re.compile(rf" (?:\w+ )?(?:{'|'.join(ASKS_NUMBER)}) ")
+_NUMBER = re.compile(r"\d+")
 
 _DENSE = "\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0003ffff"
 """Scripts in which a character is a syllable or a word; two of them are worth four letters."""
@@ -85,8 +117,13 @@ def rank_sentences(
     total = sum(len(spans) for _, spans, *_ in split)
     rarity = {run: query[run] * math.log(1 + total / count) for run, count in counts.items()}
     most = sum(rarity.values()) or 1.0
+    asked = comparable(question)
+    known = set(_NUMBER.findall(asked)) if _ASKS_NUMBER.match(asked) else None
     scores = [
-        [share + score / most for score in _passage_scores(matches, _adjacent(texts), rarity)]
+        [
+            share + score / most + (FIGURE if known is not None and set(_NUMBER.findall(text)) - known else 0.0)
+            for text, score in zip(texts, _passage_scores(matches, _adjacent(texts), rarity), strict=True)
+        ]
         for share, _, texts, matches in split
     ]
     top = max((score for passage in scores for score in passage), default=0.0)
