@@ -16,6 +16,7 @@ from app import translation
 from app.errors import EscalatorError
 from app.settings import ROOT
 from app.translation import LANGUAGES, choose, figure, supported
+from tests.support.catalogues import update
 
 BARE = re.compile(
     r"""(?:aria-label|ariaLabel|placeholder|alt|title)\s*=\s*["'][^"']*[a-z]|>\s*[^<>{}=;()?]*[a-z]{2}[^<>{}=;()?]*<"""
@@ -116,3 +117,18 @@ def test_the_readme_has_the_sections_of_the_english_one_in_each_language() -> No
 
     for language in LANGUAGES[1:]:
         assert outline(ROOT / f"chainlit_{language}.md") == outline(ROOT / "chainlit.md"), language
+
+
+AS_IS = re.compile(r"`escalator[^`]*`|\b[A-Z]+_[A-Z_]+\b|[`*]")
+"""What no language translates: commands, settings, and what makes a text code or bold."""
+
+
+@pytest.mark.parametrize("language", LANGUAGES[1:])
+def test_a_translation_has_the_values_the_commands_and_the_edges_of_its_text(language: str) -> None:
+    for entry in update(language).translated_entries():
+        original = entry.msgid_plural or entry.msgid
+        for text in entry.msgstr_plural.values() if entry.msgid_plural else [entry.msgstr]:
+            assert placeholders(text) == placeholders(original), text
+            assert sorted(AS_IS.findall(text)) == sorted(AS_IS.findall(original)), text
+            assert re.findall(r"^\s*|\s*$", text) == re.findall(r"^\s*|\s*$", original), text
+            assert not placeholders(text) or text.format(**dict.fromkeys(placeholders(text), "x"))
