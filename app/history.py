@@ -36,6 +36,9 @@ _TABLES = (
 _CHANGES = (_TABLES, ("alter table conversations add column choices text not null default '{}'",))
 """The statements that make each version of the tables from the one before; a database knows its version."""
 
+PREFERENCE = "preference"
+"""The kind of a note that says which of two answers was preferred; thumbs have none."""
+
 MAX_TITLE = 80
 """Characters of a question that name its conversation."""
 
@@ -144,7 +147,7 @@ class History:
         return number
 
     def note(self, thumb: dict[str, Any]) -> None:
-        """Append a thumb to the file of thumbs, which its owner alone may read; raises OSError."""
+        """Append a thumb or a preference to the file of thumbs, which its owner alone may read; raises OSError."""
         line = json.dumps(thumb, ensure_ascii=False) + "\n"
         self.thumbs.parent.mkdir(parents=True, exist_ok=True)
         descriptor = retry(lambda: os.open(self.thumbs, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600))
@@ -152,7 +155,14 @@ class History:
             file.write(line)
 
     def opinions(self) -> list[dict[str, Any]]:
-        """Read the file of thumbs: the last one of each answer, unless it was taken back."""
+        """Read the last thumb of each answer, unless it was taken back."""
+        return [each for each in self._notes() if "kind" not in each and each["value"] is not None]
+
+    def preferences(self) -> list[dict[str, Any]]:
+        """Read which answers were preferred, the last choice of each comparison."""
+        return [each for each in self._notes() if each.get("kind") == PREFERENCE]
+
+    def _notes(self) -> list[dict[str, Any]]:
         try:
             lines = self.thumbs.read_text(encoding="utf-8").splitlines()
         except FileNotFoundError:
@@ -161,8 +171,8 @@ class History:
         for line in lines:
             with suppress(ValueError):  # cut off, by a full disk
                 thumb = json.loads(line)
-                last[thumb["id"]] = thumb
-        return [thumb for thumb in last.values() if thumb["value"] is not None]
+                last[thumb["id"], thumb.get("kind")] = thumb
+        return [*last.values()]
 
     def close(self) -> None:
         """Close the database."""

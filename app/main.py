@@ -117,7 +117,7 @@ async def press(action: cl.Action) -> None:
     await Conversation.current().press(action)
 
 
-for name in (uploads.KEEP, controls.KEEP, controls.ASK, controls.COMPARE, controls.UNAIDED, controls.FIGURES):
+for name in (uploads.KEEP, *controls.PRESSED):
     cl.action_callback(name)(press)
 cl.action_callback(controls.MODELS)(partial(messages.open_panel, models_panel.NAME))
 

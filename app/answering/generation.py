@@ -214,7 +214,8 @@ class _Stream:
         )
         it, level, sure = self._started, self._filter.confidence, certainty(self.text, end.logprobs)
         written = it.id, it.role, it.model, it.host, self.text, finish, metrics
-        return Attempt(*written, level, failure, self._stopped, sure, self._filter.over)
+        passages = len(self._prompt.evidence)
+        return Attempt(*written, level, failure, self._stopped, sure, self._filter.over, passages)
 
     def _show(self, kind: type[Reasoning] | type[Token], text: str) -> None:
         if text:

@@ -80,7 +80,7 @@ class Attempt:
 
     An answer that was stopped while it was written has the decision that did so, and no repetitions at its end.
     `certainty` is the probability of its least certain words, if the server reports it. Behind an answer that is
-    `echoed` its model repeated the prompt.
+    `echoed` its model repeated the prompt. `passages` counts those that its model was given, of the evidence the first.
     """
 
     id: int
@@ -95,6 +95,7 @@ class Attempt:
     stopped: "Decision | None" = None
     certainty: float | None = None
     echoed: bool = False
+    passages: int = 0
 
     @property
     def whole(self) -> bool:

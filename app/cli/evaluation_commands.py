@@ -1,7 +1,7 @@
 """The commands that measure: `escalator bench …` for speed, `escalator eval …` for quality, `escalator compare`."""
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +9,7 @@ import typer
 
 from app.cli.clone import add_clone_command, clone_module
 from app.cli.terminal import Json, Verbose, show, tell, watch
+from app.humanize import count
 from app.settings import load
 
 evaluate = typer.Typer(help="Measure quality on data sets.", no_args_is_help=True)
@@ -50,22 +51,31 @@ def evidence(folder: Folder, as_json: Json = False, verbose: Verbose = False) ->
 
 @evaluate.command()
 def feedback(as_json: Json = False, verbose: Verbose = False) -> None:
-    """Count the thumbs of the chat by who answered and what was decided on the draft, and list the comments."""
+    """Count the thumbs of the chat by who answered and what was decided on the draft, and list the comments.
+
+    Count also which of two models was preferred where their answers were compared.
+    """
     from app.history import History
 
-    opinions = History(load().state_dir).opinions()
+    history = History(load().state_dir)
+    opinions, preferences = history.opinions(), history.preferences()
     groups: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
     for it in opinions:
         why = f"escalated: {it.get('decision')}" if it.get("escalated") else "not escalated"
         groups[f"{it.get('model') or 'no model'}, {why}"][it["value"]] += 1
     rows = [{"answers": name, "down": down, "up": up} for name, (down, up) in sorted(groups.items())]
     told = [f"{row['answers']:50} {row['up']:4} up {row['down']:4} down" for row in rows] or ["No thumbs yet."]
+    counted = sorted(Counter((" and ".join(it["models"]), it["preferred"]) for it in preferences).items())
+    preferred = [{"models": both, "preferred": model or None, "times": times} for (both, model), times in counted]
+    for it in preferred:
+        what = f"{it['preferred']} preferred" if it["preferred"] else "no difference"
+        told.append(f"{it['models']}: {what} {count(it['times'], 'time')}")
     told += [
         f"{'up' if it['value'] else 'down'}: {it.get('question', '')}\n    {it['comment']}"
         for it in opinions
         if it["comment"]
     ]
-    show({"groups": rows, "opinions": opinions}, as_json, told)
+    show({"groups": rows, "opinions": opinions, "preferred": preferred}, as_json, told)
 
 
 @evaluate.command("retrieval")

@@ -1,17 +1,25 @@
-"""Two answers that grow side by side on the screen."""
+"""Two answers that grow side by side on the screen, and which of them a person preferred."""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
 
 import chainlit as cl
 
 from app.answering.turn import Attempt
-from app.translation import _, mark
+from app.humanize import count
+from app.translation import _
 from app.ui import usage_table
 from app.ui.messages import Throttle, component
 
 PUSH_SECONDS = 0.15
 """Each push sends both texts whole, so pushes are rarer than those of a stream."""
 
-HEADINGS = {1: mark("The only model on these passages:"), 2: mark("Both models on the same passages:")}
-"""By the number of columns: one if the small and the large model are the same."""
+ELEMENT = "Compare"
+"""The component of public/elements that shows the columns."""
+
+EVEN = ""
+"""In place of the preferred model's name: a person saw no difference."""
 
 
 class Comparison:
@@ -19,15 +27,23 @@ class Comparison:
 
     def __init__(self, message: cl.Message) -> None:
         self._message = message
-        self._columns: dict[int, dict[str, str]] = {}
-        self._element = component("Compare", {"answers": []})
-        self._unfinished: set[int] = set()
+        self._columns: dict[int, dict[str, Any]] = {}
+        self._ended: dict[int, Attempt] = {}
+        self._shown: dict[str, Any] = {"message": message.id, "done": False, "live": False}
+        self._element = component(ELEMENT, {**self._shown, "answers": []})
         self._throttle = Throttle(PUSH_SECONDS)
 
     @property
     def heading(self) -> str:
-        """The text above the columns."""
-        return _(HEADINGS[len(self._columns)])
+        """The text above the columns: what the answers that are whole rest on."""
+        if len(self._columns) == 1:
+            return _("The only model on these passages:")
+        given = {attempt.passages for attempt in self._ended.values() if attempt.text.strip()}
+        if len(self._ended) < len(self._columns) or not given:
+            return _("Both models, side by side:")
+        if given == {0}:
+            return _("Both models, without your documents:")
+        return _("Both models on the same passages:") if len(given) == 1 else _("The models had different passages:")
 
     def __contains__(self, attempt: int) -> bool:
         """Whether an attempt has a column."""
@@ -35,8 +51,7 @@ class Comparison:
 
     async def begin(self, attempt: int, model: str) -> None:
         """Begin an attempt's column."""
-        self._columns[attempt] = {"name": model, "text": "", "note": _("is asked")}
-        self._unfinished.add(attempt)
+        self._columns[attempt] = {"id": attempt, "name": model, "text": "", "note": _("is asked"), "foot": ""}
         self._message.author, self._message.content = "Escalator", self.heading
         await self._message.send()
         if len(self._columns) == 1:
@@ -60,9 +75,9 @@ class Comparison:
 
     def end(self, attempt: Attempt, *, usage: bool) -> None:
         """End an attempt's column, with its times and tokens if `usage` is set."""
-        self._unfinished.discard(attempt.id)
-        summary = usage_table.summary(attempt, usage=usage)
-        self.note(attempt.id, summary.partition(" · ")[2] or summary)
+        self._ended[attempt.id] = attempt
+        self._columns[attempt.id]["foot"] = " · ".join(usage_table.figures(attempt)) if usage else ""
+        self.note(attempt.id, _("failed") if attempt.failure else count(attempt.passages, "passage"))
 
     def replace(self, attempt: int, text: str) -> None:
         """Replace an attempt's text."""
@@ -70,10 +85,32 @@ class Comparison:
 
     async def close(self) -> None:
         """Push everything that came; attempts that have not ended are marked as stopped."""
-        for attempt in self._unfinished:
+        for attempt in self._columns.keys() - self._ended.keys():
             self._columns[attempt]["note"] = _("stopped")
+        self._shown["done"] = True
+        await self._throttle.flush(self._push)
+
+    async def offer(self, preferred: int | None, tally: str) -> None:
+        """Let a person prefer one of two answers, and show the attempt that was, 0 for neither, and the tally."""
+        live = sum(bool(column["text"]) for column in self._columns.values()) > 1
+        self._shown |= {"live": live, "preferred": preferred, "tally": tally}
         await self._throttle.flush(self._push)
 
     async def _push(self) -> None:
-        self._element.props = {"answers": [dict(self._columns[attempt]) for attempt in sorted(self._columns)]}
+        answers = [dict(self._columns[attempt]) for attempt in sorted(self._columns)]
+        self._element.props = {**self._shown, "answers": answers}
         await self._element.update()
+
+
+def tally(preferred: Iterable[str]) -> str:
+    """Sum up which models were preferred, the small one's name or EVEN for each answer; empty if none was."""
+    counted = Counter(preferred).most_common()
+    counts = " · ".join(f"{model or _('no difference')} ({number})" for model, number in counted)
+    return _("Preferred in this conversation: {counts}", counts=counts) if counts else ""
+
+
+def settle(elements: Iterable[dict[str, Any]]) -> None:
+    """Take the choice off comparisons from before the app was started, whose answers are no longer in memory."""
+    for element in elements:
+        if element["name"] == ELEMENT and element["props"]:
+            element["props"]["live"] = False

@@ -17,6 +17,7 @@ from app.settings import Dial, Settings
 from app.translation import _, mark
 
 KEEP, ASK, COMPARE, UNAIDED, MODELS, FIGURES = "keep", "ask", "compare", "unaided", "choose", "figures"
+PREFER = "prefer"
 
 LABELS = {
     KEEP: (mark("Keep the small answer"), "undo-2"),
@@ -26,6 +27,9 @@ LABELS = {
     UNAIDED: (mark("Ask the model anyway"), "message-circle-question"),
     FIGURES: (mark("Times and tokens"), "receipt"),
 }
+
+PRESSED = (KEEP, ASK, COMPARE, UNAIDED, FIGURES, PREFER)
+"""What `Conversation.press` does."""
 
 MODES: dict[str, Mode] = {ASK: "large", COMPARE: "compare"}
 """The mode in which a button has a question answered again."""
@@ -149,15 +153,18 @@ def badge(answer: Answer) -> str:
 
 
 def buttons(answer: Answer, *, comparing: bool, usage: bool) -> list[str]:
-    """Choose the buttons that make sense below an answer; `usage` offers the times and tokens of models."""
+    """Choose the buttons that make sense below an answer; `usage` offers the times and tokens of models.
+
+    In a comparison the columns have buttons of their own.
+    """
     chosen = answer.attempt
     if chosen is None:
         return []
     if chosen.role == "extractive":
         return [MODELS]
-    keep = [KEEP] if answer.draft is not None and (comparing or chosen.role == "large") else []
+    keep = [KEEP] if answer.draft is not None and chosen.role == "large" else []
     ask = [] if any(each.role == "large" and each.whole for each in answer.attempts) else [ASK]
-    return [*keep, *([] if comparing else [*ask, COMPARE]), *([FIGURES] if usage else [])]
+    return [*([] if comparing else [*keep, *ask, COMPARE]), *([FIGURES] if usage else [])]
 
 
 def button(name: str, message: str) -> cl.Action:

@@ -25,6 +25,7 @@ from app.retrieval.search import Exchange
 from app.settings import load
 from app.translation import _, again
 from app.ui import controls, corpus_panel, uploads, usage_table
+from app.ui.comparison import settle, tally
 from app.ui.controls import Choices
 from app.ui.messages import escape
 from app.ui.screen import Keeper, Screen
@@ -153,18 +154,27 @@ class Conversation:
                 await self._uploads.keep(button, assistant.retriever)
                 return
             view = next((view for view in self._views if button.payload["message"] == view.id), None)
-            if view is not None and button.name == controls.KEEP:
-                await view.keep_draft()
+            if view is not None and button.name in (controls.KEEP, controls.PREFER):
+                await (view.keep_draft() if button.name == controls.KEEP else view.prefer(button.payload["attempt"]))
+                for each in self._views:
+                    await each.offer_choice(self._tally)
+                if isinstance(keeper := get_data_layer(), Keeper):
+                    await keeper.note_preference(self.screen, view.id)
             elif view is not None and button.name == controls.FIGURES:
                 if view.answer is not None:
                     answers = [each.answer for each in self._views if each.answer is not None]
-                    await usage_table.open_panel(answers, view.answer, Prices.parse(assistant.settings.prices))
+                    prices = Prices.parse(assistant.settings.prices)
+                    await usage_table.open_panel(answers, view.answer, prices, self._tally)
             elif view is not None:
                 as_mode = controls.MODES.get(button.name)  # None asks without documents
                 dial = self.choices.dial
                 turn = replace(view.turn, mode=as_mode or view.turn.mode, dial=dial, unaided=as_mode is None)
                 turn = replace(turn, history=self._history(view), earlier=view.answer)
                 await self._run(assistant, turn, view)
+
+    @property
+    def _tally(self) -> str:
+        return tally(each["preferred"] for each in self.screen.answers if each.get("preferred") is not None)
 
     def _history(self, before: TurnView | None = None) -> tuple[Exchange, ...]:
         """Return the questions and answers before a turn, or all of them."""
@@ -194,8 +204,8 @@ class Conversation:
         self.choices = await asyncio.to_thread(Choices.load, keeper.folder)
         if await self.screen.load(keeper):
             self.choices = self.choices.updated(self.screen.choices)
-            said = (row["metadata"].get("answer") for row in self.screen.rows.values() if row.get("metadata"))
-            self._earlier = tuple(Exchange(each["question"], each["text"]) for each in said if each and each["text"])
+            settle(self.screen.elements.values())
+            self._earlier = tuple(Exchange(it["question"], it["text"]) for it in self.screen.answers if it["text"])
         self.screen.kept = keeper.keeps and self.choices.keep
         if notice := await keeper.notice():
             await cl.context.emitter.send_toast(again(notice), "warning")
@@ -215,6 +225,7 @@ class Conversation:
             async with aclosing(assistant.answer(turn)) as events:
                 async for event in events:
                     await view.show(event)
+            await view.offer_choice(self._tally)
         except BaseException:  # above all Stop
             await view.stop()
             raise

@@ -30,7 +30,7 @@ from chainlit.types import (
 from chainlit.user import PersistedUser
 
 from app.errors import InputError
-from app.history import History, Item, Kept, Kind
+from app.history import PREFERENCE, History, Item, Kept, Kind
 from app.settings import Settings
 from app.translation import _
 from app.ui.server_guard import USER
@@ -140,6 +140,12 @@ class Screen:
             "name": _("{file} (not kept: drop it again to ask about it)", file=element["name"]),
         }
         return {**element, **gone}
+
+    @property
+    def answers(self) -> list[dict[str, Any]]:
+        """What is remembered of each answer, in their order."""
+        records = ((row.get("metadata") or {}).get("answer") for row in self.rows.values())
+        return [record for record in records if record]
 
     def flush(self) -> None:
         """Write what has changed to the history."""
@@ -273,8 +279,13 @@ class Keeper(BaseDataLayer):
         screen.take("update_message", {"id": run, "feedback": feedback})
         answers = [row["metadata"] for row in screen.rows.values() if row.get("parentId") == run and row["metadata"]]
         about: dict[str, Any] = next((each["answer"] for each in reversed(answers) if "answer" in each), {})
-        thumb = {"id": run, "time": datetime.now(UTC).isoformat(timespec="seconds"), "value": value, "comment": comment}
-        await self.run(History.note, {**thumb, **about})
+        await self.run(History.note, {"id": run, "time": _now(), "value": value, "comment": comment, **about})
+
+    async def note_preference(self, screen: Screen, row: str) -> None:
+        """Note which answer in this row was preferred, if the conversation is kept."""
+        if screen.kept:
+            opinion = {"id": row, "time": _now(), "kind": PREFERENCE, "value": None}
+            await self.run(History.note, {**opinion, **screen.rows[row]["metadata"]["answer"]})
 
     async def close(self) -> None:
         """Write everything that is open, and close the history."""
@@ -291,6 +302,10 @@ class Keeper(BaseDataLayer):
 
     create_step = update_step = delete_step = create_element = delete_element = _ignore
     create_user = build_debug_url = get_favorite_steps = _ignore
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _thread(kept: Kept) -> ThreadDict:

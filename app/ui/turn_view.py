@@ -15,7 +15,7 @@ from app.settings import Settings
 from app.translation import _
 from app.ui import controls, sources
 from app.ui.cascade import Cascade
-from app.ui.comparison import Comparison
+from app.ui.comparison import EVEN, Comparison
 from app.ui.messages import Stream, escape
 from app.ui.source_viewer import Originals
 
@@ -44,6 +44,8 @@ class TurnView:
         self._preview = ""
         self._comparing = False
         self._comparison: Comparison | None = None
+        self._preferred: str | None = None
+        """The model whose answer the user preferred, or EVEN."""
         self._attached: list[Element] = []
 
     @property
@@ -96,6 +98,7 @@ class TurnView:
             case events.Failed(error, None):
                 await cl.ErrorMessage(content=escape(error)).send()
             case events.Finished(answer):
+                self._preferred = None
                 await self._finish(answer)
 
     async def stop(self) -> None:
@@ -123,7 +126,26 @@ class TurnView:
         await self._line.take_back(answer, draft)
         await self._end_comparison()
         self.answer = replace(kept, notices=(f"{_('You kept the small answer.')} {reason}".rstrip(),))
+        self._preferred = draft.model
         await self._write(self.answer)
+
+    async def prefer(self, number: int) -> None:
+        """Make one of the two compared answers the one that the conversation goes on with; 0 sees no difference."""
+        if self.answer is None or self._comparison is None:
+            return
+        preferred = next((each for each in self.answer.attempts if each.id == number), None)
+        if preferred is not None:
+            self.answer = await asyncio.to_thread(choose, self.answer, preferred)
+        self._preferred = preferred.model if preferred is not None else EVEN
+        self._stream.message.metadata = {"answer": _record(self.answer, self._preferred)}
+        await self._stream.message.update()
+
+    async def offer_choice(self, tally: str) -> None:
+        """Let the user prefer one of two answers; `tally` sums up what was preferred in the conversation."""
+        if self._comparison is not None and self.answer is not None:
+            names = {each.model: each.id for each in self.answer.attempts}
+            preferred = None if self._preferred is None else names.get(self._preferred, 0)
+            await self._comparison.offer(preferred, tally)
 
     async def _begin_attempt(self, event: events.AttemptStarted) -> None:
         self._models[event.id] = event.model
@@ -180,19 +202,21 @@ class TurnView:
         if answer.attempt is None:
             return
         if self._comparison is not None:
-            answer = self.answer = await self._show_both(self._comparison, answer)
+            answer = await self._show_both(self._comparison, answer)
         await self._write(answer)
 
     async def _show_both(self, comparison: Comparison, answer: Answer) -> Answer:
-        """Show both answers with their marks put right; returns the answer with the citations of both."""
+        """Show both answers with their marks put right; returns an answer with the texts and citations of both."""
         citations: list[Citation] = []
+        texts: list[str] = []
         for attempt in answer.attempts:
             if attempt.id in comparison:
                 cited = await asyncio.to_thread(choose, answer, attempt)
                 comparison.replace(attempt.id, cited.rendered)
                 citations += cited.citations
+                texts.append(cited.rendered)
         await comparison.close()
-        return replace(answer, citations=tuple(citations))
+        return replace(answer, rendered="\n\n".join(texts), citations=tuple(citations))
 
     def _brief(self, notice: str) -> str:
         """Return a notice, only its beginning if an answer above has all of it."""
@@ -212,7 +236,7 @@ class TurnView:
         listed = sources.listed(answer)
         last = f"{badge} {sources.line(listed, answer)}".strip()
         message.content = "\n\n".join([text, *notices, last])
-        message.metadata = {"answer": _record(answer)}
+        message.metadata = {"answer": _record(answer, self._preferred)}
         for element in self._attached:  # the numbers of passages may be others now
             await element.remove()
         self._attached = await sources.send(listed, message, answer, self._originals)
@@ -222,8 +246,8 @@ class TurnView:
         await self._stream.offer([controls.button(name, message.id) for name in names])
 
 
-def _record(answer: Answer) -> dict[str, Any]:
-    """Return what is remembered of an answer: for follow-up questions, and for a thumb."""
+def _record(answer: Answer, preferred: str | None) -> dict[str, Any]:
+    """Return what is remembered of an answer: for follow-up questions, for a thumb, and for an export."""
     decision, attempt = answer.decision, answer.attempt
     return {
         "question": answer.turn.question,
@@ -231,5 +255,7 @@ def _record(answer: Answer) -> dict[str, Any]:
         "model": attempt.model if attempt is not None else None,
         "decision": decision.code if decision is not None else None,
         "escalated": answer.escalated,
+        "models": [each.model for each in answer.attempts if each.role != "extractive"],
+        "preferred": preferred,
         "evidence": [f"{item.file}#{item.start}-{item.end}" for item in answer.evidence],
     }

@@ -1,4 +1,4 @@
-"""What a conversation has cost so far: the ledger, a panel beside the chat."""
+"""What a conversation has cost so far, shown beside the chat: its sums first, then its latest answer in detail."""
 
 from collections.abc import Sequence
 
@@ -7,90 +7,86 @@ import chainlit as cl
 from app.answering.turn import Answer, Attempt
 from app.answering.usage import Prices, blend
 from app.settings import is_loopback
-from app.translation import _, figure, plural
+from app.translation import _, figure
 from app.ui.messages import table
 
+SAMPLE = 1_000
+"""Answers whose price is given: what a single one costs in a cloud is too little for anyone to imagine."""
 
-async def open_panel(answers: Sequence[Answer], latest: Answer, prices: Prices) -> None:
-    """Show the attempts of an answer and the means of the conversation beside the chat."""
-    ledger = cl.Text(name="Figures", content=format_ledger(answers, latest, prices), display="side")
-    await cl.ElementSidebar.set_elements([ledger], key=ledger.id)
-    await cl.ElementSidebar.set_title(_("Figures"))
+BLANK = "\u00a0"
+"""Keeps a number and its unit on one line."""
+
+
+async def open_panel(answers: Sequence[Answer], latest: Answer, prices: Prices, tally: str) -> None:
+    """Show the sums of the conversation and the attempts of an answer beside the chat."""
+    content = format_figures(answers, latest, prices, tally)
+    figures = cl.Text(name=_("Times and tokens"), content=content, display="side")
+    await cl.ElementSidebar.set_elements([figures], key=figures.id)
+    await cl.ElementSidebar.set_title(_("Times and tokens"))
 
 
 def summary(attempt: Attempt, *, usage: bool) -> str:
     """Sum up an attempt in one line, with its times and tokens if `usage` is set."""
+    named = attempt.model if attempt.failure is None else _("{model} failed", model=attempt.model)
+    where = [attempt.host] if attempt.host and not is_loopback(f"//{attempt.host}") else []
+    return " · ".join([named, *(_("on {host}", host=host) for host in where), *(figures(attempt) if usage else [])])
+
+
+def figures(attempt: Attempt) -> list[str]:
+    """Return the times and tokens of an attempt, as far as they are known."""
     metrics = attempt.metrics
-    parts = [attempt.model if attempt.finish != "error" else _("{model} failed", model=attempt.model)]
-    if attempt.host and not is_loopback(f"//{attempt.host}"):
-        parts.append(_("on {host}", host=attempt.host))
-    if usage and metrics.first_token_ms is not None:
-        parts.append(_("first token {time}", time=_seconds(metrics.first_token_ms)))
-        if metrics.tokens_per_s is not None:
-            parts.append(_("{number} tokens/s", number=figure(metrics.tokens_per_s)))
-        if metrics.prompt_tokens is not None and metrics.completion_tokens is not None:
-            parts.append(
-                _("{prompt} + {answer} tokens", prompt=metrics.prompt_tokens, answer=metrics.completion_tokens)
-            )
-    return " · ".join(parts)
+    if metrics.first_token_ms is None:
+        return []
+    parts = [_("first word after {time}", time=_seconds(metrics.first_token_ms))]
+    if metrics.tokens_per_s is not None:
+        parts.append(_("{number} tokens/s", number=figure(metrics.tokens_per_s)))
+    if metrics.prompt_tokens is not None and metrics.completion_tokens is not None:
+        read, written = figure(metrics.prompt_tokens), figure(metrics.completion_tokens)
+        parts.append(_("{read} tokens read, {written} written", read=read, written=written))
+    return parts
 
 
-def format_ledger(answers: Sequence[Answer], latest: Answer, prices: Prices) -> str:
-    """Format the ledger as Markdown."""
-    means, metrics = blend(answers, prices), latest.metrics
-    head = [
-        _("Attempt"),
-        _("prompt"),
-        _("sent after"),
-        _("first token"),
-        _("all"),
-        _("tokens"),
-        _("tokens/s"),
-        _("cloud"),
+def format_figures(answers: Sequence[Answer], latest: Answer, prices: Prices, tally: str) -> str:
+    """Format the sums of a conversation and the details of its latest answer as Markdown."""
+    means, attempts = blend(answers, prices), [each for each in latest.attempts if each.role != "extractive"]
+    asked = _("Answers by models: {number}. Drafts set aside: {aside}.", number=means.turns, aside=means.escalated)
+    rows = [
+        (_("As answered"), means.latency_ms, means.cost),
+        (_("Always small"), means.small_latency_ms, means.small_cost),
+        (_("Always large"), means.large_latency_ms, means.large_cost),
     ]
-    attempts = table(head, [_row(attempt, prices) for attempt in latest.attempts])
-    head = [
-        plural(
-            "Mean of {number} answer, {escalated} escalated",
-            "Mean of {number} answers, {escalated} escalated",
-            means.turns,
-            escalated=means.escalated,
-        ),
-        _("time"),
-        _("cloud"),
-    ]
-    conversation = table(head, [
-        (_("as answered"), _seconds(means.latency_ms), _dollars(means.cost)),
-        (_("always the small model"), _seconds(means.small_latency_ms), _dollars(means.small_cost)),
-        (_("always the large model"), _seconds(means.large_latency_ms), _dollars(means.large_cost)),
+    head = ["", _("Time"), _("Cloud price of {number} answers", number=figure(SAMPLE))]
+    sums = table(head, [
+        (name, _seconds(time and time * means.turns), _dollars(cost * SAMPLE)) for name, time, cost in rows
     ])  # fmt: skip
-    retrieval = _(
-        "Searching took {search} ms, packing {packing} ms.",
-        search=figure(metrics.retrieve_ms or 0),
-        packing=figure(metrics.prompt_ms or 0),
-    )
     note = _(
-        "Nothing was paid: a cloud would have charged this at the prices of {date} (`ESCALATOR_PRICES`).",
+        "Here nothing was paid. A cloud would have charged {price} for this conversation, at the prices of {date} "
+        "(`ESCALATOR_PRICES`).",
+        price=_dollars(means.cost * means.turns),
         date=prices.date,
     )
-    return "\n\n".join([retrieval, attempts, conversation, note])
+    details = {
+        _("Wait for the model"): [_seconds(each.metrics.sent_ms) for each in attempts],
+        _("First word after"): [_seconds(each.metrics.first_token_ms) for each in attempts],
+        _("Finished after"): [_seconds(each.metrics.total_ms) for each in attempts],
+        _("Tokens read"): [_number(each.metrics.prompt_tokens) for each in attempts],
+        _("Tokens written"): [_number(each.metrics.completion_tokens) for each in attempts],
+        _("Tokens per second"): [_number(each.metrics.tokens_per_s) for each in attempts],
+        _("Cloud price"): [_dollars(prices.cost(each, each.role)) for each in attempts],
+    }
+    models = table(["", *(each.model for each in attempts)], [(name, *cells) for name, cells in details.items()])
+    searched = _("The search took {time}.", time=_seconds(latest.metrics.retrieve_ms or 0))
+    heads = f"**{_('This conversation')}**", f"**{_('This answer')}**"
+    return "\n\n".join(filter(None, [heads[0], asked, sums, note, tally, heads[1], models, searched]))
 
 
-def _row(attempt: Attempt, prices: Prices) -> tuple[str, ...]:
-    metrics = attempt.metrics
-    return (
-        attempt.model,
-        f"{figure(metrics.prompt_ms or 0)} ms",
-        *map(_seconds, (metrics.sent_ms, metrics.first_token_ms, metrics.total_ms)),
-        f"{metrics.prompt_tokens or 0} + {metrics.completion_tokens or 0}",
-        figure(metrics.tokens_per_s) if metrics.tokens_per_s else "–",
-        _dollars(prices.cost(attempt, attempt.role)),
-    )
+def _number(value: float | None) -> str:
+    return "–" if value is None else figure(value)
 
 
 def _seconds(ms: float | None) -> str:
-    return "–" if ms is None else f"{figure(ms / 1000, 2)} s"
+    return "–" if ms is None else f"{figure(ms / 1000, 2 if ms < 10_000 else 0)}{BLANK}s"
 
 
 def _dollars(amount: float) -> str:
-    return f"${figure(amount, 6)}"
+    return f"${figure(amount, 2)}" if amount >= 0.01 or not amount else _("under $0.01").replace(" ", BLANK)

@@ -286,7 +286,7 @@ def test_both_models_can_be_compared_on_any_screen(app: App, browser: Browser, w
         ask(page, UNSURE["question"])
 
         answer(page, "Both models on the same passages:")
-        columns = page.locator(".compare > div")
+        columns = page.locator(".compare .compared")
         expect(columns).to_have_count(2)
         expect(columns.nth(0)).to_contain_text(words(UNSURE["small"]))
         expect(columns.nth(1)).to_contain_text(words(UNSURE["large"]))
@@ -296,15 +296,29 @@ def test_both_models_can_be_compared_on_any_screen(app: App, browser: Browser, w
         assert (left["y"] == right["y"]) == (width > 800)
         fits(page, f"{width}-{theme}-compared")
 
+        for column in (columns.nth(0), columns.nth(1)):
+            column.locator("a.element-link").first.click()
+            expect(page.locator("#side-view-content mark").first).to_be_visible()
+            page.keyboard.press("Escape")
+            expect(page.locator("#side-view-content")).to_have_count(0)
+        columns.nth(0).get_by_role("button", name="Prefer this one").click()
+        expect(columns.nth(0).get_by_role("button", name="Preferred")).to_be_focused()
+        expect(columns.nth(1).get_by_role("button", name="Prefer this one")).to_be_visible()
+        tally = page.get_by_text("Preferred in this conversation: phi-4-mini (1)")
+        expect(tally).to_be_visible()
+        fits(page, f"{width}-{theme}-preferred")
+
         page.get_by_role("button", name="Times and tokens").click()
-        expect(page.get_by_text("always the large model")).to_be_visible()
-        page.get_by_text("Nothing was paid").scroll_into_view_if_needed()
-        fits(page, f"{width}-{theme}-ledger")
+        expect(page.get_by_text("Always large")).to_be_visible()
+        expect(tally.last).to_be_visible()
+        fits(page, f"{width}-{theme}-figures")
+        page.get_by_text("Tokens per second").scroll_into_view_if_needed()
+        fits(page, f"{width}-{theme}-figures-of-the-answer")
         page.keyboard.press("Escape")
 
-        page.get_by_role("button", name="Keep the small answer").click()
-        expect(page.locator(".ai-message").filter(has_text="You kept the small answer").last).to_be_visible()
-        fits(page, f"{width}-{theme}-compared-kept")
+        page.reload()
+        expect(columns.nth(0).get_by_role("button", name="Preferred")).to_be_visible()
+        expect(columns.nth(1)).to_contain_text(words(UNSURE["large"]))
 
 
 @pytest.mark.parametrize(("width", "theme"), [(390, "dark"), (1200, "light")])
@@ -321,8 +335,22 @@ def test_the_large_model_answers_when_it_is_asked_and_both_can_be_seen_beside_ea
         fits(page, f"{width}-{theme}-asked")
 
         page.get_by_role("button", name="Compare both").click()
-        expect(page.locator(".compare > div")).to_have_count(2)
+        expect(page.locator(".compare .compared")).to_have_count(2)
         fits(page, f"{width}-{theme}-asked-compared")
+
+
+def test_a_comparison_comes_into_view_in_a_long_conversation(app: App, browser: Browser) -> None:
+    with tab(browser, app, width=1280, height=800) as page:
+        choose(page, "Small")
+        for number, question in enumerate((KEPT["question"], UNSURE["question"], SHORT["question"]), 1):
+            ask(page, question)
+            expect(page.get_by_role("button", name="Times and tokens")).to_have_count(number, timeout=30_000)
+        page.get_by_role("button", name="Compare both").nth(1).click()
+
+        expect(page.locator(".compare")).to_be_in_viewport(ratio=0.9)
+        expect(page.get_by_role("button", name="No difference")).to_be_visible()
+        expect(page.locator(".compare")).to_be_in_viewport(ratio=0.9)
+        shot(page, "compared-in-view")
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from app import settings
-from app.history import History, Item
+from app.history import PREFERENCE, History, Item
 from app.settings import ROOT
 from tests.support.chat import START_SECONDS, environment, free_port, served
 from tests.support.corpora import FERRY, prose
@@ -469,3 +469,24 @@ def test_thumbs_are_counted_by_who_answered_and_the_last_one_counts(
     ]
     assert len(counted["opinions"]) == 3
     assert "down: Why?\n    zu kurz\n" in told
+
+
+def test_preferred_answers_are_counted_by_the_models_that_were_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ESCALATOR_STATE_DIR", str(tmp_path))
+    history, both = History(tmp_path), {"kind": PREFERENCE, "value": None, "models": ["phi-4-mini", "gpt-oss-20b"]}
+    history.note({"id": "1", "value": 1, "comment": None, "model": "phi-4-mini", "preferred": "phi-4-mini"})
+    for name, preferred in (("1", "gpt-oss-20b"), ("1", "phi-4-mini"), ("2", "phi-4-mini"), ("3", "")):
+        history.note({"id": name, "preferred": preferred, **both})
+
+    counted, told = json.loads(escalator("eval", "feedback", "--json").stdout), escalator("eval", "feedback").stdout
+
+    models = "phi-4-mini and gpt-oss-20b"
+    assert counted["preferred"] == [
+        {"models": models, "preferred": None, "times": 1},
+        {"models": models, "preferred": "phi-4-mini", "times": 2},
+    ]
+    assert f"{models}: phi-4-mini preferred 2 times\n" in told
+    assert f"{models}: no difference 1 time\n" in told
+    assert len(counted["opinions"]) == 1

@@ -1,6 +1,7 @@
 """Whole conversations over the socket that a browser uses, with the app in a process of its own and real models."""
 
 import asyncio
+import json
 import re
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -181,8 +182,8 @@ async def test_a_turn_is_one_line_and_a_streamed_answer_with_its_author_and_its_
     assert search["name"].startswith("Found 2 passages · 2 documents · ")
     assert "Searched for: When does the ferry leave?" in search["output"]
     assert "| [1] | ferry.md, The ferry |" in search["output"]
-    assert model["name"].startswith("phi-4-mini · first token ")
-    assert model["name"].endswith(" tokens")
+    assert model["name"].startswith("phi-4-mini · first word after ")
+    assert re.search(r" · [\d,]+ tokens read, \d+ written$", model["name"])
     assert answer["name"] == "phi-4-mini"
     badge = written_by("phi-4-mini", "small")
     assert answer["output"] == f"The ferry leaves at 9:30 [1].\n\n{badge} Sources: [1] ferry.md, The ferry"
@@ -195,15 +196,15 @@ async def test_a_turn_is_one_line_and_a_streamed_answer_with_its_author_and_its_
     assert labels == ["Ask the large model", "Compare both", "Times and tokens"]
 
 
-async def test_times_and_tokens_of_an_answer_and_of_the_conversation_open_beside_the_chat(chat: Chat) -> None:
+async def test_times_and_tokens_of_the_conversation_and_of_an_answer_open_beside_the_chat(chat: Chat) -> None:
     await chat.ask("When does the ferry leave?")
 
     await chat.press(button(chat, "Times and tokens"))
 
-    [figures] = [element for element in chat.elements if element["name"] == "Figures"]
+    [figures] = [element for element in chat.elements if element["name"] == "Times and tokens"]
     text = (await chat.content(f"/project/file/{figures['chainlitKey']}?session_id={chat.session}")).decode()
-    assert "| phi-4-mini | " in text
-    assert "Mean of 1 answer, 0 escalated" in text
+    assert "Answers by models: 1. Drafts set aside: 0." in text
+    assert text.index("| As answered | ") < text.index("|  | phi-4-mini |")
 
 
 async def test_the_table_of_hits_compares_our_ranks_with_those_of_plain_bm25_on_demand(chat: Chat) -> None:
@@ -381,12 +382,73 @@ async def test_comparing_shows_both_answers_in_one_element(house: House, chat: C
     assert [answer["name"] for answer in element["props"]["answers"]] == ["phi-4-mini", "gpt-oss-20b"]
     assert [answer["text"] for answer in element["props"]["answers"]] == [SMALL.when["tide"], LARGE.when["tide"]]
     assert "Sources: [1] tide.md, The tide" in message["output"]
+    assert message["output"].startswith("Both models on the same passages:")
+    assert columns(chat, "note") == ["1 passage", "1 passage"]
+    assert all("tokens read" in foot for foot in columns(chat, "foot"))
+    labels = [action["label"] for action in chat.actions.values()]
+    assert labels == ["Times and tokens"]
 
-    await chat.press(button(chat, "Keep the small answer"))
 
-    await chat.until(lambda: any(row["output"].startswith("The moon does it [1].") for row in chat.rows.values()))
+def comparison(chat: Chat) -> dict[str, Any]:
+    """What the latest comparison shows now."""
+    *_, element = [item["props"] for item in chat.elements if item["name"] == "Compare"]
+    return dict(element)
+
+
+async def prefer(chat: Chat, number: int) -> None:
+    """Press the button of a column, or with 0 that for no difference."""
+    await chat.press({"name": "prefer", "payload": {"message": comparison(chat)["message"], "attempt": number}})
+
+
+async def test_the_preferred_answer_is_what_the_next_question_builds_on(house: House, chat: Chat) -> None:
+    await chat.ask("Explain why the tide turns late.", "compare")
+    assert (comparison(chat)["live"], comparison(chat)["preferred"]) == (True, None)
+
+    await prefer(chat, 1)
+
+    assert comparison(chat)["preferred"] == 1
+    assert columns(chat) == [SMALL.when["tide"], LARGE.when["tide"]]
     await chat.ask("And when does the ferry leave?")
     assert {"role": "assistant", "content": "The moon does it."} in house.models.prompts[-1].data["messages"]
+
+
+async def test_a_conversation_counts_which_model_was_preferred_and_notes_the_last_choice(
+    house: House, chat: Chat
+) -> None:
+    await chat.ask("Explain why the tide turns late.", "compare")
+    await prefer(chat, 1)
+    await prefer(chat, 2)
+    await chat.ask("When is the museum open?", "compare")
+    assert comparison(chat)["tally"] == "Preferred in this conversation: gpt-oss-20b (1)"
+    await prefer(chat, 0)
+    await chat.ask("Explain why the tide turns so late.")
+    await chat.press(button(chat, "Keep the small answer"))
+
+    tally = "Preferred in this conversation: gpt-oss-20b (1) · no difference (1) · phi-4-mini (1)"
+    assert comparison(chat)["tally"] == tally
+    await chat.press(button(chat, "Times and tokens"))
+    [figures] = [element for element in chat.elements if element["name"] == "Times and tokens"]
+    text = await chat.content(f"/project/file/{figures['chainlitKey']}?session_id={chat.session}")
+    assert tally in text.decode()
+    noted = [json.loads(line) for line in (house.app.state / "feedback.jsonl").read_text("utf-8").splitlines()]
+    about = [(each["kind"], each["preferred"], each["models"]) for each in noted[-4:]]
+    both = ["phi-4-mini", "gpt-oss-20b"]
+    assert about == [("preference", name, both) for name in ("phi-4-mini", "gpt-oss-20b", "", "phi-4-mini")]
+
+
+async def test_a_comparison_says_where_the_models_had_different_passages(house: House, chat: Chat) -> None:
+    too_long = {"error": {"message": "Bad request", "code": "context_length_exceeded"}}
+    house.models.fault = Fault(status=400, body=too_long, times=1)
+    await chat.ask("What does the journal of the museum say about the tide and the ferry?", "small")
+    house.models.fault = None
+
+    message = chat.answers[-1]
+    await chat.press(button(chat, "Compare both"))
+
+    assert chat.rows[message["id"]]["output"].startswith("The models had different passages:")
+    first, *_, last = (asked.data["messages"][-1]["content"].count("\n[") for asked in house.models.prompts)
+    assert columns(chat, "note") == ["1 passage", f"{last} passages"]
+    assert first == last > 1
 
 
 @pytest.mark.slow
@@ -453,7 +515,7 @@ async def test_both_are_compared_when_the_button_is_pressed_without_asking_the_s
     await chat.press(button(chat, "Compare both"))
 
     await chat.until(lambda: any(item["name"] == "Compare" for item in chat.elements))
-    await chat.until(lambda: any(action["label"] == "Keep the small answer" for action in chat.actions.values()))
+    assert comparison(chat)["live"]
     assert [asked.data["model"] for asked in house.models.prompts] == [SMALL.full_id, LARGE.full_id]
 
 
