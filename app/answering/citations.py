@@ -10,11 +10,12 @@ from app.answering.turn import Answer, Attempt, Citation
 from app.answering.verification import MARKS, CheckedAnswer, CheckedSentence, check, marked_passages, without_marks
 from app.documents.sentences import Span
 from app.retrieval.packing import Evidence
+from app.translation import _, mark
 
-NOT_FOUND = "not found in the sources"
-NONE_FOUND = "the last {count} sentences were not found in the sources"
-LACKING = "not in {marks}: {missing}"
-NOT_COMPARED = "not compared with the sources, which are in another language"
+NOT_FOUND = mark("not found in the sources")
+NONE_FOUND = mark("the last {count} sentences were not found in the sources")
+LACKING = mark("not in {marks}: {missing}")
+NOT_COMPARED = mark("not compared with the sources, which are in another language")
 """Notes, in words rather than colour alone, set in italics and brackets after the text that they refer to."""
 
 
@@ -44,13 +45,13 @@ def marked(checked: CheckedAnswer) -> tuple[str, tuple[Citation, ...]]:
         run = run + 1 if each.unfounded else 0
         goes_on = following is not None and following.unfounded and "\n\n" not in answer[done : following.start]
         if run and not goes_on:
-            text += f" *({NOT_FOUND if run == 1 else NONE_FOUND.format(count=run)})*"
+            text += f" *({_(NOT_FOUND) if run == 1 else _(NONE_FOUND, count=run)})*"
             run = 0
         elif each.verdict.missing:
             marks = " ".join(f"[{number}]" for number in each.numbers)
-            text += f" *({LACKING.format(marks=marks, missing=', '.join(each.verdict.missing))})*"
+            text += f" *({_(LACKING, marks=marks, missing=', '.join(each.verdict.missing))})*"
     text += answer[done:]
-    return text if checked.compared else f"{text}\n\n*({NOT_COMPARED})*", tuple(citations)
+    return text if checked.compared else f"{text}\n\n*({_(NOT_COMPARED)})*", tuple(citations)
 
 
 def marked_safely(checked: CheckedAnswer) -> tuple[str, tuple[Citation, ...]]:

@@ -21,8 +21,9 @@ from app.answering.row_counts import with_row_count
 from app.answering.turn import Stopwatch, Turn
 from app.documents.document import Document, Problem
 from app.documents.folder import Folder
-from app.documents.language import name
+from app.documents.language import name, shown_name
 from app.errors import CorpusError, ModelError
+from app.humanize import listed
 from app.models import chat
 from app.models.foundry import Foundry, ServerLookup
 from app.models.tokens import TokenCounter
@@ -33,6 +34,7 @@ from app.retrieval.search import SearchResult, is_answerable, search
 from app.retrieval.store import NOTHING, Snapshot
 from app.retrieval.watcher import Watcher
 from app.settings import Settings
+from app.translation import _, again
 
 THREADS = 16
 """Questions that can wait for documents at once; further ones queue."""
@@ -116,11 +118,13 @@ class Retriever:
         problems, reading = tuple(corpus.problems.values()), self.reading
         snapshot = corpus.plus(turn.dropped)
         if not snapshot.documents:
-            reasons = " ".join(f"{problem.file}: {problem.reason}" for problem in problems[:3])
-            raise CorpusError(
-                f"The folder {self._settings.corpus} holds no document that can be read. Put Markdown, text, "
-                f"PDF or Office files into it and ask again. {reasons}".rstrip()
+            no_document = CorpusError(
+                "The folder {folder} holds no document that can be read. Put Markdown, text, PDF or Office files into "
+                "it and ask again.",
+                folder=self._settings.corpus,
             )
+            reasons = [f"{problem.file}: {again(problem.reason)}" for problem in problems[:3]]
+            raise CorpusError(" ".join([str(no_document), *reasons]))
         indexes = [NOTHING.plus(turn.brought).index] if turn.brought else []
         for index in [*indexes, snapshot.index]:
             found = search(index, turn.question, turn.history, MAX_HITS, started, translation)
@@ -168,7 +172,7 @@ async def context_for(
     retrieval = asyncio.ensure_future(retriever.run(partial(retriever.retrieve, turn)))
     while not (await asyncio.wait([retrieval], timeout=PROGRESS_SECONDS))[0]:
         if (reading := retriever.reading) is not None:
-            emit.progress(f"Reading your documents: {reading}")
+            emit.progress(_("Reading your documents: {how_far}", how_far=reading))
     retrieved = retrieval.result()
     if not retrieved.found.foreign or earlier is not None:
         return retrieved
@@ -187,7 +191,8 @@ async def search_words(question: str, languages: Sequence[str], foundry: Foundry
     """Ask the small model for search words in the languages of the documents; raises ModelError."""
     names = " and ".join(name(code) for code in languages[:TRANSLATION_LANGUAGES])
     small, large = foundry.pair.of("small")
-    emit.progress(f"Asking {small} for search words in {names}")
+    shown = listed([shown_name(code) for code in languages[:TRANSLATION_LANGUAGES]])
+    emit.progress(_("Asking {model} for search words in {languages}", model=small, languages=shown))
     model = await foundry.ready(small, emit.progress, instead_of=large)
     prompt: list[Message] = [
         {"role": "system", "content": TRANSLATE.format(languages=names)},

@@ -16,9 +16,11 @@ from app.answering.lexicon import abstains, asks_for, bare, doubt, only_abstains
 from app.answering.router import names_language
 from app.answering.turn import Code, Decision
 from app.answering.verification import CheckedAnswer, check, other_language
-from app.documents.language import name
+from app.documents.language import shown_name
 from app.documents.sentences import sentences
+from app.humanize import listed
 from app.retrieval.packing import Evidence
+from app.translation import _, figure, plural
 
 THRESHOLD = 0.5
 """The soft score from which a draft counts as unsupported, unless a corpus has its own threshold."""
@@ -74,41 +76,45 @@ def decide(
     """
     text = bare(draft)
     if not text:
-        return _hard("empty", "The draft was empty.")
+        return _hard("empty", _("The draft was empty."))
     if evidence is not None and not evidence:
         return _without_evidence(draft)
     if finish == "length":
-        return _hard("cut_off", "The draft was cut off at its longest allowed length.")
+        return _hard("cut_off", _("The draft was cut off at its longest allowed length."))
     if repeats(text):
-        return _hard("repeated", "The draft repeats itself.")
+        return _hard("repeated", _("The draft repeats itself."))
     if confidence == "low":
-        return _hard("unsure", "The small model called its confidence low.")
+        return _hard("unsure", _("The small model called its confidence low."))
     refuses = abstains(draft)
     if not refuses and (phrase := doubt(draft, " ".join(item.text for item in evidence or ()))):
-        return _hard("unsure", f"The small model wrote “{phrase}”.")
+        return _hard("unsure", _("The small model wrote “{words}”.", words=phrase))
     checked = checked or check(draft, evidence or (), question)
     measured = support(question, evidence, draft, foreign=checked.foreign)
     score = soft_score(measured, checked, certainty)
     if refuses:
-        why = "The draft does not answer, although passages were found." if evidence else "The draft does not answer."
-        return Decision("abstained", why, max(DOUBTFUL, score))
+        reason, none = _("The draft does not answer, although passages were found."), _("The draft does not answer.")
+        return Decision("abstained", reason if evidence else none, max(DOUBTFUL, score))
     if len(text) < (least := asks_for(question) * short_chars):
-        why = f"The draft has {len(text)} characters; fewer than {least:.0f} are short for this question."
+        why = _(
+            "The draft has {number} characters; fewer than {least} are short for this question.",
+            number=figure(len(text)),
+            least=figure(least),
+        )
         return Decision("short", why, max(THRESHOLD, score))
     if echoed and not _answers_briefly(text):
-        return _hard("repeated", "The draft goes on with the words of the prompt.")
+        return _hard("repeated", _("The draft goes on with the words of the prompt."))
     languages = _languages(evidence)
     if echoes(question, text, languages):
-        return _hard("empty", "The draft only repeats words of the question.")
+        return _hard("empty", _("The draft only repeats words of the question."))
     if breaks_off(draft):
-        return Decision("cut_off", "The draft ends in the middle of a sentence.", score)
+        return Decision("cut_off", _("The draft ends in the middle of a sentence."), score)
     if differing := _changes_language(question, evidence or (), draft, languages):
         return _hard("language", differing)
     if found := _objection(question, checked):
         return Decision("unsupported", found, score)
     if score >= threshold:
         return Decision("unsupported", _why(measured, checked, certainty), score)
-    return Decision(None, "The draft is good enough; the large model is not asked.", score)
+    return Decision(None, _("The draft is good enough; the large model is not asked."), score)
 
 
 def early_reason(draft: str, *, refusals: bool = True) -> Decision | None:
@@ -117,9 +123,9 @@ def early_reason(draft: str, *, refusals: bool = True) -> Decision | None:
     Where a refusal may be kept, `refusals` is false, as it must be complete.
     """
     if loops(draft):
-        return _hard("repeated", "The draft repeats itself.")
+        return _hard("repeated", _("The draft repeats itself."))
     if refusals and _declines(draft[:1_000]):
-        return Decision("abstained", "The draft begins by saying that it cannot answer.", DOUBTFUL)
+        return Decision("abstained", _("The draft begins by saying that it cannot answer."), DOUBTFUL)
     return None
 
 
@@ -137,8 +143,8 @@ def _answers_briefly(text: str) -> bool:
 def _without_evidence(draft: str) -> Decision:
     """Decide on a draft for which nothing was found: a refusal is right, and a larger model would know no better."""
     if only_abstains(draft):
-        return Decision(None, "Nothing was found in the documents, and the draft says so.")
-    return Decision(None, "Nothing was found in the documents: this answer does not come from them.", LIMIT)
+        return Decision(None, _("Nothing was found in the documents, and the draft says so."))
+    return Decision(None, _("Nothing was found in the documents: this answer does not come from them."), LIMIT)
 
 
 def _objection(question: str, checked: CheckedAnswer) -> str | None:
@@ -149,16 +155,23 @@ def _objection(question: str, checked: CheckedAnswer) -> str | None:
     asked = set(words(question))
     for sentence in checked.sentences:
         if wrong := [each for each in sentence.verdict.wrong if not asked.issuperset(words(each))]:
-            marks = " or ".join(f"[{number}]" for number in sentence.numbers)
-            return f"{' and '.join(wrong)} {'is' if len(wrong) == 1 else 'are'} not in {marks or 'your documents'}."
+            marks, names = "".join(f"[{number}]" for number in sentence.numbers), listed(wrong)
+            if marks:
+                return plural(
+                    "{names} is not in {marks}.", "{names} are not in {marks}.", len(wrong), names=names, marks=marks
+                )
+            return plural(
+                "{names} is not in your documents.", "{names} are not in your documents.", len(wrong), names=names
+            )
     count, unfounded = len(checked.stating), checked.unfounded
     if 2 * len(unfounded) <= count:
         return None
     if count == 1:
-        return f"“{shorten(unfounded[0].bare, LONGEST_QUOTE, placeholder=' …')}” is not in your documents."
-    part = "None of its" if len(unfounded) == count else f"{len(unfounded)} of its"
-    verb = "is" if len(unfounded) == count else "are not"
-    return f"{part} {count} statements {verb} in your documents."
+        quote = shorten(unfounded[0].bare, LONGEST_QUOTE, placeholder=" …")
+        return _("“{words}” is not in your documents.", words=quote)
+    if len(unfounded) == count:
+        return _("None of its {count} statements is in your documents.", count=count)
+    return _("{number} of its {count} statements are not in your documents.", number=len(unfounded), count=count)
 
 
 def _changes_language(question: str, evidence: Sequence[Evidence], draft: str, languages: Sequence[str]) -> str | None:
@@ -170,12 +183,13 @@ def _changes_language(question: str, evidence: Sequence[Evidence], draft: str, l
     copied = " ".join(words(bare(draft)))
     if any(item.language == asked and copied in " ".join(words(item.text)) for item in evidence):
         return None
-    return f"The draft is in {name(written)}, the question in {name(asked)}."
+    written, asked = shown_name(written), shown_name(asked)
+    return _("The draft is in {draft}, the question in {question}.", draft=written, question=asked)
 
 
 def _languages(evidence: Sequence[Evidence] | None) -> list[str]:
     """Return the languages of the evidence, the most frequent first."""
-    return [code for code, _ in Counter(item.language for item in evidence or ()).most_common()]
+    return [code for code, __ in Counter(item.language for item in evidence or ()).most_common()]
 
 
 def _hard(code: Code, why: str) -> Decision:
@@ -193,22 +207,26 @@ def _why(measured: Support, checked: CheckedAnswer, certainty: float | None) -> 
     """Name the words that a soft score rests on."""
     reasons = []
     if measured.strange:
-        reasons.append(f"Neither in the passages nor in the question: {_listed(measured.strange)}.")
+        reasons.append(_("Neither in the passages nor in the question: {words}.", words=_quoted(measured.strange)))
     lacking = [name for sentence in checked.lacking for name in sentence.verdict.missing]
     if elsewhere := [name for name in lacking if name not in measured.strange]:
-        reasons.append(f"Not in the passage that the rest of the sentence comes from: {_listed(elsewhere)}.")
+        words = _quoted(elsewhere)
+        reasons.append(_("Not in the passage that the rest of the sentence comes from: {words}.", words=words))
     wording = measured.wording or 0.0
     if certainty is not None and UNCERTAIN * (1 - certainty) > wording:
-        reasons.append(f"The small model's own certainty falls to {certainty:.0%}.")
+        reasons.append(_("The small model's own certainty falls to {share}%.", share=figure(100 * certainty)))
     if wording >= DOUBTFUL or not reasons:
         part, share = weakest_part(checked.evidence, checked.text)
-        reasons.insert(0, f"{share:.0%} of this part of the draft is not in the passages: “{part}”.")
+        why = _(
+            "{share}% of this part of the draft is not in the passages: “{part}”.",
+            share=figure(100 * share),
+            part=part,
+        )
+        reasons.insert(0, why)
     return " ".join(reasons)
 
 
-def _listed(words: Sequence[str]) -> str:
+def _quoted(words: Sequence[str]) -> str:
     """Name at most `NAMED` of some words."""
     quoted = [f"“{word}”" for word in words[:NAMED]]
-    if len(words) > NAMED:
-        quoted.append(f"{len(words) - NAMED} more")
-    return " and ".join(filter(None, [", ".join(quoted[:-1]), quoted[-1]]))
+    return listed([*quoted, _("{number} more", number=len(words) - NAMED)] if len(words) > NAMED else quoted)

@@ -19,6 +19,7 @@ from app.errors import ContextOverflow, ModelError
 from app.models import chat
 from app.models.foundry import Foundry, Model, Service
 from app.models.tokens import TokenCounter
+from app.translation import _, figure
 
 SPARE = 0.9
 """Share of a model's context that is used: token counts are estimates."""
@@ -51,7 +52,7 @@ class Generator:
         try:
             model = await self._foundry.ready(alias, stream.progress, instead_of=other)
             if self._foundry.slot(model).locked():
-                stream.progress(f"Waiting for {alias}: it is answering another question.")
+                stream.progress(_("Waiting for {model}: it is answering another question.", model=alias))
             async with self._foundry.slot(model):
                 await self._ask_fitting(stream, model, prompt)
         except ModelError as error:
@@ -73,10 +74,16 @@ class Generator:
             counted = await asyncio.to_thread(self._size, prompt)
             if error.limit is not None:
                 self._limits[model.id] = (error.limit, error.prompt / counted if error.prompt else 1.0)
-                room, reason = self._room(stream.role, model), f"{model.alias} takes {error.limit} tokens at most"
+                room = self._room(stream.role, model)
+                why = _(
+                    "{model} takes {number} tokens at most; it gets fewer passages.",
+                    model=model.alias,
+                    number=figure(error.limit),
+                )
             else:  # the server gave no figure to remember
-                room, reason = counted // 2, f"The prompt seems too long for {model.alias}"
-            stream.progress(f"{reason}; it gets fewer passages.")
+                room = counted // 2
+                why = _("The prompt seems too long for {model}; it gets fewer passages.", model=model.alias)
+            stream.progress(why)
             await self._ask(stream, model, await asyncio.to_thread(self._within, prompt, room))
 
     def _room(self, role: Role, model: Model) -> int:
@@ -113,8 +120,11 @@ class Generator:
     async def _explain_wait(self, stream: "_Stream", model: Model, prompt: Prompt) -> None:
         await asyncio.sleep(READING_SECONDS)
         tokens = await asyncio.to_thread(self._size, prompt)
-        first = "" if model.id in self._answered else "; the first time takes longest"
-        stream.progress(f"{model.alias} reads {tokens} tokens{first}")
+        values = {"model": model.alias, "number": figure(tokens)}
+        if model.id in self._answered:
+            stream.progress(_("{model} reads {number} tokens", **values))
+        else:
+            stream.progress(_("{model} reads {number} tokens; the first time takes longest", **values))
 
     def _max_tokens(self, role: Role, model: Model) -> int:
         most = self._settings.max_tokens if role == "small" else self._settings.large_max_tokens

@@ -8,6 +8,7 @@ from app.answering.policy import POLISHED
 from app.answering.run import Answering, Run, no_answer
 from app.answering.turn import NUMBERS, Attempt, Decision, Mode, Role
 from app.errors import ModelError, NoModel
+from app.translation import _
 
 
 async def auto(run: Run) -> None:
@@ -23,7 +24,7 @@ async def auto(run: Run) -> None:
 async def large(run: Run) -> None:
     """Let the large model answer, beside a draft that exists already."""
     if (draft := run.turn.known("small")) is not None:
-        await _escalate(run, draft, Decision("requested", "You asked for the large model."))
+        await _escalate(run, draft, Decision("requested", _("You asked for the large model.")))
     else:
         run.keep(await run.generate("large"))
 
@@ -40,7 +41,13 @@ async def compare(run: Run) -> None:
     """Let both models answer at once from the same evidence; the large one's answer is kept."""
     roles: list[Role] = ["small", "large"]
     if run.pair.alone:
-        run.notices.append(f"There is nothing to compare: {run.pair.small} is the small and the large model. {CHOOSE}")
+        run.notices.append(
+            _(
+                "There is nothing to compare: {model} is the small and the large model. Choose a pair under Models, or "
+                "set LLM_ALIAS to a larger model.",
+                model=run.pair.small,
+            )
+        )
         roles = ["small"]
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(run.reuse_or_generate(role)) for role in roles]
@@ -54,8 +61,6 @@ async def compare(run: Run) -> None:
 MODES: Mapping[Mode, Answering] = {
     "auto": auto, "small": auto, "large": large, "compare": compare, "refine": refine
 }  # fmt: skip
-
-CHOOSE = "Choose a pair under Models, or set LLM_ALIAS to a larger model."
 
 
 async def _draft(run: Run) -> tuple[Attempt, Decision]:
@@ -73,15 +78,18 @@ async def _escalate(run: Run, draft: Attempt, decision: Decision, *, polish: boo
     """Ask the large model, with more evidence unless it polishes; the draft is kept if it gives no answer."""
     try:
         if run.pair.alone:
-            raise NoModel(f"The large model was not asked: {run.pair.large} is also the small one. {CHOOSE}")
+            raise NoModel(
+                "The large model was not asked: {model} is also the small one. Choose a pair under Models, or set "
+                "LLM_ALIAS to a larger model.",
+                model=run.pair.large,
+            )
         if not polish:
             await run.widen()
         run.emit(Escalated(draft.id, NUMBERS["large"], str(decision.code), decision.why))
         continued = draft.text if polish or decision.code in ("cut_off", "short") else None
         answer = await run.generate("large", draft=continued, polish=polish)
         if answer.failure or not answer.text.strip():
-            kept = ", so the draft is kept." if draft.text.strip() else "."
-            raise answer.failure or NoModel(no_answer(answer) + kept)
+            raise answer.failure or no_answer(answer, _("The draft is kept.") if draft.text.strip() else "")
     except ModelError as error:
         if draft.failure is None:
             raise

@@ -14,6 +14,7 @@ from app.answering.verification import CheckedAnswer
 from app.files import load_json, save_state
 from app.retrieval.corpus import corpus_id
 from app.settings import Dial, Settings
+from app.translation import _, figure
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +78,11 @@ class Policy:
             self.remember(turn.question, decision)
         decision = with_dial(decision, dial)
         if turn.mode == "refine" and decision.code is None and len(draft.text) >= POLISHED:
-            why = f"The draft has {len(draft.text)} characters; from {POLISHED} characters the large model polishes it."
+            why = _(
+                "The draft has {number} characters; from {least} characters the large model polishes it.",
+                number=figure(len(draft.text)),
+                least=POLISHED,
+            )
             return replace(decision, code="routed", why=why)
         return decision
 
@@ -120,9 +125,11 @@ class Policy:
 def with_dial(decision: Decision, dial: Dial) -> Decision:
     """Apply the dial: "never" escalates no draft, "always" every draft."""
     if dial == "never" and decision.code is not None:
-        return replace(decision, code=None, why=f"Not escalated, because the dial is set to never. {decision.why}")
+        return replace(
+            decision, code=None, why=f"{_('Not escalated, because the dial is set to never.')} {decision.why}"
+        )
     if dial == "always" and decision.code is None:
-        return replace(decision, code="routed", why="The dial is set to always.")
+        return replace(decision, code="routed", why=_("The dial is set to always."))
     return decision
 
 

@@ -15,6 +15,7 @@ from app.humanize import count
 from app.models.catalogue import ModelPair
 from app.retrieval.inventory import File, Inventory, notes, summary
 from app.retrieval.packing import Evidence
+from app.translation import mark
 
 NAMED = 20
 """Maximum number of files named of one kind."""
@@ -22,7 +23,7 @@ NAMED = 20
 NEAR = 3
 """Maximum number of documents named as the nearest."""
 
-UNAIDED = "Not from your documents."
+UNAIDED = mark("Not from your documents.")
 """Notice for an answer written without passages."""
 
 T = TypeVar("T")

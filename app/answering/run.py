@@ -20,8 +20,9 @@ from app.answering.verification import CheckedAnswer, check
 from app.errors import EscalatorError, ModelError, NoModel
 from app.models.catalogue import ModelPair
 from app.models.foundry import Foundry, ServerLookup, Service
+from app.translation import _, mark
 
-BEST = "From your documents:"
+BEST = mark("From your documents:")
 """What a rejected draft that is the answer nevertheless is followed by: the top quote."""
 
 
@@ -88,7 +89,9 @@ class Run:
         context = self.context = await context_for(self.route, retriever, foundry, lookup, self.emit)
         self.emit(context)
         if context.reading is not None:
-            self.notices.append(f"Your documents are still being read ({context.reading}); ask again when all are.")
+            self.notices.append(
+                _("Your documents are still being read ({how_far}); ask again when all are.", how_far=context.reading)
+            )
         if not (context.evidence or self.kept or turn.unaided or self.route.kind == "instructs"):
             self._abstain(await asyncio.to_thread(nothing_found, context), unaided=True)
             return
@@ -106,7 +109,7 @@ class Run:
         shown = self.attempts.values() if turn.mode == "compare" else [self.kept] if self.kept is not None else []
         self.notices += filter(None, map(_ending, shown))
         if self.kept is not None and not self.context.evidence:
-            self.notices.append(UNAIDED)
+            self.notices.append(_(UNAIDED))
         elif self.kept is None and self.route.reworks:
             self._abstain(await asyncio.to_thread(needs_a_model, self.route))
         elif self.kept is None and self.context.evidence:
@@ -175,14 +178,14 @@ class Run:
         """Make an attempt the answer; raises its failure, and NoModel if it has no text."""
         self.kept = attempt if attempt.text.strip() else None
         if attempt.failure or self.kept is None:
-            raise attempt.failure or NoModel(f"{no_answer(attempt)}. Ask again, or ask another model.")
+            raise attempt.failure or no_answer(attempt, _("Ask again, or ask another model."))
 
     async def _quote(self) -> None:
         """Answer with quotes, where no model did."""
         clock = Stopwatch()
         text, self.citations = await self._quotes(MOST)
         metrics = Metrics(first_token_ms=clock.ms, total_ms=clock.ms)
-        attempt = Attempt(NUMBERS["extractive"], "extractive", "quotes", "", text, "stop", metrics)
+        attempt = Attempt(NUMBERS["extractive"], "extractive", _("quotes"), "", text, "stop", metrics)
         self.kept = self.attempts[attempt.id] = replay(attempt, self.emit)
 
     async def _quotes(self, most: int) -> tuple[str, tuple[Citation, ...]]:
@@ -201,7 +204,7 @@ class Run:
             self.rendered, self.citations = await asyncio.to_thread(marked_safely, await self._check(kept))
             if self.context.evidence and kept.role == "small" and self.decision is not None and self.decision.rejects:
                 text, places = await self._quotes(1)
-                self.rendered, self.citations = f"{self.rendered}\n\n{BEST}\n\n{text}", self.citations + places
+                self.rendered, self.citations = f"{self.rendered}\n\n{_(BEST)}\n\n{text}", self.citations + places
         self.emit(Cited(self.rendered, self.citations))
 
     async def _check(self, attempt: Attempt) -> CheckedAnswer:
@@ -235,10 +238,13 @@ Answering = Callable[[Run], Awaitable[None]]
 """A mode: lets models answer a turn."""
 
 
-def no_answer(attempt: Attempt) -> str:
-    """Say what a model did instead of giving an answer, as the beginning of a sentence."""
-    did = "only repeated itself" if attempt.stopped is not None else "gave an empty answer"
-    return f"{attempt.model} {did}"
+def no_answer(attempt: Attempt, consequence: str = "") -> NoModel:
+    """Return the error that says what a model did instead of answering, and a sentence about what follows from it."""
+    if attempt.stopped is not None:
+        did = _("{model} only repeated itself.", model=attempt.model)
+    else:
+        did = _("{model} gave an empty answer.", model=attempt.model)
+    return NoModel(f"{did} {consequence}".rstrip())
 
 
 def _ending(attempt: Attempt) -> str | None:
@@ -246,11 +252,13 @@ def _ending(attempt: Attempt) -> str | None:
     if not attempt.text.strip():
         return None
     if attempt.stopped is not None and attempt.stopped.code == "repeated":
-        return f"{attempt.model} began to repeat itself, so its answer was ended there."
+        return _("{model} began to repeat itself, so its answer was ended there.", model=attempt.model)
     if attempt.finish != "length":
         return None
     setting = "ESCALATOR_MAX_TOKENS" if attempt.role == "small" else "ESCALATOR_LARGE_MAX_TOKENS"
-    return (
-        f"The answer of {attempt.model} breaks off, because it reached its longest allowed length. Ask for the rest, "
-        f"or allow more with {setting}."
+    return _(
+        "The answer of {model} breaks off, because it reached its longest allowed length. Ask for the rest, or allow "
+        "more with {setting}.",
+        model=attempt.model,
+        setting=setting,
     )

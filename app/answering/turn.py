@@ -13,6 +13,7 @@ from app.errors import InputError, ModelError
 from app.retrieval.packing import Evidence
 from app.retrieval.search import Exchange, SearchResult
 from app.settings import Dial
+from app.translation import figure
 
 Mode = Literal["auto", "small", "large", "compare", "refine"]
 Role = Literal["small", "large", "extractive"]
@@ -33,7 +34,7 @@ def mode(name: str | None) -> Mode:
     for known in get_args(Mode):
         if name in (known, None):
             return cast("Mode", known)
-    raise InputError(f"The mode is {name!r}; it must be one of {', '.join(get_args(Mode))}.")
+    raise InputError("The mode is {name}; it must be one of {names}.", name=repr(name), names=", ".join(get_args(Mode)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,8 +177,10 @@ class Turn:
             raise InputError("The question is empty. Type a question about your documents.")
         if len(self.question) > LONGEST_QUESTION:
             raise InputError(
-                f"The question has {len(self.question):,} characters; the limit is {LONGEST_QUESTION:,}. Shorten "
-                "it, or put the text into a file in the corpus folder and ask about it."
+                "The question has {number} characters; the limit is {limit}. Shorten it, or put the text into a file "
+                "in the corpus folder and ask about it.",
+                number=figure(len(self.question)),
+                limit=figure(LONGEST_QUESTION),
             )
 
 

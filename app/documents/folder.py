@@ -18,6 +18,7 @@ from app.documents.ingest import read_file
 from app.documents.sandbox.pool import Pool
 from app.errors import CorpusError
 from app.settings import Settings
+from app.translation import mark
 
 HERE_SECONDS = 0.5
 """How long plain text is read in this process before others are started, which takes about as long."""
@@ -31,17 +32,17 @@ BATCH = 32
 MAX_STEM, MAX_SUFFIX = 200, 30
 """Bytes of the name of a file in UTF-8; systems allow 255 in all, and a number may be added."""
 
-_AWAY = "it is in the cloud only and nothing is fetched unasked; have it kept on this device"
+_AWAY = mark("it is in the cloud only and nothing is fetched unasked; have it kept on this device")
 
 _IGNORED_STARTS = (".", "~$")
 _IGNORED_ENDS = ("~", ".swp", ".swo", ".tmp", ".part", ".partial", ".crdownload", ".download")
 _IGNORED = ("thumbs.db", "desktop.ini")
 
-_LEADS_OUT = "it is a link to a place outside the corpus; copy the file into the folder"
-_LEADS_NOWHERE = "it is a link to something that is not there; delete it, or copy the file into the folder"
-_BAD_NAME = "its name holds bytes that are no text; rename it"
-_NO_FILE = "it is not an ordinary file; copy what it holds into one"
-_CLOSED = "the folder cannot be listed; allow this program to read it"
+_LEADS_OUT = mark("it is a link to a place outside the corpus; copy the file into the folder")
+_LEADS_NOWHERE = mark("it is a link to something that is not there; delete it, or copy the file into the folder")
+_BAD_NAME = mark("its name holds bytes that are no text; rename it")
+_NO_FILE = mark("it is not an ordinary file; copy what it holds into one")
+_CLOSED = mark("the folder cannot be listed; allow this program to read it")
 
 _IN_CLOUD = 0x1000 | 0x40000 | 0x400000
 """Attributes of a file that Windows fetches when it is opened: offline, recall on open, recall on data access."""
@@ -133,9 +134,13 @@ class Folder:
                         raise
                     return target.name
         except OSError as error:
-            remedy = "Free some space, or allow this program to write there."
-            why = error.strerror or error
-            raise CorpusError(f"{name} cannot be copied into {self.path} ({why}). {remedy}") from error
+            raise CorpusError(
+                "{name} cannot be copied into {folder} ({reason}). Free some space, or allow this program to write "
+                "there.",
+                name=name,
+                folder=self.path,
+                reason=error.strerror or error,
+            ) from error
         raise AssertionError("numbers do not end")
 
 
@@ -156,8 +161,11 @@ def _cut(text: str, size: int) -> str:
 def scan(corpus: Path) -> Iterator[Listed]:
     """Yield every file of the corpus once, those that links lead to last; raises CorpusError."""
     if not corpus.is_dir():
-        state = "is not a folder" if corpus.exists() else "does not exist"
-        raise CorpusError(f"The corpus folder {corpus} {state}. Create it, or set CORPUS_DIR.")
+        if corpus.exists():
+            raise CorpusError(
+                "The corpus folder {folder} is not a folder. Create it, or set CORPUS_DIR.", folder=corpus
+            )
+        raise CorpusError("The corpus folder {folder} does not exist. Create it, or set CORPUS_DIR.", folder=corpus)
     root = files.extended(os.path.realpath(corpus))
     seen: set[str] = set()
     links: list[tuple[str, str]] = []
@@ -183,8 +191,10 @@ def scan(corpus: Path) -> Iterator[Listed]:
                 entries = sorted((entry for entry in listing if wanted(entry.name)), key=attrgetter("name"))
         except OSError:
             if not prefix:
-                remedy = "Allow this program to read it, or set CORPUS_DIR."
-                raise CorpusError(f"The corpus folder {corpus} cannot be listed. {remedy}") from None
+                raise CorpusError(
+                    "The corpus folder {folder} cannot be listed. Allow this program to read it, or set CORPUS_DIR.",
+                    folder=corpus,
+                ) from None
             yield _problem(prefix, _CLOSED)
             continue
         for entry in reversed(entries):

@@ -8,6 +8,7 @@ from app.documents import language, readers
 from app.documents.document import NEVER, Document, Outcome, Problem, Signature, signature
 from app.documents.passages import joined, split
 from app.errors import UnreadableFile
+from app.translation import mark
 
 logger = logging.getLogger(__name__)
 
@@ -24,15 +25,15 @@ def read_file(file: str, path: Path, max_bytes: int) -> Outcome:
         return None
     except UnreadableFile as error:
         if isinstance(error.__cause__, OSError):
-            return Problem(file, str(error), temporary=True)
-        return Problem(file, str(error), *before)
+            return Problem(file, error.english, temporary=True)
+        return Problem(file, error.english, *before)
     except OSError as error:
-        reason = f"it cannot be read ({error.strerror or type(error).__name__}); close it in other programs"
-        return Problem(file, reason, temporary=True)
+        reason = mark("it cannot be read ({error}); close it in other programs")
+        return Problem(file, reason.format(error=error.strerror or type(error).__name__), temporary=True)
     except Exception as error:  # damaged files make parsers raise anything, and one must not stop the others
         logger.info("reading %s failed: %s", file, type(error).__name__)
-        reason = f"it cannot be read ({type(error).__name__}); it may be damaged, save it again or in another format"
-        return Problem(file, reason, *before)
+        reason = mark("it cannot be read ({error}); it may be damaged, save it again or in another format")
+        return Problem(file, reason.format(error=type(error).__name__), *before)
 
 
 def _document(file: str, path: Path, max_bytes: int, signature: Signature) -> Document:

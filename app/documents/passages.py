@@ -7,6 +7,9 @@ from typing import Literal
 
 from app.documents.language import SPACELESS
 from app.documents.sentences import Span, sentences
+from app.translation import again, mark
+
+PAGE_LABEL, LINE_LABEL = mark("page {number}"), mark("line {number}")
 
 PlaceKind = Literal["page", "heading", "slide", "sheet", "cell", "line"]
 
@@ -39,6 +42,11 @@ class Place:
     label: str
     number: int
     heading: str = ""
+
+    @property
+    def shown(self) -> str:
+        """The label in the language of whoever reads it."""
+        return self.label if self.kind == "heading" and self.number > 1 else again(self.label)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +97,7 @@ def split(pages: Sequence[Page], file: str, title: str, language: str) -> list[P
         for start, end in _spans(page.text):
             if place.kind == "line":
                 number = place.number + page.text.count("\n", counted, start)
-                place, counted = Place("line", f"line {number}", number), start
+                place, counted = Place("line", LINE_LABEL.format(number=number), number), start
             passages.append(Passage(file, offset + start, offset + end, page.text[start:end], place, title, language))
         offset += len(page.text) + len(SEPARATOR)
     return passages

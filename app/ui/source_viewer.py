@@ -151,7 +151,7 @@ async def props(item: Evidence, citations: Sequence[Citation], snapshot: Snapsho
         known = (entry.size, entry.modified_ns) if entry is not None else NEVER
         page = CitedPage(path, known, item.place.number, cited)
         Screen.of(context.session.thread_id).take("page", page.record(key))
-    caption = f"{item.file}, {item.place.label}"
+    caption = f"{item.file}, {item.place.shown}"
     return {"caption": caption, "lines": lines, "page": key}
 
 

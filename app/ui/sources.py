@@ -40,7 +40,7 @@ _CODE = re.compile(r"```.*?(?:```|$)|`[^`\n]*`", re.DOTALL)
 
 def name(item: Evidence) -> str:
     """Name a source for the list and for its element; names are unique within an answer."""
-    return f"[{item.number}] {label(f'{item.file}, {_short(item.place.label, 60)}')}"
+    return f"[{item.number}] {label(f'{item.file}, {_short(item.place.shown, 60)}')}"
 
 
 def line(listed: Sequence[Evidence], answer: Answer) -> str:
@@ -168,7 +168,7 @@ def _rows(retrieved: Retrieved, plain_ranks: Sequence[int | None] = ()) -> Itera
     for hit, plain_rank in zip_longest(retrieved.found.hits, plain_ranks):
         numbers = " ".join(f"[{item.number}]" for item in retrieved.evidence if _overlap(hit.passage, item))
         if hit.rank <= MAX_HITS or numbers:
-            place = f"{_cell(hit.passage.file, 60)}, {_cell(hit.passage.place.label, 60)}"
+            place = f"{_cell(hit.passage.file, 60)}, {_cell(hit.passage.place.shown, 60)}"
             ranks = [str(hit.rank), str(plain_rank or "–")] if plain_ranks else []
             yield [numbers, place, *ranks, figure(hit.score, 2), _cell(str(hit.explanation), 300)]
 

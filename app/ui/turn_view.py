@@ -71,7 +71,7 @@ class TurnView:
             case events.Retrieved():
                 await self._line.search(event)
             case events.Previewed(quote, text):
-                place = label(f"{quote.file}, {quote.place.label}")
+                place = label(f"{quote.file}, {quote.place.shown}")
                 self._preview, self._writing = f"{_('From **{place}**:', place=place)}\n\n{text}", None
                 until = _("From **{place}**, until the answer begins:", place=place)
                 await self._stream.begin("Escalator", f"{until}\n\n{text}")

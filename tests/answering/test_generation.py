@@ -100,7 +100,7 @@ async def test_reasoning_in_circles_is_stopped_too_and_the_draft_is_kept(ask: Ca
 
     assert answer.text == "At 9:30 [1]."
     assert answer.attempts[1].finish == "stopped"
-    assert answer.notices == ("gpt-oss-20b only repeated itself, so the draft is kept.",)
+    assert answer.notices == ("gpt-oss-20b only repeated itself. The draft is kept.",)
 
 
 @pytest.mark.parametrize("nothing", ["The answer is: " * 60, "!" * 400, "\n" * 400])

@@ -348,7 +348,7 @@ async def test_a_prompt_too_long_for_the_model_is_packed_anew_with_fewer_passage
     again = await asked(assistant, "When does the ferry leave?", mode="small")
     await assistant.close()
 
-    assert any(isinstance(event, Progress) and "3000 tokens" in event.text for event in events)
+    assert any(isinstance(event, Progress) and "3,000 tokens" in event.text for event in events)
     assert events[-1].answer.text == again.text == "The ferry leaves at 9:30 [1]."  # type: ignore[union-attr]
 
 

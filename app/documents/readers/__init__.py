@@ -66,7 +66,7 @@ def read(path: Path, max_bytes: int) -> Contents:
     """Read a file; raises UnreadableFile, caused by an OSError where another try may succeed."""
     suffix = path.suffix.lower()
     if suffix in _OLD:
-        raise UnreadableFile(f"it is in an old format of Office; save it as {_OLD[suffix]}")
+        raise UnreadableFile("it is in an old format of Office; save it as {suffix}", suffix=_OLD[suffix])
     if suffix not in SUFFIXES:
         raise UnreadableFile("its format is not supported; save it as PDF, HTML, Markdown or text")
     return parse(suffix, _bytes(path, max_bytes))
@@ -78,12 +78,15 @@ def parse(suffix: str, data: bytes) -> Contents:
     try:
         pages = format_.read(data)
     except text.NotText:
-        raise UnreadableFile(f"it is not text although its name ends in {suffix}") from None
+        raise UnreadableFile("it is not text although its name ends in {suffix}", suffix=suffix) from None
     except UnreadableFile:
         raise
     except Exception as error:  # damaged files make parsers raise anything, from zlib.error to RecursionError
-        name = type(error).__name__
-        raise UnreadableFile(f"it cannot be read ({name}); it may be damaged, save it as {suffix} again") from None
+        raise UnreadableFile(
+            "it cannot be read ({error}); it may be damaged, save it as {suffix} again",
+            error=type(error).__name__,
+            suffix=suffix,
+        ) from None
     return format_.describe(data, pages) if format_.describe else Contents(pages, format_.title(pages) or "")
 
 
@@ -98,13 +101,19 @@ def _bytes(path: Path, max_bytes: int) -> bytes:
         size = path.stat().st_size
         data = path.read_bytes() if size <= max_bytes else b""
     except PermissionError as error:
-        remedy = "close it in other programs, or allow this program to read it"
-        raise UnreadableFile(f"it cannot be opened; {remedy}") from error
+        raise UnreadableFile(
+            "it cannot be opened; close it in other programs, or allow this program to read it"
+        ) from error
     except OSError as error:
-        raise UnreadableFile(f"it cannot be read ({error.strerror or type(error).__name__}); try again") from error
+        raise UnreadableFile(
+            "it cannot be read ({error}); try again", error=error.strerror or type(error).__name__
+        ) from error
     if size > max_bytes:
-        limit = f"files over {max_bytes / 1e6:.0f} MB are left out, see ESCALATOR_MAX_FILE_MB"
-        raise UnreadableFile(f"it is {size / 1e6:.0f} MB; {limit}")
+        raise UnreadableFile(
+            "it is {size} MB; files over {limit} MB are left out, see ESCALATOR_MAX_FILE_MB",
+            size=f"{size / 1e6:.0f}",
+            limit=f"{max_bytes / 1e6:.0f}",
+        )
     if not data:
         raise UnreadableFile("it is empty")
     return data

@@ -5,10 +5,11 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 
-from app.documents.passages import Page, Place
+from app.documents.passages import LINE_LABEL, Page, Place
 from app.documents.readers import text
 from app.documents.readers.tables import Row, groups
 from app.errors import UnreadableFile
+from app.translation import mark
 
 _DELIMITERS = (",", ";", "\t", "|")
 _LOOKED_AT = 50
@@ -29,7 +30,8 @@ def read(data: bytes) -> list[Page]:
 
 
 def _place(first: int, last: int) -> Place:
-    return Place("sheet", f"line {first}" if first == last else f"lines {first}-{last}", first)
+    label = LINE_LABEL if first == last else mark("lines {number}-{last}")
+    return Place("sheet", label.format(number=first, last=last), first)
 
 
 def _rows(lines: list[str], delimiter: str) -> Iterator[Row]:

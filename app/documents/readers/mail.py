@@ -13,9 +13,10 @@ from app.documents.passages import Page, Place
 from app.documents.readers import calendar, csv, html
 from app.documents.readers.text import NotText, clean, decode
 from app.errors import UnreadableFile
+from app.translation import mark
 
 _SHOWN = ("Subject", "From", "To", "Cc", "Date")
-_UNNAMED = "message"
+_UNNAMED = mark("message")
 _NEXT = re.compile(rb"From (?:(?<=\AFrom )|(?<=\n\nFrom )|(?<=\n\r\nFrom ))[^\r\n]*\d{4}[^\r\n]*\r?\n")
 _READERS = {
     ".csv": csv.read,

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from itertools import pairwise
 
-from app.documents.passages import Page, Place
+from app.documents.passages import LINE_LABEL, Page, Place
 from app.documents.readers.text import clean, decode
 from app.errors import UnreadableFile
 
@@ -30,7 +30,7 @@ def read(data: bytes) -> list[Page]:
         raise UnreadableFile("it is empty")
     lines = text.split("\n")
     headings = list(_headings(lines))
-    sections = [] if headings and headings[0][0] == 0 else [(0, Place("line", "line 1", 1))]
+    sections = [] if headings and headings[0][0] == 0 else [(0, Place("line", LINE_LABEL.format(number=1), 1))]
     above, below = _DEEPEST, 0  # the level of the last heading, and the index of the line below it
     for number, level, label in headings:
         joins = level > above and not any(map(str.strip, lines[below:number]))

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from app.documents.passages import AIM_WORDS, Page, Place, measure
 from app.documents.readers.text import clean, decode
 from app.errors import UnreadableFile
+from app.translation import mark
 
 _OUTPUT_LINES = 20
 _OUTPUT_COLUMNS = 200
@@ -39,8 +40,8 @@ def read(data: bytes) -> list[Page]:
 
 def _page(texts: dict[int, str]) -> Page:
     first, last = min(texts), max(texts)
-    label = f"cell {first}" if first == last else f"cells {first} to {last}"
-    return Page("\n\n".join(texts.values()), Place("cell", label, first))
+    label = mark("cell {number}") if first == last else mark("cells {number} to {last}")
+    return Page("\n\n".join(texts.values()), Place("cell", label.format(number=first, last=last), first))
 
 
 def _cells(notebook: object) -> Iterator[dict[str, object]]:

@@ -6,9 +6,10 @@ import subprocess
 import time
 from functools import cached_property
 
-from app.documents.passages import SEPARATOR, Page, Place
+from app.documents.passages import PAGE_LABEL, SEPARATOR, Page, Place
 from app.documents.readers.text import clean
 from app.errors import UnreadableFile
+from app.translation import mark
 
 _PICTURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*")
 """First bytes of pictures; Tesseract takes anything else for a list of files to read."""
@@ -69,8 +70,8 @@ def program() -> str:
 def remedy() -> str:
     """Return a clause about pictures without text that says what to do."""
     if program():
-        return "in which no text was recognized within the time of ESCALATOR_READ_SECONDS"
-    return "which needs text recognition: install Tesseract, then run escalator index --rebuild"
+        return mark("no text was recognized within the time of ESCALATOR_READ_SECONDS")
+    return mark("it needs text recognition: install Tesseract, then run escalator index --rebuild")
 
 
 def read(data: bytes) -> list[Page]:
@@ -81,9 +82,10 @@ def read(data: bytes) -> list[Page]:
     try:
         text = tesseract.text(data) if tesseract.ready else ""
     except Failed as error:
-        advice = "save it as PNG, or raise ESCALATOR_READ_SECONDS"
-        raise UnreadableFile(f"text recognition failed ({error}); {advice}") from None
+        raise UnreadableFile(
+            "text recognition failed ({error}); save it as PNG, or raise ESCALATOR_READ_SECONDS", error=error
+        ) from None
     texts = [clean(text).strip() for text in text.split(SEPARATOR)]
     if not any(texts):
-        raise UnreadableFile(f"it is a picture, {remedy()}")
-    return [Page(text, Place("page", f"page {n}", n)) for n, text in enumerate(texts, 1)]
+        raise UnreadableFile("it is a picture; {remedy}", remedy=remedy())
+    return [Page(text, Place("page", PAGE_LABEL.format(number=n), n)) for n, text in enumerate(texts, 1)]

@@ -9,6 +9,7 @@ from xml.etree.ElementTree import Element, fromstring
 from zipfile import ZipFile
 
 from app.errors import UnreadableFile
+from app.translation import mark
 
 _OLE = bytes.fromhex("d0cf11e0a1b11ae1")
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
@@ -18,7 +19,7 @@ _TOKEN = re.compile(
     r"|(?P<digits>[#0?][#0?,]*)(?:\.(?P<decimals>[#0?]*))?|(?P<other>[E/])"
 )
 
-PROTECTED = "it is protected with a password; save it without one"
+PROTECTED = mark("it is protected with a password; save it without one")
 
 
 class Package:
@@ -26,8 +27,12 @@ class Package:
 
     def __init__(self, data: bytes, suffix: str):
         if data.startswith(_OLE):
-            old = "it is in an old format of Office under a new name"
-            raise UnreadableFile(PROTECTED if _ENCRYPTED in data else f"{old}; open it there and save it as {suffix}")
+            if _ENCRYPTED in data:
+                raise UnreadableFile(PROTECTED)
+            raise UnreadableFile(
+                "it is in an old format of Office under a new name; open it there and save it as {suffix}",
+                suffix=suffix,
+            )
         self._archive = ZipFile(BytesIO(data))
         self._names = {_key(name): name for name in self._archive.namelist()}
         self._related: dict[str, dict[str, str]] = {}

@@ -14,13 +14,14 @@ from io import BytesIO
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from app.documents.passages import Contents, Page, Place
+from app.documents.passages import PAGE_LABEL, Contents, Page, Place
 from app.documents.readers import ocr, pdf_layout
 from app.documents.readers.pdf_forms import entries, placed
 from app.documents.readers.pdf_layout import irregular, rows
 from app.documents.readers.printing import unprinted
 from app.documents.readers.text import clean
 from app.errors import UnreadableFile
+from app.translation import mark
 
 if TYPE_CHECKING:
     from pypdf import PdfReader
@@ -106,12 +107,14 @@ def read(data: bytes) -> list[Page]:
     if not texts:
         raise UnreadableFile("it has no pages; export it as PDF again")
     if not any(page.text.strip() for page in texts):
-        pages = "its only page holds no text" if len(texts) == 1 else f"none of its {len(texts)} pages holds text"
-        cause = "its fonts name the wrong letters" if any(page.nonsense for page in texts) else "it may be a scan"
-        raise UnreadableFile(f"{pages}; {cause}, {ocr.remedy()}")
+        one, none = mark("its only page holds no text"), mark("none of its {number} pages holds text")
+        pages = one if len(texts) == 1 else none.format(number=len(texts))
+        nonsense = any(page.nonsense for page in texts)
+        cause = mark("its fonts name the wrong letters") if nonsense else mark("it may be a scan")
+        raise UnreadableFile("{pages}; {cause}; {remedy}", pages=pages, cause=cause, remedy=ocr.remedy())
     printed = unprinted([page.text for page in texts])
     return [
-        Page(text, Place("page", f"page {n}", n), page.unread)
+        Page(text, Place("page", PAGE_LABEL.format(number=n), n), page.unread)
         for n, (text, page) in enumerate(zip(printed, texts, strict=True), 1)
     ]
 
@@ -132,7 +135,9 @@ def describe(data: bytes, pages: list[Page]) -> Contents:
             headings = _headings(reader, len(pages))
     described = []
     for page, label, heading in zip(pages, labels, headings, strict=True):
-        place = replace(page.place, label=f"page {label}" if label else page.place.label, heading=heading)
+        place = replace(
+            page.place, label=PAGE_LABEL.format(number=label) if label else page.place.label, heading=heading
+        )
         described.append(replace(page, place=place))
     return Contents(described, title)
 

@@ -12,6 +12,7 @@ from app.documents.readers.sections import comment
 from app.documents.readers.tables import Row, groups, repeated
 from app.documents.readers.text import clean
 from app.errors import UnreadableFile
+from app.translation import mark
 
 _TITLES = ("title", "ctrTitle")
 _FURNITURE = ("dt", "ftr", "hdr", "sldNum", "sldImg")
@@ -50,7 +51,7 @@ def pages(slides: Iterable[Slide]) -> list[Page]:
     """Return a page for each slide, its title first; a table of several groups of rows has a page for each."""
     found: list[Page] = []
     for number, (shapes, notes) in enumerate(slides, 1):
-        place = Place("slide", f"slide {number}", number)
+        place = Place("slide", mark("slide {number}").format(number=number), number)
         texts: list[str] = []
         tables: list[str] = []
         for is_title, lines, grids in sorted(shapes, key=lambda shape: not shape.is_title):

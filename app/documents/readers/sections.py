@@ -9,8 +9,9 @@ from app.documents.passages import Page, Place
 from app.documents.readers.tables import Row, groups
 from app.documents.readers.text import clean
 from app.errors import UnreadableFile
+from app.translation import mark
 
-BEGINNING = "beginning"
+BEGINNING = mark("beginning")
 """The label of the text above the first heading."""
 
 _ENUMERATED = re.compile(r"\(?(?:\d{1,3}|[a-zA-Z])(?<![ivxIVX])[.)]$")

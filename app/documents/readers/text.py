@@ -11,7 +11,7 @@ from itertools import islice, pairwise
 from math import inf, log
 
 from app.documents.language import detect
-from app.documents.passages import AIM_WORDS, Page, Place, measure
+from app.documents.passages import AIM_WORDS, LINE_LABEL, Page, Place, measure
 from app.errors import UnreadableFile
 
 CODE_SUFFIXES = tuple(
@@ -67,7 +67,7 @@ def read(data: bytes) -> list[Page]:
     text = clean(decode(data))
     if not text.strip():
         raise UnreadableFile("it is empty")
-    return [Page(text, Place("line", "line 1", 1))]
+    return [Page(text, Place("line", LINE_LABEL.format(number=1), 1))]
 
 
 def read_code(data: bytes) -> list[Page]:
@@ -91,7 +91,7 @@ def grouped(lines: list[str], starts: Iterable[int]) -> list[Page]:
             words = 0
         words += more
     return [
-        Page("\n".join(lines[first:end]), Place("line", f"line {first + 1}", first + 1))
+        Page("\n".join(lines[first:end]), Place("line", LINE_LABEL.format(number=first + 1), first + 1))
         for first, end in pairwise([*firsts, len(lines)])
     ]
 

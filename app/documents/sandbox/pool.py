@@ -9,13 +9,14 @@ from queue import Empty, SimpleQueue
 
 from app.documents.document import NEVER, Limits, Outcome, Problem, Signature, signature
 from app.documents.sandbox.process import DIED, Batch, Broken, Reader
+from app.translation import mark
 
 MAX_PROCESSES = 4
 
 AHEAD = 2
 """Batches handed out for each process, including the one it is reading."""
 
-_NOT_STARTED = "no process could be started to read it; close other programs, and try again"
+_NOT_STARTED = mark("no process could be started to read it; close other programs, and try again")
 
 Tasks = SimpleQueue[Batch | None]
 Results = SimpleQueue[list[Outcome] | BaseException]

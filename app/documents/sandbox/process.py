@@ -11,6 +11,7 @@ from app import processes
 from app.documents.document import Limits, Outcome
 from app.documents.sandbox import protocol
 from app.documents.sandbox.worker import OUT_OF_MEMORY, READY
+from app.translation import mark
 
 WORKER = "app.documents.sandbox.worker"
 
@@ -21,9 +22,10 @@ START_SECONDS = 30
 IDLE_SECONDS = 10.0
 WATCH_SECONDS = 0.05
 
-TOO_SLOW = "it took longer than {} s to read and was given up; split it, or raise ESCALATOR_READ_SECONDS"
-TOO_LARGE = "reading it took more than {} MB of memory and was given up; split it, or raise ESCALATOR_READ_MB"
-DIED = "reading it ended the reader; it may be damaged, export it again"
+TOO_SLOW = mark("it took longer than {seconds} s to read and was given up; split it, or raise ESCALATOR_READ_SECONDS")
+TOO_LARGE = mark("reading it took more than {size} MB of memory and was given up; split it, or raise ESCALATOR_READ_MB")
+DIED = mark("reading it ended the reader; it may be damaged, export it again")
+TOO_LONG = mark("it holds more than {size} MB of text and was given up; split it")
 
 Batch = Sequence[tuple[str, Path]]
 
@@ -79,8 +81,7 @@ class Reader:
                 self._deadline = time.monotonic() + seconds
                 outcomes.append(protocol.receive(answers, file, self._max_text))
         except protocol.Oversize:
-            size = self._max_text / 1_000_000
-            raise Broken(f"it holds more than {size:.0f} MB of text and was given up; split it") from None
+            raise Broken(TOO_LONG.format(size=f"{self._max_text / 1_000_000:.0f}")) from None
         except (EOFError, ValueError):
             raise Broken(self._fault or self._exit_reason()) from None
         finally:
@@ -100,11 +101,11 @@ class Reader:
             elif idle:
                 continue
             elif late:
-                self._fault = TOO_SLOW.format(self._limits.seconds)
+                self._fault = TOO_SLOW.format(seconds=self._limits.seconds)
             elif processes.memory(self._process) > self._limits.megabytes * 1_000_000:
-                self._fault = TOO_LARGE.format(self._limits.megabytes)
+                self._fault = TOO_LARGE.format(size=self._limits.megabytes)
             elif self._stop.is_set():
-                self._fault = "reading it was stopped"
+                self._fault = mark("reading it was stopped")
         if self._fault:
             self.kill()
 
@@ -121,7 +122,7 @@ class Reader:
     def _exit_reason(self) -> str:
         self.kill()
         out_of_memory = self._process.wait() == OUT_OF_MEMORY
-        return TOO_LARGE.format(self._limits.megabytes) if out_of_memory else DIED
+        return TOO_LARGE.format(size=self._limits.megabytes) if out_of_memory else DIED
 
 
 def environment(limits: Limits) -> dict[str, str]:

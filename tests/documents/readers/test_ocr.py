@@ -22,7 +22,7 @@ SHIPS = [
     for port in ("Bergen", "Dover", "Lisbon", "Hamburg", "Genoa")
     for goods in ("timber", "oranges", "letters", "salt")
 ]
-MISSING = "which needs text recognition: install Tesseract, then run escalator index --rebuild"
+MISSING = "it needs text recognition: install Tesseract, then run escalator index --rebuild"
 
 recognizing = pytest.mark.skipif(not ocr.program(), reason="needs Tesseract")
 
@@ -109,7 +109,7 @@ def test_a_damaged_picture_is_read_or_named() -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("bare")
 def test_without_tesseract_pages_without_text_are_known_and_pictures_say_what_to_install(tmp_path: Path) -> None:
-    with pytest.raises(UnreadableFile, match=f"^it is a picture, {MISSING}$"):
+    with pytest.raises(UnreadableFile, match=f"^it is a picture; {MISSING}$"):
         ocr.read((FILES / "scan.png").read_bytes())
     (tmp_path / "mixed.pdf").write_bytes((FILES / "mixed.pdf").read_bytes())
     found = read(tmp_path)
@@ -119,7 +119,7 @@ def test_without_tesseract_pages_without_text_are_known_and_pictures_say_what_to
     writer = PdfWriter()
     writer.append(PdfReader(FILES / "mixed.pdf"), pages=(1, 2))
     writer.write(out)
-    with pytest.raises(UnreadableFile, match=f"^its only page holds no text; it may be a scan, {MISSING}$"):
+    with pytest.raises(UnreadableFile, match=f"^its only page holds no text; it may be a scan; {MISSING}$"):
         pdf.read(out.getvalue())
 
 

@@ -417,7 +417,7 @@ def test_text_with_a_wrong_table_of_letters_is_named_and_not_read(monkeypatch: p
         font = writer.get_object(number)
         if isinstance(font, DictionaryObject) and font.get("/Type") == "/Font":
             font.pop("/ToUnicode", None)
-    with pytest.raises(UnreadableFile, match="its fonts name the wrong letters, which needs text recognition"):
+    with pytest.raises(UnreadableFile, match="its fonts name the wrong letters; it needs text recognition"):
         pdf.read(written(writer))
 
 
