@@ -163,7 +163,7 @@ async def context_for(
 ) -> Retrieved:
     """Return the evidence of an earlier answer, of a document or of a search, none if unaided; raises CorpusError."""
     turn, earlier = route.turn, route.turn.earlier
-    if turn.unaided:
+    if turn.unaided or (route.kind == "recaps" and earlier is None):
         return unsearched(turn)
     if earlier is not None and earlier.attempt is not None:
         return Retrieved(earlier.found, earlier.evidence)

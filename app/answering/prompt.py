@@ -28,6 +28,11 @@ Nothing about this was found in the user's own documents, and you are asked to a
 - If you are not sure of something, say so. Give no numbers in square brackets.
 - Answer in the language of the question, plainly and completely, without repeating the question."""
 
+CONVERSATION = """\
+The user asks about the conversation so far.
+- Use only what was said in it, and add nothing.
+- Answer in the language of the question, unless it names another one, plainly and completely."""
+
 DRAFT = """\
 A smaller model wrote this draft. Nobody has checked it: use of it only what the passages say.
 <draft {fence}>
@@ -44,6 +49,12 @@ ASK_CONFIDENCE = "\n- End with a line of its own: CONFIDENCE: high or CONFIDENCE
 
 HISTORY_CHARS = 1_200
 """Limit for earlier exchanges, latest first: they resolve "it" and "shorter" and are no evidence."""
+
+REWORKED_CHARS = 4_800
+"""Limit for the last answer where it is wanted in another form, and for a conversation that is summed up."""
+
+SHORTEST = 200
+"""Characters that are left of an answer at least."""
 
 _LESS, _BAR, _MORE = "<＜﹤‹〈〈⟨❮", "|｜￨│┃∣ǀ❘", ">＞﹥›〉〉⟩❯"
 _NAMES = rf"(?:think|passages|draft|tool|start_of|end_of|s\s*/?[{_MORE}])"
@@ -69,6 +80,10 @@ _LABELS = re.compile(r"^[^\w\n]*+question[^\w:]*+:", re.I | re.M)
 _WANTED = re.compile(r"\bquiz|\bquestions?\b|\bfaq\b", re.I)
 
 
+About = Literal["documents", "answer", "conversation"]
+"""What a question is about: what the documents say, the form of the last answer, or all that was said."""
+
+
 class Message(TypedDict):
     """One message in the form of the OpenAI chat API."""
 
@@ -81,7 +96,8 @@ class Prompt:
     """What a model is asked.
 
     `draft` is a text to continue from, marked as unverified; `polish` asks to keep it. Without evidence the model
-    answers from its own knowledge. `ask_confidence` asks for a last line about how sure it is.
+    answers from its own knowledge. `ask_confidence` asks for a last line about how sure it is. `about` says what the
+    question is about, so that this comes whole.
     """
 
     question: str
@@ -90,6 +106,7 @@ class Prompt:
     draft: str | None = None
     polish: bool = False
     ask_confidence: bool = False
+    about: About = "documents"
 
     def messages(self) -> list[Message]:
         """Build the messages; the question comes last, where small models heed it most."""
@@ -99,7 +116,7 @@ class Prompt:
         if self.draft:
             asked += DRAFT.format(fence=fence, draft=quoted(self.draft)) + (f"{POLISH}\n\n" if self.polish else "")
         earlier: list[Message] = []
-        for exchange in _recent(self.history):
+        for exchange in self._earlier():
             earlier.append({"role": "user", "content": defused(exchange.question)})
             answer = defused(bare(exchange.answer))  # without its marks, which refer to other passages
             earlier.append({"role": "assistant", "content": answer})
@@ -109,7 +126,8 @@ class Prompt:
     @property
     def rules(self) -> str:
         """The system message."""
-        return (RULES if self.evidence else UNAIDED) + (ASK_CONFIDENCE if self.ask_confidence else "")
+        unaided = CONVERSATION if self.about == "conversation" else UNAIDED
+        return (RULES if self.evidence else unaided) + (ASK_CONFIDENCE if self.ask_confidence else "")
 
     @property
     def fence(self) -> str:
@@ -126,21 +144,28 @@ class Prompt:
         own = not (_WANTED.search(self.question) or any(_LABELS.search(item.text) for item in self.evidence))
         return (*tags, LABEL) if own else tags
 
+    def _earlier(self) -> list[Exchange]:
+        """Return the exchanges that go before the question, shortened."""
+        if self.about == "conversation":
+            share = max(SHORTEST, REWORKED_CHARS // (2 * max(1, len(self.history))))
+            return _recent([Exchange(asked[:share], answer[:share]) for asked, answer in self.history], REWORKED_CHARS)
+        last = len("".join(self.history[-1])) if self.about == "answer" and self.history else 0
+        return _recent(self.history, min(REWORKED_CHARS, max(HISTORY_CHARS, last)))
+
 
 def heading(item: Evidence) -> str:
     """Return the line above a passage."""
     return f"[{item.number}] {one_line(f'{item.file}, {item.place.label}')}"
 
 
-def _recent(history: Sequence[Exchange]) -> list[Exchange]:
+def _recent(history: Sequence[Exchange], room: int) -> list[Exchange]:
     """Return the latest exchanges that fit; always the last one, cut if need be."""
     kept: list[Exchange] = []
-    room = HISTORY_CHARS
     for exchange in reversed(history):
         size = len(exchange.question) + len(exchange.answer)
         if kept and size > room:
             break
-        kept.append(Exchange(exchange.question[:HISTORY_CHARS], exchange.answer[: max(200, room)]))
+        kept.append(Exchange(exchange.question[:HISTORY_CHARS], exchange.answer[: max(SHORTEST, room)]))
         room -= size
     return kept[::-1]
 

@@ -1,4 +1,4 @@
-"""Replies written without a model: to a greeting, about the app and the corpus, and where nothing was found."""
+"""Replies written without a model: to small talk, about the app and the corpus, and where nothing was found."""
 
 import json
 from collections import Counter
@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from app.answering.context import Retriever
 from app.answering.events import Retrieved
-from app.answering.router import Route
+from app.answering.router import REPLIED, Route
 from app.answering.sanitizer import label
 from app.documents.language import name
 from app.humanize import count
@@ -33,17 +33,16 @@ def reply(route: Route, retriever: Retriever, pair: ModelPair) -> str | None:
     """Return the reply to a message that needs neither a search nor a model, None for others; blocks."""
     if route.kind == "overview":
         return overview(retriever.health(), retriever.folder.path)
-    if route.kind not in ("greets", "app"):
+    if route.kind not in REPLIED:
         return None
     texts, documents = _texts(route.language), len(retriever.available(route.turn).documents)
     holds = texts["count"].format(documents=f"{documents:,}") if documents else ""
-    opening = texts["later" if route.turn.history else "first"]
-    return texts[route.kind].format(opening=opening, count=holds, small=pair.small, large=pair.large)
+    return texts[route.kind].format(count=holds, small=pair.small, large=pair.large)
 
 
 def needs_a_model(route: Route) -> str:
-    """Return the reply to an instruction about the last answer where there is no model."""
-    return _texts(route.language)["instructs"]
+    """Return the reply to an instruction about the last answer or the conversation where there is no model."""
+    return _texts(route.language)["no model"]
 
 
 def _texts(language: str) -> dict[str, str]:

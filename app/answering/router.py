@@ -1,8 +1,9 @@
 """What a turn is answered from: a search, documents as a whole, the previous answer, or a fixed reply.
 
-A message is a greeting, a question about the app or the corpus, a request for a summary or an instruction about the
-last answer only if it consists of such phrases from beginning to end. A question that merely begins or ends like one
-("Thanks to whom …", "What is in the first-aid kit?") stays a question. Only wording is looked at.
+A message is small talk, a question about the app or the corpus, a request for a summary or an instruction about the
+last answer or the conversation only if it consists of such phrases from beginning to end. A question
+that merely begins or ends like one ("Thanks to whom …", "What is in the first-aid kit?") stays a question. Only wording
+is looked at.
 """
 
 import functools
@@ -16,16 +17,27 @@ from pathlib import PurePosixPath
 from typing import Literal
 
 from app.answering.lexicon import phrases
+from app.answering.prompt import About
 from app.answering.turn import Turn
 from app.documents.readers import SUFFIXES
 from app.retrieval.analysis import query_words
 from app.retrieval.segment import Entry
 from app.retrieval.store import Snapshot
+from app.translation import chosen
 
-Kind = Literal["greets", "app", "overview", "instructs", "summary"]
+Kind = Literal["greets", "thanks", "leaves", "agrees", "app", "overview", "early", "instructs", "recaps", "summary"]
 
-REPLIED: tuple[Kind, ...] = "greets", "app", "overview"
-"""What has a reply of its own, from no passage and no model."""
+SMALL_TALK: tuple[Kind, ...] = "leaves", "thanks", "greets", "agrees"
+"""What counts first in a message of several: "ok, thanks, bye" is a farewell."""
+
+REPLIED: tuple[Kind, ...] = *SMALL_TALK, "app", "overview", "early"
+"""What has a reply of its own, from no passage and no model; "early" is an instruction before any answer."""
+
+INSTRUCTED: tuple[Kind, ...] = "instructs", "recaps"
+"""What is done with the last answer or the conversation."""
+
+SPOKEN = "en", "es", "fr", "de", "it", "nl", "ro", "da", "no", "sv"
+"""Languages of phrases; the first one counts where a message is in several, and neither page nor corpus in any."""
 
 FEW = 8
 """Documents of which a request that points to one ("the report") may mean all; among more it is searched for."""
@@ -46,7 +58,7 @@ _SPELT_OUT = re.compile(r"(?<=[aou])e")
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """What a message asks for, and the languages of its phrases.
+    """What a message asks for, and the languages of its phrases; small talk of all kinds is "greets".
 
     `names` are possible names of the document to summarise: "" where the message points to it ("this file"), "*" where
     it names none ("key points") or all. `folders` are possible names of a folder whose contents are asked for.
@@ -74,8 +86,13 @@ class Route:
 
     @property
     def reworks(self) -> bool:
-        """Whether the last answer is wanted in another form, which takes a model."""
-        return self.kind == "instructs" and self.files != ()
+        """Whether the last answer or the conversation is wanted in another form, which takes a model."""
+        return self.kind in INSTRUCTED and self.files != ()
+
+    @property
+    def about(self) -> About:
+        """What the question is about."""
+        return "documents" if not self.reworks else "conversation" if self.kind == "recaps" else "answer"
 
     @property
     def several(self) -> bool:
@@ -86,16 +103,21 @@ class Route:
 def route(turn: Turn, corpus: Callable[[], Snapshot]) -> Route:
     """Decide what a turn is answered from; `corpus` is called only if the message may be no question.
 
-    Where a message means the same in several languages, the most frequent one of the corpus wins.
+    Where a message means the same in several languages, that of the page counts, then the most frequent one of the
+    corpus, then English.
     """
-    wanted = intent(turn.question, goes_on=bool(turn.history)) if turn.earlier is None else None
-    if wanted is None:
+    wanted = intent(turn.question, goes_on=bool(turn.history))
+    if wanted is None or (turn.earlier is not None and wanted.kind not in INSTRUCTED):
         return Route(turn)
     if turn.dropped and (first := intent(turn.question)) and "" in first.names:
         wanted = first  # "summarise this" means the dropped file, not the last answer
     snapshot = corpus()
-    language = next((code for code in snapshot.index.languages if code in wanted.languages), wanted.languages[0])
+    language = next(code for code in (chosen(), *snapshot.index.languages, *SPOKEN) if code in wanted.languages)
     if wanted.kind in REPLIED:
+        return Route(turn, _small_talk(turn.question, language) or wanted.kind, language)
+    if wanted.kind in INSTRUCTED and not turn.history:
+        return Route(turn) if turn.dropped else Route(turn, "early", language)
+    if wanted.kind == "recaps" or turn.earlier is not None:
         return Route(turn, wanted.kind, language)
     documents = snapshot.documents
     if wanted.kind == "summary":
@@ -109,6 +131,8 @@ def route(turn: Turn, corpus: Callable[[], Snapshot]) -> Route:
     if turn.history and (points or wanted.kind == "instructs"):
         *before, last = turn.history  # it is answered from what the question before it is answered from
         asked = route(replace(turn, question=last.question, history=tuple(before)), corpus)
+        if asked.kind == "recaps":
+            return Route(turn, "recaps", language)
         files = () if points and asked.files is None and asked.kind not in REPLIED else asked.files
         if files is not None or not points:
             return replace(asked, kind=wanted.kind, language=language, files=files)
@@ -128,20 +152,36 @@ def _only(turn: Turn, documents: Mapping[str, Entry]) -> str | None:
 def intent(message: str, *, goes_on: bool = False) -> Intent | None:
     """Recognise what a message asks for; None for a question.
 
-    Only a message that `goes_on` from an answer can be an instruction.
+    A message that does not go on from an answer is an instruction only if it names the answer, the conversation or a
+    translation.
     """
     if len(message) > LONGEST:
         return None
-    text, languages = folded(message), phrases("greets")
+    text, languages = folded(message), phrases("filler")
     spellings = {text, _SPELT_OUT.sub("", text)}
-    kinds: list[Kind | Literal["alone"]] = ["greets", "overview", "app", "instructs" if goes_on else "alone"]
+    kinds: list[Kind | Literal["alone"]] = ["greets", "overview", "app", "instructs"]
+    if not goes_on:
+        kinds.insert(3, "alone")
     summaries = {code: names for code in languages if (names := _summary_names(text, spellings, code))}
     asked = tuple(dict.fromkeys(name for each in summaries.values() for name in each))
     if "*" in asked:  # "an overview of the documents" is more than their list
         kinds.remove("overview")
     for kind in kinds:
-        around = ("filler",) if kind == "greets" else ("filler", "greets")
-        if codes := tuple(code for code in languages if any(_is(kind, code, each, around) for each in spellings)):
+        phrased: tuple[str, ...] = SMALL_TALK if kind == "greets" else (kind,)
+        around: tuple[str, ...] = ("filler",) if kind == "greets" else ("filler", *SMALL_TALK)
+        if kind == "instructs":
+            around += ("object", "audience")
+            if not message.rstrip().endswith("?"):  # "For children?" asks
+                phrased += ("audience",)
+        codes = tuple(code for code in languages if any(_is(phrased, code, each, around) for each in spellings))
+        if kind == "greets":  # "hej då" is Swedish, not "hej" and a word to go with it
+            codes = tuple(code for code in codes if any(_is(phrased, code, each, ()) for each in spellings)) or codes
+        if kind == "instructs":
+            talk = any(_pattern(code, "talk").search(text) for code in codes)
+            if not (goes_on or talk or any(_pattern(code, "answer", "translates").search(text) for code in codes)):
+                continue
+            kind = "recaps" if talk else kind
+        if codes:
             own = tuple(name for name in asked if kind == "instructs" and not name.strip("*"))
             return Intent("app" if kind == "alone" else kind, codes, own)
     named = [text, *filter(None, asked)]  # "summarise the folder contracts"
@@ -172,14 +212,22 @@ def _points(words: str) -> bool:
     return any(_pattern(code, "this").fullmatch(words) for code in phrases("this"))
 
 
-def _is(kind: str, code: str, text: str, around: tuple[str, ...]) -> bool:
-    """Whether a folded message consists of phrases of the kind and of words `around` them, which ask for nothing."""
-    if kind in ("overview", "digest"):
+def _small_talk(message: str, code: str) -> Kind | None:
+    """Return what a message of small talk says, None for others."""
+    text = folded(message)
+    spellings = {text, _SPELT_OUT.sub("", text)}
+    around = "filler", *SMALL_TALK
+    return next((kind for kind in SMALL_TALK if any(_is((kind,), code, each, around) for each in spellings)), None)
+
+
+def _is(kinds: tuple[str, ...], code: str, text: str, around: tuple[str, ...]) -> bool:
+    """Whether a folded message consists of phrases of the kinds and of words `around` them, which ask for nothing."""
+    if {"overview", "digest"} & {*kinds}:
         text = _pattern(code, "docs").sub("docs", text)
-    elif kind == "instructs":
+    elif "instructs" in kinds:
         text = _pattern(code, "tongue").sub("tongue", text)
     # Two expressions: one of both would try all ways to divide the message where a word is of either kind.
-    phrase, filler = _pattern(code, kind), _pattern(code, *around)
+    phrase, filler = _pattern(code, *kinds), _pattern(code, *around)
     words = text.split()
     reached = {0: False}  # number of words accounted for → whether a phrase of the kind is among them
     for start in range(len(words)):
@@ -194,9 +242,11 @@ def _summary_names(text: str, spellings: set[str], code: str) -> list[str]:
     """Return the possible names of the document to summarise, as in `Intent`."""
     names = ["" if _points(name) else name for name in _captured("summary", code, text)]
     names += [name for each in names if (name := _stripped(each, "around", code)) != each and not _points(name)]
-    if any(_is("digest", code, each, ("filler", "around")) for each in spellings):
+    if any(_is(("digest",), code, each, ("filler", "around")) for each in spellings):
         return [*names, *([] if _pattern(code, "docs").search(text) else [""]), "*"]
-    return [*names, ""] if any(_is("digest", code, each, ("filler", "around", "this")) for each in spellings) else names
+    return (
+        [*names, ""] if any(_is(("digest",), code, each, ("filler", "around", "this")) for each in spellings) else names
+    )
 
 
 def _captured(kind: str, code: str, text: str) -> list[str]:
@@ -219,7 +269,8 @@ def _pattern(code: str, *kinds: str) -> re.Pattern[str]:
     def other(match: re.Match[str]) -> str:
         if match[1] == "suffix":
             return "|".join(filter(None, map(folded, SUFFIXES)))
-        return match[1] if match[1] == "docs" or "instructs" in kinds else f"(?:{joined(match[1])})"
+        kept = match[1] == "docs" or (match[1] == "tongue" and "instructs" in kinds)
+        return match[1] if kept else f"(?:{joined(match[1])})"
 
     every = re.sub(r"\{([a-z]+)\}", other, joined(*kinds))
     return re.compile(every if {"summary", "folder"} & {*kinds} else rf"\b(?:{every})\b")

@@ -14,7 +14,7 @@ from app.answering.generation import Generator, replay
 from app.answering.policy import Policy
 from app.answering.prompt import Prompt
 from app.answering.replies import UNAIDED, needs_a_model, nothing_found, reply, summarised
-from app.answering.router import Route, route
+from app.answering.router import INSTRUCTED, Route, route
 from app.answering.turn import NUMBERS, Answer, Attempt, Citation, Decision, Metrics, Role, Stopwatch, Turn
 from app.answering.verification import CheckedAnswer, check
 from app.errors import EscalatorError, ModelError, NoModel
@@ -92,7 +92,7 @@ class Run:
             self.notices.append(
                 _("Your documents are still being read ({how_far}); ask again when all are.", how_far=context.reading)
             )
-        if not (context.evidence or self.kept or turn.unaided or self.route.kind == "instructs"):
+        if not (context.evidence or self.kept or turn.unaided or self.route.kind in INSTRUCTED):
             self._abstain(await asyncio.to_thread(nothing_found, context), unaided=True)
             return
         if self.route.several:
@@ -108,7 +108,7 @@ class Run:
             self.notices.append(foundry.substitution)
         shown = self.attempts.values() if turn.mode == "compare" else [self.kept] if self.kept is not None else []
         self.notices += filter(None, map(_ending, shown))
-        if self.kept is not None and not self.context.evidence:
+        if self.kept is not None and not self.context.evidence and self.route.kind != "recaps":
             self.notices.append(_(UNAIDED))
         elif self.kept is None and self.route.reworks:
             self._abstain(await asyncio.to_thread(needs_a_model, self.route))
@@ -144,7 +144,7 @@ class Run:
         def watch(text: str, reasoning: bool) -> Decision | None:
             return early_reason(text, refusals=stop_early and bool(evidence) and not reasoning)
 
-        prompt = Prompt(self.turn.question, evidence, self.turn.history, draft, polish)
+        prompt = Prompt(self.turn.question, evidence, self.turn.history, draft, polish, about=self.route.about)
         attempt = await self.parts.generator.generate(role, prompt, watch, self.service, self.emit)
         self.attempts[attempt.id] = attempt
         return attempt

@@ -54,11 +54,11 @@ MESSAGES = {
         mai scurt | în engleză | explică mai simplu | de ce? | plus court | en anglais | sous forme de tableau
         pourquoi ? | explique plus simplement | más corto | en inglés | ¿por qué? | explícalo más sencillo
         In Deutsch bitte | Rewrite the answer as an e-mail to my boss | Translate your last answer to English
-        Summarise our conversation | turn your answer into a letter | Write it as a short email for the team
+        turn your answer into a letter | Write it as a short email for the team
         Schreib die Antwort als E-Mail an meinen Chef | Übersetze deine letzte Antwort ins Englische
-        Fasse unser Gespräch zusammen | Réécris la réponse comme un e-mail à mon chef | Résume notre conversation
-        Traduis ta dernière réponse en anglais | Traduce tu última respuesta al inglés | Resume nuestra conversación
-        Vertaal je laatste antwoord naar het Engels | Vat ons gesprek samen | più breve | in inglese, per favore
+        Réécris la réponse comme un e-mail à mon chef
+        Traduis ta dernière réponse en anglais | Traduce tu última respuesta al inglés
+        Vertaal je laatste antwoord naar het Engels | più breve | in inglese, per favore
         Traduci la tua ultima risposta in inglese | Riscrivi la risposta come un'e-mail al mio capo | come tabella
         spiegalo in modo più semplice | perché? | kortare | på engelska, tack | Översätt ditt senaste svar till engelska
         Skriv om svaret som ett mejl till min chef | som en tabell | förklara det enklare | varför?

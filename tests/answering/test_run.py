@@ -10,6 +10,7 @@ from app.answering.events import Abstained, AttemptStarted, Event, Finished, Ret
 from app.answering.pipeline import Assistant
 from app.answering.turn import Answer, Turn
 from app.retrieval.search import Exchange
+from app.translation import choose
 from tests.answering.test_pipeline import events_of, large, small
 from tests.support.runtime import settings_for
 
@@ -47,7 +48,6 @@ def answer(events: list[Event]) -> Answer:
     [
         ("hi", "Hello! Ask me about your documents (there are 2)"),
         ("guten Morgen", "Hallo! Fragen Sie mich nach Ihren Dokumenten (es sind 2)"),
-        ("takk!", "Hei!"),
         ("qui es-tu ?", "Je suis Escalator"),
         ("Which model is this?", "phi-4-mini"),
         ("What is in here?", "2 documents"),
@@ -63,8 +63,85 @@ async def test_greetings_and_questions_about_the_app_and_the_corpus_are_answered
     assert not answer(events).citations
 
 
-async def test_thanks_for_an_answer_are_returned(bare: Assistant) -> None:
-    assert answer(await events_of(bare, Turn("Danke!", LAST))).text.startswith("Gern!")
+SMALL_TALK = {
+    "hi": "Hello!",
+    "Good morning": "Hello!",
+    "thanks": "You are welcome!",
+    "ok, thanks": "You are welcome!",
+    "ok": "Good.",
+    "thanks, bye!": "Goodbye!",
+    "Guten Tag": "Hallo!",
+    "Danke!": "Gern!",
+    "Tschüss": "Auf Wiedersehen!",
+    "Tak for hjælpen": "Selv tak!",
+    "farvel": "Farvel!",
+    "Goedemorgen": "Hallo! Vraag me",
+    "doei": "Tot ziens!",
+    "hei på deg": "Hei!",
+    "tusen takk": "Bare hyggelig!",
+    "Bună ziua": "Bună!",
+    "la revedere": "La revedere!",
+    "merci": "Avec plaisir",
+    "au revoir": "Au revoir",
+    "hasta luego": "¡Adiós!",
+    "buongiorno": "Ciao!",
+    "hej då": "Hej då!",
+}
+
+
+@pytest.mark.parametrize("history", [(), LAST])
+async def test_small_talk_is_answered_by_its_words_at_any_place_of_a_conversation(
+    bare: Assistant, history: tuple[Exchange, ...]
+) -> None:
+    said = {message: answer(await events_of(bare, Turn(message, history))).text for message in SMALL_TALK}
+
+    assert {each: text for each, text in said.items() if not text.startswith(SMALL_TALK[each])} == {}
+
+
+@pytest.mark.parametrize(
+    ("page", "message", "says"),
+    [
+        ("en", "Hallo", "Hallo! Fragen Sie mich"),
+        ("nl", "Hallo", "Hallo! Vraag me"),
+        ("no", "Hallo", "Hei!"),
+        ("da", "hej", "Hej! Spørg mig"),
+        ("de", "ok", "Gut."),
+        ("ro", "ok", "Bine."),
+        ("de", "Ciao", "Auf Wiedersehen!"),
+        ("en", "Ciao", "Goodbye!"),
+        ("en", "hi", "Hello!"),
+    ],
+)
+async def test_a_word_of_several_languages_is_answered_in_that_of_the_page(
+    bare: Assistant, page: str, message: str, says: str
+) -> None:
+    choose(page)
+    try:
+        assert answer(await events_of(bare, Turn(message))).text.startswith(says)
+    finally:
+        choose("en")
+
+
+async def test_a_word_of_several_languages_is_answered_in_that_of_the_documents_if_the_page_has_another(
+    bare: Assistant, corpus: Path
+) -> None:
+    (corpus / "regels.md").write_text("# Huisregels\n\nHonden zijn in het hele gebouw niet toegestaan.\n" * 5)
+
+    assert answer(await events_of(bare, Turn("Hallo"))).text.startswith("Hallo! Vraag me")
+
+
+@pytest.mark.parametrize(
+    ("message", "says"),
+    [
+        ("Translate your last answer to German", "There is no answer yet"),
+        ("Fasse unser Gespräch zusammen", "Es gibt noch keine Antwort"),
+        ("Oversæt dit sidste svar til tysk", "Der er endnu intet svar"),
+    ],
+)
+async def test_an_instruction_before_any_answer_is_told_that_there_is_none(
+    bare: Assistant, message: str, says: str
+) -> None:
+    assert answer(await events_of(bare, Turn(message))).text.startswith(says)
 
 
 @pytest.mark.parametrize("message", ["Summarise", "tl;dr", "Give me an overview of the documents", "Worum geht es?"])
