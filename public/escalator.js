@@ -3,16 +3,9 @@
 const SILENT_MS = 5000; // without a report for so long the bar is hidden: the connection may be lost
 const ANNOUNCED_MS = 1000; // then a screen reader has read it, and must not meet it a second time
 
-document.addEventListener('click', (event) => {
-  const pressed = event.target.closest('button, a');
-  const panel = ['Documents', 'Models'].find((name) => {
-    const link = `a[href="#${name.toLowerCase()}"]`;
-    return pressed?.matches(link) || pressed?.querySelector(link);
-  });
-  if (panel) {
-    event.preventDefault();
-    window.postMessage(panel, location.origin); // Chainlit hands it to app/main.py
-  }
+document.addEventListener('click', ({ target }) => {
+  const name = target.closest('[data-opens]')?.dataset.opens;
+  if (name) window.postMessage(name, location.origin); // Chainlit hands it to app/main.py
 });
 
 const bar = document.createElement('div');
@@ -26,10 +19,12 @@ const announcer = document.createElement('div');
 announcer.id = 'announcement';
 announcer.setAttribute('role', 'status');
 document.body.append(announcer);
-window.addEventListener('message', ({ source, data }) => {
-  if (source !== window || data?.about !== 'announcement') return;
-  announcer.textContent = data.text;
+const announce = (text) => {
+  announcer.textContent = text;
   setTimeout(() => { announcer.textContent = ''; }, ANNOUNCED_MS);
+};
+window.addEventListener('message', ({ source, data }) => {
+  if (source === window && data?.about === 'announcement') announce(data.text);
 });
 
 const since = new WeakMap(); // a waiting row -> its text, and when that text appeared
@@ -81,3 +76,148 @@ window.fetch = (address, ...rest) => request(address, ...rest).catch((error) => 
   if (new URL(address, location).pathname !== '/user') throw error;
   return Response.json({ identifier: 'you', metadata: {} });
 });
+
+// What the keyboard and screen readers need and Chainlit's page lacks: what each selector finds gets these attributes, and
+// loses those that are null.
+const LACKING = [
+  ['#sidebar-trigger-button', { 'aria-label': say('Show or hide the conversations') }],
+  ['#search-chats-button', { 'aria-label': say('Search the conversations') }],
+  ['#new-chat-button', { 'aria-label': say('New chat') }],
+  ['#upload-button-input + button', { 'aria-label': say('Attach files'), role: null }],
+  ['#chat-settings-open-modal', { 'aria-label': say('Settings') }],
+  ['#chat-submit', { 'aria-label': say('Send') }],
+  ['#stop-button', { 'aria-label': say('Stop') }],
+  ['button:has(> .lucide-copy)', { 'aria-label': say('Copy') }],
+  ['button:has(> .lucide-pencil)', { 'aria-label': say('Edit') }],
+  ['button:has(> .lucide-thumbs-up)', { 'aria-label': say('Good answer') }],
+  ['button:has(> .lucide-thumbs-down)', { 'aria-label': say('Bad answer') }],
+  ['button:has(> .lucide-arrow-left)', { 'aria-label': say('Back to the chat') }],
+  ['button:has(> .lucide-arrow-down)', { 'aria-label': say('To the end of the conversation') }],
+  // A picture of one's own beside a name that says it.
+  ['.ai-message > span:has(img)', { 'aria-hidden': 'true' }],
+  // Chainlit makes a button with a link inside, a menu in a button in a link, and a list of no entries.
+  ['#header button:has(> a[href="#documents"])', { 'data-opens': 'Documents' }],
+  ['#header button:has(> a[href="#models"])', { 'data-opens': 'Models' }],
+  ['[data-opens] > a', { href: null }],
+  ['[data-opens] img', { 'aria-hidden': 'true' }],
+  ['[id^=thread-] > a > button', { role: 'link', tabindex: '-1' }],
+  ['#thread-options', { role: 'button', tabindex: '0', 'aria-label': say('Rename or delete') }],
+  ['[data-sidebar=menu]:has(> div)', { role: 'none' }],
+  ['[data-sidebar=sidebar]', { role: 'navigation', 'aria-label': say('Conversations') }],
+  // Each paragraph would be an article of its own, and the empty place where files are dropped a stop for the Tab key.
+  ['[role=article]:not(.step)', { role: null }],
+  ['div[role=presentation][tabindex="0"]', { tabindex: '-1' }],
+  ['[role=region][data-orientation]', { role: null, 'aria-labelledby': null }],
+  ['h3[data-orientation]', { 'aria-level': '2' }],
+  ['[data-resize-handle]', { 'aria-controls': null, 'aria-label': say('Width of the panel') }],
+  [':is(aside, [role=dialog]):has(#side-view-title)', { 'aria-labelledby': 'side-view-title' }],
+  ['#side-view-content', { tabindex: '0' }],
+  ['div.overflow-auto:has(> table)', { tabindex: '0', role: 'group', 'aria-label': say('Table') }],
+];
+const SPEAKING = '.step:is([data-step-type=user_message], [data-step-type=assistant_message])';
+
+function mend(root) {
+  const all = (selector) => [...(root.matches(selector) ? [root] : []), ...root.querySelectorAll(selector)];
+  for (const [selector, attributes] of LACKING) {
+    for (const found of all(selector)) {
+      for (const [name, value] of Object.entries(attributes)) {
+        if (value === null) found.removeAttribute(name);
+        else found.setAttribute(name, value);
+      }
+    }
+  }
+  all(SPEAKING).forEach(label);
+}
+
+function label(step) {
+  const said = speaker(step);
+  if (step.getAttribute('aria-label') === said) return;
+  step.setAttribute('role', 'article');
+  step.setAttribute('tabindex', '-1');
+  step.setAttribute('aria-label', said);
+}
+
+function speaker(step) {
+  if (step.dataset.stepType === 'user_message') return say('Your question');
+  const author = step.querySelector('.ai-message > span img')?.alt.replace(/^Avatar for /, ''); // once its picture is there
+  return author ? say('Answer by {name}', { name: author }) : say('Answer');
+}
+
+const title = document.createElement('h1');
+title.className = 'sr-only';
+title.textContent = document.title;
+
+const lastAnswer = () => [...document.querySelectorAll('[data-step-type=assistant_message]')].at(-1);
+const textOf = (step) => step?.querySelector('.message-content')?.innerText ?? '';
+
+// A panel closes by Esc, unless something above it takes the key, and what opened it has the focus again.
+document.addEventListener('keydown', (event) => {
+  if (event.key !== 'Escape' || event.defaultPrevented || document.querySelector('[role=dialog], [role=menu], [role=listbox]')) return;
+  document.querySelector('#side-view-title > button')?.click();
+});
+let opener = null;
+let panel = null;
+document.addEventListener('click', ({ target }) => {
+  const button = target.closest('button, a, [role=button]');
+  if (!button || button.closest('aside, [role=dialog]')) return;
+  opener = button;
+  const answer = button.closest('[data-step-type=assistant_message]');
+  if (!answer || button.closest('.message-content')) return;
+  pressed = answer;
+  scrolled = false;
+}, true);
+
+function follow(shown) {
+  if (Boolean(shown) === Boolean(panel)) return;
+  panel = shown;
+  if (!panel && opener) setTimeout(() => document.activeElement === document.body && opener.focus(), 100); // a dialog moves it first
+  else if (panel && !panel.contains(document.activeElement)) panel.focus({ preventScroll: true });
+}
+
+let answering = false;
+let before = ''; // the last answer when the turn began
+let pressed = null; // the answer below which a button was pressed that begins a turn
+let scrolled = false; // to what it begins, or by the reader
+
+function take(busy) {
+  if (busy === answering) return;
+  answering = busy;
+  const answer = pressed ?? lastAnswer();
+  if (busy) {
+    before = textOf(answer);
+    return;
+  }
+  // Nobody listens to an answer word by word: it is read when it is whole.
+  if (textOf(answer) !== before) announce(`${speaker(answer)}: ${textOf(answer)}`);
+  if (pressed && document.activeElement === document.body) pressed.focus({ preventScroll: true });
+  pressed = null;
+}
+
+// Scroll once to the line of the answer below which a button was pressed. Chainlit goes on following the end of the
+// conversation until something has scrolled away from it.
+function arrive(answer) {
+  if (scrolled) return;
+  const line = answer.previousElementSibling;
+  const folded = line?.dataset.stepType === 'tool' && line.offsetHeight < innerHeight / 4;
+  (folded ? line : answer).scrollIntoView({ block: 'start' });
+  const { scrollTop, clientHeight, scrollHeight } = answer.closest('.overflow-y-auto');
+  scrolled = scrollTop + clientHeight < scrollHeight - 10;
+}
+
+// One observer for all of this. While an answer streams, each push adds a few nodes: only these are looked at.
+new MutationObserver((records) => {
+  for (const { target, addedNodes } of records) {
+    const step = target.closest(SPEAKING);
+    if (step) label(step);
+    for (const node of addedNodes) if (node.nodeType === Node.ELEMENT_NODE) mend(node.parentElement?.closest('button, a') ?? node);
+  }
+  const header = document.getElementById('header');
+  if (header && title.parentElement !== header) header.append(title);
+  follow(document.getElementById('side-view-content'));
+  take(Boolean(document.getElementById('stop-button')));
+  if (pressed && records.some(({ target }) => pressed.contains(target))) setTimeout(arrive, 50, pressed);
+}).observe(document.body, { childList: true, subtree: true, attributes: true, attributeFilter: ['alt'] });
+for (const moved of ['wheel', 'touchmove']) {
+  addEventListener(moved, () => { scrolled = true; }, { passive: true }); // the reader's own way
+}
+mend(document.body);

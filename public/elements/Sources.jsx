@@ -2,15 +2,14 @@
 // Until this is there, and without it, Chainlit opens the same component as a page.
 import { sideViewState, useChatData } from '@chainlit/react-client';
 import { useEffect, useRef } from 'react';
-import { useRecoilState } from 'recoil';
+import { useSetRecoilState } from 'recoil';
 
 export default function Sources() {
   const here = useRef(null);
   const { elements } = useChatData();
   const known = useRef(elements);
   known.current = elements;
-  const opener = useRef(null);
-  const [shown, show] = useRecoilState(sideViewState);
+  const show = useSetRecoilState(sideViewState);
 
   useEffect(() => {
     const content = here.current.closest('.message-content');
@@ -21,21 +20,12 @@ export default function Sources() {
       if (!source) return;
       event.preventDefault();
       event.stopPropagation();
-      opener.current = link;
       const title = `${source.name.match(/^\[\d+\]/)} ${source.props.caption}`;
       show({ title, elements: [{ ...source, name: 'Place' }] });
     };
     content.addEventListener('click', open, true);
     return () => content.removeEventListener('click', open, true);
   }, [show]);
-
-  useEffect(() => {
-    const link = opener.current;
-    if (shown || !link) return;
-    opener.current = null;
-    const back = () => document.activeElement === document.body && link.focus();
-    setTimeout(back, 100); // a dialog, which it is on a phone, moves the focus first
-  }, [shown]);
 
   return <span ref={here} className="sources" hidden />;
 }

@@ -32,7 +32,7 @@ def app(tmp_path: Path, corpus: Path) -> Iterator[App]:
 
 def open_panel(page: Page) -> None:
     """As somebody without a mouse does."""
-    page.locator('#header a[href="#documents"]').focus()
+    page.locator("#header [data-opens=Documents]").focus()
     page.keyboard.press("Enter")
     expect(page.get_by_label("Files", exact=True)).to_be_visible(timeout=30_000)
 

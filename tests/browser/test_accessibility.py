@@ -1,0 +1,209 @@
+"""The chat for people who see little, hear the page, or have only a keyboard."""
+
+import re
+from importlib.resources import files
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser import test_browser as chat
+from tests.browser.test_browser import SAMPLES, SHORT, UNSURE, answer, ask, fits, line, shot, tab, words
+from tests.support.chat import App
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+sink, browser, app = chat.sink, chat.browser, chat.app
+
+AXE = (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
+GRAVE = ("serious", "critical")
+
+
+def accessible(page: Page, name: str) -> None:
+    """Check that axe-core finds nothing serious in what the page shows now."""
+    shot(page, name)
+    page.evaluate(AXE)
+    found = page.evaluate("async () => (await axe.run({resultTypes: ['violations']})).violations")
+    grave = [(each["id"], [node["html"][:200] for node in each["nodes"]]) for each in found if each["impact"] in GRAVE]
+    assert grave == [], name
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_no_view_has_a_serious_fault_of_accessibility(app: App, browser: chat.Browser, width: int, theme: str) -> None:
+    with tab(browser, app, width=width, height=800, theme=theme) as page:
+        expect(page.locator("#facts")).to_contain_text("documents")
+        accessible(page, f"axe-{width}-{theme}-start")
+
+        ask(page, SHORT["question"])
+        answer(page, words(SHORT["large"]))
+        line(page).click()
+        page.get_by_role("button", name=re.compile("^Found ")).click()
+        expect(page.get_by_text("Because of")).to_be_visible()
+        accessible(page, f"axe-{width}-{theme}-answer")
+
+        page.locator("a.element-link").first.click()
+        expect(page.locator(".place mark").first).to_be_visible()
+        accessible(page, f"axe-{width}-{theme}-source")
+        page.keyboard.press("Escape")
+
+        page.get_by_role("button", name="Compare both").click()
+        expect(page.locator(".compare > div")).to_have_count(2)
+        expect(page.locator("#stop-button")).to_have_count(0)
+        accessible(page, f"axe-{width}-{theme}-compared")
+
+        for panel, content in (("Documents", "bm25.md"), ("Models", "free on the disk")):
+            page.get_by_role("button", name=panel, exact=True).click()
+            expect(page.locator("#side-view-content")).to_contain_text(content)
+            accessible(page, f"axe-{width}-{theme}-{panel.lower()}")
+            page.keyboard.press("Escape")
+            expect(page.locator("#side-view-content")).to_have_count(0)
+
+        page.get_by_role("button", name="Settings").click()
+        expect(page.get_by_role("button", name="Confirm")).to_be_visible()
+        accessible(page, f"axe-{width}-{theme}-settings")
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("dialog")).to_have_count(0)
+        if width < 500:
+            page.get_by_role("button", name="Show or hide the conversations").click()
+        expect(page.locator("#thread-history")).to_be_visible()
+        accessible(page, f"axe-{width}-{theme}-history")
+
+
+FOCUSED = """() => {
+    const has = document.activeElement;
+    const lines = [has, has.closest('#message-composer')].filter(Boolean).map((each) => getComputedStyle(each));
+    return lines.some(({outlineStyle, outlineWidth}) => outlineStyle !== 'none' && outlineWidth !== '0px');
+}"""
+
+
+def reach(page: Page, wanted: Locator, key: str = "Tab") -> None:
+    """Go to an element by the keyboard alone; at each stop, one can see where one is."""
+    for _ in range(80):
+        if wanted.count() and wanted.first.evaluate("each => each === document.activeElement"):
+            return
+        page.keyboard.press(key)
+        where = page.evaluate("document.activeElement.outerHTML.slice(0, 200)")
+        assert page.evaluate(FOCUSED) or "<body" in where, f"no visible focus: {where}"
+    raise AssertionError(f"not reached: {wanted}")
+
+
+def press(page: Page, name: str | re.Pattern[str], key: str = "Tab") -> None:
+    """Press a button by the keyboard alone."""
+    reach(page, page.get_by_role("button", name=name, exact=True), key)
+    page.keyboard.press("Enter")
+
+
+def test_everything_can_be_done_with_the_keyboard_alone(app: App, browser: chat.Browser) -> None:
+    with tab(browser, app, width=1280, height=800) as page:
+        panel = page.locator("#side-view-content")
+        expect(page.locator("#facts")).to_contain_text("documents")
+        expect(page.locator("#chat-input")).to_be_focused()
+        page.keyboard.type(SHORT["question"])
+        page.keyboard.press("Enter")
+        answer(page, words(SHORT["large"]))
+
+        press(page, re.compile("→"), "Shift+Tab")
+        expect(page.get_by_role("button", name=re.compile("^Found "))).to_be_visible()
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("button", name=re.compile("^Found "))).to_have_count(0)
+
+        source = page.locator("a.element-link").last
+        reach(page, source)
+        page.keyboard.press("Enter")
+        expect(panel.locator("mark").first).to_be_visible()
+        page.keyboard.press("Escape")
+        expect(panel).to_have_count(0)
+        expect(source).to_be_focused()
+
+        press(page, "Compare both")
+        expect(page.locator(".compare > div")).to_have_count(2)
+        press(page, "Times and tokens")
+        expect(panel).to_contain_text("always the large model")
+        expect(panel).to_be_focused()
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("button", name="Times and tokens")).to_be_focused()
+
+        for name, content in (("Documents", "bm25.md"), ("Models", "free on the disk")):
+            press(page, name, "Shift+Tab")
+            expect(panel).to_contain_text(content)
+            expect(panel).to_be_focused()
+            page.keyboard.press("Escape")
+            expect(page.get_by_role("button", name=name, exact=True)).to_be_focused()
+
+        press(page, "Settings")
+        expect(page.get_by_role("dialog")).to_be_visible()
+        press(page, "Cancel")
+        expect(page.get_by_role("dialog")).to_have_count(0)
+
+        reach(page, page.locator("#chat-input"))
+        page.keyboard.type(SAMPLES[3]["question"])
+        page.keyboard.press("Enter")
+        expect(page.locator(".ai-message").filter(has_text="Der Betriebsrat hat")).to_be_visible()
+        press(page, "Stop")
+        expect(line(page, 1).filter(has_text="phi-4-mini stopped")).to_be_visible()
+
+        press(page, "New chat", "Shift+Tab")
+        expect(page.locator("#starters button")).to_have_count(len(SAMPLES))
+        press(page, "Rename or delete", "Shift+Tab")
+        expect(page.get_by_role("menuitem", name="Rename")).to_be_focused()
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("button", name="Rename or delete")).to_be_focused()
+        reach(page, page.locator("li[id^=thread-] > a"), "Shift+Tab")
+        page.keyboard.press("Enter")
+        answer(page, words(SHORT["small"]))
+
+
+def test_a_screen_reader_is_told_who_speaks_and_hears_an_answer_when_it_is_whole(
+    app: App, browser: chat.Browser
+) -> None:
+    with tab(browser, app) as page:
+        expect(page.get_by_role("main")).to_be_visible()
+        expect(page.get_by_role("heading", level=1, name="Escalator")).to_have_count(1)
+        page.evaluate(ANNOUNCED)
+        ask(page, SHORT["question"])
+        answer(page, words(SHORT["large"]))
+        expect(page.get_by_role("article", name="Your question")).to_contain_text(SHORT["question"])
+        expect(page.get_by_role("article", name="Answer by gpt-oss-20b")).to_contain_text(words(SHORT["large"]))
+        expect(page.get_by_role("article")).to_have_count(2)
+        page.wait_for_function("announced.length")
+        [said] = page.evaluate("announced")
+        assert said.startswith("Answer by gpt-oss-20b: ")
+        assert words(SHORT["large"]) in said
+
+
+ANNOUNCED = """() => {
+    window.announced = [];
+    const announcer = document.querySelector('#announcement[role=status]');
+    const note = () => announcer.textContent && window.announced.push(announcer.textContent);
+    new MutationObserver(note).observe(announcer, {childList: true});
+}"""
+
+
+def test_at_twice_the_size_the_conversation_has_half_of_the_screen(app: App, browser: chat.Browser) -> None:
+    with tab(browser, app, width=640, height=400) as page:
+        expect(page.locator("#starters button")).to_have_count(len(SAMPLES))
+        fits(page, "zoomed-start")
+        head, box = page.locator("#header").bounding_box(), page.locator("#chat-input").bounding_box()
+        assert head is not None
+        assert box is not None
+        assert box["y"] >= head["y"] + head["height"] >= 40
+        ask(page, SHORT["question"])
+        answer(page, words(SHORT["large"]))
+        fits(page, "zoomed-answer")
+        head, box = page.locator("#header").bounding_box(), page.locator("#message-composer").bounding_box()
+        assert head is not None
+        assert box is not None
+        assert box["y"] - head["y"] - head["height"] >= 250
+
+
+@pytest.mark.parametrize("number", [0, 1], ids=["above", "last"])
+def test_what_a_button_begins_is_scrolled_to(app: App, browser: chat.Browser, number: int) -> None:
+    with tab(browser, app, width=1200, height=500) as page:
+        ask(page, SHORT["question"])
+        answer(page, words(SHORT["large"]))
+        ask(page, UNSURE["question"])
+        answer(page, words(UNSURE["large"]))
+        page.get_by_role("button", name="Compare both").nth(number).click()
+        expect(page.locator(".compare > div").last).to_be_in_viewport(ratio=0.3)
+        expect(page.locator("#stop-button")).to_have_count(0)
+        expect(line(page, number)).to_be_in_viewport()
