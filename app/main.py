@@ -31,18 +31,15 @@ from app.ui import (  # noqa: E402
 )
 from app.ui.conversation import Conversation, shared_assistant  # noqa: E402
 
-emitter.install()
 server_guard.install()
+emitter.install()
 
 
 @cl.on_app_startup
 async def start() -> None:
     """Look for a model and read the corpus before the first question."""
     gc.freeze()  # what is loaded now stays: so what conversations leave behind is collected sooner, and in less time
-    try:
-        (await asyncio.to_thread(shared_assistant)).warm()
-    except EscalatorError as error:
-        print(error, file=sys.stderr)  # noqa: T201 - the chat says it too, with the first question
+    (await asyncio.to_thread(shared_assistant)).warm()
 
 
 @cl.on_app_shutdown

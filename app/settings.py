@@ -6,7 +6,7 @@ equal.
 
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 
 import platformdirs
@@ -177,10 +177,37 @@ def _sentence(error: ValidationError) -> str:
     parts = []
     for problem in error.errors():
         name = str(problem["loc"][0])
-        allowed = problem["msg"].removeprefix("Value error, ")
-        allowed = allowed.replace("Input should be", "it must be").replace("Value should", "it must")
-        parts.append(f"The setting {name} is {str(problem['input'])!r}; {allowed}.")
+        field = next(field for field in Settings.model_fields if name in names_of(field))
+        place = " in .env" if origin(field)[1] == ".env" else ""
+        allowed = _allowed(field) or problem["msg"].removeprefix("Value error, it must be ")
+        parts.append(f"The setting {name} is {str(problem['input'])!r}{place}; it must be {allowed}.")
     return " ".join(parts)
+
+
+def _allowed(field: str) -> str:
+    """Describe the values of a setting: "a whole number from 1 to 64"; empty for a folder."""
+    described = Settings.model_fields[field]
+    if choices := get_args(described.annotation):
+        return f"one of: {', '.join(map(str, choices))}"
+    kind = {
+        bool: "true or false",
+        int: "a whole number",
+        float: "a number",
+        str: f"a value such as {described.default}",
+    }
+    limits = {
+        name: getattr(rule, name) for rule in described.metadata for name in ("ge", "gt", "le") if hasattr(rule, name)
+    }
+    match limits:
+        case {"ge": least, "le": most}:
+            limit = f" from {least} to {most}"
+        case {"ge": least}:
+            limit = f" of at least {least}"
+        case {"gt": above}:
+            limit = f" greater than {above}"
+        case _:
+            limit = ""
+    return kind.get(described.annotation, "") + limit if described.annotation in kind else ""
 
 
 def _check_endpoint(settings: Settings) -> None:

@@ -21,10 +21,14 @@ def test_the_defaults_are_the_documented_pair_of_models() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "says"),
     [
-        ("ESCALATOR_SHORT_CHARS", "many", "integer"),
-        ("ESCALATOR_SHORT_CHARS", "-1", "greater than or equal to 0"),
-        ("ESCALATOR_EVIDENCE_TOKENS", "1", "greater than or equal to 64"),
-        ("SHOW_USAGE", "perhaps", "boolean"),
+        ("ESCALATOR_SHORT_CHARS", "many", "it must be a whole number from 0 to 100000."),
+        ("ESCALATOR_SHORT_CHARS", "-1", "it must be a whole number from 0 to 100000."),
+        ("ESCALATOR_EVIDENCE_TOKENS", "1", "from 64 to 100000"),
+        ("SHOW_USAGE", "perhaps", "it must be true or false."),
+        ("ESCALATOR_ESCALATE", "sometimes", "it must be one of: never, when needed, often, always."),
+        ("ESCALATOR_FIRST_TOKEN_SECONDS", "soon", "it must be a number greater than 0."),
+        ("ESCALATOR_MAX_TOKENS", "1.5", "it must be a whole number of at least 16."),
+        ("ESCALATOR_PRICES", "free", "it must be a value such as 2025-08-05 0.075/0.30 0.10/0.50."),
         ("FOUNDRY_LOCAL_ENDPOINT", "127.0.0.1:5273", "http://127.0.0.1:5273"),
         ("FOUNDRY_LOCAL_ENDPOINT", "http://127.0.0.1:port", "http://127.0.0.1:5273"),
     ],

@@ -1,7 +1,6 @@
 """How events reach the page: what changes the screen goes to all tabs of a conversation, the rest to one of them."""
 
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
 from typing import Any
 
 import chainlit as cl
@@ -10,7 +9,6 @@ from chainlit.emitter import ChainlitEmitter
 from chainlit.session import WebsocketSession
 from chainlit.types import MessagePayload
 
-from app.errors import SettingsError
 from app.settings import LOOPBACK, load
 from app.translation import choose
 from app.ui.screen import Keeper, Screen, send
@@ -60,13 +58,15 @@ class Emitter(ChainlitEmitter):
 
 
 def install() -> None:
-    """Have Chainlit use the emitter of this module, and on loopback the history: its one user is whoever sits here."""
+    """Have Chainlit use the emitter of this module, and on loopback the history: its one user is whoever sits here.
+
+    Raises SettingsError, which Chainlit reports when it reads a changed file again.
+    """
     import chainlit.emitter
 
     chainlit.emitter.ChainlitEmitter = Emitter  # type: ignore[misc]
     if config.run.host in LOOPBACK:
-        with suppress(SettingsError):  # which is said with the first question
-            settings = load()
-            cl.data_layer(lambda: Keeper(settings))
-            config.ui.default_sidebar_state = config.ui.default_sidebar_state if settings.history else "hidden"
-            log_in()
+        settings = load()
+        cl.data_layer(lambda: Keeper(settings))
+        config.ui.default_sidebar_state = config.ui.default_sidebar_state if settings.history else "hidden"
+        log_in()

@@ -1,4 +1,4 @@
-"""The guard of the web server: refuses foreign hosts and origins, removes foreign links, checks that the port is free.
+"""The guard of the web server: refuses foreign hosts and origins, removes foreign links, checks port and settings.
 
 Chainlit has no setting for any of this, so it is added to its server from outside; knows nothing of chats.
 """
@@ -24,7 +24,9 @@ from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.errors import SettingsError
 from app.settings import LOOPBACK
+from app.settings import load as load_settings
 from app.translation import load, of_page, supported
 
 FOREIGN_LINK = re.compile(r"<(?:link|meta)\s[^>]*https?://[^>]*>")
@@ -150,11 +152,12 @@ def install() -> None:
     import chainlit.config
     import chainlit.server as server
     from chainlit.config import ChainlitConfig, config
-    from chainlit.session import BaseSession
+    from chainlit.session import BaseSession, WebsocketSession
 
     if getattr(server, "escalator_guard", False):  # `chainlit run -w` runs main.py again
         return
     if config.run.module_name:
+        _check_settings()
         _check_port(config.run.host, config.run.port)
     get_html_template: Callable[[str], str] = server.get_html_template
     persist, words = BaseSession.persist_file, ChainlitConfig.load_translation
@@ -167,6 +170,12 @@ def install() -> None:
             raise HTTPException(400, "it is empty")
         return await persist(self, *arguments, **options)
 
+    def require(socket_id: str) -> WebsocketSession:
+        session: WebsocketSession | None = WebsocketSession.get(socket_id)
+        if session:
+            return session
+        raise HTTPException(404, "The server was restarted; the page connects again by itself.")  # without a traceback
+
     def page(root_path: str) -> str:
         script = f'<head><script src="{root_path.rstrip("/")}{TEXTS}"></script>'
         return FOREIGN_LINK.sub("", get_html_template(root_path)).replace("<head>", script, 1)
@@ -178,6 +187,7 @@ def install() -> None:
         escalator_guard=True,
     )
     BaseSession.persist_file = persist_file  # type: ignore[method-assign]
+    WebsocketSession.require = require  # type: ignore[method-assign]
     # Chainlit would give its own words in 23 languages, and a line in the terminal per page in all others.
     ChainlitConfig.load_translation = lambda self, language: words(self, supported(language))  # type: ignore[method-assign]
     server.app.add_middleware(Guard, loopback_only=lambda: config.run.host in LOOPBACK, token=_token)
@@ -189,6 +199,14 @@ def _readme(root: str, tag: str) -> str:
     """Return the page behind *Readme* in the language of ours that a browser asks for."""
     translated = Path(root, f"chainlit_{supported(tag)}.md")
     return (translated if translated.is_file() else Path(root, "chainlit.md")).read_text(encoding="utf-8")
+
+
+def _check_settings() -> None:
+    """Exit with a sentence, which Python prints, if a setting is wrong."""
+    try:
+        load_settings()
+    except SettingsError as error:
+        raise SystemExit(str(error)) from None
 
 
 def _check_port(host: str, port: int) -> None:

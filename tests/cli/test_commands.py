@@ -333,7 +333,7 @@ def test_a_setting_that_is_not_allowed_is_named_with_exit_code_2(
     result = escalator(*command)
 
     assert result.exit_code == 2
-    assert result.stderr.startswith("The setting RETRY_ON_FAIL is '99'; it must be less than or equal to 5")
+    assert result.stderr.startswith("The setting RETRY_ON_FAIL is '99'; it must be a whole number from 0 to 5")
 
 
 LETTERS = "# Prøve ✓\n\nThe ferry 漢字 carries a ✓ and an ø and 😀.\n"

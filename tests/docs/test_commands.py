@@ -152,7 +152,7 @@ def said_by_the_program() -> str:
             if isinstance(node, ast.JoinedStr):
                 found.append("".join(str(v.value) if isinstance(v, ast.Constant) else "…" for v in node.values))
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-                found.append(node.value)
+                found.append(re.sub(r"\{\w+\}", "…", node.value))
     return "\n\n".join(re.sub(r"\s+", " ", text) for text in found)
 
 

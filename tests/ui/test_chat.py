@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
@@ -12,11 +13,12 @@ from typing import Any
 import pytest
 from reportlab.pdfgen.canvas import Canvas
 
+from app.settings import ROOT
 from app.ui.conversation import GONE_SECONDS
 from app.ui.corpus_panel import LIST
 from app.ui.sources import PLAIN_RANKS
 from tests.support import scripted
-from tests.support.chat import App, Chat, Row, free_port, running, served
+from tests.support.chat import App, Chat, Row, command, environment, free_port, running, served
 from tests.support.corpora import prose
 from tests.support.runtime import held
 from tests.support.scripted import Script
@@ -853,13 +855,31 @@ async def test_an_endpoint_where_nothing_answers_is_named_beside_the_quotes(
 
 
 @pytest.mark.slow
-async def test_a_setting_that_is_not_allowed_is_named_in_the_chat_and_in_the_terminal(
-    tmp_path: Path, corpus: Path
+@pytest.mark.parametrize("more", [[], ["--watch"]], ids=["started", "watching its files"])
+@pytest.mark.parametrize("where", ["environment", ".env"])
+def test_a_setting_that_is_not_allowed_ends_the_start(
+    tmp_path: Path, corpus: Path, unused_port: int, where: str, more: list[str]
 ) -> None:
-    with running(tmp_path, corpus, ESCALATOR_SHORT_CHARS="many") as app:
-        async with Chat(app.url) as chat:
-            answer = await chat.ask("When does the ferry leave?")
+    given = {"ESCALATOR_PARALLEL": "many"} if where == "environment" else {}
+    (tmp_path / ".env").write_text("" if given else "ESCALATOR_PARALLEL=many\n", encoding="utf-8")
+    line = [str(ROOT / it) if it == "app/main.py" else it for it in [*command(unused_port), *more]]
 
-        assert answer["isError"]
-        assert answer["output"].startswith("The setting ESCALATOR_SHORT_CHARS is 'many'; it must be a valid integer")
-        assert answer["output"] in app.said
+    ended = subprocess.run(
+        line, cwd=tmp_path, env=environment(tmp_path, corpus, **given), capture_output=True, text=True, timeout=60
+    )
+
+    place = "" if given else " in .env"
+    assert ended.stderr == (
+        f"The setting ESCALATOR_PARALLEL is 'many'{place}; it must be a whole number from 1 to 64.\n"
+    )
+    assert (ended.returncode, "available" in ended.stdout) == (1, False)
+
+
+async def test_what_a_page_of_an_earlier_start_asks_for_is_refused_without_a_traceback(without_models: App) -> None:
+    async with Chat(without_models.url) as chat:
+        chat.session = "of an earlier start"
+        body = {"sessionId": chat.session, "action": {"name": LIST, "payload": {}}}
+        async with chat._http.post(f"{chat.url}/project/action", json=body) as response:
+            assert response.status == 404
+
+    assert "Traceback" not in without_models.said
