@@ -5,7 +5,10 @@ import json
 import os
 import re
 import secrets
+import shutil
+import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -112,6 +115,24 @@ def remove_json(path: Path, data: dict[str, Any]) -> None:
     if load_json(path) == data:
         with suppress(OSError):
             path.unlink()
+
+
+def launch(path: Path, platform: str = sys.platform) -> bool:
+    """Open a file or a folder in the system's program for it, without waiting; returns whether there is one.
+
+    Raises OSError.
+    """
+    if platform == "win32":
+        os.startfile(path)  # type: ignore[attr-defined,unused-ignore] # noqa: S606 - no shell
+        return True
+    program = shutil.which("open" if platform == "darwin" else "xdg-open")
+    if program is None or not (platform == "darwin" or "DISPLAY" in os.environ or "WAYLAND_DISPLAY" in os.environ):
+        return False
+    quiet = subprocess.DEVNULL
+    command = [program, str(path.absolute())]
+    started = subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True)  # noqa: S603
+    threading.Thread(target=started.wait, daemon=True).start()  # so that no ended process is left over
+    return True
 
 
 def sha256(path: Path) -> str:

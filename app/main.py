@@ -96,11 +96,10 @@ async def open_panel(message: object) -> None:
         await messages.open_panel(str(message))
 
 
-@cl.action_callback(corpus_panel.LIST)
-async def list_corpus(action: cl.Action) -> dict[str, Any]:
-    """Return what the panel *Documents* shows for the typed filter."""
-    retriever = (await asyncio.to_thread(shared_assistant)).retriever
-    return await asyncio.to_thread(corpus_panel.contents, retriever, str(action.payload.get("filter", "")))
+@cl.action_callback(corpus_panel.PRESS)
+async def press_in_documents(action: cl.Action) -> dict[str, Any]:
+    """Do what was pressed in the panel *Documents*, and return what it shows."""
+    return await corpus_panel.press((await asyncio.to_thread(shared_assistant)).retriever, action.payload)
 
 
 @cl.action_callback(models_panel.PRESS)

@@ -3,7 +3,9 @@
 import hashlib
 import json
 import os
+import shutil
 import stat
+import time
 from pathlib import Path
 
 import pytest
@@ -145,3 +147,40 @@ def test_a_checksum_is_that_of_the_whole_file(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(data)
 
     assert sha256(tmp_path / "x") == hashlib.sha256(data).hexdigest()
+
+
+@pytest.mark.parametrize(("platform", "program"), [("linux", "xdg-open"), ("darwin", "open")])
+def test_a_document_is_opened_in_the_program_of_the_system(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, platform: str, program: str
+) -> None:
+    started = tmp_path / "started"
+    opener = tmp_path / program
+    opener.write_text(
+        f'#!/bin/sh\nprintf %s "$1" > "{started}.part"; mv "{started}.part" "{started}"\n', encoding="utf-8"
+    )
+    opener.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("DISPLAY", ":0")
+
+    assert files.launch(tmp_path / "-plan.pdf", platform)
+    end = time.monotonic() + 10
+    while not started.exists() and time.monotonic() < end:
+        time.sleep(0.01)
+    assert started.read_text(encoding="utf-8") == str(tmp_path / "-plan.pdf")
+
+
+def test_where_there_is_no_such_program_or_no_screen_nothing_is_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setenv("DISPLAY", ":0")
+    assert not files.launch(Path("plan.pdf"), "linux")
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.delenv("DISPLAY")
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    assert not files.launch(Path("plan.pdf"), "linux")
+
+
+def test_windows_opens_a_document_by_its_own_function(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Path] = []
+    monkeypatch.setattr(os, "startfile", opened.append, raising=False)
+    assert files.launch(Path("plan.pdf"), "win32")
+    assert opened == [Path("plan.pdf")]

@@ -1,5 +1,6 @@
 """The corpus folder: which files it has, which are new, changed or gone, and who reads them. It knows no format."""
 
+import filecmp
 import os
 import shutil
 import stat
@@ -115,24 +116,44 @@ class Folder:
             with closing(self._pool.read(batches)) as outcomes:
                 yield from outcomes
 
-    def keep(self, path: Path, name: str) -> str:
-        """Copy a file into the folder under about this name, never over another; return the name it was given.
+    def find(self, file: str) -> Path:
+        """Return the path of a file of the folder; raises CorpusError if it is none, or lies outside through a link."""
+        parts = file.split("/")
+        with suppress(OSError, ValueError):  # a loop of links, a name with a zero byte
+            path = self.path.joinpath(*parts)
+            if all(map(wanted, parts)) and self._contains(path) and files.long(path).is_file():
+                return path
+        raise CorpusError("{file} is not in the folder of your documents any more, or is a link out of it.", file=file)
 
-        Raises CorpusError.
+    def holds(self, path: Path, file: str) -> bool:
+        """Whether the folder has a file of this name with the contents of the file at `path`."""
+        with suppress(CorpusError, OSError):
+            return filecmp.cmp(path, files.long(self.find(file)), shallow=False)
+        return False
+
+    def keep(self, path: Path, name: str, within: str = "") -> str:
+        """Copy a file into the folder, or into one within it, under about this name and never over another file.
+
+        Returns the name it was given, with the folders that it is in; raises CorpusError.
         """
         first = Path(safe(name))
+        folder = self.path.joinpath(*(safe(part) for part in within.split("/") if part))
         try:
+            if not self._contains(folder):
+                raise CorpusError("{name} cannot be added: its folder is a link out of your documents.", name=name)
+            if within:
+                files.long(folder).mkdir(parents=True, exist_ok=True)
             for number in count(1):
-                target = self.path / (f"{first.stem} ({number}){first.suffix}" if number > 1 else first.name)
+                target = folder / (f"{first.stem} ({number}){first.suffix}" if number > 1 else first.name)
                 with suppress(FileExistsError), path.open("rb") as source:
-                    copy = target.open("xb")
+                    copy = files.long(target).open("xb")
                     try:
                         with copy:
                             shutil.copyfileobj(source, copy)
                     except BaseException:  # after `with`: Windows removes only closed files
-                        target.unlink(missing_ok=True)
+                        files.long(target).unlink(missing_ok=True)
                         raise
-                    return target.name
+                    return target.relative_to(self.path).as_posix()
         except OSError as error:
             raise CorpusError(
                 "{name} cannot be copied into {folder} ({reason}). Free some space, or allow this program to write "
@@ -142,6 +163,10 @@ class Folder:
                 reason=error.strerror or error,
             ) from error
         raise AssertionError("numbers do not end")
+
+    def _contains(self, path: Path) -> bool:
+        """Whether a path lies in the folder when all links are followed; the end of it need not exist."""
+        return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self.path))
 
 
 def safe(name: str) -> str:

@@ -32,8 +32,8 @@ def read_file(file: str, path: Path, max_bytes: int) -> Outcome:
         return Problem(file, reason.format(error=error.strerror or type(error).__name__), temporary=True)
     except Exception as error:  # damaged files make parsers raise anything, and one must not stop the others
         logger.info("reading %s failed: %s", file, type(error).__name__)
-        reason = mark("it cannot be read ({error}); it may be damaged, save it again or in another format")
-        return Problem(file, reason.format(error=type(error).__name__), *before)
+        reason = mark("it cannot be read; it may be damaged: save it again, or in another format")
+        return Problem(file, reason, *before)
 
 
 def _document(file: str, path: Path, max_bytes: int, signature: Signature) -> Document:

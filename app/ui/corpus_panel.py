@@ -1,48 +1,150 @@
 """The panel *Documents*: what is in the folder, how far reading is, and what is wrong with which file."""
 
 import asyncio
+import mimetypes
+import os
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import chainlit as cl
-from chainlit.session import WebsocketSession
+from chainlit.config import config
+from chainlit.session import BaseSession, WebsocketSession
 
 from app.answering.context import Retriever
 from app.answering.pipeline import Assistant
+from app.documents import readers
+from app.documents.document import Known
+from app.documents.folder import Folder, wanted
 from app.documents.language import shown_name
-from app.errors import CorpusError
+from app.documents.readers.text import CODE_SUFFIXES
+from app.errors import CorpusError, UnreadableFile
+from app.files import launch
 from app.humanize import size
 from app.retrieval.corpus import Reading
-from app.retrieval.inventory import STATES, File, extent, notes, summary
-from app.settings import is_loopback
+from app.retrieval.inventory import STATES, File, Inventory, extent, notes, summary
+from app.settings import LOOPBACK, is_loopback
 from app.translation import _, mark, plural
-from app.ui import models_panel
+from app.ui import models_panel, source_viewer
 
 NAME = mark("Documents")
 """The name of the component and of the message that public/escalator.js sends when its button is pressed."""
 
-LIST = "corpus"
-"""The action by which public/elements/Documents.jsx asks for its contents."""
+PRESS = "corpus"
+"""The action by which public/elements/Documents.jsx asks for its contents, and reports what was pressed."""
 
 MAX_FILES = 200
 """Files that are listed; more would slow the page down, and nobody reads that far."""
+
+MAX_NAMED = 20
+"""Files that are named when many were added."""
 
 REPORT_SECONDS = 0.5
 """Between two reports to the page on how far reading is; reading that takes less is not reported."""
 
 
-def contents(retriever: Retriever, wanted: str) -> dict[str, Any]:
-    """Return what the panel shows of the corpus, with the files that match all words of `wanted`; blocks."""
-    panel = {"folder": str(retriever.folder.path), "reading": progress(retriever.reading), "error": "", "more": ""}
+async def press(retriever: Retriever, pressed: dict[str, Any]) -> dict[str, Any]:
+    """Do what was pressed in the panel and return what became of it, or what the panel shows if nothing was.
+
+    What changes the folder, or opens a program on this machine, is for whoever sits at it: see `locked`.
+    """
+    folder, file = retriever.folder, str(pressed.get("file", ""))
     try:
-        if not retriever.folder.path.is_dir():
-            retriever.refresh()  # raises CorpusError with what is wrong
-        health = retriever.health()
+        match pressed.get("do"):
+            case "check":  # before anything is sent here
+                _check(folder)
+                return {"skip": await asyncio.to_thread(refused, folder, pressed["files"])}
+            case "open":
+                return await _opened(retriever, file)
+            case "add":
+                return await asyncio.to_thread(_add, folder, cl.context.session, str(pressed["id"]), file)
+            case "added":
+                return {"lines": told(pressed["added"], pressed["known"], pressed["skipped"])}
+            case "remove":
+                return {"said": await asyncio.to_thread(_remove, folder, file)}
+            case "launch":
+                return await asyncio.to_thread(_launch, folder, file)
+            case "show":
+                return await asyncio.to_thread(_launch, folder)
     except CorpusError as error:
-        return panel | {"error": str(error), "facts": [], "files": []}
-    remarks, words = notes(health), wanted.casefold().split()
+        return {"said": str(error), "failed": True}
+    return await asyncio.to_thread(contents, retriever, str(pressed.get("filter", "")), look=bool(pressed.get("look")))
+
+
+def locked(folder: Folder) -> str:
+    """Say why the folder cannot be changed from the page, "" if it can."""
+    if _is_elsewhere():
+        return _("Documents are added, removed and opened only by whoever uses the page on the machine it runs on.")
+    if folder.path.is_dir() and not os.access(folder.path, os.W_OK):
+        return _("The folder is read-only: nothing can be added to it or removed from it.")
+    return ""
+
+
+def _is_elsewhere() -> bool:
+    """Whether the page may be used from another machine."""
+    return config.run.host not in LOOPBACK
+
+
+def _check(folder: Folder, *, writing: bool = True) -> None:
+    """Raise CorpusError if the folder cannot be changed from the page, or opened."""
+    if (why := locked(folder)) and (writing or _is_elsewhere()):
+        raise CorpusError(why)
+
+
+def refused(folder: Folder, files: Sequence[tuple[str, int]]) -> dict[str, str]:
+    """Return why files of these names and sizes are not added, by name; of the others nothing is known yet."""
+    skipped = {}
+    for file, length in files:
+        try:
+            if not all(map(wanted, file.split("/"))):
+                raise UnreadableFile("hidden and temporary files are left out")
+            readers.check(Path(file), length, folder.max_bytes)
+        except UnreadableFile as error:
+            skipped[file] = str(error)
+    return skipped
+
+
+def told(added: Sequence[tuple[str, str]], known: Sequence[str], skipped: dict[str, str]) -> list[str]:
+    """Say what became of files: those that were added, each with its new name, were there already, or were skipped."""
+    lines = []
+    if added:
+        lines.append(plural("{number} file was added.", "{number} files were added.", len(added)))
+    lines += [
+        _("{file} is there as {name}, beside the file that had its name.", file=file, name=name)
+        for file, name in added[:MAX_NAMED]
+        if file != name
+    ]
+    if known:
+        lines.append(plural("{number} file was there already.", "{number} files were there already.", len(known)))
+    if skipped:
+        lines.append(plural("{number} file was skipped:", "{number} files were skipped:", len(skipped)))
+    lines += [f"{file}: {reason}" for file, reason in [*skipped.items()][:MAX_NAMED]]
+    if (more := len(skipped) - MAX_NAMED) > 0:
+        lines.append(plural("{number} more", "{number} more", more))
+    return lines
+
+
+def contents(retriever: Retriever, typed: str, *, look: bool = False) -> dict[str, Any]:
+    """Return what the panel shows of the corpus, with the files that match all words that were typed; blocks.
+
+    With `look`, the folder is looked at before.
+    """
+    folder = retriever.folder
+    panel: dict[str, Any] = {"folder": str(folder.path), "locked": locked(folder), "error": "", "more": ""}
+    try:
+        if look or not folder.path.is_dir():
+            retriever.refresh()  # raises CorpusError with what is wrong
+        panel["reading"] = progress(retriever.reading)
+        health = retriever.health()
+        new = _unread(retriever, health) if panel["reading"] else frozenset()
+    except CorpusError as error:
+        return panel | {"reading": None, "error": str(error), "facts": [], "files": []}
+    remarks, words = notes(health), typed.casefold().split()
     files = sorted(health.files, key=lambda file: (file.state == "searchable", file.name not in remarks))
+    files = [File(name, None, "") for name in sorted(new - {file.name for file in files})] + files
+    about = {file.name: _("reading…") if file.name in new else facts(file) for file in files}
     if words:
-        files = [file for file in files if all(word in f"{file.name} {facts(file)}".casefold() for word in words)]
+        files = [file for file in files if all(word in f"{file.name} {about[file.name]}".casefold() for word in words)]
     if len(files) > MAX_FILES:
         panel["more"] = plural(
             "{number} more: type part of a name above.",
@@ -51,7 +153,7 @@ def contents(retriever: Retriever, wanted: str) -> dict[str, Any]:
         )
     elif not files:
         panel["more"] = _("No file matches.") if words else _("Put files into this folder.")
-    rows = [{"name": it.name, "facts": facts(it), "notes": remarks.get(it.name, [])} for it in files[:MAX_FILES]]
+    rows = [{"name": it.name, "facts": about[it.name], "notes": remarks.get(it.name, [])} for it in files[:MAX_FILES]]
     return panel | {"facts": summary(health), "files": rows}
 
 
@@ -61,6 +163,87 @@ def facts(file: File) -> str:
         return _(STATES[file.state])
     what = extent(file.name, entry.pages, entry.passages)
     return " · ".join((_(STATES[file.state]), what, shown_name(entry.language), size(entry.size)))
+
+
+def _unread(retriever: Retriever, health: Inventory) -> frozenset[str]:
+    """Return the names of the files that are new or changed."""
+    known: dict[str, Known] = {**health.snapshot.documents, **health.snapshot.problems}
+    return frozenset(file for file, entry in retriever.folder.compare(known).changed if isinstance(entry, Path))
+
+
+async def _opened(retriever: Retriever, file: str) -> dict[str, Any]:
+    """Return what the viewer shows of a document; a file that it cannot show is opened in its own program."""
+    path = await asyncio.to_thread(retriever.folder.find, file)
+    snapshot = (await asyncio.to_thread(retriever.health)).snapshot
+    if file not in {**snapshot.documents, **snapshot.problems}:  # it is new
+        snapshot = await asyncio.to_thread(retriever.refresh)
+    if file in snapshot.documents:
+        view = await source_viewer.whole(file, snapshot, path)
+        own = not _is_elsewhere() and _is_harmless(path)
+        return {"view": {**view, "file": file, "own": own}}
+    return await asyncio.to_thread(_launch, retriever.folder, file)
+
+
+def _add(folder: Folder, session: BaseSession, key: str, file: str) -> dict[str, Any]:
+    """Put a file that the page has sent into the folder."""
+    _check(folder)
+    sent = session.files.pop(key, None)
+    if sent is None or not (path := Path(sent["path"])).is_relative_to(session.files_dir):  # not one that is shown
+        raise CorpusError("{file} did not arrive. Add it again.", file=file)
+    try:
+        if skipped := refused(folder, [(file, path.stat().st_size)]):
+            return {"skipped": skipped[file]}
+        if folder.holds(path, file):
+            return {"kept": file, "known": True}
+        within, _slash, name = file.rpartition("/")
+        return {"kept": folder.keep(path, name, within)}
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _remove(folder: Folder, file: str) -> str:
+    """Move a file into the bin of this machine."""
+    from send2trash import send2trash
+
+    _check(folder)
+    path = folder.find(file)
+    try:
+        send2trash(str(path))
+    except OSError as error:
+        raise CorpusError(
+            "{file} cannot be moved to the bin ({reason}). Delete it in the file manager.",
+            file=file,
+            reason=error.strerror or error,
+        ) from error
+    return _("{file} is in the bin of this machine. Restore it there to have it back.", file=file)
+
+
+def _launch(folder: Folder, file: str = "") -> dict[str, Any]:
+    """Open a file, or the folder, in the system's program, or say where it is."""
+    _check(folder, writing=False)
+    path = folder.find(file) if file else folder.path
+    if file and not _is_harmless(path):
+        said = _("{file} cannot be shown here, and it could be a program: open it yourself.", file=path.name)
+        return {"said": said, "copy": str(path)}
+    try:
+        started = launch(path)
+    except OSError:  # no program is known for files of this kind
+        started = False
+    if started:
+        return {"said": ""}
+    return {"said": _("No program could be started for this. It is here: {path}", path=path), "copy": str(path)}
+
+
+def _is_harmless(path: Path) -> bool:
+    """Whether opening a file in its own program runs nothing that is in it: it is a document, a picture or the like."""
+    if path.suffix.lower() in CODE_SUFFIXES:
+        return False
+    try:
+        readers.check(path)
+    except UnreadableFile:
+        kind = mimetypes.guess_type(path.name)[0] or ""
+        return kind.startswith(("image/", "audio/", "video/")) or path.suffix.lower() in readers.OLD
+    return True
 
 
 async def report(assistant: Assistant) -> None:

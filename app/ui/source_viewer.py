@@ -6,6 +6,7 @@ is looked at.
 
 import asyncio
 import base64
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -25,6 +26,7 @@ from app.errors import UnreadableFile
 from app.retrieval.packing import Evidence
 from app.retrieval.store import Snapshot
 from app.translation import _, mark
+from app.ui import rich_text
 from app.ui.screen import Screen
 
 DRAW = "picture"
@@ -32,6 +34,16 @@ DRAW = "picture"
 
 AROUND = 1500
 """Characters that are shown before and after what is cited, extended to whole lines."""
+
+WHOLE = 60_000
+"""Characters that are shown of a document that is opened from the list; its own program shows all of it."""
+
+_MARKDOWN = (".md", ".markdown", ".ipynb")
+
+_LINES = (".json", ".geojson", ".yaml", ".yml", ".jsonl", ".ndjson", ".srt", ".vtt", ".ics")
+"""Files that have nothing but lines, beside those that are read as plain text."""
+
+_FENCE = re.compile(r"^ {0,3}```", re.MULTILINE)
 
 _OUTDATED = mark("The file has changed since it was read. Below is the text as it was; ask again for the new one.")
 _GONE = mark("The file has been moved or deleted. Below is the text as it was read.")
@@ -62,6 +74,10 @@ class Excerpt:
         start, end = max(0, first - AROUND), min(len(self.text), last + AROUND)
         if start:
             start = self.text.find("\n", start, first) + 1 or start
+        if (
+            len(fences := [*_FENCE.finditer(self.text, 0, start)]) % 2
+        ):  # code is shown from its beginning, if it is near
+            start = max(fences[-1].start(), start - AROUND)
         if end < len(self.text):
             cut = self.text.rfind("\n", last, end)
             end = cut if cut >= 0 else end
@@ -77,6 +93,13 @@ class Excerpt:
             parts = [[self.text[first:last], self._cited(first)] for first, last in pairwise(cuts)]
             yield {"number": None if self.line is None else self.line + index, "parts": parts}
             at = end + 1
+
+    def blocks(self, suffix: str, heads: frozenset[str]) -> list[dict[str, Any]] | None:
+        """Return the text for reading, if a file of this kind has more than lines."""
+        format_ = readers.SUFFIXES.get(suffix)
+        if suffix not in _MARKDOWN and (format_ is None or format_.trusted or suffix in _LINES):
+            return None
+        return rich_text.blocks(self.text, self.spans, inline=suffix in _MARKDOWN, heads=heads)
 
     def _cited(self, at: int) -> int:
         return max((1 + (start == at) for start, end in self.spans if start <= at < end), default=0)
@@ -117,7 +140,7 @@ class CitedPage:
         return {
             "picture": f"data:image/png;base64,{base64.b64encode(look.picture).decode()}",
             "boxes": [[round(100 * part, 2) for part in box] for box in look.boxes],
-            "note": "" if look.boxes else _(_UNMARKED if look.written else _SCAN),
+            "note": "" if look.boxes or not self.excerpt.spans else _(_UNMARKED if look.written else _SCAN),
         }
 
 
@@ -144,23 +167,38 @@ def excerpt(item: Evidence, citations: Sequence[Citation], text: str, path: Path
 
 async def props(item: Evidence, citations: Sequence[Citation], snapshot: Snapshot, path: Path) -> dict[str, Any]:
     """Return what the viewer shows at once, and the key of a PDF's page, which the conversation then keeps."""
-    cited, lines = await asyncio.to_thread(_cut, item, citations, snapshot, path)
+    cited, shown = await asyncio.to_thread(_cut, item, citations, snapshot, path)
     key = None
     if item.place.kind == "page" and path.suffix.lower() == ".pdf":
         key, entry = str(uuid4()), snapshot.documents.get(item.file)
         known = (entry.size, entry.modified_ns) if entry is not None else NEVER
         page = CitedPage(path, known, item.place.number, cited)
         Screen.of(context.session.thread_id).take("page", page.record(key))
-    caption = f"{item.file}, {item.place.shown}"
-    return {"caption": caption, "lines": lines, "page": key}
+    return {"caption": f"{item.file}, {item.place.shown}", "page": key, **shown}
+
+
+async def whole(file: str, snapshot: Snapshot, path: Path) -> dict[str, Any]:
+    """Return what the viewer shows of a document that is opened from the list, from its beginning."""
+    text, suffix, entry = await asyncio.to_thread(snapshot.text, file), path.suffix.lower(), snapshot.documents[file]
+    page = None
+    if suffix == ".pdf":
+        text, page = text.partition(SEPARATOR)[0], str(uuid4())
+        shown = CitedPage(path, (entry.size, entry.modified_ns), 1, Excerpt(text, (), None))
+        Screen.of(context.session.thread_id).pages[page] = shown.record(page)  # not for the history
+    beginning = Excerpt(text[:WHOLE].replace(SEPARATOR, "\n"), (), 1 if readers.trusted(path) else None)
+    heads = frozenset(passage.place.label for passage in snapshot.passages(file) if passage.place.kind == "heading")
+    blocks = await asyncio.to_thread(beginning.blocks, suffix, heads)
+    more = _("Only the beginning of this document is shown here.") if len(text) > WHOLE else ""
+    return {"caption": file, "page": page, "lines": [*beginning.lines()], "blocks": blocks, "more": more}
 
 
 def _cut(
     item: Evidence, citations: Sequence[Citation], snapshot: Snapshot, path: Path
-) -> tuple[Excerpt, list[dict[str, Any]]]:
-    """Return what is cited with the text around it, and the lines of it that are shown at once."""
+) -> tuple[Excerpt, dict[str, Any]]:
+    """Return what is cited with the text around it, and what of it is shown at once: lines, and blocks for reading."""
     cited = excerpt(item, citations, snapshot.text(item.file), path)
-    return cited, list(cited.cropped().lines())
+    cropped, heads = cited.cropped(), frozenset([item.place.label] if item.place.kind == "heading" else ())
+    return cited, {"lines": [*cropped.lines()], "blocks": cropped.blocks(path.suffix.lower(), heads)}
 
 
 async def draw(key: str) -> dict[str, Any]:

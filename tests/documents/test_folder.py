@@ -19,6 +19,7 @@ from app.documents.ingest import read_file
 from app.documents.passages import Page
 from app.documents.readers import Format
 from app.errors import CorpusError
+from app.files import is_portable
 
 MB = 1_000_000
 OUT = "it is a link to a place outside the corpus; copy the file into the folder"
@@ -168,9 +169,7 @@ def test_a_reader_that_fails_stops_no_other_file(
     put(corpus, "c.md")
     folder = Folder(corpus, MB)
     assert files(folder) == ["a.md", "c.md"]
-    assert problems(folder) == {
-        "bad.txt": f"it cannot be read ({error.__name__}); it may be damaged, save it as .txt again"
-    }
+    assert problems(folder) == {"bad.txt": "it is damaged, or it is not a .txt file; save it again in its own program"}
 
 
 def test_a_bad_file_is_to_be_read_again_only_when_it_changes(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -405,3 +404,57 @@ def test_what_cannot_be_copied_is_told_with_the_name_it_came_under(corpus: Path,
     with pytest.raises(CorpusError, match=r"^minutes\.pdf cannot be copied into "):
         Folder(corpus, MB).keep(tmp_path / "none", "minutes.pdf")
     assert list(corpus.iterdir()) == []
+
+
+def test_a_file_of_a_folder_is_kept_in_it_and_what_is_there_is_known(corpus: Path, tmp_path: Path) -> None:
+    file = tmp_path / "plan.txt"
+    file.write_text("The plan.", encoding="utf-8")
+    folder = Folder(corpus, MB)
+
+    assert not folder.holds(file, "Project/sub/plan.txt")
+    assert folder.keep(file, "plan.txt", "Project/sub") == "Project/sub/plan.txt"
+    assert folder.holds(file, "Project/sub/plan.txt")
+    assert folder.find("Project/sub/plan.txt").read_text(encoding="utf-8") == "The plan."
+    assert folder.keep(file, "plan.txt", "Project/sub") == "Project/sub/plan (2).txt"
+
+
+@pytest.mark.parametrize("within", ["..", "../..", "a/../../b", "/etc", "C:/x", "NUL", "a\\..\\..\\b", ".ssh", "x\0y"])
+def test_no_name_of_a_folder_leads_out_or_to_a_device(corpus: Path, tmp_path: Path, within: str) -> None:
+    file = tmp_path / "plan.txt"
+    file.write_text("The plan.", encoding="utf-8")
+
+    before = set(tmp_path.iterdir())
+
+    kept = Folder(corpus, MB).keep(file, "plan.txt", within)
+
+    assert (corpus / kept).resolve().is_relative_to(corpus)
+    assert is_portable(kept)
+    assert set(tmp_path.iterdir()) == before
+
+
+def test_nothing_is_put_through_a_link_that_leads_out(corpus: Path, tmp_path: Path) -> None:
+    (tmp_path / "outside").mkdir()
+    (corpus / "link").symlink_to(tmp_path / "outside")
+    file = tmp_path / "plan.txt"
+    file.write_text("The plan.", encoding="utf-8")
+
+    with pytest.raises(CorpusError, match="a link out of your documents"):
+        Folder(corpus, MB).keep(file, "plan.txt", "link/sub")
+    assert list((tmp_path / "outside").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "file", ["../secret.md", "sub/../../secret.md", "link.md", "folder/secret.md", ".env", "sub", "gone.md", "", "a\0b"]
+)
+def test_only_files_of_the_folder_are_found(corpus: Path, tmp_path: Path, file: str) -> None:
+    (tmp_path / "outside").mkdir()
+    for path in (tmp_path / "secret.md", tmp_path / "outside/secret.md", corpus / ".env"):
+        path.write_text("secret", encoding="utf-8")
+    (corpus / "link.md").symlink_to(tmp_path / "secret.md")
+    (corpus / "folder").symlink_to(tmp_path / "outside")
+    (corpus / "sub").mkdir(exist_ok=True)
+
+    with pytest.raises(CorpusError, match="not in the folder of your documents any more"):
+        Folder(corpus, MB).find(file)
+    with pytest.raises(CorpusError):
+        Folder(corpus, MB).find(str(tmp_path / "secret.md"))

@@ -15,7 +15,7 @@ from reportlab.pdfgen.canvas import Canvas
 
 from app.settings import ROOT
 from app.ui.conversation import GONE_SECONDS
-from app.ui.corpus_panel import LIST
+from app.ui.corpus_panel import PRESS
 from app.ui.sources import PLAIN_RANKS
 from tests.support import scripted
 from tests.support.chat import App, Chat, Row, command, environment, free_port, running, served
@@ -779,7 +779,7 @@ async def test_files_that_cannot_be_read_are_named_in_the_search_step(without_mo
     writer.write(without_models.corpus / "locked.pdf")
     async with Chat(without_models.url) as chat:
         async with asyncio.timeout(20):
-            while len((await chat.call({"name": LIST, "payload": {}}))["files"]) < 3:  # noqa: ASYNC110 - it is read
+            while len((await chat.call({"name": PRESS, "payload": {}}))["files"]) < 3:  # noqa: ASYNC110 - it is read
                 await asyncio.sleep(0.05)
         answer = await chat.ask("When does the ferry leave?")
 
@@ -878,7 +878,7 @@ def test_a_setting_that_is_not_allowed_ends_the_start(
 async def test_what_a_page_of_an_earlier_start_asks_for_is_refused_without_a_traceback(without_models: App) -> None:
     async with Chat(without_models.url) as chat:
         chat.session = "of an earlier start"
-        body = {"sessionId": chat.session, "action": {"name": LIST, "payload": {}}}
+        body = {"sessionId": chat.session, "action": {"name": PRESS, "payload": {}}}
         async with chat._http.post(f"{chat.url}/project/action", json=body) as response:
             assert response.status == 404
 

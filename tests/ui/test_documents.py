@@ -1,13 +1,19 @@
 """Files that are dropped into a chat, the panel of the corpus, and how far reading is."""
 
 import io
+import os
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from chainlit.config import config
 from reportlab.pdfgen.canvas import Canvas
 
+from app.documents.folder import Folder
+from app.errors import CorpusError
+from app.ui import corpus_panel
 from app.ui.corpus_panel import MAX_FILES, NAME
 from tests.support.chat import App, Chat, Row, running
 
@@ -267,3 +273,100 @@ async def test_an_empty_chat_says_what_is_wrong_with_the_folder(without_models: 
 
     assert says in started(chat)[-1][0]
     assert str(without_models.corpus) in started(chat)[-1][0]
+
+
+async def press(chat: Chat, do: str, **payload: Any) -> Any:
+    """Press something in the panel *Documents*; what it answers."""
+    return await chat.call({"name": "corpus", "payload": {"do": do, **payload}})
+
+
+async def add(chat: Chat, name: str, content: bytes) -> Any:
+    sent = await chat.upload(name.rpartition("/")[2], content)
+    return await press(chat, "add", id=sent["id"], file=name)
+
+
+async def test_files_and_folders_are_added_in_the_panel_and_are_searchable(without_models: App) -> None:
+    async with Chat(without_models.url) as chat:
+        names = [["Project/bread.txt", 29], ["Project/.git/config", 9], ["x.heic", 9], ["big.pdf", 10**9], ["no.md", 0]]
+        skipped = (await press(chat, "check", files=names))["skip"]
+
+        assert list(skipped) == ["Project/.git/config", "x.heic", "big.pdf", "no.md"]
+        assert skipped["big.pdf"] == "it is 1000 MB; files over 40 MB are left out, see ESCALATOR_MAX_FILE_MB"
+        assert await add(chat, "Project/bread.txt", BREAD) == {"kept": "Project/bread.txt"}
+        assert await add(chat, "Project/bread.txt", BREAD) == {"kept": "Project/bread.txt", "known": True}
+        assert await add(chat, "ferry.md", BREAD) == {"kept": "ferry (2).md"}
+        assert (await add(chat, "../x.md", BREAD))["skipped"] == "hidden and temporary files are left out"
+        panel = await chat.call({"name": "corpus", "payload": {"filter": "", "look": True}})
+        assert [file["name"] for file in panel["files"]] == ["Project/bread.txt", "ferry (2).md", "ferry.md"]
+        assert (await press(chat, "added", added=[["ferry.md", "ferry (2).md"]], known=["a"], skipped={"x": "y"}))[
+            "lines"
+        ] == [
+            "1 file was added.",
+            "ferry.md is there as ferry (2).md, beside the file that had its name.",
+            "1 file was there already.",
+            "1 file was skipped:",
+            "x: y",
+        ]
+        assert "Ada bakes" in (await chat.ask("Who bakes the bread?"))["output"]
+
+
+async def test_what_the_page_sends_as_a_file_is_never_one_that_it_only_shows(without_models: App) -> None:
+    (without_models.corpus / "plan.pdf").write_bytes(pdf("The crane lifts forty tonnes."))
+    async with Chat(without_models.url) as chat:
+        await chat.until_read(2)
+        view = (await press(chat, "open", file="plan.pdf"))["view"]
+        shown = await chat.page({"props": view})
+        key = shown["link"].partition("?")[0].rpartition("/")[2]
+
+        assert (await press(chat, "add", id=key, file="copy.pdf"))["failed"]
+        assert (await press(chat, "add", id="unknown", file="copy.pdf"))["failed"]
+        assert (without_models.corpus / "plan.pdf").exists()
+
+
+async def test_a_document_is_opened_in_the_viewer_from_its_beginning(without_models: App) -> None:
+    (without_models.corpus / "run.py").write_text("print('The boats.')\n", encoding="utf-8")
+    async with Chat(without_models.url) as chat:
+        await chat.until_read(2)
+
+        view = (await press(chat, "open", file="ferry.md"))["view"]
+        code = (await press(chat, "open", file="run.py"))["view"]
+
+        assert view["caption"] == view["file"] == "ferry.md"
+        assert view["blocks"][0]["kind"] == "heading"
+        assert (view["own"], code["own"]) == (True, False)  # a program is not run by a click
+        assert code["blocks"] is None
+        assert (await press(chat, "launch", file="run.py"))["copy"] == str(without_models.corpus / "run.py")
+        assert (await press(chat, "open", file="../x.md"))["failed"]
+
+
+async def test_a_removed_document_is_in_the_bin_and_found_no_more(tmp_path: Path, corpus: Path) -> None:
+    (corpus / "bread.txt").write_bytes(BREAD)
+    with running(tmp_path, corpus, XDG_DATA_HOME=str(tmp_path / "data"), HOME=str(tmp_path)) as app:
+        async with Chat(app.url) as chat:
+            await chat.until_read(2)
+            removed = await press(chat, "remove", file="bread.txt")
+
+            assert removed == {"said": "bread.txt is in the bin of this machine. Restore it there to have it back."}
+            assert not (corpus / "bread.txt").exists()
+            assert (tmp_path / "data/Trash/files/bread.txt").read_bytes() == BREAD
+            assert (await press(chat, "remove", file="bread.txt"))["failed"]
+            panel = await chat.call({"name": "corpus", "payload": {"filter": "", "look": True}})
+            assert [file["name"] for file in panel["files"]] == ["ferry.md"]
+
+
+def test_whoever_is_not_at_this_machine_and_a_folder_that_is_read_only_change_nothing(
+    corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Folder(corpus, 1_000_000)
+    assert corpus_panel.locked(folder) == ""
+
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert "read-only" in corpus_panel.locked(folder)
+    with pytest.raises(CorpusError, match="read-only"):
+        corpus_panel._remove(folder, "ferry.md")
+
+    monkeypatch.setattr(config.run, "host", "0.0.0.0")
+    for work in (partial(corpus_panel._remove, folder, "ferry.md"), partial(corpus_panel._launch, folder, "ferry.md")):
+        with pytest.raises(CorpusError, match="only by whoever uses the page on the machine it runs on"):
+            work()
+    assert (corpus / "ferry.md").exists()

@@ -1,5 +1,6 @@
 """The registry of formats: which reader reads which file. A new format is one module here and its line in FORMATS."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,17 +60,30 @@ FORMATS = (
 
 SUFFIXES = {suffix: format_ for format_ in FORMATS for suffix in format_.suffixes}
 
-_OLD = {".doc": ".docx", ".dot": ".docx", ".ppt": ".pptx", ".pps": ".pptx", ".xls": ".xlsx"}
+OLD = {".doc": ".docx", ".dot": ".docx", ".ppt": ".pptx", ".pps": ".pptx", ".xls": ".xlsx"}
 
 
 def read(path: Path, max_bytes: int) -> Contents:
     """Read a file; raises UnreadableFile, caused by an OSError where another try may succeed."""
+    check(path)
+    return parse(path.suffix.lower(), _bytes(path, max_bytes))
+
+
+def check(path: Path, size: int = 1, max_bytes: int = sys.maxsize) -> None:
+    """Raise UnreadableFile for a file that is not read because of its name or its size, as far as it is known."""
     suffix = path.suffix.lower()
-    if suffix in _OLD:
-        raise UnreadableFile("it is in an old format of Office; save it as {suffix}", suffix=_OLD[suffix])
+    if suffix in OLD:
+        raise UnreadableFile("it is in an old format of Office; save it as {suffix}", suffix=OLD[suffix])
     if suffix not in SUFFIXES:
         raise UnreadableFile("its format is not supported; save it as PDF, HTML, Markdown or text")
-    return parse(suffix, _bytes(path, max_bytes))
+    if size > max_bytes:
+        raise UnreadableFile(
+            "it is {size} MB; files over {limit} MB are left out, see ESCALATOR_MAX_FILE_MB",
+            size=f"{size / 1e6:.0f}",
+            limit=f"{max_bytes / 1e6:.0f}",
+        )
+    if not size:
+        raise UnreadableFile("it is empty")
 
 
 def parse(suffix: str, data: bytes) -> Contents:
@@ -81,11 +95,9 @@ def parse(suffix: str, data: bytes) -> Contents:
         raise UnreadableFile("it is not text although its name ends in {suffix}", suffix=suffix) from None
     except UnreadableFile:
         raise
-    except Exception as error:  # damaged files make parsers raise anything, from zlib.error to RecursionError
+    except Exception:  # damaged files make parsers raise anything, from zlib.error to RecursionError
         raise UnreadableFile(
-            "it cannot be read ({error}); it may be damaged, save it as {suffix} again",
-            error=type(error).__name__,
-            suffix=suffix,
+            "it is damaged, or it is not a {suffix} file; save it again in its own program", suffix=suffix
         ) from None
     return format_.describe(data, pages) if format_.describe else Contents(pages, format_.title(pages) or "")
 
@@ -108,12 +120,5 @@ def _bytes(path: Path, max_bytes: int) -> bytes:
         raise UnreadableFile(
             "it cannot be read ({error}); try again", error=error.strerror or type(error).__name__
         ) from error
-    if size > max_bytes:
-        raise UnreadableFile(
-            "it is {size} MB; files over {limit} MB are left out, see ESCALATOR_MAX_FILE_MB",
-            size=f"{size / 1e6:.0f}",
-            limit=f"{max_bytes / 1e6:.0f}",
-        )
-    if not data:
-        raise UnreadableFile("it is empty")
+    check(path, size if size > max_bytes else len(data), max_bytes)
     return data
