@@ -84,9 +84,15 @@ async def stop_turn(sid: str) -> None:
 
 @cl.on_message
 async def answer(message: cl.Message) -> None:
-    """Answer a question, perhaps with files."""
-    files = [element for element in message.elements or [] if element.path]
-    await Conversation.current().ask(message.content, (message.modes or {}).get("mode"), files)
+    """Answer a question, perhaps with files, or a command."""
+    await Conversation.current().ask(message, cl.context.session)
+
+
+@sio.on("edit_message")  # type: ignore[untyped-decorator]
+async def edit(sid: str, payload: dict[str, Any]) -> None:
+    """Ask a question in another wording, in place of Chainlit's handler, whose turns Stop does not end."""
+    init_ws_context(WebsocketSession.require(sid))
+    await Conversation.current().edit(payload["message"]["id"], payload["message"]["output"])
 
 
 @cl.on_window_message

@@ -14,7 +14,7 @@ from app.answering.features import certainty, without_loop
 from app.answering.prompt import Prompt
 from app.answering.sanitizer import SafeMarkdown, addresses, safe
 from app.answering.turn import NUMBERS, Attempt, Decision, Metrics, Role, Stopwatch, speed
-from app.answering.wrapping import AnswerFilter, is_no_answer
+from app.answering.wrapping import AnswerFilter, is_no_answer, joined
 from app.errors import ContextOverflow, ModelError
 from app.models import chat
 from app.models.foundry import Foundry, Model, Service
@@ -26,6 +26,9 @@ SPARE = 0.9
 
 Watch = Callable[[str, bool], Decision | None]
 """Sees what a model has written so far, and whether that is its reasoning; returns why to stop it, if it is to be."""
+
+VARIED = 0.7
+"""The temperature of an answer that is to be another one than before: at 0 a model would repeat it."""
 
 READING_SECONDS = 1.0
 """Wait for a model's first piece until a message says that it reads the prompt."""
@@ -48,6 +51,7 @@ class Generator:
         started = AttemptStarted(NUMBERS[role], role, alias, service.host)
         emit(started)
         stream = _Stream(started, emit, prompt, watch)
+        stream.show_begun()
         failure: ModelError | None = None
         try:
             model = await self._foundry.ready(alias, stream.progress, instead_of=other)
@@ -103,9 +107,9 @@ class Generator:
         stream.sending(prompt, clock.ms)
         _, other = self._foundry.pair.of(stream.role)
         most = self._max_tokens(stream.role, model)
-        pieces = chat.answer(
-            self._foundry, model, sent, max_tokens=most, stop=stop, notify=stream.progress, instead_of=other
-        )
+        warmth = VARIED if prompt.varied else 0.0
+        ask = partial(chat.answer, self._foundry, model, sent, max_tokens=most, stop=stop, temperature=warmth)
+        pieces = ask(notify=stream.progress, instead_of=other)
         reading = asyncio.create_task(self._explain_wait(stream, model, prompt))
         try:
             async with aclosing(pieces):
@@ -170,6 +174,11 @@ class _Stream:
         self.text = self.written = ""
         self._prompt, self._filter, self._safe = prompt, AnswerFilter(prompt), SafeMarkdown(self._known)
 
+    def show_begun(self) -> None:
+        """Emit the text that the model is to write on with."""
+        if self._prompt.begun:
+            self._emit(Token(self._started.id, self._prompt.begun))
+
     def sending(self, prompt: Prompt, prompt_ms: float) -> None:
         """Note that the request goes out now."""
         self._begin_text(prompt)
@@ -185,6 +194,7 @@ class _Stream:
             self._metrics = replace(self._metrics, first_token_ms=None)
             self._begin_text(self._prompt)
             self._emit(Retracted(self._started.id))
+            self.show_begun()
         now = self._clock.ms
         self._first_ms = self._first_ms or now
         if piece.reasoning:
@@ -215,6 +225,7 @@ class _Stream:
             self.text = safe(text.rstrip(), self._known)
         if finish != "error" and is_no_answer(self.text, ended=self.left or self._filter.over):
             self.text = ""
+        self.text = joined(self._prompt.begun, self.text)
         metrics = replace(
             self._metrics,
             total_ms=total_ms,

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from app.answering.events import Escalated
 from app.answering.policy import POLISHED
 from app.answering.run import Answering, Run, no_answer
-from app.answering.turn import NUMBERS, Attempt, Decision, Mode, Role
+from app.answering.turn import NUMBERS, Attempt, Decision, Mode, Role, Turn
+from app.answering.wrapping import whole_sentences
 from app.errors import ModelError, NoModel
 from app.translation import _
 
@@ -56,6 +57,17 @@ async def compare(run: Run) -> None:
     run.kept = max(written, key=lambda attempt: (attempt.whole, attempt.id), default=None)
     if failures := [str(attempt.failure) for attempt in attempts if attempt.failure]:
         raise NoModel(" ".join(failures))
+
+
+async def go_on(run: Run) -> None:
+    """Let the model of the earlier answer write on where that ends, from the evidence of that answer."""
+    if (begun := run.kept) is not None:
+        run.keep(await run.generate(begun.role, begun=whole_sentences(begun.text)))
+
+
+def answering(turn: Turn) -> Answering:
+    """Return who answers a turn."""
+    return go_on if turn.continues else MODES[turn.mode]
 
 
 MODES: Mapping[Mode, Answering] = {

@@ -10,7 +10,7 @@ from app.answering.context import Retriever
 from app.answering.escalation import decide
 from app.answering.events import Event, stream
 from app.answering.generation import Generator
-from app.answering.modes import MODES
+from app.answering.modes import answering
 from app.answering.policy import Policy
 from app.answering.router import intent
 from app.answering.run import Parts, Run
@@ -40,7 +40,7 @@ class Assistant:
 
     def answer(self, turn: Turn) -> AsyncGenerator[Event, None]:
         """Return the events of one turn, in the grammar of `events.py`; consume them under `contextlib.aclosing`."""
-        return stream(lambda emit: Run(self._parts, turn, MODES[turn.mode], emit).answer())
+        return stream(lambda emit: Run(self._parts, turn, answering(turn), emit).answer())
 
     def warm(self) -> None:
         """Look for a model server, read the corpus and import what is heavy, all in the background."""

@@ -45,6 +45,8 @@ POLISH = (
     "Polish the draft: keep its statements and numbers as far as the passages support them, and give the whole text."
 )
 
+CONTINUE = "Your answer broke off. Write on where it ends. Do not repeat any of it, and do not begin it anew."
+
 ASK_CONFIDENCE = "\n- End with a line of its own: CONFIDENCE: high or CONFIDENCE: low."
 
 HISTORY_CHARS = 1_200
@@ -96,8 +98,9 @@ class Prompt:
     """What a model is asked.
 
     `draft` is a text to continue from, marked as unverified; `polish` asks to keep it. Without evidence the model
-    answers from its own knowledge. `ask_confidence` asks for a last line about how sure it is. `about` says what the
-    question is about, so that this comes whole.
+    answers from its own knowledge. `begun` is an answer that the model is to write on with. A `varied` answer may be
+    another one than the most probable. `ask_confidence` asks for a last line about how sure it is. `about` says what
+    the question is about, so that this comes whole.
     """
 
     question: str
@@ -105,6 +108,8 @@ class Prompt:
     history: Sequence[Exchange] = ()
     draft: str | None = None
     polish: bool = False
+    begun: str = ""
+    varied: bool = False
     ask_confidence: bool = False
     about: About = "documents"
 
@@ -121,7 +126,10 @@ class Prompt:
             answer = defused(bare(exchange.answer))  # without its marks, which refer to other passages
             earlier.append({"role": "assistant", "content": answer})
         asked += f"Question: {defused(self.question)}"
-        return [{"role": "system", "content": self.rules}, *earlier, {"role": "user", "content": asked}]
+        begun: list[Message] = []
+        if self.begun:
+            begun = [{"role": "assistant", "content": defused(self.begun)}, {"role": "user", "content": CONTINUE}]
+        return [{"role": "system", "content": self.rules}, *earlier, {"role": "user", "content": asked}, *begun]
 
     @property
     def rules(self) -> str:

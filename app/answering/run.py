@@ -133,7 +133,7 @@ class Run:
         return self.parts.foundry.pair
 
     async def generate(
-        self, role: Role, *, stop_early: bool = False, draft: str | None = None, polish: bool = False
+        self, role: Role, *, stop_early: bool = False, draft: str | None = None, polish: bool = False, begun: str = ""
     ) -> Attempt:
         """Have the model of a role write an answer; it is stopped where it repeats itself.
 
@@ -144,7 +144,8 @@ class Run:
         def watch(text: str, reasoning: bool) -> Decision | None:
             return early_reason(text, refusals=stop_early and bool(evidence) and not reasoning)
 
-        prompt = Prompt(self.turn.question, evidence, self.turn.history, draft, polish, about=self.route.about)
+        turn, about = self.turn, self.route.about
+        prompt = Prompt(turn.question, evidence, turn.history, draft, polish, begun, turn.varied, about=about)
         attempt = await self.parts.generator.generate(role, prompt, watch, self.service, self.emit)
         self.attempts[attempt.id] = attempt
         return attempt

@@ -77,7 +77,7 @@ def speed(tokens: int | None, first_ms: float | None, total_ms: float) -> float 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One model's answer as it ended; `finish` is "stop", "length", "stopped" or, with a `failure`, "error".
+    """One model's answer as it ended; `finish` is "stop", "length", "stopped" or, if it is a part, "error".
 
     An answer that was stopped while it was written has the decision that did so, and no repetitions at its end.
     `certainty` is the probability of its least certain words, if the server reports it. Behind an answer that is
@@ -153,7 +153,9 @@ class Turn:
     the settings. `brought` holds documents that came with the question, `dropped` all documents of the conversation,
     these included; no index keeps them. An `unaided` turn is answered by the models alone, without passages; together
     with `earlier` it is the button below a turn for which nothing was found. `scope` are the folders and files of the
-    corpus that it is limited to, none for all of it, and None for those that the latest question with "in:" names.
+    corpus that it is limited to, none for all of it, and None for those that the latest question with "in:" names. A
+    turn that `continues` has the model of the earlier answer write on where that ends. A `varied` one wants another
+    answer than the most probable one.
     """
 
     question: str
@@ -165,6 +167,8 @@ class Turn:
     dropped: tuple[Document, ...] = ()
     unaided: bool = False
     scope: tuple[str, ...] | None = None
+    continues: bool = False
+    varied: bool = False
 
     def known(self, role: Role) -> Attempt | None:
         """Return the whole answer of a role that the earlier answer already has."""
@@ -205,6 +209,11 @@ class Answer:
         """Whether the answer is the large model's because the draft was rejected."""
         rejected = self.decision is not None and self.decision.escalate
         return rejected and self.attempt is not None and self.attempt.role == "large"
+
+    @property
+    def by_model(self) -> bool:
+        """Whether a model wrote the answer."""
+        return self.attempt is not None and self.attempt.role != "extractive"
 
     @property
     def draft(self) -> Attempt | None:

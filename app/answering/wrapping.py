@@ -296,3 +296,25 @@ def words_of(evidence: Sequence[Evidence]) -> frozenset[str]:
     """Return the words that name sources: those of their files, titles and places, and some of every language."""
     texts = [f"{item.file} {item.title} {item.place.label} {item.place.heading}" for item in evidence]
     return frozenset(WORD.findall(" ".join([*texts, PLACES]).casefold()))
+
+
+_SENTENCE_END = re.compile(r"[.!?…:](?:[*_\"”’)]|\s?\[\d+\])*(?:\s+|\Z)|\n\s*")
+_REPEATED = 12
+"""Characters from which the beginning of a text is taken for a repetition of the text before it."""
+
+
+def whole_sentences(text: str) -> str:
+    """Return a text that broke off without the sentence that it did not finish; a model writes that anew."""
+    return text[: max((match.end() for match in _SENTENCE_END.finditer(text)), default=0)]
+
+
+def joined(begun: str, text: str) -> str:
+    """Join the beginning of an answer and what its model wrote on, which may repeat the end of it, or all of it."""
+    start, rest = begun.rstrip(), text.lstrip()
+    if not start or rest.startswith(start):
+        return text
+    for size in range(min(len(start), len(rest)), _REPEATED - 1, -1):
+        if start.endswith(rest[:size]):
+            return start + rest[size:]
+    gap = max(begun[len(start) :], text[: len(text) - len(rest)], key=len)
+    return f"{start}{gap or ' '}{rest}" if rest else start

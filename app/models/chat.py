@@ -63,6 +63,7 @@ async def answer(
     *,
     max_tokens: int,
     stop: Sequence[str] = (),
+    temperature: float = 0.0,
     notify: Notify = ignore,
     instead_of: str | None = None,
 ) -> AsyncGenerator[Delta | End, None]:
@@ -78,7 +79,8 @@ async def answer(
         try:
             if failures or reloads:
                 model = await foundry.ready(model.alias, notify, instead_of)
-            async with aclosing(complete(foundry, model, messages, max_tokens=max_tokens, stop=stop)) as stream:
+            tried = complete(foundry, model, messages, max_tokens=max_tokens, stop=stop, temperature=temperature)
+            async with aclosing(tried) as stream:
                 async for event in stream:
                     shown = True
                     yield event
@@ -100,7 +102,13 @@ async def answer(
 
 
 async def complete(
-    foundry: Foundry, model: Model, messages: Sequence[Mapping[str, Any]], *, max_tokens: int, stop: Sequence[str] = ()
+    foundry: Foundry,
+    model: Model,
+    messages: Sequence[Mapping[str, Any]],
+    *,
+    max_tokens: int,
+    stop: Sequence[str] = (),
+    temperature: float = 0.0,
 ) -> AsyncGenerator[Delta | End, None]:
     """Send one request, without retries, and yield its pieces and one End; raises AnswerFailed.
 
@@ -123,7 +131,7 @@ async def complete(
         model=model.id,
         messages=messages,
         max_tokens=max_tokens,
-        temperature=0.0,
+        temperature=temperature,
         stream=True,
         stream_options={"include_usage": True},
     )

@@ -41,7 +41,8 @@ class Cascade:
     attempt, with the reasoning and, if it was set aside, the reason and the text.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, anew: bool) -> None:
+        self._anew = anew
         self._line: cl.Step | None = None
         self._search: cl.Step | None = None
         self._shown = 0
@@ -68,7 +69,8 @@ class Cascade:
         elif len(retrieved.evidence) <= self._shown:
             return
         self._shown = len(retrieved.evidence)
-        self._parts[0] = sources.found(retrieved)
+        found = sources.found(retrieved)
+        self._parts[0] = _("searched again: {found}", found=found) if self._anew else found
         await sources.end_search(self._search, retrieved)
         await self._rename(self._parts)
 

@@ -17,9 +17,18 @@ from app.settings import Dial, Settings
 from app.translation import _, mark
 
 KEEP, ASK, COMPARE, UNAIDED, MODELS, FIGURES = "keep", "ask", "compare", "unaided", "choose", "figures"
+CONTINUE, AGAIN, FOLLOW = "continue", "again", "follow"
 PREFER = "prefer"
 
+PRESSED = (CONTINUE, AGAIN, FOLLOW, KEEP, ASK, COMPARE, UNAIDED, FIGURES, PREFER)
+"""Buttons that a conversation handles."""
+
+LAST = (CONTINUE, AGAIN, FOLLOW)
+"""Buttons that only the last answer of a conversation has."""
+
 LABELS = {
+    CONTINUE: (mark("Continue"), "chevrons-right"),
+    AGAIN: (mark("Answer again"), "refresh-cw"),
     KEEP: (mark("Keep the small answer"), "undo-2"),
     ASK: (mark("Ask the large model"), "arrow-up-right"),
     COMPARE: (mark("Compare both"), "columns-2"),
@@ -27,9 +36,6 @@ LABELS = {
     UNAIDED: (mark("Ask the model anyway"), "message-circle-question"),
     FIGURES: (mark("Times and tokens"), "receipt"),
 }
-
-PRESSED = (KEEP, ASK, COMPARE, UNAIDED, FIGURES, PREFER)
-"""What `Conversation.press` does."""
 
 MODES: dict[str, Mode] = {ASK: "large", COMPARE: "compare"}
 """The mode in which a button has a question answered again."""
@@ -161,13 +167,25 @@ def buttons(answer: Answer, *, comparing: bool, usage: bool) -> list[str]:
     if chosen is None:
         return []
     if chosen.role == "extractive":
-        return [MODELS]
+        return [AGAIN, MODELS]
+    first = [CONTINUE, AGAIN] if chosen.finish in ("length", "error") and not comparing else [AGAIN]
     keep = [KEEP] if answer.draft is not None and chosen.role == "large" else []
     ask = [] if any(each.role == "large" and each.whole for each in answer.attempts) else [ASK]
-    return [*([] if comparing else [*keep, *ask, COMPARE]), *([FIGURES] if usage else [])]
+    return [*first, *([] if comparing else [*keep, *ask, COMPARE]), *([FIGURES] if usage else [])]
 
 
 def button(name: str, message: str) -> cl.Action:
     """Make a button that refers to the message of an answer."""
     label, icon = LABELS[name]
     return cl.Action(name=name, payload={"message": message}, label=_(label), icon=icon)
+
+
+def kept_buttons(record: Mapping[str, Any], message: str) -> list[cl.Action]:
+    """Make the buttons below an answer from before the app was started, of which a record is left."""
+    offered = {"small": [AGAIN, ASK, COMPARE], "large": [AGAIN, COMPARE]}.get(str(record.get("role")), [AGAIN])
+    return [button(name, message) for name in offered]
+
+
+def follow(question: str) -> cl.Action:
+    """Make a button that asks a question."""
+    return cl.Action(name=FOLLOW, payload={"question": question}, label=question, icon="corner-down-right")

@@ -2,35 +2,38 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from functools import cache, partial
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 from weakref import WeakValueDictionary
 
 import chainlit as cl
 from chainlit.data import get_data_layer
-from chainlit.element import Element
 from chainlit.server import sio
 from chainlit.session import WebsocketSession, ws_sessions_id
 from chainlit.user_session import user_sessions
 
 from app.answering.pipeline import Assistant
-from app.answering.turn import Turn, mode
+from app.answering.turn import Mode, Turn, mode
 from app.answering.usage import Prices
 from app.errors import EscalatorError
 from app.history import History
 from app.retrieval.search import Exchange
 from app.settings import load
 from app.translation import _, again
-from app.ui import controls, corpus_panel, uploads, usage_table
+from app.ui import controls, corpus_panel, slash_commands, uploads, usage_table
 from app.ui.comparison import settle, tally
 from app.ui.controls import Choices
 from app.ui.messages import escape
 from app.ui.screen import Keeper, Screen
+from app.ui.server_guard import USER
 from app.ui.source_viewer import Originals
 from app.ui.turn_view import TurnView
+
+if TYPE_CHECKING:
+    from chainlit.step import StepDict
 
 log = logging.getLogger(__name__)
 
@@ -56,9 +59,9 @@ class Conversation:
         self.screen = Screen.of(thread)
         self.choices = Choices()
         self._uploads = uploads.Uploads(self.screen)
-        self._earlier: tuple[Exchange, ...] = ()
-        """The exchanges from before the app was started."""
         self._views: list[TurnView] = []
+        self._brought: dict[str, set[str]] = {}
+        """The documents that came with each question."""
         self._told: dict[str, str] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._turn = asyncio.Lock()
@@ -93,6 +96,7 @@ class Conversation:
         async with self._opening:
             await self._recall()
         await cl.context.emitter.set_modes([controls.modes(self.choices.mode)])
+        await cl.context.emitter.set_commands(slash_commands.offered())
         try:
             assistant = await asyncio.to_thread(shared_assistant)
             self._in_background(corpus_panel.report(assistant))
@@ -109,28 +113,28 @@ class Conversation:
             self.screen.kept = False
             await keeper.run(History.delete, self.screen.id)
 
-    async def ask(self, question: str, mode_name: str | None, files: Sequence[Element] = ()) -> None:
-        """Answer a question on the screen, in the mode of this name, after reading the files that came with it."""
-        async with self._busy(cl.context.session), _errors_in_chat():
+    async def ask(self, message: cl.Message, informed: object = None) -> None:
+        """Answer a message: a question, perhaps with files, or a command; Chainlit has `informed` a tab of that."""
+        async with self._busy(informed), _errors_in_chat():
             assistant = await asyncio.to_thread(shared_assistant)
+            await self._retire()
+            files = [element for element in message.elements or [] if element.path]
             brought = await self._uploads.read(files, assistant.retriever)
-            await self._uploads.offer(brought, asked=bool(question.strip()))
-            if files and not question.strip():
-                return
-            chosen, dropped = mode(mode_name), self._uploads.documents
-            if mode_name not in (None, self.choices.mode):
-                self.choices = replace(self.choices, mode=chosen)
-                await self._remember()
-            dial = self.choices.dial
-            self.screen.choices = {"mode": self.choices.mode, "dial": dial}
-            turn = Turn(question, self._history(), chosen, dial, brought=tuple(brought), dropped=dropped)
-            originals = Originals(assistant.retriever.snapshot, partial(self._uploads.path, assistant.settings.corpus))
-            figures = self.choices.figures
-            settings = (
-                assistant.settings if figures is None else assistant.settings.model_copy(update={"show_usage": figures})
-            )
-            self._views.append(TurnView(turn, settings, originals, self._told))
-            await self._run(assistant, turn, self._views[-1])
+            self._brought[message.id] = {document.file for document in brought}
+            if not files or message.command or message.content.strip():
+                chosen = (message.modes or {}).get("mode")
+                as_mode = mode(chosen)
+                if chosen not in (None, self.choices.mode):
+                    self.choices = replace(self.choices, mode=as_mode)
+                    await self._remember()
+                await self._answer(assistant, message, as_mode)
+            else:
+                await self._uploads.offer(brought, asked=False)
+
+    async def edit(self, question: str, text: str) -> None:
+        """Ask a question on the screen in another wording, in place of all that came after it."""
+        task = asyncio.create_task(self._edit(question, text))
+        await asyncio.wait([task])
 
     async def press(self, button: cl.Action) -> None:
         """Do what a button of a message says, so that the page shows it and Stop ends it."""
@@ -148,38 +152,111 @@ class Conversation:
             self._in_background(self._cancel_if_gone(session))
 
     async def _press(self, button: cl.Action) -> None:
+        if button.name == controls.FOLLOW:
+            await self._follow(button.payload["question"])
+            return
         async with self._busy(), _errors_in_chat():
             assistant = await asyncio.to_thread(shared_assistant)
             if button.name == uploads.KEEP:
                 await self._uploads.keep(button, assistant.retriever)
                 return
             view = next((view for view in self._views if button.payload["message"] == view.id), None)
-            if view is not None and button.name in (controls.KEEP, controls.PREFER):
+            if view is None or button.name == controls.AGAIN:
+                if (question := self.screen.question_of(button.payload["message"])) is not None:
+                    await self._again(assistant, question, controls.MODES.get(button.name))
+            elif button.name in (controls.KEEP, controls.PREFER):
                 await (view.keep_draft() if button.name == controls.KEEP else view.prefer(button.payload["attempt"]))
                 for each in self._views:
                     await each.offer_choice(self._tally)
                 if isinstance(keeper := get_data_layer(), Keeper):
                     await keeper.note_preference(self.screen, view.id)
-            elif view is not None and button.name == controls.FIGURES:
+            elif button.name == controls.FIGURES:
                 if view.answer is not None:
                     answers = [each.answer for each in self._views if each.answer is not None]
                     prices = Prices.parse(assistant.settings.prices)
                     await usage_table.open_panel(answers, view.answer, prices, self._tally)
-            elif view is not None:
-                as_mode = controls.MODES.get(button.name)  # None asks without documents
-                dial = self.choices.dial
-                turn = replace(view.turn, mode=as_mode or view.turn.mode, dial=dial, unaided=as_mode is None)
-                turn = replace(turn, history=self._history(view), earlier=view.answer)
-                await self._run(assistant, turn, view)
+            else:
+                as_mode = controls.MODES.get(button.name, view.turn.mode)
+                turn = replace(view.turn, mode=as_mode, dial=self.choices.dial, unaided=button.name == controls.UNAIDED)
+                turn = replace(turn, history=self._history(view.id), earlier=view.answer)
+                await self._run(assistant, replace(turn, continues=button.name == controls.CONTINUE), view)
+
+    async def _edit(self, question: str, text: str) -> None:
+        self.stop()
+        async with self._busy(), _errors_in_chat():
+            if (row := self.screen.rows.get(question)) is not None and text.strip():
+                await self._again(await asyncio.to_thread(shared_assistant), {**row, "output": text}, self.choices.mode)
+
+    async def _follow(self, question: str) -> None:
+        """Ask what a button suggests, as if it had been typed."""
+        message = cl.Message(question, author=USER, type="user_message", modes={"mode": self.choices.mode})
+        await message.send()
+        async with cl.Step(name="on_message", type="run", parent_id=message.id):
+            await self.ask(message)
+
+    async def _again(self, assistant: Assistant, question: dict[str, Any], as_mode: Mode | None = None) -> None:
+        """Answer a question on the screen anew, in place of all below it; without a mode, in that of its answer.
+
+        The answer from before comes back if it was a model's and no model gives another one to the same question.
+        """
+        name, views = question["id"], self._views
+        same = self.screen.rows[name]["output"] == question["output"]
+        replaced = self.screen.said()[len(self.screen.said(name)) :]
+        shown = await self.screen.cut(name)
+        self._views = [view for view in views if view.id in self.screen.rows]
+        self._told.clear()  # what was told at length may be gone
+        message = cl.Message.from_dict(cast("StepDict", question))
+        await message.update()
+        as_mode, varied = as_mode or mode(replaced[0].get("mode") if replaced else None), as_mode is None
+        try:
+            async with cl.Step(name="on_message", type="run", parent_id=name):
+                await self._answer(assistant, message, as_mode, anew=True, varied=varied)
+        finally:
+            answer = next((each.answer for each in self._views if each not in views), None)
+            by_model = any(each.get("role") in ("small", "large") for each in replaced)
+            if same and by_model and not (answer and answer.by_model):
+                await self.screen.cut(name)
+                await self.screen.apply(shown)
+                self._views = views
+                for notice in answer.notices if answer else ():
+                    await cl.context.emitter.send_toast(notice, "warning")
+
+    async def _answer(
+        self, assistant: Assistant, message: cl.Message, as_mode: Mode, *, anew: bool = False, varied: bool = False
+    ) -> None:
+        """Show what a message brings: the answer to a question, or the reply to a command."""
+        command, words = slash_commands.parse(message)
+        dropped, dial = self._uploads.documents, self.choices.dial
+        brought = tuple(each for each in dropped if each.file in self._brought.get(message.id, ()))
+        await self._uploads.offer(brought, asked=True)
+        as_mode = "compare" if command == slash_commands.COMPARE else as_mode
+        turn = Turn(words, self._history(), as_mode, dial, brought=brought, dropped=dropped, varied=varied)
+        originals = Originals(assistant.retriever.snapshot, partial(self._uploads.path, assistant.settings.corpus))
+        if command not in (None, slash_commands.COMPARE):
+            answers = [each.answer for each in self._views if each.answer is not None and each.answer.attempt]
+            last = answers[-1] if answers else None
+            await slash_commands.reply(command, turn, assistant.retriever, originals, self.screen.said(), last)
+            return
+        self.screen.choices = {"mode": self.choices.mode, "dial": dial}
+        figures, settings = self.choices.figures, assistant.settings
+        settings = settings if figures is None else settings.model_copy(update={"show_usage": figures})
+        self._views.append(TurnView(turn, settings, originals, self._told, anew=anew))
+        await self._run(assistant, turn, self._views[-1])
+
+    async def _retire(self) -> None:
+        """Take off the buttons that only the last answer has."""
+        for view in self._views:
+            view.last = False
+        last = [each for each in self.screen.actions.values() if each["name"] in controls.LAST]
+        await self.screen.apply([("remove_action", each) for each in last])
 
     @property
     def _tally(self) -> str:
-        return tally(each["preferred"] for each in self.screen.answers if each.get("preferred") is not None)
+        return tally(each["preferred"] for each in self.screen.said() if each.get("preferred") is not None)
 
-    def _history(self, before: TurnView | None = None) -> tuple[Exchange, ...]:
-        """Return the questions and answers before a turn, or all of them."""
-        end = len(self._views) if before is None else self._views.index(before)
-        return self._earlier + tuple(Exchange(view.turn.question, view.text) for view in self._views[:end] if view.text)
+    def _history(self, until: str = "") -> tuple[Exchange, ...]:
+        """Return the questions and answers above a message, or all of them."""
+        return tuple(Exchange(each["question"], each["text"]) for each in self.screen.said(until) if each["text"])
 
     @asynccontextmanager
     async def _busy(self, informed: object = None) -> AsyncIterator[None]:
@@ -205,10 +282,17 @@ class Conversation:
         if await self.screen.load(keeper):
             self.choices = self.choices.updated(self.screen.choices)
             settle(self.screen.elements.values())
-            self._earlier = tuple(Exchange(it["question"], it["text"]) for it in self.screen.answers if it["text"])
+            self._offer_again()
         self.screen.kept = keeper.keeps and self.choices.keep
         if notice := await keeper.notice():
             await cl.context.emitter.send_toast(again(notice), "warning")
+
+    def _offer_again(self) -> None:
+        """Put buttons below the last answer of a conversation from the history."""
+        answers = [row for row in self.screen.rows.values() if "answer" in (row.get("metadata") or {})]
+        for row in answers[-1:]:
+            for button in controls.kept_buttons(row["metadata"]["answer"], row["id"]):
+                self.screen.take("action", {**button.to_dict(), "forId": row["id"]})
 
     async def _remember(self) -> None:
         """Keep what was chosen."""

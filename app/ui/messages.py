@@ -110,10 +110,12 @@ class Stream:
             await self._push()
 
     async def offer(self, actions: Sequence[cl.Action]) -> None:
-        """Show buttons below the message, in place of others."""
-        await self.message.remove_actions()
+        """Show buttons below the message, in place of others; those that it has already stay."""
+        for action in self.message.actions:
+            if action not in actions:
+                await action.remove()
         self.message.actions = list(actions)
-        if actions:
+        if any(action.forId is None for action in actions):
             await self.message.update()
 
     async def clear(self) -> None:

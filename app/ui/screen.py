@@ -8,10 +8,10 @@ import asyncio
 import logging
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from itertools import count
+from itertools import count, takewhile
 from typing import Any, ClassVar, TypeVar, cast
 from weakref import WeakValueDictionary
 
@@ -59,7 +59,7 @@ class Screen:
         self.pages: dict[str, dict[str, Any]] = {}
         self.files: dict[str, FileDict] = {}
         """The dropped files, by the key that an element has; they last as long as the conversation is open."""
-        self._actions: dict[str, dict[str, Any]] = {}
+        self.actions: dict[str, dict[str, Any]] = {}
         self._positions: dict[str, int] = {}
         self._numbers = count(1)
         self._changed: dict[str, Kind] = {}
@@ -100,12 +100,42 @@ class Screen:
             case "remove_element":
                 self._forget("element", data["id"])
             case "action":
-                self._actions[data["id"]] = data
+                self.actions[data["id"]] = data
             case "remove_action":
-                self._actions.pop(data["id"], None)
+                self.actions.pop(data["id"], None)
             case _:
                 return False
         return True
+
+    async def cut(self, row: str) -> list[tuple[str, dict[str, Any]]]:
+        """Remove what stands below a row, in all tabs; returns the events that bring it back."""
+        rows = [*self.rows]
+        gone = set(rows[rows.index(row) + 1 :])
+        elements = [each for each in self.elements.values() if each["forId"] in gone]
+        actions = [each for each in self.actions.values() if each["forId"] in gone]
+        shown = [("new_message", self.rows[each]) for each in rows if each in gone]
+        shown += [("element", each) for each in elements] + [("action", each) for each in actions]
+        removed = [("remove_action", each) for each in actions] + [("remove_element", each) for each in elements]
+        await self.apply([*removed, *(("delete_message", self.rows[each]) for each in rows if each in gone)])
+        return shown
+
+    async def apply(self, happened: Iterable[tuple[str, dict[str, Any]]]) -> None:
+        """Note events, and send them to all tabs."""
+        for event, data in happened:
+            self.take(event, data)
+            await self.emit(event, data)
+
+    def question_of(self, answer: str) -> dict[str, Any] | None:
+        """Return the row of the question that stands last above a row."""
+        rows = [*self.rows]
+        above = rows[: rows.index(answer)] if answer in self.rows else []
+        return next((self.rows[each] for each in reversed(above) if self.rows[each]["type"] == "user_message"), None)
+
+    def said(self, until: str = "") -> list[dict[str, Any]]:
+        """Return what is remembered of the answers that stand above a row, or of all."""
+        above = takewhile(lambda each: each != until, [*self.rows])
+        records = ((self.rows[each].get("metadata") or {}).get("answer") for each in above)
+        return [record for record in records if record]
 
     async def load(self, keeper: "Keeper") -> bool:
         """Load a conversation from the history, unless it is open; returns whether it is there."""
@@ -123,7 +153,7 @@ class Screen:
         tab.files.update(self.files)
         shown = {"steps": [*self.rows.values()], "elements": [self._linked(it, tab) for it in self.elements.values()]}
         await send(tab, "resume_thread", {**thread, **shown})
-        for action in [*self._actions.values()]:
+        for action in [*self.actions.values()]:
             await send(tab, "action", action)
         if self.busy:
             await send(tab, "task_start", {})
@@ -140,12 +170,6 @@ class Screen:
             "name": _("{file} (not kept: drop it again to ask about it)", file=element["name"]),
         }
         return {**element, **gone}
-
-    @property
-    def answers(self) -> list[dict[str, Any]]:
-        """What is remembered of each answer, in their order."""
-        records = ((row.get("metadata") or {}).get("answer") for row in self.rows.values())
-        return [record for record in records if record]
 
     def flush(self) -> None:
         """Write what has changed to the history."""

@@ -1,6 +1,7 @@
 """One turn on the screen: its events as Chainlit's steps, messages and elements. It decides nothing."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +11,8 @@ from chainlit.element import Element
 from app.answering import events
 from app.answering.citations import choose
 from app.answering.sanitizer import label
-from app.answering.turn import Answer, Attempt, Citation, Turn
+from app.answering.suggestions import follow_ups
+from app.answering.turn import Answer, Attempt, Citation, Metrics, Turn
 from app.settings import Settings
 from app.translation import _
 from app.ui import controls, sources
@@ -27,18 +29,24 @@ class TurnView:
     its sources and buttons; in a comparison it shows both answers.
     """
 
-    def __init__(self, turn: Turn, settings: Settings, originals: Originals, told: dict[str, str]) -> None:
+    def __init__(
+        self, turn: Turn, settings: Settings, originals: Originals, told: dict[str, str], *, anew: bool
+    ) -> None:
         self.turn = turn
         self.answer: Answer | None = None
+        """What the message shows; also a part of an answer that was stopped."""
+        self.last = True
+        """Whether no question has followed."""
         self._settings = settings
         self._originals = originals
         self._told = told
         """The notices of the conversation, each with the id of the message that was the first to have it."""
-        self._line = Cascade()
+        self._line = Cascade(anew=anew)
         self._stream = Stream()
-        self._models: dict[int, str] = {}
-        self._texts: dict[int, str] = {}
-        """What each attempt that has ended wrote."""
+        self._asked: dict[int, events.AttemptStarted] = {}
+        self._ended: dict[int, Attempt] = {}
+        self._context: events.Retrieved | None = None
+        self._continuing = False
         self._writing: int | None = None
         """The attempt whose text the message shows."""
         self._preview = ""
@@ -53,22 +61,17 @@ class TurnView:
         """The id of the message."""
         return self._stream.message.id
 
-    @property
-    def text(self) -> str:
-        """The text of the answer on the screen, without its sources."""
-        if self.answer is not None:
-            return self.answer.text if self.answer.attempt is not None else ""
-        return self._stream.text
-
     async def show(self, event: events.Event) -> None:
         """Show one event."""
         match event:
             case events.Started(turn):
                 await self._end_comparison()
-                self._comparing = turn.mode == "compare"
+                self._comparing = turn.mode == "compare" and not turn.continues
+                self._continuing = turn.continues
                 await self._stream.offer([])
                 await self._line.begin()
             case events.Retrieved():
+                self._context = event
                 await self._line.search(event)
             case events.Previewed(quote, text):
                 place = label(f"{quote.file}, {quote.place.shown}")
@@ -91,7 +94,8 @@ class TurnView:
             case events.AttemptEnded(attempt):
                 await self._end_attempt(attempt)
             case events.Escalated(source, _, code, why):
-                await self._line.escalate(source, self._texts.get(source, ""), code, why)
+                text = self._ended[source].text if source in self._ended else ""
+                await self._line.escalate(source, text, code, why)
             case events.Abstained(text, unaided):
                 await self._stream.begin("Escalator", escape(text))
                 await self._stream.offer([controls.button(controls.UNAIDED, self.id)] if unaided else [])
@@ -104,16 +108,22 @@ class TurnView:
     async def stop(self) -> None:
         """End what was streaming when the turn was cut short; an answer from before is shown again."""
         await self._line.end()
-        if self.answer is None:  # a follow-up question may be about what there is
-            self._stream.message.metadata = {"answer": {"question": self.turn.question, "text": self._stream.text}}
         await self._stream.close()
         if self._comparison is not None:
             await self._comparison.close()
-        if self.answer is not None:
+        part = self._part()
+        if self.answer is not None and (part is None or not self._continuing):
             await self._end_comparison()
             await self._finish(self.answer)
-        elif self._preview and self._writing is None:
-            await self._stream.begin("Escalator", self._preview)
+        elif part is not None:
+            self.answer = part  # a follow-up question may be about what there is
+            self._stream.message.metadata = {"answer": _record(part, None)}
+            await self._stream.message.update()
+            await self._offer(controls.buttons(part, comparing=False, usage=False))
+        else:
+            if self._comparison is None:
+                await self._stream.begin("Escalator", self._preview or _("Stopped before the answer began."))
+            await self._offer([controls.AGAIN])
 
     async def keep_draft(self) -> None:
         """Make the draft the answer again."""
@@ -148,7 +158,8 @@ class TurnView:
             await self._comparison.offer(preferred, tally)
 
     async def _begin_attempt(self, event: events.AttemptStarted) -> None:
-        self._models[event.id] = event.model
+        self._asked[event.id] = event
+        self._ended.pop(event.id, None)
         if self._writing == event.id:  # it is asked once more
             self._writing = None
         await self._line.ask(event)
@@ -176,8 +187,8 @@ class TurnView:
             return
         if self._writing != number:
             self._writing = number
-            await self._stream.begin(self._models[number])
-            await self._line.wait(_("{model} is writing", model=self._models[number]))
+            await self._stream.begin(self._asked[number].model)
+            await self._line.wait(_("{model} is writing", model=self._asked[number].model))
         await self._stream.feed(text)
 
     async def _take_back(self, number: int) -> None:
@@ -187,7 +198,7 @@ class TurnView:
             await self._stream.clear()
 
     async def _end_attempt(self, attempt: Attempt) -> None:
-        self._texts[attempt.id] = attempt.text
+        self._ended[attempt.id] = attempt
         if self._writing == attempt.id:
             await self._stream.close()
         await self._line.answer(attempt, usage=self._settings.show_usage)
@@ -243,7 +254,24 @@ class TurnView:
         comparing = self._comparison is not None
         names = controls.buttons(answer, comparing=comparing, usage=self._settings.show_usage)
         await message.update()
-        await self._stream.offer([controls.button(name, message.id) for name in names])
+        await self._offer(names, await asyncio.to_thread(follow_ups, answer))
+
+    async def _offer(self, names: Sequence[str], questions: Sequence[str] = ()) -> None:
+        """Show buttons below the message, and with the last answer questions to go on with."""
+        names = [name for name in names if self.last or name not in controls.LAST]
+        asking = [controls.follow(question) for question in questions if self.last]
+        await self._stream.offer([*(controls.button(name, self.id) for name in names), *asking])
+
+    def _part(self) -> Answer | None:
+        """Return what was written of an answer that was stopped, as an answer; None if that is nothing."""
+        number, text = self._writing, self._stream.text
+        if number is None or self._context is None or not text.strip():
+            return None
+        it, found, evidence = self._asked[number], self._context.found, self._context.evidence
+        attempt = Attempt(it.id, it.role, it.model, it.host, text, "error", Metrics())
+        ended = {key: each for key, each in self._ended.items() if key != number}
+        attempts = tuple({**ended, number: self._ended.get(number, attempt)}.values())
+        return Answer(self.turn, found, evidence, attempts, attempts[-1], None, text, text, (), (), Metrics())
 
 
 def _record(answer: Answer, preferred: str | None) -> dict[str, Any]:
@@ -252,8 +280,11 @@ def _record(answer: Answer, preferred: str | None) -> dict[str, Any]:
     return {
         "question": answer.turn.question,
         "text": answer.text,
+        "mode": answer.turn.mode,
         "model": attempt.model if attempt is not None else None,
+        "role": attempt.role if attempt is not None else None,
         "decision": decision.code if decision is not None else None,
+        "why": decision.why if decision is not None else None,
         "escalated": answer.escalated,
         "models": [each.model for each in answer.attempts if each.role != "extractive"],
         "preferred": preferred,

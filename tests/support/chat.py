@@ -154,6 +154,7 @@ class Chat:
         self.elements: list[dict[str, Any]] = []
         self.actions: dict[str, dict[str, Any]] = {}
         self.modes: list[dict[str, Any]] = []
+        self.commands: list[dict[str, Any]] = []
         self._headers = headers
         self._turns = 0
         self._busy = False
@@ -204,8 +205,14 @@ class Chat:
             said: dict[str, Any] = await response.json()
             return said
 
-    async def send(self, question: str, mode: str | None = None, files: Sequence[dict[str, Any]] = ()) -> None:
-        """Ask, without waiting for anything."""
+    async def send(
+        self,
+        question: str,
+        mode: str | None = None,
+        files: Sequence[dict[str, Any]] = (),
+        command: str | None = None,
+    ) -> None:
+        """Ask, without waiting for anything; a command was chosen in the menu of the composer."""
         message = {
             "id": str(uuid.uuid4()),
             "threadId": "",
@@ -214,17 +221,37 @@ class Chat:
             "output": question,
             "createdAt": datetime.now(UTC).isoformat(),
             "modes": {"mode": mode} if mode else None,
+            "command": command,
         }
         await self._socket.emit("client_message", {"message": message, "fileReferences": list(files)})
 
     async def ask(
-        self, question: str, mode: str | None = None, seconds: float = 20, files: Sequence[dict[str, Any]] = ()
+        self,
+        question: str,
+        mode: str | None = None,
+        seconds: float = 20,
+        files: Sequence[dict[str, Any]] = (),
+        command: str | None = None,
     ) -> Row:
         """Ask and wait for the end of the turn; the last message of the assistant."""
         before = self._turns
-        await self.send(question, mode, files)
+        await self.send(question, mode, files, command)
         await self.until(lambda: self._turns > before, seconds)
         return self.answers[-1]
+
+    async def edit(self, row: Row, text: str) -> Row:
+        """Ask a question of the screen in another wording, and wait for the end of the turn, as `ask` does."""
+        before = self._turns
+        await self.send_edit(row, text)
+        await self.until(lambda: self._turns > before)
+        return self.answers[-1]
+
+    async def send_edit(self, row: Row, text: str) -> None:
+        """Confirm another wording of a question, without waiting for anything; the page removes what is below."""
+        below = [*self.rows]
+        for name in below[below.index(row["id"]) + 1 :]:
+            del self.rows[name]
+        await self._socket.emit("edit_message", {"message": {**row, "output": text}})
 
     async def settings(self, **chosen: str | bool) -> None:
         """Choose settings behind the gear."""
@@ -344,6 +371,8 @@ class Chat:
                 self.actions.pop(data["id"], None)
             case "set_modes":
                 self.modes = data
+            case "set_commands":
+                self.commands = data
             case "task_start":
                 self._busy = True
             case "task_end" if self._busy:  # another one comes with every connection
