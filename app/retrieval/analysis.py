@@ -25,9 +25,6 @@ _LETTERED_WORD = re.compile(rf"[\w{MARKS}]{{2,}}|\d|{_END}")
 _DOTTED_I = "i\u0307"
 """A Turkish İ in lower case."""
 
-_FEW_WORDS = 3
-"""A question of so few words is hardly complete by itself ("the price?", "in Germany?")."""
-
 
 class QueryWord(NamedTuple):
     """A word of a question as typed, the terms it is searched by, whether it is a content word, and its weight.
@@ -137,16 +134,12 @@ def function_words(text: str) -> dict[str, int]:
     return _function_words([normalize(text[start:end]) for start, end in word_spans(text)])
 
 
-def refers_back(question: str, languages: Sequence[str]) -> bool:
-    """Return whether a question seems to refer to an earlier one.
+def names_subject(words: Sequence[QueryWord]) -> bool:
+    """Return whether one of the content words of a question says what it is about: "soup" does, "expensive" does not.
 
-    It does if it is very short, opens like the rest of a sentence ("and"), or has a pronoun or similar word.
+    Words of little meaning by themselves are known in any language, as a short question hardly shows its own.
     """
-    normals = [normalize(question[start:end]) for start, end in word_spans(question)]
-    if len(normals) <= _FEW_WORDS:
-        return True
-    language = _language_of(normals, languages)
-    return normals[0] in _words(language, "opening") or not _words(language, "pointing").isdisjoint(normals)
+    return any(normalize(word.surface) not in _vague() for word in words)
 
 
 def normalize(word: str) -> str:
@@ -168,13 +161,15 @@ def _lists() -> Mapping[str, Mapping[str, str]]:
 
 
 @cache
-def _words(language: str, *kinds: str) -> frozenset[str]:
-    """Return all function words of a language, or those of some kinds.
+def _words(language: str) -> frozenset[str]:
+    """Return the function words of a language."""
+    return frozenset(map(normalize, _lists().get(language, {}).get("function", "").split()))
 
-    A question refers back with a word that is "opening" in its first place, or "pointing" in any.
-    """
-    lists = _lists().get(language, {})
-    return frozenset(normalize(word) for kind in kinds or lists for word in lists.get(kind, "").split())
+
+@cache
+def _vague() -> frozenset[str]:
+    """Return the words that leave open what a question is about, of all languages."""
+    return frozenset(normalize(word) for lists in _lists().values() for word in lists.get("vague", "").split())
 
 
 def _language_of(normals: list[str], languages: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from app.documents.passages import Passage
 from app.humanize import listed
 from app.retrieval import analysis
-from app.retrieval.analysis import QueryWord, foreign_language, refers_back
+from app.retrieval.analysis import QueryWord, foreign_language, names_subject
 from app.retrieval.expansion import VARIANT
 from app.retrieval.explain import MAX_SIMILAR_SHOWN, Explanation
 from app.retrieval.segment import above
@@ -248,8 +248,8 @@ def _from_history(
     answered = [word for word in index.words(history[-1][1]) if index.knows(word)]
     alone = index.top_k(index.terms(own), COMPARED)
     if not alone:
-        # Words of which none occurs name another topic, unless the question refers back to the last one.
-        follows = not own or refers_back(question, index.languages)
+        # Words of which none occurs are another subject; without a subject, the question is about the last one.
+        follows = not names_subject(own)
         return (earlier, [word._replace(weight=ANSWERED) for word in answered]) if follows else ([], [])
     before = index.top_k(index.terms(earlier), COMPARED)
     clear = _ramp(_margin(alone, len(index)), UNCLEAR, CLEAR)

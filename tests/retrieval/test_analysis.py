@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.documents.language import SNOWBALL
-from app.retrieval.analysis import normalize, query_words, refers_back, terms, word_spans
+from app.retrieval.analysis import names_subject, normalize, query_words, terms, word_spans
 
 
 def content(question: str, *languages: str) -> list[str]:
@@ -90,17 +90,15 @@ def test_with_no_language_a_word_is_its_own_term() -> None:
 
 
 @pytest.mark.parametrize(
-    "question", ["and its opening hours on holidays?", "How long does it stay open then?", "price?"]
+    "question", ["And there?", "Is it expensive?", "Wie lange genau?", "Hvor dyrt er det?", "why?"]
 )
-def test_these_lean_on_what_was_said_before(question: str) -> None:
-    assert refers_back(question, ["en"])
+def test_these_name_no_subject_of_their_own(question: str) -> None:
+    assert not names_subject([word for word in query_words(question, ["en", "de", "da"]) if word.content])
 
 
-@pytest.mark.parametrize(
-    "question", ["What is the population of Tuvalu?", "Which risks and benefits has quantum computing?"]
-)
-def test_these_stand_alone(question: str) -> None:
-    assert not refers_back(question, ["en"])
+@pytest.mark.parametrize("question", ["Pumpkin soup?", "And dogs?", "Is there any Wi-Fi?", "Und Hunde?", "price?"])
+def test_these_name_a_subject(question: str) -> None:
+    assert names_subject([word for word in query_words(question, ["en", "de"]) if word.content])
 
 
 def test_threads_do_not_disturb_each_other() -> None:
@@ -114,7 +112,8 @@ def test_the_lists_of_words_hold_no_word_twice_and_nothing_but_words() -> None:
     data = json.loads(resources.files("app.retrieval").joinpath("stopwords.json").read_text(encoding="utf-8"))
     assert {"en", "de", "nl", "da", "no", "sv", "fr", "es", "it", "pt", "ro", "fi", "pl", "ru", "tr"} <= set(data)
     for kinds in data.values():
-        assert set(kinds) == {"function", "opening", "pointing"}
+        assert "function" in kinds
+        assert set(kinds) <= {"function", "vague"}
         listed = " ".join(kinds.values()).split()
         assert len(listed) == len(set(listed))
         assert all(word == word.lower() and word.isalpha() for word in listed)

@@ -179,6 +179,36 @@ def test_a_new_topic_that_is_not_in_the_corpus_brings_no_old_one_back(make: Make
     assert found.unknown_words == ("population", "Tuvalu")
 
 
+@pytest.mark.parametrize(
+    "question",
+    ["Pumpkin soup?", "And pumpkin soup?", "What about pumpkin soup?", "Is there pumpkin soup?", "Does it serve soup?",
+     "Kürbissuppe?", "Und Kürbissuppe?", "Græskarsuppe?"],
+)  # fmt: skip
+def test_a_short_question_whose_subject_is_not_in_the_corpus_finds_nothing_in_a_conversation(
+    make: Make, question: str
+) -> None:
+    corpus = make(library=LIBRARY, garden=GARDEN)
+    found = corpus.search(question, [("When does the library open?", "At nine [1].")])
+    assert found.hits == ()
+    assert found.earlier_words == ()
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["How much?", "Why?", "Is it expensive?", "And from where exactly?", "How long does it last?", "For example?",
+     "Could you explain that in more detail?", "Until what time?", "Who says so?"],
+)  # fmt: skip
+def test_a_short_question_without_a_subject_goes_on_with_the_last_one(make: Make, question: str) -> None:
+    found = make(library=LIBRARY, garden=GARDEN).search(question, [("When does the library open?", "At nine [1].")])
+    assert found.hits[0].passage.file == "library.md"
+
+
+def test_a_short_question_whose_subject_is_misspelt_or_spelt_otherwise_is_known(make: Make) -> None:
+    corpus = make(library=LIBRARY, garden=GARDEN)
+    for question in ("And tomatos?", "And tomatoe?", "Tomatoes?"):
+        assert corpus.search(question, [("When does the library open?", "")]).hits[0].passage.file == "garden.md"
+
+
 def test_the_question_outweighs_what_was_asked_before(make: Make) -> None:
     corpus = make(library=LIBRARY, garden=GARDEN)
     assert found_files(corpus, "How do tomatoes grow?", "When does the library open?")[0] == "garden.md"
