@@ -27,7 +27,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.errors import SettingsError
 from app.settings import LOOPBACK
 from app.settings import load as load_settings
-from app.translation import load, of_page, supported
+from app.translation import _, choose, load, of_page, supported
 
 FOREIGN_LINK = re.compile(r"<(?:link|meta)\s[^>]*https?://[^>]*>")
 """A tag in Chainlit's page that loads from another host: a font, a style sheet, a preview picture."""
@@ -106,8 +106,9 @@ class Guard:
             await send(message)
 
         texts = scope["path"].endswith(TEXTS)
+        choose(language := _language(headers))
         if texts or scope["type"] == "websocket":
-            await asyncio.to_thread(load, language := _language(headers))
+            await asyncio.to_thread(load, language)
         await (_texts(language) if texts else self._app)(scope, receive, with_policy)
 
     def _allows(self, host: str, origin: str | None) -> bool:
@@ -151,7 +152,7 @@ def install() -> None:
     """Put the guard before Chainlit's server and remove foreign links from its page; once per process."""
     import chainlit.config
     import chainlit.server as server
-    from chainlit.config import ChainlitConfig, config
+    from chainlit.config import ChainlitConfig, UISettings, config
     from chainlit.session import BaseSession, WebsocketSession
 
     if getattr(server, "escalator_guard", False):  # `chainlit run -w` runs main.py again
@@ -160,14 +161,14 @@ def install() -> None:
         _check_settings()
         _check_port(config.run.host, config.run.port)
     get_html_template: Callable[[str], str] = server.get_html_template
-    persist, words = BaseSession.persist_file, ChainlitConfig.load_translation
+    persist, words, dump = BaseSession.persist_file, ChainlitConfig.load_translation, UISettings.model_dump
     # Chainlit deletes this folder when it ends, also under another app that was started in the same place.
     own_files = Path(tempfile.mkdtemp(prefix="escalator-"))
     vars(chainlit.config).update(FILES_DIRECTORY=own_files)
 
     async def persist_file(self: BaseSession, *arguments: Any, **options: Any) -> Any:
         if options.get("content") == b"":  # which Chainlit ends with a traceback
-            raise HTTPException(400, "it is empty")
+            raise HTTPException(400, _("it is empty"))
         return await persist(self, *arguments, **options)
 
     def require(socket_id: str) -> WebsocketSession:
@@ -175,6 +176,12 @@ def install() -> None:
         if session:
             return session
         raise HTTPException(404, "The server was restarted; the page connects again by itself.")  # without a traceback
+
+    def settings_of_page(self: UISettings, **options: Any) -> dict[str, Any]:
+        made = dump(self, **options)
+        for link in made["header_links"] or ():
+            link.update(name=_(link["name"]), display_name=_(link["display_name"]))
+        return made
 
     def page(root_path: str) -> str:
         script = f'<head><script src="{root_path.rstrip("/")}{TEXTS}"></script>'
@@ -188,6 +195,7 @@ def install() -> None:
     )
     BaseSession.persist_file = persist_file  # type: ignore[method-assign]
     WebsocketSession.require = require  # type: ignore[method-assign]
+    UISettings.model_dump = settings_of_page  # type: ignore[method-assign, assignment]
     # Chainlit would give its own words in 23 languages, and a line in the terminal per page in all others.
     ChainlitConfig.load_translation = lambda self, language: words(self, supported(language))  # type: ignore[method-assign]
     server.app.add_middleware(Guard, loopback_only=lambda: config.run.host in LOOPBACK, token=_token)

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import tomllib
 from collections import defaultdict
 from collections.abc import Iterator
 
@@ -27,6 +28,8 @@ PLURAL_FORMS = {
 def texts() -> Iterator[tuple[str, str, str]]:
     """Yield each text of the Python code, with its plural and its place, "" where it has none."""
     yield from ((name(code), "", "") for code in SNOWBALL | UNSTEMMED)
+    links = tomllib.loads((ROOT / ".chainlit" / "config.toml").read_text(encoding="utf-8"))["UI"]["header_links"]
+    yield from ((link[key], "", "") for link in links for key in ("name", "display_name"))
     for path in sorted((ROOT / "app").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):

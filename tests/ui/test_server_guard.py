@@ -211,6 +211,16 @@ def test_the_readme_is_in_the_language_of_the_browser(without_models: App, tag: 
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("language", "names"), [("da", ["Dokumenter", "Modeller"]), ("fr", ["Documents", "Models"])])
+def test_the_links_of_the_header_are_in_the_language_of_the_browser(
+    without_models: App, language: str, names: list[str]
+) -> None:
+    address = f"{without_models.url}/project/settings?language={language}"
+    with urllib.request.urlopen(urllib.request.Request(address, headers={"Accept-Language": language})) as answer:
+        assert [link["display_name"] for link in json.load(answer)["ui"]["header_links"]] == names
+
+
+@pytest.mark.slow
 async def test_whoever_sits_here_needs_no_login_and_the_browser_gets_no_secret(without_models: App) -> None:
     listing = {"pagination": {"first": 10}, "filter": {}}
     async with aiohttp.ClientSession(cookies={"access_token": "of another app on this machine"}) as http:
