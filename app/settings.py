@@ -15,6 +15,7 @@ from pydantic import AliasChoices, Field, ValidationError, ValidationInfo, field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.errors import SettingsError
+from app.translation import _, mark
 
 ROOT = Path(__file__).resolve().parents[1]
 """The project's folder, which holds `app/`."""
@@ -120,7 +121,7 @@ class Settings(BaseSettings):
         try:
             return given.expanduser()
         except RuntimeError:
-            raise ValueError("it must be a folder, and there is no such user's home folder") from None
+            raise ValueError("it must be " + mark("a folder, and there is no such user's home folder")) from None
 
     @field_validator("corpus")
     @classmethod
@@ -178,9 +179,12 @@ def _sentence(error: ValidationError) -> str:
     for problem in error.errors():
         name = str(problem["loc"][0])
         field = next(field for field in Settings.model_fields if name in names_of(field))
-        place = " in .env" if origin(field)[1] == ".env" else ""
-        allowed = _allowed(field) or problem["msg"].removeprefix("Value error, it must be ")
-        parts.append(f"The setting {name} is {str(problem['input'])!r}{place}; it must be {allowed}.")
+        given = {"name": name, "value": repr(str(problem["input"]))}
+        given["allowed"] = _allowed(field) or _(problem["msg"].removeprefix("Value error, it must be "))
+        if origin(field)[1] == ".env":
+            parts.append(_("The setting {name} is {value} in .env; it must be {allowed}.", **given))
+        else:
+            parts.append(_("The setting {name} is {value}; it must be {allowed}.", **given))
     return " ".join(parts)
 
 
@@ -188,40 +192,44 @@ def _allowed(field: str) -> str:
     """Describe the values of a setting: "a whole number from 1 to 64"; empty for a folder."""
     described = Settings.model_fields[field]
     if choices := get_args(described.annotation):
-        return f"one of: {', '.join(map(str, choices))}"
-    kind = {
-        bool: "true or false",
-        int: "a whole number",
-        float: "a number",
-        str: f"a value such as {described.default}",
+        return _("one of: {values}", values=", ".join(map(str, choices)))
+    kind: dict[Any, str] = {
+        bool: _("true or false"),
+        int: _("a whole number"),
+        float: _("a number"),
+        str: _("a value such as {value}", value=described.default),
     }
     limits = {
         name: getattr(rule, name) for rule in described.metadata for name in ("ge", "gt", "le") if hasattr(rule, name)
     }
+    what = kind.get(described.annotation, "")
     match limits:
-        case {"ge": least, "le": most}:
-            limit = f" from {least} to {most}"
-        case {"ge": least}:
-            limit = f" of at least {least}"
-        case {"gt": above}:
-            limit = f" greater than {above}"
-        case _:
-            limit = ""
-    return kind.get(described.annotation, "") + limit if described.annotation in kind else ""
+        case {"ge": least, "le": most} if what:
+            return _("{what} from {least} to {most}", what=what, least=least, most=most)
+        case {"ge": least} if what:
+            return _("{what} of at least {least}", what=what, least=least)
+        case {"gt": above} if what:
+            return _("{what} greater than {least}", what=what, least=above)
+    return what
 
 
 def _check_endpoint(settings: Settings) -> None:
     url = settings.endpoint or ""
-    name, _ = origin("endpoint")
+    name = origin("endpoint")[0]
     parts = urlsplit(url)
     try:
         good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
     except ValueError:  # the port is not a number
         good = False
     if not good:
-        raise SettingsError(f"The setting {name} is {url!r}; it must be an address such as http://127.0.0.1:5273.")
+        raise SettingsError(
+            "The setting {name} is {value}; it must be an address such as http://127.0.0.1:5273.",
+            name=name,
+            value=repr(url),
+        )
     if name == "BASE_URL" and not is_loopback(url) and not settings.allow_remote:
         raise SettingsError(
-            f"The setting BASE_URL is {url!r}, which is another machine. Question and passages would be sent there; "
-            "set ESCALATOR_ALLOW_REMOTE=true if that is wanted, or unset BASE_URL."
+            "The setting BASE_URL is {value}, which is another machine. Question and passages would be sent there; set "
+            "ESCALATOR_ALLOW_REMOTE=true if that is wanted, or unset BASE_URL.",
+            value=repr(url),
         )

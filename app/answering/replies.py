@@ -10,12 +10,12 @@ from app.answering.context import Retriever
 from app.answering.events import Retrieved
 from app.answering.router import REPLIED, Route
 from app.answering.sanitizer import label
-from app.documents.language import name
+from app.documents.language import shown_name
 from app.humanize import count
 from app.models.catalogue import ModelPair
 from app.retrieval.inventory import File, Inventory, notes, summary
 from app.retrieval.packing import Evidence
-from app.translation import mark
+from app.translation import _, figure, mark, plural
 
 NAMED = 20
 """Maximum number of files named of one kind."""
@@ -36,7 +36,7 @@ def reply(route: Route, retriever: Retriever, pair: ModelPair) -> str | None:
     if route.kind not in REPLIED:
         return None
     texts, documents = _texts(route.language), len(retriever.available(route.turn).documents)
-    holds = texts["count"].format(documents=f"{documents:,}") if documents else ""
+    holds = texts["count"].format(documents=figure(documents)) if documents else ""
     return texts[route.kind].format(count=holds, small=pair.small, large=pair.large)
 
 
@@ -56,13 +56,13 @@ def overview(health: Inventory, corpus: Path) -> str:
     """Describe the contents of the corpus, as Markdown."""
     searchable = [file for file in health.files if file.entry is not None]
     parts = [f"{corpus}: {', '.join(summary(health))}."]
-    folders = Counter(file.name.partition("/")[0] if "/" in file.name else "no folder" for file in searchable)
+    folders = Counter(file.name.partition("/")[0] if "/" in file.name else _("no folder") for file in searchable)
     if len(searchable) > NAMED and len(folders) > 1:
-        most = ", ".join(f"{folder} {number:,}" for folder, number in folders.most_common(NAMED))
-        parts.append(f"By folder: {most}{', …' if len(folders) > NAMED else ''}.")
+        most = ", ".join(f"{folder} {figure(number)}" for folder, number in folders.most_common(NAMED))
+        parts.append(_("By folder: {folders}.", folders=f"{most}, …" if len(folders) > NAMED else most))
     parts.append(_listed(searchable, _titled))
     if remarks := [f"{file}: {'; '.join(texts)}" for file, texts in notes(health).items()]:
-        parts.append(f"Notes:\n\n{_listed(remarks, label)}")
+        parts.append(f"{_('Notes:')}\n\n{_listed(remarks, label)}")
     return "\n\n".join(parts)
 
 
@@ -71,9 +71,18 @@ def summarised(route: Route, evidence: Sequence[Evidence]) -> str:
     taken = list(dict.fromkeys(item.file for item in evidence))
     files = [*taken, *(file for file in route.files or () if file not in taken)]
     named = ", ".join([*map(label, files[:NAMED]), *(["…"] if len(files) > NAMED else [])])
-    there = f"{count(len(files), 'document')}{f' in {label(route.folder)}' if route.folder else ''}: {named}."
-    part = f" The summary is from the beginnings of the first {len(taken)}." if len(taken) < len(files) else ""
-    return f"{there}{part}"
+    there = f"{count(len(files), 'document')}: {named}."
+    if route.folder:
+        there = plural(
+            "{number} document in {folder}: {names}.",
+            "{number} documents in {folder}: {names}.",
+            len(files),
+            folder=label(route.folder),
+            names=named,
+        )
+    if len(taken) == len(files):
+        return there
+    return f"{there} {_('The summary is from the beginnings of the first {number}.', number=len(taken))}"
 
 
 def nothing_found(retrieved: Retrieved) -> str:
@@ -81,18 +90,29 @@ def nothing_found(retrieved: Retrieved) -> str:
     found = retrieved.found
     near = list(dict.fromkeys(label(hit.passage.file) for hit in found.hits))[:NEAR]
     words = ", ".join(f"“{word}”" for word in found.unknown_words[:8])
-    taken = "; ".join(f"{', '.join(others)} for “{word}”" for word, others in list(found.taken_for.items())[:8])
-    enough = " well enough" if found.hits else ""
-    parts = [
-        f"Nothing in your documents matches this question{enough}, so no model was asked to answer it.",
-        f"They are still being read: {retrieved.reading}." if retrieved.reading else "",
-        f"No document is in {name(found.foreign)}, the language of the question." if found.foreign else "",
-        f"These words occur in none of them: {words}." if words else "",
-        f"Perhaps you meant: {taken}." if taken else "",
-        f"The nearest documents: {', '.join(near)}." if near else "",
-        "Ask with words that the documents use, or put a document about it into the corpus folder.",
+    taken = [
+        _("{others} for “{word}”", others=", ".join(others), word=word)
+        for word, others in list(found.taken_for.items())[:8]
     ]
-    return " ".join(filter(None, parts))
+    parts = [
+        _("Nothing in your documents matches this question well enough, so no model was asked to answer it.")
+        if found.hits
+        else _("Nothing in your documents matches this question, so no model was asked to answer it.")
+    ]
+    if retrieved.reading:
+        parts.append(_("They are still being read: {how_far}.", how_far=retrieved.reading))
+    if found.foreign:
+        language = shown_name(found.foreign)
+        parts.append(_("No document is in {language}, the language of the question.", language=language))
+    if words:
+        parts.append(_("These words occur in none of them: {words}.", words=words))
+    if taken:
+        parts.append(_("Perhaps you meant: {words}.", words="; ".join(taken)))
+    if near:
+        parts.append(_("The nearest documents: {names}.", names=", ".join(near)))
+    return " ".join(
+        [*parts, _("Ask with words that the documents use, or put a document about it into the corpus folder.")]
+    )
 
 
 def _titled(file: File) -> str:
@@ -102,5 +122,5 @@ def _titled(file: File) -> str:
 
 def _listed(items: Sequence[T], written: Callable[[T], str]) -> str:
     """List the first items, and say how many more there are."""
-    more = [f"and {len(items) - NAMED:,} more"] if len(items) > NAMED else []
+    more = [_("and {number} more", number=figure(len(items) - NAMED))] if len(items) > NAMED else []
     return "\n".join(f"- {each}" for each in [*map(written, items[:NAMED]), *more])

@@ -10,6 +10,8 @@ import html
 import re
 from collections.abc import Collection, Iterable
 
+from app.translation import _
+
 LONGEST = 2_000
 """At most this many characters are buffered before deciding how to show them, and are looked at for one token."""
 
@@ -185,7 +187,7 @@ class SafeMarkdown:
         words = label(image["alt"])
         if image["source"].startswith("http") and image["source"] in self._allowed_links:
             words += f" <{image['source']}>"
-        note = f"(image removed: {words.strip()})" if words else "(image removed)"
+        note = _("(image removed: {words})", words=words.strip()) if words else _("(image removed)")
         return f" {note}" if before.strip(" ") and before[-1] != " " else note
 
     def _address(self, before: str, follows: str) -> Step:

@@ -44,10 +44,20 @@ async def _endpoint(url: str, connect: Callable[[str], Client]) -> Server:
     try:
         return await identify(connect(root), "endpoint")
     except Unreachable:
-        problem = f"Nothing answers at {root} ({setting}). Start the model server there"
+        raise NoModel(
+            "Nothing answers at {address} ({setting}). Start the model server there, or unset {setting} to use Foundry "
+            "Local on this machine.",
+            address=root,
+            setting=setting,
+        ) from None
     except NotAModelServer as reason:
-        problem = f"The server at {root} ({setting}) cannot be used: {reason}. Correct {setting}"
-    raise NoModel(f"{problem}, or unset {setting} to use Foundry Local on this machine.")
+        raise NoModel(
+            "The server at {address} ({setting}) cannot be used: {reason}. Correct {setting}, or unset it to use "
+            "Foundry Local on this machine.",
+            address=root,
+            setting=setting,
+            reason=reason,
+        ) from None
 
 
 async def _service(settings: Settings, connect: Callable[[str], Client]) -> Server | None:
@@ -81,9 +91,10 @@ async def _embedded(settings: Settings, connect: Callable[[str], Client], on_sta
     if not await asyncio.to_thread(can_embed, cache):
         raise NoModel(
             "There is no model on this machine: no Foundry Local service is running, and foundry-local-sdk is not "
-            f"installed or {cache} has no list of models. Choose a pair under Models, run `escalator models get tiny` "
+            "installed or {folder} has no list of models. Choose a pair under Models, run `escalator models get tiny` "
             "or use a trainer's kit; or set FOUNDRY_LOCAL_ENDPOINT to a running model server. `escalator doctor` shows "
-            "more."
+            "more.",
+            folder=cache,
         )
     on_start()
     lease = await supervisor.acquire(cache, settings.state_dir)

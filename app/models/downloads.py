@@ -27,6 +27,7 @@ from app.models.memory import disk_free_mb
 from app.models.presets import DISK_RESERVE_MB, variants
 from app.models.supervisor import SDK_VARIABLES, last_line
 from app.settings import Settings
+from app.translation import _, figure, mark
 
 log = logging.getLogger(__name__)
 
@@ -38,10 +39,10 @@ END_SECONDS = 5.0
 _FULL = re.compile(r"errno (28|27|122)\b|err (112|39)\b|[Nn]o space")
 _UNREACHED = re.compile(r"region fallback|model registry|failed to list blobs|Fail to get a new connection")
 _REASONS = {
-    "Could not resolve": "its address cannot be resolved, as without a network",
-    "SSL peer": "the server's certificate is not trusted on this machine",
-    "transport": "no connection can be made",
-    "new connection": "no connection can be made",
+    "Could not resolve": mark("its address cannot be resolved, as without a network"),
+    "SSL peer": mark("the server's certificate is not trusted on this machine"),
+    "transport": mark("no connection can be made"),
+    "new connection": mark("no connection can be made"),
 }
 
 
@@ -61,8 +62,9 @@ class DownloadProgress:
         return round(100 * self.done_mb / self.total_mb) if self.total_mb else 0
 
     def __str__(self) -> str:
-        text = f"{self.alias}: {gigabytes(self.done_mb)} of {gigabytes(self.total_mb)}"
-        text += f", {self.mb_per_s:.1f} MB/s" if self.mb_per_s else ""
+        done, total = gigabytes(self.done_mb), gigabytes(self.total_mb)
+        text = _("{model}: {done} of {total}", model=self.alias, done=done, total=total)
+        text += f", {figure(self.mb_per_s, 1)} MB/s" if self.mb_per_s else ""
         return f"{text}, {time_left(self.seconds_left)}" if self.seconds_left else text
 
 
@@ -81,7 +83,9 @@ class Downloader:
                     if "failed" in report:
                         raise CatalogueBlocked(_reason(report["failed"]))
         except TimeoutError:
-            raise CatalogueBlocked(f"it has not answered for {CATALOGUE_SECONDS:.0f} seconds") from None
+            raise CatalogueBlocked(
+                _("it has not answered for {seconds} seconds", seconds=f"{CATALOGUE_SECONDS:.0f}")
+            ) from None
         return await asyncio.to_thread(load_catalogue, self._cache)
 
     async def download(self, name: str) -> AsyncGenerator[DownloadProgress, None]:
@@ -102,14 +106,18 @@ class Downloader:
                 yield meter.at(max(arrived, report.get("percent", 0) * total / 100), report)
                 if meter.still > STALL_SECONDS and not report.get("reading"):
                     raise DownloadFailed(
-                        f"No data of {name} has arrived for {STALL_SECONDS:.0f} seconds. Check the network connection "
-                        "and try again: what has arrived is kept."
+                        "No data of {model} has arrived for {seconds} seconds. Check the network connection and try "
+                        "again: what has arrived is kept.",
+                        model=name,
+                        seconds=f"{STALL_SECONDS:.0f}",
                     )
         if "damaged" in report:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
             raise DamagedModel(
-                f"{name} has arrived but cannot be loaded, so it must be damaged ({_brief(report['damaged'])}). "
-                "It was removed: download it again."
+                "{model} has arrived but cannot be loaded, so it must be damaged ({reason}). It was removed: download "
+                "it again.",
+                model=name,
+                reason=_brief(report["damaged"]),
             )
         if "notice" in report:
             log.warning(report["notice"])
@@ -123,8 +131,17 @@ class Downloader:
             return model_id, models[model_id]
         names = {*models, *(info.alias for info in models.values())}
         similar = difflib.get_close_matches(name, names, cutoff=0.5)
-        hint = f"Did you mean {' or '.join(similar)}?" if similar else f"It lists {', '.join(sorted(names)[:20])}."
-        raise UnknownModel(f"The catalogue has no model {name} for this machine. {hint}")
+        if similar:
+            raise UnknownModel(
+                "The catalogue has no model {model} for this machine. Did you mean: {names}?",
+                model=name,
+                names=", ".join(similar),
+            )
+        raise UnknownModel(
+            "The catalogue has no model {model} for this machine. It lists {names}.",
+            model=name,
+            names=", ".join(sorted(names)[:20]),
+        )
 
     def _reserve(self, name: str, model_id: str, total: float) -> Path:
         """Return the folder in which the model is, or will be; raises DiskFull."""
@@ -142,7 +159,9 @@ class Downloader:
         if _UNREACHED.search(message):
             return CatalogueBlocked(_reason(message))
         return DownloadFailed(
-            f"The download of {name} was interrupted ({_brief(message)}). Try again: what has arrived is kept."
+            "The download of {model} was interrupted ({reason}). Try again: what has arrived is kept.",
+            model=name,
+            reason=_brief(message),
         )
 
     async def _work(self, *model_id: str) -> AsyncGenerator[dict[str, Any], None]:
@@ -164,9 +183,11 @@ class Downloader:
                 with await starting as process:  # closes its output
                     await asyncio.shield(asyncio.to_thread(processes.end, process, END_SECONDS))
             if not report.keys() & {"done", "damaged", "failed"} and not report.get("updated"):
-                unnamed = "it lists no model for this machine" if "updated" in report else "it ended without a reason"
+                empty, ended = _("it lists no model for this machine"), _("it ended without a reason")
                 log.seek(0)
-                yield {"failed": last_line(await asyncio.to_thread(log.read)) or unnamed}
+                yield {
+                    "failed": last_line(await asyncio.to_thread(log.read)) or (empty if "updated" in report else ended)
+                }
 
 
 class _Meter:
@@ -211,9 +232,9 @@ def _sizes(folder: Path) -> tuple[float, float]:
 
 def _reason(message: str) -> str:
     if reason := next((reason for sign, reason in _REASONS.items() if sign in message), None):
-        return reason
+        return _(reason)
     status = re.search(r"HTTP (\d{3})", message)
-    return f"it answers with HTTP {status[1]}" if status else _brief(message)
+    return _("it answers with HTTP {status}", status=status[1]) if status else _brief(message)
 
 
 def _brief(message: str) -> str:

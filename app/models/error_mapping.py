@@ -10,9 +10,6 @@ from app.settings import Settings
 if TYPE_CHECKING:
     import openai
 
-AGAIN = "Ask again; if that does not help, restart the model server."
-SHORTER = "Ask a shorter question, or lower ESCALATOR_EVIDENCE_TOKENS."
-
 # Foundry Local: "requires 9013 total tokens (9005 input + 8 output), which exceeds the model's maximum context length
 # of 8192 tokens". OpenAI, vLLM: "maximum context length is 8192 tokens … (9005 in the messages, 8 in the completion)".
 # llama.cpp: "Requested tokens (9013) exceed context window of 8192".
@@ -33,42 +30,63 @@ def mapped(error: Exception, model: Model, silence: float | None, settings: Sett
 
     if isinstance(error, TimeoutError) and silence is None:
         return AnswerFailed(
-            f"{model} did not begin to answer within {settings.first_token_seconds:g} seconds. Choose a smaller model, "
-            "or allow more time with ESCALATOR_FIRST_TOKEN_SECONDS."
+            "{model} did not begin to answer within {seconds} seconds. Choose a smaller model, or allow more time with "
+            "ESCALATOR_FIRST_TOKEN_SECONDS.",
+            model=model,
+            seconds=f"{settings.first_token_seconds:g}",
         )
     if isinstance(error, TimeoutError):
         return AnswerFailed(
-            f"The answer of {model} stopped for {silence:g} seconds and was given up. Ask again, or allow more time "
-            "with ESCALATOR_STALL_SECONDS."
+            "The answer of {model} stopped for {seconds} seconds and was given up. Ask again, or allow more time with "
+            "ESCALATOR_STALL_SECONDS.",
+            model=model,
+            seconds=f"{silence:g}",
         )
     if isinstance(error, ValueError):
-        return AnswerFailed(f"The stream from {model} cannot be read: it contains a broken event. {AGAIN}")
+        return AnswerFailed(
+            "The stream from {model} cannot be read: it contains a broken event. Ask again; if that does not help, "
+            "restart the model server.",
+            model=model,
+        )
     if not isinstance(error, openai.APIError) or isinstance(error, openai.APIConnectionError):
-        doctor = "`escalator doctor` shows whether it answers."
-        return ServerError(f"The connection to {model} was refused or lost. {AGAIN} {doctor}")
+        return ServerError(
+            "The connection to {model} was refused or lost. Ask again; if that does not help, restart the model "
+            "server. `escalator doctor` shows whether it answers.",
+            model=model,
+        )
     message = _message(error)
     if _OVERFLOW.search(message):
         return _overflow(message, model)
     if _GONE.search(message):
-        return ModelGone(f"{model} is not loaded any more. Ask again, and it will be loaded.")
+        return ModelGone("{model} is not loaded any more. Ask again, and it will be loaded.", model=model)
     if isinstance(error, openai.APIStatusError):
         return _of_status(error, message, model)
-    return AnswerFailed(f"{model} broke off its answer: {message}. Ask again, or use another model.")
+    return AnswerFailed(
+        "{model} broke off its answer: {message}. Ask again, or use another model.", model=model, message=message
+    )
 
 
 def unfinished(model: Model, *, began: bool) -> AnswerFailed:
     """Return the error for a stream that ended without a finish reason."""
     if began:
         return AnswerFailed(
-            f"The stream from {model} ended without a finish reason, so the answer may be incomplete. Ask again."
+            "The stream from {model} ended without a finish reason, so the answer may be incomplete. Ask again.",
+            model=model,
         )
-    return ContextOverflow(f"{model} returned an empty answer, as some servers do when a prompt is too long. {SHORTER}")
+    return ContextOverflow(
+        "{model} returned an empty answer, as some servers do when a prompt is too long. Ask a shorter question, or "
+        "lower ESCALATOR_EVIDENCE_TOKENS.",
+        model=model,
+    )
 
 
 def _overflow(message: str, model: Model) -> ContextOverflow:
     parts, limit = _PARTS.search(message), _LIMIT.search(message)
     return ContextOverflow(
-        f"Question and passages are too long for {model}: {message}. {SHORTER}",
+        "Question and passages are too long for {model}: {message}. Ask a shorter question, or lower "
+        "ESCALATOR_EVIDENCE_TOKENS.",
+        model=model,
+        message=message,
         prompt=int(parts[1]) if parts else None,
         output=int(parts[2]) if parts else None,
         limit=int(limit[1]) if limit else None,
@@ -78,15 +96,28 @@ def _overflow(message: str, model: Model) -> ContextOverflow:
 def _of_status(error: "openai.APIStatusError", message: str, model: Model) -> AnswerFailed:
     status, after = error.status_code, error.response.headers.get("retry-after")
     if status in (401, 403):
-        host = model.service.host
-        return AnswerFailed(f"{host} refused the request ({status}): {message}. Set API_KEY to a key that it accepts.")
+        return AnswerFailed(
+            "{host} refused the request ({status}): {message}. Set API_KEY to a key that it accepts.",
+            host=model.service.host,
+            status=status,
+            message=message,
+        )
     if status == 429 or (status >= 500 and after is not None):
         seconds = float(after) if after and _SECONDS.fullmatch(after) else 0.0  # else it is a date, or nothing
-        return ServerBusy(f"{model} is busy ({status}). Ask again in a moment.", seconds)
+        return ServerBusy("{model} is busy ({status}). Ask again in a moment.", seconds, model=model, status=status)
     if status >= 500:
-        return ServerError(f"The server of {model} failed ({status}): {message}. {AGAIN}")
+        return ServerError(
+            "The server of {model} failed ({status}): {message}. Ask again; if that does not help, restart the model "
+            "server.",
+            model=model,
+            status=status,
+            message=message,
+        )
     return AnswerFailed(
-        f"{model} did not accept the request ({status}): {message}. `escalator doctor` shows which models it offers."
+        "{model} did not accept the request ({status}): {message}. `escalator doctor` shows which models it offers.",
+        model=model,
+        status=status,
+        message=message,
     )
 
 

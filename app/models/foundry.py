@@ -17,6 +17,7 @@ from app.models.discovery import find_server
 from app.models.resolve import is_available, resolve
 from app.models.server import Client, Model, Notify, Server, Service, Unreachable, ignore
 from app.settings import Settings
+from app.translation import _, mark
 
 if TYPE_CHECKING:
     import openai
@@ -34,10 +35,10 @@ PROGRESS_SECONDS = 0.5
 """Interval between two looks at what a look-up is doing."""
 
 SLOW_SECONDS = 8.0
-STARTING = "Starting Foundry Local"
-SLOW = (
+STARTING = mark("Starting Foundry Local")
+SLOW = mark(
     "Foundry Local is slow to start. An antivirus program may be checking its new files, which happens once: wait, or "
-    f"exclude {sys.prefix} from its checks"
+    "exclude {folder} from its checks"
 )
 """What is being waited for, in the first SLOW_SECONDS and after them."""
 
@@ -77,7 +78,8 @@ class Foundry:
         """A sentence about a runtime with models that is being started, which a turn waits for; else empty."""
         if self._starting_since is None:
             return ""
-        return STARTING if time.monotonic() - self._starting_since < SLOW_SECONDS else SLOW
+        soon = time.monotonic() - self._starting_since < SLOW_SECONDS
+        return _(STARTING) if soon else _(SLOW, folder=sys.prefix)
 
     async def find(self) -> Service:
         """Find the model server, once; raises NoModel, after which the next call looks again."""
@@ -89,7 +91,7 @@ class Foundry:
         If memory does not suffice for both, `instead_of` is unloaded first, once its answers in this process have
         ended: do not hold a `slot` of it. Models are loaded one at a time, and a load goes on if its caller leaves.
         """
-        for _ in range(2):
+        for __ in range(2):
             server = await self._server()
             if alias in self._models:
                 return self._models[alias]
@@ -102,7 +104,9 @@ class Foundry:
                 self._drop(server)
             finally:
                 self._listeners.remove(notify)
-        raise NoModel(f"The model server at {server.service.host} ended twice. Start it again, and look into its log.")
+        raise NoModel(
+            "The model server at {host} ended twice. Start it again, and look into its log.", host=server.service.host
+        )
 
     async def available(self, alias: str, instead_of: str | None = None) -> bool:
         """Return whether `ready` could load the model without a download, as far as a quick look tells."""
@@ -147,7 +151,9 @@ class Foundry:
         try:
             return sorted(await server.listed()), sorted(await server.loaded()), await server.models()
         except Unreachable as error:
-            raise NoModel(f"The model server at {server.service.host} does not answer any more ({error}).") from error
+            raise NoModel(
+                "The model server at {host} does not answer any more ({error}).", host=server.service.host, error=error
+            ) from error
 
     async def use(self, pair: ModelPair) -> None:
         """Answer with a chosen pair, in later chats too, unless SLM_ALIAS and LLM_ALIAS name other models."""
@@ -174,7 +180,7 @@ class Foundry:
         self, slots: AsyncExitStack, model_id: str, on_wait: Callable[[], None] = lambda: None
     ) -> None:
         """Take all slots of a model, so that it writes no answer in this process until `slots` is closed."""
-        for _ in range(self.settings.parallel):
+        for __ in range(self.settings.parallel):
             if self._slots[model_id].locked():
                 on_wait()
             await slots.enter_async_context(self._slots[model_id])
@@ -224,12 +230,12 @@ class Foundry:
             return await self._load(server, alias, instead_of, waited=True)  # the free memory may have changed
 
     async def _wait_for_other(self, slots: AsyncExitStack, fit: memory.MemoryFit) -> None:
-        busy = f"Waiting for {fit.other}: it is answering another question."
+        busy = _("Waiting for {model}: it is answering another question.", model=fit.other)
         try:
             async with asyncio.timeout(self.settings.first_token_seconds):
                 await self._take_slots(slots, fit.other_id, partial(self._notify, busy))
         except TimeoutError:
-            raise NoModel(fit.blocked("has not come to the end of its answer")) from None
+            raise NoModel(fit.blocked(_("it has not come to the end of its answer"))) from None
 
     async def _fit(self, server: Server, alias: str, instead_of: str | None) -> memory.MemoryFit | None:
         fit = await memory.check_fit(server, alias, instead_of)
@@ -292,7 +298,7 @@ class ServerLookup:
             now = self._foundry.starting or message
             if not now and self._patience is not None:
                 raise NoModel("Escalator is still looking for Foundry Local. Ask again in a moment.")
-            now, timeout = now or "Looking for Foundry Local", PROGRESS_SECONDS
+            now, timeout = now or _("Looking for Foundry Local"), PROGRESS_SECONDS
             if now != message:
                 notify(message := now)
         return self._task.result()

@@ -14,6 +14,7 @@ from app.models.chat import warm_up
 from app.models.downloads import Downloader, DownloadProgress
 from app.models.foundry import Foundry
 from app.models.memory import Machine, inspect_machine
+from app.translation import _
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +90,9 @@ class ModelManager:
             self.error = str(error)
         except OSError as error:
             log.exception("a download failed")
-            self.error = f"The download failed ({error}). Check the disk and try again: what has arrived is kept."
+            self.error = _(
+                "The download failed ({reason}). Check the disk and try again: what has arrived is kept.", reason=error
+            )
         finally:
             self.progress = None
 

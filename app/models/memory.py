@@ -83,7 +83,7 @@ class MemoryFit:
     def blocked(self, reason: str) -> str:
         """Say why the model is not loaded now; `reason` says what keeps the other one in memory."""
         return _(
-            "There is not enough memory for {name} beside {other}, which {reason}. Ask again in a moment.",
+            "There is not enough memory for {name} beside {other}: {reason}. Ask again in a moment.",
             name=self.name,
             other=self.other,
             reason=reason,
@@ -124,7 +124,7 @@ async def unload(server: Server, fit: MemoryFit) -> None:
         busy = "still using" in reply.text
         if not busy or asyncio.get_running_loop().time() > end:
             reason = _("another program is using it") if busy else reply.message.rstrip(".")
-            raise NoModel(fit.blocked(_("cannot be unloaded: {reason}", reason=reason)))
+            raise NoModel(fit.blocked(_("it cannot be unloaded: {reason}", reason=reason)))
         await asyncio.sleep(0.1)
 
 

@@ -8,6 +8,7 @@ from app.humanize import gigabytes
 from app.models.catalogue import ModelInfo, downloaded, match
 from app.models.memory import DISK_MB_PER_SECOND
 from app.models.server import Model, Notify, Reply, Server, Unreachable, guess_id
+from app.translation import _
 
 
 async def resolve(server: Server, name: str, notify: Notify) -> Model:
@@ -19,7 +20,7 @@ async def resolve(server: Server, name: str, notify: Notify) -> Model:
     if server.dialect == "plain":  # it loads by itself; if it lists nothing the configured name is used as it is
         model_id = guess_id(name, before) if before else name
         if model_id is None:
-            raise NoModel(_unknown(server, name, before))
+            raise _unknown(server, name, before)
         return Model(name, model_id, server.service)
     models = await server.models()
     if model_id := match(name, before, models):
@@ -27,20 +28,26 @@ async def resolve(server: Server, name: str, notify: Notify) -> Model:
     here = downloaded(name, models)
     size = models[here].size_mb if here else None
     seconds = round((size or 0) / DISK_MB_PER_SECOND)
-    notify(f"Loading {name} into memory" + (f" ({gigabytes(size or 0)}, about {seconds} s)" if seconds else ""))
+    if seconds:
+        size_and_time = {"size": gigabytes(size or 0), "seconds": seconds}
+        notify(_("Loading {model} into memory ({size}, about {seconds} s)", model=name, **size_and_time))
+    else:
+        notify(_("Loading {model} into memory", model=name))
     started = time.monotonic()
     try:
         reply = await server.load(models[name].alias if name in models else name)
     except Unreachable as error:
         raise NoModel(
-            f"The model server at {server.service.host} was lost while it loaded {name}. The model may be too large "
-            "for the free memory; close other programs, or choose a smaller one."
+            "The model server at {host} was lost while it loaded {model}. The model may be too large for the free "
+            "memory; close other programs, or choose a smaller one.",
+            host=server.service.host,
+            model=name,
         ) from error
     seconds_taken = time.monotonic() - started
     if reply.status == 200:
         model_id = _loaded_id(server, name, before, await server.loaded(), models)
         return Model(name, model_id, server.service, seconds_taken)
-    raise NoModel(await _refused(server, name, reply, models))
+    raise await _refused(server, name, reply, models)
 
 
 async def is_available(server: Server, name: str) -> bool:
@@ -61,31 +68,42 @@ def _loaded_id(server: Server, name: str, before: list[str], after: list[str], m
     model_id = new[0] if len(new) == 1 else guess_id(name, after) or (after[0] if len(after) == 1 else None)
     if model_id is None or name in models:  # a known id, but another variant of its alias is loaded
         raise NoModel(
-            f"The server at {server.service.host} was asked to load {name} and does not tell which of these it is: "
-            f"{', '.join(after) or 'none'}. Set SLM_ALIAS or LLM_ALIAS to the right one."
+            "The server at {host} was asked to load {model} and does not tell which of these it is: {names}. Set "
+            "SLM_ALIAS or LLM_ALIAS to the right one.",
+            host=server.service.host,
+            model=name,
+            names=", ".join(after) or "–",
         )
     return model_id
 
 
-async def _refused(server: Server, name: str, reply: Reply, models: Mapping[str, ModelInfo]) -> str:
+async def _refused(server: Server, name: str, reply: Reply, models: Mapping[str, ModelInfo]) -> NoModel:
     if "not cached" in reply.text.lower():
-        return (
-            f"{name} is known at {server.service.host} but has not been downloaded. "
-            f"Run `escalator models get {name}`, or set SLM_ALIAS or LLM_ALIAS to a downloaded model."
+        return NoModel(
+            "{model} is known at {host} but has not been downloaded. Run `escalator models get {model}`, or set "
+            "SLM_ALIAS or LLM_ALIAS to a downloaded model.",
+            model=name,
+            host=server.service.host,
         )
     if reply.status == 404:
         here = {info.alias for info in models.values() if info.here}
         return _unknown(server, name, here or {info.alias for info in models.values()} or await server.listed())
-    return (
-        f"{name} could not be loaded at {server.service.host}: {reply.message.rstrip('.')}. It may be too large for "
-        "the free memory: choose a smaller model. Or its files are damaged: delete its folder and download it again."
+    return NoModel(
+        "{model} could not be loaded at {host}: {message}. It may be too large for the free memory: choose a smaller "
+        "model. Or its files are damaged: delete its folder and download it again.",
+        model=name,
+        host=server.service.host,
+        message=reply.message.rstrip("."),
     )
 
 
-def _unknown(server: Server, name: str, there: Iterable[str]) -> str:
+def _unknown(server: Server, name: str, there: Iterable[str]) -> NoModel:
     names = sorted(set(there), key=str.casefold)
     some = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
-    return (
-        f"There is no model {name} at {server.service.host}; there are: {some or 'none'}. Set SLM_ALIAS or LLM_ALIAS "
-        f"to one of them, or run `escalator models get {name}`."
+    return NoModel(
+        "There is no model {model} at {host}; there are: {names}. Set SLM_ALIAS or LLM_ALIAS to one of them, or run "
+        "`escalator models get {model}`.",
+        model=name,
+        host=server.service.host,
+        names=some or "–",
     )

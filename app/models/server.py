@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote, urlsplit
 
+from app.errors import ModelError
 from app.models.catalogue import ModelInfo, load_catalogue
 from app.settings import is_loopback
+from app.translation import mark
 
 if TYPE_CHECKING:
     from httpx2 import AsyncClient
@@ -36,7 +38,7 @@ class Unreachable(Exception):
     """No answer from a server; never leaves this package."""
 
 
-class NotAModelServer(Exception):
+class NotAModelServer(ModelError):
     """An answer from something else than a model server, or from one that wants a key; never leaves this package."""
 
 
@@ -232,11 +234,11 @@ async def identify(client: Client, source: Source) -> Server:
         return Server(client, "foundry", source)
     reply = await client.get("/v1/models")
     if reply.status in (401, 403):
-        raise NotAModelServer("it wants a key; set API_KEY")
+        raise NotAModelServer(mark("it wants a key; set API_KEY"))
     # Some servers fail to list their models without a network and answer all the same.
     if reply.status >= 500 or isinstance(reply.fields.get("data"), list):
         return Server(client, "plain", source)
-    raise NotAModelServer(f"it is not a model server: GET /v1/models returned {reply.status}")
+    raise NotAModelServer(mark("it is not a model server: GET /v1/models returned {status}"), status=reply.status)
 
 
 def guess_id(alias: str, ids: list[str]) -> str | None:

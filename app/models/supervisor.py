@@ -56,13 +56,17 @@ def acquire_blocking(cache: Path, state_dir: Path) -> Lease:
             return join(files, models) or _start(files, cache, models)
     except Timeout:
         raise NoModel(
-            f"Another process has been starting the model runtime for {2 * START_SECONDS:.0f} seconds. "
-            f"End it, or delete {files.folder}, and try again."
+            "Another process has been starting the model runtime for {seconds} seconds. End it, or delete {folder}, "
+            "and try again.",
+            seconds=f"{2 * START_SECONDS:.0f}",
+            folder=files.folder,
         ) from None
     except OSError as error:
         raise NoModel(
-            f"The model runtime cannot be started: {error}. Check that {files.folder} is writable, "
-            "or name another folder with ESCALATOR_STATE_DIR."
+            "The model runtime cannot be started: {error}. Check that {folder} is writable, or name another folder "
+            "with ESCALATOR_STATE_DIR.",
+            error=error,
+            folder=files.folder,
         ) from error
 
 
@@ -106,11 +110,18 @@ def _start(files: RuntimeFiles, cache: Path, models: Collection[str]) -> Lease:
         if lease := join(files, models):  # not an earlier runtime, which does not know all models
             return lease
         if ended:
-            reason = last_line(files.log.read_bytes())[:300].rstrip(".") or "it printed nothing"
-            raise NoModel(f"The model runtime ended at its start: {reason}. Its log is {files.log}.")
+            raise NoModel(
+                "The model runtime ended at its start: {reason}. Its log is {path}.",
+                reason=last_line(files.log.read_bytes())[:300].rstrip(".") or "–",
+                path=files.log,
+            )
         time.sleep(0.01)
     process.kill()
-    raise NoModel(f"The model runtime did not start within {START_SECONDS:.0f} seconds. Its log is {files.log}.")
+    raise NoModel(
+        "The model runtime did not start within {seconds} seconds. Its log is {path}.",
+        seconds=f"{START_SECONDS:.0f}",
+        path=files.log,
+    )
 
 
 def last_line(log: bytes) -> str:

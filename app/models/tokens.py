@@ -109,8 +109,9 @@ def fetch_vocabulary(folder: Path) -> Path:
     except (OSError, httpx2.HTTPError) as error:
         reason = str(error).rstrip(".") or type(error).__name__
         raise DownloadFailed(
-            f"The vocabulary for counting tokens could not be fetched ({reason}). Tokens are estimated without it; the "
-            "next download of a model tries again."
+            "The vocabulary for counting tokens could not be fetched ({reason}). Tokens are estimated without it; the "
+            "next download of a model tries again.",
+            reason=reason,
         ) from error
     return path
 

@@ -6,6 +6,10 @@ from dataclasses import dataclass
 
 from app.documents.passages import Passage
 from app.retrieval.analysis import BREAKS, QueryWord, stems, tokens
+from app.translation import _, mark
+
+FUNCTION_WORDS = mark("function words")
+"""What stands in an explanation for all function words of a question together."""
 
 MAX_SIMILAR_SHOWN = 3
 """Words that are named as matching instead of one."""
@@ -31,9 +35,12 @@ class Explanation:
         parts = []
         for word, share in list(self.terms.items())[:MAX_WORDS_SHOWN]:
             others = "".join(f" ≈ {other}" for other in self.alike.get(word, ())[:1])
-            parts.append(f"{word}{others} {share:.0%}")
-        context = f"; context {self.context:.0%}" if self.context >= 0.005 else ""
-        return ", ".join(parts) + context
+            shown = _(FUNCTION_WORDS) if word == FUNCTION_WORDS else word
+            parts.append(f"{shown}{others} {share:.0%}")
+        words = ", ".join(parts)
+        return (
+            _("{words}; context {share}", words=words, share=f"{self.context:.0%}") if self.context >= 0.005 else words
+        )
 
 
 def word_shares(words: Sequence[QueryWord], parts: Mapping[str, float]) -> dict[str, float]:

@@ -11,7 +11,7 @@ from app.humanize import listed
 from app.retrieval import analysis
 from app.retrieval.analysis import QueryWord, foreign_language, names_subject
 from app.retrieval.expansion import VARIANT
-from app.retrieval.explain import MAX_SIMILAR_SHOWN, Explanation
+from app.retrieval.explain import FUNCTION_WORDS, MAX_SIMILAR_SHOWN, Explanation
 from app.retrieval.segment import above
 from app.translation import plural
 
@@ -42,9 +42,6 @@ alone; a question that follows another conversation loses at most 0.004 (docs/re
 
 COMPARED = 100
 """Number of best passages of each search that are compared."""
-
-FUNCTION_WORDS = "function words"
-"""What stands in an explanation for all function words of a question together."""
 
 GUESSED = 0.7
 """Coverage of an unknown word by a similar word, where a known word counts 1: some guesses are wrong."""
@@ -120,8 +117,12 @@ class SearchResult:
         words = [f"“{word}”" for word in self.unknown_words if word not in self.taken_for][:MAX_NAMED]
         if not words:
             return ""
-        one, many = "{words} occurs in none of your documents", "{words} occur in none of your documents"
-        return plural(one, many, len(words), words=listed(words))
+        return plural(
+            "{words} occurs in none of your documents",
+            "{words} occur in none of your documents",
+            len(words),
+            words=listed(words),
+        )
 
     @property
     def taken_for(self) -> dict[str, tuple[str, ...]]:

@@ -430,7 +430,7 @@ async def test_a_failed_update_keeps_the_saved_catalogue(store: Store, getting: 
 
 
 async def test_an_unknown_model_is_answered_with_similar_names(store: Store, getting: Downloader) -> None:
-    with pytest.raises(UnknownModel, match=r"has no model ferri for this machine. Did you mean ferry\?"):
+    with pytest.raises(UnknownModel, match=r"has no model ferri for this machine. Did you mean: ferry\?"):
         await fetched(getting, "ferri")
     with pytest.raises(UnknownModel, match=r"It lists ferry, ferry-instruct-generic-cpu:1, tiny"):
         await fetched(getting, "gpt-5")

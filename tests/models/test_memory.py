@@ -221,7 +221,7 @@ async def test_an_answer_of_another_program_is_waited_for_a_little(
     stream = complete(foundry, model, [{"role": "user", "content": "Go on."}], max_tokens=400)
     async with aclosing(stream):
         await anext(stream)
-        with pytest.raises(NoModel, match="beside phi-4-mini, which cannot be unloaded: another program is using it"):
+        with pytest.raises(NoModel, match="beside phi-4-mini: it cannot be unloaded: another program is using it"):
             await large(foundry)
         assert await asyncio.to_thread(machine.loaded) == [SMALL.full_id]
         monkeypatch.setattr("app.models.memory.UNLOAD_SECONDS", 20)
@@ -236,7 +236,7 @@ async def test_an_answer_that_does_not_end_is_not_waited_for_without_end(machine
     machine.total_mb = ONE
     async with opened(settings_for(machine.cache, first_token_seconds=0.2)) as foundry:
         async with foundry.slot(await small(foundry)):
-            with pytest.raises(NoModel, match="phi-4-mini, which has not come to the end of its answer"):
+            with pytest.raises(NoModel, match="phi-4-mini: it has not come to the end of its answer"):
                 await large(foundry)
         assert (await large(foundry)).id == LARGE.full_id
 
