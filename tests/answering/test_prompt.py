@@ -131,3 +131,19 @@ def test_a_document_that_names_the_token_gets_another_one() -> None:
     text = "x " + fence_token("What?", f"x {first}") + first.upper()
 
     assert fence_token("What?", text) not in text.lower()
+
+
+def test_an_answer_that_is_wanted_in_another_form_comes_whole() -> None:
+    long = Exchange("What does it cost?", "It costs five. " * 200)
+    asked = Prompt("in German", (passage("It costs 5."),), (Exchange("Hi?", "Hello."), long), about="answer").messages()
+
+    assert asked[-2]["content"] == defused(long.answer.strip())
+    assert len(asked) == 4
+
+
+def test_a_conversation_that_is_summed_up_comes_with_all_its_exchanges() -> None:
+    history = [Exchange(f"Question {number}?", f"Answer {number}. " * 100) for number in range(12)]
+    prompt = Prompt("Summarise our conversation", (), history, about="conversation").messages()
+
+    assert [f"Question {number}?" for number in range(12)] == [each["content"] for each in prompt[1:-1:2]]
+    assert sum(len(each["content"]) for each in prompt) < 6_000

@@ -290,11 +290,42 @@ async def test_an_instruction_is_followed_with_the_evidence_of_the_question_befo
     assert shorter.evidence[0].file == "ferry plan.md"
 
 
-async def test_without_a_model_an_instruction_says_that_it_takes_one(bare: Assistant) -> None:
-    german = answer(await events_of(bare, Turn("kürzer bitte", LAST)))
+@pytest.mark.parametrize("message", ["kürzer bitte", "Fasse unser Gespräch zusammen"])
+async def test_without_a_model_an_instruction_says_that_it_takes_one(bare: Assistant, message: str) -> None:
+    german = answer(await events_of(bare, Turn(message, LAST)))
 
     assert "braucht es ein Modell" in german.text
     assert not german.attempts
+
+
+async def test_a_conversation_is_summed_up_from_what_was_said_in_it_alone(
+    model_cache: Callable[..., Path], corpus: Path
+) -> None:
+    said = {"quiet hours begin at ten": "You asked about the ferry and the rules."}
+    assistant = Assistant(settings_for(model_cache(small(say="I do not know.", when=said)), corpus))
+
+    history = (*LAST, Exchange("And the rules?", "The quiet hours begin at ten [1]."))
+    summary = answer(await events_of(assistant, Turn("Summarise our conversation", history, mode="small")))
+    await assistant.close()
+
+    assert summary.text == "You asked about the ferry and the rules."
+    assert not summary.evidence
+    assert not summary.notices
+
+
+@pytest.mark.parametrize("wanted", ["Translate your last answer to German", "auf Deutsch bitte", "in German"])
+async def test_an_answer_in_the_language_that_was_asked_for_is_kept(
+    model_cache: Callable[..., Path], corpus: Path, wanted: str
+) -> None:
+    german = "Die Fähre legt um 9:30 Uhr vom alten Hafen ab, und die Fahrkarten werden an Bord verkauft [1]."
+    assistant = Assistant(settings_for(model_cache(small(say=german), large(say="The ferry.")), corpus))
+
+    kept = answer(await events_of(assistant, Turn(wanted, LAST)))
+    shorter = answer(await events_of(assistant, Turn("shorter", (*LAST, Exchange(wanted, german)))))
+    await assistant.close()
+
+    assert (kept.text, kept.escalated) == (german, False)
+    assert (shorter.text, shorter.escalated) == (german, False)
 
 
 async def test_a_question_that_hardly_anything_answers_reaches_no_model_until_that_is_wanted(
