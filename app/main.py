@@ -17,7 +17,6 @@ from chainlit.server import sio  # noqa: E402
 from chainlit.session import WebsocketSession  # noqa: E402
 
 from app.errors import EscalatorError  # noqa: E402
-from app.translation import choose as choose_language  # noqa: E402
 from app.ui import (  # noqa: E402
     controls,
     corpus_panel,
@@ -53,7 +52,6 @@ async def stop() -> None:
 @cl.set_starters
 async def set_starters(user: object, language: str | None) -> list[cl.Starter]:
     """Offer questions to the documents."""
-    choose_language(language or "")
     try:
         retriever = (await asyncio.to_thread(shared_assistant)).retriever
         return await retriever.run(partial(controls.starters, retriever.folder.path, retriever.refresh))

@@ -124,24 +124,15 @@ def widgets(choices: Choices, settings: Settings, *, history: bool) -> cl.ChatSe
 OWN = 3
 """Documents of one's own that questions of an empty chat are about: the longest ones."""
 
-SUMMARIES = {
-    "da": "Hvad handler „{}“ om?",
-    "de": "Worum geht es in „{}“?",
-    "en": "What is “{}” about?",
-    "nl": "Waar gaat “{}” over?",
-    "no": "Hva handler «{}» om?",
-    "ro": "Despre ce este „{}”?",
-}
-
 
 def starters(corpus: Path, documents: Callable[[], Snapshot]) -> list[cl.Starter]:
     """Return the sample questions whose document is in the corpus, else questions to its documents; blocks."""
     samples = json.loads(Path(__file__).with_name("starters.json").read_text(encoding="utf-8"))
-    questions = [sample["question"] for sample in samples if (corpus / sample["file"]).is_file()]
+    questions = [_(sample["question"]) for sample in samples if (corpus / sample["file"]).is_file()]
     if not questions:
         snapshot = documents()
         longest = sorted(snapshot.documents.values(), key=lambda entry: -entry.passages)[:OWN]
-        titles = [SUMMARIES.get(each.language, SUMMARIES["en"]).format(each.title or each.file) for each in longest]
+        titles = [_("What is “{title}” about?", title=each.title or each.file) for each in longest]
         places = [passage.place for each in longest for passage in snapshot.passages(each.file)]
         headings = [f"{place.label}?" for place in places if place.kind == "heading" and len(place.label) > 1]
         questions = [*titles, *headings[:OWN]]

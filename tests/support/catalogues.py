@@ -1,6 +1,7 @@
 """`python -m tests.support.catalogues`: add to app/translations what the code says, and drop what it no longer says."""
 
 import ast
+import json
 import re
 import tomllib
 from collections import defaultdict
@@ -28,6 +29,8 @@ PLURAL_FORMS = {
 def texts() -> Iterator[tuple[str, str, str]]:
     """Yield each text of the Python code, with its plural and its place, "" where it has none."""
     yield from ((name(code), "", "") for code in SNOWBALL | UNSTEMMED)
+    samples = json.loads((ROOT / "app/ui/starters.json").read_text(encoding="utf-8"))
+    yield from ((sample["question"], "", "") for sample in samples)
     links = tomllib.loads((ROOT / ".chainlit" / "config.toml").read_text(encoding="utf-8"))["UI"]["header_links"]
     yield from ((link[key], "", "") for link in links for key in ("name", "display_name"))
     for path in sorted((ROOT / "app").rglob("*.py")):
