@@ -127,6 +127,7 @@ def test_a_damaged_database_is_set_aside_with_a_notice(tmp_path: Path, damage: s
     assert [kept.id for kept in History(tmp_path).latest()] == ["b"]
 
 
+@pytest.mark.slow
 def test_the_database_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
     newer = sqlite3.connect(tmp_path / FILE)
     newer.execute("create table anything (x)")

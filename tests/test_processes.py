@@ -108,6 +108,7 @@ def test_a_process_that_ends_with_its_standard_input_is_not_killed(
         assert out.read().split() == [b"saved"]
 
 
+@pytest.mark.slow
 def test_a_process_that_does_not_end_is_killed_with_its_children(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

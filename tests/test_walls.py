@@ -125,6 +125,7 @@ def circles(edges: Mapping[str, set[str]]) -> list[set[str]]:
     return sorted(map(set, rings), key=sorted)
 
 
+@pytest.mark.slow
 def test_no_files_import_each_other_in_a_circle() -> None:
     assert circles(imports({dotted(path): path for path in MODULES})) == []
 
@@ -212,6 +213,7 @@ def allowance(figures: dict[str, Any]) -> Counter[str]:
     return sum((Counter(each) for each in figures.get("versions", {}).values()), Counter(figures["app"]))
 
 
+@pytest.mark.slow
 def test_the_house_stays_small_enough_to_be_read() -> None:
     lengths = {named(path): len(source(path).splitlines()) for path in MODULES}
     allowed, size = allowance(json.loads(SIZE.read_text(encoding="utf-8"))), measured()

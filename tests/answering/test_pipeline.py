@@ -174,6 +174,7 @@ async def test_a_low_confidence_that_was_asked_for_is_believed_and_never_shown(
     assert [event.code for event in events if isinstance(event, Escalated)] == ["unsure"]
 
 
+@pytest.mark.slow
 async def test_reasoning_is_an_event_of_its_own_and_no_part_of_the_answer(
     models: Path, runtime: str, corpus: Path
 ) -> None:
@@ -401,6 +402,7 @@ async def test_the_trainers_questions_get_their_documented_decisions(model_cache
     await assistant.close()
 
 
+@pytest.mark.slow
 async def test_comparing_has_both_models_write_on_the_same_passages(
     model_cache: Callable[..., Path], corpus: Path
 ) -> None:
@@ -448,6 +450,7 @@ async def test_an_answer_can_be_sent_to_the_large_model_without_drafting_again(
     assert [attempt.text for attempt in answer.attempts] == ["At 9:30 [1].", LONG]
 
 
+@pytest.mark.slow
 async def test_the_large_model_gets_more_passages_and_no_number_changes(
     model_cache: Callable[..., Path], corpus: Path
 ) -> None:

@@ -92,6 +92,7 @@ WRITTEN = st.lists(st.sampled_from(SPECIAL) | st.text(max_size=3), max_size=25).
 
 @settings(max_examples=400)
 @given(WRITTEN)
+@pytest.mark.slow
 def test_nothing_harmful_is_left_of_any_text(text: str) -> None:
     assert harm(safe(text, KNOWN)) == []
 
@@ -116,6 +117,7 @@ SEEN = st.characters(blacklist_characters="\\`~<&!]:.@\r", blacklist_categories=
 
 
 @given(st.text(SEEN))
+@pytest.mark.slow
 def test_plain_text_flows_at_once_and_unchanged(text: str) -> None:
     stream = SafeMarkdown()
 

@@ -87,6 +87,7 @@ def test_while_a_slow_model_reads_the_best_sentence_goes_to_stderr(
     assert json.loads(as_json.stdout)["answer"] == "The ferry leaves at 9:30 [1]."
 
 
+@pytest.mark.slow
 def test_sentences_whose_marks_were_not_streamed_are_listed_below_their_source_and_those_without_one_last(
     model_cache: Callable[..., Path], use: Callable[[Path], None], corpus: Path
 ) -> None:
@@ -125,6 +126,7 @@ def test_a_rejected_draft_that_no_large_model_replaces_is_followed_by_the_best_s
     ]
 
 
+@pytest.mark.slow
 def test_an_escalated_answer_stands_below_the_draft_with_the_reason_on_stderr(
     model_cache: Callable[..., Path], use: Callable[[Path], None], corpus: Path
 ) -> None:

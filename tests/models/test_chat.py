@@ -170,6 +170,7 @@ async def test_a_model_that_another_program_unloaded_is_loaded_again(model_cache
         assert (await said(foundry, model, "The ferry?"))[0] == "The ferry leaves at 9:30 [1]."
 
 
+@pytest.mark.slow
 async def test_a_runtime_that_was_killed_between_two_answers_is_not_noticed(model_cache: Callable[..., Path]) -> None:
     cache = model_cache(SMALL)
     async with opened(settings_for(cache)) as foundry:

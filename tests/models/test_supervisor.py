@@ -218,6 +218,7 @@ def test_a_runtime_that_ends_at_its_start_is_reported_with_its_last_line(
     assert files.log.is_file()
 
 
+@pytest.mark.slow
 def test_a_state_folder_that_cannot_be_made_is_named(cache: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way", encoding="utf-8")
     with pytest.raises(NoModel, match="ESCALATOR_STATE_DIR"):

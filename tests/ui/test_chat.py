@@ -824,6 +824,7 @@ async def test_a_mode_that_does_not_exist_is_an_error_in_the_chat(without_models
 
 
 @pytest.mark.parametrize("missing", [True, False])
+@pytest.mark.slow
 async def test_a_corpus_without_documents_is_an_error_in_the_chat_until_it_has_one(
     without_models: App, missing: bool
 ) -> None:

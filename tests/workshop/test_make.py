@@ -195,6 +195,7 @@ def test_all_packages_that_lack_a_wheel_are_named_although_uv_names_one_at_a_tim
     assert wheels.report("windows-arm64", "3.12") == (False, "lacks grpcio, some")
 
 
+@pytest.mark.slow
 def test_why_there_is_no_kit_is_said_in_full_where_no_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     def resolve(*given: str) -> list[wheels.Pinned]:
         raise wheels.Unresolved("The registry cannot be reached.")

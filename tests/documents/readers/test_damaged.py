@@ -33,6 +33,7 @@ def damaged(data: bytes) -> Iterator[bytes]:
 
 
 @pytest.mark.parametrize("path", WHOLE, ids=lambda path: path.name)
+@pytest.mark.slow
 def test_a_damaged_file_raises_nothing_but_unreadable_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ocr, "program", lambda: "")  # it takes seconds for each page whose letters are damaged
     assert parse(path.suffix, path.read_bytes()).pages

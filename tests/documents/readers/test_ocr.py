@@ -68,6 +68,7 @@ def test_a_picture_of_a_page_is_read_in_the_languages_that_are_installed() -> No
 
 
 @recognizing
+@pytest.mark.slow
 def test_a_page_without_text_among_others_is_recognized() -> None:
     first, second, third = pdf.read((FILES / "mixed.pdf").read_bytes())
     assert "The harbour master signs the first page." in first.text
@@ -76,6 +77,7 @@ def test_a_page_without_text_among_others_is_recognized() -> None:
 
 
 @recognizing
+@pytest.mark.slow
 def test_of_a_long_scan_as_many_pages_are_read_as_there_is_time_for_and_the_others_are_known(tmp_path: Path) -> None:
     (tmp_path / "long.pdf").write_bytes(scanned(SHIPS))
     found = read(tmp_path, seconds=8)
@@ -134,6 +136,7 @@ def stamped() -> bytes:
 
 
 @recognizing
+@pytest.mark.slow
 def test_a_scan_with_a_stamp_is_recognized_and_the_stamp_stays() -> None:
     (page,) = pdf.read(stamped())
     assert "The night watch locks the northern gate at eleven." in page.text

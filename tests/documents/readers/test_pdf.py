@@ -68,6 +68,7 @@ def test_what_is_no_pdf_is_named(data: bytes) -> None:
         pdf.read(data)
 
 
+@pytest.mark.slow
 def test_damaged_files_raise_nothing_but_unreadable_file_and_stay_silent(caplog: pytest.LogCaptureFixture) -> None:
     whole = made("A page of text.", "Another page of text.")
     chance = random.Random(7)

@@ -109,6 +109,7 @@ def test_a_wide_table_with_few_cells_does_not_grow() -> None:
     assert sum(map(len, texts(rows))) < 200_000
 
 
+@pytest.mark.slow
 def test_a_header_of_very_many_columns_costs_no_more_than_it_is_long() -> None:
     rows = [(1, dict.fromkeys(range(1, 100_001), "x")), *[(number, {1: "y"}) for number in range(2, 20_002)]]
     assert sum(map(len, texts(rows))) < 1_000_000
