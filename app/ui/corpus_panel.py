@@ -24,7 +24,7 @@ from app.humanize import size
 from app.retrieval.corpus import Reading
 from app.retrieval.inventory import STATES, File, Inventory, extent, notes, summary
 from app.settings import LOOPBACK, is_loopback
-from app.translation import _, mark, plural
+from app.translation import _, figure, mark, plural
 from app.ui import models_panel, source_viewer
 
 NAME = mark("Documents")
@@ -120,7 +120,7 @@ def told(added: Sequence[tuple[str, str]], known: Sequence[str], skipped: dict[s
         lines.append(plural("{number} file was skipped:", "{number} files were skipped:", len(skipped)))
     lines += [f"{file}: {reason}" for file, reason in [*skipped.items()][:MAX_NAMED]]
     if (more := len(skipped) - MAX_NAMED) > 0:
-        lines.append(plural("{number} more", "{number} more", more))
+        lines.append(_("{number} more", number=figure(more)))
     return lines
 
 
