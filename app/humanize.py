@@ -16,6 +16,16 @@ def listed(names: Sequence[str]) -> str:
     return _("{names} and {last}", names=", ".join(first), last=last) if first else last
 
 
+def quoted(word: str) -> str:
+    """Put a word into quotation marks."""
+    return _("“{word}”", word=word)
+
+
+def percent(share: float) -> str:
+    """Format a share: "47%"."""
+    return _("{number}%", number=figure(100 * share))
+
+
 def ago(seconds: float) -> str:
     """Format an age in its largest whole unit: "2 hours ago"; "just now" below a minute."""
     if seconds >= 86_400:

@@ -18,7 +18,7 @@ from app.answering.turn import Code, Decision
 from app.answering.verification import CheckedAnswer, check, other_language
 from app.documents.language import shown_name
 from app.documents.sentences import sentences
-from app.humanize import listed
+from app.humanize import listed, percent, quoted
 from app.retrieval.packing import Evidence
 from app.translation import _, figure, plural
 
@@ -87,7 +87,7 @@ def decide(
         return _hard("unsure", _("The small model called its confidence low."))
     refuses = abstains(draft)
     if not refuses and (phrase := doubt(draft, " ".join(item.text for item in evidence or ()))):
-        return _hard("unsure", _("The small model wrote “{words}”.", words=phrase))
+        return _hard("unsure", _("The small model wrote {words}.", words=quoted(phrase)))
     checked = checked or check(draft, evidence or (), question)
     measured = support(question, evidence, draft, foreign=checked.foreign)
     score = soft_score(measured, checked, certainty)
@@ -168,7 +168,7 @@ def _objection(question: str, checked: CheckedAnswer) -> str | None:
         return None
     if count == 1:
         quote = shorten(unfounded[0].bare, LONGEST_QUOTE, placeholder=" …")
-        return _("“{words}” is not in your documents.", words=quote)
+        return _("{words} is not in your documents.", words=quoted(quote))
     if len(unfounded) == count:
         return _("None of its {count} statements is in your documents.", count=count)
     return _("{number} of its {count} statements are not in your documents.", number=len(unfounded), count=count)
@@ -207,26 +207,26 @@ def _why(measured: Support, checked: CheckedAnswer, certainty: float | None) -> 
     """Name the words that a soft score rests on."""
     reasons = []
     if measured.strange:
-        reasons.append(_("Neither in the passages nor in the question: {words}.", words=_quoted(measured.strange)))
+        reasons.append(_("Neither in the passages nor in the question: {words}.", words=_named(measured.strange)))
     lacking = [name for sentence in checked.lacking for name in sentence.verdict.missing]
     if elsewhere := [name for name in lacking if name not in measured.strange]:
-        words = _quoted(elsewhere)
+        words = _named(elsewhere)
         reasons.append(_("Not in the passage that the rest of the sentence comes from: {words}.", words=words))
     wording = measured.wording or 0.0
     if certainty is not None and UNCERTAIN * (1 - certainty) > wording:
-        reasons.append(_("The small model's own certainty falls to {share}%.", share=figure(100 * certainty)))
+        reasons.append(_("The small model's own certainty falls to {share}.", share=percent(certainty)))
     if wording >= DOUBTFUL or not reasons:
         part, share = weakest_part(checked.evidence, checked.text)
         why = _(
-            "{share}% of this part of the draft is not in the passages: “{part}”.",
-            share=figure(100 * share),
-            part=part,
+            "{share} of this part of the draft is not in the passages: {part}.",
+            share=percent(share),
+            part=quoted(part),
         )
         reasons.insert(0, why)
     return " ".join(reasons)
 
 
-def _quoted(words: Sequence[str]) -> str:
+def _named(words: Sequence[str]) -> str:
     """Name at most `NAMED` of some words."""
-    quoted = [f"“{word}”" for word in words[:NAMED]]
-    return listed([*quoted, _("{number} more", number=len(words) - NAMED)] if len(words) > NAMED else quoted)
+    named = [quoted(word) for word in words[:NAMED]]
+    return listed([*named, _("{number} more", number=len(words) - NAMED)] if len(words) > NAMED else named)

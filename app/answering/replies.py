@@ -11,7 +11,7 @@ from app.answering.events import Retrieved
 from app.answering.router import REPLIED, Route
 from app.answering.sanitizer import label
 from app.documents.language import shown_name
-from app.humanize import count
+from app.humanize import count, quoted
 from app.models.catalogue import ModelPair
 from app.retrieval.inventory import File, Inventory, notes, summary
 from app.retrieval.packing import Evidence
@@ -89,9 +89,9 @@ def nothing_found(retrieved: Retrieved) -> str:
     """Return the reply to a question that no document answers, with the nearest documents."""
     found = retrieved.found
     near = list(dict.fromkeys(label(hit.passage.file) for hit in found.hits))[:NEAR]
-    words = ", ".join(f"“{word}”" for word in found.unknown_words[:8])
+    words = ", ".join(quoted(word) for word in found.unknown_words[:8])
     taken = [
-        _("{others} for “{word}”", others=", ".join(others), word=word)
+        _("{others} for {word}", others=", ".join(others), word=quoted(word))
         for word, others in list(found.taken_for.items())[:8]
     ]
     parts = [

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from app.documents.passages import Passage
+from app.humanize import percent
 from app.retrieval.analysis import BREAKS, QueryWord, stems, tokens
 from app.translation import _, mark
 
@@ -36,10 +37,10 @@ class Explanation:
         for word, share in list(self.terms.items())[:MAX_WORDS_SHOWN]:
             others = "".join(f" ≈ {other}" for other in self.alike.get(word, ())[:1])
             shown = _(FUNCTION_WORDS) if word == FUNCTION_WORDS else word
-            parts.append(f"{shown}{others} {share:.0%}")
+            parts.append(f"{shown}{others} {percent(share)}")
         words = ", ".join(parts)
         return (
-            _("{words}; context {share}", words=words, share=f"{self.context:.0%}") if self.context >= 0.005 else words
+            _("{words}; context {share}", words=words, share=percent(self.context)) if self.context >= 0.005 else words
         )
 
 

@@ -7,7 +7,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from app.documents.passages import Passage
-from app.humanize import listed
+from app.humanize import listed, quoted
 from app.retrieval import analysis
 from app.retrieval.analysis import QueryWord, foreign_language, names_subject
 from app.retrieval.expansion import VARIANT
@@ -114,7 +114,7 @@ class SearchResult:
     @property
     def missing(self) -> str:
         """A sentence that names the words which occur in no document and for which nothing similar was found."""
-        words = [f"“{word}”" for word in self.unknown_words if word not in self.taken_for][:MAX_NAMED]
+        words = [quoted(word) for word in self.unknown_words if word not in self.taken_for][:MAX_NAMED]
         if not words:
             return ""
         return plural(
