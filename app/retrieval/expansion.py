@@ -109,8 +109,13 @@ def gram_index(terms: Sequence[str]) -> dict[str, "Array"]:
     }
 
 
-def similar_terms(term: str, terms: Sequence[str], index: Mapping[str, "Array"]) -> Iterator[tuple[str, float]]:
-    """Yield other terms of a vocabulary with their similarity, best first; `index` is the vocabulary's gram index."""
+def similar_terms(
+    term: str, terms: Sequence[str], index: Mapping[str, "Array"], among: Container[str] | None = None
+) -> Iterator[tuple[str, float]]:
+    """Yield up to MAX_SIMILAR other terms of a vocabulary with their similarity, best first.
+
+    `index` is the vocabulary's gram index; `among` are the terms that count, by default all.
+    """
     import numpy as np
 
     own = np.unique(_grams([term])[0])
@@ -119,9 +124,14 @@ def similar_terms(term: str, terms: Sequence[str], index: Mapping[str, "Array"])
     others, shared = np.unique(np.concatenate([np.zeros(0, np.int32), *lists]), return_counts=True)
     similarity = shared / np.sqrt(len(own) * index["gram_sizes"][others].astype(float))
     near = np.flatnonzero(similarity >= MIN_SIMILARITY)
-    for number in near[np.argsort(-similarity[near], kind="stable")[: MAX_SIMILAR + 1]].tolist():
-        if (other := terms[others[number]]) != term:
+    left = MAX_SIMILAR
+    for number in near[np.argsort(-similarity[near], kind="stable")].tolist():
+        other = terms[others[number]]
+        if other != term and (among is None or other in among):
             yield other, float(similarity[number])
+            left -= 1
+        if not left:
+            return
 
 
 def alphabet(terms: Sequence[str]) -> str:

@@ -192,7 +192,7 @@ class Index:
 
     @cached_property
     def _vocabulary(self) -> frozenset[str]:
-        return frozenset().union(*(segment.postings.terms for segment, _ in self._segments))
+        return frozenset().union(*(segment.terms(alive) for segment, alive in self._segments))
 
     @cached_property
     def _spellings(self) -> Spellings:
@@ -273,7 +273,8 @@ class Index:
 
     def _similar(self, term: str) -> Variants:
         """Return the terms that are most similar to one, over all segments, with their similarity."""
-        similar = {other: near for segment, _ in self._segments for other, near in segment.similar_terms(term)}
+        known = self._vocabulary
+        similar = {other: near for segment, _ in self._segments for other, near in segment.similar_terms(term, known)}
         return tuple(nsmallest(MAX_SIMILAR, similar.items(), key=lambda item: (-item[1], item[0])))
 
 

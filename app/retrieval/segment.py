@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from itertools import islice
 from posixpath import splitext
 from typing import TYPE_CHECKING
 
@@ -49,10 +48,20 @@ class Segment:
         """Return the passage of this number."""
         return self._passages[number]
 
-    def similar_terms(self, term: str) -> Iterable[tuple[str, float]]:
-        """Return the terms most similar in spelling to a term, known or not, with their similarity."""
-        similar = expansion.similar_terms(term, self.postings.terms, self.postings.arrays)
-        return islice(similar, expansion.MAX_SIMILAR)
+    def terms(self, alive: "Array | None") -> Iterable[str]:
+        """Return the terms of the passages that are `alive`, of all of them if that is None."""
+        import numpy as np
+
+        postings = self.postings
+        if alive is None:
+            return postings.terms
+        there = np.zeros(len(postings.terms) + 1, bool)  # one more, where the end of a sentence leads
+        there[postings.tokens[np.repeat(alive, np.diff(postings.begins))]] = True
+        return [postings.terms[number] for number in np.flatnonzero(there[:-1]).tolist()]
+
+    def similar_terms(self, term: str, among: Container[str]) -> Iterable[tuple[str, float]]:
+        """Return the terms `among` some that are most similar in spelling to a term, with their similarity."""
+        return expansion.similar_terms(term, self.postings.terms, self.postings.arrays, among)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +131,12 @@ class DocumentSegment(Segment):
             text=lambda entry: documents[entry.id].text,
             passage=lambda entry, number: documents[entry.id].passages[number],
         )
+
+    def within(self, inside: Callable[[str], bool]) -> "DocumentSegment":
+        """Return the segment with no other documents than those whose files are inside."""
+        kept = {entry.id for entry in self.entries.values() if inside(entry.file)}
+        gone = {entry.id for entry in self.indexed} - kept
+        return DocumentSegment(self.key, self.postings, self.indexed, self.text, self.passage_of, gone)
 
     @property
     def languages(self) -> Counter[str]:

@@ -35,8 +35,8 @@ To be raised also when more formats can be read, since an index lists the files 
 _CACHED = 16
 """Texts of documents that a snapshot keeps decoded."""
 
-_EXTENDED = 8
-"""Sets of further documents for which a snapshot keeps the extended snapshot."""
+_DERIVED = 8
+"""Snapshots with further documents, or of some folders, that a snapshot keeps."""
 
 _SEGMENTS = "select segment from documents group by segment order by min(id)"
 _ARRAYS = "select name, type, checksum, data from arrays where segment = ?"
@@ -60,7 +60,7 @@ class Snapshot:
     mark: str = ""
     changed: float = 0.0
     reader: "Reader | None" = None
-    _extended: dict[tuple[Document, ...], "Snapshot"] = field(default_factory=dict, init=False)
+    _derived: dict[tuple[Document | str, ...], "Snapshot"] = field(default_factory=dict, init=False)
 
     @cached_property
     def documents(self) -> Mapping[str, Entry]:
@@ -77,13 +77,32 @@ class Snapshot:
 
     def plus(self, documents: tuple[Document, ...]) -> "Snapshot":
         """Return the snapshot with further documents, which are kept in memory alone."""
-        if not documents:
-            return self
-        if documents not in self._extended:
-            if len(self._extended) >= _EXTENDED:
-                self._extended.clear()
-            self._extended[documents] = replace(self, segments=(*self.segments, DocumentSegment.in_memory(documents)))
-        return self._extended[documents]
+        added = partial(DocumentSegment.in_memory, documents)
+        return self._derive(documents, lambda: replace(self, segments=(*self.segments, added())))
+
+    def within(self, scope: tuple[str, ...]) -> "Snapshot":
+        """Return what is in some folders, named with a slash at the end, or is one of some files; all if none is named.
+
+        Its index ranks as if there were nothing else: a word that is frequent elsewhere can be rare in a folder, and no
+        word of other folders is taken for known or suggested.
+        """
+
+        def inside(file: str) -> bool:
+            return any(file == each or (each.endswith("/") and file.startswith(each)) for each in scope)
+
+        def limited() -> "Snapshot":
+            segments = (segment.within(inside) for segment in self.segments)
+            problems = {file: problem for file, problem in self.problems.items() if inside(file)}
+            return replace(self, segments=tuple(each for each in segments if each.entries), problems=problems)
+
+        return self._derive(scope, limited)
+
+    def _derive(self, key: tuple[Document | str, ...], make: Callable[[], "Snapshot"]) -> "Snapshot":
+        if key and key not in self._derived:
+            if len(self._derived) >= _DERIVED:
+                self._derived.clear()
+            self._derived[key] = make()
+        return self._derived[key] if key else self
 
     def text(self, file: str) -> str:
         """Return the text of a document as it was read, empty if there is none of that name."""
