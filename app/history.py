@@ -81,8 +81,7 @@ class History:
 
     def title(self, conversation: str, title: str) -> None:
         """Begin a conversation under this title, or rename it."""
-        line = " ".join(title.split())
-        short = line if len(line) <= MAX_TITLE else line[: MAX_TITLE - 1] + "…"
+        short = titled(title)
         values = (conversation, short, time.time())
         sql = "insert into conversations (id, title, changed) values (?, ?, ?) on conflict do update set title = ?"
         with self._database() as database:
@@ -225,6 +224,12 @@ class History:
         with suppress(sqlite3.OperationalError), self._database() as database:
             for command in (*commands, "pragma wal_checkpoint(truncate)"):
                 database.execute(command)
+
+
+def titled(text: str) -> str:
+    """Make a title of a text: on one line, and not too long."""
+    line = " ".join(text.split())
+    return line if len(line) <= MAX_TITLE else line[: MAX_TITLE - 1] + "…"
 
 
 def _connect(path: Path | str) -> sqlite3.Connection:

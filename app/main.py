@@ -21,6 +21,7 @@ from app.ui import (  # noqa: E402
     controls,
     corpus_panel,
     emitter,
+    export_panel,
     messages,
     models_panel,
     server_guard,
@@ -120,6 +121,12 @@ async def press(action: cl.Action) -> None:
 for name in (uploads.KEEP, *controls.PRESSED):
     cl.action_callback(name)(press)
 cl.action_callback(controls.MODELS)(partial(messages.open_panel, models_panel.NAME))
+
+
+@cl.action_callback(export_panel.SAVE)
+async def save(action: cl.Action) -> dict[str, str]:
+    """Return the file that the panel *Export* asks for."""
+    return await export_panel.file(action.payload)
 
 
 @cl.action_callback(source_viewer.DRAW)

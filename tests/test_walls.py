@@ -19,7 +19,7 @@ from app.settings import ROOT
 
 MODULES = sorted((ROOT / "app").rglob("*.py"))
 FACES = {"main", "ui", "cli", "evaluation", "kit", "doctor"}
-COMMON = {"settings", "errors", "humanize", "files", "history", "processes", "translation"}
+COMMON = {"settings", "errors", "export", "humanize", "files", "history", "processes", "translation"}
 """Modules below all rooms."""
 
 BELOW = {

@@ -27,6 +27,7 @@ from app.cli.model_commands import models
 from app.cli.terminal import Commands, Json, Verbose, print_json, show, tell
 from app.documents.folder import Folder
 from app.errors import InputError
+from app.export import from_items
 from app.humanize import count
 from app.retrieval.corpus import Corpus, Reading
 from app.retrieval.search import plain
@@ -183,13 +184,29 @@ def doctor(
 @cli.command()
 def history(
     wipe: Annotated[bool, typer.Option("--wipe", help="Delete all of them, and the thumbs.")] = False,
+    export: Annotated[
+        str | None,
+        typer.Option("--export", metavar="ID", help="Print one: its id, as in the page's address, or latest."),
+    ] = None,
+    form: Annotated[str, typer.Option("--format", help="md (Markdown) or html.")] = "md",
+    figures: Annotated[bool, typer.Option("--figures", help="Export times and tokens too.")] = False,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Export to this file.")] = None,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
-    """Show where the conversations of the chat are kept, and how many; also while the chat runs."""
+    """Show where the conversations of the chat are kept, and how many, or export one; also while the chat runs."""
     from app.history import History
 
     kept = History(load().state_dir)
+    if export is not None:
+        found = next(iter(kept.latest(most=1)), None) if export == "latest" else kept.find(export)
+        if found is None:
+            raise InputError(
+                f"There is no conversation {export!r} in {kept.path}. Its id is in the address of its page."
+            )
+        text = from_items(found.title, kept.items(found.id)).write(form, figures=figures).encode()
+        output.write_bytes(text) if output is not None else typer.echo(text, nl=False)
+        return
     deleted = kept.wipe() if wipe else None
     number, thumbs = len(kept.latest(most=-1)), len(kept.opinions())
     result = {"file": str(kept.path), "thumbs": str(kept.thumbs), "conversations": number, "opinions": thumbs}

@@ -18,9 +18,9 @@ from app.translation import _, mark
 
 KEEP, ASK, COMPARE, UNAIDED, MODELS, FIGURES = "keep", "ask", "compare", "unaided", "choose", "figures"
 CONTINUE, AGAIN, FOLLOW = "continue", "again", "follow"
-PREFER = "prefer"
+PREFER, EXPORT = "prefer", "export"
 
-PRESSED = (CONTINUE, AGAIN, FOLLOW, KEEP, ASK, COMPARE, UNAIDED, FIGURES, PREFER)
+PRESSED = (CONTINUE, AGAIN, FOLLOW, KEEP, ASK, COMPARE, UNAIDED, FIGURES, PREFER, EXPORT)
 """Buttons that a conversation handles."""
 
 LAST = (CONTINUE, AGAIN, FOLLOW)
@@ -35,6 +35,7 @@ LABELS = {
     MODELS: (mark("Choose models for this machine"), "cpu"),
     UNAIDED: (mark("Ask the model anyway"), "message-circle-question"),
     FIGURES: (mark("Times and tokens"), "receipt"),
+    EXPORT: (mark("Export"), "download"),
 }
 
 MODES: dict[str, Mode] = {ASK: "large", COMPARE: "compare"}
@@ -158,11 +159,11 @@ def buttons(answer: Answer, *, comparing: bool, usage: bool) -> list[str]:
     if chosen is None:
         return []
     if chosen.role == "extractive":
-        return [AGAIN, MODELS]
+        return [AGAIN, MODELS, EXPORT]
     first = [CONTINUE, AGAIN] if chosen.finish in ("length", "error") and not comparing else [AGAIN]
     keep = [KEEP] if answer.draft is not None and chosen.role == "large" else []
     ask = [] if any(each.role == "large" and each.whole for each in answer.attempts) else [ASK]
-    return [*first, *([] if comparing else [*keep, *ask, COMPARE]), *([FIGURES] if usage else [])]
+    return [*first, *([] if comparing else [*keep, *ask, COMPARE]), *([FIGURES] if usage else []), EXPORT]
 
 
 def button(name: str, message: str) -> cl.Action:

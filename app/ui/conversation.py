@@ -23,7 +23,7 @@ from app.history import History
 from app.retrieval.search import Exchange
 from app.settings import load
 from app.translation import _, again
-from app.ui import controls, corpus_panel, slash_commands, uploads, usage_table
+from app.ui import controls, corpus_panel, export_panel, slash_commands, uploads, usage_table
 from app.ui.comparison import settle, tally
 from app.ui.controls import Choices
 from app.ui.messages import escape
@@ -157,6 +157,9 @@ class Conversation:
             return
         async with self._busy(), _errors_in_chat():
             assistant = await asyncio.to_thread(shared_assistant)
+            if button.name == controls.EXPORT:
+                await export_panel.open_panel(button.payload["message"])
+                return
             if button.name == uploads.KEEP:
                 await self._uploads.keep(button, assistant.retriever)
                 return
@@ -288,10 +291,11 @@ class Conversation:
             await cl.context.emitter.send_toast(again(notice), "warning")
 
     def _offer_again(self) -> None:
-        """Put buttons below the last answer of a conversation from the history."""
+        """Put buttons below the answers of a conversation from the history, most of them below the last one."""
         answers = [row for row in self.screen.rows.values() if "answer" in (row.get("metadata") or {})]
-        for row in answers[-1:]:
-            for button in controls.kept_buttons(row["metadata"]["answer"], row["id"]):
+        for row in answers:
+            last = controls.kept_buttons(row["metadata"]["answer"], row["id"]) if row is answers[-1] else ()
+            for button in (*last, controls.button(controls.EXPORT, row["id"])):
                 self.screen.take("action", {**button.to_dict(), "forId": row["id"]})
 
     async def _remember(self) -> None:

@@ -30,9 +30,9 @@ def component(name: str, props: dict[str, Any], display: ElementDisplay = "inlin
     return cl.CustomElement(name=name, props=props, display=display, url="#")
 
 
-async def open_panel(name: str) -> None:
+async def open_panel(name: str, **props: Any) -> None:
     """Open the panel of this name beside the chat: a component of public/elements that asks for its contents."""
-    element = component(name, {}, "side")
+    element = component(name, props, "side")
     await cl.ElementSidebar.set_elements([element], key=element.id)
     await cl.ElementSidebar.set_title(_(name))
 

@@ -15,7 +15,7 @@ from app.answering.suggestions import follow_ups
 from app.answering.turn import Answer, Attempt, Citation, Metrics, Turn
 from app.settings import Settings
 from app.translation import _
-from app.ui import controls, sources
+from app.ui import controls, sources, usage_table
 from app.ui.cascade import Cascade
 from app.ui.comparison import EVEN, Comparison
 from app.ui.messages import Stream, escape
@@ -147,7 +147,9 @@ class TurnView:
         if preferred is not None:
             self.answer = await asyncio.to_thread(choose, self.answer, preferred)
         self._preferred = preferred.model if preferred is not None else EVEN
-        self._stream.message.metadata = {"answer": _record(self.answer, self._preferred)}
+        message = self._stream.message
+        known = (message.metadata or {})["answer"]
+        message.metadata = {"answer": known | _record(self.answer, self._preferred)}
         await self._stream.message.update()
 
     async def offer_choice(self, tally: str) -> None:
@@ -246,8 +248,9 @@ class TurnView:
         notices = [_("**Note:** {notice}", notice=escape(self._brief(notice))) for notice in answer.notices]
         listed = sources.listed(answer)
         last = f"{badge} {sources.line(listed, answer)}".strip()
-        message.content = "\n\n".join([text, *notices, last])
-        message.metadata = {"answer": _record(answer, self._preferred)}
+        shown = "\n\n".join([text, *notices])
+        message.content = f"{shown}\n\n{last}"
+        message.metadata = {"answer": {**_record(answer, self._preferred), "shown": len(shown)}}
         for element in self._attached:  # the numbers of passages may be others now
             await element.remove()
         self._attached = await sources.send(listed, message, answer, self._originals)
@@ -288,5 +291,6 @@ def _record(answer: Answer, preferred: str | None) -> dict[str, Any]:
         "escalated": answer.escalated,
         "models": [each.model for each in answer.attempts if each.role != "extractive"],
         "preferred": preferred,
+        "figures": [usage_table.summary(each, usage=True) for each in answer.attempts if each.role != "extractive"],
         "evidence": [f"{item.file}#{item.start}-{item.end}" for item in answer.evidence],
     }

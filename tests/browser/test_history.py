@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -159,6 +160,46 @@ def test_a_thumb_with_a_comment_is_noted_and_the_switch_keeps_nothing(app: App, 
         page.locator("#new-chat-button").click()
         page.goto(app.url)
         expect(page.get_by_text("No conversations yet")).to_be_visible()
+
+
+@pytest.mark.parametrize(("width", "theme"), [(390, "dark"), (1280, "light")])
+def test_an_answer_and_its_conversation_are_saved_as_files_that_load_nothing(
+    app: App, browser: chat.Browser, tmp_path: Path, width: int, theme: str
+) -> None:
+    with tab(browser, app, width=width, height=844, theme=theme) as page:
+        ask(page, SHORT["question"])
+        answer(page, words(SHORT["large"]))
+        ask(page, KEPT["question"])
+        answer(page, KEPT["small"])
+        page.get_by_role("button", name="Export").last.click()
+        fits(page, f"{width}-{theme}-export")
+        with page.expect_download() as saving:
+            page.get_by_role("button", name="Download").click()
+        saving.value.save_as(tmp_path / "answer.html")
+        assert saving.value.suggested_filename.startswith("Which port did older guides use")
+        page.get_by_label("The whole conversation").check()
+        page.get_by_label("With times and tokens").check()
+        with page.expect_download() as saving:
+            page.get_by_role("button", name="Download").click()
+        saving.value.save_as(tmp_path / "conversation.html")
+        page.get_by_label("Markdown, to edit").check()
+        with page.expect_download() as saving:
+            page.get_by_role("button", name="Download").click()
+        saving.value.save_as(tmp_path / "conversation.md")
+        assert saving.value.suggested_filename.endswith(".md")
+
+        context = browser.new_context(viewport={"width": width, "height": 844}, color_scheme=theme)  # type: ignore[arg-type]
+        reading = context.new_page()
+        asked: list[str] = []
+        reading.on("request", lambda request: asked.append(request.url))
+        for name in ("answer", "conversation"):
+            reading.goto((tmp_path / f"{name}.html").as_uri())
+            fits(reading, f"{width}-{theme}-exported-{name}")
+        reading.locator("sup a").last.click()
+        expect(reading.locator("li:target q")).to_contain_text("5273")
+        assert [url for url in asked if not url.startswith("file:")] == []
+        context.close()
+    assert "[^1]: " in (tmp_path / "conversation.md").read_text(encoding="utf-8")
 
 
 def test_a_page_that_stays_open_over_a_restart_shows_its_conversation_and_goes_on(

@@ -195,7 +195,7 @@ async def test_a_turn_is_one_line_and_a_streamed_answer_with_its_author_and_its_
     assert marked(source) == ["The ferry leaves at 9:30 from the old harbour."]
     assert "ferry" in source["props"]["why"]
     labels = [action["label"] for action in chat.actions.values()]
-    assert labels == ["Answer again", "Ask the large model", "Compare both", "Times and tokens"]
+    assert labels == ["Answer again", "Ask the large model", "Compare both", "Times and tokens", "Export"]
 
 
 async def test_times_and_tokens_of_the_conversation_and_of_an_answer_open_beside_the_chat(chat: Chat) -> None:
@@ -322,7 +322,7 @@ async def test_a_draft_gives_way_to_the_large_models_answer_and_goes_into_the_li
     streamed = [(data["id"], data["name"]) for name, data in chat.history if name == "stream_start"]
     assert streamed == [(answer["id"], "phi-4-mini"), (answer["id"], "gpt-oss-20b")]
     labels = [action["label"] for action in chat.actions.values()]
-    assert labels == ["Answer again", "Keep the small answer", "Compare both", "Times and tokens"]
+    assert labels == ["Answer again", "Keep the small answer", "Compare both", "Times and tokens", "Export"]
 
 
 async def test_a_draft_that_goes_in_circles_is_ended_and_leaves_no_traceback(house: House, chat: Chat) -> None:
@@ -349,7 +349,7 @@ async def test_the_small_answer_that_was_kept_is_what_the_next_question_builds_o
     *_, large = inside(chat)
     assert large["output"].startswith("**Set aside** by you\n\nBecause the moon pulls")
     labels = [action["label"] for action in chat.actions.values()]
-    assert labels == ["Answer again", "Compare both", "Times and tokens"]
+    assert labels == ["Answer again", "Compare both", "Times and tokens", "Export"]
     await chat.ask("And when does the ferry leave?")
     _, *earlier, _ = house.models.prompts[-1].data["messages"]
     assert earlier == [
@@ -388,7 +388,7 @@ async def test_comparing_shows_both_answers_in_one_element(house: House, chat: C
     assert columns(chat, "note") == ["1 passage", "1 passage"]
     assert all("tokens read" in foot for foot in columns(chat, "foot"))
     labels = [action["label"] for action in chat.actions.values()]
-    assert labels == ["Answer again", "Times and tokens"]
+    assert labels == ["Answer again", "Times and tokens", "Export"]
 
 
 def comparison(chat: Chat) -> dict[str, Any]:

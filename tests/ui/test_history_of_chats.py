@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from app.history import FILE
 from tests.support.chat import App, Chat, running
+from tests.support.terminal import escalator
 from tests.ui import test_chat
 from tests.ui.test_chat import LONG, UNMARKED, House, button, names, soon
 
@@ -94,6 +96,51 @@ async def test_a_restart_finds_it_too_and_a_follow_up_builds_on_it(house: House,
                 "The northern lantern burns red.",
             ]
             assert await again.listed() == ["Explain why the tide turns late."]
+
+
+async def exported(chat: Chat, form: str, message: str = "", figures: bool = False) -> dict[str, str]:
+    """What the panel *Export* gets when its button is pressed."""
+    payload = {"message": message, "form": form, "figures": figures}
+    file: dict[str, str] = await chat.call({"name": "export-file", "payload": payload})
+    return file
+
+
+async def test_answers_and_conversations_are_exported_also_after_a_restart_and_from_the_command_line(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with started(tmp_path, house) as app:
+        async with Chat(app.url) as chat:
+            await chat.until_read(5)
+            tide = await chat.ask("Explain why the tide turns late.", "auto")
+            thanks = await chat.ask("thanks")
+            await chat.ask("When does the ferry leave?", "compare")
+            await chat.press(button(chat, "Export"))
+            panel = [each for each in chat.elements if each["name"] == "Export"]
+            one = await exported(chat, "md", panel[-1]["props"]["message"], figures=True)
+            both = await exported(chat, "html", chat.answers[-1]["id"])
+            whole = {form: await exported(chat, form) for form in ("md", "html")}
+    assert one["name"] == "Explain why the tide turns late.md"
+    assert one["text"].startswith("# Explain why the tide turns late.\n\n")
+    assert "Because the moon pulls the water, the tide turns late [^1].\n\n- Answered by gpt-oss-20b" in one["text"]
+    assert "- Why the large model was asked: " in one["text"]
+    assert re.search(r"- phi-4-mini · first word after .*\n- gpt-oss-20b · first word after ", one["text"])
+    assert "[^1]: tide.md, The tide “The moon pulls the water, so the tide turns late in winter.”" in one["text"]
+    assert re.search("<h3>phi-4-mini</h3>.*9:30.*<h3>gpt-oss-20b</h3>", both["text"], re.DOTALL)
+    assert f"## thanks\n\n{thanks['output']}\n" in whole["md"]["text"]
+    with started(tmp_path, house) as app:
+        async with Chat(app.url, chat.conversation) as again:
+            assert {form: await exported(again, form) for form in whole} == whole
+            await again.until(lambda: [each["label"] for each in again.actions.values()].count("Export") == 2)
+            await again.press(button(again, "Export"))
+            assert [each["props"] for each in again.elements if each["name"] == "Export"][-1] == {"message": tide["id"]}
+            compared = [each["props"] for each in again.elements if each["name"] == "Compare"][-1]
+            assert (len(compared["answers"]), compared["live"]) == (2, False)
+        monkeypatch.setenv("ESCALATOR_STATE_DIR", str(app.state))
+        shown = await asyncio.to_thread(escalator, "history", "--export", "latest")
+        assert shown.stdout == whole["md"]["text"]
+        to_file = ("--format", "html", "-o", str(tmp_path / "page.html"))
+        await asyncio.to_thread(escalator, "history", "--export", chat.conversation, *to_file)
+        assert (tmp_path / "page.html").read_text(encoding="utf-8") == whole["html"]["text"]
 
 
 async def test_a_reload_in_mid_stream_finds_the_answer_going_on(house: House, chat: Chat) -> None:

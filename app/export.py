@@ -1,0 +1,298 @@
+"""A conversation, or one of its answers, as a document for others: Markdown, or one HTML page that loads nothing.
+
+It is made of what the history keeps: the rows and elements of the screen. Their texts come from documents and models:
+those of answers are Markdown that app/answering/sanitizer.py has made safe, all others are escaped here.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from html import escape
+from pathlib import Path
+from string import Template
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from app.errors import InputError
+from app.history import Item, titled
+from app.translation import _, chosen
+
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+
+Form = Literal["md", "html"]
+
+MAX_NAME = 60
+"""Characters of a file's name: a path on Windows has 260, and some systems count bytes."""
+
+SHORT_QUESTION = 120
+"""Characters of a question that is a heading as a whole."""
+
+_TEMPLATE = Path(__file__).with_name("export.html")
+_RESERVED = re.compile(r"(?i:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³])\s*(?:\.|$)")
+"""Names that Windows keeps for devices, whatever their ending."""
+
+_ODD = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters, those that change the direction of text, and halves of characters, which no file can hold."""
+
+_SPECIAL = re.compile(r"[\\`*_\[\]<>&~|$#]|^[+=:-]|^\d{1,9}[.)]")
+"""What Markdown would read as more than a character."""
+
+_MARK = re.compile(
+    r"\\.|(?P<ticks>`+)(?!`).*?(?<!`)(?P=ticks)(?!`)|^ *~{3,}.*?(?:^ *~{3,}|\Z)|^ *`{3}.*|\[(?P<number>\d+)\](?!\()",
+    re.DOTALL | re.MULTILINE,
+)
+"""The mark of a source; what is escaped, and code, in which there are no marks, are matched too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The place of a source, and what is quoted from it; `number` is unique in the document."""
+
+    number: int
+    place: str
+    quotes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An answer, perhaps with a question; `columns` are the two that were compared, each with its model.
+
+    `sources` are by their numbers in the answer, `given` the places of passages where the answer cites none.
+    """
+
+    question: str
+    text: str
+    columns: tuple[tuple[str, str], ...]
+    remarks: tuple[str, ...]
+    figures: tuple[str, ...]
+    sources: Mapping[int, Source]
+    given: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What is exported."""
+
+    title: str
+    date: str
+    entries: tuple[Entry, ...]
+
+    def write(self, form: str, *, figures: bool) -> str:
+        """Write the document in a form, with times and tokens if `figures` is set; raises InputError."""
+        if form not in get_args(Form):
+            raise InputError(f"The format is {form!r}; it must be one of {', '.join(get_args(Form))}.")
+        entries = self.entries if figures else tuple(replace(entry, figures=()) for entry in self.entries)
+        return (_markdown if form == "md" else _html)(replace(self, entries=entries))
+
+    def name(self, form: str) -> str:
+        """Return a name for its file, which every system allows."""
+        words = " ".join(re.sub(r'[<>:"/\\|?*]', " ", _ODD.sub(" ", self.title)).split())
+        name = words[:MAX_NAME].strip(" .") or "Escalator"
+        return f"{'Escalator ' if _RESERVED.match(name) else ''}{name}.{form}"
+
+
+def from_items(title: str, items: Sequence[Item]) -> Document:
+    """Gather a conversation from the history."""
+    kinds = {kind: [item.data for item in items if item.kind == kind and item.data] for kind in ("row", "element")}
+    return gather(title, kinds["row"], kinds["element"])
+
+
+def gather(
+    title: str, rows: Iterable[Mapping[str, Any]], elements: Iterable[Mapping[str, Any]], only: str = ""
+) -> Document:
+    """Gather a conversation, or only the answer in one row, from rows and elements; a title of "" is the question."""
+    attached: dict[str, list[Mapping[str, Any]]] = {}
+    for element in elements:
+        attached.setdefault(element["forId"], []).append(element)
+    entries: list[Entry] = []
+    first = question = date = ""
+    for row in rows:
+        if row["type"] == "user_message":
+            question = row["output"]
+            first = first or question
+        elif row["type"] == "assistant_message" and only in ("", row["id"]):
+            number = sum(len(entry.sources) for entry in entries)
+            entries.append(_entry(question, row, attached.get(row["id"], []), number))
+            date = date or (row.get("createdAt") or "")[:10]
+            first, question = (question if only else first), ""
+    title = titled(title or first)
+    if len(entries) == 1 and entries[0].question.strip() == title:
+        entries = [replace(entries[0], question="")]
+    return Document(title, date, tuple(entries))
+
+
+def _entry(question: str, row: Mapping[str, Any], attached: Sequence[Mapping[str, Any]], before: int) -> Entry:
+    record = (row.get("metadata") or {}).get("answer") or {}
+    compared = next((each["props"]["answers"] for each in attached if each["name"] == "Compare"), ())
+    columns = tuple((each["name"], each["text"]) for each in compared)
+    text = row["output"][: record.get("shown")]
+    places = {
+        int(found[1]): each["props"]
+        for each in attached
+        if (found := re.match(r"\[(\d+)\] ", each["name"])) and "lines" in (each["props"] or ())
+    }
+    marks = [
+        int(found["number"])
+        for part in (text, *dict(columns).values())
+        for found in _MARK.finditer(part)
+        if found["number"]
+    ]
+    cited = [number for number in dict.fromkeys(marks) if number in places]
+    sources = {
+        number: Source(before + at, places[number]["caption"], tuple(_quotes(places[number]["lines"])))
+        for at, number in enumerate(cited, 1)
+    }
+    given = () if cited else tuple(dict.fromkeys(place["caption"] for place in places.values()))
+    remarks = tuple(_remarks(record)) if record and not columns else tuple(_preferred(record))
+    return Entry(question, text, columns, remarks, tuple(record.get("figures", ())), sources, given)
+
+
+def _remarks(record: Mapping[str, Any]) -> Iterator[str]:
+    model = record.get("model")
+    if record.get("role") == "extractive":
+        yield _("Quotes from the documents, written by no model.")
+    elif record.get("role") == "small":
+        yield _("Answered by {model}, the small model.", model=model)
+    elif record.get("role") == "large":
+        yield _("Answered by {model}, the large model.", model=model)
+    if record.get("escalated"):
+        yield _("Why the large model was asked: {reason}", reason=record.get("why"))
+
+
+def _preferred(record: Mapping[str, Any]) -> Iterator[str]:
+    if (preferred := record.get("preferred")) is not None:
+        yield _("Preferred: {model}", model=preferred) if preferred else _("Neither answer was preferred.")
+
+
+def _quotes(lines: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield the spans that are marked in the lines of a source, where 1 is cited, and 2 is where a span begins."""
+    spans: list[str] = []
+    goes_on = False
+    for line in lines:
+        for text, cited in line["parts"]:
+            if cited == 2 or (cited and not goes_on):
+                spans.append("")
+            if cited:
+                spans[-1] += text
+            goes_on = bool(cited)
+        if goes_on:
+            spans[-1] += " "
+    yield from filter(None, (" ".join(span.split()) for span in spans))
+
+
+def _markdown(document: Document) -> str:
+    parts = [f"# {plain(document.title)}", plain(document.date)]
+    for entry in document.entries:
+        parts.append(_asked(entry.question))
+        parts.append(_referring(entry.text, entry))
+        for model, text in entry.columns:
+            parts += [f"### {plain(model)}", _referring(text, entry)]
+        if entry.given:
+            parts.append(f"{_('The model was given:')} {plain(' · '.join(entry.given))}")
+        parts.append("\n".join(f"- {plain(remark)}" for remark in (*entry.remarks, *entry.figures)))
+        parts += [
+            f"[^{it.number}]: {' '.join([plain(it.place), *map(_quoted, it.quotes)])}" for it in entry.sources.values()
+        ]
+    return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def _asked(question: str) -> str:
+    lines = [plain(line) for line in question.strip().splitlines()]
+    if len(lines) == 1 and len(question) <= SHORT_QUESTION:
+        return f"## {lines[0]}"
+    return f"## {plain(_('Question'))}\n\n> " + "\\\n> ".join(lines) if lines else ""
+
+
+def _quoted(quote: str) -> str:
+    return f"“{plain(quote)}”"
+
+
+def _referring(text: str, entry: Entry) -> str:
+    """Return an answer with footnotes in place of its marks; a code block in it has an end."""
+
+    def footnote(found: re.Match[str]) -> str:
+        source = entry.sources.get(int(found["number"])) if found["number"] else None
+        return f"[^{source.number}]" if source else found[0]
+
+    text = _ODD.sub("\ufffd", text.strip())
+    return _MARK.sub(footnote, text) + _missing_end(text)
+
+
+def _missing_end(text: str) -> str:
+    """Return the end of a code block that was cut off, without which the rest of the document would be code."""
+    last = next(reversed(_parser().parse(text)), None)
+    if last is None or last.type != "fence" or last.map is None:
+        return ""
+    end = text.rpartition("\n")[2].strip()
+    ended = last.map[1] - last.map[0] > 1 and set(end) == {last.markup[0]} and len(end) >= len(last.markup)
+    return "" if ended else f"\n{last.markup}"
+
+
+def plain(text: str) -> str:
+    """Return a text on one line, in Markdown that shows it as it is."""
+    flat = " ".join(_ODD.sub("\ufffd", text).split())
+    return _SPECIAL.sub(lambda found: found[0][:-1] + "\\" + found[0][-1], flat)
+
+
+def _html(document: Document) -> str:
+    values = {"language": chosen(), "title": _text(document.title), "date": _text(document.date)}
+    body = "\n".join(map(_article, document.entries))
+    return Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(values, body=body)
+
+
+def _article(entry: Entry) -> str:
+    answers = [f"<section>{_rendered(entry.text, entry)}</section>"]
+    columns = [f"<section><h3>{_text(model)}</h3>{_rendered(text, entry)}</section>" for model, text in entry.columns]
+    parts = [
+        f"<h2>{_text(entry.question.strip())}</h2>" if entry.question.strip() else "",
+        *answers,
+        f'<div class="compared">{"".join(columns)}</div>' if columns else "",
+        f"<p>{_text(_('The model was given:'))} {_text(' · '.join(entry.given))}</p>" if entry.given else "",
+        *(f'<p class="remark">{_text(remark)}</p>' for remark in (*entry.remarks, *entry.figures)),
+        f"<ol>{''.join(map(_footnote, entry.sources.values()))}</ol>" if entry.sources else "",
+    ]
+    return f"<article>{''.join(parts)}</article>"
+
+
+def _footnote(source: Source) -> str:
+    quotes = "".join(f" <q>{_text(quote)}</q>" for quote in source.quotes)
+    return f'<li id="source-{source.number}" value="{source.number}"><cite>{_text(source.place)}</cite>{quotes}</li>'
+
+
+def _text(text: str) -> str:
+    return escape(_ODD.sub("\ufffd", text))
+
+
+def _rendered(text: str, entry: Entry) -> str:
+    """Render an answer as HTML, with links to its sources in place of marks."""
+    from markdown_it.token import Token
+
+    parser = _parser()
+    tokens = parser.parse(_ODD.sub("\ufffd", text))
+    for token in tokens:
+        if token.type in ("heading_open", "heading_close"):  # below the question, which is a second heading
+            token.tag = f"h{min(6, int(token.tag[1]) + 2)}"
+        children: list[Token] = []
+        for child in token.children or ():
+            pieces = re.split(r"\[(\d+)\]", child.content) if child.type == "text" else []
+            for at, piece in enumerate(pieces):
+                source = entry.sources.get(int(piece)) if at % 2 else None
+                link = f'<sup><a href="#source-{source.number}">[{source.number}]</a></sup>' if source else ""
+                shown = f"[{piece}]" if at % 2 else piece
+                children.append(
+                    Token("html_inline", "", 0, content=link) if link else Token("text", "", 0, content=shown)
+                )
+            children += [] if pieces else [child]
+        token.children = children if token.children is not None else None
+    return str(parser.renderer.render(tokens, parser.options, {}))
+
+
+def _parser() -> "MarkdownIt":
+    """Make a parser for which HTML is text and pictures are links, and which links to web and mail addresses only."""
+    from markdown_it import MarkdownIt
+
+    parser = (
+        MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"]).disable(["image", "reference"])
+    )
+    parser.validateLink = lambda url: re.match(r"(?i:https?://|mailto:)", url) is not None  # type: ignore[method-assign]
+    return parser
