@@ -196,7 +196,7 @@ function take(busy) {
 // Scroll once to the line of the answer below which a button was pressed. Chainlit goes on following the end of the
 // conversation until something has scrolled away from it.
 function arrive(answer) {
-  if (scrolled) return;
+  if (scrolled || !answer.isConnected) return; // another answer takes its place
   const line = answer.previousElementSibling;
   const folded = line?.dataset.stepType === 'tool' && line.offsetHeight < innerHeight / 4;
   (folded ? line : answer).scrollIntoView({ block: 'start' });
@@ -221,3 +221,31 @@ for (const moved of ['wheel', 'touchmove']) {
   addEventListener(moved, () => { scrolled = true; }, { passive: true }); // the reader's own way
 }
 mend(document.body);
+
+// Arrow-up in the empty composer brings back what was asked, the latest first; arrow-down leads forward, Escape clears.
+// What was brought back and then changed is a text of one's own, in which the arrows move the caret.
+(() => {
+  let asked = []; // what was asked, the oldest first
+  let shown = null; // which of them is in the composer, or null
+  const setValue = Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, 'value').set;
+
+  document.addEventListener('keydown', (event) => {
+    const composer = event.target;
+    if (composer.id !== 'chat-input' || event.isComposing || event.defaultPrevented) return;
+    if (event.shiftKey || event.ctrlKey || event.altKey || event.metaKey) return;
+    if (shown === null || composer.value !== asked[shown]) {
+      shown = null;
+      if (composer.value) return;
+      asked = [...document.querySelectorAll('[data-step-type="user_message"] .message-content')]
+        .map((each) => each.innerText.trim()).filter((text, at, all) => text && text !== all[at - 1]);
+    }
+    const next = { ArrowUp: (shown ?? asked.length) - 1, ArrowDown: (shown ?? asked.length) + 1, Escape: asked.length }[event.key];
+    if (next === undefined || (shown === null && event.key !== 'ArrowUp') || next < 0) return;
+    event.preventDefault();
+    event.stopPropagation();
+    shown = next < asked.length ? next : null;
+    setValue.call(composer, shown === null ? '' : asked[shown]); // React reads the value that the browser's own setter set
+    composer.dispatchEvent(new Event('input', { bubbles: true }));
+    composer.setSelectionRange(composer.value.length, composer.value.length);
+  }, true);
+})();

@@ -213,7 +213,7 @@ class Conversation:
         as_mode, varied = as_mode or mode(replaced[0].get("mode") if replaced else None), as_mode is None
         try:
             async with cl.Step(name="on_message", type="run", parent_id=name):
-                await self._answer(assistant, message, as_mode, anew=True, varied=varied)
+                await self._answer(assistant, message, as_mode, anew=same, varied=varied)
         finally:
             answer = next((each.answer for each in self._views if each not in views), None)
             by_model = any(each.get("role") in ("small", "large") for each in replaced)

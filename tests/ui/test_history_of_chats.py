@@ -222,7 +222,45 @@ async def test_stop_at_random_moments_loses_and_doubles_nothing(house: House, ch
         assert asked == [*(f"What does the journal say about {n}?" for n in range(10)), "When does the ferry leave?"]
         assert answered(again) == answered(chat)
         assert [row["output"] for row in again.answers].count(last["output"]) == 1
-        assert all(LONG.startswith(row["output"]) or row == last for row in again.answers[:-1])
+        begun = [row["output"] for row in again.answers[:-1] if row["output"] != "Stopped before the answer began."]
+        assert all(LONG.startswith(text) for text in begun)
+
+
+async def test_stop_at_random_moments_of_edits_and_of_what_buttons_do_loses_and_doubles_nothing(
+    house: House, chat: Chat
+) -> None:
+    chance = random.Random(11)
+    await chat.ask("When does the ferry leave?", "small")
+    slow = house.models.slow()
+    asked = ["When does the ferry leave?"]
+    for number in range(12):
+        before = len([name for name, _ in chat.history if name == "task_end"])
+        pressable = [each for each in chat.actions.values() if each["label"] in ("Answer again", "Continue")]
+        questions = chat.of_type("user_message")
+        text = f"What does the journal say about {number}?"
+        pressed = None
+        if number % 3 == 0 or not (pressable and questions):
+            await chat.send(text, "small")
+            asked.append(text)
+        elif number % 3 == 1:
+            pressed = asyncio.create_task(chat.call(chance.choice(pressable)))
+        else:
+            await chat.send_edit(questions[-1], text)
+            asked = [*asked[: asked.index(questions[-1]["output"])], text]
+        await asyncio.sleep(chance.uniform(0.05, 0.6))
+        await chat.stop()
+        await chat.until(lambda before=before: len([n for n, _ in chat.history if n == "task_end"]) > before)
+        if pressed is not None:
+            await pressed
+    slow.pace = 0
+    last = await chat.ask("When does the ferry leave?", "small")
+
+    async with Chat(house.app.url, chat.conversation) as again:
+        assert [row["output"] for row in again.of_type("user_message")] == [*asked, "When does the ferry leave?"]
+        assert answered(again) == answered(chat)
+        assert [row["id"] for row in again.answers].count(last["id"]) == 1
+        below = [again.rows[row["parentId"]]["parentId"] for row in again.answers]
+        assert len(below) == len({*below})  # one answer for each question
 
 
 async def test_the_list_of_conversations_is_searched_renamed_and_shortened(house: House, tmp_path: Path) -> None:
