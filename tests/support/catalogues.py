@@ -35,7 +35,10 @@ def texts() -> Iterator[tuple[str, str, str]]:
     yield from ((link[key], "", "") for link in links for key in ("name", "display_name"))
     for path in sorted((ROOT / "app").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and path.name == "errors.py":
+                if node.func.attr == "__init__" and isinstance(node.args[0], ast.Constant):
+                    yield node.args[0].value, "", ""
+            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 words = [each.value for each in node.args if isinstance(each, ast.Constant)]
                 strings = [each for each in words if isinstance(each, str)]
                 if node.func.id in ("_", "mark", *ERRORS) and strings:
