@@ -135,10 +135,10 @@ async def draw_page(action: cl.Action) -> dict[str, Any]:
     return await source_viewer.draw(str(action.payload.get("page")))
 
 
-@cl.action_callback(sources.PLAIN_RANKS)
-async def show_plain_ranks(action: cl.Action) -> bool:
-    """Handle the button *Compare with plain BM25* in a search step."""
-    return await sources.show_plain_ranks(str(action.payload.get("step")), shown=bool(action.payload.get("shown")))
+@cl.action_callback(sources.HITS)
+async def press_in_hits(action: cl.Action) -> Any:
+    """Open a row in the table of hits, or compare it with plain BM25."""
+    return await sources.press((await asyncio.to_thread(shared_assistant)).retriever, action.payload)
 
 
 @cl.on_chat_end

@@ -249,3 +249,10 @@ mend(document.body);
     composer.setSelectionRange(composer.value.length, composer.value.length);
   }, true);
 })();
+
+// A dropped picture that the browser cannot show, such as a telephone's, is shown as a document.
+document.addEventListener('error', ({ target }) => {
+  if (!target.matches?.('#attachments img:not([title]), [data-step-type="user_message"] img:not([title])')) return;
+  target.title = target.alt;
+  target.src = '/public/documents.svg';
+}, true);

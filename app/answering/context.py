@@ -113,7 +113,6 @@ class Retriever:
         Documents that came with the question are searched alone first. There is no evidence if the top passage covers
         too little of the question. Raises CorpusError if the corpus is missing or holds no readable document.
         """
-        started = time.perf_counter()
         corpus = self.refresh()
         problems, reading = tuple(corpus.problems.values()), self.reading
         snapshot = corpus.plus(turn.dropped)
@@ -125,6 +124,7 @@ class Retriever:
             )
             reasons = [f"{problem.file}: {again(problem.reason)}" for problem in problems[:3]]
             raise CorpusError(" ".join([str(no_document), *reasons]))
+        started = time.perf_counter()  # reading what is new is no part of the search
         indexes = [NOTHING.plus(turn.brought).index] if turn.brought else []
         for index in [*indexes, snapshot.index]:
             found = search(index, turn.question, turn.history, MAX_HITS, started, translation)

@@ -33,21 +33,34 @@ class Explanation:
 
     def __str__(self) -> str:
         """List words of the question, the words of the passage that match instead, and the share of each."""
-        parts = []
-        for word, share in list(self.terms.items())[:MAX_WORDS_SHOWN]:
+        shares, terms = dict[str, float](), [*self.terms.items()]
+        for word, share in terms[:MAX_WORDS_SHOWN]:
             others = "".join(f" ≈ {other}" for other in self.alike.get(word, ())[:1])
             shown = _(FUNCTION_WORDS) if word == FUNCTION_WORDS else word
-            parts.append(f"{shown}{others} {percent(share)}")
-        words = ", ".join(parts)
-        return (
-            _("{words}; context {share}", words=words, share=percent(self.context)) if self.context >= 0.005 else words
-        )
+            shares[shown + others] = share * (1 - self.context)
+        shares[_("other words")] = sum(share for _word, share in terms[MAX_WORDS_SHOWN:]) * (1 - self.context)
+        shares[_("the rest of the document")] = self.context
+        whole = rounded([*shares.values()], 100)
+        return ", ".join(f"{name} {percent(share / 100)}" for name, share in zip(shares, whole, strict=True) if share)
+
+
+def rounded(shares: Sequence[float], whole: int) -> list[int]:
+    """Return shares of 1 as integers that add up to `whole`, or to their part of it.
+
+    What rounding down leaves goes to the shares that it cut most.
+    """
+    exact = [whole * share for share in shares]
+    found = [int(share + 1e-9) for share in exact]
+    left = round(sum(exact)) - sum(found)
+    for at in sorted(range(len(exact)), key=lambda at: found[at] - exact[at])[:left]:
+        found[at] += 1
+    return found
 
 
 def word_shares(words: Sequence[QueryWord], parts: Mapping[str, float]) -> dict[str, float]:
     """Return the share of each word in a score, in thousandths that add up to 1, the largest first.
 
-    `parts` maps terms to what they add to the score. What rounding down leaves goes to the shares that it cut most.
+    `parts` maps terms to what they add to the score.
     """
     weights = Counter[str]()
     for word in words:
@@ -58,11 +71,8 @@ def word_shares(words: Sequence[QueryWord], parts: Mapping[str, float]) -> dict[
         name = names.setdefault(word.surface.casefold(), word.surface)
         by_word[name] += sum(parts.get(term, 0.0) * word.weight / weights[term] for term in word.terms)
     total = sum(by_word.values())
-    exact = {name: 1000 * part / total for name, part in sorted(by_word.items(), key=lambda item: -item[1]) if part > 0}
-    shares = {name: int(share) for name, share in exact.items()}
-    for name in sorted(exact, key=lambda name: shares[name] - exact[name])[: 1000 - sum(shares.values())]:
-        shares[name] += 1
-    return {name: share / 1000 for name, share in shares.items()}
+    exact = {name: part / total for name, part in sorted(by_word.items(), key=lambda item: -item[1]) if part > 0}
+    return {name: share / 1000 for name, share in zip(exact, rounded([*exact.values()], 1000), strict=True)}
 
 
 def surfaces(passage: Passage, terms: Sequence[str]) -> tuple[str, ...]:

@@ -14,6 +14,9 @@ from app.translation import choose
 from app.ui.screen import Keeper, Screen, send
 from app.ui.server_guard import log_in
 
+PICTURES = ("image/png", "image/jpeg", "image/gif", "image/webp", "image/avif", "image/bmp", "image/svg+xml")
+"""What browsers show; of other pictures that are dropped, such as a telephone's, the name is shown."""
+
 
 class Emitter(ChainlitEmitter):
     """Sends what changes the screen to all tabs of the conversation, and everything else to the tab of its session."""
@@ -49,6 +52,8 @@ class Emitter(ChainlitEmitter):
 
     async def _deliver(self, event: str, data: Any) -> None:
         screen = Screen.of(self.session.thread_id)
+        if event == "element" and data["type"] == "image" and data["mime"] not in PICTURES:
+            data = {**data, "type": "file"}
         if event == "resume_thread":
             await screen.show(data, self.session)
         elif screen.take(event, data):

@@ -4,12 +4,15 @@ import asyncio
 import logging
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 import chainlit as cl
 from chainlit.element import Element
 
+from app.answering.context import Retriever
 from app.answering.events import Retrieved
 from app.answering.sanitizer import label, safe
 from app.answering.turn import Answer
@@ -17,7 +20,7 @@ from app.documents.language import shown_name
 from app.documents.passages import Passage
 from app.humanize import count
 from app.retrieval.packing import Evidence
-from app.retrieval.search import SearchResult
+from app.retrieval.search import Hit, SearchResult
 from app.retrieval.store import Snapshot
 from app.translation import _, again, figure, plural
 from app.ui import messages, source_viewer
@@ -31,8 +34,8 @@ MAX_HITS = 10
 MAX_UNCITED = 3
 """Passages that are listed below an answer that cites none; the row of the search has all of them."""
 
-PLAIN_RANKS = "plain-ranks"
-"""The action by which public/elements/PlainRanks.jsx shows or hides the ranks by plain BM25."""
+HITS = "hits"
+"""The action by which public/elements/PlainRanks.jsx opens a row of the table, or shows and hides plain BM25."""
 
 _CODE = re.compile(r"```.*?(?:```|$)|`[^`\n]*`", re.DOTALL)
 """Code, in which a number in brackets is not a mark."""
@@ -47,31 +50,48 @@ def line(listed: Sequence[Evidence], answer: Answer) -> str:
     """List the sources, which open at a click, in one line that also says if no sentence rests on any of them."""
     if not listed:
         return ""
-    names, more = " · ".join(map(name, listed)), len(answer.sources) - len(listed)
-    if more:
+    names, cited = " · ".join(map(name, listed)), any(each.number is not None for each in answer.citations)
+    if not cited and (more := len(_places(answer.sources)) - len(listed)):
         names = _("{names} and {number} more", names=names, number=more)
-    cited = any(each.number is not None for each in answer.citations)
     return _("Sources: {names}", names=names) if cited else _("The model was given: {names}", names=names)
 
 
 def listed(answer: Answer) -> Sequence[Evidence]:
     """Return the sources that an answer cites, or some of what the model was given, where it cites none."""
     cited = any(each.number is not None for each in answer.citations)
-    return answer.sources if cited else answer.sources[:MAX_UNCITED]
+    return answer.sources if cited else _places(answer.sources)[:MAX_UNCITED]
+
+
+def _places(sources: Sequence[Evidence]) -> Sequence[Evidence]:
+    """Return the first source of each place."""
+    first: dict[tuple[str, str], Evidence] = {}
+    for item in sources:
+        first.setdefault((item.file, item.place.label), item)
+    return [*first.values()]
 
 
 async def send(listed: Sequence[Evidence], message: cl.Message, answer: Answer, originals: Originals) -> list[Element]:
     """Attach sources to a message, which then open where their names or numbers are clicked; returns the elements."""
-    snapshot = await asyncio.to_thread(originals.snapshot, answer.turn)
-    sent: list[Element] = [messages.component("Sources", {"message": message.id})]
-    for item in listed:
-        try:
-            sent += await elements(item, answer, snapshot, originals.path(item.file))
-        except Exception:  # a source that cannot be shown never costs the answer
-            log.exception("a source cannot be shown")
-    for element in sent:  # one by one: sent together they arrive in any order
-        await element.send(for_id=message.id)
+    sent: list[Element] = []
+    with _tolerated():
+        sent.append(messages.component("Sources", {"message": message.id}))
+        await sent[0].send(for_id=message.id)
+        snapshot = await asyncio.to_thread(originals.snapshot, answer.turn)
+        for item in listed:
+            with _tolerated():
+                for element in await elements(item, answer, snapshot, originals.path(item.file)):
+                    sent.append(element)
+                    await element.send(for_id=message.id)  # one by one: sent together they arrive in any order
     return sent
+
+
+@contextmanager
+def _tolerated() -> Iterator[None]:
+    """Log what fails: a source that cannot be shown never costs the answer."""
+    try:
+        yield
+    except Exception:
+        log.exception("a source cannot be shown")
 
 
 async def elements(item: Evidence, answer: Answer, snapshot: Snapshot, path: Path) -> list[Element]:
@@ -121,6 +141,14 @@ async def end_search(step: cl.Step, retrieved: Retrieved) -> None:
         await messages.component("PlainRanks", {"step": step.id}).send(for_id=step.id)
 
 
+async def press(retriever: Retriever, pressed: dict[str, Any]) -> Any:
+    """Do what was pressed in the table of a search step, for which there is nothing left after a restart."""
+    step = str(pressed.get("step"))
+    if "row" in pressed:
+        return await opened(step, int(pressed["row"]), retriever)
+    return await show_plain_ranks(step, shown=bool(pressed.get("shown")))
+
+
 async def show_plain_ranks(step_id: str, *, shown: bool) -> bool:
     """Add the ranks by plain BM25 to a search step's table, or remove them; returns whether they are shown."""
     if (search := cl.user_session.get(f"search {step_id}")) is None:
@@ -147,11 +175,13 @@ def table(retrieved: Retrieved, *, plain: bool = False) -> str:
         words = ", ".join(_unknown(result, word) for word in result.unknown_words)
         lines.append(_("In no document: {words}", words=words))
     if result.hits and plain:
-        head = ("", _("Passage"), _("Rank"), _("Plain BM25"), _("Score"), _("Because of"))
+        head = (_("Source"), _("Passage"), _("Rank"), _("Plain BM25"), _("Score"), _("Matching words"))
         lines.append(messages.table(head, _rows(retrieved, result.plain_ranks())))
         lines.append(_("Plain BM25 is the rank by the package rank_bm25, from the stems of this question alone."))
     elif result.hits:
-        lines.append(messages.table(("", _("Passage"), _("Score"), _("Because of")), _rows(retrieved)))
+        lines.append(messages.table((_("Source"), _("Passage"), _("Score"), _("Matching words")), _rows(retrieved)))
+    if any(not numbers for _hit, _rank, numbers in _shown(retrieved)):
+        lines.append(_("A passage with “–” was not given to the model: others answer better, or its prompt is full."))
     for problem in retrieved.problems:
         lines.append(_("Not read: {file} – {reason}", file=label(problem.file), reason=safe(again(problem.reason))))
     return "\n\n".join(lines)
@@ -165,12 +195,32 @@ def _unknown(result: SearchResult, word: str) -> str:
 
 
 def _rows(retrieved: Retrieved, plain_ranks: Sequence[int | None] = ()) -> Iterator[list[str]]:
+    for hit, plain_rank, numbers in _shown(retrieved, plain_ranks):
+        place = f"{_cell(hit.passage.file, 60)}, {_cell(hit.passage.place.shown, 60)}"
+        ranks = [str(hit.rank), str(plain_rank or "–")] if plain_ranks else []
+        yield [numbers or "–", place, *ranks, figure(hit.score, 2), _cell(str(hit.explanation), 300)]
+
+
+def _shown(retrieved: Retrieved, plain_ranks: Sequence[int | None] = ()) -> Iterator[tuple[Hit, int | None, str]]:
+    """Yield the hits of the table, each with its rank by plain BM25 and the numbers it has in the prompt."""
     for hit, plain_rank in zip_longest(retrieved.found.hits, plain_ranks):
         numbers = " ".join(f"[{item.number}]" for item in retrieved.evidence if _overlap(hit.passage, item))
         if hit.rank <= MAX_HITS or numbers:
-            place = f"{_cell(hit.passage.file, 60)}, {_cell(hit.passage.place.shown, 60)}"
-            ranks = [str(hit.rank), str(plain_rank or "–")] if plain_ranks else []
-            yield [numbers, place, *ranks, figure(hit.score, 2), _cell(str(hit.explanation), 300)]
+            yield hit, plain_rank, numbers
+
+
+async def opened(step_id: str, row: int, retriever: Retriever) -> dict[str, Any]:
+    """Return what the viewer shows of the passage in a row of a search step's table."""
+    if (search := cl.user_session.get(f"search {step_id}")) is None:
+        return {}
+    hits = [hit for hit, *_others in _shown(search[1])]
+    if not 0 <= row < len(hits):
+        return {}
+    passage, why = hits[row].passage, _short(str(hits[row].explanation), 300)
+    stretch = (passage.file, passage.title, passage.place, passage.start, passage.end, passage.text, passage.language)
+    snapshot = (await asyncio.to_thread(retriever.health)).snapshot
+    shown = await source_viewer.props(Evidence(0, *stretch), (), snapshot, retriever.folder.path / passage.file)
+    return {**shown, "why": why}
 
 
 def _overlap(passage: Passage, item: Evidence) -> bool:

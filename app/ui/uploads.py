@@ -72,7 +72,7 @@ class Uploads:
         return documents
 
     async def offer(self, documents: Sequence[Document], *, asked: bool) -> None:
-        """Say what became of the files, with a button for each that copies it into the corpus."""
+        """Say what became of the files, with a button for each that adds it to the documents."""
         if not documents:
             return
         names = [self._files[document.file][0] for document in documents]
@@ -89,7 +89,7 @@ class Uploads:
             cl.Action(
                 name=KEEP,
                 payload={"file": document.file},
-                label=_("Keep {file} in corpus", file=name),
+                label=_("Add {file} to my documents", file=name),
                 icon="folder-plus",
             )
             for name, document in zip(names, documents, strict=True)
@@ -109,7 +109,10 @@ class Uploads:
             raise
         await button.remove()
         await asyncio.to_thread(retriever.refresh)
-        await cl.Message(_("{file} is in the corpus now, as {name}.", file=name, name=kept), author="Escalator").send()
+        said = _("{file} is one of your documents now.", file=kept)
+        if kept != name:
+            said = _("{file} is one of your documents now, as {name}: there is another {file}.", file=name, name=kept)
+        await cl.Message(said, author="Escalator").send()
 
     def _add(self, name: str, path: Path) -> str:
         """Give a file the name of its document, which nothing else has."""

@@ -38,7 +38,7 @@ def test_no_view_has_a_serious_fault_of_accessibility(app: App, browser: chat.Br
         answer(page, words(SHORT["large"]))
         line(page).click()
         page.get_by_role("button", name=re.compile("^Found ")).click()
-        expect(page.get_by_text("Because of")).to_be_visible()
+        expect(page.get_by_text("Matching words")).to_be_visible()
         accessible(page, f"axe-{width}-{theme}-answer")
 
         page.locator("a.element-link").first.click()

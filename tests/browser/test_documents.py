@@ -61,9 +61,9 @@ def test_a_dropped_pdf_answers_opens_and_is_kept(
         expect(page.get_by_text("Read plan.pdf: 1 page, 1 passage")).to_be_visible(timeout=30_000)
         expect(source(page, "[1] plan.pdf (dropped), page 1")).to_be_visible(timeout=30_000)
         fits(page, f"{width}-{theme}-dropped")
-        page.get_by_role("button", name="Keep plan.pdf in corpus").click()
-        expect(page.get_by_text("plan.pdf is in the corpus now, as plan.pdf.")).to_be_visible(timeout=30_000)
-        expect(page.get_by_role("button", name="Keep plan.pdf in corpus")).to_have_count(0)
+        page.get_by_role("button", name="Add plan.pdf to my documents").click()
+        expect(page.get_by_text("plan.pdf is one of your documents now.")).to_be_visible(timeout=30_000)
+        expect(page.get_by_role("button", name="Add plan.pdf to my documents")).to_have_count(0)
 
         open_panel(page)
         expect(page.locator(".corpus").get_by_text("plan.pdf")).to_be_visible(timeout=30_000)

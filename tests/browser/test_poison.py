@@ -70,7 +70,7 @@ def test_attacks_come_to_nothing(
 
             chat.line(page, number).click()
             page.get_by_role("button", name="Found ").nth(number).click()
-            expect(page.get_by_text("Because of")).to_have_count(number + 1)
+            expect(page.get_by_text("Matching words")).to_have_count(number + 1)
             harmless(page, ".ai-message", attack)
             answer.locator("a.element-link").first.click()
             page.wait_for_load_state("networkidle")

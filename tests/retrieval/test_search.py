@@ -1,10 +1,13 @@
 """Searching: what is found, what is said not to be found, and what a conversation adds."""
 
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from rank_bm25 import BM25Okapi
 
 from app.documents.folder import Folder
@@ -13,6 +16,7 @@ from app.errors import CorpusError
 from app.retrieval.analysis import terms
 from app.retrieval.bm25 import K1, B, idf
 from app.retrieval.corpus import Corpus
+from app.retrieval.explain import Explanation
 from app.retrieval.index import Index
 from app.retrieval.search import answerability, is_answerable, plain, search
 from app.retrieval.segment import above
@@ -366,6 +370,16 @@ def test_plain_scores_are_those_of_rank_bm25_with_a_sound_idf() -> None:
 def test_equal_passages_keep_their_order_in_the_plain_ranking() -> None:
     index = Index.of([passage(number, "cat" if 0 < number < 21 else "dog") for number in range(22)])
     assert [hit.passage.file for hit in plain(index, "cat", 22).hits] == [f"{number}.txt" for number in range(1, 21)]
+
+
+@given(st.lists(st.integers(1, 1000), min_size=1, max_size=15), st.floats(0, 0.9))
+def test_the_parts_of_an_explanation_add_up_to_a_hundred(weights: list[int], context: float) -> None:
+    terms = {f"word{number}": weight / sum(weights) for number, weight in enumerate(weights)}
+
+    shown = str(Explanation(terms, {}, context))
+
+    assert sum(int(each) for each in re.findall(r"(\d+)%", shown)) == 100
+    assert ("the rest of the document" in shown) == (context >= 0.01) or 0 < context < 0.02
 
 
 def test_plain_hits_are_explained_by_the_words_alone() -> None:

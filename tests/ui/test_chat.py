@@ -16,7 +16,7 @@ from reportlab.pdfgen.canvas import Canvas
 from app.settings import ROOT
 from app.ui.conversation import GONE_SECONDS
 from app.ui.corpus_panel import PRESS
-from app.ui.sources import PLAIN_RANKS
+from app.ui.sources import HITS
 from tests.support import scripted
 from tests.support.chat import App, Chat, Row, command, environment, free_port, running, served
 from tests.support.corpora import prose
@@ -218,7 +218,7 @@ async def test_the_table_of_hits_compares_our_ranks_with_those_of_plain_bm25_on_
     assert "Plain BM25" not in ours
 
     async def press(**payload: Any) -> Any:
-        return await chat.call({"name": PLAIN_RANKS, "payload": payload})
+        return await chat.call({"name": HITS, "payload": payload})
 
     assert await press(step=button["props"]["step"], shown=True) is True
     await chat.until(lambda: "|  | Passage | Rank | Plain BM25 | Score |" in chat.rows[search["id"]]["output"])

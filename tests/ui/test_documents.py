@@ -71,7 +71,7 @@ async def test_files_without_a_question_are_read_and_wait_for_one(without_models
 
         assert said["output"] == "bread.txt is part of this conversation only. Ask about it."
         assert steps(chat) == ["Read bread.txt: 1 passage"]
-        assert list(keeps(chat)) == ["Keep bread.txt in corpus"]
+        assert list(keeps(chat)) == ["Add bread.txt to my documents"]
         assert "Ada bakes" in (await chat.ask("Who bakes the bread?"))["output"]
 
 
@@ -117,6 +117,15 @@ async def test_a_dropped_file_that_cannot_be_read_is_named_with_its_reason_and_t
         assert keeps(chat) == {}
 
 
+async def test_a_picture_that_no_browser_shows_is_shown_as_a_file(without_models: App) -> None:
+    async with Chat(without_models.url) as chat:
+        files = [await chat.upload(f"photo.{ending}", b"x", f"image/{ending}") for ending in ("heic", "png")]
+        await chat.ask("When does the ferry leave?", files=files)
+
+        shown = {each["name"]: each["type"] for each in chat.elements if each["name"].startswith("photo")}
+        assert shown == {"photo.heic": "file", "photo.png": "image"}
+
+
 async def test_an_empty_file_is_refused_where_it_is_dropped(without_models: App) -> None:
     async with Chat(without_models.url) as chat:
         assert await chat.upload("blank.txt", b"") == {"detail": "it is empty"}
@@ -127,9 +136,11 @@ async def test_a_kept_file_is_in_the_corpus_under_a_name_of_its_own_and_found_on
         await chat.ask("", files=[await chat.upload("ferry.md", BREAD)])
         before = (without_models.corpus / "ferry.md").read_bytes()
 
-        await chat.press(keeps(chat)["Keep ferry.md in corpus"])
+        await chat.press(keeps(chat)["Add ferry.md to my documents"])
 
-        assert chat.answers[-1]["output"] == "ferry.md is in the corpus now, as ferry (2).md."
+        assert chat.answers[-1]["output"] == (
+            "ferry.md is one of your documents now, as ferry (2).md: there is another ferry.md."
+        )
         assert keeps(chat) == {}
         assert (without_models.corpus / "ferry (2).md").read_bytes() == BREAD
         assert (without_models.corpus / "ferry.md").read_bytes() == before
@@ -141,12 +152,12 @@ async def test_a_file_that_cannot_be_kept_can_be_kept_later(without_models: App)
         await chat.ask("", files=[await chat.upload("bread.txt", BREAD)])
         shutil.rmtree(without_models.corpus)
 
-        await chat.press(keeps(chat)["Keep bread.txt in corpus"])
+        await chat.press(keeps(chat)["Add bread.txt to my documents"])
 
         assert chat.answers[-1]["isError"]
         assert chat.answers[-1]["output"].startswith(f"bread.txt cannot be copied into {without_models.corpus}")
         without_models.corpus.mkdir()
-        await chat.press(keeps(chat)["Keep bread.txt in corpus"])
+        await chat.press(keeps(chat)["Add bread.txt to my documents"])
         assert (without_models.corpus / "bread.txt").read_bytes() == BREAD
         assert keeps(chat) == {}
 
