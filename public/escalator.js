@@ -81,6 +81,9 @@ window.fetch = (address, ...rest) => request(address, ...rest).catch((error) => 
 // loses those that are null.
 const LACKING = [
   ['#sidebar-trigger-button', { 'aria-label': say('Show or hide the conversations') }],
+  ['[data-sidebar=rail]', { 'aria-label': say('Show or hide the conversations'), title: say('Show or hide the conversations') }],
+  ['button:has(> .lucide-sun)', { 'aria-label': say('Light or dark') }],
+  ['[role=dialog] > button:has(> .sr-only)', { 'aria-label': say('Close') }],
   ['#search-chats-button', { 'aria-label': say('Search the conversations') }],
   ['#new-chat-button', { 'aria-label': say('New chat') }],
   ['#upload-button-input + button', { 'aria-label': say('Attach files'), role: null }],
@@ -94,7 +97,7 @@ const LACKING = [
   ['button:has(> .lucide-arrow-left)', { 'aria-label': say('Back to the chat') }],
   ['button:has(> .lucide-arrow-down)', { 'aria-label': say('To the end of the conversation') }],
   // A picture of one's own beside a name that says it.
-  ['.ai-message > span:has(img)', { 'aria-hidden': 'true' }],
+  ['.ai-message > span img', { 'aria-hidden': 'true' }],
   // Chainlit makes a button with a link inside, a menu in a button in a link, and a list of no entries.
   ['#header button:has(> a[href="#documents"])', { 'data-opens': 'Documents' }],
   ['#header button:has(> a[href="#models"])', { 'data-opens': 'Models' }],
