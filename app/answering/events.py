@@ -46,13 +46,17 @@ class Progress(Event):
 
 @dataclass(frozen=True, slots=True)
 class Retrieved(Event):
-    """The search is over; `problems` are unreadable files of the corpus, `reading` is set while files are unread."""
+    """The search is over; `problems` are unreadable files of the corpus, `reading` is set while files are unread.
+
+    `scope` names the folders and files that were searched, if not all were.
+    """
 
     found: SearchResult
     evidence: tuple[Evidence, ...]
     problems: tuple[Problem, ...] = ()
     packed_ms: float = 0.0
     reading: Reading | None = None
+    scope: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

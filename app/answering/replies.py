@@ -32,7 +32,7 @@ T = TypeVar("T")
 def reply(route: Route, retriever: Retriever, pair: ModelPair) -> str | None:
     """Return the reply to a message that needs neither a search nor a model, None for others; blocks."""
     if route.kind == "overview":
-        return overview(retriever.health(), retriever.folder.path)
+        return overview(retriever.health(), retriever.folder.path, route.turn.scope or ())
     if route.kind not in REPLIED:
         return None
     texts, documents = _texts(route.language), len(retriever.available(route.turn).documents)
@@ -52,10 +52,24 @@ def _texts(language: str) -> dict[str, str]:
     return texts.get(language, texts["en"])
 
 
-def overview(health: Inventory, corpus: Path) -> str:
-    """Describe the contents of the corpus, as Markdown."""
+def limited(documents: int, scope: Sequence[str]) -> str:
+    """Return the reply to a message that only says in which folders to search."""
+    if not scope:
+        return _("Your questions are answered from all documents again.")
+    there = count(documents, "document")
+    return _(
+        "Your questions are now answered from {folders} alone: {documents}. “in: all” ends that.",
+        folders=", ".join(map(label, scope)),
+        documents=there,
+    )
+
+
+def overview(health: Inventory, corpus: Path, scope: tuple[str, ...] = ()) -> str:
+    """Describe the contents of the corpus, or of a part of it, as Markdown."""
+    health = Inventory(health.snapshot.within(scope))
     searchable = [file for file in health.files if file.entry is not None]
-    parts = [f"{corpus}: {', '.join(summary(health))}."]
+    place = ", ".join(map(label, scope)) or corpus
+    parts = [f"{place}: {', '.join(summary(health))}."]
     folders = Counter(file.name.partition("/")[0] if "/" in file.name else _("no folder") for file in searchable)
     if len(searchable) > NAMED and len(folders) > 1:
         most = ", ".join(f"{folder} {figure(number)}" for folder, number in folders.most_common(NAMED))

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from app.answering.citations import marked_safely
-from app.answering.context import Retriever, context_for, unsearched
+from app.answering.context import Retriever, context_for, scoped, unsearched
 from app.answering.escalation import early_reason
 from app.answering.events import Abstained, Cited, Emitter, Failed, Finished, Judged, Retrieved, Started
 from app.answering.extractive import MOST, as_markdown, extract, preview
 from app.answering.generation import Generator, replay
 from app.answering.policy import Policy
 from app.answering.prompt import Prompt
-from app.answering.replies import UNAIDED, needs_a_model, nothing_found, reply, summarised
+from app.answering.replies import UNAIDED, limited, needs_a_model, nothing_found, reply, summarised
 from app.answering.router import INSTRUCTED, Route, route
 from app.answering.turn import NUMBERS, Answer, Attempt, Citation, Decision, Metrics, Role, Stopwatch, Turn
 from app.answering.verification import CheckedAnswer, check
@@ -86,7 +86,8 @@ class Run:
         if (text := await retriever.run(self._read_message)) is not None:
             self._abstain(text)
             return
-        context = self.context = await context_for(self.route, retriever, foundry, lookup, self.emit)
+        context = await context_for(self.route, retriever, foundry, lookup, self.emit)
+        self.context = context = replace(context, scope=self.turn.scope or ())
         self.emit(context)
         if context.reading is not None:
             self.notices.append(
@@ -120,6 +121,9 @@ class Run:
     def _read_message(self) -> str | None:
         """Route the turn, and return the reply to a message that needs neither a search nor a model; blocks."""
         retriever = self.parts.retriever
+        self.turn = scoped(self.turn, partial(retriever.available, Turn("")))
+        if not self.turn.question:
+            return limited(len(retriever.available(self.turn).documents), self.turn.scope or ())
         self.route = route(self.turn, partial(retriever.available, self.turn))
         return reply(self.route, retriever, self.pair) if self.route.kind else None
 
@@ -172,8 +176,8 @@ class Run:
         """Find more evidence for the large model."""
         wider = await self.parts.retriever.run(lambda: self.parts.retriever.widen(self.route.turn, self.context))
         if len(wider.evidence) > len(self.context.evidence):
-            self.context = wider
-            self.emit(wider)
+            self.context = replace(wider, scope=self.context.scope)
+            self.emit(self.context)
 
     def keep(self, attempt: Attempt) -> None:
         """Make an attempt the answer; raises its failure, and NoModel if it has no text."""

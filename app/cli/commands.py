@@ -94,13 +94,16 @@ def ask(
     question: Annotated[str, typer.Argument(help="The question, in quotation marks.")],
     corpus: CorpusFolder = None,
     mode: Annotated[str, typer.Option("--mode", help=f"One of {', '.join(get_args(Mode))}.")] = "auto",
+    within: Annotated[
+        list[str] | None, typer.Option("--in", help="A folder or file to search alone; may be repeated.")
+    ] = None,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
     """Answer a question from the documents, with its sources."""
     from app.answering.pipeline import Assistant
 
-    turn = Turn(question, (), mode_named(mode))
+    turn = Turn(question, (), mode_named(mode), scope=tuple(within or ()))
     settings = load(corpus=corpus)
     answer = asyncio.run(_ask(Assistant(settings, patience=None), turn, as_json))
     if as_json:
@@ -224,7 +227,9 @@ async def _ask(assistant: "Assistant", turn: Turn, as_json: bool) -> Answer:
         async with aclosing(assistant.answer(turn)) as stream:
             async for event in stream:
                 match event:
-                    case events.Retrieved(found, evidence, problems):
+                    case events.Retrieved(found, evidence, problems, scope=scope):
+                        if scope:
+                            tell(f"Searched in {', '.join(scope)} only.")
                         if problems:
                             tell(f"{len(problems)} files were not read; `escalator doctor` names them.")
                         if evidence and found.missing:

@@ -36,6 +36,7 @@ def answer(result: Answer, prices: Prices) -> dict[str, Any]:
         "answer": result.text,
         "rendered": result.rendered,
         "mode": result.turn.mode,
+        "scope": result.turn.scope or (),
         "model": result.attempt.model if result.attempt and result.attempt.role != "extractive" else None,
         "escalated": result.escalated,
         "reason": escalated,
