@@ -164,6 +164,7 @@ document.addEventListener('click', ({ target }) => {
   const button = target.closest('button, a, [role=button]');
   if (!button || button.closest('aside, [role=dialog]')) return;
   opener = button;
+  chosen = button.hasAttribute('data-choice');
   const answer = button.closest('[data-step-type=assistant_message]');
   if (!answer || button.closest('.message-content')) return;
   pressed = answer;
@@ -180,6 +181,7 @@ function follow(shown) {
 let answering = false;
 let before = ''; // the last answer when the turn began
 let pressed = null; // the answer below which a button was pressed that begins a turn
+let chosen = false; // a button in a comparison, which changes nothing but itself and a status of its own
 let scrolled = false; // to what it begins, or by the reader
 
 function take(busy) {
@@ -191,9 +193,10 @@ function take(busy) {
     return;
   }
   // Nobody listens to an answer word by word: it is read when it is whole.
-  if (textOf(answer) !== before) announce(`${speaker(answer)}: ${textOf(answer)}`);
+  if (textOf(answer) !== before && !chosen) announce(`${speaker(answer)}: ${textOf(answer)}`);
   if (pressed && document.activeElement === document.body) pressed.focus({ preventScroll: true });
   pressed = null;
+  chosen = false;
 }
 
 // Scroll once to the line of the answer below which a button was pressed. Chainlit goes on following the end of the

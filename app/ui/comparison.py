@@ -29,7 +29,7 @@ class Comparison:
         self._message = message
         self._columns: dict[int, dict[str, Any]] = {}
         self._ended: dict[int, Attempt] = {}
-        self._shown: dict[str, Any] = {"message": message.id, "done": False, "live": False}
+        self._shown: dict[str, Any] = {"message": message.id, "live": False}
         self._element = component(ELEMENT, {**self._shown, "answers": []})
         self._throttle = Throttle(PUSH_SECONDS)
 
@@ -87,7 +87,6 @@ class Comparison:
         """Push everything that came; attempts that have not ended are marked as stopped."""
         for attempt in self._columns.keys() - self._ended.keys():
             self._columns[attempt]["note"] = _("stopped")
-        self._shown["done"] = True
         await self._throttle.flush(self._push)
 
     async def offer(self, preferred: int | None, tally: str) -> None:

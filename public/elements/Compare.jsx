@@ -1,5 +1,5 @@
 // Two answers side by side, one below the other on a narrow screen. Props: message = its id, answers = [{ id, name, note,
-// text, foot }], done = whether all are whole, live = whether one can be preferred, preferred = its id or 0, tally.
+// text, foot }], live = whether one can be preferred, preferred = its id, 0 for neither or null, tally = what was so far.
 import { Button } from '@/components/ui/button';
 import { Card, CardContent, CardHeader, CardTitle } from '@/components/ui/card';
 import { Markdown } from '@/components/markdown';
@@ -23,11 +23,9 @@ export default function Compare() {
   const { elements } = useChatData();
   const sources = elements.filter((each) => each.forId === props.message);
 
-  // Each change of the props makes this component anew, so what lasts is noted at the message.
+  // Each change of the props makes this component anew, so which button has the focus is noted at the message.
   useEffect(() => {
     const noted = here.current.closest('.message-content').dataset;
-    if (!props.done && !noted.shown) here.current.scrollIntoView({ block: 'center', behavior: 'smooth' });
-    noted.shown = true;
     const pressed = here.current.querySelector(`[data-choice="${noted.pressed}"]`);
     if (document.activeElement === document.body) pressed?.focus({ preventScroll: true });
   }, []);
@@ -52,7 +50,7 @@ export default function Compare() {
   );
 
   return (
-    <div ref={here} className="compare flex flex-col gap-3" style={{ scrollMargin: '5rem' }}>
+    <div ref={here} className="compare flex flex-col gap-3">
       <div style={columns}>
         {props.answers.map((answer) => (
           <Card

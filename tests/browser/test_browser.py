@@ -304,13 +304,14 @@ def test_both_models_can_be_compared_on_any_screen(app: App, browser: Browser, w
         columns.nth(0).get_by_role("button", name="Prefer this one").click()
         expect(columns.nth(0).get_by_role("button", name="Preferred")).to_be_focused()
         expect(columns.nth(1).get_by_role("button", name="Prefer this one")).to_be_visible()
-        tally = page.get_by_text("Preferred in this conversation: phi-4-mini (1)")
-        expect(tally).to_be_visible()
+        tally = "Preferred in this conversation: phi-4-mini (1)"
+        expect(page.locator(".compare").get_by_text(tally)).to_be_visible()
+        expect(page.locator("#announcement")).not_to_contain_text(tally)
         fits(page, f"{width}-{theme}-preferred")
 
         page.get_by_role("button", name="Times and tokens").click()
         expect(page.get_by_text("Always large")).to_be_visible()
-        expect(tally.last).to_be_visible()
+        expect(page.locator("#side-view-content").get_by_text(tally)).to_be_visible()
         fits(page, f"{width}-{theme}-figures")
         page.get_by_text("Tokens per second").scroll_into_view_if_needed()
         fits(page, f"{width}-{theme}-figures-of-the-answer")
