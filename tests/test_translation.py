@@ -9,14 +9,15 @@ from gettext import NullTranslations
 from pathlib import Path
 from typing import Any
 
+import polib
 import pytest
 from chainlit.config import TRANSLATIONS_DIR
 
 from app import translation
 from app.errors import EscalatorError
 from app.settings import ROOT
-from app.translation import LANGUAGES, choose, figure, supported
-from tests.support.catalogues import update
+from app.translation import FOLDER, LANGUAGES, choose, figure, supported
+from tests.support.catalogues import PLURAL_FORMS, update
 
 BARE = re.compile(
     r"""(?:aria-label|ariaLabel|placeholder|alt|title)\s*=\s*["'][^"']*[a-z]|>\s*[^<>{}=;()?]*[a-z]{2}[^<>{}=;()?]*<"""
@@ -117,6 +118,18 @@ def test_the_readme_has_the_sections_of_the_english_one_in_each_language() -> No
 
     for language in LANGUAGES[1:]:
         assert outline(ROOT / f"chainlit_{language}.md") == outline(ROOT / "chainlit.md"), language
+
+
+@pytest.mark.parametrize("language", LANGUAGES[1:])
+def test_every_text_of_the_code_is_translated_and_no_other_is_kept(language: str) -> None:
+    made, kept = update(language), polib.pofile(str(FOLDER / f"{language}.po"))
+    forms = 3 if language in PLURAL_FORMS else 2
+
+    assert {entry.msgid for entry in made if not entry.translated()} == set()
+    assert [entry.msgid for entry in kept] == [entry.msgid for entry in made]
+    assert len({entry.msgid for entry in made}) == len(made)
+    assert all(len(entry.msgstr_plural) == forms for entry in made if entry.msgid_plural)
+    assert [entry.msgid for entry in kept if entry.fuzzy or entry.obsolete] == []
 
 
 AS_IS = re.compile(r"`escalator[^`]*`|\b[A-Z]+_[A-Z_]+\b|[`*]")

@@ -6,6 +6,7 @@ import re
 import tomllib
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 
 import polib
 
@@ -57,6 +58,15 @@ def texts_of_page() -> set[str]:
     return {re.sub(r"\\(.)", r"\1", each[2]) for each in found}
 
 
+@cache
+def in_the_code() -> dict[tuple[str, str], set[str]]:
+    """Return the places of each text with its plural."""
+    places = defaultdict[tuple[str, str], set[str]](set)
+    for text, several, place in [*texts(), *((text, "", PAGE) for text in texts_of_page())]:
+        places[text, several].add(place)
+    return dict(places)
+
+
 def update(language: str) -> polib.POFile:
     """Return the catalogue of a language with all texts of the code, in alphabetical order."""
     path = FOLDER / f"{language}.po"
@@ -69,15 +79,12 @@ def update(language: str) -> polib.POFile:
         "Plural-Forms": PLURAL_FORMS.get(language, "nplurals=2; plural=(n != 1);"),
     }
     forms = 3 if language in PLURAL_FORMS else 2
-    places = defaultdict[tuple[str, str], set[str]](set)
-    for text, several, place in [*texts(), *((text, "", PAGE) for text in texts_of_page())]:
-        places[text, several].add(place)
-    for text, several in sorted(places):
+    for (text, several), places in sorted(in_the_code().items()):
         entry = known.get(text)
         if entry is None or entry.msgid_plural != several:
             empty = dict.fromkeys(range(forms), "") if several else {}
             entry = polib.POEntry(msgid=text, msgid_plural=several, msgstr_plural=empty)
-        entry.occurrences = [(place, "") for place in sorted(places[text, several]) if place]
+        entry.occurrences = [(place, "") for place in sorted(places) if place]
         result.append(entry)
     return result
 
