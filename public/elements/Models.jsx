@@ -29,7 +29,7 @@ export default function Models() {
       {panel.error && <p role="alert">{typed(panel.error)}</p>}
       {panel.start && (
         <div className="flex flex-col items-start gap-1 rounded-md border p-3">
-          <Button size="sm" className="h-auto whitespace-normal text-left" disabled={panel.busy} onClick={() => press({ do: 'start' })}>
+          <Button size="sm" className="h-auto py-2 whitespace-normal text-left" disabled={panel.busy} onClick={() => press({ do: 'start' })}>
             {panel.start.button}
           </Button>
           <p className="text-xs">{panel.start.text}</p>
