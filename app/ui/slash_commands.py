@@ -13,13 +13,13 @@ from app.answering.context import Retriever
 from app.answering.sanitizer import label, safe
 from app.answering.turn import Answer, Metrics, Turn
 from app.translation import _, again, figure, mark
-from app.ui import sources, usage_table
+from app.ui import export_panel, sources, usage_table
 from app.ui.messages import escape
 from app.ui.source_viewer import Originals
 
-SEARCH, SOURCES, WHY, COMPARE = "search", "sources", "why", "compare"
+SEARCH, SOURCES, WHY, COMPARE, EXPORT = "search", "sources", "why", "compare", "export"
 
-ICONS = {SEARCH: "search", SOURCES: "book-open", WHY: "circle-help", COMPARE: "columns-2"}
+ICONS = {SEARCH: "search", SOURCES: "book-open", WHY: "circle-help", COMPARE: "columns-2", EXPORT: "download"}
 
 QUOTED = 300
 """Characters of a source that are quoted."""
@@ -34,6 +34,7 @@ def offered() -> list[CommandDict]:
         SOURCES: _("Show what the last answer rests on"),
         WHY: _("Show why the large model was or was not asked"),
         COMPARE: _("Have both models answer this question"),
+        EXPORT: _("Save the conversation as a file"),
     }
     off = False
     return [
@@ -57,6 +58,9 @@ async def reply(
     last: Answer | None,
 ) -> None:  # fmt: skip
     """Answer a command from the documents, the last answer, and the records of all answers of the conversation."""
+    if command == EXPORT:
+        await export_panel.open_panel()
+        return
     message, shown = cl.Message("", author="Escalator"), last
     if command == SEARCH and asked.question:
         retrieved = await retriever.run(partial(retriever.retrieve, asked))

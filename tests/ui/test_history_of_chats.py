@@ -118,6 +118,8 @@ async def test_answers_and_conversations_are_exported_also_after_a_restart_and_f
             panel = [each for each in chat.elements if each["name"] == "Export"]
             one = await exported(chat, "md", panel[-1]["props"]["message"], figures=True)
             both = await exported(chat, "html", chat.answers[-1]["id"])
+            await chat.ask("/export")
+            assert [each["props"] for each in chat.elements if each["name"] == "Export"][-1] == {"message": ""}
             whole = {form: await exported(chat, form) for form in ("md", "html")}
     assert one["name"] == "Explain why the tide turns late.md"
     assert one["text"].startswith("# Explain why the tide turns late.\n\n")

@@ -223,7 +223,7 @@ async def test_what_to_ask_next_is_below_the_last_answer_only_and_asks_at_a_clic
 async def test_search_shows_the_hits_with_their_reasons_and_asks_no_model(
     house: House, chat: Chat, chosen: bool
 ) -> None:
-    assert [each["id"] for each in chat.commands] == ["search", "sources", "why", "compare"]
+    assert [each["id"] for each in chat.commands] == ["search", "sources", "why", "compare", "export"]
 
     row = await (chat.ask("ferry", command="search") if chosen else chat.ask("/search ferry"))
 
