@@ -1,17 +1,20 @@
 """What a person chooses with: sample questions, modes, settings, and the buttons below an answer."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
 import chainlit as cl
 from chainlit.input_widget import InputWidget, Select, Switch
 
-from app.answering.turn import Answer, Mode
+from app.answering.context import Retriever, folders
+from app.answering.turn import Answer, Mode, Turn
 from app.files import load_json, save_state
+from app.humanize import count
 from app.retrieval.store import Snapshot
 from app.settings import Dial, Settings
 from app.translation import _, mark
@@ -100,6 +103,56 @@ def modes(chosen: Mode) -> cl.Mode:
         for mode, (name, description) in _MODES.items()
     ]
     return cl.Mode(id="mode", name=_("Answered by"), options=options)
+
+
+class Scopes:
+    """The folders that a conversation is limited to, and the choice of them in the composer."""
+
+    def __init__(self, said: Callable[[], Sequence[Mapping[str, Any]]]) -> None:
+        """Take what returns the records of the answers so far."""
+        self._said = said
+        self._shown: tuple[str, ...] | None = ()
+
+    @property
+    def last(self) -> tuple[str, ...]:
+        """The folders that the last answer is from, or those shown if there is none."""
+        return tuple(said[-1].get("scope", ())) if (said := self._said()) else self._shown or ()
+
+    def of(self, message: cl.Message) -> tuple[str, ...]:
+        """Return the folders for a message: those just chosen, else those of the last answer."""
+        option = (message.modes or {}).get("scope")
+        chosen = None if option is None else tuple(option.split("\n")) if option != _EVERYWHERE else ()
+        self._shown = self.last if chosen is None or chosen == self._shown else chosen
+        return self._shown
+
+    def again(self, message: cl.Message, answers: Sequence[Mapping[str, Any]]) -> None:
+        """Choose for a message the folders of the first of some answers, that to it before."""
+        if answers:
+            self._shown, message.modes = None, {"scope": "\n".join(answers[0].get("scope", ())) or _EVERYWHERE}
+
+    async def offer(self, retriever: Retriever, chosen: Mode, *, anew: bool = False) -> None:
+        """Offer modes and folders in the composer; `anew` only if the last answer is from others than those shown."""
+        if anew and self.last == self._shown:
+            return
+        self._shown = self.last
+        documents = (await retriever.run(partial(retriever.available, Turn("")))).documents
+        await cl.context.emitter.set_modes([modes(chosen), *folder_choice(folders(documents), self._shown)])
+
+
+def folder_choice(counts: Mapping[str, int], chosen: tuple[str, ...]) -> list[cl.Mode]:
+    """Return the choice of a folder to search for the composer; nothing if there are no sub-folders."""
+    offered: dict[tuple[str, ...], str] = {(): _("In all folders")}
+    offered |= {(folder,): count(number, "document") for folder, number in counts.items()}
+    options = [
+        cl.ModeOption(
+            "\n".join(scope) or _EVERYWHERE, ", ".join(scope) or _("All documents"), about, None, scope == chosen
+        )
+        for scope, about in {**offered, chosen: offered.get(chosen, "")}.items()
+    ]
+    return [cl.Mode("scope", _("Searched"), options)] if counts else []
+
+
+_EVERYWHERE = "*"
 
 
 def widgets(choices: Choices, settings: Settings, *, history: bool) -> cl.ChatSettings:

@@ -59,6 +59,7 @@ class Conversation:
         self.screen = Screen.of(thread)
         self.choices = Choices()
         self._uploads = uploads.Uploads(self.screen)
+        self._scopes = controls.Scopes(self.screen.said)
         self._views: list[TurnView] = []
         self._brought: dict[str, set[str]] = {}
         """The documents that came with each question."""
@@ -100,6 +101,7 @@ class Conversation:
         try:
             assistant = await asyncio.to_thread(shared_assistant)
             self._in_background(corpus_panel.report(assistant))
+            self._in_background(self._scopes.offer(assistant.retriever, self.choices.mode))
             keeps = isinstance(get_data_layer(), Keeper)
             await controls.widgets(self.choices, assistant.settings, history=keeps).send()
         except EscalatorError as error:
@@ -210,6 +212,7 @@ class Conversation:
         self._told.clear()  # what was told at length may be gone
         message = cl.Message.from_dict(cast("StepDict", question))
         await message.update()
+        self._scopes.again(message, replaced if same else ())
         as_mode, varied = as_mode or mode(replaced[0].get("mode") if replaced else None), as_mode is None
         try:
             async with cl.Step(name="on_message", type="run", parent_id=name):
@@ -234,6 +237,7 @@ class Conversation:
         await self._uploads.offer(brought, asked=True)
         as_mode = "compare" if command == slash_commands.COMPARE else as_mode
         turn = Turn(words, self._history(), as_mode, dial, brought=brought, dropped=dropped, varied=varied)
+        turn = replace(turn, scope=self._scopes.of(message))
         originals = Originals(assistant.retriever.snapshot, partial(self._uploads.path, assistant.settings.corpus))
         if command not in (None, slash_commands.COMPARE):
             answers = [each.answer for each in self._views if each.answer is not None and each.answer.attempt]
@@ -245,6 +249,7 @@ class Conversation:
         settings = settings if figures is None else settings.model_copy(update={"show_usage": figures})
         self._views.append(TurnView(turn, settings, originals, self._told, anew=anew))
         await self._run(assistant, turn, self._views[-1])
+        await self._scopes.offer(assistant.retriever, self.choices.mode, anew=True)
 
     async def _retire(self) -> None:
         """Take off the buttons that only the last answer has."""

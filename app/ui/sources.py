@@ -115,6 +115,8 @@ def found(retrieved: Retrieved) -> str:
         what = _("nothing that answers, nearest {file}", file=label(hits[0].passage.file))
     else:
         what = _("nothing")
+    if retrieved.scope:
+        what = _("{found} in {folders}", found=what, folders=", ".join(map(label, retrieved.scope)))
     return what + (f" · {retrieved.reading}" if retrieved.reading else "")
 
 

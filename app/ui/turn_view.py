@@ -284,6 +284,7 @@ def _record(answer: Answer, preferred: str | None) -> dict[str, Any]:
         "question": answer.turn.question,
         "text": answer.text,
         "mode": answer.turn.mode,
+        "scope": answer.turn.scope or (),
         "model": attempt.model if attempt is not None else None,
         "role": attempt.role if attempt is not None else None,
         "decision": decision.code if decision is not None else None,
