@@ -80,7 +80,8 @@ class Document:
     def write(self, form: str, *, figures: bool) -> str:
         """Write the document in a form, with times and tokens if `figures` is set; raises InputError."""
         if form not in get_args(Form):
-            raise InputError(f"The format is {form!r}; it must be one of {', '.join(get_args(Form))}.")
+            names = ", ".join(get_args(Form))
+            raise InputError("The format is {name}; it must be one of {names}.", name=repr(form), names=names)
         entries = self.entries if figures else tuple(replace(entry, figures=()) for entry in self.entries)
         return (_markdown if form == "md" else _html)(replace(self, entries=entries))
 

@@ -180,7 +180,8 @@ def _sentence(error: ValidationError) -> str:
         name = str(problem["loc"][0])
         field = next(field for field in Settings.model_fields if name in names_of(field))
         given = {"name": name, "value": repr(str(problem["input"]))}
-        given["allowed"] = _allowed(field) or _(problem["msg"].removeprefix("Value error, it must be "))
+        reason = problem["msg"].removeprefix("Value error, it must be ")
+        given["allowed"] = _allowed(field) or _(reason)
         if origin(field)[1] == ".env":
             parts.append(_("The setting {name} is {value} in .env; it must be {allowed}.", **given))
         else:

@@ -1,11 +1,13 @@
 """The texts of the page: which language a browser gets, and that every catalogue has every text."""
 
+import ast
 import asyncio
+import io
 import json
 import re
 import string
 from collections.abc import Iterator
-from gettext import NullTranslations
+from gettext import GNUTranslations, NullTranslations
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,8 @@ from chainlit.config import TRANSLATIONS_DIR
 from app import translation
 from app.errors import EscalatorError
 from app.settings import ROOT
-from app.translation import FOLDER, LANGUAGES, choose, figure, supported
-from tests.support.catalogues import PLURAL_FORMS, update
+from app.translation import FOLDER, LANGUAGES, again, choose, figure, supported
+from tests.support.catalogues import ERRORS, PLURAL_FORMS, update
 
 BARE = re.compile(
     r"""(?:aria-label|ariaLabel|placeholder|alt|title)\s*=\s*["'][^"']*[a-z]|>\s*[^<>{}=;()?]*[a-z]{2}[^<>{}=;()?]*<"""
@@ -56,10 +58,96 @@ async def test_each_task_has_its_own_language() -> None:
     assert translation.chosen() == "en"
 
 
+SENTENCE = re.compile(r"[A-Za-z]{2,} [a-z]{2,}")
+"""What a text of several words has, which is no name of a file, a setting or an action."""
+
+SHOWN = [
+    path
+    for path in sorted((ROOT / "app").rglob("*.py"))
+    if path.relative_to(ROOT / "app").parts[0] not in ("cli", "doctor", "evaluation", "kit")
+]
+"""The modules whose texts the page may show; the command line is English."""
+
+FOUND = {"_", "mark", "plural", "count", *ERRORS}
+"""The functions whose texts the catalogues find."""
+
+
+def calls(path: Path) -> Iterator[tuple[str, ast.Call]]:
+    """Yield each call of a function that the catalogues know, with its name."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in FOUND:
+            yield node.func.id, node
+
+
+@pytest.mark.parametrize("path", SHOWN, ids=lambda path: path.stem)
+def test_the_catalogues_find_each_text_because_it_stands_in_the_call_as_it_is(path: Path) -> None:
+    for name, call in calls(path):
+        texts = call.args[1:2] if name == "count" else call.args[: 2 if name == "plural" else 1]
+        for text in texts:
+            whole = isinstance(text, ast.Constant)
+            assert whole or not [*sentences(text)], f"{path.name}, line {call.lineno}"
+            if name in ("plural", "mark") and path.name != "humanize.py":
+                assert whole, f"{path.name}, line {call.lineno}"
+
+
+def sentences(node: ast.AST) -> Iterator[str]:
+    """Yield the texts in some code that no function of the catalogues gets, but no docstrings, keys, log messages."""
+    match node:
+        case ast.Expr(value=ast.Constant()) | ast.Subscript(slice=ast.Constant()):
+            return
+        case ast.Call(func=ast.Name(id=name)) if name in FOUND:
+            return
+        case ast.Call(func=ast.Attribute(value=ast.Name(id="log" | "re"))):
+            return
+        case ast.Dict(values=values):
+            children: list[ast.AST] = list(values)
+        case ast.Constant(value=str(text)):
+            if SENTENCE.search(text):
+                yield text
+            return
+        case _:
+            children = list(ast.iter_child_nodes(node))
+    for child in children:
+        yield from sentences(child)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "app" / "ui").glob("*.py")), ids=lambda path: path.stem)
+def test_no_sentence_of_the_chat_is_left_in_english(path: Path) -> None:
+    if path.stem != "server_guard":  # which answers other pages, and programs in a terminal
+        assert [*sentences(ast.parse(path.read_text(encoding="utf-8")))] == []
+
+
 def test_each_text_of_a_component_of_the_page_can_be_translated() -> None:
     for path in (ROOT / "public" / "elements").glob("*.jsx"):
         code = re.sub(r"^\s*(//|/\*\*).*", "", path.read_text(encoding="utf-8"), flags=re.M)
         assert not BARE.findall(code), path
+
+
+def test_each_text_of_the_page_stands_in_its_call() -> None:
+    for path in [*(ROOT / "public").glob("*.js"), *(ROOT / "public" / "elements").glob("*.jsx")]:
+        assert not re.findall(r"\bsay\((?!\s*['\"`])[^)]*", path.read_text(encoding="utf-8")), path
+
+
+async def test_what_was_kept_in_english_is_shown_in_the_language_with_the_values_that_it_has(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    catalogue = polib.POFile()
+    for english, german in (
+        ("it is {size} MB; {remedy}", "die Datei hat {size} MB; {remedy}"),
+        ("split it", "teilen Sie sie"),
+        ("it is {what}", "die Datei ist {what}"),
+    ):
+        catalogue.append(polib.POEntry(msgid=english, msgstr=german, occurrences=[(translation.KEPT, "")]))
+    monkeypatch.setattr(translation, "_read", {"da": catalogue}.__getitem__)
+    monkeypatch.setattr(translation, "catalogue", lambda _: GNUTranslations(io.BytesIO(catalogue.to_binary())))
+    translation._patterns.cache_clear()
+    choose("da")
+    try:
+        assert again("it is 41 MB; split it") == "die Datei hat 41 MB; teilen Sie sie"
+        assert again("nothing known (it)") == "nothing known (it)"
+    finally:
+        translation._patterns.cache_clear()
+        translation._again.cache_clear()
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import Literal
 from app.humanize import gigabytes
 from app.models.catalogue import ModelInfo, ModelPair
 from app.models.memory import OVERHEAD, Machine, MemoryFit
-from app.translation import _, mark
+from app.translation import _, figure, mark
 
 Fits = Literal["together", "in turns", "after closing programs", "no"]
 
@@ -174,7 +174,7 @@ def in_words(speeds: Iterable[float | None]) -> str:
     known = [it for it in speeds if it is not None]
     if known and max(known) < 1:
         return _("less than 1 token a second")
-    match [_("less than 1") if it < 1 else _("about {number}", number=_rounded(it)) for it in known]:
+    match [_("less than 1") if it < 1 else _("about {number}", number=figure(_rounded(it))) for it in known]:
         case [small, large] if small != large:
             return _("{small} and {large} tokens a second", small=small, large=large)
         case [speed, *_both]:
