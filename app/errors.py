@@ -91,7 +91,8 @@ class CatalogueBlocked(DownloadFailed):
         super().__init__(
             "The public catalogue of models cannot be reached: {why}. A company's network may not let it through: try "
             "another network, or use a trainer's kit (`escalator kit use`), which needs none. Where a proxy must be "
-            "used, set HTTPS_PROXY to its address, and SSL_CERT_FILE to its certificate if it opens what is encrypted.",
+            "used, set HTTPS_PROXY to its address, and SSL_CERT_FILE to its certificate if it inspects encrypted "
+            "traffic.",
             why=why,
         )
 

@@ -24,11 +24,18 @@ Several = str | None
 
 def make(
     folder: Annotated[Path, Argument(help="The kit's folder.", file_okay=False)],
-    models: Annotated[Several, Option(help="Presets, aliases or ids, or none; else the pair, if it is here.")] = None,
-    platform: Annotated[Several, Option(help="windows-x64, macos-arm64, linux-x64, linux-arm64; else this.")] = None,
-    python: Annotated[Several, Option(help="3.11, 3.12, 3.13; else this.")] = None,
+    models: Annotated[
+        Several, Option(help="Presets, aliases or ids; or none (default: the chosen pair, if it is on this disk).")
+    ] = None,
+    platform: Annotated[
+        Several, Option(help="windows-x64, macos-arm64, linux-x64 or linux-arm64 (default: this machine's).")
+    ] = None,
+    python: Annotated[Several, Option(help="3.11, 3.12 or 3.13 (default: this one).")] = None,
     corpus: Annotated[Path | None, Option(help="Documents in place of the project's.", file_okay=False)] = None,
-    extra: Annotated[list[Path] | None, Option(help="A file to go with it: Python's installer.", exists=True)] = None,
+    extra: Annotated[
+        list[Path] | None,
+        Option(help="Another file for the kit, such as Python's installer; may be repeated.", exists=True),
+    ] = None,
     verbose: Verbose = False,
 ) -> None:
     """Gather packages, models, documents and the project in a folder; run again, it continues where it stopped.

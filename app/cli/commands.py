@@ -91,7 +91,7 @@ def main() -> None:
 
 @cli.command()
 def ask(
-    question: Annotated[str, typer.Argument(help="The question, in quotation marks.")],
+    question: Annotated[list[str], typer.Argument(help="The question.")],
     corpus: CorpusFolder = None,
     mode: Annotated[str, typer.Option("--mode", help=f"One of {', '.join(get_args(Mode))}.")] = "auto",
     within: Annotated[
@@ -103,7 +103,7 @@ def ask(
     """Answer a question from the documents, with its sources."""
     from app.answering.pipeline import Assistant
 
-    turn = Turn(question, (), mode_named(mode), scope=tuple(within or ()))
+    turn = Turn(" ".join(question), (), mode_named(mode), scope=tuple(within or ()))
     settings = load(corpus=corpus)
     answer = asyncio.run(_ask(Assistant(settings, patience=None), turn, as_json))
     if as_json:
@@ -116,7 +116,7 @@ def ask(
 
 @cli.command()
 def search(
-    query: Annotated[str, typer.Argument(help="The words to look for.")],
+    query: Annotated[list[str], typer.Argument(help="The words to look for.")],
     k: Annotated[int, typer.Option("-k", min=1, help="How many passages.")] = 10,
     corpus: CorpusFolder = None,
     only_bm25: Annotated[bool, typer.Option("--plain", help="Rank by BM25 alone, with the rank-bm25 package.")] = False,
@@ -125,9 +125,10 @@ def search(
 ) -> None:
     """Show the passages that match a question, and why."""
     settings = load(corpus=corpus)
-    Turn(query).check()
+    words = " ".join(query)
+    Turn(words).check()
     searcher = Corpus(Folder.of(settings), settings.state_dir)
-    result = plain(searcher.refresh().index, query, k) if only_bm25 else searcher.search(query, k=k)
+    result = plain(searcher.refresh().index, words, k) if only_bm25 else searcher.search(words, k=k)
     if as_json:
         print_json(json_output.search_result(result))
         return

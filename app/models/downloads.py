@@ -39,7 +39,7 @@ END_SECONDS = 5.0
 _FULL = re.compile(r"errno (28|27|122)\b|err (112|39)\b|[Nn]o space")
 _UNREACHED = re.compile(r"region fallback|model registry|failed to list blobs|Fail to get a new connection")
 _REASONS = {
-    "Could not resolve": mark("its address cannot be resolved, as without a network"),
+    "Could not resolve": mark("its address is not found, perhaps because there is no network"),
     "SSL peer": mark("the server's certificate is not trusted on this machine"),
     "transport": mark("no connection can be made"),
     "new connection": mark("no connection can be made"),

@@ -71,6 +71,17 @@ def test_what_there_is_to_note_about_an_answer_goes_to_stderr_once(
     assert failed.stderr.count("escalator models get gpt-oss-20b") == 1
 
 
+def test_a_question_needs_no_quotation_marks(corpus: Path) -> None:
+    marked = escalator("search", "When does the ferry leave", "--corpus", corpus)
+    plain = escalator("search", "When", "does", "the", "ferry", "leave", "--corpus", corpus)
+    asked = escalator("ask", "When", "does", "the", "ferry", "leave", "--corpus", corpus)
+
+    assert plain.stdout == marked.stdout
+    assert plain.stdout.startswith(" 1. ferry.md")
+    assert "The ferry leaves at 9:30" in asked.stdout
+    assert escalator("ask").exit_code == escalator("search").exit_code == 2
+
+
 @pytest.mark.slow
 def test_while_a_slow_model_reads_the_best_sentence_goes_to_stderr(
     models: Path, runtime: str, corpus: Path, monkeypatch: pytest.MonkeyPatch

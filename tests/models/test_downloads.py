@@ -356,7 +356,7 @@ TROUBLES = {
     "HTTP 403": "it answers with HTTP 403",
     "HTTP 503": "it answers with HTTP 503",
     "unknown certificate": "the server's certificate is not trusted on this machine",
-    "no such address": "its address cannot be resolved, as without a network",
+    "no such address": "its address is not found, perhaps because there is no network",
     "an empty list": "it lists no model for this machine",
 }
 
