@@ -156,6 +156,8 @@ def _remarks(record: Mapping[str, Any]) -> Iterator[str]:
         yield _("Answered by {model}, the small model.", model=model)
     elif record.get("role") == "large":
         yield _("Answered by {model}, the large model.", model=model)
+    if not record.get("whole", True):
+        yield _("The answer was not finished.")
     if record.get("escalated"):
         yield _("Why the large model was asked: {reason}", reason=record.get("why"))
 

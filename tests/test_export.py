@@ -65,7 +65,7 @@ ROWS = [
     question("Why does the tide turn?"),
     row("3", "assistant_message", "Both models on the same passages:", preferred="phi-4-mini", figures=["phi-4-mini"]),
     question("And the museum?"),
-    row("4", "assistant_message", "I cannot say.", role="small", model="phi-4-mini"),
+    row("4", "assistant_message", "I cannot say.", role="small", model="phi-4-mini", whole=False),
 ]
 ELEMENTS = [
     FERRY,

@@ -307,9 +307,9 @@ class Keeper(BaseDataLayer):
 
     async def note_preference(self, screen: Screen, row: str) -> None:
         """Note which answer in this row was preferred, if the conversation is kept."""
-        if screen.kept:
-            opinion = {"id": row, "time": _now(), "kind": PREFERENCE, "value": None}
-            await self.run(History.note, {**opinion, **screen.rows[row]["metadata"]["answer"]})
+        about = (screen.rows[row].get("metadata") or {}).get("answer") or {}
+        if screen.kept and about.get("preferred") is not None:
+            await self.run(History.note, {"id": row, "time": _now(), "kind": PREFERENCE, "value": None, **about})
 
     async def close(self) -> None:
         """Write everything that is open, and close the history."""

@@ -280,6 +280,7 @@ class TurnView:
 def _record(answer: Answer, preferred: str | None) -> dict[str, Any]:
     """Return what is remembered of an answer: for follow-up questions, for a thumb, and for an export."""
     decision, attempt = answer.decision, answer.attempt
+    asked = [each for each in answer.attempts if each.role != "extractive"]
     return {
         "question": answer.turn.question,
         "text": answer.text,
@@ -290,8 +291,9 @@ def _record(answer: Answer, preferred: str | None) -> dict[str, Any]:
         "decision": decision.code if decision is not None else None,
         "why": decision.why if decision is not None else None,
         "escalated": answer.escalated,
-        "models": [each.model for each in answer.attempts if each.role != "extractive"],
+        "whole": attempt is not None and attempt.finish != "error",
+        "models": [each.model for each in asked],
         "preferred": preferred,
-        "figures": [usage_table.summary(each, usage=True) for each in answer.attempts if each.role != "extractive"],
+        "figures": [usage_table.summary(each, usage=True) for each in asked if usage_table.figures(each)],
         "evidence": [f"{item.file}#{item.start}-{item.end}" for item in answer.evidence],
     }

@@ -456,6 +456,25 @@ def test_conversations_are_counted_and_wiped_with_the_thumbs(tmp_path: Path, mon
     assert not [path for path in tmp_path.iterdir() if path.is_file() and b"9:30" in path.read_bytes()]
 
 
+def test_a_conversation_that_is_not_there_or_in_no_known_format_is_not_exported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ESCALATOR_STATE_DIR", str(tmp_path))
+    assert escalator("history", "--export", "latest").exit_code == 2
+    history = History(tmp_path)
+    history.title("a", "When does the ferry leave?")
+    rows = {"1": ("user_message", "When does the ferry leave?"), "2": ("assistant_message", "At 9:30.")}
+    data = [{"id": name, "type": kind, "output": text} for name, (kind, text) in rows.items()]
+    history.write("a", [Item(each["id"], "row", at, each) for at, each in enumerate(data)], {})
+
+    missing, odd = escalator("history", "--export", "b"), escalator("history", "--export", "a", "--format", "pdf")
+
+    assert "There is no conversation 'b' in " in missing.stderr
+    assert "The format is 'pdf'; it must be one of md, html." in odd.stderr
+    assert (missing.exit_code, odd.exit_code) == (2, 2)
+    assert escalator("history", "--export", "a").stdout == "# When does the ferry leave?\n\nAt 9:30.\n"
+
+
 def test_thumbs_are_counted_by_who_answered_and_the_last_one_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
