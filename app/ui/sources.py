@@ -234,5 +234,5 @@ def _cell(text: str, limit: int) -> str:
 
 
 def _short(text: str, limit: int) -> str:
-    flat = " ".join(text.split())
+    flat = re.sub(r"[^\S\xa0]+", " ", text).strip()  # a share keeps its sign: "7 %"
     return flat if len(flat) <= limit else flat[: limit - 1] + "…"
