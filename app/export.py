@@ -55,9 +55,10 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An answer, perhaps with a question; `columns` are the two that were compared, each with its model.
+    """An answer, perhaps with a question.
 
-    `sources` are by their numbers in the answer, `given` the places of passages where the answer cites none.
+    `columns` are the two texts that were compared, each with its model and the number of its passages. `sources` are by
+    their numbers in the answer, `given` the places of passages where the answer cites none.
     """
 
     question: str
@@ -125,7 +126,7 @@ def gather(
 def _entry(question: str, row: Mapping[str, Any], attached: Sequence[Mapping[str, Any]], before: int) -> Entry:
     record = (row.get("metadata") or {}).get("answer") or {}
     compared = next((each["props"]["answers"] for each in attached if each["name"] == "Compare"), ())
-    columns = tuple((each["name"], each["text"]) for each in compared)
+    columns = tuple((" · ".join(filter(None, [each["name"], each["note"]])), each["text"]) for each in compared)
     text = row["output"][: record.get("shown")]
     places = {
         int(found[1]): each["props"]

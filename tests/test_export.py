@@ -54,8 +54,8 @@ The ferry leaves at 9:30 [1], and the lantern burns red [2][1]. *(not in [1]: 29
 print(notes[1])
 ```"""
 COLUMNS = [
-    {"name": "phi-4-mini", "text": "The moon does it [1]."},
-    {"name": "gpt-oss-20b", "text": "Water, *pulled* [1]."},
+    {"name": "phi-4-mini", "note": "1 passage", "text": "The moon does it [1]."},
+    {"name": "gpt-oss-20b", "note": "2 passages", "text": "Water, *pulled* [1]."},
 ]
 ROWS = [
     question("When does the ferry leave, and what\nburns <b>red</b>?"),
@@ -63,7 +63,13 @@ ROWS = [
     question("Pumpkin soup?"),
     row("2", "assistant_message", "Nothing in your documents matches this question."),
     question("Why does the tide turn?"),
-    row("3", "assistant_message", "Both models on the same passages:", preferred="phi-4-mini", figures=["phi-4-mini"]),
+    row(
+        "3",
+        "assistant_message",
+        "The models had different passages:",
+        preferred="phi-4-mini",
+        figures=["phi-4-mini · 12 tokens/s"],
+    ),
     question("And the museum?"),
     row("4", "assistant_message", "I cannot say.", role="small", model="phi-4-mini", whole=False),
 ]

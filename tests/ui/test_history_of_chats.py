@@ -127,7 +127,9 @@ async def test_answers_and_conversations_are_exported_also_after_a_restart_and_f
     assert "- Why the large model was asked: " in one["text"]
     assert re.search(r"- phi-4-mini · first word after .*\n- gpt-oss-20b · first word after ", one["text"])
     assert "[^1]: tide.md, The tide “The moon pulls the water, so the tide turns late in winter.”" in one["text"]
-    assert re.search("<h3>phi-4-mini</h3>.*9:30.*<h3>gpt-oss-20b</h3>", both["text"], re.DOTALL)
+    assert re.search(
+        "<h3>phi-4-mini · 2 passages</h3>.*9:30.*<h3>gpt-oss-20b · 2 passages</h3>", both["text"], re.DOTALL
+    )
     assert f"## thanks\n\n{thanks['output']}\n" in whole["md"]["text"]
     with started(tmp_path, house) as app:
         async with Chat(app.url, chat.conversation) as again:
