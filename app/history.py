@@ -1,11 +1,14 @@
 """The conversations of the person at this machine: an SQLite database in the state folder, and thumbs beside it.
 
-Several processes may use it at a time. What a conversation holds are items: rows of the chat, sources, pages of PDFs.
+Several processes may use it at a time. What a conversation holds are items: rows of the chat, sources, pages of PDFs,
+and the files that were dropped into it, which are copied into a folder beside the database.
 A file that cannot be used never costs a chat: it is set aside, or nothing is kept, and `notice` says so.
 """
 
+import hashlib
 import json
 import os
+import shutil
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
@@ -17,7 +20,7 @@ from typing import Any, Literal
 from app.files import retry
 from app.translation import mark
 
-FILE, THUMBS = "history.sqlite", "feedback.jsonl"
+FILE, THUMBS, DROPPED = "history.sqlite", "feedback.jsonl", "dropped"
 _ASIDE = "damaged-"
 
 _TABLES = (
@@ -45,12 +48,15 @@ MAX_TITLE = 80
 _WAIT_SECONDS = 10.0
 """For another process that writes."""
 
-Kind = Literal["row", "element", "page"]
+Kind = Literal["row", "element", "page", "file"]
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A part of a conversation, as JSON (None deletes it); `said` is what a search for conversations looks at."""
+    """A part of a conversation, as JSON (None deletes it); `said` is what a search for conversations looks at.
+
+    That of a file has its `path`: to be copied from there, and later where the copy is.
+    """
 
     id: str
     kind: Kind
@@ -75,8 +81,10 @@ class History:
     def __init__(self, folder: Path) -> None:
         self.path = folder / FILE
         self.thumbs = folder / THUMBS
+        self.dropped = folder / DROPPED
         self.notice = ""
         """What is wrong with the database, and what happened to it."""
+        self._keeps = True
         self._connection: sqlite3.Connection | None = None
 
     def title(self, conversation: str, title: str) -> None:
@@ -100,6 +108,9 @@ class History:
             database.executemany("insert or replace into items values (?, ?, ?, ?, ?, ?)", rows)
             sql = "update conversations set changed = ?, choices = ? where id = ?"
             database.execute(sql, (time.time(), json.dumps(choices), conversation))
+        for item in items:
+            if item.kind == "file" and item.data is not None and self._keeps:
+                _copy(Path(item.data["path"]), self._place(conversation, item))
 
     def find(self, conversation: str) -> Kept | None:
         """Look up a conversation."""
@@ -112,7 +123,11 @@ class History:
         sql = "select id, kind, position, data from items where conversation = ? order by position"
         with self._database() as database:
             found = database.execute(sql, (conversation,)).fetchall()
-        return [Item(name, kind, position, json.loads(data)) for name, kind, position, data in found]
+        items = [Item(name, kind, position, json.loads(data)) for name, kind, position, data in found]
+        for item in items:
+            if item.kind == "file" and item.data is not None:
+                item.data["path"] = str(self._place(conversation, item))
+        return [item for item in items if item.kind != "file" or Path((item.data or {})["path"]).exists()]
 
     def latest(self, wanted: str = "", after: str | None = None, most: int = 20) -> list[Kept]:
         """List conversations, the latest first, beginning after one, whose title or texts contain what is wanted."""
@@ -133,12 +148,14 @@ class History:
         """Delete a conversation, and overwrite what it held."""
         with self._database() as database:
             database.execute("delete from conversations where id = ?", (conversation,))
+        shutil.rmtree(self._folder(conversation), ignore_errors=True)
         self._clean()
 
     def wipe(self) -> int:
-        """Delete all conversations and thumbs, and what was set aside; returns the number of conversations."""
+        """Delete all conversations, files and thumbs, and what was set aside; returns the number of conversations."""
         with self._database() as database:
             number = database.execute("delete from conversations").rowcount
+        shutil.rmtree(self.dropped, ignore_errors=True)
         self._clean("vacuum")
         for path in (self.thumbs, *self.path.parent.glob(f"{_ASIDE}*-{FILE}*")):
             with suppress(FileNotFoundError):
@@ -172,6 +189,18 @@ class History:
                 thumb = json.loads(line)
                 last[thumb["id"], thumb.get("kind")] = thumb
         return [*last.values()]
+
+    def files(self) -> list[int]:
+        """Return the sizes of the dropped files that are kept, in bytes."""
+        return [path.stat().st_size for path in self.dropped.glob("*/*")]
+
+    def _folder(self, conversation: str) -> Path:
+        """Return the folder for the files of a conversation, whose id comes from a browser and could be any text."""
+        return self.dropped / hashlib.sha256(conversation.encode()).hexdigest()[:32]
+
+    def _place(self, conversation: str, item: Item) -> Path:
+        """Return where the copy of a file is."""
+        return self._folder(conversation) / f"{item.id}{Path((item.data or {})['name']).suffix}"
 
     def close(self) -> None:
         """Close the database."""
@@ -207,6 +236,7 @@ class History:
         except OSError as error:
             reason = mark("{path} cannot be used: {error}").format(path=self.path, error=error)
         self.notice = mark("Conversations are not kept now: {reason}.").format(reason=reason)
+        self._keeps = False
         return _upgraded(_connect(":memory:"))
 
     def _ready(self) -> sqlite3.Connection:
@@ -224,6 +254,15 @@ class History:
         with suppress(sqlite3.OperationalError), self._database() as database:
             for command in (*commands, "pragma wal_checkpoint(truncate)"):
                 database.execute(command)
+
+
+def _copy(source: Path, copy: Path) -> None:
+    """Copy a file for its owner alone, with its time, by which a page of it is known; without it if that fails."""
+    with suppress(OSError):
+        if source != copy and not copy.exists():
+            copy.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            shutil.copy2(source, copy)
+            copy.chmod(0o600)
 
 
 def titled(text: str) -> str:

@@ -159,3 +159,49 @@ def test_thumbs_are_lines_of_json(tmp_path: Path) -> None:
 
     lines = history.thumbs.read_text(encoding="utf-8").splitlines()
     assert [json.loads(line)["value"] for line in lines] == [1, None]
+
+
+def file(folder: Path, name: str = "plan.txt", text: str = "The plan.") -> Item:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return Item(f"file-{name}", "file", 1, {"path": str(path), "name": name})
+
+
+def test_a_dropped_file_is_copied_for_its_owner_alone_and_found_by_the_next_process(tmp_path: Path) -> None:
+    dropped, history = file(tmp_path), History(tmp_path / "state")
+    history.title("../../a", "A")
+    history.write("../../a", [dropped], {})
+    Path((dropped.data or {})["path"]).unlink()  # it ends with its tab
+    history.write("../../a", [dropped], {})
+
+    [found] = History(tmp_path / "state").items("../../a")
+
+    copy = Path((found.data or {})["path"])
+    assert copy.read_text(encoding="utf-8") == "The plan."
+    assert copy.is_relative_to(history.dropped)
+    assert history.files() == [9]
+    if sys.platform != "win32":
+        assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+
+
+def test_files_go_with_their_conversation_and_with_all(tmp_path: Path) -> None:
+    history = History(tmp_path / "state")
+    for name in "ab":
+        history.title(name, name)
+        history.write(name, [file(tmp_path, f"{name}.txt")], {})
+
+    history.delete("a")
+    assert len(history.files()) == 1
+    with pytest.raises(sqlite3.IntegrityError):
+        history.write("a", [file(tmp_path, "a.txt")], {})
+    assert len(history.files()) == 1
+    history.wipe()
+    assert not history.dropped.exists()
+
+
+def test_a_file_that_is_gone_is_no_item(tmp_path: Path) -> None:
+    history = History(tmp_path / "state")
+    history.title("a", "A")
+    history.write("a", [Item("file-x", "file", 1, {"path": str(tmp_path / "gone.txt"), "name": "gone.txt"})], {})
+
+    assert history.items("a") == []

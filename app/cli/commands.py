@@ -28,7 +28,7 @@ from app.cli.terminal import Commands, Json, Verbose, print_json, show, tell
 from app.documents.folder import Folder
 from app.errors import InputError
 from app.export import from_items
-from app.humanize import count
+from app.humanize import count, size
 from app.retrieval.corpus import Corpus, Reading
 from app.retrieval.search import plain
 from app.settings import ROOT, load
@@ -214,7 +214,10 @@ def history(
     deleted = kept.wipe() if wipe else None
     number, thumbs = len(kept.latest(most=-1)), len(kept.opinions())
     result = {"file": str(kept.path), "thumbs": str(kept.thumbs), "conversations": number, "opinions": thumbs}
+    result |= {"files": str(kept.dropped), "bytes": sum(kept.files())}
     told = [f"{kept.path}: {count(number, 'conversation')}", f"{kept.thumbs}: {count(thumbs, 'thumb')}"]
+    if sizes := kept.files():
+        told.append(f"{kept.dropped}: {count(len(sizes), 'dropped file')}, {size(sum(sizes))}")
     told += [f"{count(deleted, 'conversation')} deleted."] if deleted is not None else []
     show(result | ({"deleted": deleted} if wipe else {}), as_json, told + ([kept.notice] if kept.notice else []))
 

@@ -232,6 +232,7 @@ class Conversation:
     ) -> None:
         """Show what a message brings: the answer to a question, or the reply to a command."""
         command, words = slash_commands.parse(message)
+        await self._uploads.recall(assistant.retriever)
         dropped, dial = self._uploads.documents, self.choices.dial
         brought = tuple(each for each in dropped if each.file in self._brought.get(message.id, ()))
         await self._uploads.offer(brought, asked=True)

@@ -57,8 +57,8 @@ class Screen:
         self.rows: dict[str, dict[str, Any]] = {}
         self.elements: dict[str, dict[str, Any]] = {}
         self.pages: dict[str, dict[str, Any]] = {}
-        self.files: dict[str, FileDict] = {}
-        """The dropped files, by the key that an element has; they last as long as the conversation is open."""
+        self.dropped: dict[str, dict[str, Any]] = {}
+        """The dropped files: `key` is that of an element; `document` is the name in answers, or ""."""
         self.actions: dict[str, dict[str, Any]] = {}
         self._positions: dict[str, int] = {}
         self._numbers = count(1)
@@ -78,6 +78,11 @@ class Screen:
         """Return the screen of a conversation that is open."""
         return cls._open.get(thread)
 
+    @property
+    def files(self) -> dict[str, FileDict]:
+        """The dropped files as Chainlit knows them, by the key of their element."""
+        return {each["key"]: cast("FileDict", {**each, "id": each["key"]}) for each in self.dropped.values()}
+
     async def emit(self, event: str, data: Any, but: object = None) -> None:
         """Send an event to all tabs but one."""
         for tab in [tab for tab in ws_sessions_id.values() if tab.thread_id == self.id and tab is not but]:
@@ -95,8 +100,8 @@ class Screen:
                 self._forget("row", data["id"])
             case "element" if data["forId"]:  # a panel belongs to no row, and to one tab
                 self._change("element", data)
-            case "page":  # of a document, which the viewer may ask for by its id
-                self._change("page", data)
+            case "page" | "file":  # of a document, which the viewer may ask for by its id
+                self._change(event, data)
             case "remove_element":
                 self._forget("element", data["id"])
             case "action":
@@ -144,6 +149,9 @@ class Screen:
         for item in await keeper.run(History.items, self.id):
             self._shelf(item.kind)[item.id] = item.data or {}
             self._positions[item.id] = item.position
+        moved = {each["was"]: each["path"] for each in self.dropped.values()}
+        for page in self.pages.values():
+            page["path"] = moved.get(page["path"], page["path"])
         self._numbers = count(max(self._positions.values(), default=0) + 1)
         self.choices, self.begun = kept.choices, True
         return True
@@ -191,7 +199,7 @@ class Screen:
         return Item(name, kind, self._positions[name], data, said)
 
     def _shelf(self, kind: Kind) -> dict[str, dict[str, Any]]:
-        return {"row": self.rows, "element": self.elements, "page": self.pages}[kind]
+        return {"row": self.rows, "element": self.elements, "page": self.pages, "file": self.dropped}[kind]
 
     def _change(self, kind: Kind, data: dict[str, Any]) -> None:
         self._shelf(kind)[data["id"]] = dict(data)

@@ -7,6 +7,7 @@ from functools import cached_property
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import chainlit as cl
 import chainlit.config
@@ -27,7 +28,8 @@ KEEP = "keep-file"
 class Uploads:
     """The files dropped into one conversation; each document has a name that no file of the corpus can have.
 
-    The files are copied, because those of Chainlit end with the tab, and other tabs show them, too.
+    The files are copied, because those of Chainlit end with the tab, and other tabs show them, too. The history has
+    copies of its own, from which they are read again when the conversation is continued after a restart.
     """
 
     def __init__(self, screen: Screen) -> None:
@@ -47,9 +49,11 @@ class Uploads:
 
     async def read(self, files: Sequence[Element], retriever: Retriever) -> list[Document]:
         """Read files, with a row for each; returns the documents of those that could be read."""
+        await self.recall(retriever)
         rows = [await begin_step(_("Reading {file}", file=file.name), "file-text") for file in files]
         try:
-            added = [self._add(*await asyncio.to_thread(self._copy, file)) for file in files]
+            records = [await asyncio.to_thread(self._copy, file) for file in files]
+            added = [self._add(record["name"], Path(record["path"])) for record in records]
             wanted = [(file, self._files[file][1]) for file in added]
             results = {result.file: result for result in await asyncio.to_thread(retriever.read, wanted)}
         except BaseException:  # above all Stop
@@ -57,19 +61,29 @@ class Uploads:
                 await end_step(row, _("{what}: stopped", what=row.name))
             raise
         documents = []
-        for row, file in zip(rows, added, strict=True):
+        for row, file, record in zip(rows, added, records, strict=True):
             name, result = self._files[file][0], results.get(file) or Problem(file, mark("it is gone; drop it again"))
             if isinstance(result, Problem):
                 del self._files[file]
+                self._screen.take("file", record)
                 row.is_error = True
                 await end_step(row, _("{file} was not read: {reason}", file=name, reason=again(result.reason)))
             else:
                 self._documents[file] = result
                 documents.append(result)
+                self._screen.take("file", {**record, "document": file})
                 size = extent(name, result.pages, len(result.passages))
                 size += f", {silence(result.silent)}" if result.silent else ""
                 await end_step(row, _("Read {file}: {size}", file=name, size=size))
         return documents
+
+    async def recall(self, retriever: Retriever) -> None:
+        """Read the files again that the conversation had before the app was started."""
+        records = {each["document"]: each for each in self._screen.dropped.values() if each["document"]}
+        new = {file: (each["name"], Path(each["path"])) for file, each in records.items() if file not in self._files}
+        self._files |= new
+        results = await asyncio.to_thread(retriever.read, [(file, path) for file, (_name, path) in new.items()])
+        self._documents |= {result.file: result for result in results if isinstance(result, Document)}
 
     async def offer(self, documents: Sequence[Document], *, asked: bool) -> None:
         """Say what became of the files, with a button for each that adds it to the documents."""
@@ -107,6 +121,8 @@ class Uploads:
         except CorpusError:
             self._documents[file] = document
             raise
+        for record in [each for each in self._screen.dropped.values() if each["document"] == file]:
+            self._screen.take("file", {**record, "document": ""})
         await button.remove()
         await asyncio.to_thread(retriever.refresh)
         said = _("{file} is one of your documents now.", file=kept)
@@ -126,10 +142,9 @@ class Uploads:
         """A folder that is deleted with the conversation, or with all of Chainlit's files."""
         return TemporaryDirectory(dir=chainlit.config.FILES_DIRECTORY, ignore_cleanup_errors=True)
 
-    def _copy(self, file: Element) -> tuple[str, Path]:
-        """Copy a file; returns its name and the path of the copy, which has that name's suffix, unlike Chainlit's."""
+    def _copy(self, file: Element) -> dict[str, Any]:
+        """Copy a file, which then has the suffix of its name, unlike Chainlit's; returns the screen's record of it."""
         name, key = safe(file.name), str(file.chainlit_key)
         path = Path(shutil.copyfile(str(file.path), Path(self._folder.name, key).with_suffix(Path(name).suffix)))
-        size = path.stat().st_size
-        self._screen.files[key] = {"id": key, "name": name, "path": path, "size": size, "type": file.mime or ""}
-        return name, path
+        place = {"path": str(path), "was": str(path), "size": path.stat().st_size}
+        return {"id": f"file-{key}", "key": key, "name": name, "type": file.mime or "", "document": "", **place}

@@ -4,6 +4,7 @@ import asyncio
 import json
 import random
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,11 +13,11 @@ import aiohttp
 import psutil
 import pytest
 
-from app.history import FILE
+from app.history import FILE, History
 from tests.support.chat import App, Chat, running
 from tests.support.terminal import escalator
 from tests.ui import test_chat
-from tests.ui.test_chat import LONG, UNMARKED, House, button, names, soon
+from tests.ui.test_chat import LONG, UNMARKED, House, button, names, pdf, soon
 
 pytestmark = pytest.mark.slow
 
@@ -386,19 +387,48 @@ async def test_a_tab_that_reconnects_after_a_restart_goes_on(house: House, tmp_p
             await chat.drop()
 
 
-async def test_a_dropped_file_is_shown_in_every_tab_and_said_to_be_gone_after_a_restart(
+async def test_a_dropped_file_is_there_in_every_tab_and_after_a_restart_until_its_conversation_is_deleted(
     house: House, tmp_path: Path
 ) -> None:
+    bread, plan = b"Ada bakes the bread at dawn.\n", tmp_path / "plan.pdf"
+    pdf(plan, "The harbour.", "The drawbridge opens at seven.")
+    with started(tmp_path, house) as app:
+        async with Chat(app.url) as chat:
+            files = [
+                await chat.upload("bread.md", bread, "text/markdown"),
+                await chat.upload("plan.pdf", plan.read_bytes(), "application/pdf"),
+            ]
+            answer = await chat.ask("When does the drawbridge open?", "small", files=files)
+            await chat.drop()
+            async with Chat(app.url, chat.conversation) as again:
+                [file] = [each for each in again.elements if each["type"] == "file"]
+                assert await again.content(file["url"]) == bread
+                await again.ask("And when does Ada bake the bread?")
+                assert "dawn" in str(house.models.prompts[-1].data["messages"])
+    for _ in range(2):  # restarts
+        with started(tmp_path, house) as app:
+            async with Chat(app.url, chat.conversation) as later:
+                [file] = [each for each in later.elements if each["type"] == "file"]
+                assert file["name"] == "bread.md"
+                assert await later.content(file["url"]) == bread
+                await later.ask("Who bakes the bread at dawn?")
+                assert "Ada bakes" in str(house.models.prompts[-1].data["messages"])
+                page = next(each for each in later.sources(answer) if "plan.pdf" in each["name"])
+                assert (await later.page(page))["picture"].startswith("data:image/png;base64,")
+    kept_files = History(tmp_path / "state")
+    assert sorted(await asyncio.to_thread(kept_files.files)) == sorted([len(bread), plan.stat().st_size])
+    with started(tmp_path, house) as app:
+        async with Chat(app.url) as other:
+            await other.request("DELETE", "/project/thread", threadId=chat.conversation)
+    assert await asyncio.to_thread(kept_files.files) == []
+
+
+async def test_a_dropped_file_that_was_not_kept_is_said_to_be_gone(house: House, tmp_path: Path) -> None:
     with started(tmp_path, house) as app:
         async with Chat(app.url) as chat:
             dropped = await chat.upload("bread.md", b"Ada bakes the bread at dawn.\n", "text/markdown")
             await chat.ask("Who bakes the bread?", files=[dropped])
-            await chat.drop()
-            async with Chat(app.url, chat.conversation) as again:
-                [file] = [each for each in again.elements if each["type"] == "file"]
-                assert await again.content(file["url"]) == b"Ada bakes the bread at dawn.\n"
-                await again.ask("And when does Ada bake it?")
-                assert "dawn" in str(house.models.prompts[-1].data["messages"])
+    shutil.rmtree(tmp_path / "state" / "dropped")
     with started(tmp_path, house) as app:
         async with Chat(app.url, chat.conversation) as later:
             [file] = [each for each in later.elements if each["type"] == "file"]
