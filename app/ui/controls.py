@@ -1,7 +1,7 @@
 """What a person chooses with: sample questions, modes, settings, and the buttons below an answer."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -74,6 +74,10 @@ class Choices:
     def updated(self, chosen: Mapping[str, Any]) -> "Choices":
         """Return these choices with others, as far as there are such."""
         return replace(self, **{name: chosen[name] for name in _ALLOWED if chosen.get(name) in _ALLOWED[name]})
+
+    def applied(self, settings: Settings) -> Settings:
+        """Return the settings of an answer, with what was chosen."""
+        return settings if self.figures is None else settings.model_copy(update={"show_usage": self.figures})
 
     @classmethod
     def load(cls, folder: Path) -> "Choices":
@@ -225,10 +229,17 @@ def button(name: str, message: str) -> cl.Action:
     return cl.Action(name=name, payload={"message": message}, label=_(label), icon=icon)
 
 
-def kept_buttons(record: Mapping[str, Any], message: str) -> list[cl.Action]:
-    """Make the buttons below an answer from before the app was started, of which a record is left."""
-    offered = {"small": [AGAIN, ASK, COMPARE], "large": [AGAIN, COMPARE]}.get(str(record.get("role")), [AGAIN])
-    return [button(name, message) for name in offered]
+def kept_buttons(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Make the buttons below answers from the history, most of them below the last one, as Chainlit sends them."""
+    offered: list[dict[str, Any]] = []
+    answers = {row["id"]: row["metadata"]["answer"] for row in rows if "answer" in (row.get("metadata") or {})}
+    for message, record in answers.items():
+        made = [button(EXPORT, message)]
+        if message == [*answers][-1]:
+            names = {"small": [AGAIN, ASK, COMPARE], "large": [AGAIN, COMPARE]}.get(record.get("role"), [AGAIN])
+            made = [*(button(name, message) for name in names), *made, *map(follow, record.get("next", ()))]
+        offered += [{**each.to_dict(), "forId": message} for each in made]
+    return offered
 
 
 def follow(question: str) -> cl.Action:

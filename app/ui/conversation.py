@@ -119,7 +119,6 @@ class Conversation:
         """Answer a message: a question, perhaps with files, or a command; Chainlit has `informed` a tab of that."""
         async with self._busy(informed), _errors_in_chat():
             assistant = await asyncio.to_thread(shared_assistant)
-            await self._retire()
             files = [element for element in message.elements or [] if element.path]
             brought = await self._uploads.read(files, assistant.retriever)
             self._brought[message.id] = {document.file for document in brought}
@@ -129,7 +128,7 @@ class Conversation:
                 if chosen not in (None, self.choices.mode):
                     self.choices = replace(self.choices, mode=as_mode)
                     await self._remember()
-                await self._answer(assistant, message, as_mode)
+                await self._answer(assistant, message, Turn("", mode=as_mode))
             else:
                 await self._uploads.offer(brought, asked=False)
 
@@ -166,9 +165,12 @@ class Conversation:
                 await self._uploads.keep(button, assistant.retriever)
                 return
             view = next((view for view in self._views if button.payload["message"] == view.id), None)
-            if view is None or button.name == controls.AGAIN:
-                if (question := self.screen.question_of(button.payload["message"])) is not None:
+            question = self.screen.question_of(button.payload["message"])
+            if button.name == controls.AGAIN or (view is None and button.name in controls.MODES):
+                if question is not None:
                     await self._again(assistant, question, controls.MODES.get(button.name))
+            elif view is None:
+                return
             elif button.name in (controls.KEEP, controls.PREFER):
                 await (view.keep_draft() if button.name == controls.KEEP else view.prefer(button.payload["attempt"]))
                 for each in self._views:
@@ -183,7 +185,7 @@ class Conversation:
             else:
                 as_mode = controls.MODES.get(button.name, view.turn.mode)
                 turn = replace(view.turn, mode=as_mode, dial=self.choices.dial, unaided=button.name == controls.UNAIDED)
-                turn = replace(turn, history=self._history(view.id), earlier=view.answer)
+                turn = replace(turn, history=self._history(view.id), earlier=view.answer, varied=False)
                 await self._run(assistant, replace(turn, continues=button.name == controls.CONTINUE), view)
 
     async def _edit(self, question: str, text: str) -> None:
@@ -213,41 +215,40 @@ class Conversation:
         message = cl.Message.from_dict(cast("StepDict", question))
         await message.update()
         self._scopes.again(message, replaced if same else ())
-        as_mode, varied = as_mode or mode(replaced[0].get("mode") if replaced else None), as_mode is None
+        before = replaced[0] if replaced else {}
+        how = Turn("", mode=as_mode or mode(before.get("mode")), varied=as_mode is None)
+        how = replace(how, unaided=same and before.get("unaided", False))
         try:
             async with cl.Step(name="on_message", type="run", parent_id=name):
-                await self._answer(assistant, message, as_mode, anew=same, varied=varied)
+                await self._answer(assistant, message, how, anew=same)
         finally:
             answer = next((each.answer for each in self._views if each not in views), None)
-            by_model = any(each.get("role") in ("small", "large") for each in replaced)
-            if same and by_model and not (answer and answer.by_model):
+            if same and before.get("role") in ("small", "large") and not (answer and answer.by_model):
                 await self.screen.cut(name)
                 await self.screen.apply(shown)
                 self._views = views
                 for notice in answer.notices if answer else ():
                     await cl.context.emitter.send_toast(notice, "warning")
 
-    async def _answer(
-        self, assistant: Assistant, message: cl.Message, as_mode: Mode, *, anew: bool = False, varied: bool = False
-    ) -> None:
+    async def _answer(self, assistant: Assistant, message: cl.Message, how: Turn, *, anew: bool = False) -> None:
         """Show what a message brings: the answer to a question, or the reply to a command."""
         command, words = slash_commands.parse(message)
         await self._uploads.recall(assistant.retriever)
         dropped, dial = self._uploads.documents, self.choices.dial
         brought = tuple(each for each in dropped if each.file in self._brought.get(message.id, ()))
         await self._uploads.offer(brought, asked=True)
-        as_mode = "compare" if command == slash_commands.COMPARE else as_mode
-        turn = Turn(words, self._history(), as_mode, dial, brought=brought, dropped=dropped, varied=varied)
+        turn = replace(how, question=words, history=self._history(), dial=dial, brought=brought, dropped=dropped)
         turn = replace(turn, scope=self._scopes.of(message))
         originals = Originals(assistant.retriever.snapshot, partial(self._uploads.path, assistant.settings.corpus))
         if command not in (None, slash_commands.COMPARE):
-            answers = [each.answer for each in self._views if each.answer is not None and each.answer.attempt]
-            last = answers[-1] if answers else None
+            last = next((it.answer for it in reversed(self._views) if it.answer and it.answer.attempt), None)
             await slash_commands.reply(command, turn, assistant.retriever, originals, self.screen.said(), last)
             return
+        await self._retire()
         self.screen.choices = {"mode": self.choices.mode, "dial": dial}
-        figures, settings = self.choices.figures, assistant.settings
-        settings = settings if figures is None else settings.model_copy(update={"show_usage": figures})
+        settings = self.choices.applied(assistant.settings)
+        if command is not None:
+            turn = replace(turn, mode="compare")
         self._views.append(TurnView(turn, settings, originals, self._told, anew=anew))
         await self._run(assistant, turn, self._views[-1])
         await self._scopes.offer(assistant.retriever, self.choices.mode, anew=True)
@@ -291,18 +292,11 @@ class Conversation:
         if await self.screen.load(keeper):
             self.choices = self.choices.updated(self.screen.choices)
             settle(self.screen.elements.values())
-            self._offer_again()
+            for button in controls.kept_buttons(self.screen.rows.values()):
+                self.screen.take("action", button)
         self.screen.kept = keeper.keeps and self.choices.keep
         if notice := await keeper.notice():
             await cl.context.emitter.send_toast(again(notice), "warning")
-
-    def _offer_again(self) -> None:
-        """Put buttons below the answers of a conversation from the history, most of them below the last one."""
-        answers = [row for row in self.screen.rows.values() if "answer" in (row.get("metadata") or {})]
-        for row in answers:
-            last = controls.kept_buttons(row["metadata"]["answer"], row["id"]) if row is answers[-1] else ()
-            for button in (*last, controls.button(controls.EXPORT, row["id"])):
-                self.screen.take("action", {**button.to_dict(), "forId": row["id"]})
 
     async def _remember(self) -> None:
         """Keep what was chosen."""

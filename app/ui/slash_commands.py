@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -63,6 +64,7 @@ async def reply(
         return
     message, shown = cl.Message("", author="Escalator"), last
     if command == SEARCH and asked.question:
+        asked = replace(asked, history=())
         retrieved = await retriever.run(partial(retriever.retrieve, asked))
         shown = Answer(asked, retrieved.found, retrieved.evidence, (), None, None, "", "", (), (), Metrics())
         table = await asyncio.to_thread(sources.table, retrieved)
@@ -71,10 +73,13 @@ async def reply(
         message.content = _("Type what to search for after the command, as in “/search opening hours”.")
     elif not said:
         message.content = _("There is no answer in this conversation yet.")
+    elif command == EXPORT:
+        await export_panel.open_panel()
+        message.content = _("The panel Export saves this conversation.")
     else:
         message.content = why(said[-1], last) if command == WHY else rests_on(said, last)
     await message.send()
-    if command != WHY and shown is not None:
+    if command in (SEARCH, SOURCES) and shown is not None:
         await sources.send(shown.sources, message, shown, originals)
 
 

@@ -250,14 +250,16 @@ class TurnView:
         last = f"{badge} {sources.line(listed, answer)}".strip()
         shown = "\n\n".join([text, *notices])
         message.content = f"{shown}\n\n{last}"
-        message.metadata = {"answer": {**_record(answer, self._preferred), "shown": len(shown)}}
+        questions = await asyncio.to_thread(follow_ups, answer)
+        record = {**_record(answer, self._preferred), "shown": len(shown), "next": questions}
+        message.metadata = {"answer": record}
         for element in self._attached:  # the numbers of passages may be others now
             await element.remove()
         self._attached = await sources.send(listed, message, answer, self._originals)
         comparing = self._comparison is not None
         names = controls.buttons(answer, comparing=comparing, usage=self._settings.show_usage)
         await message.update()
-        await self._offer(names, await asyncio.to_thread(follow_ups, answer))
+        await self._offer(names, questions)
 
     async def _offer(self, names: Sequence[str], questions: Sequence[str] = ()) -> None:
         """Show buttons below the message, and with the last answer questions to go on with."""
@@ -286,6 +288,7 @@ def _record(answer: Answer, preferred: str | None) -> dict[str, Any]:
         "text": answer.text,
         "mode": answer.turn.mode,
         "scope": answer.turn.scope or (),
+        "unaided": answer.turn.unaided,
         "model": attempt.model if attempt is not None else None,
         "role": attempt.role if attempt is not None else None,
         "decision": decision.code if decision is not None else None,

@@ -15,6 +15,8 @@ from app.answering.wrapping import (
     FenceFilter,
     SourcesFilter,
     is_no_answer,
+    joined,
+    whole_sentences,
     words_of,
 )
 from app.documents.passages import Place
@@ -329,3 +331,32 @@ def test_a_text_without_the_line_comes_out_as_it_went_in(text: str, cuts: list[i
     shown, level = without_confidence(chunked(text, cuts))
 
     assert level is not None or shown == text
+
+
+@pytest.mark.parametrize(
+    ("text", "whole"),
+    [
+        ("The lamp room opens at 07:40 [1]. It clo", "The lamp room opens at 07:40 [1]. "),
+        ("The lamp room opens at 07:40 [1].", "The lamp room opens at 07:40 [1]."),
+        ("Two rooms:\n- the lamp room\n- the so", "Two rooms:\n- the lamp room\n"),
+        ("It costs 3.50 euros and", ""),
+    ],
+)
+def test_an_answer_that_broke_off_is_written_on_from_its_last_whole_sentence(text: str, whole: str) -> None:
+    assert whole_sentences(text) == whole
+
+
+@pytest.mark.parametrize(
+    ("begun", "text", "whole"),
+    [
+        ("It opens at 07:40 [1]. ", "It closes at noon [1].", "It opens at 07:40 [1]. It closes at noon [1]."),
+        ("It opens at 07:40 [1].", " It closes at noon.", "It opens at 07:40 [1]. It closes at noon."),
+        ("Hours:\n- at 07:40\n", "- at noon", "Hours:\n- at 07:40\n- at noon"),
+        ("A. It opens at 07:40 [1]. ", "opens at 07:40 [1]. It closes.", "A. It opens at 07:40 [1]. It closes."),
+        ("It opens at 07:40 [1]. ", "It opens at 07:40 [1]. It closes.", "It opens at 07:40 [1]. It closes."),
+        ("It opens at 07:40 [1]. ", "", "It opens at 07:40 [1]."),
+        ("", "It closes.", "It closes."),
+    ],
+)
+def test_what_a_model_writes_on_is_joined_without_what_it_repeats(begun: str, text: str, whole: str) -> None:
+    assert joined(begun, text) == whole

@@ -100,7 +100,7 @@ def test_arrow_up_brings_back_what_was_asked_and_a_slash_opens_the_commands(app:
 
         box.fill("")
         box.press_sequentially("/")
-        expect(page.locator(".command-item")).to_have_count(4)
+        expect(page.locator(".command-item")).to_have_count(5)
         shot(page, "turns-commands")
         box.press_sequentially("wh")
         box.press("Enter")
