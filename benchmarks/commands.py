@@ -1,4 +1,4 @@
-"""The commands `escalator bench retrieval|corpus|chat|load|readers`, `escalator eval escalation|citations|refusals`."""
+"""The commands `escalator bench` and `escalator eval escalation|citations|refusals`."""
 
 import asyncio
 from pathlib import Path
@@ -32,6 +32,19 @@ def load(
 
     result = load.bench_load(seconds, tell)
     show(result, as_json, load.lines(result))
+
+
+@bench.command()
+def page(
+    rounds: Annotated[int, typer.Option(min=1, help="How often the long answer is asked for.")] = 3,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Measure how soon the page shows an answer of 2,000 tokens, in an empty chat and below 40 turns."""
+    from benchmarks import page
+
+    result = page.bench_page(rounds, tell)
+    show(result, as_json, page.lines(result))
 
 
 @bench.command()

@@ -39,13 +39,17 @@ WORDS = "the ferry leaves harbour every morning at nine and tickets for crew are
 UNITS = {"prose": "", "newlines": "\n", "spaces": " "}
 
 
-class _Model(Server):
+class WriterOfDrafts(Server):
     """A model server that writes a long draft for one question, and short answers to all others."""
 
-    def __init__(self, unit: str) -> None:
+    def __init__(self, unit: str = "", tokens: int = TOKENS, pace: float = PACE) -> None:
         super().__init__()
         self._unit = unit
+        self._tokens = tokens
+        self._pace = pace
         self.sent = 0
+        self.began = self.ended = 0.0
+        """When the first and the last token of the last answer were written, by the monotonic clock."""
 
     async def respond(self, asked: Asked, writer: asyncio.StreamWriter) -> None:
         """Write a list of models, or an answer, token by token."""
@@ -55,14 +59,15 @@ class _Model(Server):
         long = asked.data["messages"][-1]["content"].rstrip().endswith(LONG)
         chance = random.Random(7)  # noqa: S311
         writer.write(EVENTS)
-        start = time.monotonic()
-        for number in range(TOKENS if long else SHORT):
+        self.began = start = time.monotonic()
+        for number in range(self._tokens if long else SHORT):
             token = chance.choice(WORDS) + (". " if chance.random() < 0.1 else " ")
             writer.write(events(chunk(self._unit if long and self._unit else token), done=False)[len(EVENTS) :])
             self.sent += 1
             await writer.drain()
-            await asyncio.sleep(max(0.0, start + (number + 1) * PACE - time.monotonic()))
+            await asyncio.sleep(max(0.0, start + (number + 1) * self._pace - time.monotonic()))
         writer.write(events(chunk("It ends.", "stop"))[len(EVENTS) :])
+        self.ended = time.monotonic()
 
 
 def bench_load(seconds: float, tell: Tell) -> dict[str, Any]:
@@ -70,17 +75,17 @@ def bench_load(seconds: float, tell: Tell) -> dict[str, Any]:
     rows = []
     for name, unit in UNITS.items():
         tell(f"{name}: {seconds:.0f} s")
-        with TemporaryDirectory() as folder, served(_Model(unit)) as model:
-            settings = {"FOUNDRY_LOCAL_ENDPOINT": f"{model.url}/v1/", "SLM_ALIAS": "small", "LLM_ALIAS": "large"}
-            with _running(Path(folder), settings) as (url, pid):
-                rows.append({"draft": name} | asyncio.run(_row(url, pid, model, seconds)))
+        model = WriterOfDrafts(unit)
+        with TemporaryDirectory() as folder, served(model), running(Path(folder), model) as (url, pid):
+            rows.append({"draft": name} | asyncio.run(_row(url, pid, model, seconds)))
     return {"rows": rows}
 
 
 @contextmanager
-def _running(folder: Path, settings: dict[str, str]) -> Iterator[tuple[str, int]]:
-    """Start the chat over the sample corpus; yield its address and its process."""
+def running(folder: Path, model: WriterOfDrafts) -> Iterator[tuple[str, int]]:
+    """Start the chat with this model over the sample corpus; yield its address and its process."""
     port = free_port()
+    settings = {"FOUNDRY_LOCAL_ENDPOINT": f"{model.url}/v1/", "SLM_ALIAS": "small", "LLM_ALIAS": "large"}
     started = environment(folder, ROOT / "corpus", **settings)
     quiet = subprocess.DEVNULL
     chat = subprocess.Popen(command(port), cwd=ROOT, env=started, stdout=quiet, stderr=quiet)  # noqa: S603
@@ -92,7 +97,7 @@ def _running(folder: Path, settings: dict[str, str]) -> Iterator[tuple[str, int]
         chat.wait()
 
 
-async def _row(url: str, pid: int, model: _Model, seconds: float) -> dict[str, Any]:
+async def _row(url: str, pid: int, model: WriterOfDrafts, seconds: float) -> dict[str, Any]:
     """Have conversations ask for some time, and measure."""
     chat = psutil.Process(pid)
     async with Chat(url) as first:

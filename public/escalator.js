@@ -56,7 +56,7 @@ let silence;
 window.addEventListener('message', ({ source, data }) => {
   if (source !== window || data?.about !== 'reading') return;
   clearTimeout(silence);
-  bar.hidden = !data.reading;
+  bar.hidden = !data.reading || Boolean(document.querySelector('.corpus')); // where the panel says it
   if (!data.reading) return;
   bar.querySelector('p').textContent = data.reading.text;
   bar.querySelector('progress').value = data.reading.percent;
@@ -117,6 +117,7 @@ const LACKING = [
   ['#side-view-content', { tabindex: '0' }],
   ['div.overflow-auto:has(> table)', { tabindex: '0', role: 'group', 'aria-label': say('Table') }],
 ];
+const ESCALATED = ':scope > div > div > .ai-message > span .lucide-arrow-up-right';
 const SPEAKING = '.step:is([data-step-type=user_message], [data-step-type=assistant_message])';
 
 function mend(root) {
@@ -129,10 +130,14 @@ function mend(root) {
       }
     }
   }
-  all(SPEAKING).forEach(label);
+  all('.step').forEach(label);
 }
 
 function label(step) {
+  if (!step.matches(SPEAKING)) { // a rule with :has() would have the style of the page computed anew with each push
+    step.toggleAttribute('data-escalated', Boolean(step.querySelector(ESCALATED)));
+    return;
+  }
   const said = speaker(step);
   if (step.getAttribute('aria-label') === said) return;
   step.setAttribute('role', 'article');
@@ -213,7 +218,7 @@ function arrive(answer) {
 // One observer for all of this. While an answer streams, each push adds a few nodes: only these are looked at.
 new MutationObserver((records) => {
   for (const { target, addedNodes } of records) {
-    const step = target.closest(SPEAKING);
+    const step = target.closest('.step');
     if (step) label(step);
     for (const node of addedNodes) if (node.nodeType === Node.ELEMENT_NODE) mend(node.parentElement?.closest('button, a') ?? node);
   }

@@ -10,9 +10,14 @@ from chainlit.element import ElementDisplay
 from app.answering.sanitizer import addresses, safe
 from app.settings import is_loopback
 from app.translation import _
+from app.ui.screen import Screen
 
 PUSH_SECONDS = 0.05
 """Pushed one by one, 2,000 tokens cost a browser 11 s; pushed together, 1 s."""
+
+SLOWER, SLOWEST = (4_000, 40), 0.5
+"""At each push a browser draws the whole message and every row of the conversation: for so many characters, and rows,
+it waits once more as long, up to half a second. Below 40 turns a push costs a browser 55 ms."""
 
 
 def escape(text: object) -> str:
@@ -53,8 +58,13 @@ async def end_step(step: cl.Step, name: str) -> None:
     await step.update()
 
 
+def interval(seconds: float, characters: int, rows: int) -> float:
+    """Return how long a push waits that waits so long in an empty chat, by what the page shows."""
+    return min(seconds * (1 + characters / SLOWER[0] + rows / SLOWER[1]), SLOWEST)
+
+
 class Throttle:
-    """Runs a function at most once in so many seconds, however often it is requested.
+    """Runs a push at intervals, however often it is requested.
 
     It does not keep the function, a method of what has the throttle: such a circle would outlive its conversation.
     """
@@ -63,10 +73,11 @@ class Throttle:
         self._seconds = seconds
         self._task: asyncio.Task[None] | None = None
 
-    def request(self, push: Callable[[], Awaitable[None]]) -> None:
-        """Run the function after the interval, unless that is already planned."""
+    def request(self, push: Callable[[], Awaitable[None]], characters: int = 0) -> None:
+        """Push a message of so many characters after the interval, unless that is already planned."""
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._later(push))
+            rows = len(Screen.of(cl.context.session.thread_id).rows)
+            self._task = asyncio.create_task(self._later(push, interval(self._seconds, characters, rows)))
 
     def cancel(self) -> None:
         """Drop a planned run."""
@@ -78,8 +89,8 @@ class Throttle:
         self.cancel()
         await push()
 
-    async def _later(self, push: Callable[[], Awaitable[None]]) -> None:
-        await asyncio.sleep(self._seconds)
+    async def _later(self, push: Callable[[], Awaitable[None]], seconds: float) -> None:
+        await asyncio.sleep(seconds)
         await push()
 
 
@@ -104,7 +115,7 @@ class Stream:
         """Append a piece; the first one is shown at once."""
         self.text += piece
         if self._pushed:
-            self._throttle.request(self._push)
+            self._throttle.request(self._push, len(self.text))
         else:
             self.message.content = ""
             await self._push()

@@ -40,6 +40,9 @@ log = logging.getLogger(__name__)
 KEEP_SECONDS = 0.5
 """Between two writes to the history; an answer that is being written is kept as far as it is."""
 
+BUTTONS = 12
+"""As many of the latest buttons come with a conversation that is opened: a browser draws all of it for each one."""
+
 T = TypeVar("T")
 
 
@@ -161,7 +164,7 @@ class Screen:
         tab.files.update(self.files)
         shown = {"steps": [*self.rows.values()], "elements": [self._linked(it, tab) for it in self.elements.values()]}
         await send(tab, "resume_thread", {**thread, **shown})
-        for action in [*self.actions.values()]:
+        for action in [*self.actions.values()][-BUTTONS:]:
             await send(tab, "action", action)
         if self.busy:
             await send(tab, "task_start", {})

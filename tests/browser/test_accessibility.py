@@ -47,7 +47,7 @@ def test_no_view_has_a_serious_fault_of_accessibility(app: App, browser: chat.Br
         page.keyboard.press("Escape")
 
         page.get_by_role("button", name="Compare both").click()
-        expect(page.locator(".compare > div")).to_have_count(2)
+        expect(page.locator(".compared")).to_have_count(2)
         expect(page.locator("#stop-button")).to_have_count(0)
         accessible(page, f"axe-{width}-{theme}-compared")
 
@@ -116,7 +116,7 @@ def test_everything_can_be_done_with_the_keyboard_alone(app: App, browser: chat.
         expect(source).to_be_focused()
 
         press(page, "Compare both")
-        expect(page.locator(".compare > div")).to_have_count(2)
+        expect(page.locator(".compared")).to_have_count(2)
         press(page, "Times and tokens")
         expect(panel).to_contain_text("always the large model")
         expect(panel).to_be_focused()
@@ -204,6 +204,6 @@ def test_what_a_button_begins_is_scrolled_to(app: App, browser: chat.Browser, nu
         ask(page, UNSURE["question"])
         answer(page, words(UNSURE["large"]))
         page.get_by_role("button", name="Compare both").nth(number).click()
-        expect(page.locator(".compare > div").last).to_be_in_viewport(ratio=0.3)
+        expect(page.locator(".compared").last).to_be_in_viewport(ratio=0.3)
         expect(page.locator("#stop-button")).to_have_count(0)
         expect(line(page, number)).to_be_in_viewport()
