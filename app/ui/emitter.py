@@ -73,5 +73,7 @@ def install() -> None:
     if config.run.host in LOOPBACK:
         settings = load()
         cl.data_layer(lambda: Keeper(settings))
+        if upload := config.features.spontaneous_file_upload:
+            upload.max_size_mb = settings.max_file_mb
         config.ui.default_sidebar_state = config.ui.default_sidebar_state if settings.history else "hidden"
         log_in()

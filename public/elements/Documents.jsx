@@ -123,9 +123,10 @@ export default function Documents() {
   };
   const drop = async (event) => {
     drag(event);
+    const files = [...event.dataTransfer.files].map((file) => ({ name: file.name, file }));
     const entries = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
     try {
-      add((await Promise.all(entries.map((entry) => within(entry)))).flat());
+      add(entries.length ? (await Promise.all(entries.map((entry) => within(entry)))).flat() : files);
     } catch {
       setLines([say('What was dropped cannot be read. Choose it with a button above.')]);
     }

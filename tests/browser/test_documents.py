@@ -94,3 +94,48 @@ def test_who_comes_while_the_corpus_is_read_sees_how_far_it_is_beside_the_sample
         inside(page, f"{width}-{theme}-reading-panel")
         expect(page.get_by_role("listitem").filter(has_text="1,011 documents")).to_be_visible(timeout=120_000)
         expect(page.locator(".corpus").get_by_text("Reading your documents: ")).to_have_count(0)
+
+
+def test_documents_are_added_opened_and_removed_in_the_panel(corpus: Path, browser: Browser, tmp_path: Path) -> None:
+    project = tmp_path / "Project"
+    (project / "sub").mkdir(parents=True)
+    (project / "sub/plan.md").write_text("# The plan\n\n- The **crane** lifts <b>coal</b>.\n", encoding="utf-8")
+    (project / "photo.heic").write_bytes(b"a picture")
+    (tmp_path / "plan.md").write_text("Another plan.", encoding="utf-8")
+    (corpus / "plan.md").write_text("The first plan.", encoding="utf-8")
+    bin_ = {"XDG_DATA_HOME": str(tmp_path / "data"), "HOME": str(tmp_path)}
+    with running(tmp_path, corpus, **bin_) as app, tab(browser, app, theme="dark") as page:
+        expect(page.locator("#mode-picker-trigger-mode")).to_be_visible(timeout=30_000)
+        open_panel(page)
+        files, said = page.get_by_label("Files", exact=True), page.locator(".corpus-said")
+        page.locator(".corpus input[type=file]").first.set_input_files(tmp_path / "plan.md")
+        expect(said).to_contain_text("plan.md is there as plan (2).md", timeout=30_000)
+        page.locator(".corpus input[type=file]").last.set_input_files(project)
+        expect(said).to_contain_text("1 file was added.", timeout=30_000)
+        expect(said).to_contain_text("Project/photo.heic: its format is not supported")
+        inside(page, "panel-added")
+        expect(files).to_contain_text("Project/sub/plan.md")
+
+        dropped = page.evaluate_handle(
+            "() => { const all = new DataTransfer(); all.items.add(new File(['Here.'], 'dropped.txt')); return all; }"
+        )
+        page.locator(".corpus").dispatch_event("drop", {"dataTransfer": dropped})
+        expect(files).to_contain_text("dropped.txt", timeout=30_000)
+        expect(page.locator("#attachments")).to_have_count(0)  # it is not part of the conversation
+
+        files.get_by_role("button", name="Project/sub/plan.md", exact=True).click()
+        place = page.locator(".place")
+        expect(place.get_by_role("heading", name="The plan")).to_be_visible(timeout=30_000)
+        expect(place.get_by_text("The crane lifts <b>coal</b>.")).to_be_visible()  # as text
+        shot(page, "panel-opened")
+        place.get_by_role("button", name="Show as text").click()
+        expect(place).to_contain_text("- The **crane** lifts")
+        place.get_by_role("button", name="All documents").click()
+
+        page.get_by_role("button", name="Remove plan.md", exact=True).click()
+        expect(page.get_by_text("Move plan.md to the bin of this machine?")).to_be_visible(timeout=30_000)
+        assert (corpus / "plan.md").exists()
+        page.get_by_role("button", name="Move to the bin").click()
+        expect(said).to_contain_text("plan.md is in the bin of this machine.", timeout=30_000)
+        assert (tmp_path / "data/Trash/files/plan.md").read_text(encoding="utf-8") == "The first plan."
+        expect(page.get_by_role("button", name="Remove plan.md", exact=True)).to_have_count(0, timeout=30_000)
