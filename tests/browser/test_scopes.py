@@ -32,6 +32,7 @@ def test_questions_are_limited_to_the_folder_that_is_picked_or_typed(
         expect(page.locator("#mode-picker-popover-scope")).to_contain_text("1 document")
         fits(page, f"{width}-{theme}-folders")
         page.keyboard.press("Escape")
+        expect(page.locator("#chat-submit")).to_be_in_viewport(ratio=1)
 
         pick(page, "hr/")
         ask(page, "How many days of leave?")
