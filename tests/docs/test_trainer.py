@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from markdown_it import MarkdownIt
@@ -133,9 +134,15 @@ class Room:
         button = self.page.get_by_role("button", name=named).or_(self.page.locator("a.element-link", has_text=named))
         button.filter(visible=True).last.click(timeout=1000 * SEEN_SECONDS)
 
+    def file(self, name: str) -> Path:
+        """A file of a participant, outside the folder of documents."""
+        path = self.app.state.parent / name
+        path.write_text(f"{LIGHTHOUSE}\nThis is {name}.\n", encoding="utf-8")
+        return path
+
     def add_documents(self, *names: str) -> None:
         for name in names:
-            (self.app.corpus / name).write_text(f"{LIGHTHOUSE}\nThis is {name}.\n", encoding="utf-8")
+            shutil.copy(self.file(name), self.app.corpus)
 
     def run(self, line: str) -> str:
         """Type a command; returns what it prints."""
@@ -170,8 +177,12 @@ class Room:
             elif "sets up a laptop" in step.do:
                 self.set_up()
             elif step.do == "Own documents":
-                self.add_documents("one.md", "two.md", "three.md")
-                self.press("Documents")
+                for name in italics(step.see):
+                    if name == "Add files":
+                        self.page.get_by_label(name).set_input_files([self.file(it) for it in ("one.md", "two.md")])
+                    else:
+                        self.press(name)
+                self.add_documents("three.md")
                 for name in ("one.md", "two.md", "three.md"):
                     expect(self.page.get_by_text(name).first).to_be_visible(timeout=1000 * SEEN_SECONDS)
             elif step.do.startswith("Exercise"):
@@ -182,6 +193,10 @@ class Room:
                     said = self.run(line)
                     assert "phi-4-mini" in said
                     assert "gpt-oss-20b" in said
+                self.page.keyboard.press("Escape")
+                self.ask("Which port did older guides use for Foundry Local?")
+                self.press(italics(step.see)[0])
+                expect(self.page.get_by_role("button", name="Download")).to_be_visible()
             else:
                 assert step.do == "Round", step
         return [step.do for step in steps]
