@@ -186,6 +186,10 @@ def test_what_a_document_holds_is_shown_as_text(page: Page) -> None:
 
     place = opened(page, page.locator("a.element-link", has_text="[1] lure.md"))
 
+    shown = LURE.replace("[more](http://evil.example/more)", "more")  # its link leads nowhere
+    expect(place.locator("mark")).to_have_text(f"cited: {shown}")
+    expect(place.locator("img, a")).to_have_count(0)
+    place.get_by_role("button", name="Show as text").click()
     expect(place.locator("mark")).to_have_text(f"cited: {LURE}")
     expect(place.locator("img, a")).to_have_count(0)
 
