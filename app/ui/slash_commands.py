@@ -10,7 +10,7 @@ from typing import Any
 import chainlit as cl
 from chainlit.types import CommandDict
 
-from app.answering.context import Retriever
+from app.answering.context import Retriever, scoped
 from app.answering.sanitizer import label, safe
 from app.answering.turn import Answer, Metrics, Turn
 from app.translation import _, again, figure, mark
@@ -65,6 +65,7 @@ async def reply(
     message, shown = cl.Message("", author="Escalator"), last
     if command == SEARCH and asked.question:
         asked = replace(asked, history=())
+        asked = await retriever.run(partial(scoped, asked, partial(retriever.available, Turn(""))))
         retrieved = await retriever.run(partial(retriever.retrieve, asked))
         shown = Answer(asked, retrieved.found, retrieved.evidence, (), None, None, "", "", (), (), Metrics())
         table = await asyncio.to_thread(sources.table, retrieved)

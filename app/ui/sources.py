@@ -114,7 +114,7 @@ def found(retrieved: Retrieved) -> str:
     elif hits:
         what = _("nothing that answers, nearest {file}", file=label(hits[0].passage.file))
     else:
-        what = _("nothing")
+        what = _("nothing") if retrieved.found.took_ms else _("without your documents")
     if retrieved.scope:
         what = _("{found} in {folders}", found=what, folders=", ".join(map(label, retrieved.scope)))
     return what + (f" · {retrieved.reading}" if retrieved.reading else "")
@@ -122,6 +122,8 @@ def found(retrieved: Retrieved) -> str:
 
 def search_summary(retrieved: Retrieved) -> str:
     """Sum up a search in one line."""
+    if not (retrieved.evidence or retrieved.found.took_ms):
+        return _("Not searched")
     files = len({item.file for item in retrieved.evidence})
     unread = plural("{number} file not read", "{number} files not read", len(retrieved.problems))
     parts = [

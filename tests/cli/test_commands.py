@@ -98,6 +98,26 @@ def test_while_a_slow_model_reads_the_best_sentence_goes_to_stderr(
     assert json.loads(as_json.stdout)["answer"] == "The ferry leaves at 9:30 [1]."
 
 
+def test_a_question_is_asked_of_the_folders_named(corpus: Path) -> None:
+    for folder in ("north", "south"):
+        (corpus / folder).mkdir()
+        text = f"# Tickets\n\nTickets of the {folder}ern line cost 5 euros.\n"
+        (corpus / folder / "tickets.md").write_text(text, encoding="utf-8")
+    arguments = "ask", "What do tickets cost?", "--corpus", corpus
+
+    result = escalator(*arguments, "--in", "south")
+    both = json.loads(escalator(*arguments, "--in", "north/", "--in", "south/tickets.md", "--json").stdout)
+    unknown = escalator(*arguments, "--in", "east/")
+
+    assert "Searched in south/ only." in result.stderr
+    assert "southern line" in result.stdout
+    assert "northern line" not in result.stdout
+    assert both["scope"] == ["north/", "south/tickets.md"]
+    assert {item["file"] for item in both["evidence"]} == {"north/tickets.md", "south/tickets.md"}
+    assert unknown.exit_code == 2
+    assert "There are: north/ (1), south/ (1)." in unknown.stderr
+
+
 @pytest.mark.slow
 def test_sentences_whose_marks_were_not_streamed_are_listed_below_their_source_and_those_without_one_last(
     model_cache: Callable[..., Path], use: Callable[[Path], None], corpus: Path
