@@ -52,7 +52,7 @@ async def press(retriever: Retriever, pressed: dict[str, Any]) -> dict[str, Any]
     try:
         match pressed.get("do"):
             case "check":  # before anything is sent here
-                _check(folder)
+                check(folder)
                 return {"skip": await asyncio.to_thread(refused, folder, pressed["files"])}
             case "open":
                 return await _opened(retriever, file)
@@ -85,7 +85,7 @@ def _is_elsewhere() -> bool:
     return config.run.host not in LOOPBACK
 
 
-def _check(folder: Folder, *, writing: bool = True) -> None:
+def check(folder: Folder, *, writing: bool = True) -> None:
     """Raise CorpusError if the folder cannot be changed from the page, or opened."""
     if (why := locked(folder)) and (writing or _is_elsewhere()):
         raise CorpusError(why)
@@ -186,7 +186,7 @@ async def _opened(retriever: Retriever, file: str) -> dict[str, Any]:
 
 def _add(folder: Folder, session: BaseSession, key: str, file: str) -> dict[str, Any]:
     """Put a file that the page has sent into the folder."""
-    _check(folder)
+    check(folder)
     sent = session.files.pop(key, None)
     if sent is None or not (path := Path(sent["path"])).is_relative_to(session.files_dir):  # not one that is shown
         raise CorpusError("{file} did not arrive. Add it again.", file=file)
@@ -205,7 +205,7 @@ def _remove(folder: Folder, file: str) -> str:
     """Move a file into the bin of this machine."""
     from send2trash import send2trash
 
-    _check(folder)
+    check(folder)
     path = folder.find(file)
     try:
         send2trash(str(path))
@@ -220,7 +220,7 @@ def _remove(folder: Folder, file: str) -> str:
 
 def _launch(folder: Folder, file: str = "") -> dict[str, Any]:
     """Open a file, or the folder, in the system's program, or say where it is."""
-    _check(folder, writing=False)
+    check(folder, writing=False)
     path = folder.find(file) if file else folder.path
     if file and not _is_harmless(path):
         said = _("{file} cannot be shown here, and it could be a program: open it yourself.", file=path.name)

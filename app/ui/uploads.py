@@ -19,6 +19,7 @@ from app.documents.folder import safe
 from app.errors import CorpusError
 from app.retrieval.inventory import extent, silence
 from app.translation import _, again, mark, plural
+from app.ui import corpus_panel
 from app.ui.messages import begin_step, end_step
 from app.ui.screen import Screen
 
@@ -113,6 +114,7 @@ class Uploads:
     async def keep(self, button: cl.Action, retriever: Retriever) -> None:
         """Copy the button's file into the corpus, where questions find it from then on; raises CorpusError."""
         file = button.payload["file"]
+        await asyncio.to_thread(corpus_panel.check, retriever.folder)
         if (document := self._documents.pop(file, None)) is None:
             return
         name, path = self._files[file]

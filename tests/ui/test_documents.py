@@ -1,12 +1,15 @@
 """Files that are dropped into a chat, the panel of the corpus, and how far reading is."""
 
+import asyncio
 import io
 import os
 import shutil
 from functools import partial
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
+import chainlit as cl
 import pytest
 from chainlit.config import config
 from reportlab.pdfgen.canvas import Canvas
@@ -15,6 +18,8 @@ from app.documents.folder import Folder
 from app.errors import CorpusError
 from app.ui import corpus_panel
 from app.ui.corpus_panel import MAX_FILES, NAME
+from app.ui.screen import Screen
+from app.ui.uploads import Uploads
 from tests.support.chat import App, Chat, Row, running
 
 BREAD = b"Ada bakes the bread at dawn.\n"
@@ -380,4 +385,8 @@ def test_whoever_is_not_at_this_machine_and_a_folder_that_is_read_only_change_no
     for work in (partial(corpus_panel._remove, folder, "ferry.md"), partial(corpus_panel._launch, folder, "ferry.md")):
         with pytest.raises(CorpusError, match="only by whoever uses the page on the machine it runs on"):
             work()
+    button = cl.Action(name="keep-file", payload={"file": "bread.txt (dropped)"})
+    retriever = SimpleNamespace(folder=folder)
+    with pytest.raises(CorpusError, match="only by whoever uses the page on the machine it runs on"):
+        asyncio.run(Uploads(Screen("a")).keep(button, cast("Any", retriever)))
     assert (corpus / "ferry.md").exists()
