@@ -118,7 +118,7 @@ def test_everything_can_be_done_with_the_keyboard_alone(app: App, browser: chat.
         press(page, "Compare both")
         expect(page.locator(".compared")).to_have_count(2)
         press(page, "Times and tokens")
-        expect(panel).to_contain_text("always the large model")
+        expect(panel).to_contain_text("Always large")
         expect(panel).to_be_focused()
         page.keyboard.press("Escape")
         expect(page.get_by_role("button", name="Times and tokens")).to_be_focused()
