@@ -16,7 +16,6 @@ from chainlit.context import init_ws_context  # noqa: E402
 from chainlit.server import sio  # noqa: E402
 from chainlit.session import WebsocketSession  # noqa: E402
 
-from app.errors import EscalatorError  # noqa: E402
 from app.ui import (  # noqa: E402
     controls,
     corpus_panel,
@@ -53,11 +52,8 @@ async def stop() -> None:
 @cl.set_starters
 async def set_starters(user: object, language: str | None) -> list[cl.Starter]:
     """Offer questions to the documents."""
-    try:
-        retriever = (await asyncio.to_thread(shared_assistant)).retriever
-        return await retriever.run(partial(controls.starters, retriever.folder.path, retriever.refresh))
-    except EscalatorError:
-        return []
+    retriever = (await asyncio.to_thread(shared_assistant)).retriever
+    return await retriever.run(partial(controls.starters, retriever))
 
 
 @cl.on_chat_start
@@ -120,7 +116,12 @@ async def press(action: cl.Action) -> None:
 
 for name in (uploads.KEEP, *controls.PRESSED):
     cl.action_callback(name)(press)
-cl.action_callback(controls.MODELS)(partial(messages.open_panel, models_panel.NAME))
+
+
+@cl.action_callback(controls.MODELS)
+async def open_models(action: cl.Action) -> None:
+    """Open the panel *Models* from the button below quotes."""
+    await messages.open_panel(models_panel.NAME)
 
 
 @cl.action_callback(export_panel.SAVE)

@@ -13,9 +13,9 @@ from chainlit.input_widget import InputWidget, Select, Switch
 
 from app.answering.context import Retriever, folders
 from app.answering.turn import Answer, Mode, Turn
+from app.errors import CorpusError
 from app.files import load_json, save_state
 from app.humanize import count
-from app.retrieval.store import Snapshot
 from app.settings import Dial, Settings
 from app.translation import _, mark
 
@@ -183,12 +183,16 @@ OWN = 3
 """Documents of one's own that questions of an empty chat are about: the longest ones."""
 
 
-def starters(corpus: Path, documents: Callable[[], Snapshot]) -> list[cl.Starter]:
+def starters(retriever: Retriever) -> list[cl.Starter]:
     """Return the sample questions whose document is in the corpus, else questions to its documents; blocks."""
+    corpus = retriever.folder.path
     samples = json.loads(Path(__file__).with_name("starters.json").read_text(encoding="utf-8"))
     questions = [_(sample["question"]) for sample in samples if (corpus / sample["file"]).is_file()]
     if not questions:
-        snapshot = documents()
+        try:
+            snapshot = retriever.refresh()
+        except CorpusError:  # which the start page says
+            return []
         longest = sorted(snapshot.documents.values(), key=lambda entry: -entry.passages)[:OWN]
         titles = [_("What is “{title}” about?", title=each.title or each.file) for each in longest]
         places = [passage.place for each in longest for passage in snapshot.passages(each.file)]

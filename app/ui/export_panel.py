@@ -21,7 +21,7 @@ SAVE = "export-file"
 
 async def open_panel(message: str = "") -> None:
     """Open the panel for the conversation, or for the answer in a message too."""
-    await messages.open_panel(NAME, message=message)
+    await messages.open_panel(NAME, {"message": message})
 
 
 async def file(wanted: Mapping[str, Any]) -> dict[str, str]:

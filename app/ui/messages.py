@@ -1,7 +1,7 @@
 """What the chat builds on Chainlit's messages: safe texts, rows of progress, panels, and messages that grow."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import chainlit as cl
@@ -35,9 +35,9 @@ def component(name: str, props: dict[str, Any], display: ElementDisplay = "inlin
     return cl.CustomElement(name=name, props=props, display=display, url="#")
 
 
-async def open_panel(name: str, **props: Any) -> None:
+async def open_panel(name: str, props: Mapping[str, Any] | None = None) -> None:
     """Open the panel of this name beside the chat: a component of public/elements that asks for its contents."""
-    element = component(name, props, "side")
+    element = component(name, dict(props or {}), "side")
     await cl.ElementSidebar.set_elements([element], key=element.id)
     await cl.ElementSidebar.set_title(_(name))
 

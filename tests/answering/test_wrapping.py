@@ -269,10 +269,10 @@ def test_a_piece_costs_little_behind_a_long_run_of_one_unit(begin: str, unit: st
     answer = AnswerFilter(PROMPT)
     answer.feed(begin + unit * (20_000 // len(unit)))
 
-    begun = time.perf_counter()
+    begun = time.thread_time()  # of the processor: others may use it, too
     for _ in range(10):
         answer.feed(unit)
-    assert time.perf_counter() - begun < 0.1
+    assert time.thread_time() - begun < 0.1
 
 
 @pytest.mark.parametrize(

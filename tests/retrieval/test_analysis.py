@@ -90,13 +90,13 @@ def test_with_no_language_a_word_is_its_own_term() -> None:
 
 
 @pytest.mark.parametrize(
-    "question", ["And there?", "Is it expensive?", "Wie lange genau?", "Hvor dyrt er det?", "why?"]
+    "question", ["And there?", "Is it expensive?", "Wie lange genau?", "Hvor dyrt er det?", "why?", "And the price?"]
 )
 def test_these_name_no_subject_of_their_own(question: str) -> None:
     assert not names_subject([word for word in query_words(question, ["en", "de", "da"]) if word.content])
 
 
-@pytest.mark.parametrize("question", ["Pumpkin soup?", "And dogs?", "Is there any Wi-Fi?", "Und Hunde?", "price?"])
+@pytest.mark.parametrize("question", ["Pumpkin soup?", "And dogs?", "Is there any Wi-Fi?", "Und Hunde?", "insurance?"])
 def test_these_name_a_subject(question: str) -> None:
     assert names_subject([word for word in query_words(question, ["en", "de"]) if word.content])
 

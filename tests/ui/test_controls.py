@@ -1,16 +1,18 @@
 """The questions of an empty chat are about the documents that are there."""
 
+from contextlib import closing
 from pathlib import Path
 
-from app.documents.folder import Folder
-from app.retrieval.corpus import Corpus
+from app.answering.context import Retriever
+from app.models.tokens import TokenCounter
 from app.settings import ROOT, load
 from app.ui.controls import starters
 
 
 def questions(corpus: Path, state: Path) -> list[str]:
-    documents = Corpus(Folder.of(load(corpus=corpus)), state)
-    return [starter.message for starter in starters(corpus, documents.refresh)]
+    settings = load(corpus=corpus, state_dir=state)
+    with closing(Retriever(settings, TokenCounter(state), live=False)) as retriever:
+        return [starter.message for starter in starters(retriever)]
 
 
 def test_the_sample_documents_have_the_sample_questions(tmp_path: Path) -> None:
@@ -37,3 +39,7 @@ def test_an_empty_folder_has_none(tmp_path: Path, corpus: Path) -> None:
     (corpus / "ferry.md").unlink()
 
     assert questions(corpus, tmp_path / "state") == []
+
+
+def test_a_folder_that_is_not_there_has_none(tmp_path: Path) -> None:
+    assert questions(tmp_path / "nowhere", tmp_path / "state") == []
