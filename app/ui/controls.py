@@ -140,7 +140,9 @@ class Scopes:
             return
         self._shown = self.last
         documents = (await retriever.run(partial(retriever.available, Turn("")))).documents
-        await cl.context.emitter.set_modes([modes(chosen), *folder_choice(folders(documents), self._shown)])
+        choice = folder_choice(folders(documents), self._shown)
+        if choice or anew:  # the page forgets a mode that was chosen meanwhile
+            await cl.context.emitter.set_modes([modes(chosen), *choice])
 
 
 def folder_choice(counts: Mapping[str, int], chosen: tuple[str, ...]) -> list[cl.Mode]:

@@ -68,7 +68,7 @@ async def reply(
         asked = await retriever.run(partial(scoped, asked, partial(retriever.available, Turn(""))))
         retrieved = await retriever.run(partial(retriever.retrieve, asked))
         shown = Answer(asked, retrieved.found, retrieved.evidence, (), None, None, "", "", (), (), Metrics())
-        table = await asyncio.to_thread(sources.table, retrieved)
+        table = await asyncio.to_thread(sources.table, retrieved, prompted=False)
         message.content = f"{sources.search_summary(retrieved)}\n\n{table}"
     elif command == SEARCH:
         message.content = _("Type what to search for after the command, as in “/search opening hours”.")

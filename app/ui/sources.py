@@ -163,8 +163,11 @@ async def show_plain_ranks(step_id: str, *, shown: bool) -> bool:
     return shown
 
 
-def table(retrieved: Retrieved, *, plain: bool = False) -> str:
-    """Format what was searched for and found as Markdown; `plain` adds ranks, whose first use on an index is slow."""
+def table(retrieved: Retrieved, *, plain: bool = False, prompted: bool = True) -> str:
+    """Format what was searched for and found as Markdown; `plain` adds ranks, whose first use on an index is slow.
+
+    Where it is `prompted`, the table says which passages a model was not given.
+    """
     result = retrieved.found
     lines = [_("Searched for: {words}", words=_cell(result.query, 300))]
     if result.foreign and result.translation:
@@ -184,7 +187,7 @@ def table(retrieved: Retrieved, *, plain: bool = False) -> str:
         lines.append(_("Plain BM25 is the rank by the package rank_bm25, from the stems of this question alone."))
     elif result.hits:
         lines.append(messages.table((_("Source"), _("Passage"), _("Score"), _("Matching words")), _rows(retrieved)))
-    if any(not numbers for _hit, _rank, numbers in _shown(retrieved)):
+    if prompted and any(not numbers for _hit, _rank, numbers in _shown(retrieved)):
         lines.append(_("A passage with “–” was not given to the model: others answer better, or its prompt is full."))
     for problem in retrieved.problems:
         lines.append(_("Not read: {file} – {reason}", file=label(problem.file), reason=safe(again(problem.reason))))

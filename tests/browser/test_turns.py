@@ -108,7 +108,7 @@ def test_arrow_up_brings_back_what_was_asked_and_a_slash_opens_the_commands(app:
         expect(page.locator(".ai-message").last).to_contain_text("The small model’s answer was kept.")
         shot(page, "turns-why")
         ask(page, "/search port")
-        expect(page.locator(".ai-message").last).to_contain_text("Because of")
+        expect(page.locator(".ai-message").last).to_contain_text("Searched for: port")
         shot(page, "turns-search")
         ask(page, "/sources")
         expect(page.locator(".ai-message").last).to_contain_text("Documents used in this conversation")
