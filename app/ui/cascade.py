@@ -146,4 +146,4 @@ def _outcome(attempt: Attempt) -> str:
     if attempt.failure is not None:
         return _("{model} failed", model=model)
     seconds = ((attempt.metrics.sent_ms or 0) + (attempt.metrics.total_ms or 0)) / 1000
-    return f"{model} {figure(seconds, 0 if seconds >= 10 else 1)} s"
+    return f"{model} {figure(seconds, 0 if seconds >= 10 else 1)}\N{NO-BREAK SPACE}s"

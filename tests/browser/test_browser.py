@@ -213,7 +213,7 @@ def test_the_line_above_an_answer_shows_the_escalation_and_unfolds_to_the_draft_
         page.locator("#starters").get_by_text(sample["question"]).click()
         answer(page, final)
         label = "too short for the question" if sample is SHORT else "unsure"
-        expect(line(page)).to_contain_text(re.compile(rf"→ phi-4-mini \d\.\d s → {label} → gpt-oss-20b \d\.\d s"))
+        expect(line(page)).to_contain_text(re.compile(rf"→ phi-4-mini \d\.\d\ss → {label} → gpt-oss-20b \d\.\d\ss"))
         expect(line(page)).to_have_css("color", ACCENT)
         expect(page.get_by_text(draft)).not_to_be_visible()
         within_one_screen(page, sample["question"], final)

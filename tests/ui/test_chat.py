@@ -179,7 +179,7 @@ async def test_a_turn_is_one_line_and_a_streamed_answer_with_its_author_and_its_
         "tool",
         "assistant_message",
     ]
-    assert re.fullmatch(r"2 passages → phi-4-mini \d\.\d s", line(chat)["name"])
+    assert re.fullmatch(r"2 passages → phi-4-mini \d\.\d\ss", line(chat)["name"])
     search, model = inside(chat)
     assert search["name"].startswith("Found 2 passages · 2 documents · ")
     assert "Searched for: When does the ferry leave?" in search["output"]
@@ -308,7 +308,7 @@ async def test_a_draft_gives_way_to_the_large_models_answer_and_goes_into_the_li
 ) -> None:
     answer = await chat.ask(question)
 
-    cascade = rf"\d passages? → phi-4-mini \d\.\d s → {label} → gpt-oss-20b \d\.\d s"
+    cascade = rf"\d passages? → phi-4-mini \d\.\d\ss → {label} → gpt-oss-20b \d\.\d\ss"
     assert re.fullmatch(cascade, line(chat)["name"])
     search, small, large = inside(chat)
     assert search["name"].startswith("Found ")
@@ -503,7 +503,7 @@ async def test_the_large_model_is_asked_when_its_button_is_pressed_and_the_draft
 
     assert button(chat, "Keep the small answer")
     assert [(row["id"], row["name"]) for row in chat.answers] == [(draft["id"], "gpt-oss-20b")]
-    assert re.search(r" → phi-4-mini \d\.\d s → you asked → gpt-oss-20b \d\.\d s$", line(chat)["name"])
+    assert re.search(r" → phi-4-mini \d\.\d\ss → you asked → gpt-oss-20b \d\.\d\ss$", line(chat)["name"])
     _, small, _ = inside(chat)
     assert small["output"] == "**Set aside:** You asked for the large model.\n\nThe ferry leaves at 9:30 [1]."
     assert [asked.data["model"] for asked in house.models.prompts] == [SMALL.full_id, LARGE.full_id]

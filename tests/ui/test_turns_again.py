@@ -52,7 +52,7 @@ async def test_answer_again_replaces_the_last_answer_by_another_one(house: House
             "The northern lantern burns re",
             "The ferry leaves at 9:30 [1].",
         ]
-        assert re.fullmatch(r"searched again: \d passages? → phi-4-mini \d\.\d s", line(chat)["name"])
+        assert re.fullmatch(r"searched again: \d passages? → phi-4-mini \d\.\d\ss", line(chat)["name"])
         asked = [prompt.data for prompt in house.models.prompts]
         assert [data["temperature"] for data in asked] == [0, 0, 0.7]
         assert [text for role, text in sent(house) if role == "assistant"] == ["The northern lantern burns red."]
