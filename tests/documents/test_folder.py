@@ -169,7 +169,7 @@ def test_a_reader_that_fails_stops_no_other_file(
     put(corpus, "c.md")
     folder = Folder(corpus, MB)
     assert files(folder) == ["a.md", "c.md"]
-    assert problems(folder) == {"bad.txt": "it is damaged, or it is not a .txt file; save it again in its own program"}
+    assert problems(folder) == {"bad.txt": "it is damaged, or it is not a .txt file; save it as .txt again"}
 
 
 def test_a_bad_file_is_to_be_read_again_only_when_it_changes(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:

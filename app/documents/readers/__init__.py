@@ -97,7 +97,7 @@ def parse(suffix: str, data: bytes) -> Contents:
         raise
     except Exception:  # damaged files make parsers raise anything, from zlib.error to RecursionError
         raise UnreadableFile(
-            "it is damaged, or it is not a {suffix} file; save it again in its own program", suffix=suffix
+            "it is damaged, or it is not a {suffix} file; save it as {suffix} again", suffix=suffix
         ) from None
     return format_.describe(data, pages) if format_.describe else Contents(pages, format_.title(pages) or "")
 
