@@ -221,7 +221,7 @@ async def test_the_table_of_hits_compares_our_ranks_with_those_of_plain_bm25_on_
         return await chat.call({"name": HITS, "payload": payload})
 
     assert await press(step=button["props"]["step"], shown=True) is True
-    await chat.until(lambda: "|  | Passage | Rank | Plain BM25 | Score |" in chat.rows[search["id"]]["output"])
+    await chat.until(lambda: "| Source | Passage | Rank | Plain BM25 | Score |" in chat.rows[search["id"]]["output"])
     rows = re.findall(r"^\| .* \| (\d+) \| (\d+|–) \| [\d.]+ \| .* \|$", chat.rows[search["id"]]["output"], re.M)
     assert [ours for ours, _ in rows] == [str(number) for number in range(1, len(rows) + 1)]
     assert rows[0] == ("1", "1")
