@@ -187,7 +187,7 @@ def test_an_answer_as_json_has_the_documented_keys(
     for answer in (kept, escalated):
         assert set(answer) == {
             "answer", "rendered", "mode", "model", "escalated", "reason", "attempts", "citations", "evidence",
-            "unknown_words", "notices", "metrics", "ledger",
+            "unknown_words", "notices", "metrics", "ledger", "scope",
         }  # fmt: skip
         assert set(answer["metrics"]) == METRICS
         for attempt in answer["attempts"]:
