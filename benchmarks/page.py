@@ -23,6 +23,9 @@ TOKENS, PACE = 2_000, 0.002
 EARLIER = 40
 """Turns above the question, the second time."""
 
+SETTLE_MS = 5_000
+"""Before the question, as a conversation that is opened goes on drawing for some time."""
+
 END = "It ends"
 
 ROWS, ANSWERS = "[data-step-type=tool]", "[data-step-type=assistant_message]"
@@ -69,6 +72,7 @@ def _ask(browser: Browser, address: str, turns: int, model: WriterOfDrafts) -> d
         page.wait_for_function(f"document.querySelectorAll('{ROWS}').length >= {turns}")
         page.locator("#mode-picker-trigger-mode").click()
         page.get_by_text("Small", exact=True).last.click()
+        page.wait_for_timeout(SETTLE_MS)
         before = page.locator(ROWS).count()
         page.locator("#chat-input").fill(LONG)
         asked = time.monotonic()
