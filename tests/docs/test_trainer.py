@@ -93,7 +93,11 @@ class Room:
 
     def __init__(self, page: Page, app: App) -> None:
         self.page, self.app = page, app
-        expect(page.get_by_text("Nothing leaves this machine.")).to_be_visible()  # the server knows the page now
+        self.connect()
+
+    def connect(self) -> None:
+        """Wait until the server knows the page: before that, a button in the header does nothing."""
+        expect(self.page.get_by_text("Nothing leaves this machine.")).to_be_visible(timeout=1000 * SEEN_SECONDS)
 
     def play(self, step: Step) -> None:
         """Do what a step of the demo says, and look for what it promises."""
@@ -165,6 +169,7 @@ class Room:
         assert [line for lines in typed for line in lines] == ["escalator doctor", "chainlit run app/main.py"]
         assert re.search(r"^ok\b", self.run("escalator doctor"), re.M)
         self.page.goto(self.app.url)
+        self.connect()
         for sample in SAMPLES:
             expect(self.page.locator("#starters").get_by_text(sample["question"])).to_be_visible()
 
