@@ -117,7 +117,18 @@ def _patterns(language: str) -> list[tuple[re.Pattern[str], str]]:
         entry.msgid for entry in ([] if language == ENGLISH else _read(language)) if (KEPT, "") in entry.occurrences
     ]
     texts.sort(key=lambda text: -len(re.sub(r"{\w+}", "", text)))
-    return [(re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>.+?)", re.escape(text)), re.DOTALL), text) for text in texts]
+    return [(_pattern(text), text) for text in texts]
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    named: set[str] = set()
+
+    def value(match: re.Match[str]) -> str:
+        once = match[1] not in named
+        named.add(match[1])
+        return f"(?P<{match[1]}>.+?)" if once else f"(?P={match[1]})"
+
+    return re.compile(re.sub(r"\\{(\w+)\\}", value, re.escape(text)), re.DOTALL)
 
 
 def figure(number: float, digits: int = 0) -> str:

@@ -136,6 +136,7 @@ async def test_what_was_kept_in_english_is_shown_in_the_language_with_the_values
         ("it is {size} MB; {remedy}", "die Datei hat {size} MB; {remedy}"),
         ("split it", "teilen Sie sie"),
         ("it is {what}", "die Datei ist {what}"),
+        ("not {suffix}; save it as {suffix}", "nicht {suffix}; speichern Sie sie als {suffix}"),
     ):
         catalogue.append(polib.POEntry(msgid=english, msgstr=german, occurrences=[(translation.KEPT, "")]))
     monkeypatch.setattr(translation, "_read", {"da": catalogue}.__getitem__)
@@ -144,6 +145,8 @@ async def test_what_was_kept_in_english_is_shown_in_the_language_with_the_values
     choose("da")
     try:
         assert again("it is 41 MB; split it") == "die Datei hat 41 MB; teilen Sie sie"
+        assert again("not .a; save it as .a") == "nicht .a; speichern Sie sie als .a"
+        assert again("not .a; save it as .b") == "not .a; save it as .b"
         assert again("nothing known (it)") == "nothing known (it)"
     finally:
         translation._patterns.cache_clear()
