@@ -13,7 +13,8 @@ from string import Template
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from app.errors import InputError
-from app.history import Item, titled
+from app.files import FORBIDDEN, is_reserved
+from app.history import Item, remembered, titled
 from app.translation import _, chosen
 
 if TYPE_CHECKING:
@@ -28,9 +29,6 @@ SHORT_QUESTION = 120
 """Characters of a question that is a heading as a whole."""
 
 _TEMPLATE = Path(__file__).with_name("export.html")
-_RESERVED = re.compile(r"(?i:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³])\s*(?:\.|$)")
-"""Names that Windows keeps for devices, whatever their ending."""
-
 _ODD = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """Control characters, those that change the direction of text, and halves of characters, which no file can hold."""
 
@@ -88,9 +86,9 @@ class Document:
 
     def name(self, form: str) -> str:
         """Return a name for its file, which every system allows."""
-        words = " ".join(re.sub(r'[<>:"/\\|?*]', " ", _ODD.sub(" ", self.title)).split())
+        words = " ".join(FORBIDDEN.sub(" ", _ODD.sub(" ", self.title).replace("/", " ")).split())
         name = words[:MAX_NAME].strip(" .") or "Escalator"
-        return f"{'Escalator ' if _RESERVED.match(name) else ''}{name}.{form}"
+        return f"{'Escalator ' if is_reserved(name) else ''}{name}.{form}"
 
 
 def from_items(title: str, items: Sequence[Item]) -> Document:
@@ -124,7 +122,7 @@ def gather(
 
 
 def _entry(question: str, row: Mapping[str, Any], attached: Sequence[Mapping[str, Any]], before: int) -> Entry:
-    record = (row.get("metadata") or {}).get("answer") or {}
+    record = remembered(row)
     compared = next((each["props"]["answers"] for each in attached if each["name"] == "Compare"), ())
     columns = tuple((" · ".join(filter(None, [each["name"], each["note"]])), each["text"]) for each in compared)
     text = row["output"][: record.get("shown")]
@@ -245,11 +243,10 @@ def _html(document: Document) -> str:
 
 
 def _article(entry: Entry) -> str:
-    answers = [f"<section>{_rendered(entry.text, entry)}</section>"]
     columns = [f"<section><h3>{_text(model)}</h3>{_rendered(text, entry)}</section>" for model, text in entry.columns]
     parts = [
         f"<h2>{_text(entry.question.strip())}</h2>" if entry.question.strip() else "",
-        *answers,
+        f"<section>{_rendered(entry.text, entry)}</section>",
         f'<div class="compared">{"".join(columns)}</div>' if columns else "",
         f"<p>{_text(_('The model was given:'))} {_text(' · '.join(entry.given))}</p>" if entry.given else "",
         *(f'<p class="remark">{_text(remark)}</p>' for remark in (*entry.remarks, *entry.figures)),

@@ -11,7 +11,7 @@ import os
 import shutil
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -263,6 +263,12 @@ def _copy(source: Path, copy: Path) -> None:
             copy.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             shutil.copy2(source, copy)
             copy.chmod(0o600)
+
+
+def remembered(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a row of the chat remembers of the answer in it; empty for other rows."""
+    answer: dict[str, Any] = (row.get("metadata") or {}).get("answer") or {}
+    return answer
 
 
 def titled(text: str) -> str:

@@ -15,6 +15,7 @@ from app.answering.context import Retriever, folders
 from app.answering.turn import Answer, Mode, Turn
 from app.errors import CorpusError
 from app.files import load_json, save_state
+from app.history import remembered
 from app.humanize import count
 from app.settings import Dial, Settings
 from app.translation import _, mark
@@ -238,11 +239,11 @@ def button(name: str, message: str) -> cl.Action:
 def kept_buttons(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Make the buttons below answers from the history, most of them below the last one, as Chainlit sends them."""
     offered: list[dict[str, Any]] = []
-    answers = {row["id"]: row["metadata"]["answer"] for row in rows if "answer" in (row.get("metadata") or {})}
+    answers = {row["id"]: record for row in rows if (record := remembered(row))}
     for message, record in answers.items():
         made = [button(EXPORT, message)]
         if message == [*answers][-1]:
-            names = {"small": [AGAIN, ASK, COMPARE], "large": [AGAIN, COMPARE]}.get(record.get("role"), [AGAIN])
+            names = {"small": [AGAIN, ASK, COMPARE], "large": [AGAIN, COMPARE]}.get(str(record.get("role")), [AGAIN])
             made = [*(button(name, message) for name in names), *made, *map(follow, record.get("next", ()))]
         offered += [{**each.to_dict(), "forId": message} for each in made]
     return offered

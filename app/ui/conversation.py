@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from weakref import WeakValueDictionary
 
 import chainlit as cl
-from chainlit.data import get_data_layer
 from chainlit.server import sio
 from chainlit.session import WebsocketSession, ws_sessions_id
 from chainlit.user_session import user_sessions
@@ -102,8 +101,8 @@ class Conversation:
             assistant = await asyncio.to_thread(shared_assistant)
             self._in_background(corpus_panel.report(assistant))
             self._in_background(self._scopes.offer(assistant.retriever, self.choices.mode))
-            keeps = isinstance(get_data_layer(), Keeper)
-            await controls.widgets(self.choices, assistant.settings, history=keeps).send()
+            history = Keeper.current() is not None
+            await controls.widgets(self.choices, assistant.settings, history=history).send()
         except EscalatorError as error:
             await cl.send_window_message({"about": "start", "lines": [str(error)]})
 
@@ -111,7 +110,7 @@ class Conversation:
         """Take over what was chosen in the settings, for this conversation and those that are begun later."""
         self.choices = self.choices.updated(chosen)
         await self._remember()
-        if not self.choices.keep and self.screen.kept and isinstance(keeper := get_data_layer(), Keeper):
+        if not self.choices.keep and self.screen.kept and (keeper := Keeper.current()):
             self.screen.kept = False
             await keeper.run(History.delete, self.screen.id)
 
@@ -175,7 +174,7 @@ class Conversation:
                 await (view.keep_draft() if button.name == controls.KEEP else view.prefer(button.payload["attempt"]))
                 for each in self._views:
                     await each.offer_choice(self._tally)
-                if isinstance(keeper := get_data_layer(), Keeper):
+                if keeper := Keeper.current():
                     await keeper.note_preference(self.screen, view.id)
             elif button.name == controls.FIGURES:
                 if view.answer is not None:
@@ -191,7 +190,8 @@ class Conversation:
     async def _edit(self, question: str, text: str) -> None:
         self.stop()
         async with self._busy(), _errors_in_chat():
-            if (row := self.screen.rows.get(question)) is not None and text.strip():
+            row = self.screen.rows.get(question)
+            if row is not None and row["type"] == "user_message" and text.strip():
                 await self._again(await asyncio.to_thread(shared_assistant), {**row, "output": text}, self.choices.mode)
 
     async def _follow(self, question: str) -> None:
@@ -286,7 +286,7 @@ class Conversation:
         if self._known:
             return
         self._known = True
-        if not isinstance(keeper := get_data_layer(), Keeper):
+        if (keeper := Keeper.current()) is None:
             return
         self.choices = await asyncio.to_thread(Choices.load, keeper.folder)
         if await self.screen.load(keeper):
@@ -300,7 +300,7 @@ class Conversation:
 
     async def _remember(self) -> None:
         """Keep what was chosen."""
-        if isinstance(keeper := get_data_layer(), Keeper):
+        if keeper := Keeper.current():
             await asyncio.to_thread(self.choices.save, keeper.folder)
 
     def _in_background(self, work: Coroutine[Any, Any, None]) -> None:

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from chainlit.context import context
-from chainlit.data import get_data_layer
 
 from app.export import gather
 from app.history import History
@@ -26,10 +25,11 @@ async def open_panel(message: str = "") -> None:
 
 async def file(wanted: Mapping[str, Any]) -> dict[str, str]:
     """Return the file that the panel asks for, and its name."""
-    screen, keeper = Screen.of(context.session.thread_id), get_data_layer()
+    screen, keeper = Screen.of(context.session.thread_id), Keeper.current()
     form, only = str(wanted["form"]), str(wanted["message"])
-    kept = await keeper.run(History.find, screen.id) if isinstance(keeper, Keeper) else None
+    kept = await keeper.run(History.find, screen.id) if keeper else None
     title = "" if only or kept is None else kept.title
-    document = gather(title, [*screen.rows.values()], [*screen.elements.values()], only)
+    shown = [*screen.rows.values()], [*screen.elements.values()]
+    document = await asyncio.to_thread(gather, title, *shown, only)
     text = await asyncio.to_thread(document.write, form, figures=bool(wanted["figures"]))
     return {"name": document.name(form), "text": text}

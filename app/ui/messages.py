@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import chainlit as cl
-from chainlit.element import ElementDisplay
+from chainlit.element import Element, ElementDisplay
 
 from app.answering.sanitizer import addresses, safe
 from app.settings import is_loopback
@@ -37,9 +37,13 @@ def component(name: str, props: dict[str, Any], display: ElementDisplay = "inlin
 
 async def open_panel(name: str, props: Mapping[str, Any] | None = None) -> None:
     """Open the panel of this name beside the chat: a component of public/elements that asks for its contents."""
-    element = component(name, dict(props or {}), "side")
+    await show_beside(component(name, dict(props or {}), "side"), _(name))
+
+
+async def show_beside(element: Element, title: str) -> None:
+    """Show an element beside the chat, under a title."""
     await cl.ElementSidebar.set_elements([element], key=element.id)
-    await cl.ElementSidebar.set_title(_(name))
+    await cl.ElementSidebar.set_title(title)
 
 
 async def begin_step(name: str, icon: str, within: cl.Step | None = None) -> cl.Step:

@@ -30,7 +30,7 @@ from chainlit.types import (
 from chainlit.user import PersistedUser
 
 from app.errors import InputError
-from app.history import PREFERENCE, History, Item, Kept, Kind
+from app.history import PREFERENCE, History, Item, Kept, Kind, remembered
 from app.settings import Settings
 from app.translation import _
 from app.ui.server_guard import USER
@@ -142,8 +142,7 @@ class Screen:
     def said(self, until: str = "") -> list[dict[str, Any]]:
         """Return what is remembered of the answers that stand above a row, or of all."""
         above = takewhile(lambda each: each != until, [*self.rows])
-        records = ((self.rows[each].get("metadata") or {}).get("answer") for each in above)
-        return [record for record in records if record]
+        return [record for each in above if (record := remembered(self.rows[each]))]
 
     async def load(self, keeper: "Keeper") -> bool:
         """Load a conversation from the history, unless it is open; returns whether it is there."""
@@ -175,18 +174,14 @@ class Screen:
             return element
         if (key := element["chainlitKey"]) in self.files:
             return {**element, "url": f"/project/file/{key}?session_id={tab.id}"}
-        gone = {
-            "type": "file",
-            "url": "#",
-            "name": _("{file} (not kept: drop it again to ask about it)", file=element["name"]),
-        }
-        return {**element, **gone}
+        name = _("{file} (not kept: drop it again to ask about it)", file=element["name"])
+        return {**element, "type": "file", "url": "#", "name": name}
 
     def flush(self) -> None:
         """Write what has changed to the history."""
         self._timer = None
-        keeper, changed = get_data_layer(), [*self._changed.items()]
-        if not (self.kept and self.begun and isinstance(keeper, Keeper)):
+        keeper, changed = Keeper.current(), [*self._changed.items()]
+        if keeper is None or not (self.kept and self.begun):
             return
         self._changed.clear()
         items = [self._item(name, kind) for name, kind in changed]
@@ -194,12 +189,8 @@ class Screen:
 
     def _item(self, name: str, kind: Kind) -> Item:
         data = self._shelf(kind).get(name)
-        said = (
-            data["output"]
-            if data is not None and kind == "row" and data.get("type") in ("user_message", "assistant_message")
-            else ""
-        )
-        return Item(name, kind, self._positions[name], data, said)
+        said = data is not None and data.get("type") in ("user_message", "assistant_message")
+        return Item(name, kind, self._positions[name], data, data["output"] if data and said else "")
 
     def _shelf(self, kind: Kind) -> dict[str, dict[str, Any]]:
         return {"row": self.rows, "element": self.elements, "page": self.pages, "file": self.dropped}[kind]
@@ -233,6 +224,12 @@ class Keeper(BaseDataLayer):
         self.keeps = settings.history  # anything at all
         self._history = History(self.folder)
         self._thread = ThreadPoolExecutor(1, "history")
+
+    @classmethod
+    def current(cls) -> "Keeper | None":
+        """Return the history of this process; None where the page is open to other machines."""
+        layer = get_data_layer()
+        return layer if isinstance(layer, cls) else None
 
     async def run(self, work: Callable[..., T], *values: Any) -> T:
         """Have the history do something, after all that was submitted before; raises sqlite3.Error."""
@@ -312,13 +309,13 @@ class Keeper(BaseDataLayer):
             raise InputError("Nothing of this conversation is kept, so this is not noted.")
         feedback = None if value is None else {"id": run, "forId": run, "value": value, "comment": comment}
         screen.take("update_message", {"id": run, "feedback": feedback})
-        answers = [row["metadata"] for row in screen.rows.values() if row.get("parentId") == run and row["metadata"]]
-        about: dict[str, Any] = next((each["answer"] for each in reversed(answers) if "answer" in each), {})
+        answers = [remembered(row) for row in reversed(screen.rows.values()) if row.get("parentId") == run]
+        about: dict[str, Any] = next(filter(None, answers), {})
         await self.run(History.note, {"id": run, "time": _now(), "value": value, "comment": comment, **about})
 
     async def note_preference(self, screen: Screen, row: str) -> None:
         """Note which answer in this row was preferred, if the conversation is kept."""
-        about = (screen.rows[row].get("metadata") or {}).get("answer") or {}
+        about = remembered(screen.rows[row])
         if screen.kept and about.get("preferred") is not None:
             await self.run(History.note, {"id": row, "time": _now(), "kind": PREFERENCE, "value": None, **about})
 

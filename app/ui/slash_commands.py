@@ -74,9 +74,6 @@ async def reply(
         message.content = _("Type what to search for after the command, as in “/search opening hours”.")
     elif not said:
         message.content = _("There is no answer in this conversation yet.")
-    elif command == EXPORT:
-        await export_panel.open_panel()
-        message.content = _("The panel Export saves this conversation.")
     else:
         message.content = why(said[-1], last) if command == WHY else rests_on(said, last)
     await message.send()

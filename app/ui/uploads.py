@@ -14,6 +14,7 @@ import chainlit.config
 from chainlit.element import Element
 
 from app.answering.context import Retriever
+from app.answering.sanitizer import label
 from app.documents.document import Document, Problem
 from app.documents.folder import safe
 from app.errors import CorpusError
@@ -95,7 +96,7 @@ class Uploads:
             "{files} is part of this conversation only.",
             "{files} are part of this conversation only.",
             len(names),
-            files=", ".join(names),
+            files=", ".join(map(label, names)),
         )
         if not asked:
             text = f"{text} {plural('Ask about it.', 'Ask about them.', len(names))}"
@@ -127,9 +128,13 @@ class Uploads:
             self._screen.take("file", {**record, "document": ""})
         await button.remove()
         await asyncio.to_thread(retriever.refresh)
-        said = _("{file} is one of your documents now.", file=kept)
+        said = _("{file} is one of your documents now.", file=label(kept))
         if kept != name:
-            said = _("{file} is one of your documents now, as {name}: there is another {file}.", file=name, name=kept)
+            said = _(
+                "{file} is one of your documents now, as {name}: there is another {file}.",
+                file=label(name),
+                name=label(kept),
+            )
         await cl.Message(said, author="Escalator").send()
 
     def _add(self, name: str, path: Path) -> str:

@@ -8,7 +8,7 @@ from app.answering.turn import Answer, Attempt
 from app.answering.usage import Prices, blend
 from app.settings import is_loopback
 from app.translation import _, figure
-from app.ui.messages import table
+from app.ui.messages import show_beside, table
 
 SAMPLE = 1_000
 """Answers whose price is given: what a single one costs in a cloud is too little for anyone to imagine."""
@@ -20,9 +20,8 @@ BLANK = "\u00a0"
 async def open_panel(answers: Sequence[Answer], latest: Answer, prices: Prices, tally: str) -> None:
     """Show the sums of the conversation and the attempts of an answer beside the chat."""
     content = format_figures(answers, latest, prices, tally)
-    figures = cl.Text(name=_("Times and tokens"), content=content, display="side")
-    await cl.ElementSidebar.set_elements([figures], key=figures.id)
-    await cl.ElementSidebar.set_title(_("Times and tokens"))
+    name = _("Times and tokens")
+    await show_beside(cl.Text(name=name, content=content, display="side"), name)
 
 
 def summary(attempt: Attempt, *, usage: bool) -> str:
