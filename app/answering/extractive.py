@@ -20,6 +20,7 @@ from app.retrieval.sentence_ranking import (
     PASSED,
     asks,
     cells,
+    comparable,
     introduces,
     is_item,
     kinds,
@@ -31,9 +32,9 @@ from app.retrieval.sentence_ranking import (
 MOST = 3
 """Maximum number of quotes: they are read at a glance."""
 
-WEAKEST, WEAKEST_ROW = 0.003, 0.01
-"""Least chance of a further sentence, and of a further table row, to hold the answer, as a share of the top sentence's
-chance. In XQuAD and NorQuAD 2.6 of three quotes pass; the rows of a table are alike, and one of them is meant."""
+WEAKEST, LEAST = 0.002, 0.01
+"""Least chance of a further sentence to hold the answer, as a share of the top sentence's chance: with a word that was
+searched for, and without. The latter is also that of table rows, which are alike, while one of them is meant."""
 
 PARTS = 8
 """Maximum number of parts in the outline of a document."""
@@ -42,7 +43,6 @@ PREVIEW_SECONDS = 0.6
 """Wait for the first token before a preview: one that is replaced at once would only flicker."""
 
 ENDS = tuple(".!?…。！？।")
-
 LINES = 6
 """Maximum number of lines of a list, table or formula that are quoted after the sentence that leads into it."""
 
@@ -94,8 +94,10 @@ def quotes(
     for chance, quote in ranked:
         if len(top) == most:
             break
-        enough = chance >= (WEAKEST_ROW if quote.head else WEAKEST) * ranked[0][0]
-        if enough and all(quote.number != it.number or quote.end <= it.start or it.end <= quote.start for it in top):
+        named = quote.head is None and any(f" {term}" in comparable(quote.text) for term in weights or ())
+        if chance >= (WEAKEST if named else LEAST) * ranked[0][0] and all(
+            quote.number != it.number or quote.end <= it.start or it.end <= quote.start for it in top
+        ):
             top.append(quote)
     numbers = [quote.number for quote in top]
     return tuple(sorted(top, key=lambda quote: (numbers.index(quote.number), quote.start)))

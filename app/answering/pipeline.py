@@ -1,25 +1,26 @@
-"""The entry point of every user interface: builds the parts that answer turns, and closes them."""
+"""The entry point of every user interface: the assistant, and the modes in which models answer its turns."""
 
 import asyncio
 import importlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import suppress
 from typing import Any
 
 from app.answering.context import Retriever
 from app.answering.escalation import decide
-from app.answering.events import Event, stream
+from app.answering.events import Escalated, Event, stream
 from app.answering.generation import Generator
-from app.answering.modes import answering
-from app.answering.policy import Policy
+from app.answering.policy import POLISHED, Policy
 from app.answering.router import intent
-from app.answering.run import Parts, Run
-from app.answering.turn import Turn
-from app.errors import EscalatorError
+from app.answering.run import Answering, Parts, Run, no_answer
+from app.answering.turn import NUMBERS, Attempt, Decision, Mode, Role, Turn
+from app.answering.wrapping import whole_sentences
+from app.errors import EscalatorError, ModelError, NoModel
 from app.models.foundry import Foundry
 from app.models.manager import ModelManager
 from app.models.tokens import TokenCounter
 from app.settings import Settings
+from app.translation import _
 
 
 class Assistant:
@@ -59,3 +60,100 @@ class Assistant:
         decide("", None, "warm", "stop")
         intent("warm")
         importlib.import_module("openai")  # last, because quotes do without
+
+
+async def auto(run: Run) -> None:
+    """Let the small model draft, and ask the large one if the draft is not good enough (the cascade).
+
+    In the mode "small" the policy escalates nothing.
+    """
+    draft, decision = await _draft(run)
+    if decision.escalate:
+        await _escalate(run, draft, decision)
+
+
+async def large(run: Run) -> None:
+    """Let the large model answer, beside a draft that exists already."""
+    if (draft := run.turn.known("small")) is not None:
+        await _escalate(run, draft, Decision("requested", _("You asked for the large model.")))
+    else:
+        run.keep(await run.generate("large"))
+
+
+async def refine(run: Run) -> None:
+    """Let the small model draft, and the large one polish a long draft or replace a bad one."""
+    draft, decision = await _draft(run)
+    if decision.escalate:
+        polish = decision.code == "routed" and len(draft.text) >= POLISHED
+        await _escalate(run, draft, decision, polish=polish)
+
+
+async def compare(run: Run) -> None:
+    """Let both models answer at once from the same evidence; the large one's answer is kept."""
+    roles: list[Role] = ["small", "large"]
+    if run.pair.alone:
+        run.notices.append(
+            _(
+                "There is nothing to compare: {model} is the small and the large model. Choose a pair under Models, or "
+                "set LLM_ALIAS to a larger model.",
+                model=run.pair.small,
+            )
+        )
+        roles = ["small"]
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(run.reuse_or_generate(role)) for role in roles]
+    attempts = [task.result() for task in tasks]
+    written = [attempt for attempt in attempts if attempt.text.strip()]
+    run.kept = max(written, key=lambda attempt: (attempt.whole, attempt.id), default=None)
+    if failures := [str(attempt.failure) for attempt in attempts if attempt.failure]:
+        raise NoModel(" ".join(failures))
+
+
+async def go_on(run: Run) -> None:
+    """Let the model of the earlier answer write on where that ends, from the evidence of that answer."""
+    if (begun := run.kept) is not None:
+        run.keep(await run.generate(begun.role, begun=whole_sentences(begun.text)))
+
+
+def answering(turn: Turn) -> Answering:
+    """Return who answers a turn."""
+    return go_on if turn.continues else MODES[turn.mode]
+
+
+MODES: Mapping[Mode, Answering] = {
+    "auto": auto, "small": auto, "large": large, "compare": compare, "refine": refine
+}  # fmt: skip
+
+
+async def _draft(run: Run) -> tuple[Attempt, Decision]:
+    """Generate and judge a draft; a draft that is not escalated is the answer."""
+    draft = await run.generate("small", stop_early=await run.can_escalate())
+    decision = await run.judge(draft)
+    if decision.escalate:
+        run.kept = draft if draft.text.strip() else None  # until the large model has answered
+    else:
+        run.keep(draft)
+    return draft, decision
+
+
+async def _escalate(run: Run, draft: Attempt, decision: Decision, *, polish: bool = False) -> None:
+    """Ask the large model, with more evidence unless it polishes; the draft is kept if it gives no answer."""
+    try:
+        if run.pair.alone:
+            raise NoModel(
+                "The large model was not asked: {model} is also the small one. Choose a pair under Models, or set "
+                "LLM_ALIAS to a larger model.",
+                model=run.pair.large,
+            )
+        if not polish:
+            await run.widen()
+        run.emit(Escalated(draft.id, NUMBERS["large"], str(decision.code), decision.why))
+        continued = draft.text if polish or decision.code in ("cut_off", "short") else None
+        answer = await run.generate("large", draft=continued, polish=polish)
+        if answer.failure or not answer.text.strip():
+            raise answer.failure or no_answer(answer, _("The draft is kept.") if draft.text.strip() else "")
+    except ModelError as error:
+        if draft.failure is None:
+            raise
+        raise NoModel(f"{draft.failure} {error}") from error  # neither hides the other
+    run.kept, run.decision = answer, decision

@@ -14,7 +14,6 @@ from app.errors import NoModel
 from app.models import memory, selection
 from app.models.catalogue import ModelInfo, ModelPair
 from app.models.discovery import find_server
-from app.models.resolve import is_available, resolve
 from app.models.server import Client, Model, Notify, Server, Service, Unreachable, ignore
 from app.settings import Settings
 from app.translation import _, mark
@@ -116,7 +115,7 @@ class Foundry:
         try:
             async with asyncio.timeout(AVAILABLE_SECONDS):
                 fit = await memory.check_fit(server, alias, instead_of)
-                return not (fit and fit.too_big) and await is_available(server, alias)
+                return not (fit and fit.too_big) and await selection.is_available(server, alias)
         except (Unreachable, TimeoutError):
             return False
 
@@ -253,7 +252,7 @@ class Foundry:
             notify = ignore  # the notice remains visible while the model is loaded
             await memory.unload(server, fit)
             self._models = {name: kept for name, kept in self._models.items() if kept.id != fit.other_id}
-        model = await resolve(server, alias, notify)
+        model = await selection.resolve(server, alias, notify)
         if model.load_seconds is not None:
             self._load_seconds[alias] = model.load_seconds
         if self._current is server:
