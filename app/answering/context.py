@@ -1,17 +1,14 @@
 """From a turn to its evidence: its part of the corpus brought up to date, searched, and packed into a token budget."""
 
 import asyncio
-import re
 import time
-import unicodedata
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, closing
 from contextvars import copy_context
 from dataclasses import replace
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TypeVar
 
 from app.answering.escalation import early_reason
@@ -25,7 +22,7 @@ from app.answering.turn import Stopwatch, Turn
 from app.documents.document import Document, Problem
 from app.documents.folder import Folder
 from app.documents.language import name, shown_name
-from app.errors import CorpusError, InputError, ModelError
+from app.errors import CorpusError, ModelError
 from app.humanize import listed
 from app.models import chat
 from app.models.foundry import Foundry, ServerLookup
@@ -33,11 +30,11 @@ from app.models.tokens import TokenCounter
 from app.retrieval.corpus import Corpus, Reading
 from app.retrieval.inventory import Inventory
 from app.retrieval.packing import MAX_HITS, pack_context
-from app.retrieval.search import Exchange, SearchResult, is_answerable, search
+from app.retrieval.search import SearchResult, is_answerable, search
 from app.retrieval.store import NOTHING, Snapshot
 from app.retrieval.watcher import Watcher
 from app.settings import Settings
-from app.translation import _, again, figure
+from app.translation import _, again
 
 THREADS = 16
 """Questions that can wait for documents at once; further ones queue."""
@@ -53,16 +50,6 @@ TRANSLATION_TOKENS = 60
 TRANSLATION_CHARS = 300
 TRANSLATION_LANGUAGES = 3
 """Limits of a translation: what the model may write, what of it is searched, and how many languages are named."""
-
-EVERYTHING = {"all", "*", "alle", "alles", "alt", "toate"}
-"""What is written after "in:" for all documents."""
-
-NAME_WORDS = 8
-"""Words of a folder's name at most, if it is not in quotation marks."""
-
-_IN = re.compile(r"(?:^|(?<=\s))in ?:", re.IGNORECASE)
-_QUOTED = re.compile(r"\s*[\"“„«»‘](.+?)[\"”“»«’]")
-_WORD = re.compile(r"[^\s,]+")
 
 T = TypeVar("T")
 
@@ -173,95 +160,6 @@ class Retriever:
 def _of_turn(turn: Turn, corpus: Snapshot) -> Snapshot:
     """Return what a turn may be answered from: its scope, and what came with it, or all that was dropped before."""
     return corpus.within(turn.scope).plus(turn.brought) if turn.scope else corpus.plus(turn.dropped)
-
-
-def folders(documents: Iterable[str]) -> Mapping[str, int]:
-    """Return the folders of the first level, with the number of documents in each."""
-    return Counter(f"{file.partition('/')[0]}/" for file in sorted(documents) if "/" in file)
-
-
-def scoped(turn: Turn, corpus: Callable[[], Snapshot]) -> Turn:
-    """Return a turn with its scope known, and its questions without what says so ("in: hr/").
-
-    Its own question counts first, then its scope, then the latest question before it that names one. `corpus` is called
-    if there is any such. Raises InputError for a name that no folder and no file has.
-    """
-    if not (turn.scope or any(map(_IN.search, [turn.question, *(asked for asked, _ in turn.history)]))):
-        return replace(turn, scope=())
-    documents = corpus().documents
-    places = _places(documents)
-    own, question = _split(turn.question, places)
-    history = [(_split(asked, places), said) for asked, said in turn.history]
-    earlier = [names for (names, _), _ in history if names and all(_key(each) in places for each in names)]
-    names = own or (earlier[-1] if turn.scope is None and earlier else turn.scope or ())
-    scope: dict[str, None] = {}
-    for each in () if any(_key(each) in EVERYTHING for each in names) else names:
-        if _key(each) not in places and documents:
-            if not (there := folders(documents)):
-                raise InputError("There is no folder “{name}” in your documents, and no other one.", name=each)
-            listed = ", ".join(f"{folder} ({figure(number)})" for folder, number in there.items())
-            raise InputError(
-                "There is no folder “{name}” in your documents. There are: {folders}.", name=each, folders=listed
-            )
-        scope |= dict.fromkeys(places.get(_key(each), ()))
-    exchanges = tuple(Exchange(asked, said) for (_, asked), said in history)
-    return replace(turn, question=question, history=exchanges, scope=tuple(scope))
-
-
-def _places(documents: Iterable[str]) -> Mapping[str, Sequence[str]]:
-    """Return folders and files by what they may be called: the path, or its last part if no path is the same."""
-    paths: dict[str, None] = {}
-    for file in documents:
-        above = (f"{folder}/" for folder in PurePosixPath(file).parents if folder.name)
-        paths |= dict.fromkeys([*above, file])
-    last = defaultdict(list)
-    for path in paths:
-        last[_key(PurePosixPath(path).name)].append(path)
-    return {**dict.fromkeys(EVERYTHING, ()), **last, **{_key(path): [path] for path in paths}}
-
-
-def _key(name: str) -> str:
-    """Return a name as it is compared: without case, kind of slash, and marks at its end."""
-    plain = unicodedata.normalize("NFC", name).casefold().replace("\\", "/")
-    return " ".join(plain.rstrip("?!").strip("/ ").split())
-
-
-def _split(question: str, places: Mapping[str, Sequence[str]]) -> tuple[list[str], str]:
-    """Return the names after each "in:" with which a question begins or ends, and the rest of it."""
-    names: list[str] = []
-    rest = question.strip()
-    while begin := _IN.match(rest):
-        found, rest = _names(rest[begin.end() :], places)
-        names += found
-    for part in reversed([*_IN.finditer(rest)]):
-        found, more = _names(rest[part.end() :], places)
-        if more or not found:
-            break
-        names, rest = found + names, rest[: part.start()].strip()
-    return names, rest
-
-
-def _names(text: str, places: Mapping[str, Sequence[str]]) -> tuple[list[str], str]:
-    """Return the names with which a text begins, separated by commas, and what follows.
-
-    A name without quotation marks is the longest known one, else the first word.
-    """
-    names: list[str] = []
-    while True:
-        if quoted := _QUOTED.match(text):
-            name, end = quoted[1], quoted.end()
-        else:
-            ends = [word.end() for word in _WORD.finditer(text.partition(",")[0])][:NAME_WORDS]
-            known = (at for at in reversed(ends) if _key(text[:at]) in places)
-            end = next(known, ends[0] if ends and not names else 0)
-            name = text[:end].strip()
-        if not name:
-            return names, text.strip(" ,")
-        names.append(name)
-        text = text[end:].lstrip()
-        if not text.startswith(","):
-            return names, text.strip(" ?!.") and text
-        text = text[1:]
 
 
 async def context_for(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from app.answering.citations import marked_safely
-from app.answering.context import Retriever, context_for, scoped, unsearched
+from app.answering.context import Retriever, context_for, unsearched
 from app.answering.escalation import early_reason
 from app.answering.events import Abstained, Cited, Emitter, Failed, Finished, Judged, Retrieved, Started
 from app.answering.extractive import MOST, as_markdown, extract, preview
@@ -15,6 +15,7 @@ from app.answering.policy import Policy
 from app.answering.prompt import Prompt
 from app.answering.replies import UNAIDED, limited, needs_a_model, nothing_found, reply, summarised
 from app.answering.router import INSTRUCTED, Route, route
+from app.answering.scope import scoped
 from app.answering.turn import NUMBERS, Answer, Attempt, Citation, Decision, Metrics, Role, Stopwatch, Turn
 from app.answering.verification import CheckedAnswer, check
 from app.errors import EscalatorError, ModelError, NoModel

@@ -11,7 +11,8 @@ from typing import Any, get_args
 import chainlit as cl
 from chainlit.input_widget import InputWidget, Select, Switch
 
-from app.answering.context import Retriever, folders
+from app.answering.context import Retriever
+from app.answering.scope import folders
 from app.answering.turn import Answer, Mode, Turn
 from app.errors import CorpusError
 from app.files import load_json, save_state

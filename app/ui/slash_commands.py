@@ -10,8 +10,9 @@ from typing import Any
 import chainlit as cl
 from chainlit.types import CommandDict
 
-from app.answering.context import Retriever, scoped
+from app.answering.context import Retriever
 from app.answering.sanitizer import label, safe
+from app.answering.scope import scoped
 from app.answering.turn import Answer, Metrics, Turn
 from app.translation import _, again, figure, mark
 from app.ui import export_panel, sources, usage_table

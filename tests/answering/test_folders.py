@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from app.answering.context import scoped
 from app.answering.events import Abstained, Failed, Retrieved
 from app.answering.pipeline import Assistant
+from app.answering.scope import scoped
 from app.answering.turn import Turn
 from app.documents.folder import Folder
 from app.errors import InputError
