@@ -47,9 +47,10 @@ def time_left(seconds: float) -> str:
 
 
 def size(number: float) -> str:
-    """Format a number of bytes: "0.4 kB", "5 MB", "2.8 GB"; a decimal only below 100."""
+    """Format a number of bytes: "0.4 kB", "5 MB", "2.8 GB"; a decimal only below 100, and 0 only for 0."""
+    number = max(number, 50 if number > 0 else 0)
     unit, length = next((it for it in (("GB", 1e9), ("MB", 1e6)) if number >= 0.9995 * it[1]), ("kB", 1e3))
-    value = max(number, 0) / length
+    value = number / length
     return f"{figure(value) if value >= 99.95 else _short(value)} {unit}"
 
 
