@@ -122,7 +122,8 @@ class Run:
     def _read_message(self) -> str | None:
         """Route the turn, and return the reply to a message that needs neither a search nor a model; blocks."""
         retriever = self.parts.retriever
-        self.turn = scoped(self.turn, partial(retriever.available, Turn("")))
+        if self.turn.may_be_limited:
+            self.turn = scoped(self.turn, retriever.available(Turn("")).documents)
         if not self.turn.question:
             return limited(len(retriever.available(self.turn).documents), self.turn.scope or ())
         self.route = route(self.turn, partial(retriever.available, self.turn))

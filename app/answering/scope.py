@@ -3,14 +3,13 @@
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 
-from app.answering.turn import Turn
+from app.answering.turn import IN, Turn
 from app.errors import InputError
 from app.retrieval.search import Exchange
-from app.retrieval.store import Snapshot
 from app.translation import figure
 
 EVERYTHING = {"all", "*", "alle", "alles", "alt", "toate"}
@@ -19,7 +18,6 @@ EVERYTHING = {"all", "*", "alle", "alles", "alt", "toate"}
 NAME_WORDS = 8
 """Words of a folder's name at most, if it is not in quotation marks."""
 
-_IN = re.compile(r"(?:^|(?<=\s))in ?:", re.IGNORECASE)
 _QUOTED = re.compile(r"\s*[\"“„«»‘](.+?)[\"”“»«’]")
 _WORD = re.compile(r"[^\s,]+")
 
@@ -29,15 +27,12 @@ def folders(documents: Iterable[str]) -> Mapping[str, int]:
     return Counter(f"{file.partition('/')[0]}/" for file in sorted(documents) if "/" in file)
 
 
-def scoped(turn: Turn, corpus: Callable[[], Snapshot]) -> Turn:
+def scoped(turn: Turn, documents: Collection[str]) -> Turn:
     """Return a turn with its scope known, and its questions without what says so ("in: hr/").
 
-    Its own question counts first, then its scope, then the latest question before it that names one. `corpus` is called
-    if there is any such. Raises InputError for a name that no folder and no file has.
+    Its own question counts first, then its scope, then the latest question before it that names one. Raises InputError
+    for a name that no folder and no file has.
     """
-    if not (turn.scope or any(map(_IN.search, [turn.question, *(asked for asked, __ in turn.history)]))):
-        return replace(turn, scope=())
-    documents = corpus().documents
     places = _places(documents)
     own, question = _split(turn.question, places)
     history = [(_split(asked, places), said) for asked, said in turn.history]
@@ -84,10 +79,10 @@ def _split(question: str, places: Mapping[str, Sequence[str]]) -> tuple[list[str
     """Return the names after each "in:" with which a question begins or ends, and the rest of it."""
     names: list[str] = []
     rest = question.strip()
-    while begin := _IN.match(rest):
+    while begin := IN.match(rest):
         found, rest = _names(rest[begin.end() :], places)
         names += found
-    for part in reversed([*_IN.finditer(rest)]):
+    for part in reversed([*IN.finditer(rest)]):
         found, more = _names(rest[part.end() :], places)
         if more or not found:
             break

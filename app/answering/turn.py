@@ -3,6 +3,7 @@
 Nothing here searches, decides or asks a model.
 """
 
+import re
 import time
 from dataclasses import dataclass
 from typing import Literal, cast, get_args
@@ -24,6 +25,9 @@ Code = Literal[
 
 NUMBERS: dict[Role, int] = {"small": 1, "large": 2, "extractive": 3}
 """The id of an attempt within its turn, and within the turns that buttons start from it."""
+
+IN = re.compile(r"(?:^|(?<=\s))in ?:", re.IGNORECASE)
+"""What stands before the folders to which a question is limited."""
 
 LONGEST_QUESTION = 8_000
 """Characters; a longer question would leave no room for passages in a context of 4,096 tokens."""
@@ -169,6 +173,12 @@ class Turn:
     scope: tuple[str, ...] | None = None
     continues: bool = False
     varied: bool = False
+
+    @property
+    def may_be_limited(self) -> bool:
+        """Whether it has a scope, or its question or one before it may name one."""
+        asked = (self.question, *(exchange.question for exchange in self.history))
+        return bool(self.scope) or any(map(IN.search, asked))
 
     def known(self, role: Role) -> Attempt | None:
         """Return the whole answer of a role that the earlier answer already has."""

@@ -65,8 +65,8 @@ async def reply(
         return
     message, shown = cl.Message("", author="Escalator"), last
     if command == SEARCH and asked.question:
-        asked = replace(asked, history=())
-        asked = await retriever.run(partial(scoped, asked, partial(retriever.available, Turn(""))))
+        alone = replace(asked, history=())
+        asked = await retriever.run(lambda: scoped(alone, retriever.available(Turn("")).documents))
         retrieved = await retriever.run(partial(retriever.retrieve, asked))
         shown = Answer(asked, retrieved.found, retrieved.evidence, (), None, None, "", "", (), (), Metrics())
         table = await asyncio.to_thread(sources.table, retrieved, prompted=False)

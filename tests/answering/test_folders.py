@@ -67,7 +67,7 @@ def snapshot(corpus: Path) -> Snapshot:
 def test_a_question_names_its_folders_at_its_beginning_or_end(
     snapshot: Snapshot, question: str, scope: tuple[str, ...]
 ) -> None:
-    turn = scoped(Turn(question), lambda: snapshot)
+    turn = scoped(Turn(question), snapshot.documents)
 
     assert turn.scope == scope
     assert turn.question.rstrip("?") == "How many days"
@@ -77,7 +77,7 @@ def test_a_question_names_its_folders_at_its_beginning_or_end(
     "question", ["What is in the box?", "Plug-in: how is it installed?", "Who is in: all of them or few?"]
 )
 def test_other_questions_are_left_as_they_are(snapshot: Snapshot, question: str) -> None:
-    assert scoped(Turn(question), lambda: snapshot).question == question
+    assert scoped(Turn(question), snapshot.documents).question == question
 
 
 def said(*questions: str) -> tuple[Exchange, ...]:
@@ -88,7 +88,7 @@ def test_a_follow_up_keeps_the_folders_until_others_are_named(snapshot: Snapshot
     asked = "in: hr/ How many days?"
 
     def scope(question: str, *before: str, given: tuple[str, ...] | None = None) -> tuple[str, ...] | None:
-        return scoped(Turn(question, said(*before), scope=given), lambda: snapshot).scope
+        return scoped(Turn(question, said(*before), scope=given), snapshot.documents).scope
 
     assert scope("And in 2019?", asked) == ("hr/",)
     assert scope("And in 2019?", asked, "Why?") == ("hr/",)
@@ -101,23 +101,20 @@ def test_a_follow_up_keeps_the_folders_until_others_are_named(snapshot: Snapshot
 
 
 def test_earlier_questions_are_searched_without_their_folders(snapshot: Snapshot) -> None:
-    turn = scoped(Turn("Why?", said("in: hr/ How many days?")), lambda: snapshot)
+    turn = scoped(Turn("Why?", said("in: hr/ How many days?")), snapshot.documents)
 
     assert [exchange.question for exchange in turn.history] == ["How many days?"]
 
 
-def test_without_folders_the_corpus_is_not_looked_at() -> None:
-    def never() -> Snapshot:
-        raise AssertionError
-
-    assert scoped(Turn("How many days?", said("And then?")), never).scope == ()
+def test_without_folders_the_corpus_is_not_looked_at_for_them() -> None:
+    assert not Turn("How many days are in it?", said("And then?")).may_be_limited
 
 
 def test_an_unknown_folder_is_answered_with_those_there_are(snapshot: Snapshot) -> None:
     with pytest.raises(InputError, match=r"no folder “sales/” in .* Human Resources/ \(1\), hr/ \(2\), legal/ \(1\)"):
-        scoped(Turn("in: sales/ How many days?"), lambda: snapshot)
+        scoped(Turn("in: sales/ How many days?"), snapshot.documents)
     with pytest.raises(InputError, match="no folder “sales”"):
-        scoped(Turn("How many days?", scope=("sales",)), lambda: snapshot)
+        scoped(Turn("How many days?", scope=("sales",)), snapshot.documents)
 
 
 @pytest.fixture
