@@ -219,7 +219,7 @@ class History:
     def _open(self) -> sqlite3.Connection:
         try:
             return self._ready()
-        except sqlite3.OperationalError as error:  # locked, read-only, a full disk, written by a newer version
+        except (sqlite3.OperationalError, OSError) as error:  # locked, read-only, full, or of a newer version
             reason = mark("{path} cannot be used: {error}").format(path=self.path, error=error)
         except sqlite3.DatabaseError:
             aside = self.path.with_name(f"{_ASIDE}{int(time.time())}-{FILE}")
@@ -233,8 +233,6 @@ class History:
                 return self._ready()
             except (OSError, sqlite3.Error) as error:
                 reason = mark("{path} is damaged, and cannot be moved: {error}").format(path=self.path, error=error)
-        except OSError as error:
-            reason = mark("{path} cannot be used: {error}").format(path=self.path, error=error)
         self.notice = mark("Conversations are not kept now: {reason}.").format(reason=reason)
         self._keeps = False
         return _upgraded(_connect(":memory:"))

@@ -107,9 +107,16 @@ class Generator:
         stream.sending(prompt, clock.ms)
         _, other = self._foundry.pair.of(stream.role)
         most = self._max_tokens(stream.role, model)
-        warmth = VARIED if prompt.varied else 0.0
-        ask = partial(chat.answer, self._foundry, model, sent, max_tokens=most, stop=stop, temperature=warmth)
-        pieces = ask(notify=stream.progress, instead_of=other)
+        pieces = chat.answer(
+            self._foundry,
+            model,
+            sent,
+            max_tokens=most,
+            stop=stop,
+            temperature=VARIED if prompt.varied else 0.0,
+            notify=stream.progress,
+            instead_of=other,
+        )
         reading = asyncio.create_task(self._explain_wait(stream, model, prompt))
         try:
             async with aclosing(pieces):

@@ -157,8 +157,7 @@ def intent(message: str, *, goes_on: bool = False) -> Intent | None:
     """
     if len(message) > LONGEST:
         return None
-    text, languages = folded(message), phrases("filler")
-    spellings = {text, _SPELT_OUT.sub("", text)}
+    text, spellings, languages = folded(message), _spellings(message), phrases("filler")
     kinds: list[Kind | Literal["alone"]] = ["greets", "overview", "app", "instructs"]
     if not goes_on:
         kinds.insert(3, "alone")
@@ -173,9 +172,9 @@ def intent(message: str, *, goes_on: bool = False) -> Intent | None:
             around += ("object", "audience")
             if not message.rstrip().endswith("?"):  # "For children?" asks
                 phrased += ("audience",)
-        codes = tuple(code for code in languages if any(_is(phrased, code, each, around) for each in spellings))
+        codes = tuple(code for code in languages if _is(phrased, code, spellings, around))
         if kind == "greets":  # "hej då" is Swedish, not "hej" and a word to go with it
-            codes = tuple(code for code in codes if any(_is(phrased, code, each, ()) for each in spellings)) or codes
+            codes = tuple(code for code in codes if _is(phrased, code, spellings, ())) or codes
         if kind == "instructs":
             talk = any(_pattern(code, "talk").search(text) for code in codes)
             if not (goes_on or talk or any(_pattern(code, "answer", "translates").search(text) for code in codes)):
@@ -214,13 +213,22 @@ def _points(words: str) -> bool:
 
 def _small_talk(message: str, code: str) -> Kind | None:
     """Return what a message of small talk says, None for others."""
+    spellings, around = _spellings(message), ("filler", *SMALL_TALK)
+    return next((kind for kind in SMALL_TALK if _is((kind,), code, spellings, around)), None)
+
+
+def _spellings(message: str) -> set[str]:
+    """Return a message as it is folded, and with the vowels that are spelt out in it ("ueber") as they are folded."""
     text = folded(message)
-    spellings = {text, _SPELT_OUT.sub("", text)}
-    around = "filler", *SMALL_TALK
-    return next((kind for kind in SMALL_TALK if any(_is((kind,), code, each, around) for each in spellings)), None)
+    return {text, _SPELT_OUT.sub("", text)}
 
 
-def _is(kinds: tuple[str, ...], code: str, text: str, around: tuple[str, ...]) -> bool:
+def _is(kinds: tuple[str, ...], code: str, spellings: set[str], around: tuple[str, ...]) -> bool:
+    """Whether a message, in one of its spellings, consists of phrases of the kinds and of words `around` them."""
+    return any(_consists(kinds, code, text, around) for text in spellings)
+
+
+def _consists(kinds: tuple[str, ...], code: str, text: str, around: tuple[str, ...]) -> bool:
     """Whether a folded message consists of phrases of the kinds and of words `around` them, which ask for nothing."""
     if {"overview", "digest"} & {*kinds}:
         text = _pattern(code, "docs").sub("docs", text)
@@ -242,11 +250,9 @@ def _summary_names(text: str, spellings: set[str], code: str) -> list[str]:
     """Return the possible names of the document to summarise, as in `Intent`."""
     names = ["" if _points(name) else name for name in _captured("summary", code, text)]
     names += [name for each in names if (name := _stripped(each, "around", code)) != each and not _points(name)]
-    if any(_is(("digest",), code, each, ("filler", "around")) for each in spellings):
+    if _is(("digest",), code, spellings, ("filler", "around")):
         return [*names, *([] if _pattern(code, "docs").search(text) else [""]), "*"]
-    return (
-        [*names, ""] if any(_is(("digest",), code, each, ("filler", "around", "this")) for each in spellings) else names
-    )
+    return [*names, ""] if _is(("digest",), code, spellings, ("filler", "around", "this")) else names
 
 
 def _captured(kind: str, code: str, text: str) -> list[str]:

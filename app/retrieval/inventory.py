@@ -68,20 +68,12 @@ def summary(inventory: Inventory) -> list[str]:
     codes = Counter(entry.language for entry in inventory.snapshot.documents.values())
     languages = ", ".join(f"{shown_name(code)} {figure(number)}" for code, number in codes.most_common())
     wrong = Counter(file.state for file in inventory.files if file.reason)
-    changed = inventory.snapshot.changed
+    outdated, unread, changed = wrong["outdated"], wrong["not read"], inventory.snapshot.changed
     return [
         f"{count(len(inventory.snapshot.documents), 'document')}, {count(len(inventory.snapshot.index), 'passage')}",
         *([_("languages: {languages}", languages=languages)] if languages else []),
-        *(
-            [plural("{number} file outdated", "{number} files outdated", number)]
-            if (number := wrong["outdated"])
-            else []
-        ),
-        *(
-            [plural("{number} file not read", "{number} files not read", number)]
-            if (number := wrong["not read"])
-            else []
-        ),
+        *([plural("{number} file outdated", "{number} files outdated", outdated)] if outdated else []),
+        *([plural("{number} file not read", "{number} files not read", unread)] if unread else []),
         *([_("index changed {when}", when=ago(time.time() - changed))] if changed else []),
     ]
 

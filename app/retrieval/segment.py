@@ -60,7 +60,7 @@ class Segment:
         return [postings.terms[number] for number in np.flatnonzero(there[:-1]).tolist()]
 
     def similar_terms(self, term: str, among: Container[str]) -> Iterable[tuple[str, float]]:
-        """Return the terms `among` some that are most similar in spelling to a term, with their similarity."""
+        """Return those of some terms that are most similar in spelling to a term, with their similarity."""
         return expansion.similar_terms(term, self.postings.terms, self.postings.arrays, among)
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import chainlit as cl
-from chainlit.config import config
 from chainlit.session import BaseSession, WebsocketSession
 
 from app.answering.context import Retriever
@@ -23,9 +22,10 @@ from app.files import launch
 from app.humanize import size
 from app.retrieval.corpus import Reading
 from app.retrieval.inventory import STATES, File, Inventory, extent, notes, summary
-from app.settings import LOOPBACK, is_loopback
+from app.settings import is_loopback
 from app.translation import _, figure, mark, plural
 from app.ui import models_panel, source_viewer
+from app.ui.server_guard import is_local
 
 NAME = mark("Documents")
 """The name of the component and of the message that public/escalator.js sends when its button is pressed."""
@@ -73,21 +73,16 @@ async def press(retriever: Retriever, pressed: dict[str, Any]) -> dict[str, Any]
 
 def locked(folder: Folder) -> str:
     """Say why the folder cannot be changed from the page, "" if it can."""
-    if _is_elsewhere():
+    if not is_local():
         return _("Documents are added, removed and opened only by whoever uses the page on the machine it runs on.")
     if folder.path.is_dir() and not os.access(folder.path, os.W_OK):
         return _("The folder is read-only: nothing can be added to it or removed from it.")
     return ""
 
 
-def _is_elsewhere() -> bool:
-    """Whether the page may be used from another machine."""
-    return config.run.host not in LOOPBACK
-
-
 def check(folder: Folder, *, writing: bool = True) -> None:
     """Raise CorpusError if the folder cannot be changed from the page, or opened."""
-    if (why := locked(folder)) and (writing or _is_elsewhere()):
+    if (why := locked(folder)) and (writing or not is_local()):
         raise CorpusError(why)
 
 
@@ -179,7 +174,7 @@ async def _opened(retriever: Retriever, file: str) -> dict[str, Any]:
         snapshot = await asyncio.to_thread(retriever.refresh)
     if file in snapshot.documents:
         view = await source_viewer.whole(file, snapshot, path)
-        own = not _is_elsewhere() and _is_harmless(path)
+        own = is_local() and _is_harmless(path)
         return {"view": {**view, "file": file, "own": own}}
     return await asyncio.to_thread(_launch, retriever.folder, file)
 
@@ -284,7 +279,4 @@ def progress(reading: Reading | None) -> dict[str, Any] | None:
         reading.passages,
         how_far=reading,
     )
-    return {
-        "percent": round(100 * reading.done / max(reading.total, 1)),
-        "text": text,
-    }
+    return {"percent": round(100 * reading.done / max(reading.total, 1)), "text": text}

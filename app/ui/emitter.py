@@ -9,10 +9,10 @@ from chainlit.emitter import ChainlitEmitter
 from chainlit.session import WebsocketSession
 from chainlit.types import MessagePayload
 
-from app.settings import LOOPBACK, load
+from app.settings import load
 from app.translation import choose
 from app.ui.screen import Keeper, Screen, send
-from app.ui.server_guard import log_in
+from app.ui.server_guard import is_local, log_in
 
 PICTURES = ("image/png", "image/jpeg", "image/gif", "image/webp", "image/avif", "image/bmp", "image/svg+xml")
 """What browsers show; of other pictures that are dropped, such as a telephone's, the name is shown."""
@@ -70,7 +70,7 @@ def install() -> None:
     import chainlit.emitter
 
     chainlit.emitter.ChainlitEmitter = Emitter  # type: ignore[misc]
-    if config.run.host in LOOPBACK:
+    if is_local():
         settings = load()
         cl.data_layer(lambda: Keeper(settings))
         if upload := config.features.spontaneous_file_upload:

@@ -13,6 +13,7 @@ from app.ui import messages
 from app.ui.screen import Keeper, Screen
 
 NAME = mark("Export")
+"""The name of the component, and of the panel."""
 
 SAVE = "export-file"
 """The action by which public/elements/Export.jsx asks for a file."""

@@ -15,9 +15,9 @@ from app.ui.screen import Screen
 PUSH_SECONDS = 0.05
 """Pushed one by one, 2,000 tokens cost a browser 11 s; pushed together, 1 s."""
 
-SLOWER, SLOWEST = (4_000, 40), 0.5
-"""At each push a browser draws the whole message and every row of the conversation: for so many characters, and rows,
-it waits once more as long, up to half a second. Below 40 turns a push costs a browser 55 ms."""
+SLOWER_CHARACTERS, SLOWER_ROWS, LONGEST_SECONDS = 4_000, 40, 0.5
+"""At each push a browser draws the whole message and every row of the conversation: for so many characters, and for so
+many rows, a push waits once more as long, up to half a second. Below 40 turns a push costs a browser 55 ms."""
 
 
 def escape(text: object) -> str:
@@ -63,8 +63,8 @@ async def end_step(step: cl.Step, name: str) -> None:
 
 
 def interval(seconds: float, characters: int, rows: int) -> float:
-    """Return how long a push waits that waits so long in an empty chat, by what the page shows."""
-    return min(seconds * (1 + characters / SLOWER[0] + rows / SLOWER[1]), SLOWEST)
+    """Return how long a push waits that would wait `seconds` in an empty chat, by what the page shows."""
+    return min(seconds * (1 + characters / SLOWER_CHARACTERS + rows / SLOWER_ROWS), LONGEST_SECONDS)
 
 
 class Throttle:

@@ -134,6 +134,13 @@ def _texts(language: str) -> Response:
     return Response(script, headers=headers, media_type="text/javascript")
 
 
+def is_local() -> bool:
+    """Whether only this machine can open the page."""
+    from chainlit.config import config
+
+    return config.run.host in LOOPBACK
+
+
 def log_in() -> None:
     """Make whoever passes the guard the one user, by a secret that ends with the process."""
     os.environ["CHAINLIT_CUSTOM_AUTH"] = "true"
@@ -198,7 +205,7 @@ def install() -> None:
     UISettings.model_dump = settings_of_page  # type: ignore[method-assign, assignment]
     # Chainlit would give its own words in 23 languages, and a line in the terminal per page in all others.
     ChainlitConfig.load_translation = lambda self, language: words(self, supported(language))  # type: ignore[method-assign]
-    server.app.add_middleware(Guard, loopback_only=lambda: config.run.host in LOOPBACK, token=_token)
+    server.app.add_middleware(Guard, loopback_only=is_local, token=_token)
     for chatty in ("httpx", "httpx2", "watchfiles"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 

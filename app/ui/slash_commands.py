@@ -38,9 +38,8 @@ def offered() -> list[CommandDict]:
         COMPARE: _("Have both models answer this question"),
         EXPORT: _("Save the conversation as a file"),
     }
-    off = False
     return [
-        CommandDict(id=name, description=about[name], icon=icon, button=off, persistent=off, selected=off)
+        CommandDict(id=name, description=about[name], icon=icon, button=False, persistent=False, selected=False)
         for name, icon in ICONS.items()
     ]
 
@@ -56,9 +55,13 @@ def parse(message: cl.Message) -> tuple[str | None, str]:
 
 
 async def reply(
-    command: str, asked: Turn, retriever: Retriever, originals: Originals, said: Sequence[Mapping[str, Any]],
+    command: str,
+    asked: Turn,
+    retriever: Retriever,
+    originals: Originals,
+    said: Sequence[Mapping[str, Any]],
     last: Answer | None,
-) -> None:  # fmt: skip
+) -> None:
     """Answer a command from the documents, the last answer, and the records of all answers of the conversation."""
     if command == EXPORT:
         await export_panel.open_panel()

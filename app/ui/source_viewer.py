@@ -74,9 +74,8 @@ class Excerpt:
         start, end = max(0, first - AROUND), min(len(self.text), last + AROUND)
         if start:
             start = self.text.find("\n", start, first) + 1 or start
-        if (
-            len(fences := [*_FENCE.finditer(self.text, 0, start)]) % 2
-        ):  # code is shown from its beginning, if it is near
+        fences = [*_FENCE.finditer(self.text, 0, start)]
+        if len(fences) % 2:  # code is shown from its beginning, if it is near
             start = max(fences[-1].start(), start - AROUND)
         if end < len(self.text):
             cut = self.text.rfind("\n", last, end)
