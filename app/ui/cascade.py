@@ -6,8 +6,7 @@ import chainlit as cl
 
 from app.answering.events import AttemptStarted, Retrieved
 from app.answering.turn import Answer, Attempt
-from app.settings import is_loopback
-from app.translation import _, figure, mark
+from app.translation import _, mark
 from app.ui import sources, usage_table
 from app.ui.messages import begin_step, end_step
 
@@ -141,9 +140,7 @@ def _outcome(attempt: Attempt) -> str:
     """Say in a few words which model answered and how long that took, loading and waiting included."""
     if attempt.role == "extractive":
         return _("quotes")
-    here = not attempt.host or is_loopback(f"//{attempt.host}")
-    model = attempt.model if here else _("{model} on {host}", model=attempt.model, host=attempt.host)
     if attempt.failure is not None:
-        return _("{model} failed", model=model)
-    seconds = ((attempt.metrics.sent_ms or 0) + (attempt.metrics.total_ms or 0)) / 1000
-    return f"{model} {figure(seconds, 0 if seconds >= 10 else 1)}\N{NO-BREAK SPACE}s"
+        return usage_table.who(attempt)
+    took_ms = (attempt.metrics.sent_ms or 0) + (attempt.metrics.total_ms or 0)
+    return f"{usage_table.who(attempt)} {usage_table.seconds(took_ms, 1)}"

@@ -26,9 +26,15 @@ async def open_panel(answers: Sequence[Answer], latest: Answer, prices: Prices, 
 
 def summary(attempt: Attempt, *, usage: bool) -> str:
     """Sum up an attempt in one line, with its times and tokens if `usage` is set."""
-    named = attempt.model if attempt.failure is None else _("{model} failed", model=attempt.model)
-    where = [attempt.host] if attempt.host and not is_loopback(f"//{attempt.host}") else []
-    return " · ".join([named, *(_("on {host}", host=host) for host in where), *(figures(attempt) if usage else [])])
+    return " · ".join([who(attempt), *(figures(attempt) if usage else [])])
+
+
+def who(attempt: Attempt) -> str:
+    """Name the model of an attempt, with its host if that is another machine, and say if it failed."""
+    model = attempt.model
+    if attempt.host and not is_loopback(f"//{attempt.host}"):
+        model = _("{model} on {host}", model=model, host=attempt.host)
+    return model if attempt.failure is None else _("{model} failed", model=model)
 
 
 def figures(attempt: Attempt) -> list[str]:
@@ -36,7 +42,7 @@ def figures(attempt: Attempt) -> list[str]:
     metrics = attempt.metrics
     if metrics.first_token_ms is None:
         return []
-    parts = [_("first word after {time}", time=_seconds(metrics.first_token_ms))]
+    parts = [_("first word after {time}", time=seconds(metrics.first_token_ms))]
     if metrics.tokens_per_s is not None:
         parts.append(_("{number} tokens/s", number=figure(metrics.tokens_per_s)))
     if metrics.prompt_tokens is not None and metrics.completion_tokens is not None:
@@ -56,7 +62,7 @@ def format_figures(answers: Sequence[Answer], latest: Answer, prices: Prices, ta
     ]
     head = ["", _("Time"), _("Cloud price of {number} answers", number=figure(SAMPLE))]
     sums = table(head, [
-        (name, _seconds(time and time * means.turns), _dollars(cost * SAMPLE)) for name, time, cost in rows
+        (name, seconds(time and time * means.turns), _dollars(cost * SAMPLE)) for name, time, cost in rows
     ])  # fmt: skip
     note = _(
         "Here nothing was paid. A cloud would have charged {price} for this conversation, at the prices of {date} "
@@ -65,16 +71,16 @@ def format_figures(answers: Sequence[Answer], latest: Answer, prices: Prices, ta
         date=prices.date,
     )
     details = {
-        _("Wait for the model"): [_seconds(each.metrics.sent_ms) for each in attempts],
-        _("First word after"): [_seconds(each.metrics.first_token_ms) for each in attempts],
-        _("Finished after"): [_seconds(each.metrics.total_ms) for each in attempts],
+        _("Wait for the model"): [seconds(each.metrics.sent_ms) for each in attempts],
+        _("First word after"): [seconds(each.metrics.first_token_ms) for each in attempts],
+        _("Finished after"): [seconds(each.metrics.total_ms) for each in attempts],
         _("Tokens read"): [_number(each.metrics.prompt_tokens) for each in attempts],
         _("Tokens written"): [_number(each.metrics.completion_tokens) for each in attempts],
         _("Tokens per second"): [_number(each.metrics.tokens_per_s) for each in attempts],
         _("Cloud price"): [_dollars(prices.cost(each, each.role)) for each in attempts],
     }
     models = table(["", *(each.model for each in attempts)], [(name, *cells) for name, cells in details.items()])
-    searched = _("The search took {time}.", time=_seconds(latest.metrics.retrieve_ms or 0))
+    searched = _("The search took {time}.", time=seconds(latest.metrics.retrieve_ms or 0))
     heads = f"**{_('This conversation')}**", f"**{_('This answer')}**"
     return "\n\n".join(filter(None, [heads[0], asked, sums, note, tally, heads[1], models, searched]))
 
@@ -83,8 +89,9 @@ def _number(value: float | None) -> str:
     return "–" if value is None else figure(value)
 
 
-def _seconds(ms: float | None) -> str:
-    return "–" if ms is None else f"{figure(ms / 1000, 2 if ms < 10_000 else 0)}{BLANK}s"
+def seconds(ms: float | None, digits: int = 2) -> str:
+    """Format a time in seconds, from ten on without decimals; a dash if it is not known."""
+    return "–" if ms is None else f"{figure(ms / 1000, digits if ms < 10_000 else 0)}{BLANK}s"
 
 
 def _dollars(amount: float) -> str:

@@ -62,7 +62,7 @@ def test_what_no_model_was_asked_has_no_row_of_a_model() -> None:
     ("attempt", "said"),
     [
         (SMALL, "phi-4-mini · first word after 0.80 s · 12 tokens/s · 1,672 tokens read, 7 written"),
-        (replace(SMALL, host="10.0.0.5:5000", metrics=Metrics()), "phi-4-mini · on 10.0.0.5:5000"),
+        (replace(SMALL, host="10.0.0.5:5000", metrics=Metrics()), "phi-4-mini on 10.0.0.5:5000"),
     ],
 )
 def test_an_attempt_is_summed_up_in_a_line(attempt: Attempt, said: str) -> None:
