@@ -111,6 +111,17 @@ async def test_stop_ends_the_answer_to_an_edited_question(house: House, chat: Ch
         await same_everywhere(house, tab, chat)
 
 
+async def test_only_a_question_can_be_edited(house: House, chat: Chat) -> None:
+    answer = await chat.ask("When does the ferry leave?", "small")
+    before = answered(chat)
+
+    await chat.edit(answer, "When is the museum open?")
+
+    async with Chat(house.app.url, chat.conversation) as fresh:
+        assert answered(fresh) == before
+    assert len(house.models.prompts) == 1
+
+
 async def test_an_edit_ends_the_answer_that_is_being_written(house: House, chat: Chat) -> None:
     slow = house.models.slow()
     await chat.send("What does the journal say?", "small")
