@@ -43,9 +43,8 @@ LABELS = {
     EXPORT: (mark("Export"), "download"),
 }
 
-MODES: dict[str, Mode] = {ASK: "large", COMPARE: "compare"}
+MODE_OF: dict[str, Mode] = {ASK: "large", COMPARE: "compare"}
 """The mode in which a button has a question answered again."""
-
 
 _MODES = {
     "auto": (mark("Auto"), mark("The small model; the large one when needed")),

@@ -165,9 +165,9 @@ class Conversation:
                 return
             view = next((view for view in self._views if button.payload["message"] == view.id), None)
             question = self.screen.question_of(button.payload["message"])
-            if button.name == controls.AGAIN or (view is None and button.name in controls.MODES):
+            if button.name == controls.AGAIN or (view is None and button.name in controls.MODE_OF):
                 if question is not None:
-                    await self._again(assistant, question, controls.MODES.get(button.name))
+                    await self._again(assistant, question, controls.MODE_OF.get(button.name))
             elif view is None:
                 return
             elif button.name in (controls.KEEP, controls.PREFER):
@@ -182,7 +182,7 @@ class Conversation:
                     prices = Prices.parse(assistant.settings.prices)
                     await usage_table.open_panel(answers, view.answer, prices, self._tally)
             else:
-                as_mode = controls.MODES.get(button.name, view.turn.mode)
+                as_mode = controls.MODE_OF.get(button.name, view.turn.mode)
                 turn = replace(view.turn, mode=as_mode, dial=self.choices.dial, unaided=button.name == controls.UNAIDED)
                 turn = replace(turn, history=self._history(view.id), earlier=view.answer, varied=False)
                 await self._run(assistant, replace(turn, continues=button.name == controls.CONTINUE), view)
