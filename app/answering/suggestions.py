@@ -39,7 +39,7 @@ ENOUGH = 2
 _DEFINITION = re.compile(r"^(?:[-*•] )?\**([^\W\d_][^\n:*|.,;!?]{1,40}?)\**: \**[^\W\d_]\S* \S+ \S+", re.MULTILINE)
 """A line such as "BM25: a formula that ranks passages", in bold or not, of a list or not."""
 
-_NUMBERING = re.compile(r"^(?:\d+[.)]?)+\s+")
+_NUMBERING = re.compile(r"^(?:\d++[.)]?+)++\s+")
 
 
 def follow_ups(answer: Answer) -> tuple[str, ...]:

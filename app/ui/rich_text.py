@@ -16,7 +16,7 @@ HIDDEN, BOLD, ITALIC, CODE, STRUCK, BREAK = (1 << bit for bit in range(6))
 
 _FENCE = re.compile(r"\s{0,3}(`{3,}|~{3,})")
 _HEADING = re.compile(r" {0,3}(#{1,6})(?:[ \t]+|$)")
-_CLOSING = re.compile(r"[ \t]+#+[ \t]*$|[ \t]+$")
+_CLOSING = re.compile(r"(?<![ \t])[ \t]++(?:#++[ \t]*+)?$")
 _UNDERLINE = re.compile(r" {0,3}(?:=+|-{2,})[ \t]*$")
 _RULE = re.compile(r" {0,3}(?:(?:-[ \t]*){3,}|(?:\*[ \t]*){3,}|(?:_[ \t]*){3,})$")
 _ROW = re.compile(r"\s*\|.*\|\s*$")
@@ -29,7 +29,7 @@ _PIPE = re.compile(r"(?<!\\)\|")
 _MAX_SETTINGS = 50
 """Lines of settings at the top of a file."""
 
-_SPAN = r"(?=\S).{1,1000}?(?<=[^\s\\])"
+_SPAN = r"(?=\S).{1,400}?(?<=[^\s\\])"
 """What stands between two marks: limited, because a text of opening marks alone would take for ever."""
 
 _STYLES = {"bold": (BOLD, 2), "strong": (BOLD, 2), "struck": (STRUCK, 2), "star": (ITALIC, 1), "line": (ITALIC, 1)}
@@ -37,8 +37,9 @@ _STYLES = {"bold": (BOLD, 2), "strong": (BOLD, 2), "struck": (STRUCK, 2), "star"
 
 _INLINE = re.compile(
     r"(?P<escape>\\[!-/:-@\[-`{-~])"
-    r"|(?P<ticks>`+)(?P<code>.{1,1000}?)(?<!`)(?P=ticks)(?!`)"
-    r"|(?P<link>!?\[(?P<label>[^\[\]]*)\]\([^()\s]*(?:\([^()\s]*\)[^()\s]*)*(?:[ \t]+\"[^\"]*\")?\))"
+    r"|(?P<ticks>(?<!`)`{1,8}(?!`))(?P<code>.{1,400}?)(?<!`)(?P=ticks)(?!`)"
+    r"|(?P<link>!?\[(?P<label>[^\[\]]{0,400}+)\]\([^()\s]{0,400}+(?:\([^()\s]{0,400}+\)[^()\s]{0,400}+){0,4}+"
+    r"(?:[ \t]{1,9}+\"[^\"]{0,400}+\")?\))"
     rf"|(?P<bold>\*\*{_SPAN}\*\*)|(?P<strong>(?<!\w)__{_SPAN}__(?!\w))|(?P<struck>~~{_SPAN}~~)"
     rf"|(?P<star>\*{_SPAN}\*)|(?P<line>(?<!\w)_{_SPAN}_(?!\w))",
     re.DOTALL,
