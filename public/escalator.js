@@ -176,10 +176,17 @@ document.addEventListener('click', ({ target }) => {
   scrolled = false;
 }, true);
 
+// A button, or the one that has been drawn in its place.
+const drawn = (button) => (button.isConnected ? button : [...document.querySelectorAll(button.tagName)]
+  .find((each) => each.textContent === button.textContent && each.className === button.className));
+
+const giveBack = () => { if (!panel && document.activeElement === document.body) drawn(opener)?.focus(); };
+
 function follow(shown) {
   if (Boolean(shown) === Boolean(panel)) return;
   panel = shown;
-  if (!panel && opener) setTimeout(() => document.activeElement === document.body && opener.focus(), 100); // a dialog moves it first
+  // A dialog, or a panel that was hardly open, moves it first.
+  if (!panel && opener) [100, 300, 900].forEach((wait) => setTimeout(giveBack, wait));
   else if (panel && !panel.contains(document.activeElement)) panel.focus({ preventScroll: true });
 }
 

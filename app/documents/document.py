@@ -5,6 +5,10 @@ from pathlib import Path
 from typing import Protocol
 
 from app.documents.passages import Passage
+from app.translation import mark
+
+NO_MEMORY = mark("reading it takes more memory than there is; split it")
+"""Why a file could not be read, in the process that reads it."""
 
 
 @dataclass(frozen=True, slots=True)

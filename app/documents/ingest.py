@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from app.documents import language, readers
-from app.documents.document import NEVER, Document, Outcome, Problem, Signature, signature
+from app.documents.document import NEVER, NO_MEMORY, Document, Outcome, Problem, Signature, signature
 from app.documents.passages import joined, split
 from app.errors import UnreadableFile
 from app.translation import mark
@@ -30,6 +30,8 @@ def read_file(file: str, path: Path, max_bytes: int) -> Outcome:
     except OSError as error:
         reason = mark("it cannot be read ({error}); close it in other programs")
         return Problem(file, reason.format(error=error.strerror or type(error).__name__), temporary=True)
+    except MemoryError:
+        return Problem(file, NO_MEMORY, *before)
     except Exception as error:  # damaged files make parsers raise anything, and one must not stop the others
         logger.info("reading %s failed: %s", file, type(error).__name__)
         reason = mark("it cannot be read; it may be damaged: save it again, or in another format")

@@ -156,9 +156,18 @@ def use(monkeypatch: pytest.MonkeyPatch, read: object) -> None:
     monkeypatch.setattr(readers, "SUFFIXES", {**readers.SUFFIXES, ".txt": Format((".txt",), read)})  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("error", [RecursionError, MemoryError, ValueError, AssertionError])
+DAMAGED = "it is damaged, or it is not a .txt file; save it as .txt again"
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        *((error, DAMAGED) for error in (RecursionError, ValueError, AssertionError)),
+        (MemoryError, "reading it takes more memory than there is; split it"),
+    ],
+)
 def test_a_reader_that_fails_stops_no_other_file(
-    corpus: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+    corpus: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception], reason: str
 ) -> None:
     def fail(_: bytes) -> list[Page]:
         raise error("the text of the document")
@@ -169,7 +178,7 @@ def test_a_reader_that_fails_stops_no_other_file(
     put(corpus, "c.md")
     folder = Folder(corpus, MB)
     assert files(folder) == ["a.md", "c.md"]
-    assert problems(folder) == {"bad.txt": "it is damaged, or it is not a .txt file; save it as .txt again"}
+    assert problems(folder) == {"bad.txt": reason}
 
 
 def test_a_bad_file_is_to_be_read_again_only_when_it_changes(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -865,9 +865,8 @@ def test_a_setting_that_is_not_allowed_ends_the_start(
     (tmp_path / ".env").write_text("" if given else "ESCALATOR_PARALLEL=many\n", encoding="utf-8")
     line = [str(ROOT / it) if it == "app/main.py" else it for it in [*command(unused_port), *more]]
 
-    ended = subprocess.run(
-        line, cwd=tmp_path, env=environment(tmp_path, corpus, **given), capture_output=True, text=True, timeout=60
-    )
+    env = environment(tmp_path, corpus, **given)
+    ended = subprocess.run(line, cwd=tmp_path, env=env, capture_output=True, encoding="utf-8", timeout=60)
 
     place = "" if given else " in .env"
     assert ended.stderr == (

@@ -93,7 +93,7 @@ def parse(suffix: str, data: bytes) -> Contents:
         pages = format_.read(data)
     except text.NotText:
         raise UnreadableFile("it is not text although its name ends in {suffix}", suffix=suffix) from None
-    except UnreadableFile:
+    except (UnreadableFile, MemoryError):
         raise
     except Exception:  # damaged files make parsers raise anything, from zlib.error to RecursionError
         raise UnreadableFile(

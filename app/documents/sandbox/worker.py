@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 from app import processes
 from app.documents import language
-from app.documents.document import Problem
+from app.documents.document import NO_MEMORY, Problem
 from app.documents.ingest import read_file
 from app.documents.sandbox import protocol
 
@@ -52,7 +52,7 @@ def main() -> None:
             armed = time.monotonic()
         try:
             outcome = read_file(file, Path(path), max_bytes)
-            if isinstance(outcome, Problem) and f"({MemoryError.__name__})" in outcome.reason:
+            if isinstance(outcome, Problem) and outcome.reason == NO_MEMORY:
                 raise MemoryError
             protocol.send(answers, outcome)
         except MemoryError:
