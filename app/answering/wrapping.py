@@ -126,6 +126,9 @@ class EchoFilter(_Filter):
         """Whether what is held begins a line."""
         self._begun = False
         """Whether some of the answer was passed on."""
+        self._line, self._lists = "", False
+        """The beginning of the line so far, and whether one heads a list of sources, below which are no headings of the
+        prompt."""
 
     def _passed(self, *, ended: bool) -> str:
         shown = ""
@@ -146,6 +149,8 @@ class EchoFilter(_Filter):
                 self._leave_out(line[tag.end() :] + newline + after)
             elif whole or passed.strip() or not self._fresh:
                 shown += passed + newline if self._begun else ""
+                self._line = f"{'' if self._fresh else self._line}{passed}"[:_LONGEST_HEADING]
+                self._lists = self._lists or bool(newline and SOURCES_HEAD.fullmatch(self._line))
                 self._fresh, self._held = bool(newline), line[len(passed) :] + after
             if not (tag or newline):
                 break
@@ -161,6 +166,8 @@ class EchoFilter(_Filter):
         if label := _ASKED.match(line):
             asked = _plain(line[label.end() :].strip(" \t*_.?!"))
             return self._any_question or asked == self._question or (not whole and self._question.startswith(asked))
+        if self._lists:
+            return not whole and "question:".startswith(re.sub(r"[\s#>*_\\]", "", _plain(line)))
         plain, number = _plain(line), _NUMBER.match(line.lstrip())
         unsent = number is not None and number[1] not in self._numbers and len(line) < _LONGEST_HEADING
         if plain in self._lines or (unsent and plain.startswith(tuple(self._files))):
@@ -248,6 +255,9 @@ SOURCES = (
     "källa|källor|bron|bronnen|sursă|surse|sursa|source :|sources :|références|fuente|fuentes|referencias|fonte|fonti|"
     "fontes|referências|riferimenti|źródło|źródła|zdroj|zdroje|lähde|lähteet"
 ).split("|")
+SOURCES_HEAD = re.compile(rf"[#>*_ \t-]{{0,20}}(?:{'|'.join(SOURCES)})[*_]{{0,9}}[ \t]{{0,9}}:?[*_ \t]{{0,9}}", re.I)
+"""A line that heads a list of sources."""
+
 _BEFORE_LIST = r"(?:(?:^|\n)(?:[ \t]*[-*_]{3,}[ \t]*\n\s*)?|(?<=[.!?\]] ))[#>*_([ \t-]{0,20}"
 LIST = re.compile(rf"{_BEFORE_LIST}(?:(?P<word>{'|'.join(SOURCES)})[*_]*[ \t]*(?::|(?=\n|$))|(?=\[\^?\d+\]))", re.I)
 """The beginning of a list of sources: its heading, or the first mark in a line."""

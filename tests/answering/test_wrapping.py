@@ -207,6 +207,14 @@ def test_what_a_document_has_itself_is_no_echo(cuts: list[int]) -> None:
     assert answered(f"{text}\nQuestion: {prompt.question}", cuts, prompt) == (text, True)
 
 
+@given(CUTS)
+def test_a_list_of_sources_is_dropped_and_no_echo(cuts: list[int]) -> None:
+    for head in ("Sources:", "**Quellen**", "Kilder:"):
+        assert answered(f"{ANSWER}\n\n{head}\n[1] rooms/lamp.txt, line 1", cuts) == (ANSWER, False)
+    text = f"{ANSWER}\n\nSources:\n[1] rooms/lamp.txt, line 1\n\nQuestion: {PROMPT.question}\n"
+    assert answered(text, cuts) == (ANSWER, True)
+
+
 def test_questions_that_are_asked_for_are_no_echo() -> None:
     text = "Question: Who lights the lamps?\nAnswer: Nobody.\n\nQuestion: When?\nAnswer: At 07:40."
 
