@@ -71,6 +71,13 @@ class Settings(BaseSettings):
         le=100_000,
     )
     escalate: Dial = _field("when needed", "How readily the large model is asked: the dial.")
+    threshold: float | None = _field(
+        None,
+        "The soft score from which a draft is escalated; `escalator eval threshold` finds it. If unset, the dial says "
+        "how many drafts are.",
+        ge=0,
+        le=1,
+    )
     prices: str = _field(
         "2025-08-05 0.075/0.30 0.10/0.50",
         "Hypothetical cloud prices: date, then US dollars per million tokens of prompt/answer for the small and the "
@@ -192,7 +199,10 @@ def _sentence(error: ValidationError) -> str:
 def _allowed(field: str) -> str:
     """Describe the values of a setting: "a whole number from 1 to 64"; empty for a folder."""
     described = Settings.model_fields[field]
-    if choices := get_args(described.annotation):
+    kind_of, choices = described.annotation, get_args(described.annotation)
+    if type(None) in choices:
+        kind_of, choices = choices[0], ()
+    if choices:
         return _("one of: {values}", values=", ".join(map(str, choices)))
     kind: dict[Any, str] = {
         bool: _("true or false"),
@@ -203,7 +213,7 @@ def _allowed(field: str) -> str:
     limits = {
         name: getattr(rule, name) for rule in described.metadata for name in ("ge", "gt", "le") if hasattr(rule, name)
     }
-    what = kind.get(described.annotation, "")
+    what = kind.get(kind_of, "")
     match limits:
         case {"ge": least, "le": most} if what:
             return _("{what} from {least} to {most}", what=what, least=least, most=most)

@@ -15,9 +15,9 @@ from app.documents.sentences import sentences
 from app.errors import InputError
 from app.evaluation.datasets import Collection, Row, are_texts, read_rows
 from app.evaluation.retrieval_eval import ask
+from app.evaluation.threshold import evidence
 from app.retrieval.index import Index
 from app.retrieval.packing import Evidence
-from benchmarks.escalation import evidence
 from benchmarks.separation import separation
 
 LEAST = 6

@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from app.answering.escalation import THRESHOLD, decide
+from app.answering.escalation import THRESHOLD
 from app.answering.turn import Decision
-from app.answering.verification import CheckedAnswer, check
-from app.documents.language import detect
-from app.documents.passages import Place
+from app.answering.verification import CheckedAnswer
 from app.evaluation.datasets import Row, write_rows
-from app.retrieval.packing import Evidence
+from app.evaluation.threshold import decided
 from benchmarks.judged import read
 from benchmarks.separation import mean_separation, separation
 
@@ -76,10 +74,8 @@ def evaluate(
 
 
 def _judged(row: Row, *, grounded: bool) -> Judged:
-    passages = evidence(row.get("context") or []) if grounded else None
-    checked = check(row["answer"], passages, row.get("question") or "") if passages is not None else None
-    question, finish = row.get("question") or "", row.get("finish") or "stop"
-    return Judged(row, checked, decide(question, passages, row["answer"], finish, checked=checked))
+    decision, checked = decided(row, grounded=grounded)
+    return Judged(row, checked, decision)
 
 
 def _two_kinds(items: Sequence[Judged]) -> bool:
@@ -114,15 +110,6 @@ def _decisions(items: Sequence[Judged]) -> dict[str, Any]:
         "flagged": {kind: round(sum(each) / len(each), 4) for kind, each in flagged.items() if each},
         "codes": {code: dict(counts) for code, counts in sorted(codes.items())},
     }
-
-
-def evidence(context: Sequence[str]) -> tuple[Evidence, ...]:
-    """Turn the passages that came with an answer into evidence."""
-    place = Place("line", "line 1", 1)
-    return tuple(
-        Evidence(number, f"passage {number}", "", place, 0, len(text), text, detect(text))
-        for number, text in enumerate(context, 1)
-    )
 
 
 def lines(result: dict[str, Any]) -> Iterator[str]:

@@ -10,13 +10,11 @@ from random import Random
 from typing import Any
 
 from app.errors import InputError
-from app.evaluation.datasets import Collection, Query, Row, are_texts, parse_object, read_collection, read_rows
+from app.evaluation.datasets import Collection, Query, Row, parse_object, read_answers, read_collection
 from app.evaluation.retrieval_eval import ask, holds, tokens
 from app.retrieval.index import Index
 from app.retrieval.packing import MAX_HITS, pack_context
 from app.settings import Settings
-
-FIELDS = ("id", "qid", "set", "answer", "label")
 
 SHORT = 40
 """Characters below which an answer is a short draft."""
@@ -31,12 +29,7 @@ def read(source: Path) -> list[Row]:
         begin, expert = sorted(source.glob("*/begin_*.tsv")), sorted(source.glob("data/**/*.jsonl"))
         rows = [*_begin(begin), *_expert(expert)] if begin or expert else list(_drafts(read_collection(source)))
     else:
-
-        def valid(row: Row) -> bool:
-            return are_texts([row.get(field) for field in FIELDS]) and are_texts(row.get("context", []))
-
-        problem = f"is no answer: it needs the texts {', '.join(FIELDS)}, and “context”, if any, is a list of texts."
-        rows = [row for _, row in read_rows(source, valid, problem)]
+        rows = read_answers(source)
     if not rows:
         raise InputError(f"{source} has no rows. Give a file with an answer in every line.")
     return rows

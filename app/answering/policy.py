@@ -87,11 +87,13 @@ class Policy:
         return decision
 
     def threshold(self, question: str, dial: Dial) -> float:
-        """Return the soft score from which a draft is escalated.
+        """Return the soft score from which a draft is escalated; a threshold of the settings replaces the ration.
 
         The question's own earlier score does not count, so that a repeated question meets the same limit.
         """
         start, share = FIRST_THRESHOLD.get(dial, THRESHOLD), ESCALATED_SHARE.get(dial)
+        if (calibrated := self._settings.threshold) is not None:
+            return calibrated * start / THRESHOLD
         if share is None:
             return start
         own = _key(question)

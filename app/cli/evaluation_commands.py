@@ -108,3 +108,37 @@ def eval_retrieval(
     comparison = clone_module("benchmarks.paired").comparison(against) if against else None
     result = evaluation.evaluate(collection, history=with_history, watch=watch, run=run, compare=comparison)
     show(result, as_json, evaluation.lines(result))
+
+
+@evaluate.command()
+def threshold(
+    answers: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Judged answers of the small model, as JSON lines (default: the thumbs)."),
+    ] = None,
+    share: Annotated[float, typer.Option(min=0, max=1, help="The wished share of large calls.")] = 0.2,
+    max_bad: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Fewer large calls, while at most this share of the rest is bad.")
+    ] = None,
+    confidence: Annotated[float, typer.Option(min=0.5, max=0.999, help="How sure the bound is.")] = 0.9,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Choose the threshold of the soft score for your documents, from about 50 judged answers of the small model.
+
+    It prints what each threshold would have done, and the line for .env.
+    """
+    from app.evaluation import threshold as calibration
+    from app.evaluation.datasets import read_answers
+    from app.history import History
+
+    if answers:
+        drafts = list(calibration.judged_rows([row for file in answers for row in read_answers(file)]))
+    else:
+        drafts, unknown = calibration.judged_thumbs(History(load().state_dir).opinions())
+        if unknown:
+            tell(f"{count(unknown, 'thumb')} from an earlier version without a score; left out.")
+    result = calibration.calibrate(drafts, share, max_bad, confidence)
+    show(result, as_json, calibration.lines(result))
+    if result["chosen"] is None:
+        raise typer.Exit(1)

@@ -19,6 +19,9 @@ from app.retrieval.search import Exchange
 Row = dict[str, Any]
 """An object of a file of JSON lines."""
 
+ANSWER = ("id", "qid", "set", "answer", "label")
+"""The texts of a judged answer."""
+
 _LONG = 200
 """Characters below which the language of a passage is detected less reliably than that of most passages."""
 
@@ -99,6 +102,16 @@ def write_rows(file: Path, rows: Iterable[Row]) -> None:
 def are_texts(value: Any) -> bool:
     """Return whether a value is a list of strings."""
     return isinstance(value, list) and all(isinstance(each, str) for each in value)
+
+
+def read_answers(file: Path) -> list[Row]:
+    """Read answers with labels, one in every line; raises InputError."""
+
+    def valid(row: Row) -> bool:
+        return are_texts([row.get(field) for field in ANSWER]) and are_texts(row.get("context", []))
+
+    problem = f"is no answer: it needs the texts {', '.join(ANSWER)}, and “context”, if any, is a list of texts."
+    return [row for _, row in read_rows(file, valid, problem)]
 
 
 def read_collection(folder: Path) -> Collection:

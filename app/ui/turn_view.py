@@ -292,6 +292,7 @@ def _record(answer: Answer, preferred: str | None) -> dict[str, Any]:
         "model": attempt.model if attempt is not None else None,
         "role": attempt.role if attempt is not None else None,
         "decision": decision.code if decision is not None else None,
+        "score": decision.score if decision is not None else None,
         "why": decision.why if decision is not None else None,
         "escalated": answer.escalated,
         "whole": attempt is not None and attempt.finish != "error",
