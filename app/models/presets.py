@@ -23,9 +23,10 @@ DISK_RESERVE_MB = 500
 
 SIZES = {
     "qwen2.5-0.5b": 859, "qwen2.5-1.5b": 1911, "qwen2.5-7b": 6614, "phi-3.5-mini": 2717, "phi-4-mini": 5154,
-    "phi-4": 10909, "gpt-oss-20b": 13164, "mistral-7b": 4370,
+    "phi-4": 10909, "gpt-oss-20b": 13164, "mistral-7b": 4370, "qwen3.5-0.8b": 1088, "qwen3.5-2b": 2251,
+    "qwen3.5-2b-text": 1536, "qwen3.5-4b": 3235, "qwen3.5-9b": 8470, "gemma-4-e2b-it": 6325,
 }  # fmt: skip
-"""Megabytes for the processor as `foundry model list` shows them, for machines on which no catalogue was saved yet."""
+"""Megabytes for the processor as the catalogue has them, for machines on which none was saved yet."""
 
 MEMORY_GB_PER_S = 50
 """How fast a usual laptop reads its memory: two channels of DDR4-3200. Measured on the spot it depends on the load."""
@@ -41,9 +42,10 @@ FAST_ENOUGH = 5
 
 WORDS_PER_TOKEN = 0.75
 
-ACTIVE_SHARE = {"gpt-oss-20b": 0.2}
-"""The share of a model's weights that is read for a token, if it is not all: 3.6 of the 21 billion parameters of this
-mixture of experts are active, and what all experts share is read each time."""
+ACTIVE_SHARE = {"gpt-oss-20b": 0.2, "gemma-4-e2b-it": 0.5}
+"""The share of a model's weights that is read for a token, if it is not all. Of gpt-oss-20b, a mixture of experts, 3.6
+of 21 billion parameters are active, and what all experts share is read each time. Of the 5.1 billion of gemma-4-e2b-it
+2.3 are; the others are tables of which a token needs one row in each layer."""
 
 
 PRESETS: Mapping[str, tuple[ModelPair, ...]] = {
@@ -52,6 +54,17 @@ PRESETS: Mapping[str, tuple[ModelPair, ...]] = {
     mark("large"): (ModelPair("phi-4-mini", "gpt-oss-20b"), ModelPair("phi-4-mini", "phi-4")),
 }
 """The pairs of each preset, of which the first that fits is offered."""
+
+NEWER: Mapping[str, tuple[ModelPair, ...]] = {
+    "tiny": (ModelPair("qwen3.5-0.8b", "qwen3.5-2b-text"), ModelPair("qwen3.5-0.8b", "qwen3.5-2b")),
+    "standard": (
+        ModelPair("qwen3.5-4b", "qwen3.5-9b"),
+        ModelPair("qwen3.5-2b", "qwen3.5-4b"),
+        ModelPair("qwen3.5-2b", "gemma-4-e2b-it"),
+    ),
+}
+"""Pairs that stand before those of `PRESETS` where the machine's catalogue lists both models: what is offered before it
+has been read must be there, and older servers have none of these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +91,14 @@ class Preset:
 
 
 def presets_for(machine: Machine, models: Mapping[str, ModelInfo]) -> list[Preset]:
-    """Return one pair for each preset, smallest first: the first pair that fits, else the first."""
-    rows = [[assess(machine, models, name, pair) for pair in pairs] for name, pairs in PRESETS.items()]
-    return [min(row, key=lambda preset: (not preset.now, preset.fits == "no")) for row in rows]
+    """Return one pair for each preset, smallest first: of those that fit one that is here, else the first."""
+    listed = {info.alias for info in models.values()}
+    offered = {
+        name: (*(pair for pair in NEWER.get(name, ()) if listed.issuperset(pair.both)), *pairs)
+        for name, pairs in PRESETS.items()
+    }
+    rows = [[assess(machine, models, name, pair) for pair in pairs] for name, pairs in offered.items()]
+    return [min(row, key=lambda it: (not it.now, it.fits == "no", not all(it.here))) for row in rows]
 
 
 def recommended(presets: Sequence[Preset]) -> Preset | None:

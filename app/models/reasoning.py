@@ -1,10 +1,11 @@
 """Separates a model's reasoning from its answer in a stream, whatever markers enclose it.
 
-Five shapes occur: `<think>…</think>` and its kin, in any case and with attributes; such a block without its opening
-tag, with which the prompt may end; the channels of gpt-oss, `<|channel|>analysis<|message|>…` and
-`<|channel|>final<|message|>…`; these channels with the special tokens dropped, `analysis…assistantfinal…`; and a lone
-`assistantfinal` at the start of the text if the server has already split off the reasoning. A token that ends the
-answer, such as `<|end|>`, is dropped with all that follows it.
+Six shapes occur: `<think>…</think>` and its kin, in any case and with attributes; such a block without its opening
+tag, with which the prompt may end; the channel of Gemma 4, `<|channel>thought…<channel|>`; the channels of gpt-oss,
+`<|channel|>analysis<|message|>…` and `<|channel|>final<|message|>…`; these channels with the special tokens dropped,
+`analysis…assistantfinal…`; and a lone `assistantfinal`, or the first line `thought`, at the start of the text if the
+server has already taken out the reasoning. A token that ends the answer, such as `<|end|>`, is dropped with all that
+follows it.
 """
 
 import re
@@ -24,19 +25,19 @@ class Retraction(Delta):
 
 
 _NAMES = ("think", "thinking", "thought", "reasoning")
-_OPENER = re.compile(rf"<(?:{'|'.join(_NAMES)})(?:\s[^<>]{{0,100}})?>|\[think\]|◁think▷", re.I)
-_OPENER_BEGUN = re.compile(rf"<(?:{'|'.join(_NAMES)})\s[^<>]{{0,100}}\Z", re.I)
-_CLOSERS = (*(f"</{name}>" for name in _NAMES), "[/think]", "◁/think▷")
+_OPENER = re.compile(rf"<(?:{'|'.join(_NAMES)})(?:\s[^<>]{{0,100}})?>|\[think\]|◁think▷|<\|channel>\w*\n", re.I)
+_OPENER_BEGUN = re.compile(rf"(?:<(?:{'|'.join(_NAMES)})\s[^<>]{{0,100}}|<\|channel>\w{{0,20}})\Z", re.I)
+_CLOSERS = (*(f"</{name}>" for name in _NAMES), "[/think]", "◁/think▷", "<channel|>")
 _CLOSER = re.compile("|".join(map(re.escape, _CLOSERS)), re.I)
 _OVER = (
     *("<|end|>", "<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|endoftext|>", "<|end_of_text|>", "<|return|>"),
-    *("<end_of_turn>", "<eos>", "</s>", "<｜end▁of▁sentence｜>"),
+    *("<end_of_turn>", "<turn|>", "<eos>", "</s>", "<｜end▁of▁sentence｜>"),
 )
 _OVER_AT = re.compile(rf"(?:{'|'.join(map(re.escape, _OVER))})\s*(?:\Z|<)", re.I)
 """The end of an answer: such a token with nothing after it, or with another one."""
 
 _CHANNELS = ("<|channel|>", "<|start|>")
-_OPENERS = (*_CHANNELS, *(f"<{name}>" for name in _NAMES), "[think]", "◁think▷", "analysis")
+_OPENERS = (*_CHANNELS, *(f"<{name}>" for name in _NAMES), "[think]", "◁think▷", "<|channel>", "analysis", "thought\n")
 _STOPS = (*_CHANNELS, "<|end|>", "<|return|>", "<|call|>")
 _STOP = re.compile("|".join(map(re.escape, _STOPS)))
 
@@ -112,6 +113,8 @@ class ReasoningFilter:
         lone = _CLOSER.search(self.content)
         if lone and "`" not in (before := self.content[: lone.start()]) and not _OPENER.search(before):
             return before, self._after_reasoning(self.content[lone.end() :])
+        if start.startswith("thought\n"):
+            return "", self._after_reasoning(start.removeprefix("thought"))
         begun = any(opener.startswith(start.lower()) for opener in _OPENERS) or _OPENER_BEGUN.match(start)
         undecided = begun and not self._ended and len(self.content) < LONGEST_BLANK
         return "", "" if undecided else self._answer(self.content)

@@ -68,6 +68,56 @@ def test_a_machine_is_offered_the_documented_pair(machine: Machine, name: str, p
     assert (offer.name, offer.pair, offer.fits) == (name, pair, fits)
 
 
+def listed(*aliases: str, here: tuple[str, ...] = ()) -> dict[str, ModelInfo]:
+    """A catalogue that lists these models with their sizes, beside the older ones."""
+    older = (TINY, SMALLER, STANDARD, SEVEN, LARGE)
+    return {f"{it}-generic-cpu:2": ModelInfo(it, presets.SIZES[it], it in here) for it in (*older, *aliases)}
+
+
+QWEN = ("qwen3.5-0.8b", "qwen3.5-2b", "qwen3.5-2b-text", "qwen3.5-4b", "qwen3.5-9b")
+
+
+@pytest.mark.parametrize(
+    ("machine", "known", "name", "pair", "fits"),
+    [
+        (laptop(8, 4), listed(*QWEN), "tiny", ModelPair("qwen3.5-0.8b", "qwen3.5-2b-text"), "together"),
+        (laptop(16, 10), listed(*QWEN), "standard", ModelPair("qwen3.5-2b", "qwen3.5-4b"), "together"),
+        (laptop(16, 10.5), listed(*QWEN), "standard", ModelPair("qwen3.5-4b", "qwen3.5-9b"), "in turns"),
+        (laptop(32, 24), listed(*QWEN), "large", DEFAULT, "together"),
+        (laptop(8, 4), listed("qwen3.5-0.8b"), "tiny", ModelPair(TINY, SMALLER), "together"),
+        (
+            laptop(16, 10),
+            listed("qwen3.5-2b", "gemma-4-e2b-it"),
+            "standard",
+            ModelPair("qwen3.5-2b", "gemma-4-e2b-it"),
+            "in turns",
+        ),
+        (laptop(8, 4), listed(*QWEN, here=(TINY, SMALLER)), "tiny", ModelPair(TINY, SMALLER), "together"),
+    ],
+    ids=[
+        "8 GB",
+        "16 GB",
+        "16 GB, of which programs hold less",
+        "32 GB",
+        "a catalogue with one of two",
+        "gemma-4 where it is listed and the other is not",
+        "the older pair is on the disk",
+    ],
+)
+def test_newer_models_are_offered_where_the_catalogue_lists_them(
+    machine: Machine, known: dict[str, ModelInfo], name: str, pair: ModelPair, fits: str
+) -> None:
+    offer = best(machine, known)
+    assert (offer.name, offer.pair, offer.fits) == (name, pair, fits)
+    assert "Sizes are approximate" not in offer.why
+
+
+def test_of_models_of_which_a_token_needs_a_part_the_speed_is_that_of_the_part() -> None:
+    known = listed("qwen3.5-2b", "gemma-4-e2b-it")
+    pair = ModelPair("qwen3.5-2b", "gemma-4-e2b-it")
+    assert presets.assess(laptop(16, 10), known, "standard", pair).tokens_per_s == (22.2, 15.8)
+
+
 def test_where_programs_hold_memory_the_pair_that_would_fit_without_them_is_named() -> None:
     tiny, standard, large = presets.presets_for(laptop(16, 5), {})
     assert (tiny.fits, standard.fits, large.fits) == ("together", "after closing programs", "no")

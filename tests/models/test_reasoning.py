@@ -67,6 +67,37 @@ def test_each_shape_of_reasoning_is_separated_from_the_text(content: str, text: 
     assert split(content) == (text, reasoning)
 
 
+THOUGHT = "The user wants a departure time.\n\n1.  Passage [1] has a table: < 9:30, not 10:30.\n"
+ANSWER = "The ferry leaves at **9:30** [1].\n\n- Weekends: `10:30` [2]"
+
+
+@pytest.mark.parametrize(
+    ("content", "thought"),
+    [
+        pytest.param(ANSWER, "", id="qwen3.5 and gemma-4, whose templates switch it off"),
+        pytest.param(f"<think>\n\n</think>\n\n{ANSWER}<|im_end|>", "\n\n", id="qwen3.5 with an empty block"),
+        pytest.param(f"<think>\n{THOUGHT}</think>\n\n{ANSWER}<|im_end|>\n", f"\n{THOUGHT}", id="qwen3.5 switched on"),
+        pytest.param(f"{THOUGHT}</think>\n\n{ANSWER}", THOUGHT, id="qwen3.5, whose template opens the block"),
+        pytest.param(f"<|channel>thought\n{THOUGHT}<channel|>{ANSWER}<turn|>", THOUGHT, id="gemma-4 switched on"),
+        pytest.param(f"<|channel>thought\n<channel|>{ANSWER}<turn|>\n<|turn>user", "", id="gemma-4, an empty block"),
+        pytest.param(f"<|channel>\n{THOUGHT}<channel|>\n{ANSWER}", THOUGHT, id="gemma-4, a channel without a name"),
+        pytest.param(f"thought\n{ANSWER}", "", id="gemma-4, an empty block without its special tokens"),
+        pytest.param(f"<think>{THOUGHT}</think>\n{ANSWER}<|end|>", THOUGHT, id="phi-4-mini-reasoning"),
+        pytest.param(f"<think>\n{THOUGHT}</think>{ANSWER}<｜end▁of▁sentence｜>", f"\n{THOUGHT}", id="deepseek-r1"),
+        pytest.param(f"[THINK]{THOUGHT}[/THINK]{ANSWER}</s>", THOUGHT, id="ministral-3"),
+        pytest.param(
+            f"<|channel|>analysis<|message|>{THOUGHT}<|end|><|start|>assistant<|channel|>final<|message|>{ANSWER}<|return|>",
+            THOUGHT,
+            id="gpt-oss",
+        ),
+        pytest.param(f"analysis{THOUGHT}assistantfinal{ANSWER}", THOUGHT, id="gpt-oss without its special tokens"),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 3, 1000])
+def test_what_each_family_of_the_catalogue_streams_is_told_apart(content: str, thought: str, size: int) -> None:
+    assert split(content, cuts=[*range(0, len(content), size)]) == (ANSWER, thought)
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -88,6 +119,10 @@ def test_each_shape_of_reasoning_is_separated_from_the_text(content: str, text: 
         "the tag `</think>` ends it",
         "the token <|end|> ends it",
         "assistantfinal",
+        "thought",
+        "thoughts\nand plans",
+        "thought\tful",
+        "the token <channel|",
         "  indented",
     ],
 )
@@ -96,7 +131,8 @@ def test_text_that_is_not_reasoning_is_unchanged(content: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", ["<think>Hm", "<think>Hm</thi", "<|channel|>analysis<|message|>Hm", "analysisThe user"]
+    "content",
+    ["<think>Hm", "<think>Hm</thi", "<|channel|>analysis<|message|>Hm", "analysisThe user", "<|channel>thought\nHm"],
 )
 def test_an_answer_that_is_cut_within_its_reasoning_has_no_text(content: str) -> None:
     assert split(content, cut=True)[0] == ""
@@ -154,6 +190,10 @@ PARTS = [
     '<think class="a">',
     "</s>",
     "<s>",
+    "<|channel>",
+    "<channel|>",
+    "<turn|>",
+    "thought",
     "`",
 ]
 content = st.lists(st.sampled_from(PARTS) | st.text("as <|>.\nT", max_size=5), max_size=8).map("".join)
