@@ -17,21 +17,22 @@ from chainlit.server import sio  # noqa: E402
 from chainlit.session import WebsocketSession  # noqa: E402
 
 from app.ui import (  # noqa: E402
-    controls,
+    buttons,
     corpus_panel,
-    emitter,
     export_panel,
+    keeper,
     messages,
     models_panel,
     server_guard,
     source_viewer,
     sources,
+    start_page,
     uploads,
 )
 from app.ui.conversation import Conversation, shared_assistant  # noqa: E402
 
 server_guard.install()
-emitter.install()
+keeper.install()
 
 
 @cl.on_app_startup
@@ -53,7 +54,7 @@ async def stop() -> None:
 async def set_starters(user: object, language: str | None) -> list[cl.Starter]:
     """Offer questions to the documents."""
     retriever = (await asyncio.to_thread(shared_assistant)).retriever
-    return await retriever.run(partial(controls.starters, retriever))
+    return await retriever.run(partial(start_page.starters, retriever))
 
 
 @cl.on_chat_start
@@ -114,11 +115,11 @@ async def press(action: cl.Action) -> None:
     await Conversation.current().press(action)
 
 
-for name in (uploads.KEEP, *controls.PRESSED):
+for name in (uploads.KEEP, *buttons.PRESSED):
     cl.action_callback(name)(press)
 
 
-@cl.action_callback(controls.MODELS)
+@cl.action_callback(buttons.MODELS)
 async def open_models(action: cl.Action) -> None:
     """Open the panel *Models* from the button below quotes."""
     await messages.open_panel(models_panel.NAME)

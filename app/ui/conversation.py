@@ -22,11 +22,12 @@ from app.history import History
 from app.retrieval.search import Exchange
 from app.settings import load
 from app.translation import _, again
-from app.ui import controls, corpus_panel, export_panel, slash_commands, uploads, usage_table
+from app.ui import buttons, export_panel, slash_commands, start_page, uploads, usage_table
+from app.ui.choices import Choices, Scopes, modes, widgets
 from app.ui.comparison import settle, tally
-from app.ui.controls import Choices
+from app.ui.keeper import Keeper
 from app.ui.messages import escape
-from app.ui.screen import Keeper, Screen
+from app.ui.screen import Screen
 from app.ui.server_guard import USER
 from app.ui.source_viewer import Originals
 from app.ui.turn_view import TurnView
@@ -58,7 +59,7 @@ class Conversation:
         self.screen = Screen.of(thread)
         self.choices = Choices()
         self._uploads = uploads.Uploads(self.screen)
-        self._scopes = controls.Scopes(self.screen.said)
+        self._scopes = Scopes(self.screen.said)
         self._views: list[TurnView] = []
         self._brought: dict[str, set[str]] = {}
         """The documents that came with each question."""
@@ -95,14 +96,14 @@ class Conversation:
         """Open the conversation in a tab: offer modes and settings, report what an empty chat shows, and reading."""
         async with self._opening:
             await self._recall()
-        await cl.context.emitter.set_modes([controls.modes(self.choices.mode)])
+        await cl.context.emitter.set_modes([modes(self.choices.mode)])
         await cl.context.emitter.set_commands(slash_commands.offered())
         try:
             assistant = await asyncio.to_thread(shared_assistant)
-            self._in_background(corpus_panel.report(assistant))
+            self._in_background(start_page.report(assistant))
             self._in_background(self._scopes.offer(assistant.retriever, self.choices.mode))
             history = Keeper.current() is not None
-            await controls.widgets(self.choices, assistant.settings, history=history).send()
+            await widgets(self.choices, assistant.settings, history=history).send()
         except EscalatorError as error:
             await cl.send_window_message({"about": "start", "lines": [str(error)]})
 
@@ -152,12 +153,12 @@ class Conversation:
             self._in_background(self._cancel_if_gone(session))
 
     async def _press(self, button: cl.Action) -> None:
-        if button.name == controls.FOLLOW:
+        if button.name == buttons.FOLLOW:
             await self._follow(button.payload["question"])
             return
         async with self._busy(), _errors_in_chat():
             assistant = await asyncio.to_thread(shared_assistant)
-            if button.name == controls.EXPORT:
+            if button.name == buttons.EXPORT:
                 await export_panel.open_panel(button.payload["message"])
                 return
             if button.name == uploads.KEEP:
@@ -165,27 +166,27 @@ class Conversation:
                 return
             view = next((view for view in self._views if button.payload["message"] == view.id), None)
             question = self.screen.question_of(button.payload["message"])
-            if button.name == controls.AGAIN or (view is None and button.name in controls.MODE_OF):
+            if button.name == buttons.AGAIN or (view is None and button.name in buttons.MODE_OF):
                 if question is not None:
-                    await self._again(assistant, question, controls.MODE_OF.get(button.name))
+                    await self._again(assistant, question, buttons.MODE_OF.get(button.name))
             elif view is None:
                 return
-            elif button.name in (controls.KEEP, controls.PREFER):
-                await (view.keep_draft() if button.name == controls.KEEP else view.prefer(button.payload["attempt"]))
+            elif button.name in (buttons.KEEP, buttons.PREFER):
+                await (view.keep_draft() if button.name == buttons.KEEP else view.prefer(button.payload["attempt"]))
                 for each in self._views:
                     await each.offer_choice(self._tally)
                 if keeper := Keeper.current():
                     await keeper.note_preference(self.screen, view.id)
-            elif button.name == controls.FIGURES:
+            elif button.name == buttons.FIGURES:
                 if view.answer is not None:
                     answers = [each.answer for each in self._views if each.answer is not None]
                     prices = Prices.parse(assistant.settings.prices)
                     await usage_table.open_panel(answers, view.answer, prices, self._tally)
             else:
-                as_mode = controls.MODE_OF.get(button.name, view.turn.mode)
-                turn = replace(view.turn, mode=as_mode, dial=self.choices.dial, unaided=button.name == controls.UNAIDED)
+                as_mode = buttons.MODE_OF.get(button.name, view.turn.mode)
+                turn = replace(view.turn, mode=as_mode, dial=self.choices.dial, unaided=button.name == buttons.UNAIDED)
                 turn = replace(turn, history=self._history(view.id), earlier=view.answer, varied=False)
-                await self._run(assistant, replace(turn, continues=button.name == controls.CONTINUE), view)
+                await self._run(assistant, replace(turn, continues=button.name == buttons.CONTINUE), view)
 
     async def _edit(self, question: str, text: str) -> None:
         self.stop()
@@ -257,7 +258,7 @@ class Conversation:
         """Take off the buttons that only the last answer has."""
         for view in self._views:
             view.last = False
-        last = [each for each in self.screen.actions.values() if each["name"] in controls.LAST]
+        last = [each for each in self.screen.actions.values() if each["name"] in buttons.LAST]
         await self.screen.apply([("remove_action", each) for each in last])
 
     @property
@@ -289,10 +290,10 @@ class Conversation:
         if (keeper := Keeper.current()) is None:
             return
         self.choices = await asyncio.to_thread(Choices.load, keeper.folder)
-        if await self.screen.load(keeper):
+        if await keeper.load(self.screen):
             self.choices = self.choices.updated(self.screen.choices)
             settle(self.screen.elements.values())
-            for button in controls.kept_buttons(self.screen.rows.values()):
+            for button in buttons.kept(self.screen.rows.values()):
                 self.screen.take("action", button)
         self.screen.kept = keeper.keeps and self.choices.keep
         if notice := await keeper.notice():

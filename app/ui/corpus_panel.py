@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import chainlit as cl
-from chainlit.session import BaseSession, WebsocketSession
+from chainlit.session import BaseSession
 
 from app.answering.context import Retriever
-from app.answering.pipeline import Assistant
 from app.documents import readers
 from app.documents.document import Known
 from app.documents.folder import Folder, wanted
@@ -22,9 +21,8 @@ from app.files import launch
 from app.humanize import size
 from app.retrieval.corpus import Reading
 from app.retrieval.inventory import STATES, File, Inventory, extent, notes, summary
-from app.settings import is_loopback
 from app.translation import _, figure, mark, plural
-from app.ui import models_panel, source_viewer
+from app.ui import source_viewer
 from app.ui.server_guard import is_local
 
 NAME = mark("Documents")
@@ -38,9 +36,6 @@ MAX_FILES = 200
 
 MAX_NAMED = 20
 """Files that are named when many were added."""
-
-REPORT_SECONDS = 0.5
-"""Between two reports to the page on how far reading is; reading that takes less is not reported."""
 
 
 async def press(retriever: Retriever, pressed: dict[str, Any]) -> dict[str, Any]:
@@ -239,34 +234,6 @@ def _is_harmless(path: Path) -> bool:
         kind = mimetypes.guess_type(path.name)[0] or ""
         return kind.startswith(("image/", "audio/", "video/")) or path.suffix.lower() in readers.OLD
     return True
-
-
-async def report(assistant: Assistant) -> None:
-    """Report to the page what an empty chat shows, and how far reading is, until the session ends."""
-    session, before = cl.context.session, None
-    await cl.send_window_message({"about": "start", "lines": await start_lines(assistant)})
-    while WebsocketSession.get_by_id(session.id) is session:
-        reading = assistant.retriever.reading
-        if before is not None:
-            await cl.send_window_message({"about": "reading", "reading": progress(reading)})
-        if before is not None and reading is None:
-            await cl.send_window_message({"about": "start", "lines": await start_lines(assistant)})
-        before = reading
-        await asyncio.sleep(REPORT_SECONDS)
-
-
-async def start_lines(assistant: Assistant) -> list[str]:
-    """Return what an empty chat shows: the documents or what is wrong with their folder, and which models answer."""
-    panel = await asyncio.to_thread(contents, assistant.retriever, "")
-    documents, folder = panel["error"], panel["folder"]
-    if panel["facts"] and not panel["files"]:
-        documents = _("There is no document in {folder} yet: put files there, or drop them here.", folder=folder)
-    elif panel["facts"]:
-        documents = _("{size} in {folder}", size=panel["facts"][0], folder=folder)
-    endpoint = assistant.settings.endpoint
-    here = endpoint is None or is_loopback(endpoint)
-    where = _("Nothing leaves this machine.") if here else _("Models run on {address}.", address=endpoint)
-    return [documents, f"{await models_panel.used(assistant.manager)} {where}"]
 
 
 def progress(reading: Reading | None) -> dict[str, Any] | None:

@@ -10,7 +10,8 @@ from app.export import gather
 from app.history import History
 from app.translation import mark
 from app.ui import messages
-from app.ui.screen import Keeper, Screen
+from app.ui.keeper import Keeper
+from app.ui.screen import Screen
 
 NAME = mark("Export")
 """The name of the component, and of the panel."""

@@ -1,41 +1,22 @@
-"""What a conversation shows, in all of its tabs: they get the same events, and what is shown is kept in the history.
+"""What a conversation shows, in all of its tabs, and how events get there.
 
 Chainlit sends the events of a turn to the tab that asked, and stores rows one by one. Here each event goes to every tab
 of the conversation and into its `Screen`, which a tab gets whole when it opens the conversation, also in mid-answer.
 """
 
 import asyncio
-import logging
-import sqlite3
-import time
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from itertools import count, takewhile
-from typing import Any, ClassVar, TypeVar, cast
+from typing import Any, ClassVar, cast
 from weakref import WeakValueDictionary
 
-from chainlit.data import get_data_layer
-from chainlit.data.base import BaseDataLayer
+import chainlit as cl
+from chainlit.emitter import ChainlitEmitter
 from chainlit.session import WebsocketSession, ws_sessions_id
-from chainlit.types import (
-    Feedback,
-    FileDict,
-    PageInfo,
-    PaginatedResponse,
-    Pagination,
-    ThreadDict,
-    ThreadFilter,
-)
-from chainlit.user import PersistedUser
+from chainlit.types import FileDict, MessagePayload, ThreadDict
 
-from app.errors import InputError
-from app.history import PREFERENCE, History, Item, Kept, Kind, remembered
-from app.settings import Settings
-from app.translation import _
-from app.ui.server_guard import USER
-
-log = logging.getLogger(__name__)
+from app.history import Item, Kind, remembered
+from app.translation import _, choose
 
 KEEP_SECONDS = 0.5
 """Between two writes to the history; an answer that is being written is kept as far as it is."""
@@ -43,13 +24,16 @@ KEEP_SECONDS = 0.5
 BUTTONS = 12
 """As many of the latest buttons come with a conversation that is opened: a browser draws all of it for each one."""
 
-T = TypeVar("T")
+PICTURES = ("image/png", "image/jpeg", "image/gif", "image/webp", "image/avif", "image/bmp", "image/svg+xml")
+"""What browsers show; of other pictures that are dropped, such as a telephone's, the name is shown."""
 
 
 class Screen:
     """The rows, elements and buttons of a conversation, as Chainlit sends them, by their ids."""
 
-    _open: ClassVar[WeakValueDictionary[str, "Screen"]] = WeakValueDictionary()
+    open: ClassVar[WeakValueDictionary[str, "Screen"]] = WeakValueDictionary()
+    stores: ClassVar[list[Callable[["Screen"], None]]] = []
+    """What stores a screen that has changed: the history, where there is one."""
 
     def __init__(self, thread: str) -> None:
         self.id = thread
@@ -71,15 +55,15 @@ class Screen:
     @classmethod
     def of(cls, thread: str) -> "Screen":
         """Return the screen of a conversation; whoever needs it to stay keeps it."""
-        screen = cls._open.get(thread)
+        screen = cls.open.get(thread)
         if screen is None:
-            screen = cls._open[thread] = cls(thread)
+            screen = cls.open[thread] = cls(thread)
         return screen
 
     @classmethod
     def find(cls, thread: str) -> "Screen | None":
         """Return the screen of a conversation that is open."""
-        return cls._open.get(thread)
+        return cls.open.get(thread)
 
     @property
     def files(self) -> dict[str, FileDict]:
@@ -144,19 +128,16 @@ class Screen:
         above = takewhile(lambda each: each != until, [*self.rows])
         return [record for each in above if (record := remembered(self.rows[each]))]
 
-    async def load(self, keeper: "Keeper") -> bool:
-        """Load a conversation from the history, unless it is open; returns whether it is there."""
-        if self.begun or (kept := await keeper.run(History.find, self.id)) is None:
-            return False
-        for item in await keeper.run(History.items, self.id):
+    def restore(self, items: Sequence[Item], choices: dict[str, Any]) -> None:
+        """Show what the history has of the conversation."""
+        for item in items:
             self._shelf(item.kind)[item.id] = item.data or {}
             self._positions[item.id] = item.position
         moved = {each["was"]: each["path"] for each in self.dropped.values()}
         for page in self.pages.values():
             page["path"] = moved.get(page["path"], page["path"])
         self._numbers = count(max(self._positions.values(), default=0) + 1)
-        self.choices, self.begun = kept.choices, True
-        return True
+        self.choices, self.begun = choices, True
 
     async def show(self, thread: ThreadDict, tab: WebsocketSession) -> None:
         """Show everything to a tab that opens the conversation, in place of the steps of a thread."""
@@ -178,14 +159,16 @@ class Screen:
         return {**element, "type": "file", "url": "#", "name": name}
 
     def flush(self) -> None:
-        """Write what has changed to the history."""
+        """Have what has changed stored."""
         self._timer = None
-        keeper, changed = Keeper.current(), [*self._changed.items()]
-        if keeper is None or not (self.kept and self.begun):
-            return
+        for store in self.stores:
+            store(self)
+
+    def changes(self) -> list[Item]:
+        """Return what has changed since the last call."""
+        changed = [*self._changed.items()]
         self._changed.clear()
-        items = [self._item(name, kind) for name, kind in changed]
-        keeper.submit(self, History.write, self.id, items, self.choices)
+        return [self._item(name, kind) for name, kind in changed]
 
     def _item(self, name: str, kind: Kind) -> Item:
         data = self._shelf(kind).get(name)
@@ -216,131 +199,45 @@ async def send(tab: WebsocketSession, event: str, data: Any) -> None:
     await sent
 
 
-class Keeper(BaseDataLayer):
-    """The history as Chainlit sees it: lists, renames, deletes and finds conversations; screens know what they hold."""
+class Emitter(ChainlitEmitter):
+    """Sends what changes the screen to all tabs of the conversation, and everything else to the tab of its session."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.folder = settings.state_dir
-        self.keeps = settings.history  # anything at all
-        self._history = History(self.folder)
-        self._thread = ThreadPoolExecutor(1, "history")
+    _asked = False
 
-    @classmethod
-    def current(cls) -> "Keeper | None":
-        """Return the history of this process; None where the page is open to other machines."""
-        layer = get_data_layer()
-        return layer if isinstance(layer, cls) else None
+    def __init__(self, session: WebsocketSession) -> None:
+        super().__init__(session)
+        choose(session.language)  # each event of a tab makes an emitter, in the task that handles it
 
-    async def run(self, work: Callable[..., T], *values: Any) -> T:
-        """Have the history do something, after all that was submitted before; raises sqlite3.Error."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work, self._history, *values)
+    @property
+    def emit(self) -> Callable[[str, Any], Coroutine[Any, Any, None]]:
+        """The function that sends an event."""
+        return self._deliver
 
-    def submit(self, screen: Screen, work: Callable[..., None], *values: Any) -> None:
-        """Have the history store something of a screen, without waiting for it."""
+    async def process_message(self, payload: MessagePayload) -> cl.Message:
+        """Take a question, which the other tabs have not seen."""
+        self._asked = True
+        message: cl.Message = await super().process_message(payload)
+        screen, question = Screen.of(self.session.thread_id), {**message.to_dict()}
+        screen.take("new_message", question)
+        await screen.emit("new_message", question, but=self.session)
+        self.session.thread_id_to_resume = self.session.thread_id  # a lost connection shows what it missed
+        return message
 
-        def store() -> None:
-            try:
-                work(self._history, *values)
-            except sqlite3.IntegrityError:  # deleted elsewhere
-                screen.kept = False
-            except sqlite3.Error as error:
-                log.warning("a conversation could not be kept: %s", error)
+    async def init_thread(self, interaction: str) -> None:
+        """Begin a conversation with its first question; a button that was pressed before, as in a panel, is none."""
+        if self._asked:
+            await super().init_thread(interaction)
+            await self.send_window_message({"about": "conversation", "id": self.session.thread_id})
+        else:
+            self.session.has_first_interaction = False
 
-        self._thread.submit(store)
-
-    async def notice(self) -> str:
-        """Return what is wrong with the history, once."""
-        await self.run(lambda history: history.latest(most=1))
-        notice, self._history.notice = self._history.notice, ""
-        return notice
-
-    async def list_threads(self, pagination: Pagination, filters: ThreadFilter) -> "PaginatedResponse[ThreadDict]":
-        """List conversations, the latest first."""
-        most = pagination.first
-        found = await self.run(History.latest, filters.search or "", pagination.cursor, most + 1)
-        page = PageInfo(len(found) > most, pagination.cursor, found[:most][-1].id if found else None)
-        return PaginatedResponse(page, [_thread(kept) for kept in found[:most]])
-
-    async def get_thread(self, thread_id: str) -> ThreadDict | None:
-        """Find a conversation, open or kept, without what it holds."""
-        kept = await self.run(History.find, thread_id)
-        if kept is None and (screen := Screen.find(thread_id)) is not None and screen.begun:
-            kept = Kept(thread_id, "", time.time(), {})
-        return _thread(kept) if kept is not None else None
-
-    async def get_thread_author(self, thread_id: str) -> str:
-        """Return the user's name if there is such a conversation."""
-        return USER if await self.get_thread(thread_id) is not None else ""
-
-    async def update_thread(self, thread_id: str, name: str | None = None, *_: Any, **__: Any) -> None:
-        """Begin a conversation, titled by its first question, or rename it; Chainlit's metadata is not kept."""
-        screen = Screen.find(thread_id)
-        if screen is not None and name is not None:
-            screen.begun = True
-        if name is not None and (screen is None or screen.kept):
-            await self.run(History.title, thread_id, name)
-
-    async def delete_thread(self, thread_id: str) -> None:
-        """Delete a conversation; a tab in which it is open goes on without."""
-        if (screen := Screen.find(thread_id)) is not None:
-            screen.kept = screen.begun = False
-        await self.run(History.delete, thread_id)
-
-    async def get_element(self, thread_id: str, element_id: str) -> Any:
-        """Find an element that is opened as a page of its own."""
-        screen = Screen.of(thread_id)
-        await screen.load(self)
-        return screen.elements.get(element_id)
-
-    async def upsert_feedback(self, feedback: Feedback) -> str:
-        """Note a thumb with its comment."""
-        await self._note(feedback.threadId or "", feedback.forId, feedback.value, feedback.comment)
-        return feedback.forId
-
-    async def delete_feedback(self, feedback_id: str) -> bool:
-        """Take a thumb back."""
-        thread = next((screen.id for screen in Screen._open.values() if feedback_id in screen.rows), "")
-        await self._note(thread, feedback_id, None, None)
-        return True
-
-    async def _note(self, thread: str, run: str, value: int | None, comment: str | None) -> None:
-        screen = Screen.find(thread)
-        if screen is None or not screen.kept:
-            raise InputError("Nothing of this conversation is kept, so this is not noted.")
-        feedback = None if value is None else {"id": run, "forId": run, "value": value, "comment": comment}
-        screen.take("update_message", {"id": run, "feedback": feedback})
-        answers = [remembered(row) for row in reversed(screen.rows.values()) if row.get("parentId") == run]
-        about: dict[str, Any] = next(filter(None, answers), {})
-        await self.run(History.note, {"id": run, "time": _now(), "value": value, "comment": comment, **about})
-
-    async def note_preference(self, screen: Screen, row: str) -> None:
-        """Note which answer in this row was preferred, if the conversation is kept."""
-        about = remembered(screen.rows[row])
-        if screen.kept and about.get("preferred") is not None:
-            await self.run(History.note, {"id": row, "time": _now(), "kind": PREFERENCE, "value": None, **about})
-
-    async def close(self) -> None:
-        """Write everything that is open, and close the history."""
-        for screen in [*Screen._open.values()]:
-            screen.flush()
-        await self.run(History.close)
-
-    async def get_user(self, identifier: str) -> PersistedUser:
-        """Return the one user."""
-        return PersistedUser(id=USER, createdAt="", identifier=USER)
-
-    async def _ignore(self, *_: Any, **__: Any) -> Any:
-        """Do nothing: screens keep their own rows and elements, there is one user, and there are no favourites."""
-
-    create_step = update_step = delete_step = create_element = delete_element = _ignore
-    create_user = build_debug_url = get_favorite_steps = _ignore
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _thread(kept: Kept) -> ThreadDict:
-    created = datetime.fromtimestamp(kept.changed, UTC).isoformat()  # by which the page sorts
-    known = {"id": kept.id, "createdAt": created, "name": kept.title, "userId": USER, "userIdentifier": USER}
-    return cast("ThreadDict", {**known, "tags": [], "metadata": {}, "steps": [], "elements": []})
+    async def _deliver(self, event: str, data: Any) -> None:
+        screen = Screen.of(self.session.thread_id)
+        if event == "element" and data["type"] == "image" and data["mime"] not in PICTURES:
+            data = {**data, "type": "file"}
+        if event == "resume_thread":
+            await screen.show(data, self.session)
+        elif screen.take(event, data):
+            await screen.emit(event, data)
+        else:
+            await send(self.session, event, data)

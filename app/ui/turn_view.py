@@ -15,7 +15,7 @@ from app.answering.suggestions import follow_ups
 from app.answering.turn import Answer, Attempt, Citation, Metrics, Turn
 from app.settings import Settings
 from app.translation import _
-from app.ui import controls, sources, usage_table
+from app.ui import buttons, sources, usage_table
 from app.ui.cascade import Cascade
 from app.ui.comparison import EVEN, Comparison
 from app.ui.messages import Stream, escape
@@ -98,7 +98,7 @@ class TurnView:
                 await self._line.escalate(source, text, code, why)
             case events.Abstained(text, unaided):
                 await self._stream.begin("Escalator", escape(text))
-                await self._stream.offer([controls.button(controls.UNAIDED, self.id)] if unaided else [])
+                await self._stream.offer([buttons.make(buttons.UNAIDED, self.id)] if unaided else [])
             case events.Failed(error, None):
                 await cl.ErrorMessage(content=escape(error)).send()
             case events.Finished(answer):
@@ -119,11 +119,11 @@ class TurnView:
             self.answer = part  # a follow-up question may be about what there is
             self._stream.message.metadata = {"answer": _record(part, None)}
             await self._stream.message.update()
-            await self._offer(controls.buttons(part, comparing=False, usage=False))
+            await self._offer(buttons.choose(part, comparing=False, usage=False))
         else:
             if self._comparison is None:
                 await self._stream.begin("Escalator", self._preview or _("Stopped before the answer began."))
-            await self._offer([controls.AGAIN])
+            await self._offer([buttons.AGAIN])
 
     async def keep_draft(self) -> None:
         """Make the draft the answer again."""
@@ -244,7 +244,7 @@ class TurnView:
             message.author, text, badge = "Escalator", self._comparison.heading, ""
         else:
             message.author = answer.attempt.model if answer.attempt is not None else "Escalator"
-            text, badge = answer.rendered, controls.badge(answer)
+            text, badge = answer.rendered, buttons.badge(answer)
         notices = [_("**Note:** {notice}", notice=escape(self._brief(notice))) for notice in answer.notices]
         listed = sources.listed(answer)
         last = f"{badge} {sources.line(listed, answer)}".strip()
@@ -257,15 +257,15 @@ class TurnView:
             await element.remove()
         self._attached = await sources.send(listed, message, answer, self._originals)
         comparing = self._comparison is not None
-        names = controls.buttons(answer, comparing=comparing, usage=self._settings.show_usage)
+        names = buttons.choose(answer, comparing=comparing, usage=self._settings.show_usage)
         await message.update()
         await self._offer(names, questions)
 
     async def _offer(self, names: Sequence[str], questions: Sequence[str] = ()) -> None:
         """Show buttons below the message, and with the last answer questions to go on with."""
-        names = [name for name in names if self.last or name not in controls.LAST]
-        asking = [controls.follow(question) for question in questions if self.last]
-        await self._stream.offer([*(controls.button(name, self.id) for name in names), *asking])
+        names = [name for name in names if self.last or name not in buttons.LAST]
+        asking = [buttons.follow(question) for question in questions if self.last]
+        await self._stream.offer([*(buttons.make(name, self.id) for name in names), *asking])
 
     def _part(self) -> Answer | None:
         """Return what was written of an answer that was stopped, as an answer; None if that is nothing."""

@@ -260,37 +260,6 @@ async def test_while_the_corpus_is_read_for_the_first_time_the_page_is_told_how_
             assert (await chat.documents())["reading"] is None
 
 
-def started(chat: Chat) -> list[list[str]]:
-    """What the page was told to show in an empty chat, each time."""
-    return [data["lines"] for name, data in chat.history if name == "window_message" and data["about"] == "start"]
-
-
-async def test_an_empty_chat_says_which_documents_there_are_and_who_answers(without_models: App) -> None:
-    async with Chat(without_models.url) as chat:
-        await chat.until_read(1)
-    async with Chat(without_models.url) as chat:
-        await chat.until(lambda: started(chat))
-
-    [documents, models] = started(chat)[-1]
-    assert documents == f"1 document, 1 passage in {without_models.corpus}"
-    assert models == ("No model is on this disk: answers are quotes from your documents. Nothing leaves this machine.")
-
-
-@pytest.mark.parametrize(("missing", "says"), [(True, "does not exist"), (False, "There is no document in")])
-async def test_an_empty_chat_says_what_is_wrong_with_the_folder(without_models: App, missing: bool, says: str) -> None:
-    (without_models.corpus / "ferry.md").unlink()
-    if missing:
-        without_models.corpus.rmdir()
-    async with Chat(without_models.url) as chat:
-        await chat.ask("When does the ferry leave?")  # so that the folder is looked at
-    async with Chat(without_models.url) as chat:
-        await chat.until(lambda: started(chat))
-    without_models.corpus.mkdir(exist_ok=True)
-
-    assert says in started(chat)[-1][0]
-    assert str(without_models.corpus) in started(chat)[-1][0]
-
-
 async def press(chat: Chat, do: str, **payload: Any) -> Any:
     """Press something in the panel *Documents*; what it answers."""
     return await chat.call({"name": "corpus", "payload": {"do": do, **payload}})

@@ -1,7 +1,6 @@
-"""What a person chooses with: sample questions, modes, settings, and the buttons below an answer."""
+"""What a person chooses: who answers, which folders are searched, and the settings behind the gear."""
 
-import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -13,38 +12,11 @@ from chainlit.input_widget import InputWidget, Select, Switch
 
 from app.answering.context import Retriever
 from app.answering.scope import folders
-from app.answering.turn import Answer, Mode, Turn
-from app.errors import CorpusError
+from app.answering.turn import Mode, Turn
 from app.files import load_json, save_state
-from app.history import remembered
 from app.humanize import count
 from app.settings import Dial, Settings
 from app.translation import _, mark
-
-KEEP, ASK, COMPARE, UNAIDED, MODELS, FIGURES = "keep", "ask", "compare", "unaided", "choose", "figures"
-CONTINUE, AGAIN, FOLLOW = "continue", "again", "follow"
-PREFER, EXPORT = "prefer", "export"
-
-PRESSED = (CONTINUE, AGAIN, FOLLOW, KEEP, ASK, COMPARE, UNAIDED, FIGURES, PREFER, EXPORT)
-"""Buttons that a conversation handles."""
-
-LAST = (CONTINUE, AGAIN, FOLLOW)
-"""Buttons that only the last answer of a conversation has."""
-
-LABELS = {
-    CONTINUE: (mark("Continue"), "chevrons-right"),
-    AGAIN: (mark("Answer again"), "refresh-cw"),
-    KEEP: (mark("Keep the small answer"), "undo-2"),
-    ASK: (mark("Ask the large model"), "arrow-up-right"),
-    COMPARE: (mark("Compare both"), "columns-2"),
-    MODELS: (mark("Choose models for this machine"), "cpu"),
-    UNAIDED: (mark("Ask the model anyway"), "message-circle-question"),
-    FIGURES: (mark("Times and tokens"), "receipt"),
-    EXPORT: (mark("Export"), "download"),
-}
-
-MODE_OF: dict[str, Mode] = {ASK: "large", COMPARE: "compare"}
-"""The mode in which a button has a question answered again."""
 
 _MODES = {
     "auto": (mark("Auto"), mark("The small model; the large one when needed")),
@@ -180,75 +152,3 @@ def widgets(choices: Choices, settings: Settings, *, history: bool) -> cl.ChatSe
         label = _("Keep conversations on this machine")
         inputs.append(Switch(id="keep", label=label, initial=choices.keep, description=about))
     return cl.ChatSettings(inputs)
-
-
-OWN = 3
-"""Documents of one's own that questions of an empty chat are about: the longest ones."""
-
-
-def starters(retriever: Retriever) -> list[cl.Starter]:
-    """Return the sample questions whose document is in the corpus, else questions to its documents; blocks."""
-    corpus = retriever.folder.path
-    samples = json.loads(Path(__file__).with_name("starters.json").read_text(encoding="utf-8"))
-    questions = [_(sample["question"]) for sample in samples if (corpus / sample["file"]).is_file()]
-    if not questions:
-        try:
-            snapshot = retriever.refresh()
-        except CorpusError:  # which the start page says
-            return []
-        longest = sorted(snapshot.documents.values(), key=lambda entry: -entry.passages)[:OWN]
-        titles = [_("What is “{title}” about?", title=each.title or each.file) for each in longest]
-        places = [passage.place for each in longest for passage in snapshot.passages(each.file)]
-        headings = [f"{place.label}?" for place in places if place.kind == "heading" and len(place.label) > 1]
-        questions = [*titles, *headings[:OWN]]
-    return [cl.Starter(label=question, message=question) for question in questions]
-
-
-def badge(answer: Answer) -> str:
-    """Say who wrote an answer, as a badge in Markdown."""
-    if answer.attempt is None:
-        return ""
-    model, role = answer.attempt.model, answer.attempt.role
-    if role == "extractive":
-        return _("`quotes · no model`")
-    return _("`{model} · small model`", model=model) if role == "small" else _("`{model} · large model`", model=model)
-
-
-def buttons(answer: Answer, *, comparing: bool, usage: bool) -> list[str]:
-    """Choose the buttons that make sense below an answer; `usage` offers the times and tokens of models.
-
-    In a comparison the columns have buttons of their own.
-    """
-    chosen = answer.attempt
-    if chosen is None:
-        return []
-    if chosen.role == "extractive":
-        return [AGAIN, MODELS, EXPORT]
-    first = [CONTINUE, AGAIN] if chosen.finish in ("length", "error") and not comparing else [AGAIN]
-    keep = [KEEP] if answer.draft is not None and chosen.role == "large" else []
-    ask = [] if any(each.role == "large" and each.whole for each in answer.attempts) else [ASK]
-    return [*first, *([] if comparing else [*keep, *ask, COMPARE]), *([FIGURES] if usage else []), EXPORT]
-
-
-def button(name: str, message: str) -> cl.Action:
-    """Make a button that refers to the message of an answer."""
-    label, icon = LABELS[name]
-    return cl.Action(name=name, payload={"message": message}, label=_(label), icon=icon)
-
-
-def kept_buttons(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Make the buttons below answers from the history, most of them below the last one, as Chainlit sends them."""
-    offered: list[dict[str, Any]] = []
-    answers = {row["id"]: record for row in rows if (record := remembered(row))}
-    for message, record in answers.items():
-        made = [button(EXPORT, message)]
-        if message == [*answers][-1]:
-            names = {"small": [AGAIN, ASK, COMPARE], "large": [AGAIN, COMPARE]}.get(str(record.get("role")), [AGAIN])
-            made = [*(button(name, message) for name in names), *made, *map(follow, record.get("next", ()))]
-        offered += [{**each.to_dict(), "forId": message} for each in made]
-    return offered
-
-
-def follow(question: str) -> cl.Action:
-    """Make a button that asks a question."""
-    return cl.Action(name=FOLLOW, payload={"question": question}, label=question, icon="corner-down-right")

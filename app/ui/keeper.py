@@ -1,0 +1,184 @@
+"""The history as Chainlit and screens use it: conversations are listed, loaded and stored by a thread of its own."""
+
+import asyncio
+import logging
+import sqlite3
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Any, TypeVar, cast
+
+import chainlit as cl
+import chainlit.emitter
+from chainlit.config import config
+from chainlit.data import get_data_layer
+from chainlit.data.base import BaseDataLayer
+from chainlit.types import Feedback, PageInfo, PaginatedResponse, Pagination, ThreadDict, ThreadFilter
+from chainlit.user import PersistedUser
+
+from app.errors import InputError
+from app.history import PREFERENCE, History, Kept, remembered
+from app.settings import Settings, load
+from app.ui.screen import Emitter, Screen
+from app.ui.server_guard import USER, is_local, log_in
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class Keeper(BaseDataLayer):
+    """The history as Chainlit sees it: lists, renames, deletes and finds conversations; screens know what they hold."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.folder = settings.state_dir
+        self.keeps = settings.history  # anything at all
+        self._history = History(self.folder)
+        self._thread = ThreadPoolExecutor(1, "history")
+        Screen.stores[:] = [self.store]
+
+    @classmethod
+    def current(cls) -> "Keeper | None":
+        """Return the history of this process; None where the page is open to other machines."""
+        layer = get_data_layer()
+        return layer if isinstance(layer, cls) else None
+
+    async def run(self, work: Callable[..., T], *values: Any) -> T:
+        """Have the history do something, after all that was submitted before; raises sqlite3.Error."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, self._history, *values)
+
+    async def load(self, screen: Screen) -> bool:
+        """Load a conversation from the history, unless it is open; returns whether it is there."""
+        if screen.begun or (kept := await self.run(History.find, screen.id)) is None:
+            return False
+        screen.restore(await self.run(History.items, screen.id), kept.choices)
+        return True
+
+    def store(self, screen: Screen) -> None:
+        """Write what has changed on a screen, without waiting for it."""
+        if not (screen.kept and screen.begun):
+            return
+        items, choices = screen.changes(), screen.choices
+
+        def write() -> None:
+            try:
+                self._history.write(screen.id, items, choices)
+            except sqlite3.IntegrityError:  # deleted elsewhere
+                screen.kept = False
+            except sqlite3.Error as error:
+                log.warning("a conversation could not be kept: %s", error)
+
+        self._thread.submit(write)
+
+    async def notice(self) -> str:
+        """Return what is wrong with the history, once."""
+        await self.run(lambda history: history.latest(most=1))
+        notice, self._history.notice = self._history.notice, ""
+        return notice
+
+    async def list_threads(self, pagination: Pagination, filters: ThreadFilter) -> "PaginatedResponse[ThreadDict]":
+        """List conversations, the latest first."""
+        most = pagination.first
+        found = await self.run(History.latest, filters.search or "", pagination.cursor, most + 1)
+        page = PageInfo(len(found) > most, pagination.cursor, found[:most][-1].id if found else None)
+        return PaginatedResponse(page, [_thread(kept) for kept in found[:most]])
+
+    async def get_thread(self, thread_id: str) -> ThreadDict | None:
+        """Find a conversation, open or kept, without what it holds."""
+        kept = await self.run(History.find, thread_id)
+        if kept is None and (screen := Screen.find(thread_id)) is not None and screen.begun:
+            kept = Kept(thread_id, "", time.time(), {})
+        return _thread(kept) if kept is not None else None
+
+    async def get_thread_author(self, thread_id: str) -> str:
+        """Return the user's name if there is such a conversation."""
+        return USER if await self.get_thread(thread_id) is not None else ""
+
+    async def update_thread(self, thread_id: str, name: str | None = None, *_: Any, **__: Any) -> None:
+        """Begin a conversation, titled by its first question, or rename it; Chainlit's metadata is not kept."""
+        screen = Screen.find(thread_id)
+        if screen is not None and name is not None:
+            screen.begun = True
+        if name is not None and (screen is None or screen.kept):
+            await self.run(History.title, thread_id, name)
+
+    async def delete_thread(self, thread_id: str) -> None:
+        """Delete a conversation; a tab in which it is open goes on without."""
+        if (screen := Screen.find(thread_id)) is not None:
+            screen.kept = screen.begun = False
+        await self.run(History.delete, thread_id)
+
+    async def get_element(self, thread_id: str, element_id: str) -> Any:
+        """Find an element that is opened as a page of its own."""
+        screen = Screen.of(thread_id)
+        await self.load(screen)
+        return screen.elements.get(element_id)
+
+    async def upsert_feedback(self, feedback: Feedback) -> str:
+        """Note a thumb with its comment."""
+        await self._note(feedback.threadId or "", feedback.forId, feedback.value, feedback.comment)
+        return feedback.forId
+
+    async def delete_feedback(self, feedback_id: str) -> bool:
+        """Take a thumb back."""
+        thread = next((screen.id for screen in Screen.open.values() if feedback_id in screen.rows), "")
+        await self._note(thread, feedback_id, None, None)
+        return True
+
+    async def _note(self, thread: str, run: str, value: int | None, comment: str | None) -> None:
+        screen = Screen.find(thread)
+        if screen is None or not screen.kept:
+            raise InputError("Nothing of this conversation is kept, so this is not noted.")
+        feedback = None if value is None else {"id": run, "forId": run, "value": value, "comment": comment}
+        screen.take("update_message", {"id": run, "feedback": feedback})
+        answers = [remembered(row) for row in reversed(screen.rows.values()) if row.get("parentId") == run]
+        about: dict[str, Any] = next(filter(None, answers), {})
+        await self.run(History.note, {"id": run, "time": _now(), "value": value, "comment": comment, **about})
+
+    async def note_preference(self, screen: Screen, row: str) -> None:
+        """Note which answer in this row was preferred, if the conversation is kept."""
+        about = remembered(screen.rows[row])
+        if screen.kept and about.get("preferred") is not None:
+            await self.run(History.note, {"id": row, "time": _now(), "kind": PREFERENCE, "value": None, **about})
+
+    async def close(self) -> None:
+        """Write everything that is open, and close the history."""
+        for screen in [*Screen.open.values()]:
+            screen.flush()
+        await self.run(History.close)
+
+    async def get_user(self, identifier: str) -> PersistedUser:
+        """Return the one user."""
+        return PersistedUser(id=USER, createdAt="", identifier=USER)
+
+    async def _ignore(self, *_: Any, **__: Any) -> Any:
+        """Do nothing: screens keep their own rows and elements, there is one user, and there are no favourites."""
+
+    create_step = update_step = delete_step = create_element = delete_element = _ignore
+    create_user = build_debug_url = get_favorite_steps = _ignore
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _thread(kept: Kept) -> ThreadDict:
+    created = datetime.fromtimestamp(kept.changed, UTC).isoformat()  # by which the page sorts
+    known = {"id": kept.id, "createdAt": created, "name": kept.title, "userId": USER, "userIdentifier": USER}
+    return cast("ThreadDict", {**known, "tags": [], "metadata": {}, "steps": [], "elements": []})
+
+
+def install() -> None:
+    """Have Chainlit use the emitter of this module, and on loopback the history: its one user is whoever sits here.
+
+    Raises SettingsError, which Chainlit reports when it reads a changed file again.
+    """
+    chainlit.emitter.ChainlitEmitter = Emitter  # type: ignore[misc]
+    if is_local():
+        settings = load()
+        cl.data_layer(lambda: Keeper(settings))
+        if upload := config.features.spontaneous_file_upload:
+            upload.max_size_mb = settings.max_file_mb
+        config.ui.default_sidebar_state = config.ui.default_sidebar_state if settings.history else "hidden"
+        log_in()
