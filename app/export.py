@@ -32,7 +32,7 @@ _TEMPLATE = Path(__file__).with_name("export.html")
 _ODD = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """Control characters, those that change the direction of text, and halves of characters, which no file can hold."""
 
-_SPECIAL = re.compile(r"[\\`*_\[\]<>&~|$#]|^[+=:-]|^\d{1,9}[.)]")
+_SPECIAL = re.compile(r"[\\`*_\[\]<>&~|$#]|^[+=:-]|^\d{1,9}[.)](?=\s|\Z)")
 """What Markdown would read as more than a character."""
 
 _MARK = re.compile(
@@ -237,30 +237,31 @@ def plain(text: str) -> str:
 
 
 def _html(document: Document) -> str:
-    values = {"language": chosen(), "title": _text(document.title), "date": _text(document.date)}
+    values = {"language": chosen(), "title": shown(document.title), "date": shown(document.date)}
     body = "\n".join(map(_article, document.entries))
     return Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(values, body=body)
 
 
 def _article(entry: Entry) -> str:
-    columns = [f"<section><h3>{_text(model)}</h3>{_rendered(text, entry)}</section>" for model, text in entry.columns]
+    columns = [f"<section><h3>{shown(model)}</h3>{_rendered(text, entry)}</section>" for model, text in entry.columns]
     parts = [
-        f"<h2>{_text(entry.question.strip())}</h2>" if entry.question.strip() else "",
+        f"<h2>{shown(entry.question.strip())}</h2>" if entry.question.strip() else "",
         f"<section>{_rendered(entry.text, entry)}</section>",
         f'<div class="compared">{"".join(columns)}</div>' if columns else "",
-        f"<p>{_text(_('The model was given:'))} {_text(' · '.join(entry.given))}</p>" if entry.given else "",
-        *(f'<p class="remark">{_text(remark)}</p>' for remark in (*entry.remarks, *entry.figures)),
+        f"<p>{shown(_('The model was given:'))} {shown(' · '.join(entry.given))}</p>" if entry.given else "",
+        *(f'<p class="remark">{shown(remark)}</p>' for remark in (*entry.remarks, *entry.figures)),
         f"<ol>{''.join(map(_footnote, entry.sources.values()))}</ol>" if entry.sources else "",
     ]
     return f"<article>{''.join(parts)}</article>"
 
 
 def _footnote(source: Source) -> str:
-    quotes = "".join(f" <q>{_text(quote)}</q>" for quote in source.quotes)
-    return f'<li id="source-{source.number}" value="{source.number}"><cite>{_text(source.place)}</cite>{quotes}</li>'
+    quotes = "".join(f" <q>{shown(quote)}</q>" for quote in source.quotes)
+    return f'<li id="source-{source.number}" value="{source.number}"><cite>{shown(source.place)}</cite>{quotes}</li>'
 
 
-def _text(text: str) -> str:
+def shown(text: str) -> str:
+    """Return a text as HTML that shows it as it is."""
     return escape(_ODD.sub("\ufffd", text))
 
 

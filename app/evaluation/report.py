@@ -1,0 +1,308 @@
+"""The report of a comparison: what its figures are called, which chart shows them, and what each contender answered."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from statistics import fmean
+
+from app.evaluation import charts
+from app.evaluation.question_set import Question
+from app.evaluation.report_page import Asked, Cell, Page, Reply, Section
+from app.evaluation.results import ComparisonResult, Contender, Figure, MeasuredAnswer
+from app.humanize import count, listed, percent, size
+from app.translation import _, figure, mark, plural
+
+DASH = "–"
+
+SAMPLE = 1_000
+"""Answers whose price is given: that of a single one is too little for anyone to imagine."""
+
+KINDS = {
+    "small": mark("Small"),
+    "large": mark("Large"),
+    "auto": mark("Auto"),
+    "refine": mark("Refine"),
+    "oracle": mark("Oracle"),
+    "random": mark("Random"),
+}
+"""The names of contenders; that of a further model is its own."""
+
+SHAPES: dict[str, charts.Shape] = {"auto": "hybrid", "refine": "hybrid", "oracle": "bound", "random": "bound"}
+
+PARTS = (
+    mark("Search"),
+    mark("Prompt"),
+    mark("Wait for the model"),
+    mark("First token"),
+    mark("Writing"),
+    mark("Other"),
+)
+"""Of the time of an answer, in the order in which they pass; *Other* is between them, such as checks."""
+
+WORTH = {
+    "score": mark("Score"),
+    "total_ms": mark("Time of an answer"),
+    "cost": mark("Price of 1,000 answers"),
+    "escalated": mark("Escalated"),
+}
+
+QUALITIES = {
+    "right": mark("Wholly right"),
+    "facts": mark("Facts found"),
+    "citations": mark("Citations that hold"),
+    "abstained": mark("Declined rightly"),
+    "wrongly_abstained": mark("Declined wrongly"),
+}
+
+TIMES = {
+    "retrieve_ms": mark("Search"),
+    "prompt_ms": mark("Prompt"),
+    "sent_ms": mark("Wait for the model"),
+    "first_token_ms": mark("First token"),
+    "gap_ms": mark("Between tokens"),
+    "total_ms": mark("Whole answer"),
+}
+
+COUNTS = {
+    "tokens_per_s": mark("Tokens per second"),
+    "prompt_tokens": mark("Tokens read"),
+    "completion_tokens": mark("Tokens written"),
+    "energy_j": mark("Energy"),
+}
+
+NAMES = {**COUNTS, **QUALITIES, **TIMES, **WORTH}
+"""What each figure is called, in the report and where two runs are compared."""
+
+
+def page(result: ComparisonResult, changes: Sequence[str] = ()) -> Page:
+    """Make the report of a comparison, with sentences on what has changed since another one."""
+    names = [model.name for model in result.models]
+    title = _("Comparison of {models}", models=listed(names)) if names else _("Comparison")
+    began = result.began[:16].replace("T", " ")
+    sections = [*_worth(result), *_stages(result), *_speeds(result), *_models(result), *_differences(result)]
+    questions = [_asked(result, question) for question in result.questions]
+    return Page(title, began, [*_facts(result)], changes, sections, questions)
+
+
+def label(contender: Contender) -> str:
+    """Name a contender."""
+    name = _(KINDS[contender.kind]) if contender.kind in KINDS else contender.models[0]
+    return name if contender.retrieval else _("{name}, without documents", name=name)
+
+
+def written(name: str, value: float) -> str:
+    """Write the value of a figure with its unit."""
+    if name.endswith("_ms"):
+        return duration(value)
+    if name == "cost":
+        return f"${figure(value * SAMPLE, 2)}"
+    if name in QUALITIES or name in ("score", "escalated"):
+        return percent(value)
+    if name == "energy_j":
+        return f"{figure(value, 1)} J"
+    return _shortly(value, 1) if name == "tokens_per_s" else figure(value)
+
+
+def duration(ms: float) -> str:
+    """Write a time, given in milliseconds, in milliseconds or seconds."""
+    if 0 < ms < 100:
+        return f"{figure(ms, 0 if ms >= 10 else 1)} ms"
+    return f"{_shortly(ms / 1000, 2 if ms < 10_000 else 1)} s"
+
+
+def _shortly(value: float, digits: int) -> str:
+    """Write a number, a whole one without decimals."""
+    return figure(value, 0 if value == round(value) else digits)
+
+
+def cell(name: str, given: Figure | None) -> Cell:
+    """Write a figure with its interval."""
+    if given is None:
+        return Cell(DASH)
+    if given.low is None or given.high is None:
+        return Cell(written(name, given.value))
+    return Cell(
+        written(name, given.value), _("{low} to {high}", low=written(name, given.low), high=written(name, given.high))
+    )
+
+
+def _facts(result: ComparisonResult) -> Iterator[str]:
+    yield result.machine
+    yield " · ".join(
+        [
+            count(len(result.questions), "question"),
+            plural("{number} round", "{number} rounds", result.rounds),
+            _("all models in turns")
+            if result.in_turns
+            else _("one model after another, as memory holds one at a time"),
+        ]
+    )
+    if result.corpus:
+        yield _("Documents: {folder}", folder=result.corpus)
+    if result.prices_of:
+        yield _("Prices are hypothetical, those of a cloud on {date}. Here nothing was paid.", date=result.prices_of)
+    yield _("Below a figure stands its interval of 95%, from drawing the answers anew.")
+    yield from result.problems
+
+
+def _worth(result: ComparisonResult) -> Iterator[Section]:
+    """Yield quality against price, or against time where no prices are known."""
+    against = "cost" if any("cost" in it.means for it in result.contenders) else "total_ms"
+    points = [
+        charts.Point(label(it), _range(it.means[against]), _range(it.quality["score"]), SHAPES.get(it.kind, "alone"))
+        for it in result.contenders
+        if against in it.means and "score" in it.quality
+    ]
+    title = _("Quality and price") if against == "cost" else _("Quality and time")
+    about, chart = [_("Means per answer.")], ""
+    if points:
+        about.append(_("Higher and further left is better."))
+        words = "; ".join(f"{it.name}: {percent(it.up[1])}, {written(against, it.across[1])}" for it in points)
+        scales = partial(written, against), percent
+        chart = charts.plane(title, words, points, (_(WORTH[against]), _(WORTH["score"])), scales)
+    if any(it.kind == "oracle" for it in result.contenders):
+        about += [
+            _("Oracle and Random give the large model as many questions as Auto: those that gain most by it, and any."),
+            _("Auto’s decisions are worth how far it is above Random."),
+        ]
+    yield from _section(title, " ".join(about), WORTH, _means, result.contenders, chart)
+    yield from _section(_("Quality in detail"), "", QUALITIES, lambda it: it.quality, result.contenders)
+
+
+def _means(contender: Contender) -> Mapping[str, Figure]:
+    share = contender.escalated
+    escalated = {} if share is None else {"escalated": Figure(share, None, None, contender.answers)}
+    return {**contender.means, **contender.quality, **escalated}
+
+
+def _section(
+    title: str,
+    about: str,
+    columns: Mapping[str, str],
+    given: Callable[[Contender], Mapping[str, Figure]],
+    contenders: Sequence[Contender],
+    chart: str = "",
+    key: Sequence[str] = (),
+) -> Iterator[Section]:
+    """Yield a table of figures, with a row for each contender and a column for each name, as far as there are any."""
+    figures = {it.id: given(it) for it in contenders}
+    names = [name for name in columns if any(name in each for each in figures.values())]
+    rows = [
+        [Cell(label(it), " → ".join(it.models)), *(cell(name, figures[it.id].get(name)) for name in names)]
+        for it in contenders
+        if any(name in figures[it.id] for name in names)
+    ]
+    if rows:
+        yield Section(title, about, ["", *(_(columns[name]) for name in names)], rows, chart, key)
+
+
+def _stages(result: ComparisonResult) -> Iterator[Section]:
+    title = _("Time of an answer, by stage")
+    bars = [(label(it), _mean_parts(result.of(it.id))) for it in result.contenders if "total_ms" in it.figures]
+    words = "; ".join(f"{name}: {duration(sum(parts))}" for name, parts in bars)
+    about = _("The bars are means, which add up; the table has medians. Loading a model is not included.")
+    chart = charts.stacked(title, words, bars, duration)
+    yield from _section(title, about, TIMES, lambda it: it.figures, result.contenders, chart, [*map(_, PARTS)])
+
+
+def _mean_parts(answers: Sequence[MeasuredAnswer]) -> list[float]:
+    """Return the means of PARTS over some answers, in milliseconds."""
+    parts = [_parts(answer) for answer in answers if answer.total_ms is not None]
+    return [fmean(values) for values in zip(*parts, strict=True)] if parts else [0.0] * len(PARTS)
+
+
+def _parts(answer: MeasuredAnswer) -> list[float]:
+    """Split the time of an answer into PARTS; attempts add up."""
+    tries = answer.attempts
+    sent, first = (sum(getattr(each, name) or 0.0 for each in tries) for name in ("sent_ms", "first_token_ms"))
+    writing = sum(
+        max(0.0, (each.total_ms or 0.0) - (each.sent_ms or 0.0) - (each.first_token_ms or 0.0)) for each in tries
+    )
+    known = [answer.retrieve_ms or 0.0, answer.prompt_ms or 0.0, sent, first, writing]
+    return [*known, max(0.0, (answer.total_ms or 0.0) - sum(known))]
+
+
+def _speeds(result: ComparisonResult) -> Iterator[Section]:
+    title, write = _("Tokens per second"), partial(written, "tokens_per_s")
+    speeds = [
+        (label(it), _range(it.figures["tokens_per_s"])) for it in result.contenders if "tokens_per_s" in it.figures
+    ]
+    words = "; ".join(f"{name}: {write(middle)} ({write(low)}–{write(high)})" for name, (low, middle, high) in speeds)
+    about = _("Medians. The speed is that of writing: after the first token, without the time to read the prompt.")
+    chart = charts.intervals(title, words, speeds, write) if speeds else ""
+    yield from _section(title, about, COUNTS, lambda it: it.figures, result.contenders, chart)
+
+
+def _models(result: ComparisonResult) -> Iterator[Section]:
+    heads = ["", _("Cold start"), _("First request"), _("Memory")]
+    rows = [
+        [
+            Cell(model.name, model.error or model.id),
+            Cell(DASH if model.load_ms is None or not model.cold else duration(model.load_ms)),
+            Cell(DASH if model.warm_up_ms is None else duration(model.warm_up_ms)),
+            Cell(DASH if model.memory_mb is None else size(model.memory_mb * 1e6)),
+        ]
+        for model in result.models
+    ]
+    about = _("The cold start loads a model from the disk; it is not measured where the model was in memory already.")
+    if rows:
+        yield Section(_("Models"), about, heads, rows)
+
+
+def _differences(result: ComparisonResult) -> Iterator[Section]:
+    names = {it.id: label(it) for it in result.contenders}
+    rows = [
+        [
+            Cell(f"{_(NAMES.get(it.name, it.name))}: {names.get(it.other, it.other)} − {names.get(it.one, it.one)}"),
+            cell(it.name, it.difference),
+            Cell(_("yes") if it.beyond_noise else _("no")),
+        ]
+        for it in result.differences
+    ]
+    if rows:
+        yield Section(_("Differences"), "", ["", _("Difference"), _("Beyond noise")], rows)
+
+
+def _range(given: Figure) -> charts.Range:
+    low = given.value if given.low is None else given.low
+    return low, given.value, given.value if given.high is None else given.high
+
+
+def _asked(result: ComparisonResult, question: Question) -> Asked:
+    replies = []
+    for contender in result.contenders:
+        answers = [it for it in result.answers if (it.question, it.contender) == (question.id, contender.id)]
+        if answers:
+            replies.append(_reply(contender, answers))
+    return Asked(question.text, _expected(question), replies)
+
+
+def _expected(question: Question) -> str:
+    if question.facts:
+        return _("A right answer states: {facts}", facts="; ".join(" / ".join(fact) for fact in question.facts))
+    return _("The documents do not answer this; a right answer says so.") if question.answerable is False else ""
+
+
+def _reply(contender: Contender, answers: Sequence[MeasuredAnswer]) -> Reply:
+    """Show the first whole answer of a contender; other rounds count for the verdict."""
+    whole = [answer for answer in answers if not answer.error]
+    scores = [answer.score for answer in whole if answer.score is not None]
+    shown = next(iter(whole), answers[0])
+    return Reply(label(contender), fmean(scores) if scores else None, shown.error or shown.text, [*_remarks(whole)])
+
+
+def _remarks(answers: Sequence[MeasuredAnswer]) -> Iterator[str]:
+    if not answers:
+        return
+    first = answers[0]
+    if first.total_ms is not None:
+        yield duration(first.total_ms)
+    if first.facts_expected:
+        found, expected = len(first.facts_found), first.facts_expected
+        yield _("{found} of {expected} facts", found=found, expected=expected)
+    if first.citations:
+        held = sum(it.supported for it in first.citations)
+        yield _("{held} of {all} citations hold", held=held, all=len(first.citations))
+    if first.escalated:
+        yield _("Escalated: {reason}", reason=first.why)
+    if len({answer.text for answer in answers}) > 1:
+        yield _("Other rounds gave other texts.")

@@ -1,0 +1,303 @@
+"""The report of a comparison: its charts show the figures, all texts of others stay texts, and it loads nothing."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from html.parser import HTMLParser
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from app.evaluation import charts
+from app.evaluation.question_set import Question
+from app.evaluation.report import page
+from app.evaluation.results import (
+    CitedSentence,
+    ComparisonResult,
+    Contender,
+    Difference,
+    Figure,
+    MeasuredAnswer,
+    MeasuredAttempt,
+    MeasuredModel,
+)
+
+PAIR = ("phi-4-mini", "gpt-oss-20b")
+
+
+def figure(value: float, low: float | None = None, high: float | None = None) -> Figure:
+    return Figure(value, low, high, 1 if low is None else 12)
+
+
+def answer(contender: str, score: float | None, text: str = "It was 5273 [1].", **given: object) -> MeasuredAnswer:
+    """An answer of 1.1 s: 100 ms of search, 50 of the prompt, 50 of waiting, 300 to the first token, 500 of writing."""
+    attempt = MeasuredAttempt("small", PAIR[0], "stop", text, 50, 50, 300, 20, 850, 700, 25, 50)
+    made = MeasuredAnswer("port", contender, 1, True, text, text, PAIR[0], (attempt,), 100, 50, 1100, score=score)
+    return replace(made, **given)  # type: ignore[arg-type]
+
+
+def contender(name: str, score: float, cost: float, ms: float, **given: object) -> Contender:
+    models = {"small": PAIR[:1], "large": PAIR[1:]}.get(name, PAIR)
+    figures = {"total_ms": figure(ms), "first_token_ms": figure(300, 250, 400), "tokens_per_s": figure(50, 40, 62.5)}
+    means = {"total_ms": figure(ms), "cost": figure(cost)}
+    quality = {"score": figure(score, score - 0.1, score + 0.05), "facts": figure(score)}
+    made = Contender(name, name, models, True, 1, None, figures, means, quality)  # type: ignore[arg-type]
+    return replace(made, **given)  # type: ignore[arg-type]
+
+
+PORT = Question("port", "Which port did older guides use?", (("5273", "port 5273"),), True)
+SMALL, LARGE = contender("small", 0.5, 0.0001, 1100), contender("large", 0.9, 0.0004, 4400)
+AUTO = contender("auto", 0.8, 0.0002, 2200, escalated=0.25)
+BOUNDS = tuple(
+    replace(contender(name, score, 0.0002, 2200), figures={}) for name, score in (("oracle", 0.85), ("random", 0.6))
+)
+RUN = ComparisonResult(
+    began="2026-11-28T17:20:11+00:00",
+    machine="4 cores, 16 GB",
+    questions=(PORT,),
+    rounds=1,
+    models=(
+        MeasuredModel(PAIR[0], "Phi:5", cold=True, load_ms=4100, memory_mb=4800),
+        MeasuredModel(PAIR[1], load_ms=9),
+    ),
+    contenders=(SMALL, LARGE, AUTO, *BOUNDS),
+    answers=(answer("small", 0, "Port 80."), answer("large", 1), answer("auto", 0.5, escalated=True, why="Too short.")),
+    differences=(Difference("score", "small", "auto", figure(0.3, 0.1, 0.4), True),),
+    prices_of="2026-11-01",
+)
+
+
+class Reader(HTMLParser):
+    """The tags of a page with their attributes, and its texts."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def all(self, tag: str, kind: str | None = None) -> list[dict[str, str | None]]:
+        return [attrs for name, attrs in self.tags if name == tag and kind in (None, attrs.get("class"))]
+
+
+def numbers(shapes: list[dict[str, str | None]], name: str) -> list[float]:
+    return [float(str(shape[name]).rstrip("%")) for shape in shapes]
+
+
+def test_the_page_loads_nothing_and_runs_nothing() -> None:
+    html = page(RUN).html()
+    read = Reader(html)
+
+    assert "default-src 'none'; style-src 'unsafe-inline'" in html
+    assert not {tag for tag, _ in read.tags} & {
+        "script",
+        "img",
+        "link",
+        "iframe",
+        "object",
+        "a",
+        "form",
+        "use",
+        "image",
+    }
+    assert not {name for _, attrs in read.tags for name in attrs} & {"src", "href", "srcset", "onclick", "style"}
+    assert not re.findall(r"https?:|url\(|@import", html)
+
+
+EVIL = "</svg><script>x</script><img src=x onerror=x> \"' & $body ${x} [a](http://x) ![b](http://y) | `c\n# d\u202e\x00"
+
+
+def hostile(run: ComparisonResult) -> ComparisonResult:
+    """The run with a hostile text in the place of every text that comes from others."""
+    evil = tuple(replace(it, models=(EVIL,), kind="model") for it in run.contenders)
+    answers = [
+        replace(it, text=EVIL, model=EVIL, why=EVIL, error=EVIL if it.contender == "large" else "")
+        for it in run.answers
+    ]
+    question, models = replace(PORT, text=EVIL, facts=((EVIL, "a"),)), (MeasuredModel(EVIL, EVIL, error=EVIL),)
+    run = replace(run, contenders=evil, answers=tuple(answers), questions=(question,), models=models)
+    return replace(run, machine=EVIL, corpus=EVIL, prices_of=EVIL, problems=(EVIL,), began=EVIL)
+
+
+def test_what_models_and_documents_say_stays_text_on_the_page() -> None:
+    plain, read = Reader(page(RUN, ["A"]).html()), Reader(page(hostile(RUN), [EVIL]).html())
+
+    assert {tag for tag, _ in read.tags} <= {tag for tag, _ in plain.tags}
+    assert {name for _, attrs in read.tags for name in attrs} <= {name for _, attrs in plain.tags for name in attrs}
+    assert "<script>x</script><img src=x onerror=x>" in read.text
+    assert "$body ${x}" in read.text
+    assert not {"\u202e", "\x00"} & set(read.text)
+
+
+def test_what_models_and_documents_say_stays_text_in_markdown() -> None:
+    tokens = MarkdownIt("commonmark", {"html": True}).enable("table").parse(page(hostile(RUN), [EVIL]).markdown())
+    kinds = {child.type for token in tokens for child in (token, *(token.children or ()))}
+
+    assert kinds <= {
+        *("heading_open", "heading_close", "paragraph_open", "paragraph_close", "inline", "text", "text_special"),
+        *("bullet_list_open", "bullet_list_close", "list_item_open", "list_item_close", "strong_open", "strong_close"),
+        *("table_open", "table_close", "thead_open", "thead_close", "tbody_open", "tbody_close", "tr_open", "tr_close"),
+        *(
+            "th_open",
+            "th_close",
+            "td_open",
+            "td_close",
+            "blockquote_open",
+            "blockquote_close",
+            "hardbreak",
+            "softbreak",
+        ),
+    }
+    tables = {len(list(row)) for row in rows(tokens)}
+    assert tables <= {2, 3, 4, 5}  # no cell was broken in two
+
+
+def rows(tokens: list[object]) -> Iterator[list[object]]:
+    cells: list[object] = []
+    for token in tokens:
+        kind = getattr(token, "type", "")
+        if kind == "tr_open":
+            cells = []
+        elif kind in ("td_open", "th_open"):
+            cells.append(token)
+        elif kind == "tr_close":
+            yield cells
+
+
+def test_the_bars_are_the_times_of_the_stages_and_add_up_to_the_whole() -> None:
+    html = page(RUN).html()
+    bars = [Reader(html).all("rect", f"part{part}") for part in range(6)]
+    widths = [numbers([bar for bar in drawn if "x" in bar], "width") for drawn in bars]  # others are of the key
+
+    shares = [100 * part / 1100 for part in (100, 50, 50, 300, 500, 100)]
+    assert [drawn[0] for drawn in widths] == pytest.approx(shares, abs=0.01)
+    assert all(len(drawn) == 3 for drawn in widths)
+
+
+def test_an_interval_is_drawn_from_end_to_end_on_the_scale_of_its_axis() -> None:
+    svg = Reader(charts.intervals("Speed", "", [("a", (40, 50, 62.5)), ("b", (80, 80, 80))], str))
+
+    assert numbers(svg.all("circle", "median"), "cx") == [62.5, 100]
+    whole = svg.all("line", "interval")[0]
+    assert (whole["x1"], whole["x2"]) == ("50.00%", "78.12%")
+
+
+def test_quality_is_drawn_against_the_price_with_every_way_to_answer() -> None:
+    read = Reader(page(RUN).html())
+    drawn = [(kind, shape) for kind in ("alone", "hybrid", "bound") for shape in read.all("svg", kind)]
+    places = {
+        kind: [(float(str(it["x"])[:-1]), float(str(it["y"]))) for of, it in drawn if of == kind] for kind, _ in drawn
+    }
+
+    assert {kind: len(found) for kind, found in places.items()} == {"alone": 2, "hybrid": 1, "bound": 2}
+    (large, small), (auto,) = sorted(places["alone"], key=lambda it: -it[0]), places["hybrid"]
+    assert large[0] - charts.LEFT == pytest.approx(4 * (small[0] - charts.LEFT), abs=0.05)
+    assert auto[0] - charts.LEFT == pytest.approx(2 * (small[0] - charts.LEFT), abs=0.05)
+    assert large[1] < auto[1] < small[1]  # a better one is higher
+    assert "Oracle" in read.text
+    assert "Random" in read.text
+
+
+def test_without_prices_quality_is_drawn_against_time() -> None:
+    unpriced = [replace(it, means={"total_ms": it.means["total_ms"]}) for it in RUN.contenders]
+    read = Reader(page(replace(RUN, contenders=tuple(unpriced), prices_of="")).html())
+
+    assert "Quality and time" in read.text
+    assert "Price" not in read.text
+    assert len(read.all("svg", "alone")) == 2
+
+
+def test_every_chart_is_said_in_words_and_has_its_table() -> None:
+    html = page(RUN).html()
+    for chart in re.findall(r"<figure>(.*?)</section>", html, re.S):
+        assert re.search(r'<svg role="img" aria-label="[^"]+: [^"]+"', chart)
+        assert re.search(r"<title>[^<]+</title><desc>[^<]+</desc>", chart)
+        assert "<table>" in chart
+    assert html.count("<figure>") == 3
+    assert "Small: 50%, $0.10; Large: 90%, $0.40; Auto: 80%, $0.20" in html
+
+
+def test_figures_have_their_intervals_and_what_was_not_measured_is_a_dash() -> None:
+    text = page(RUN).markdown()
+
+    assert r"| Small (phi-4-mini) | 50% (40% to 55%) | 1.10 s | \$0.10 | – |" in text
+    assert r"| Auto (phi-4-mini → gpt-oss-20b) | 80% (70% to 85%) | 2.20 s | \$0.20 | 25% |" in text
+    assert "| Score: Auto − Small | 30% (10% to 40%) | yes |" in text
+    assert "| phi-4-mini (Phi:5) | 4.10 s | – | 4.8 GB |" in text
+    assert "| gpt-oss-20b | – | – | – |" in text  # it was in memory already
+    assert "None" not in text
+
+
+@pytest.mark.parametrize(
+    ("score", "sign", "word"),
+    [(1, "✓", "right"), (0, "✗", "wrong"), (0.5, "◐", "partly right"), (None, "–", "not judged")],
+)
+def test_each_answer_has_its_verdict_as_a_sign_and_a_word(score: float | None, sign: str, word: str) -> None:
+    run = replace(RUN, contenders=(SMALL,), answers=(answer("small", score),))
+
+    assert f'aria-label="{word}">{sign}</span> Small' in page(run).html()
+    assert f"- {sign} **Small** 1.10 s" in page(run).markdown()
+
+
+def test_rounds_that_disagree_count_together_and_say_so() -> None:
+    run = replace(RUN, answers=(answer("small", 0, "Port 80."), answer("small", 1, round=2)))
+    text = page(run).markdown()
+
+    assert "- ◐ **Small** 1.10 s · Other rounds gave other texts." in text
+
+
+def test_an_answer_shows_what_is_known_of_it() -> None:
+    cited = (CitedSentence("a", 1, "f", "p", True), CitedSentence("b", None, None, None, False))
+    run = replace(
+        RUN, answers=(answer("auto", 1, escalated=True, why="Too short.", citations=cited, facts_expected=2),)
+    )
+    text = page(run).markdown()
+
+    assert "- ✓ **Auto** 1.10 s · 0 of 2 facts · 1 of 2 citations hold · Escalated: Too short." in text
+    assert "A right answer states: 5273 / port 5273" in text
+
+
+def test_what_failed_is_named_and_the_rest_is_shown() -> None:
+    gone = answer("large", None, "", error="The connection was lost.", total_ms=None)
+    dead = replace(LARGE, figures={}, means={}, quality={}, error="The connection was lost.")
+    run = replace(RUN, answers=(answer("small", 1), gone), contenders=(SMALL, dead), problems=("gpt-oss-20b died.",))
+    text = page(run).markdown()
+
+    assert "- gpt-oss-20b died." in text
+    assert "> The connection was lost." in text
+    assert "| Small (phi-4-mini) |" in text
+    assert "| Large" not in text
+
+
+def test_a_run_of_which_nothing_came_is_a_page_without_figures() -> None:
+    run = replace(RUN, answers=(), contenders=(), models=(), questions=(), differences=(), problems=("No model.",))
+
+    assert "No model." in page(run).html()
+    assert "<table>" not in page(run).html()
+
+
+@given(st.floats(0, 1e9))
+def test_an_axis_has_few_round_ticks_that_reach_the_highest_value(highest: float) -> None:
+    scale = charts.ticks(highest)
+
+    assert 2 <= len(scale) <= 6
+    assert scale[0] == 0
+    assert scale[-1] >= highest * (1 - 1e-9)
+    assert scale[-1] <= highest * 2 or highest < 1e-9
+
+
+def test_names_of_points_that_lie_together_do_not_overlap() -> None:
+    same = [charts.Point(str(n), (1, 1, 1), (0.5, 0.5, 0.5), "alone") for n in range(6)]
+    names = Reader(charts.plane("", "", same, ("x", "y"), (str, str))).all("text", "name")
+    heights = sorted(numbers(names, "y"))
+
+    assert all(after - before >= charts.APART for before, after in pairwise(heights))
