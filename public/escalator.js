@@ -1,6 +1,7 @@
 // What Chainlit has no place for: the buttons "Documents" and "Models" in the header, the bar that shows how far reading
 // is, the seconds that a row has been waiting, announcements to screen readers, and a conversation's own address.
 const SILENT_MS = 5000; // without a report for so long the bar is hidden: the connection may be lost
+const LONGEST_MS = 500; // between two draws of a conversation however long
 const ANNOUNCED_MS = 1000; // then a screen reader has read it, and must not meet it a second time
 
 document.addEventListener('click', ({ target }) => {
@@ -69,6 +70,23 @@ window.addEventListener('message', ({ source, data }) => {
   if (source !== window || data?.about !== 'conversation' || location.pathname !== '/') return;
   if (!document.querySelector('#thread-history')) history.replaceState(history.state, '', `/thread/${data.id}`);
 });
+
+// Chainlit draws the whole conversation at each event of the server, and an answer brings dozens. Those that come while it
+// draws, and for as long afterwards, are handed over together: React draws them once.
+const socket = Object.getOwnPropertyDescriptor(WebSocket.prototype, 'onmessage');
+Object.defineProperty(WebSocket.prototype, 'onmessage', { ...socket, set(take) {
+  let waiting = null; // the events that came since the last draw began; null while nothing is drawn
+  const deliver = (events) => {
+    const began = performance.now();
+    waiting = [];
+    events.forEach(take);
+    setTimeout(() => setTimeout(() => {
+      if (waiting.length) deliver(waiting);
+      else waiting = null;
+    }, Math.min(performance.now() - began, LONGEST_MS)));
+  };
+  socket.set.call(this, take && ((event) => (waiting ? waiting.push(event) : deliver([event]))));
+} });
 
 // The one user stays who he is while the server cannot be reached: Chainlit would leave the chat for a log-in that is not there.
 const request = window.fetch;

@@ -10,14 +10,10 @@ from chainlit.element import Element, ElementDisplay
 from app.answering.sanitizer import addresses, safe
 from app.settings import is_loopback
 from app.translation import _
-from app.ui.screen import Screen
 
 PUSH_SECONDS = 0.05
-"""Pushed one by one, 2,000 tokens cost a browser 11 s; pushed together, 1 s."""
-
-SLOWER_CHARACTERS, SLOWER_ROWS, LONGEST_SECONDS = 4_000, 40, 0.5
-"""At each push a browser draws the whole message and every row of the conversation: for so many characters, and for so
-many rows, a push waits once more as long, up to half a second. Below 40 turns a push costs a browser 55 ms."""
+"""Pushed one by one, 2,000 tokens cost a browser 11 s; pushed together, 1 s. public/escalator.js hands several pushes
+over together where the page needs longer to draw one."""
 
 
 def escape(text: object) -> str:
@@ -62,11 +58,6 @@ async def end_step(step: cl.Step, name: str) -> None:
     await step.update()
 
 
-def interval(seconds: float, characters: int, rows: int) -> float:
-    """Return how long a push waits that would wait `seconds` in an empty chat, by what the page shows."""
-    return min(seconds * (1 + characters / SLOWER_CHARACTERS + rows / SLOWER_ROWS), LONGEST_SECONDS)
-
-
 class Throttle:
     """Runs a push at intervals, however often it is requested.
 
@@ -77,11 +68,10 @@ class Throttle:
         self._seconds = seconds
         self._task: asyncio.Task[None] | None = None
 
-    def request(self, push: Callable[[], Awaitable[None]], characters: int = 0) -> None:
-        """Push a message of so many characters after the interval, unless that is already planned."""
+    def request(self, push: Callable[[], Awaitable[None]]) -> None:
+        """Run the function after the interval, unless that is already planned."""
         if self._task is None or self._task.done():
-            rows = len(Screen.of(cl.context.session.thread_id).rows)
-            self._task = asyncio.create_task(self._later(push, interval(self._seconds, characters, rows)))
+            self._task = asyncio.create_task(self._later(push))
 
     def cancel(self) -> None:
         """Drop a planned run."""
@@ -93,8 +83,8 @@ class Throttle:
         self.cancel()
         await push()
 
-    async def _later(self, push: Callable[[], Awaitable[None]], seconds: float) -> None:
-        await asyncio.sleep(seconds)
+    async def _later(self, push: Callable[[], Awaitable[None]]) -> None:
+        await asyncio.sleep(self._seconds)
         await push()
 
 
@@ -119,7 +109,7 @@ class Stream:
         """Append a piece; the first one is shown at once."""
         self.text += piece
         if self._pushed:
-            self._throttle.request(self._push, len(self.text))
+            self._throttle.request(self._push)
         else:
             self.message.content = ""
             await self._push()

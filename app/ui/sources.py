@@ -24,6 +24,7 @@ from app.retrieval.search import Hit, SearchResult
 from app.retrieval.store import Snapshot
 from app.translation import _, again, figure, plural
 from app.ui import messages, source_viewer
+from app.ui.screen import Screen
 from app.ui.source_viewer import Originals
 
 log = logging.getLogger(__name__)
@@ -33,6 +34,10 @@ MAX_HITS = 10
 
 MAX_UNCITED = 3
 """Passages that are listed below an answer that cites none; the row of the search has all of them."""
+
+OPENER = "Sources"
+"""The component of public/elements that opens sources. The first answer has one for the whole conversation, because a
+page draws such components anew at each event."""
 
 HITS = "hits"
 """The action by which public/elements/PlainRanks.jsx opens a row of the table, or shows and hides plain BM25."""
@@ -74,8 +79,9 @@ async def send(listed: Sequence[Evidence], message: cl.Message, answer: Answer, 
     """Attach sources to a message, which then open where their names or numbers are clicked; returns the elements."""
     sent: list[Element] = []
     with _tolerated():
-        sent.append(messages.component("Sources", {"message": message.id}))
-        await sent[0].send(for_id=message.id)
+        if not any(each["name"] == OPENER for each in Screen.of(message.thread_id).elements.values()):
+            sent.append(messages.component(OPENER, {}))
+            await sent[0].send(for_id=message.id)
         snapshot = await asyncio.to_thread(originals.snapshot, answer.turn)
         for item in listed:
             with _tolerated():

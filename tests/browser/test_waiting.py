@@ -60,6 +60,35 @@ def test_the_answer_begins_where_the_quote_was_read(app: App, browser: chat.Brow
         fits(page, f"{width}-{theme}-read")
 
 
+def test_events_that_come_while_the_page_draws_are_handed_over_together(app: App, browser: chat.Browser) -> None:
+    with tab(browser, app) as page:
+        assert page.evaluate(DRAWN) == [["1"], ["2", "3"], ["4"]]
+
+
+DRAWN = """async () => {
+    const drawn = [];
+    const socket = new WebSocket('ws://127.0.0.1:9/');  // nobody listens there
+    socket.onmessage = ({ data }) => {
+        if (data === '1' || data === '2') {  // the first event of a draw, which takes long
+            drawn.push([]);
+            for (const end = performance.now() + 40; performance.now() < end;);
+        }
+        if (data === '4') drawn.push([]);
+        drawn.at(-1).push(data);
+    };
+    const receive = (data) => socket.dispatchEvent(new MessageEvent('message', { data }));
+    const wait = (ms) => new Promise((done) => setTimeout(done, ms));
+    receive('1');
+    receive('2');
+    await wait(10);
+    receive('3');
+    if (drawn.length > 1) return 'not together';
+    await wait(300);
+    receive('4');
+    return drawn;
+}"""
+
+
 ANNOUNCED = """() => {
     window.announced = '';
     const announcer = document.querySelector('#announcement[role=status]');

@@ -318,6 +318,12 @@ class Chat:
             assert response.status == 200, await response.text()
             return await response.read()
 
+    async def until_written(self, text: str, characters: int) -> None:
+        """Wait until the last answer shows so much of a model's text; the best quote may stand there before."""
+        await self.until(
+            lambda: self.answers and len(shown := self.answers[-1]["output"]) > characters and text.startswith(shown)
+        )
+
     async def until(self, true: Callable[[], Any], seconds: float = 20) -> None:
         """Wait for something to be on the screen."""
         try:

@@ -151,7 +151,7 @@ async def test_answers_and_conversations_are_exported_also_after_a_restart_and_f
 async def test_a_reload_in_mid_stream_finds_the_answer_going_on(house: House, chat: Chat) -> None:
     slow = house.models.slow()
     await chat.send("What does the journal say?", "small")
-    await chat.until(lambda: chat.answers and len(chat.answers[0]["output"]) > 40)
+    await chat.until_written(LONG, 40)
     await chat.drop()
 
     async with Chat(house.app.url, chat.conversation) as again:
@@ -175,7 +175,7 @@ async def test_an_answer_in_whose_middle_the_app_ends_is_kept_as_far_as_it_was(h
         async with Chat(app.url) as chat:
             slow = house.models.slow()
             await chat.send("What does the journal say?", "small")
-            await chat.until(lambda: chat.answers and len(chat.answers[0]["output"]) > 60)
+            await chat.until_written(LONG, 60)
             app.process.terminate()
             app.process.wait(15)
             slow.pace = 0

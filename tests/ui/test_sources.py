@@ -66,7 +66,8 @@ async def test_a_source_that_cannot_be_shown_never_costs_the_answer(
     monkeypatch.setattr(sources.messages, "component", component())
     given = answer(evidence(1), evidence(2, page=5))
 
-    await sources.send(given.sources, cast("cl.Message", SimpleNamespace(id="m")), given, Originals(snapshot, Path))
+    message = cast("cl.Message", SimpleNamespace(id="m", thread_id="t"))
+    await sources.send(given.sources, message, given, Originals(snapshot, Path))
 
     assert shown == ["Sources"] + (["[2] handbook.pdf, page 5", "[2]"] if failing != "snapshot" else [])
 

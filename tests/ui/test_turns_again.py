@@ -100,7 +100,7 @@ async def test_stop_ends_the_answer_to_an_edited_question(house: House, chat: Ch
     async with Chat(house.app.url, chat.conversation) as tab:
         slow = house.models.slow()
         await tab.send_edit(question(tab, "When does the ferry leave?"), "What does the journal say?")
-        await tab.until(lambda: tab.answers and len(tab.answers[-1]["output"]) > 40)
+        await tab.until_written(LONG, 40)
 
         await tab.stop()
 
@@ -125,7 +125,7 @@ async def test_only_a_question_can_be_edited(house: House, chat: Chat) -> None:
 async def test_an_edit_ends_the_answer_that_is_being_written(house: House, chat: Chat) -> None:
     slow = house.models.slow()
     await chat.send("What does the journal say?", "small")
-    await chat.until(lambda: chat.answers and len(chat.answers[-1]["output"]) > 40)
+    await chat.until_written(LONG, 40)
     async with Chat(house.app.url, chat.conversation) as other:
         await other.send_edit(question(other, "What does the journal say?"), "When does the ferry leave?")
         await soon(lambda: house.models.writing == 0 or len(house.models.prompts) > 1, 10)
@@ -162,7 +162,7 @@ async def test_an_edit_is_found_after_a_restart_and_its_answer_can_be_had_again(
 async def test_a_stopped_answer_is_written_on_as_one_message_with_its_sources(house: House, chat: Chat) -> None:
     slow = house.models.slow()
     await chat.send("What does the journal say?", "small")
-    await chat.until(lambda: chat.answers and len(chat.answers[0]["output"]) > 150)
+    await chat.until_written(LONG, 150)
     await chat.stop()
     await chat.until(lambda: labels(chat) == ["Continue", "Answer again", "Ask the large model", "Compare both"])
     slow.pace = 0
