@@ -115,6 +115,7 @@ class Settings(BaseSettings):
     compare_retries: int = _field(
         2, "Retries of a failed request of `escalator compare`.", "COMPARE_RETRIES", ge=0, le=5
     )
+    judge: str = _field("", "The model that rates answers for `escalator eval rubric`; none if empty.")
     bench_models: str = _field(
         "", "Models for `escalator bench chat`, separated by commas; the small one if empty.", "BENCH_MODELS"
     )

@@ -1,16 +1,22 @@
 """The commands that measure: `escalator bench …` for speed, `escalator eval …` for quality, `escalator compare`."""
 
 import asyncio
+import json
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from app.cli.clone import add_clone_command, clone_module
 from app.cli.terminal import Json, Verbose, show, tell, watch
+from app.errors import InputError
 from app.humanize import count
-from app.settings import load
+from app.settings import Settings, load
+
+if TYPE_CHECKING:
+    from app.evaluation.rubric import Ratings, Sample
 
 evaluate = typer.Typer(help="Measure quality on data sets.", no_args_is_help=True)
 for command in ("escalation", "citations", "refusals"):
@@ -142,3 +148,48 @@ def threshold(
     show(result, as_json, calibration.lines(result))
     if result["chosen"] is None:
         raise typer.Exit(1)
+
+
+@evaluate.command()
+def rubric(
+    run: Annotated[Path, typer.Argument(help="A comparison, as `escalator compare --json` prints it.")],
+    judge: Annotated[str | None, typer.Option(help="The model that rates (default: ESCALATOR_JUDGE).")] = None,
+    page: Annotated[Path | None, typer.Option(help="Write a page on which a person rates to this file.")] = None,
+    ratings: Annotated[list[Path] | None, typer.Option(help="Read ratings that such a page has saved.")] = None,
+    save: Annotated[Path | None, typer.Option(help="Save the judge's ratings to this file.")] = None,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Rate the answers of a comparison for coherence, factuality and brevity, from 1 to 5.
+
+    A model rates no answer of its own. The agreement of every two raters is a weighted kappa.
+    """
+    from app.evaluation import rubric as rating
+    from app.evaluation.datasets import parse_object, read_text, write_text
+    from app.evaluation.results import ComparisonResult, from_json
+
+    settings = load(judge=judge)
+    asked = rating.samples(from_json(ComparisonResult, parse_object(read_text(run))))
+    if not asked:
+        raise InputError(f"{run} has no answers of models. Give a comparison with answers.")
+    raters = [rating.read_ratings(file, asked) for file in ratings or ()]
+    if page is not None:
+        write_text(page, rating.rating_page(run.stem, asked))
+        tell(f"{page}: {count(len(asked), 'answer')}. Open it in a browser; --ratings reads what it saves.")
+    elif not (settings.judge or raters):
+        raise InputError("Nobody rates. Name a model with --judge, write a --page for a person, or read --ratings.")
+    if settings.judge:
+        judged = asyncio.run(_judged(settings, asked))
+        raters.append(judged)
+        if save is not None:
+            write_text(save, json.dumps(rating.as_json(judged), indent=1))
+    result = rating.summary(asked, raters)
+    show(result, as_json, rating.lines(result))
+
+
+async def _judged(settings: Settings, asked: "Sequence[Sample]") -> "Ratings":
+    from app.evaluation import rubric
+    from app.models.foundry import Foundry
+
+    async with Foundry(settings) as foundry:
+        return await rubric.judge(foundry, settings.judge, asked, tell, watch)

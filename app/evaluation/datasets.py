@@ -92,9 +92,13 @@ def read_rows(file: Path, valid: Callable[[Row], bool], problem: str) -> Iterato
 
 def write_rows(file: Path, rows: Iterable[Row]) -> None:
     """Write rows as JSON lines; raises InputError."""
-    lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    write_text(file, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+
+def write_text(file: Path, text: str) -> None:
+    """Write a text file; raises InputError."""
     try:
-        file.write_text("".join(lines), encoding="utf-8", newline="\n")
+        file.write_text(text, encoding="utf-8", newline="\n")
     except OSError as error:
         raise InputError(f"{file} could not be written: {error}. Give another file.") from error
 
