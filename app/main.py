@@ -19,7 +19,6 @@ from chainlit.session import WebsocketSession  # noqa: E402
 from app.ui import (  # noqa: E402
     buttons,
     corpus_panel,
-    export_panel,
     keeper,
     messages,
     models_panel,
@@ -93,9 +92,11 @@ async def edit(sid: str, payload: dict[str, Any]) -> None:
 
 @cl.on_window_message
 async def open_panel(message: object) -> None:
-    """Open the panel whose button in the header was pressed."""
+    """Open the panel whose button was pressed, in the header, or below an answer while another one is written."""
     if message in (corpus_panel.NAME, models_panel.NAME):
         await messages.open_panel(str(message))
+    else:
+        await Conversation.current().look(str(message))
 
 
 @cl.action_callback(corpus_panel.PRESS)
@@ -119,16 +120,10 @@ for name in (uploads.KEEP, *buttons.PRESSED):
     cl.action_callback(name)(press)
 
 
-@cl.action_callback(buttons.MODELS)
-async def open_models(action: cl.Action) -> None:
-    """Open the panel *Models* from the button below quotes."""
-    await messages.open_panel(models_panel.NAME)
-
-
-@cl.action_callback(export_panel.SAVE)
+@cl.action_callback(buttons.SAVE)
 async def save(action: cl.Action) -> dict[str, str]:
     """Return the file that the panel *Export* asks for."""
-    return await export_panel.file(action.payload)
+    return await Conversation.current().export(action.payload)
 
 
 @cl.action_callback(source_viewer.DRAW)

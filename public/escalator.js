@@ -9,6 +9,13 @@ document.addEventListener('click', ({ target }) => {
   if (name) window.postMessage(name, location.origin); // Chainlit hands it to app/main.py
 });
 
+// Chainlit lets no button below an answer be pressed while another one is written. These only open a panel.
+const LOOKING = '[data-step-type=assistant_message] button:has(> :is(.lucide-cpu, .lucide-receipt, .lucide-download))';
+document.addEventListener('click', ({ target }) => {
+  const button = target.closest('button');
+  if (button?.matches(LOOKING) && document.getElementById('stop-button')) window.postMessage(button.id, location.origin);
+});
+
 const bar = document.createElement('div');
 bar.id = 'reading';
 bar.hidden = true;
@@ -114,6 +121,7 @@ const LACKING = [
   ['button:has(> .lucide-thumbs-down)', { 'aria-label': say('Bad answer') }],
   ['button:has(> .lucide-arrow-left)', { 'aria-label': say('Back to the chat') }],
   ['button:has(> .lucide-arrow-down)', { 'aria-label': say('To the end of the conversation') }],
+  [LOOKING, { disabled: null }],
   // A picture of one's own beside a name that says it.
   ['.ai-message > span img', { 'aria-hidden': 'true' }],
   // Chainlit makes a button with a link inside, a menu in a button in a link, and a list of no entries.
@@ -189,7 +197,7 @@ document.addEventListener('click', ({ target }) => {
   opener = button;
   chosen = button.hasAttribute('data-choice');
   const answer = button.closest('[data-step-type=assistant_message]');
-  if (!answer || button.closest('.message-content')) return;
+  if (!answer || button.closest('.message-content') || button.matches(LOOKING)) return;
   pressed = answer;
   scrolled = false;
 }, true);
@@ -242,7 +250,8 @@ function arrive(answer) {
 
 // One observer for all of this. While an answer streams, each push adds a few nodes: only these are looked at.
 new MutationObserver((records) => {
-  for (const { target, addedNodes } of records) {
+  for (const { target, addedNodes, attributeName } of records) {
+    if (attributeName === 'disabled' && target.matches(LOOKING)) target.disabled = false;
     const step = target.closest('.step');
     if (step) label(step);
     for (const node of addedNodes) if (node.nodeType === Node.ELEMENT_NODE) mend(node.parentElement?.closest('button, a') ?? node);
@@ -252,7 +261,7 @@ new MutationObserver((records) => {
   follow(document.getElementById('side-view-content'));
   take(Boolean(document.getElementById('stop-button')));
   if (pressed && records.some(({ target }) => pressed.contains(target))) setTimeout(arrive, 50, pressed);
-}).observe(document.body, { childList: true, subtree: true, attributes: true, attributeFilter: ['alt'] });
+}).observe(document.body, { childList: true, subtree: true, attributes: true, attributeFilter: ['alt', 'disabled'] });
 for (const moved of ['wheel', 'touchmove']) {
   addEventListener(moved, () => { scrolled = true; }, { passive: true }); // the reader's own way
 }

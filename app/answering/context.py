@@ -167,10 +167,12 @@ async def context_for(
 ) -> Retrieved:
     """Return the evidence of an earlier answer, of a document or of a search, none if unaided; raises CorpusError."""
     turn, earlier = route.turn, route.turn.earlier
-    if turn.unaided or (route.kind == "recaps" and earlier is None):
+    if turn.unaided:
         return unsearched(turn)
-    if earlier is not None and earlier.attempt is not None:
-        return Retrieved(earlier.found, earlier.evidence)
+    if earlier is not None and earlier.attempt is not None and (earlier.evidence or earlier.turn.unaided):
+        return Retrieved(earlier.found, earlier.evidence)  # an answer from the history has none
+    if route.kind == "recaps":
+        return unsearched(turn)
     if route.files is not None:
         return await retriever.run(partial(retriever.outline, route))
     retrieval = asyncio.ensure_future(retriever.run(partial(retriever.retrieve, turn)))

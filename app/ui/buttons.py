@@ -13,11 +13,17 @@ KEEP, ASK, COMPARE, UNAIDED, MODELS, FIGURES = "keep", "ask", "compare", "unaide
 CONTINUE, AGAIN, FOLLOW = "continue", "again", "follow"
 PREFER, EXPORT = "prefer", "export"
 
-PRESSED = (CONTINUE, AGAIN, FOLLOW, KEEP, ASK, COMPARE, UNAIDED, FIGURES, PREFER, EXPORT)
+LOOKING = (MODELS, FIGURES, EXPORT)
+"""Buttons that only open a panel, also while an answer is written; public/escalator.js knows them by their icons."""
+
+PRESSED = (CONTINUE, AGAIN, FOLLOW, KEEP, ASK, COMPARE, UNAIDED, PREFER, *LOOKING)
 """Buttons that a conversation handles."""
 
 LAST = (CONTINUE, AGAIN, FOLLOW)
 """Buttons that only the last answer of a conversation has."""
+
+EXPORT_PANEL, SAVE = "Export", "export-file"
+"""The component of public/elements that *Export* opens, and the action by which it asks for a file."""
 
 LABELS = {
     CONTINUE: (mark("Continue"), "chevrons-right"),
@@ -75,6 +81,7 @@ def kept(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
         made = [make(EXPORT, message)]
         if message == [*answers][-1]:
             names = {"small": [AGAIN, ASK, COMPARE], "large": [AGAIN, COMPARE]}.get(str(record.get("role")), [AGAIN])
+            names = [CONTINUE, *names] if record.get("broken") else names
             made = [*(make(name, message) for name in names), *made, *map(follow, record.get("next", ()))]
         offered += [{**each.to_dict(), "forId": message} for each in made]
     return offered

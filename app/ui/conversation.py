@@ -2,11 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import replace
-from functools import cache, partial
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from functools import cache
+from typing import Any, ClassVar
 from weakref import WeakValueDictionary
 
 import chainlit as cl
@@ -15,25 +15,20 @@ from chainlit.session import WebsocketSession, ws_sessions_id
 from chainlit.user_session import user_sessions
 
 from app.answering.pipeline import Assistant
-from app.answering.turn import Mode, Turn, mode
-from app.answering.usage import Prices
+from app.answering.turn import Turn, mode
 from app.errors import EscalatorError
+from app.export import gather
 from app.history import History
-from app.retrieval.search import Exchange
 from app.settings import load
 from app.translation import _, again
-from app.ui import buttons, export_panel, slash_commands, start_page, uploads, usage_table
-from app.ui.choices import Choices, Scopes, modes, widgets
-from app.ui.comparison import settle, tally
+from app.ui import buttons, slash_commands, start_page
+from app.ui.choices import Choices, modes, widgets
+from app.ui.comparison import settle
 from app.ui.keeper import Keeper
 from app.ui.messages import escape
 from app.ui.screen import Screen
 from app.ui.server_guard import USER
-from app.ui.source_viewer import Originals
-from app.ui.turn_view import TurnView
-
-if TYPE_CHECKING:
-    from chainlit.step import StepDict
+from app.ui.turns import Turns
 
 log = logging.getLogger(__name__)
 
@@ -51,19 +46,14 @@ def shared_assistant() -> Assistant:
 
 
 class Conversation:
-    """Runs turns and remembers their answers; a model sees this memory, not the screen."""
+    """What the tabs of a conversation share; one turn runs at a time, which any of them can stop."""
 
     _open: ClassVar[WeakValueDictionary[str, "Conversation"]] = WeakValueDictionary()
 
     def __init__(self, thread: str) -> None:
         self.screen = Screen.of(thread)
         self.choices = Choices()
-        self._uploads = uploads.Uploads(self.screen)
-        self._scopes = Scopes(self.screen.said)
-        self._views: list[TurnView] = []
-        self._brought: dict[str, set[str]] = {}
-        """The documents that came with each question."""
-        self._told: dict[str, str] = {}
+        self._turns = Turns(self.screen)
         self._tasks: set[asyncio.Task[None]] = set()
         self._turn = asyncio.Lock()
         self._running: asyncio.Task[Any] | None = None
@@ -101,7 +91,7 @@ class Conversation:
         try:
             assistant = await asyncio.to_thread(shared_assistant)
             self._in_background(start_page.report(assistant))
-            self._in_background(self._scopes.offer(assistant.retriever, self.choices.mode))
+            self._in_background(self._turns.scopes.offer(assistant.retriever, self.choices.mode))
             history = Keeper.current() is not None
             await widgets(self.choices, assistant.settings, history=history).send()
         except EscalatorError as error:
@@ -119,18 +109,13 @@ class Conversation:
         """Answer a message: a question, perhaps with files, or a command; Chainlit has `informed` a tab of that."""
         async with self._busy(informed), _errors_in_chat():
             assistant = await asyncio.to_thread(shared_assistant)
+            chosen = (message.modes or {}).get("mode")
+            how = Turn("", mode=mode(chosen))
+            if chosen not in (None, self.choices.mode):
+                self.choices = replace(self.choices, mode=how.mode)
+                await self._remember()
             files = [element for element in message.elements or [] if element.path]
-            brought = await self._uploads.read(files, assistant.retriever)
-            self._brought[message.id] = {document.file for document in brought}
-            if not files or message.command or message.content.strip():
-                chosen = (message.modes or {}).get("mode")
-                as_mode = mode(chosen)
-                if chosen not in (None, self.choices.mode):
-                    self.choices = replace(self.choices, mode=as_mode)
-                    await self._remember()
-                await self._answer(assistant, message, Turn("", mode=as_mode))
-            else:
-                await self._uploads.offer(brought, asked=False)
+            await self._turns.ask(assistant, message, how, self.choices, files)
 
     async def edit(self, question: str, text: str) -> None:
         """Ask a question on the screen in another wording, in place of all that came after it."""
@@ -141,6 +126,22 @@ class Conversation:
         """Do what a button of a message says, so that the page shows it and Stop ends it."""
         task = asyncio.create_task(self._press(button))
         await asyncio.wait([task])
+
+    async def look(self, name: str) -> None:
+        """Open the panel of a button that has this id, which Chainlit lets nobody press while an answer is written."""
+        known = self.screen.actions.get(name, {})
+        if known.get("name") in buttons.LOOKING:
+            await self.press(cl.Action(**known))
+
+    async def export(self, wanted: Mapping[str, Any]) -> dict[str, str]:
+        """Return the file that the panel *Export* asks for, and its name."""
+        keeper, form, only = Keeper.current(), str(wanted["form"]), str(wanted["message"])
+        kept = await keeper.run(History.find, self.screen.id) if keeper else None
+        title = "" if only or kept is None else kept.title
+        shown = [*self.screen.rows.values()], [*self.screen.elements.values()]
+        document = await asyncio.to_thread(gather, title, *shown, only)
+        text = await asyncio.to_thread(document.write, form, figures=bool(wanted["figures"]))
+        return {"name": document.name(form), "text": text}
 
     def stop(self) -> None:
         """End the turn that runs, whichever tab began it."""
@@ -156,44 +157,21 @@ class Conversation:
         if button.name == buttons.FOLLOW:
             await self._follow(button.payload["question"])
             return
-        async with self._busy(), _errors_in_chat():
+        looks = button.name in buttons.LOOKING  # so it need not wait for the turn that runs
+        async with nullcontext() if looks else self._busy(), _errors_in_chat():
             assistant = await asyncio.to_thread(shared_assistant)
-            if button.name == buttons.EXPORT:
-                await export_panel.open_panel(button.payload["message"])
-                return
-            if button.name == uploads.KEEP:
-                await self._uploads.keep(button, assistant.retriever)
-                return
-            view = next((view for view in self._views if button.payload["message"] == view.id), None)
-            question = self.screen.question_of(button.payload["message"])
-            if button.name == buttons.AGAIN or (view is None and button.name in buttons.MODE_OF):
-                if question is not None:
-                    await self._again(assistant, question, buttons.MODE_OF.get(button.name))
-            elif view is None:
-                return
-            elif button.name in (buttons.KEEP, buttons.PREFER):
-                await (view.keep_draft() if button.name == buttons.KEEP else view.prefer(button.payload["attempt"]))
-                for each in self._views:
-                    await each.offer_choice(self._tally)
-                if keeper := Keeper.current():
-                    await keeper.note_preference(self.screen, view.id)
-            elif button.name == buttons.FIGURES:
-                if view.answer is not None:
-                    answers = [each.answer for each in self._views if each.answer is not None]
-                    prices = Prices.parse(assistant.settings.prices)
-                    await usage_table.open_panel(answers, view.answer, prices, self._tally)
+            if looks:
+                await self._turns.look(assistant, button)
             else:
-                as_mode = buttons.MODE_OF.get(button.name, view.turn.mode)
-                turn = replace(view.turn, mode=as_mode, dial=self.choices.dial, unaided=button.name == buttons.UNAIDED)
-                turn = replace(turn, history=self._history(view.id), earlier=view.answer, varied=False)
-                await self._run(assistant, replace(turn, continues=button.name == buttons.CONTINUE), view)
+                await self._turns.press(assistant, button, self.choices)
 
     async def _edit(self, question: str, text: str) -> None:
         self.stop()
         async with self._busy(), _errors_in_chat():
             row = self.screen.rows.get(question)
             if row is not None and row["type"] == "user_message" and text.strip():
-                await self._again(await asyncio.to_thread(shared_assistant), {**row, "output": text}, self.choices.mode)
+                assistant = await asyncio.to_thread(shared_assistant)
+                await self._turns.ask_again(assistant, {**row, "output": text}, self.choices, self.choices.mode)
 
     async def _follow(self, question: str) -> None:
         """Ask what a button suggests, as if it had been typed."""
@@ -201,73 +179,6 @@ class Conversation:
         await message.send()
         async with cl.Step(name="on_message", type="run", parent_id=message.id):
             await self.ask(message)
-
-    async def _again(self, assistant: Assistant, question: dict[str, Any], as_mode: Mode | None = None) -> None:
-        """Answer a question on the screen anew, in place of all below it; without a mode, in that of its answer.
-
-        The answer from before comes back if it was a model's and no model gives another one to the same question.
-        """
-        name, views = question["id"], self._views
-        same = self.screen.rows[name]["output"] == question["output"]
-        replaced = self.screen.said()[len(self.screen.said(name)) :]
-        shown = await self.screen.cut(name)
-        self._views = [view for view in views if view.id in self.screen.rows]
-        self._told.clear()  # what was told at length may be gone
-        message = cl.Message.from_dict(cast("StepDict", question))
-        await message.update()
-        self._scopes.again(message, replaced if same else ())
-        before = replaced[0] if replaced else {}
-        how = Turn("", mode=as_mode or mode(before.get("mode")), varied=as_mode is None)
-        how = replace(how, unaided=same and before.get("unaided", False))
-        try:
-            async with cl.Step(name="on_message", type="run", parent_id=name):
-                await self._answer(assistant, message, how, anew=same)
-        finally:
-            answer = next((each.answer for each in self._views if each not in views), None)
-            if same and before.get("role") in ("small", "large") and not (answer and answer.by_model):
-                await self.screen.cut(name)
-                await self.screen.apply(shown)
-                self._views = views
-                for notice in answer.notices if answer else ():
-                    await cl.context.emitter.send_toast(notice, "warning")
-
-    async def _answer(self, assistant: Assistant, message: cl.Message, how: Turn, *, anew: bool = False) -> None:
-        """Show what a message brings: the answer to a question, or the reply to a command."""
-        command, words = slash_commands.parse(message)
-        await self._uploads.recall(assistant.retriever)
-        dropped, dial = self._uploads.documents, self.choices.dial
-        brought = tuple(each for each in dropped if each.file in self._brought.get(message.id, ()))
-        await self._uploads.offer(brought, asked=True)
-        turn = replace(how, question=words, history=self._history(), dial=dial, brought=brought, dropped=dropped)
-        turn = replace(turn, scope=self._scopes.of(message))
-        originals = Originals(assistant.retriever.snapshot, partial(self._uploads.path, assistant.settings.corpus))
-        if command not in (None, slash_commands.COMPARE):
-            last = next((it.answer for it in reversed(self._views) if it.answer and it.answer.attempt), None)
-            await slash_commands.reply(command, turn, assistant.retriever, originals, self.screen.said(), last)
-            return
-        await self._retire()
-        self.screen.choices = {"mode": self.choices.mode, "dial": dial}
-        settings = self.choices.applied(assistant.settings)
-        if command is not None:
-            turn = replace(turn, mode="compare")
-        self._views.append(TurnView(turn, settings, originals, self._told, anew=anew))
-        await self._run(assistant, turn, self._views[-1])
-        await self._scopes.offer(assistant.retriever, self.choices.mode, anew=True)
-
-    async def _retire(self) -> None:
-        """Take off the buttons that only the last answer has."""
-        for view in self._views:
-            view.last = False
-        last = [each for each in self.screen.actions.values() if each["name"] in buttons.LAST]
-        await self.screen.apply([("remove_action", each) for each in last])
-
-    @property
-    def _tally(self) -> str:
-        return tally(each["preferred"] for each in self.screen.said() if each.get("preferred") is not None)
-
-    def _history(self, until: str = "") -> tuple[Exchange, ...]:
-        """Return the questions and answers above a message, or all of them."""
-        return tuple(Exchange(each["question"], each["text"]) for each in self.screen.said(until) if each["text"])
 
     @asynccontextmanager
     async def _busy(self, informed: object = None) -> AsyncIterator[None]:
@@ -308,16 +219,6 @@ class Conversation:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-    async def _run(self, assistant: Assistant, turn: Turn, view: TurnView) -> None:
-        try:
-            async with aclosing(assistant.answer(turn)) as events:
-                async for event in events:
-                    await view.show(event)
-            await view.offer_choice(self._tally)
-        except BaseException:  # above all Stop
-            await view.stop()
-            raise
 
     async def _cancel_if_gone(self, session: WebsocketSession) -> None:
         await asyncio.sleep(0.1)  # the message that a new chat was begun can come just after the connection's end

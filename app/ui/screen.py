@@ -45,7 +45,8 @@ class Screen:
         self.elements: dict[str, dict[str, Any]] = {}
         self.pages: dict[str, dict[str, Any]] = {}
         self.dropped: dict[str, dict[str, Any]] = {}
-        """The dropped files: `key` is that of an element; `document` is the name in answers, or ""."""
+        """The dropped files: `key` is that of an element, `message` is what they came with, and `document` the name in
+        answers, "" if they are not read, or are part of the corpus."""
         self.actions: dict[str, dict[str, Any]] = {}
         self._positions: dict[str, int] = {}
         self._numbers = count(1)

@@ -15,8 +15,7 @@ from app.answering.sanitizer import label, safe
 from app.answering.scope import scoped
 from app.answering.turn import Answer, Metrics, Turn
 from app.translation import _, again, figure, mark
-from app.ui import export_panel, sources, usage_table
-from app.ui.messages import escape
+from app.ui import buttons, messages, sources, usage_table
 from app.ui.source_viewer import Originals
 
 SEARCH, SOURCES, WHY, COMPARE, EXPORT = "search", "sources", "why", "compare", "export"
@@ -64,7 +63,7 @@ async def reply(
 ) -> None:
     """Answer a command from the documents, the last answer, and the records of all answers of the conversation."""
     if command == EXPORT:
-        await export_panel.open_panel()
+        await messages.open_panel(buttons.EXPORT_PANEL, {"message": ""})
         return
     message, shown = cl.Message("", author="Escalator"), last
     if command == SEARCH and asked.question:
@@ -89,7 +88,7 @@ def why(record: Mapping[str, Any], answer: Answer | None) -> str:
     """Say why the large model was or was not asked for the last answer, with the figures of its models."""
     parts = [_(_WHO[_who(record)])]
     if record.get("why"):
-        parts.append(escape(again(record["why"])))
+        parts.append(messages.escape(again(record["why"])))
     if answer is not None and answer.decision is not None and answer.decision.score:
         score = figure(answer.decision.score, 2)
         parts.append(_("The score against the draft is {score}, on a scale from 0 to 1.", score=score))

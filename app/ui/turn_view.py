@@ -1,7 +1,8 @@
 """One turn on the screen: its events as Chainlit's steps, messages and elements. It decides nothing."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -70,6 +71,8 @@ class TurnView:
                 self._continuing = turn.continues
                 await self._stream.offer([])
                 await self._line.begin()
+                if (known := turn.earlier) and known.attempt and not self._stream.message.content:  # from the history
+                    await self._stream.begin(known.attempt.model, known.text)
             case events.Retrieved():
                 self._context = event
                 await self._line.search(event)
@@ -105,8 +108,16 @@ class TurnView:
                 self._preferred = None
                 await self._finish(answer)
 
-    async def stop(self) -> None:
-        """End what was streaming when the turn was cut short; an answer from before is shown again."""
+    @asynccontextmanager
+    async def ending(self) -> AsyncIterator[None]:
+        """Show what there is if a block is cut short, above all by Stop; an answer from before is shown again."""
+        try:
+            yield
+        except BaseException:
+            await self._stop()
+            raise
+
+    async def _stop(self) -> None:
         await self._line.end()
         await self._stream.close()
         if self._comparison is not None:
@@ -117,9 +128,10 @@ class TurnView:
             await self._finish(self.answer)
         elif part is not None:
             self.answer = part  # a follow-up question may be about what there is
-            self._stream.message.metadata = {"answer": _record(part, None)}
+            names = buttons.choose(part, comparing=False, usage=False)
+            self._stream.message.metadata = {"answer": {**_record(part, None), "broken": buttons.CONTINUE in names}}
             await self._stream.message.update()
-            await self._offer(buttons.choose(part, comparing=False, usage=False))
+            await self._offer(names)
         else:
             if self._comparison is None:
                 await self._stream.begin("Escalator", self._preview or _("Stopped before the answer began."))
@@ -251,13 +263,13 @@ class TurnView:
         shown = "\n\n".join([text, *notices])
         message.content = f"{shown}\n\n{last}"
         questions = await asyncio.to_thread(follow_ups, answer)
+        comparing = self._comparison is not None
+        names = buttons.choose(answer, comparing=comparing, usage=self._settings.show_usage)
         record = {**_record(answer, self._preferred), "shown": len(shown), "next": questions}
-        message.metadata = {"answer": record}
+        message.metadata = {"answer": {**record, "broken": buttons.CONTINUE in names}}
         for element in self._attached:  # the numbers of passages may be others now
             await element.remove()
         self._attached = await sources.send(listed, message, answer, self._originals)
-        comparing = self._comparison is not None
-        names = buttons.choose(answer, comparing=comparing, usage=self._settings.show_usage)
         await message.update()
         await self._offer(names, questions)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import shutil
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from functools import cached_property
 from itertools import count
 from pathlib import Path
@@ -49,35 +49,44 @@ class Uploads:
         """Return the path of a document, dropped or of the corpus."""
         return self._files[file][1] if file in self._files else corpus / file
 
-    async def read(self, files: Sequence[Element], retriever: Retriever) -> list[Document]:
-        """Read files, with a row for each; returns the documents of those that could be read."""
+    async def read(self, message: str, files: Sequence[Element], retriever: Retriever) -> list[Document]:
+        """Read the files that come with a message, or came with it and were not read, with a row for each.
+
+        Returns the documents that the message has brought.
+        """
         await self.recall(retriever)
-        rows = [await begin_step(_("Reading {file}", file=file.name), "file-text") for file in files]
+        unread = [each for each in self._of(message) if not each["document"]]
+        names = [*(each["name"] for each in unread), *(file.name for file in files)]
+        rows = [await begin_step(_("Reading {file}", file=name), "file-text") for name in names]
         try:
-            records = [await asyncio.to_thread(self._copy, file) for file in files]
-            added = [self._add(record["name"], Path(record["path"])) for record in records]
-            wanted = [(file, self._files[file][1]) for file in added]
-            results = {result.file: result for result in await asyncio.to_thread(retriever.read, wanted)}
+            for record in [await asyncio.to_thread(self._copy, file, message) for file in files]:
+                self._screen.take("file", record)
+                unread.append(record)
+            wanted: dict[str, dict[str, Any]] = {}
+            for record in unread:
+                wanted[self._free(record["name"], wanted)] = record
+            paths = [(file, Path(record["path"])) for file, record in wanted.items()]
+            results = {result.file: result for result in await asyncio.to_thread(retriever.read, paths)}
         except BaseException:  # above all Stop
             for row in rows:
                 await end_step(row, _("{what}: stopped", what=row.name))
             raise
-        documents = []
-        for row, file, record in zip(rows, added, records, strict=True):
-            name, result = self._files[file][0], results.get(file) or Problem(file, mark("it is gone; drop it again"))
+        for row, (file, record) in zip(rows, wanted.items(), strict=True):
+            name, result = record["name"], results.get(file) or Problem(file, mark("it is gone; drop it again"))
             if isinstance(result, Problem):
-                del self._files[file]
-                self._screen.take("file", record)
                 row.is_error = True
                 await end_step(row, _("{file} was not read: {reason}", file=name, reason=again(result.reason)))
             else:
-                self._documents[file] = result
-                documents.append(result)
+                self._files[file], self._documents[file] = (name, Path(record["path"])), result
                 self._screen.take("file", {**record, "document": file})
                 size = extent(name, result.pages, len(result.passages))
                 size += f", {silence(result.silent)}" if result.silent else ""
                 await end_step(row, _("Read {file}: {size}", file=name, size=size))
-        return documents
+        return [self._documents[it["document"]] for it in self._of(message) if it["document"] in self._documents]
+
+    def came_with(self, message: str) -> bool:
+        """Whether files came with a message."""
+        return bool(self._of(message))
 
     async def recall(self, retriever: Retriever) -> None:
         """Read the files again that the conversation had before the app was started."""
@@ -125,7 +134,7 @@ class Uploads:
             self._documents[file] = document
             raise
         for record in [each for each in self._screen.dropped.values() if each["document"] == file]:
-            self._screen.take("file", {**record, "document": ""})
+            self._screen.take("file", {**record, "document": "", "message": ""})
         await button.remove()
         await asyncio.to_thread(retriever.refresh)
         said = _("{file} is one of your documents now.", file=label(kept))
@@ -137,21 +146,24 @@ class Uploads:
             )
         await cl.Message(said, author="Escalator").send()
 
-    def _add(self, name: str, path: Path) -> str:
-        """Give a file the name of its document, which nothing else has."""
+    def _of(self, message: str) -> list[dict[str, Any]]:
+        """Return the records of the files that came with a message."""
+        return [each for each in self._screen.dropped.values() if each.get("message") == message]
+
+    def _free(self, name: str, taken: Container[str]) -> str:
+        """Return a name for the document of a file, which nothing else has."""
         names = (f"{name} (dropped{f' {number}' if number > 1 else ''})" for number in count(1))
-        file = next(file for file in names if file not in self._files)
-        self._files[file] = name, path
-        return file
+        return next(file for file in names if file not in self._files and file not in taken)
 
     @cached_property
     def _folder(self) -> TemporaryDirectory[str]:
         """A folder that is deleted with the conversation, or with all of Chainlit's files."""
         return TemporaryDirectory(dir=chainlit.config.FILES_DIRECTORY, ignore_cleanup_errors=True)
 
-    def _copy(self, file: Element) -> dict[str, Any]:
+    def _copy(self, file: Element, message: str) -> dict[str, Any]:
         """Copy a file, which then has the suffix of its name, unlike Chainlit's; returns the screen's record of it."""
         name, key = safe(file.name), str(file.chainlit_key)
         path = Path(shutil.copyfile(str(file.path), Path(self._folder.name, key).with_suffix(Path(name).suffix)))
         place = {"path": str(path), "was": str(path), "size": path.stat().st_size}
-        return {"id": f"file-{key}", "key": key, "name": name, "type": file.mime or "", "document": "", **place}
+        known = {"id": f"file-{key}", "key": key, "name": name, "type": file.mime or "", "message": message}
+        return {**known, **place, "document": ""}

@@ -34,7 +34,13 @@ def test_a_question_is_edited_stopped_continued_and_answered_again(
         ask(page, KEPT["question"])
         answer(page, KEPT["small"])
         fits(page, f"turns-{width}-{theme}-answer")
+        proxy.fault = slow = Fault(pace=0.1)
         ask(page, SHORT["question"])
+        page.get_by_role("button", name="Export").click()  # it does not wait, as other buttons do
+        expect(page.locator("#side-view-title")).to_contain_text("Export")
+        expect(page.locator("#stop-button")).to_be_visible()
+        slow.pace = 0
+        page.keyboard.press("Escape")
         answer(page, words(SHORT["small"]))
         expect(page.get_by_role("button", name="Answer again")).to_have_count(1)
 

@@ -201,12 +201,32 @@ async def test_a_turn_is_one_line_and_a_streamed_answer_with_its_author_and_its_
 async def test_times_and_tokens_of_the_conversation_and_of_an_answer_open_beside_the_chat(chat: Chat) -> None:
     await chat.ask("When does the ferry leave?")
 
-    await chat.press(button(chat, "Times and tokens"))
+    await chat.call(button(chat, "Times and tokens"))
 
+    await chat.until(lambda: chat.elements[-1]["name"] == "Times and tokens")
     [figures] = [element for element in chat.elements if element["name"] == "Times and tokens"]
     text = (await chat.content(f"/project/file/{figures['chainlitKey']}?session_id={chat.session}")).decode()
     assert "Answers by models: 1. Drafts set aside: 0." in text
     assert text.index("| As answered | ") < text.index("|  | phi-4-mini |")
+
+
+async def test_panels_open_at_once_while_an_answer_is_written_and_stop_nothing(house: House, chat: Chat) -> None:
+    await chat.ask("When does the ferry leave?", "small")
+    looks = [button(chat, "Times and tokens"), button(chat, "Export")]
+    slow = house.models.slow()
+    await chat.send("What does the journal say?", "small")
+    await chat.until(lambda: len(chat.answers) == 2 and len(chat.answers[1]["output"]) > 20)
+    before = len(chat.history)
+
+    await chat.call(looks[0])
+    await chat.tell(looks[1]["id"])  # as the page does, whose own buttons wait
+
+    await chat.until(lambda: [each["name"] for each in chat.elements][-2:] == ["Times and tokens", "Export"], 2)
+    assert not {"task_start", "task_end"} & {name for name, _ in chat.history[before:]}
+    assert house.models.writing == 1
+    slow.pace = 0
+    await chat.until(lambda: "The model was given: " in chat.answers[1]["output"])
+    assert chat.answers[1]["output"].startswith(UNMARKED)
 
 
 async def test_the_table_of_hits_compares_our_ranks_with_those_of_plain_bm25_on_demand(chat: Chat) -> None:
@@ -428,7 +448,8 @@ async def test_a_conversation_counts_which_model_was_preferred_and_notes_the_las
 
     tally = "Preferred in this conversation: gpt-oss-20b (1) · no difference (1) · phi-4-mini (1)"
     assert comparison(chat)["tally"] == tally
-    await chat.press(button(chat, "Times and tokens"))
+    await chat.call(button(chat, "Times and tokens"))
+    await chat.until(lambda: chat.elements[-1]["name"] == "Times and tokens")
     [figures] = [element for element in chat.elements if element["name"] == "Times and tokens"]
     text = await chat.content(f"/project/file/{figures['chainlitKey']}?session_id={chat.session}")
     assert tally in text.decode()

@@ -80,6 +80,27 @@ async def test_files_without_a_question_are_read_and_wait_for_one(without_models
         assert "Ada bakes" in (await chat.ask("Who bakes the bread?"))["output"]
 
 
+@pytest.mark.parametrize("question", ["Who bakes the bread?", ""])
+async def test_a_file_whose_reading_was_stopped_is_read_when_the_question_is_asked_again(
+    without_models: App, question: str
+) -> None:
+    long = BREAD + b"The harbour is quiet.\n" * 20_000
+    async with Chat(without_models.url) as chat:
+        await chat.send(question, files=[await chat.upload("bread.txt", long, "text/plain")])
+        await chat.until(lambda: "Reading bread.txt" in steps(chat))
+        await chat.stop()
+        await chat.until(lambda: [each["name"] for each in chat.actions.values()] == ["again"])
+        assert steps(chat) == ["Reading bread.txt: stopped"]
+        assert "Ada" not in (await chat.ask("And who bakes?"))["output"]  # it stays stopped
+
+        [again] = [each for each in chat.actions.values() if each["forId"] == chat.answers[0]["id"]]
+        await chat.press(again)
+
+        assert list(keeps(chat)) == ["Add bread.txt to my documents"]
+        assert ("Ada bakes" in chat.answers[-1]["output"]) == bool(question)
+        assert "Ada bakes" in (await chat.ask("Who bakes the bread?"))["output"]
+
+
 @pytest.mark.slow
 async def test_a_source_in_a_dropped_pdf_opens_at_its_page(without_models: App) -> None:
     plan = pdf("The plan of the harbour.", "", "The crane lifts forty tonnes.")

@@ -115,9 +115,9 @@ async def test_answers_and_conversations_are_exported_also_after_a_restart_and_f
             tide = await chat.ask("Explain why the tide turns late.", "auto")
             thanks = await chat.ask("thanks")
             await chat.ask("When does the ferry leave?", "compare")
-            await chat.press(button(chat, "Export"))
-            panel = [each for each in chat.elements if each["name"] == "Export"]
-            one = await exported(chat, "md", panel[-1]["props"]["message"], figures=True)
+            await chat.call(button(chat, "Export"))
+            await chat.until(lambda: [each for each in chat.elements if each["name"] == "Export"])
+            one = await exported(chat, "md", chat.elements[-1]["props"]["message"], figures=True)
             both = await exported(chat, "html", chat.answers[-1]["id"])
             await chat.ask("/export")
             assert [each["props"] for each in chat.elements if each["name"] == "Export"][-1] == {"message": ""}
@@ -136,8 +136,8 @@ async def test_answers_and_conversations_are_exported_also_after_a_restart_and_f
         async with Chat(app.url, chat.conversation) as again:
             assert {form: await exported(again, form) for form in whole} == whole
             await again.until(lambda: [each["label"] for each in again.actions.values()].count("Export") == 2)
-            await again.press(button(again, "Export"))
-            assert [each["props"] for each in again.elements if each["name"] == "Export"][-1] == {"message": tide["id"]}
+            await again.call(button(again, "Export"))
+            await again.until(lambda: again.elements[-1]["props"] == {"message": tide["id"]})
             compared = [each["props"] for each in again.elements if each["name"] == "Compare"][-1]
             assert (len(compared["answers"]), compared["live"]) == (2, False)
         monkeypatch.setenv("ESCALATOR_STATE_DIR", str(app.state))
@@ -185,6 +185,15 @@ async def test_an_answer_in_whose_middle_the_app_ends_is_kept_as_far_as_it_was(h
             assert LONG.startswith(again.answers[0]["output"])
             assert not again.answers[0]["streaming"]
             assert "phi-4-mini stopped" in names(again.steps)
+            part = again.answers[0]["output"]
+            await again.until(lambda: "Continue" in [each["label"] for each in again.actions.values()])
+            while again.answers[0]["output"].startswith(part):  # it stays while the models are not found yet
+                await again.press(button(again, "Continue"))
+            assert re.match(r"In the harbour a captain waits for the tide\..* The moon", again.answers[0]["output"])
+            assert "ferry" in str(house.models.prompts[-1].data["messages"])  # the evidence, found again
+            begun, instruction = house.models.prompts[-1].data["messages"][-2:]
+            assert (begun["role"], begun["content"][:40]) == ("assistant", part[:40])
+            assert instruction["content"].startswith("Your answer broke off.")
             await again.ask("When does the ferry leave?", "small")
             _, asked, answered, _ = house.models.prompts[-1].data["messages"]
             assert asked["content"] == "What does the journal say?"
