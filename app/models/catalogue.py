@@ -29,9 +29,14 @@ class ModelInfo:
     licence: str = ""
 
 
+def is_installed() -> bool:
+    """Return whether the runtime's package is installed."""
+    return importlib.util.find_spec("foundry_local_sdk") is not None
+
+
 def can_embed(cache: Path) -> bool:
     """Return whether the runtime's package is installed and the folder has a list of its models."""
-    return (cache / CATALOGUE).is_file() and importlib.util.find_spec("foundry_local_sdk") is not None
+    return (cache / CATALOGUE).is_file() and is_installed()
 
 
 def load_catalogue(cache: Path) -> dict[str, ModelInfo]:

@@ -16,7 +16,7 @@ from typing import Any
 from app.errors import NoModel
 from app.files import load_json, save_state
 from app.models import supervisor
-from app.models.catalogue import can_embed
+from app.models.catalogue import can_embed, is_installed
 from app.models.server import Client, NotAModelServer, Server, Unreachable, identify
 from app.settings import Settings, is_loopback, origin
 
@@ -88,13 +88,14 @@ async def _verified(root: object, connect: Callable[[str], Client]) -> Server | 
 
 async def _embedded(settings: Settings, connect: Callable[[str], Client], on_start: Callable[[], None]) -> Server:
     cache = settings.model_cache
+    if not is_installed():
+        raise NoModel(
+            "There is no model on this machine: foundry-local-sdk is not installed. Install it, or set "
+            "FOUNDRY_LOCAL_ENDPOINT to a running model server."
+        )
     if not await asyncio.to_thread(can_embed, cache):
         raise NoModel(
-            "There is no model on this machine: no Foundry Local service is running, and foundry-local-sdk is not "
-            "installed or {folder} has no list of models. Choose a pair under Models, run `escalator models get tiny` "
-            "or use a trainer's kit; or set FOUNDRY_LOCAL_ENDPOINT to a running model server. `escalator doctor` shows "
-            "more.",
-            folder=cache,
+            "There is no model on this machine: choose a pair under Models, or run `escalator models get tiny`."
         )
     on_start()
     lease = await supervisor.acquire(cache, settings.state_dir)

@@ -173,7 +173,7 @@ async def test_without_the_package_of_the_runtime_there_is_no_embedded_one(
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     async with opened(settings_for(models)) as foundry:
-        with pytest.raises(NoModel, match="There is no model on this machine"):
+        with pytest.raises(NoModel, match="no model on this machine: foundry-local-sdk is not installed"):
             await foundry.find()
 
 
@@ -439,7 +439,7 @@ async def test_what_a_server_offers_is_what_it_lists_and_what_it_has_loaded(foun
 
 async def test_without_a_server_nothing_is_offered_and_the_reason_is_given() -> None:
     async with opened(settings_for()) as foundry:
-        with pytest.raises(NoModel, match="There is no model on this machine"):
+        with pytest.raises(NoModel, match="There is no model on this machine: choose a pair under Models"):
             await foundry.offered()
 
 
