@@ -117,11 +117,22 @@ class Settings(BaseSettings):
     )
     judge: str = _field("", "The model that rates answers for `escalator eval rubric`; none if empty.")
     bench_models: str = _field(
-        "", "Models for `escalator bench chat`, separated by commas; the small one if empty.", "BENCH_MODELS"
+        "",
+        "Models for `escalator compare` (else the small and the large one) and `escalator bench chat` (else the small "
+        "one), separated by commas, the smallest first.",
+        "BENCH_MODELS",
     )
-    bench_rounds: int = _field(20, "Rounds of `escalator bench chat`.", "BENCH_ROUNDS", ge=1, le=1000)
+    bench_rounds: int = _field(
+        20,
+        "Rounds of `escalator bench chat`, and if set of `escalator compare` (else 1).",
+        "BENCH_ROUNDS",
+        ge=1,
+        le=1000,
+    )
     bench_prompt: str = _field("What is BM25?", "The question of `escalator bench chat`.", "BENCH_PROMPT")
-    bench_stream: bool = _field(True, "Whether `escalator bench chat` reports the first token.", "BENCH_STREAM")
+    bench_stream: bool = _field(
+        True, "Whether `escalator compare` and `escalator bench chat` report the first token.", "BENCH_STREAM"
+    )
 
     @field_validator("corpus", "state_dir", "model_cache")
     @classmethod

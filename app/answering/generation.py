@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
+from statistics import median
 
 from app.answering.events import AttemptEnded, AttemptStarted, Emitter, Reasoning, Retracted, Token
 from app.answering.features import certainty, without_loop
@@ -168,6 +169,8 @@ class _Stream:
     _metrics = Metrics()
     _first_ms: float | None = None
     """Time of the first token of any kind, reasoning included."""
+    _last_ms = 0.0
+    """Time of the latest one: what ends an answer takes a step too, and is not counted as a token."""
 
     def __init__(self, started: AttemptStarted, emit: Emitter, prompt: Prompt, watch: Watch) -> None:
         self.role, self.progress = started.role, partial(emit.progress, attempt=started.id)
@@ -176,6 +179,7 @@ class _Stream:
         self._begin_text(prompt)
         self._safe_reasoning = SafeMarkdown(self._known)
         self._begun = self._clock = Stopwatch()
+        self._gaps: list[float] = []
 
     def _begin_text(self, prompt: Prompt) -> None:
         self.text = self.written = ""
@@ -190,7 +194,7 @@ class _Stream:
         """Note that the request goes out now."""
         self._begin_text(prompt)
         self._metrics = Metrics(prompt_ms=prompt_ms, sent_ms=self._begun.ms)
-        self._clock, self._first_ms = Stopwatch(), None
+        self._clock, self._first_ms, self._gaps = Stopwatch(), None, []
 
     def take(self, piece: chat.Delta | chat.End) -> bool:
         """Pass a piece of the stream on; returns whether to end the attempt here."""
@@ -203,7 +207,9 @@ class _Stream:
             self._emit(Retracted(self._started.id))
             self.show_begun()
         now = self._clock.ms
-        self._first_ms = self._first_ms or now
+        if self._first_ms is not None:
+            self._gaps.append(now - self._last_ms)
+        self._first_ms, self._last_ms = self._first_ms or now, now
         if piece.reasoning:
             self._reasoning += piece.text
             self._show(Reasoning, self._safe_reasoning.feed(piece.text))
@@ -235,10 +241,11 @@ class _Stream:
         self.text = joined(self._prompt.begun, self.text)
         metrics = replace(
             self._metrics,
+            gap_ms=median(self._gaps) if self._gaps else None,
             total_ms=total_ms,
             prompt_tokens=end.prompt_tokens,
             completion_tokens=end.completion_tokens,
-            tokens_per_s=speed(end.completion_tokens, self._first_ms, total_ms),
+            tokens_per_s=speed(end.completion_tokens, self._first_ms, self._last_ms),
         )
         it, level, sure = self._started, self._filter.confidence, certainty(self.text, end.logprobs)
         written = it.id, it.role, it.model, it.host, self.text, finish, metrics

@@ -27,9 +27,10 @@ class Assistant:
     """Answers turns from a corpus with a small and a large model, or with quotes where there is no model.
 
     `patience` is how long, in seconds, an answer waits for a model server to be found; None waits for the whole search.
+    One that does not `learn` from its turns decides on each as if it were the next one of the chat.
     """
 
-    def __init__(self, settings: Settings, *, patience: float | None = 0.5) -> None:
+    def __init__(self, settings: Settings, *, patience: float | None = 0.5, learn: bool = True) -> None:
         counter = TokenCounter(settings.state_dir)
         self.settings = settings
         self.models = Foundry(settings)
@@ -37,7 +38,7 @@ class Assistant:
         self.retriever = Retriever(settings, counter, live=patience is not None)
         generator = Generator(self.models, counter)
         self._warming: asyncio.Future[Any] | None = None  # the event loop itself keeps no reference
-        self._parts = Parts(self.retriever, self.models, generator, Policy(settings), patience)
+        self._parts = Parts(self.retriever, self.models, generator, Policy(settings, learns=learn), patience)
 
     def answer(self, turn: Turn) -> AsyncGenerator[Event, None]:
         """Return the events of one turn, in the grammar of `events.py`; consume them under `contextlib.aclosing`."""

@@ -38,10 +38,13 @@ MIN_THRESHOLD = 0.5 * THRESHOLD
 
 
 class Policy:
-    """The dial and the ration of one corpus; the methods read or write a small file, so they block."""
+    """The dial and the ration of one corpus; the methods read or write a small file, so they block.
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    One that does not learn leaves the ration as it is, so that the next draft meets the same limit.
+    """
+
+    def __init__(self, settings: Settings, *, learns: bool = True) -> None:
+        self._settings, self._learns = settings, learns
         self._lock = threading.Lock()
 
     @cached_property
@@ -74,7 +77,7 @@ class Policy:
             short_chars=self._settings.short_chars,
             threshold=self.threshold(turn.question, dial),
         )
-        if checked.evidence:  # a draft without is not scored by what it says
+        if checked.evidence and self._learns:  # a draft without is not scored by what it says
             self.remember(turn.question, decision)
         decision = with_dial(decision, dial)
         if turn.mode == "refine" and decision.code is None and len(draft.text) >= POLISHED:

@@ -107,7 +107,11 @@ def route(turn: Turn, corpus: Callable[[], Snapshot]) -> Route:
     corpus, then English.
     """
     wanted = intent(turn.question, goes_on=bool(turn.history))
-    if wanted is None or (turn.earlier is not None and wanted.kind not in INSTRUCTED):
+    if (
+        wanted is None
+        or (turn.unaided and turn.earlier is None)
+        or (turn.earlier is not None and wanted.kind not in INSTRUCTED)
+    ):
         return Route(turn)
     if turn.dropped and (first := intent(turn.question)) and "" in first.names:
         wanted = first  # "summarise this" means the dropped file, not the last answer

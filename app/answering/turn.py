@@ -46,14 +46,15 @@ class Metrics:
     """Times in milliseconds and token counts; None where nothing was measured or the server gave no figure.
 
     `sent_ms` runs from the start of the attempt to the request (loading and waiting), `first_token_ms` from the request
-    to the first token of the text (reasoning excluded). `total_ms` of an attempt runs from the request to its end, of a
-    turn from the question to the end.
+    to the first token of the text (reasoning excluded). `gap_ms` is the median time between two pieces of the stream.
+    `total_ms` of an attempt runs from the request to its end, of a turn from the question to the end.
     """
 
     retrieve_ms: float | None = None
     prompt_ms: float | None = None
     sent_ms: float | None = None
     first_token_ms: float | None = None
+    gap_ms: float | None = None
     total_ms: float | None = None
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
@@ -72,11 +73,11 @@ class Stopwatch:
         return (time.perf_counter() - self._start) * 1000
 
 
-def speed(tokens: int | None, first_ms: float | None, total_ms: float) -> float | None:
-    """Return the tokens per second of writing: tokens after the first one, by the time after the first one."""
-    if tokens is None or first_ms is None or tokens < 2 or total_ms <= first_ms:
+def speed(tokens: int | None, first_ms: float | None, last_ms: float) -> float | None:
+    """Return the tokens per second of writing: tokens after the first one, by the time from the first to the last."""
+    if tokens is None or first_ms is None or tokens < 2 or last_ms <= first_ms:
         return None
-    return (tokens - 1) * 1000 / (total_ms - first_ms)
+    return (tokens - 1) * 1000 / (last_ms - first_ms)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
@@ -11,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from app.errors import EscalatorError, InputError, SettingsError
+from app.humanize import time_left
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -50,6 +52,37 @@ def watch(items: Sequence[Item]) -> Iterator[Item]:
     """Pass items on, with a progress bar on stderr."""
     with typer.progressbar(items, label="Measuring", file=sys.stderr) as bar:
         yield from bar
+
+
+class Progress:
+    """A line on stderr about work in steps: rewritten in a terminal, else a line for each step."""
+
+    def __init__(self) -> None:
+        self._width = 0
+
+    def step(self, what: str, done: int, total: int, seconds_left: float | None) -> None:
+        """Show what is being done, and how much is left."""
+        left = "" if seconds_left is None else f", {time_left(seconds_left)}"
+        text = f"{what} ({done} of {total} done{left})"
+        if sys.stderr.isatty():
+            self._rewrite(text)
+        else:
+            tell(text)
+
+    def tell(self, text: str) -> None:
+        """Print a line that stays."""
+        self.clear()
+        tell(text)
+
+    def clear(self) -> None:
+        """Remove the line, at the end."""
+        if self._width:
+            self._rewrite("")
+
+    def _rewrite(self, text: str) -> None:
+        shown = text[: shutil.get_terminal_size().columns - 1]
+        typer.echo(f"\r{shown:{self._width}}\r{shown}", err=True, nl=False)
+        self._width = len(shown)
 
 
 class Commands(TyperGroup):

@@ -1,148 +1,298 @@
-"""The comparison of two models on the same prompt: time to load, to the first token and to the end, and the texts."""
+"""The comparison of models: the same questions to each of them, and to the cascade of two, as the chat asks them."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+import os
+import platform
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from statistics import median
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+from statistics import fmean
 from typing import Any
 
-from app.answering.prompt import Message, Prompt
-from app.answering.turn import Stopwatch, Turn, speed
-from app.errors import InputError, ModelError, ModelGone, ServerError
+from app.answering.events import Abstained, Failed, Finished
+from app.answering.pipeline import Assistant
+from app.answering.turn import Answer, Mode, Stopwatch, Turn
+from app.errors import InputError, ModelError
+from app.evaluation.figures import SINGLE, with_figures
+from app.evaluation.meters import Energy, server_memory
+from app.evaluation.plan import Plan, default_prices
+from app.evaluation.question_set import Question
+from app.evaluation.recording import measured
+from app.evaluation.results import ComparisonResult, Contender, ContenderKind, MeasuredAnswer, MeasuredModel
+from app.evaluation.run_file import Done, RunFile
+from app.evaluation.summary import document, shown
 from app.models import chat
 from app.models.catalogue import ModelPair
-from app.models.foundry import Foundry, Model
+from app.models.server import Notify
 from app.settings import Settings
 
-TIMES = ("load_ms", "first_token_ms", "total_ms", "tokens_per_s", "completion_tokens")
-WARM_UP = 1
-"""Tokens of a first request, which is not measured, as it prepares what later ones use."""
+SEED = 0
+"""Sent to the servers with every request, beside the temperature of 0."""
 
+FAILURES = 2
+"""Failed answers in a row after which a contender is asked no more: its model has died."""
 
-def pair_named(names: str) -> ModelPair:
-    """Parse the names of two models, as A,B; raises InputError."""
-    match [name.strip() for name in names.split(",")]:
-        case [one, other] if one and other and one != other:
-            return ModelPair(one, other)
-    raise InputError(f"--models is {names!r}; it must be two different models, as A,B.")
+WARM_UP = "Hello"
+
+Step = Callable[[str, int, int, float | None], None]
+"""Is told what is asked next, how many answers are done, of how many, and the seconds that are left, if known."""
 
 
 async def compare(
     settings: Settings, prompt: str, rounds: int, tell: Callable[[str], None], *, passages: bool = False
 ) -> dict[str, Any]:
-    """Ask both models of the settings, in turns where memory holds both; return a row for each.
+    """Ask both models of the settings the same prompt; return what `escalator compare --json` prints.
 
-    A row has the medians of the rounds, or the error of a model that did not answer. With `passages` the prompt is a
-    question about the corpus. Raises EscalatorError when nothing could be asked.
+    There is a row for each under "models", with the medians of the rounds, or the error of one that did not answer.
+    With `passages` the prompt is a question about the corpus. Raises EscalatorError when nothing could be asked.
     """
-    Turn(prompt).check()
-    plain: list[Message] = [{"role": "user", "content": prompt}]
-    request = await asyncio.to_thread(_with_passages, settings, prompt) if passages else plain
-    async with Foundry(settings) as foundry:
-        await foundry.find()  # starting the runtime is not part of a model's load time
-        sides = [_Side(foundry, role, request, tell) for role in foundry.pair.roles]
-        for side in sides:
-            await side.attempt(side.ready)
-        _, loaded, _ = await foundry.offered()
-        together = all(side.model.id in loaded for side in sides if side.model)
-        # Where memory holds one at a time, taking turns would load a model for every answer.
-        turns = [(n, side) for n in range(rounds) for side in sides]
-        for number, side in turns if together else sorted(turns, key=lambda turn: turn[1] is sides[0]):
-            if not side.error:
-                tell(f"{side.name}: round {number + 1} of {rounds}")
-                await side.attempt(side.round)
-    return {"prompt": prompt, "passages": passages, "rounds": rounds, "in_turns": together,
-            "models": [side.row() for side in sides]}  # fmt: skip
+    plan = Plan((Question("1", prompt),), rounds, retrieval=(passages,))
+    comparison = Comparison(settings, plan, tell, lambda what, *_: tell(what))
+    await comparison.measure()
+    return document(comparison.result())
 
 
-def lines(result: dict[str, Any]) -> Iterator[str]:
-    """Format the result for a person: a table, then the text of each model."""
-    rows = result["models"]
-    width = max(len(row["model"]) for row in rows)
-    heads = (" " * width, "load ms", "first token ms", "total ms", "tokens/s", "tokens")
-    yield "  ".join(heads)
-    for row in rows:
-        cells = ("-" if (value := row.get(key)) is None else f"{value:,}" for key in TIMES)
-        yield "  ".join([f"{row['model']:{width}}", *(f"{c:>{len(h)}}" for c, h in zip(cells, heads[1:], strict=True))])
-    for row in rows:
-        cut = " (cut off at its longest length)" if row.get("finish") == "length" else ""
-        yield f"\n{row['model']}{cut}:\n{row.get('error') or row['text'].strip()}"
+class Comparison:
+    """A comparison as it goes on: `measure` asks what is not done yet, `result` says what is there, at any time.
 
+    `done` is what an earlier run of the same plan has measured, and `file` keeps what is measured now.
+    """
 
-class _Side:
-    """One of the two models, and the measurements of its rounds."""
+    def __init__(
+        self,
+        settings: Settings,
+        plan: Plan,
+        tell: Notify,
+        step: Step,
+        file: RunFile | None = None,
+        done: Done | None = None,
+    ) -> None:
+        self.plan, self._tell, self._step, self._file = plan, tell, step, file
+        given: dict[str, Any] = {"retries": settings.compare_retries}
+        if plan.models:
+            given |= {"small": plan.models[0], "large": plan.models[-1]}
+        self.settings = settings.model_copy(update=given)
+        self._began = done.began if done else datetime.now(UTC).isoformat(timespec="seconds")
+        self._known = {model.name: model for model in (done.models if done else ())}
+        self._answers = {answer.key: answer for answer in (done.answers if done else ())}
+        self._models: dict[str, MeasuredModel] = {}
+        self._contenders: list[Contender] = []
+        self._prices = plan.prices
+        self._energy: Energy | None = None
+        self._peak_mb: float | None = None
+        self._together = True
+        self._last = ""
+        self._took: dict[str, list[float]] = {}
+        self._unsaved = ""
 
-    def __init__(self, foundry: Foundry, role: str, prompt: list[Message], tell: Callable[[str], None]):
-        self.name, self._other = foundry.pair.of(role)
-        self.model: Model | None = None
-        self._foundry, self._prompt, self._tell = foundry, prompt, tell
-        self._load_ms: float | None = None
-        self._rounds: list[dict[str, Any]] = []
-        self.error = ""
+    async def measure(self) -> None:
+        """Load the models and ask; raises EscalatorError if nothing can be asked."""
+        for question in self.plan.questions:
+            Turn(question.text).check()
+        self._energy = await asyncio.to_thread(Energy)
+        assistant = Assistant(self.settings, patience=None, learn=False)
+        assistant.models.seed = SEED
+        try:
+            if True in self.plan.retrieval:
+                await assistant.retriever.run(assistant.retriever.refresh)  # reading files is no part of an answer
+                if not self.plan.question_set:
+                    await self._check_passages(assistant)
+            service = await assistant.models.find()  # starting the runtime is not part of a model's load time
+            names = self.plan.models or tuple(dict.fromkeys(assistant.models.pair.both))
+            if self._prices is None:
+                self._prices = default_prices(self.settings.prices, names)
+            else:
+                self._prices.check(names)
+            self._contenders = list(self._contend(names))
+            for name in names:
+                self._models[name] = await self._load(assistant, name)
+                await self._keep("model", self._models[name])
+            _, loaded, _ = await assistant.models.offered()
+            self._together = all(model.id in loaded for model in self._models.values() if model.id)
+            await self._ask_all(assistant)
+            memory = await asyncio.to_thread(server_memory, service.root)
+            self._peak_mb = memory and memory.peak_mb
+        finally:
+            await assistant.close()
 
-    async def attempt(self, work: Callable[[], Awaitable[Any]]) -> None:
-        """Run `work`, again while the server fails and tries are left; keep the message of the last failure."""
-        settings = self._foundry.settings
-        for left in reversed(range(settings.compare_retries + 1)):
+    async def _check_passages(self, assistant: Assistant) -> None:
+        question = self.plan.questions[0].text
+        found = await assistant.retriever.run(partial(assistant.retriever.retrieve, Turn(question)))
+        if not found.evidence:
+            raise InputError(
+                f"The documents have no passage for “{question}”. Ask without --corpus, or something else."
+            )
+
+    def _contend(self, names: tuple[str, ...]) -> Iterator[Contender]:
+        """Yield the contenders in the order in which they take turns; "-bare" are those without passages of two."""
+        between: list[ContenderKind] = ["model"] * (len(names) - 2)
+        kinds: list[ContenderKind] = ["small", *between, "large"][: len(names)]
+        for retrieval in self.plan.retrieval:
+            bare = "" if retrieval or len(self.plan.retrieval) == 1 else "-bare"
+            for kind, name in zip(kinds, names, strict=True):
+                yield Contender((name if kind == "model" else kind) + bare, kind, (name,), retrieval, 0)
+        for mode in self.plan.modes if len(names) > 1 else ():
+            yield Contender(mode, mode, (names[0], names[-1]), True in self.plan.retrieval, 0)  # type: ignore[arg-type]
+
+    async def _load(self, assistant: Assistant, name: str) -> MeasuredModel:
+        """Load a model and have it write one token, which prepares what later answers use."""
+        foundry = assistant.models
+        other = self._last or next((each for each in foundry.pair.both if each != name), None)
+        try:
+            root = (await foundry.find()).root
+            before = await asyncio.to_thread(server_memory, root)
+            clock = Stopwatch()
+            model = await foundry.ready(name, self._tell, instead_of=other)
+            load_ms, self._last = clock.ms, name
+            request = [{"role": "user", "content": WARM_UP}]
+            clock = Stopwatch()
+            async with aclosing(chat.answer(foundry, model, request, max_tokens=1, instead_of=other)) as stream:
+                async for _ in stream:
+                    pass
+            warm_up_ms = clock.ms
+            after = await asyncio.to_thread(server_memory, root)
+        except ModelError as error:
+            return MeasuredModel(name, error=str(error))
+        cold = model.load_seconds is not None
+        grown = after.now_mb - before.now_mb if cold and before and after else None
+        prompt_price, price = (self._prices.models.get(name) if self._prices else None) or (None, None)
+        known = self._known.get(name)
+        if known is not None and known.cold and not cold:
+            return known
+        times = round(load_ms, 3), round(warm_up_ms, 3)
+        return MeasuredModel(name, model.id, model.service.host, cold, *times, grown, prompt_price, price)
+
+    def _tasks(self) -> list[tuple[int, Question, Contender]]:
+        """Return every answer to be had, in its order: in each round the contenders take turns at the questions.
+
+        Each is a question ahead of the one before it: a server that remembers its last prompt has another one. Where
+        memory holds one model at a time, taking turns would load a model for every answer.
+        """
+        questions, contenders = self.plan.questions, self._contenders
+        turns = [
+            (number, questions[(at + ahead) % len(questions)], contender)
+            for number in range(1, self.plan.rounds + 1)
+            for at in range(len(questions))
+            for ahead, contender in enumerate(contenders)
+        ]
+        if self._together:
+            return turns
+        last_loaded_first = {name: -at for at, name in enumerate(self._models)}
+        return sorted(turns, key=lambda turn: (turn[2].kind not in SINGLE, last_loaded_first[turn[2].models[0]]))
+
+    async def _ask_all(self, assistant: Assistant) -> None:
+        tasks = [(it, question, who) for it, question, who in self._tasks() if not self._has(it, question, who)]
+        failed: dict[str, int] = {}
+        for at, (number, question, who) in enumerate(tasks):
+            if failed.get(who.id, 0) >= FAILURES or any(self._models[name].error for name in who.models):
+                continue
+            self._step(self._label(who, question, number), at, len(tasks), self._left(tasks[at:]))
+            clock = Stopwatch()
+            answer = await self._ask(assistant, question, who, number)
+            self._took.setdefault(who.id, []).append(clock.ms / 1000)
+            self._answers[answer.key] = answer
+            failed[who.id] = failed.get(who.id, 0) + 1 if answer.error else 0
+            await self._keep("answer", answer)
+
+    def _has(self, number: int, question: Question, who: Contender) -> bool:
+        return (question.id, who.id, number) in self._answers
+
+    def _label(self, who: Contender, question: Question, number: int) -> str:
+        name = shown(who)
+        of = f"question {question.id}, " if len(self.plan.questions) > 1 else ""
+        return f"{name}: {of}round {number} of {self.plan.rounds}"
+
+    def _left(self, tasks: Sequence[tuple[int, Question, Contender]]) -> float | None:
+        """Estimate the seconds that the tasks take, by the answers of each contender so far."""
+        took = {name: fmean(values) for name, values in self._took.items()}
+        return sum(took.get(who.id, fmean(took.values())) for _, _, who in tasks) if took else None
+
+    async def _keep(self, kind: str, record: Any) -> None:
+        if self._file is not None:
             try:
-                await work()
-                return
-            except ModelError as error:
-                if not left or not isinstance(error, ServerError | ModelGone):
-                    self.error = str(error)
-                    return
-            if self.model is not None:
-                self._foundry.forget(self.model)
-            await asyncio.sleep(settings.retry_backoff)
+                await asyncio.to_thread(self._file.append, kind, record)
+                self._unsaved = ""
+            except OSError as error:
+                self._unsaved = str(error)
 
-    async def ready(self) -> Model:
-        """Return the model, loaded and warmed up; raises ModelError."""
-        clock = Stopwatch()
-        model = await self._foundry.ready(self.name, self._tell, instead_of=self._other)
-        if model is not self.model:
-            self.model, self._load_ms = model, self._load_ms or clock.ms
-            await self._ask(model, WARM_UP)
-        return model
+    async def _ask(self, assistant: Assistant, question: Question, who: Contender, number: int) -> MeasuredAnswer:
+        """Have one turn answered as the chat would, and note all that is known about it."""
+        if self.plan.models:
+            assistant.models.pair = self._pair(who)
+        self._last, declined, failure = who.models[-1], False, ""
+        modes: Mapping[str, Mode] = {"small": "small", "auto": "auto", "refine": "refine"}
+        turn = Turn(question.text, mode=modes.get(who.kind, "large"), unaided=not who.retrieval)
+        answer: Answer | None = None
+        energy = self._energy or Energy()
+        await asyncio.to_thread(energy.start)
+        async with aclosing(assistant.answer(turn)) as events:
+            async for event in events:
+                if isinstance(event, Failed):
+                    failure = str(event.error)
+                elif isinstance(event, Abstained):
+                    declined = True
+                elif isinstance(event, Finished):
+                    answer = event.answer
+        joules = await asyncio.to_thread(energy.joules)
+        assert answer is not None, "a turn ends with Finished"
+        prices, streamed = self._prices.models if self._prices else {}, self.settings.bench_stream
+        noted = measured(answer, question, prices, declined=declined, failure=failure, streamed=streamed)
+        return replace(noted, contender=who.id, round=number, energy_j=joules)
 
-    async def round(self) -> None:
-        """Measure one answer; raises ModelError."""
-        self._rounds.append(await self._ask(await self.ready(), self._foundry.settings.large_max_tokens))
+    def _pair(self, who: Contender) -> ModelPair:
+        """Return who is asked, beside the model that was used last, which may have to be unloaded."""
+        small, large, ends = who.models[0], who.models[-1], (self.plan.models[0], self.plan.models[-1])
+        if who.kind not in SINGLE:
+            return ModelPair(small, large)
+        if who.kind == "small":
+            return ModelPair(small, self._last if self._last not in ("", small) else ends[1])
+        return ModelPair(self._last if self._last not in ("", large) else ends[0], large)
 
-    async def _ask(self, model: Model, max_tokens: int) -> dict[str, Any]:
-        clock, text = Stopwatch(), ""
-        began: float | None = None  # of the reasoning too, as its tokens are counted
-        first: float | None = None
-        async with aclosing(chat.complete(self._foundry, model, self._prompt, max_tokens=max_tokens)) as stream:
-            async for piece in stream:
-                if isinstance(piece, chat.End):
-                    end = piece
-                    continue
-                began = began or clock.ms
-                if isinstance(piece, chat.Retraction):
-                    first, text = None, ""
-                elif not piece.reasoning:
-                    first, text = first or clock.ms, text + piece.text
-        total = clock.ms
-        return {"first_token_ms": first, "total_ms": total, "text": text, "finish": end.finish,
-                "tokens_per_s": speed(end.completion_tokens, began, total),
-                "prompt_tokens": end.prompt_tokens, "completion_tokens": end.completion_tokens}  # fmt: skip
+    def result(self) -> ComparisonResult:
+        """Compute the figures of what is there, and say what is missing."""
+        answers = tuple(self._answers.values())
+        ended = [replace(who, error=self._error(who)) for who in self._contenders]
+        contenders, differences = with_figures(ended, answers, self._models.values())
+        searched = True in self.plan.retrieval
+        return ComparisonResult(
+            began=self._began,
+            machine=f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors",
+            questions=self.plan.questions,
+            rounds=self.plan.rounds,
+            models=tuple(self._models.values()),
+            contenders=contenders,
+            answers=answers,
+            differences=differences,
+            question_set=self.plan.question_set,
+            corpus=str(self.settings.corpus) if searched else "",
+            in_turns=self._together,
+            streamed=self.settings.bench_stream,
+            prices_of=self._prices.date if self._prices else "",
+            energy_from=self._energy.source if self._energy else "",
+            server_peak_mb=self._peak_mb,
+            problems=tuple(self._problems()),
+        )
 
-    def row(self) -> dict[str, Any]:
-        """Return the medians of the rounds, of texts the last, or the error."""
-        if self.model is None or self.error:
-            return {"model": self.name, "error": self.error}
-        row = {"model": self.name, "id": self.model.id, "host": self.model.service.host, "load_ms": self._load_ms}
-        for key, last in self._rounds[-1].items():
-            values = [each[key] for each in self._rounds if each[key] is not None]
-            row[key] = last if isinstance(last, str) or not values else median(values)
-        return {key: round(value, 1) if isinstance(value, float) else value for key, value in row.items()}
+    def _error(self, who: Contender) -> str:
+        """Return why answers of a contender failed: because a model never answered, or the last failure."""
+        models = [self._models[name].error for name in who.models if name in self._models]
+        failed = [it.error for it in self._answers.values() if it.contender == who.id and it.error]
+        return next(filter(None, models), "") or (failed[-1] if failed else "")
 
-
-def _with_passages(settings: Settings, question: str) -> list[Message]:
-    from app.answering.context import Retriever
-    from app.models.tokens import TokenCounter
-
-    result = Retriever(settings, TokenCounter(settings.state_dir), live=False).retrieve(Turn(question))
-    if not result.evidence:
-        raise InputError(f"The documents have no passage for “{question}”. Ask without --corpus, or something else.")
-    return Prompt(question, result.evidence).messages()
+    def _problems(self) -> Iterator[str]:
+        """Yield a sentence for all that is missing: of each contender, and in the file."""
+        wanted = self.plan.rounds * len(self.plan.questions)
+        interrupted = 0
+        for who in self._contenders:
+            there = sum(it.contender == who.id and not it.error for it in self._answers.values())
+            if there < wanted and (error := self._error(who)):
+                yield f"{shown(who)}: {error} {wanted - there} of {wanted} answers are missing."
+            interrupted += 0 if self._error(who) else wanted - there
+        file = self._file.path if self._file else None
+        if interrupted:
+            go_on = f" Go on with: escalator compare --resume {file}" if file else ""
+            yield f"Interrupted: {interrupted} of {wanted * len(self._contenders)} answers are missing.{go_on}"
+        if self._file is not None and self._unsaved:
+            yield f"{file} could not be written ({self._unsaved}); {self._file.lost} records are not in it. Make room."

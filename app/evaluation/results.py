@@ -18,12 +18,12 @@ VERSION = 1
 
 ContenderKind = Literal["small", "large", "model", "auto", "refine", "oracle", "random"]
 
-STAGES = ("load_ms", "retrieve_ms", "prompt_ms", "sent_ms", "first_token_ms", "gap_ms", "total_ms")
-"""The names of times, in the order in which they pass: figures of a contender have these names.
+STAGES = ("load_ms", "retrieve_ms", "prompt_ms", "sent_ms", "first_token_ms", "writing_ms")
+"""The names of the stages of an answer, in the order in which they pass; their figures add up, the cold start aside.
 
-`load_ms` is the cold start, of which models have one; `prompt_ms` packing passages and writing messages; `sent_ms` from
-the start of an attempt to its request (waiting, and loading if it had to be); `first_token_ms` from the request to the
-text's first token; `gap_ms` between two pieces of the text; `total_ms` from the question to the end.
+`load_ms` is the cold start, which each model has once; `prompt_ms` is packing passages and writing messages; `sent_ms`
+waiting until the request is sent, and loading if that had to be done again; `first_token_ms` lasts from the request to
+the text's first token, `writing_ms` from there to its end. Where two models wrote, both are counted.
 """
 
 
@@ -84,8 +84,9 @@ class CitedSentence:
 class MeasuredAttempt:
     """What one model wrote for an answer; the tokens are those that the server counted.
 
-    `tokens_per_s` is of writing only, after the first token. Where the answer was ended before the model had, tokens
-    are `estimated`, and neither they nor the speed count for a figure.
+    `sent_ms` contains `prompt_ms`; `total_ms` runs from the request to the end, `gap_ms` is the median time between two
+    pieces of the text, `tokens_per_s` is of writing only, after the first token. Where the answer was ended before the
+    model had, tokens are `estimated`, and neither they nor the speed count for a figure.
     """
 
     role: str
@@ -151,8 +152,9 @@ class Contender:
 
     A "model" is a further one of a list. "oracle" escalates those drafts that gain most by it, as many as *auto*
     escalated, "random" as many drawn by lot, as an expectation; both are computed from the answers of the two models,
-    and have `means` and `quality` only. `figures` are medians of STAGES, "tokens_per_s", "prompt_tokens",
-    "completion_tokens", "energy_j". `means` are "total_ms", "prompt_tokens", "completion_tokens", "cost" per answer.
+    and have `means` and `quality` only. `figures` are medians of STAGES, "total_ms" (from the question to the end),
+    "gap_ms" (between two pieces of the text), "tokens_per_s", "prompt_tokens", "completion_tokens", "energy_j". `means`
+    are "total_ms", "prompt_tokens", "completion_tokens", "cost" per answer.
     `quality` are shares: "score", "facts", "right", "citations", "abstained" (of what the documents do not answer),
     "wrongly_abstained" (of what they do). A name is absent where nothing was measured. `error` says why the rest of its
     answers is missing.

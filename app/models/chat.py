@@ -138,6 +138,8 @@ async def complete(
     extras: dict[str, Any] = {"stop": list(stop)} if stop else {}
     if model.service.root not in foundry.without_logprobs:
         extras["logprobs"] = True
+    if foundry.seed is not None:
+        extras["seed"] = foundry.seed
     logprobs: list[tuple[str, float]] = []
     try:
         async with asyncio.timeout_at(first_by):
@@ -184,6 +186,8 @@ async def complete(
         raise _ReasoningStopped
     if "logprobs" not in extras or (sieve.content and not logprobs):
         foundry.without_logprobs.add(model.service.root)
+    if "seed" not in extras:
+        foundry.seed = None
     prompt_tokens, completion_tokens = (usage.prompt_tokens, usage.completion_tokens) if usage else (None, None)
     yield End(finish, prompt_tokens, completion_tokens, tuple(logprobs))
 

@@ -53,6 +53,8 @@ class Foundry:
         self.settings = settings
         self.pair = ModelPair(settings.small, settings.large)
         self._replaced: Callable[[], str | None] = lambda: None
+        self.seed: int | None = None
+        """Sent with every request if set, to servers that take one."""
         self.without_logprobs = set[str]()
         """The addresses of servers that do not report how probable each token was."""
         self._current: Server | None = None

@@ -15,6 +15,8 @@ from tests.support.scripted import Script
 from tests.support.servers import Fault, FaultProxy
 from tests.support.terminal import escalator
 
+THOUGHTS = "The hours of the ferry are wanted."
+
 
 @pytest.mark.slow
 async def test_both_models_answer_the_same_prompt_and_take_turns(models: Path, runtime: str) -> None:
@@ -42,7 +44,7 @@ async def test_a_model_that_is_not_there_leaves_the_other_its_figures(model_cach
 
     small, large = result["models"]
     assert small["text"] == "The ferry leaves at 9:30 [1]."
-    assert set(large) == {"model", "error"}
+    assert not set(large) & {"id", "load_ms", "first_token_ms", "total_ms", "tokens_per_s", "text"}
     assert "escalator models get gpt-oss-20b" in large["error"]
 
 
@@ -85,7 +87,7 @@ async def test_tokens_that_a_model_thinks_are_written_too_but_are_no_first_token
     model_cache: Callable[..., Path],
 ) -> None:
     thinking = Script(
-        alias="thinker", say="<think>" + "So it may be, and so on. " * 8 + "</think>Yes.",
+        alias="thinker", say=f"<think>{THOUGHTS}</think>Yes.",
         reasoning=("<think>", "</think>"), work=100,
     )  # fmt: skip
     settings = settings_for(model_cache(SMALL, thinking), small="phi-4-mini", large="thinker")
@@ -123,10 +125,10 @@ def test_programs_get_the_same_as_json_for_the_models_they_name(
 
     found = json.loads(escalator("compare", "--models", "gpt-oss-20b, phi-4-mini", "--rounds", 2, "--json").stdout)
 
-    assert set(found) == {"prompt", "passages", "rounds", "in_turns", "models"}
+    assert set(found) >= {"prompt", "passages", "rounds", "in_turns", "models"}
     assert (found["prompt"], found["passages"], found["rounds"]) == ("Is there a ticket?", False, 2)
     assert [row["model"] for row in found["models"]] == ["gpt-oss-20b", "phi-4-mini"]
-    assert set(found["models"][1]) == {
+    assert set(found["models"][1]) >= {
         "model", "id", "host", "load_ms", "first_token_ms", "total_ms", "tokens_per_s", "prompt_tokens",
         "completion_tokens", "finish", "text",
     }  # fmt: skip
@@ -175,7 +177,7 @@ def test_a_failed_side_is_named_in_the_table_with_exit_code_1(
     [
         (["--models", "phi-4-mini"], "two different models, as A,B"),
         (["--models", "a,a"], "two different models, as A,B"),
-        (["--models", "a,b,c"], "two different models, as A,B"),
+        (["--models", "a,b,a"], "two different models, as A,B"),
         (["--rounds", "0"], "rounds"),
         (["x" * 9000], "9,000 characters"),
         (["Pumpkin soup?", "--corpus", "{corpus}"], "no passage for “Pumpkin soup?”"),

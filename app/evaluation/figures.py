@@ -1,0 +1,156 @@
+"""The figures of each contender over its answers, and how far contenders differ."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from itertools import combinations
+
+from app.evaluation.hybrid import Key, Outcome, at_random, oracle, outcome_of
+from app.evaluation.measures import averaged, by_question, difference, mean_of, median_of
+from app.evaluation.results import Contender, Difference, Figure, MeasuredAnswer, MeasuredModel
+
+SINGLE = ("small", "large", "model")
+"""The kinds of contenders that are one model."""
+
+
+def with_figures(
+    contenders: Iterable[Contender], answers: Sequence[MeasuredAnswer], models: Iterable[MeasuredModel]
+) -> tuple[tuple[Contender, ...], tuple[Difference, ...]]:
+    """Compute the figures of contenders, add *oracle* and *random* where *auto* is one, and compare them."""
+    load = {model.name: model.load_ms for model in models}
+    good = {
+        it.id: [answer for answer in answers if answer.contender == it.id and not answer.error] for it in contenders
+    }
+    outcomes = {name: {(it.question, it.round): outcome_of(it) for it in own} for name, own in good.items()}
+    found = {it.id: _with_figures(it, good[it.id], outcomes[it.id], load) for it in contenders}
+    if all(outcomes.get(name) for name in ("small", "large", "auto")):
+        auto = replace(found["auto"], answers=0, figures={}, quality={}, error="")
+        escalations = sum(it.escalated for it in good["auto"])
+        for kind, choose in (("oracle", oracle), ("random", at_random)):
+            outcomes[kind], share = choose(outcomes["small"], outcomes["large"], escalations)
+            quality = _present({"score": mean_of(averaged(_scores(outcomes[kind])))})
+            own = replace(auto, id=kind, kind=kind, answers=len(outcomes[kind]), escalated=share, quality=quality)  # type: ignore[arg-type]
+            found[kind] = replace(own, means=_means(outcomes[kind]))
+    return tuple(found.values()), tuple(_differences(found, good, outcomes))
+
+
+def _with_figures(
+    contender: Contender,
+    answers: Sequence[MeasuredAnswer],
+    outcomes: Mapping[Key, Outcome],
+    load: Mapping[str, float | None],
+) -> Contender:
+    alone = contender.kind in SINGLE
+    asked = [(answer.question, _stages(answer, alone=alone)) for answer in answers if answer.attempts]
+    names = dict.fromkeys(name for _, stages in asked for name in stages)
+    figures = {name: median_of(by_question((question, it[name]) for question, it in asked)) for name in names}
+    if alone and (loading := load.get(contender.models[0])) is not None:
+        figures = {"load_ms": Figure(loading, None, None, 1), **figures}
+    return replace(
+        contender,
+        answers=len(answers),
+        escalated=sum(answer.escalated for answer in answers) / len(answers) if answers and not alone else None,
+        figures=_present(figures),
+        means=_means(outcomes),
+        quality=_quality(answers),
+    )
+
+
+def _stages(answer: MeasuredAnswer, *, alone: bool) -> dict[str, float | None]:
+    """Add up the stages over the attempts, so that retrieving, preparing, waiting, reading and writing follow."""
+    attempts = answer.attempts
+
+    def total(value: Callable[..., float | None], start: float = 0.0) -> float | None:
+        values = [value(attempt) for attempt in attempts]
+        return None if None in values else start + sum(filter(None, values))
+
+    counted = not any(attempt.estimated for attempt in attempts)
+    stages = {
+        "retrieve_ms": answer.retrieve_ms,
+        "prompt_ms": total(lambda it: it.prompt_ms, answer.prompt_ms or 0.0),
+        "sent_ms": total(lambda it: _minus(it.sent_ms, it.prompt_ms)),
+        "first_token_ms": total(lambda it: it.first_token_ms),
+        "writing_ms": total(lambda it: _minus(it.total_ms, it.first_token_ms)),
+        "total_ms": answer.total_ms,
+        "prompt_tokens": total(lambda it: it.prompt_tokens) if counted else None,
+        "completion_tokens": total(lambda it: it.completion_tokens) if counted else None,
+        "energy_j": answer.energy_j,
+    }
+    if not alone:
+        return stages
+    speed = attempts[0].tokens_per_s if counted else None
+    return stages | {"gap_ms": attempts[0].gap_ms, "tokens_per_s": speed}
+
+
+def _minus(value: float | None, part: float | None) -> float | None:
+    return None if value is None or part is None else max(0.0, value - part)
+
+
+def _means(outcomes: Mapping[Key, Outcome]) -> dict[str, Figure]:
+    return _present({name: mean_of(_values(outcomes, name)) for name in Outcome._fields if name != "score"})
+
+
+def _values(outcomes: Mapping[Key, Outcome], name: str) -> Sequence[Sequence[float]]:
+    return by_question((question, getattr(outcome, name)) for (question, _), outcome in outcomes.items())
+
+
+def _scores(outcomes: Mapping[Key, Outcome]) -> Sequence[Sequence[float]]:
+    return _values(outcomes, "score")
+
+
+def _quality(answers: Sequence[MeasuredAnswer]) -> dict[str, Figure]:
+    """Compute the shares; whether a question has an answer is told by its score where it has no facts."""
+    unanswerable = [it for it in answers if not it.facts_expected and it.score is not None]
+    shares: dict[str, Iterator[tuple[str, float | None]]] = {
+        "score": ((it.question, it.score) for it in answers),
+        "right": ((it.question, None if it.score is None else float(it.score == 1)) for it in answers),
+        "facts": ((it.question, len(it.facts_found) / it.facts_expected) for it in answers if it.facts_expected),
+        "citations": ((it.question, cited_share(it)) for it in answers),
+        "abstained": ((it.question, float(it.abstained)) for it in unanswerable),
+        "wrongly_abstained": ((it.question, float(it.abstained)) for it in answers if it.facts_expected),
+    }
+    return _present({name: mean_of(averaged(by_question(pairs))) for name, pairs in shares.items()})
+
+
+def cited_share(answer: MeasuredAnswer) -> float | None:
+    """Return the share of an answer's sentences that a passage supports; None if there are none."""
+    held = [citation.supported for citation in answer.citations]
+    return sum(held) / len(held) if held else None
+
+
+def _present(figures: Mapping[str, Figure | None]) -> dict[str, Figure]:
+    return {name: figure for name, figure in figures.items() if figure is not None}
+
+
+def _differences(
+    found: Mapping[str, Contender],
+    answers: Mapping[str, Sequence[MeasuredAnswer]],
+    outcomes: Mapping[str, Mapping[Key, Outcome]],
+) -> Iterator[Difference]:
+    """Compare the models with each other and with themselves without passages, and the hybrid with its rivals."""
+    singles = [it for it in found.values() if it.kind in SINGLE]
+    pairs = [(a.id, b.id) for a, b in combinations(singles, 2) if a.retrieval == b.retrieval or a.models == b.models]
+    hybrids = [("small", "auto"), ("large", "auto"), ("random", "auto"), ("auto", "oracle"), ("large", "refine")]
+    for one, other in (*pairs, *((a, b) for a, b in hybrids if a in found and b in found)):
+        keys = [key for key in outcomes[one] if key in outcomes[other]]
+        paired = partial(_paired, outcomes[one], outcomes[other], keys)
+        yield from filter(None, [difference("total_ms", one, other, paired("total_ms"))])
+        if (one, other) in pairs:
+            stages = [{(it.question, it.round): it for it in answers[name] if it.attempts} for name in (one, other)]
+            for name in ("first_token_ms", "tokens_per_s"):
+                values = [{key: _stages(it, alone=True)[name] for key, it in own.items()} for own in stages]
+                both = [key for key in values[0] if key in values[1]]
+                groups = by_question((key[0], _change(values[0][key], values[1][key])) for key in both)
+                yield from filter(None, [difference(name, one, other, groups)])
+        for name, groups in (("cost", paired("cost")), ("score", averaged(paired("score")))):
+            yield from filter(None, [difference(name, one, other, groups, mean=True)])
+
+
+def _paired(
+    one: Mapping[Key, Outcome], other: Mapping[Key, Outcome], keys: Sequence[Key], name: str
+) -> Sequence[Sequence[float]]:
+    return by_question((key[0], _change(getattr(one[key], name), getattr(other[key], name))) for key in keys)
+
+
+def _change(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else other - one

@@ -1,0 +1,108 @@
+"""What a comparison asks of whom, as the command line and the settings say, and the prices of tokens."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.answering.turn import Mode
+from app.answering.usage import Prices
+from app.errors import InputError
+from app.evaluation.question_set import Question, read_questions
+from app.evaluation.results import from_json
+from app.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class PriceTable:
+    """Hypothetical prices in US dollars per million tokens, (prompt, answer), by model, as of a date."""
+
+    date: str
+    models: Mapping[str, tuple[float, float]]
+
+    def check(self, models: tuple[str, ...]) -> None:
+        """Raise InputError for a model without a price."""
+        if missing := [model for model in models if model not in self.models]:
+            raise InputError(
+                f"The price table of {self.date} has no price for {' and '.join(missing)}. Add "
+                f'"{missing[0]}": [PROMPT, ANSWER], in US dollars per million tokens (0 if it costs nothing).'
+            )
+
+
+def read_prices(file: Path) -> PriceTable:
+    """Read a price table: {"date": "2026-01-31", "models": {"phi-4-mini": [0.075, 0.3]}}; raises InputError."""
+    try:
+        return from_json(PriceTable, json.loads(file.read_text(encoding="utf-8-sig")))
+    except (OSError, ValueError, InputError) as error:
+        form = '{"date": "2026-01-31", "models": {"phi-4-mini": [0.075, 0.3]}}'
+        raise InputError(
+            f"{file} is no price table ({error}). Write {form}, in US dollars per million tokens."
+        ) from error
+
+
+def default_prices(setting: str, models: tuple[str, ...]) -> PriceTable:
+    """Return the prices of the settings for the first of the models, which is the small one, and the last."""
+    prices = Prices.parse(setting)
+    return PriceTable(prices.date, {models[-1]: prices.large, models[0]: prices.small})
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is asked of whom: every question in every round, of each model and in each mode.
+
+    `models` go from the smallest to the largest; none stands for the pair of the settings. `retrieval` is with
+    passages, without, or both. `corpus` is the folder, "" for that of the settings.
+    """
+
+    questions: tuple[Question, ...]
+    rounds: int = 1
+    models: tuple[str, ...] = ()
+    modes: tuple[Mode, ...] = ()
+    retrieval: tuple[bool, ...] = (False,)
+    question_set: str = ""
+    corpus: str = ""
+    prices: PriceTable | None = None
+
+
+def planned(
+    settings: Settings,
+    prompt: str,
+    questions: str | None,
+    models: str | None,
+    *,
+    rounds: int | None,
+    retrieval: Sequence[bool],
+    modes: Sequence[Mode],
+    prices: Path | None,
+) -> Plan:
+    """Plan the comparison on a prompt (COMPARE_PROMPT if it is empty) or a set of questions; raises InputError.
+
+    The models are those named, else those of BENCH_MODELS, else the pair; the rounds, if none are given, those of
+    BENCH_ROUNDS if that is set, else 1.
+    """
+    if questions and prompt:
+        raise InputError("Both a prompt and --questions are given. Leave one out.")
+    named = models_named(models) if models is not None else _names(settings.bench_models)
+    asked = read_questions(questions) if questions else (Question("1", prompt or settings.compare_prompt),)
+    return Plan(
+        asked,
+        rounds or (settings.bench_rounds if "bench_rounds" in settings.model_fields_set else 1),
+        tuple(dict.fromkeys(named)),
+        tuple(modes),
+        tuple(retrieval),
+        questions or "",
+        str(settings.corpus) if True in retrieval else "",
+        read_prices(prices) if prices else None,
+    )
+
+
+def models_named(names: str) -> tuple[str, ...]:
+    """Parse the names of models, as A,B, the small one first; raises InputError."""
+    models = tuple(name.strip() for name in names.split(","))
+    if len(models) < 2 or not all(models) or len({*models}) < len(models):
+        raise InputError(f"--models is {names!r}; it must be two different models, as A,B, or more.")
+    return models
+
+
+def _names(setting: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in setting.split(",") if name.strip())

@@ -1,0 +1,111 @@
+"""What `escalator compare` prints: JSON for programs, tables for a person."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
+from statistics import median
+from typing import Any
+
+from app.evaluation.figures import SINGLE
+from app.evaluation.results import ComparisonResult, Contender, Difference, Figure, MeasuredModel, as_json
+
+TIMES = ("load_ms", "first_token_ms", "total_ms", "tokens_per_s", "completion_tokens")
+
+WORDS = {"first_token_ms": "ms to the first token", "total_ms": "ms in all", "tokens_per_s": "tokens/s",
+         "score": "of the score", "cost": "dollars an answer"}  # fmt: skip
+"""How the figures are called behind a difference."""
+
+
+def document(result: ComparisonResult) -> dict[str, Any]:
+    """Build what `escalator compare --json` prints: the result, and for each model the medians of its own answers.
+
+    For one prompt "prompt" is there too. A model has only what was measured.
+    """
+    asked = {} if result.question_set else {"prompt": result.questions[0].text}
+    models = [_row(model, result) for model in result.models]
+    return {**asked, "passages": bool(result.corpus), **as_json(result), "models": models}
+
+
+def _row(model: MeasuredModel, result: ComparisonResult) -> dict[str, Any]:
+    row = {"model": model.name} | {name: value for name, value in asdict(model).items() if value not in (None, "")}
+    contender = next((it for it in result.contenders if it.kind in SINGLE and it.models == (model.name,)), None)
+    answers = [it for it in result.of(contender.id) if it.attempts] if contender else []
+    if answers:
+        attempts = [it.attempts[-1] for it in answers]
+        for name in ("first_token_ms", "total_ms", "tokens_per_s", "prompt_tokens", "completion_tokens"):
+            values = [value for it in attempts if (value := getattr(it, name)) is not None]
+            row[name] = round(median(values), 1) if values else None
+        row |= {"finish": attempts[-1].finish, "text": attempts[-1].text}
+    return row | ({"error": contender.error} if contender and contender.error else {})
+
+
+def shown(contender: Contender) -> str:
+    """Return the name of a contender for a reader."""
+    name = contender.models[0] if contender.kind in SINGLE else contender.kind
+    return f"{name} without passages" if contender.id.endswith("-bare") else name
+
+
+def lines(result: ComparisonResult) -> Iterator[str]:
+    """Format the result for a person: tables, what is more than noise, and for one prompt the texts."""
+    if result.question_set or len(result.contenders) > len(result.models):
+        yield from _aligned([_HEADS, *(_cells(it, result) for it in result.contenders)])
+    else:
+        rows = document(result)["models"]
+        cells = (["-" if row.get(key) is None else f"{row[key]:,}" for key in TIMES] for row in rows)
+        heads = ["", "load ms", "first token ms", "total ms", "tokens/s", "tokens"]
+        yield from _aligned([heads, *([row["model"], *own] for row, own in zip(rows, cells, strict=True))])
+    names = {it.id: shown(it) for it in result.contenders}
+    beyond = [_difference(it, names) for it in result.differences if it.beyond_noise]
+    if beyond:
+        yield from ("", "More than noise (95 %):", *beyond)
+    if not result.question_set:
+        yield from _texts(result)
+
+
+_HEADS = ["", "answers", "escalated", "first token ms", "total ms", "tokens/s", "score", "right", "$ per 1,000"]
+
+
+def _cells(who: Contender, result: ComparisonResult) -> list[str]:
+    total = _with_interval(who.figures["total_ms"]) if "total_ms" in who.figures else _mean(who.means.get("total_ms"))
+    return [
+        shown(who),
+        str(who.answers),
+        "-" if who.escalated is None else f"{who.escalated:.0%}",
+        _with_interval(who.figures.get("first_token_ms")),
+        total,
+        _with_interval(who.figures.get("tokens_per_s"), 1),
+        _with_interval(who.quality.get("score"), 2),
+        _with_interval(who.quality.get("right"), 2),
+        f"{1000 * who.means['cost'].value:.3f}" if "cost" in who.means else "-",
+    ]
+
+
+def _with_interval(figure: Figure | None, digits: int = 0) -> str:
+    if figure is None:
+        return "-"
+    value = f"{figure.value:,.{digits}f}"
+    return value if figure.low is None else f"{value} ({figure.low:,.{digits}f}–{figure.high:,.{digits}f})"
+
+
+def _mean(figure: Figure | None) -> str:
+    return "-" if figure is None else f"mean {figure.value:,.0f}"
+
+
+def _difference(it: Difference, names: Mapping[str, str]) -> str:
+    digits = {"score": 2, "cost": 6}.get(it.name, 0)
+    low, high = (f"{value or 0.0:+,.{digits}f}" for value in (it.difference.low, it.difference.high))
+    how = f"{it.difference.value:+,.{digits}f} {WORDS[it.name]} ({low} to {high})"
+    return f"  {names[it.other]} against {names[it.one]}: {how}"
+
+
+def _texts(result: ComparisonResult) -> Iterator[str]:
+    for row in document(result)["models"]:
+        cut = " (cut off at its longest length)" if row.get("finish") == "length" else ""
+        yield f"\n{row['model']}{cut}:\n{row.get('error') or row['text'].strip()}"
+
+
+def _aligned(rows: Iterable[list[str]]) -> Iterator[str]:
+    """Align the first column left and the others right."""
+    rows = list(rows)
+    first, *widths = (max(map(len, column)) for column in zip(*rows, strict=True))
+    for name, *cells in rows:
+        yield "  ".join([f"{name:{first}}", *(f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True))])

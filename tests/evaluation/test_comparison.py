@@ -1,0 +1,273 @@
+"""A comparison on the genuine runtime: known paces are measured, and what is done is kept."""
+
+import asyncio
+import errno
+import json
+import re
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.cli.terminal import Progress
+from app.evaluation.compare import Comparison
+from app.evaluation.plan import Plan, PriceTable
+from app.evaluation.question_set import Question
+from app.evaluation.results import ComparisonResult, MeasuredAnswer
+from app.evaluation.run_file import RunFile, begun, read_run, resumed
+from app.models.server import ignore
+from app.settings import Settings
+from tests.support.runtime import SMALL, held, settings_for
+from tests.support.scripted import Script
+from tests.support.servers import Asked, Fault, FaultProxy
+from tests.support.terminal import escalator
+
+QUESTIONS = (
+    Question("when", "When does the ferry leave?", (("9:30",),), answerable=True),
+    Question("why", "Explain why the ferry leaves so early.", (("large model",),), answerable=True),
+    Question("dog", "May a dog travel on the ferry?", answerable=False),
+)
+TALKER = Script(alias="talker", say="The ferry leaves early, because the tide is high.")
+PACES = {"phi-4-mini": (0.5, 0.02), "talker": (0.8, 0.015)}
+"""Seconds until the first token of each model, and between two tokens."""
+
+
+class PacedProxy(FaultProxy):
+    """Stands before a model server, and passes the tokens of a completion on at the pace of its model."""
+
+    async def _forward(self, asked: Asked, writer: asyncio.StreamWriter, fault: Fault) -> None:
+        if not asked.path.endswith("/chat/completions"):
+            await super()._forward(asked, writer, fault)
+            return
+        clock = asyncio.get_running_loop().time
+        start = clock()
+        first, pace = next(it for name, it in PACES.items() if name.lower() in asked.data["model"].lower())
+        reader, upstream = await asyncio.open_connection(*self._upstream)
+        head = asked.head[:-4] + b"\r\nConnection: close\r\n\r\n"
+        upstream.write(head + asked.body)
+        lines = (await reader.read(-1)).splitlines(keepends=True)
+        upstream.close()
+        tokens = 0
+        for line in lines:
+            if b'"content":"' in line and b'"content":""' not in line:
+                await asyncio.sleep(max(0.0, start + first + tokens * pace - clock()))
+                tokens += 1
+            writer.write(line)
+            await writer.drain()
+
+
+@pytest.fixture
+def talking(model_cache: Callable[..., Path]) -> Iterator[str]:
+    """The address of a runtime with two models that think nothing before they answer."""
+    with held(model_cache(SMALL, TALKER)) as lease:
+        yield lease.url
+
+
+async def measure(
+    settings: Settings, plan: Plan, file: RunFile | None = None, step: Callable[..., None] = lambda *_: None
+) -> ComparisonResult:
+    comparison = Comparison(settings, plan, ignore, step, file)
+    await comparison.measure()
+    return comparison.result()
+
+
+@pytest.mark.slow
+async def test_first_token_and_speed_of_two_models_of_known_pace_are_measured_within_five_percent(
+    talking: str,
+) -> None:
+    async with PacedProxy(talking) as proxy:
+        plan = Plan((QUESTIONS[0],), rounds=3, models=("phi-4-mini", "talker"))
+        result = await measure(settings_for(endpoint=proxy.url), plan)
+
+    for who in result.contenders:
+        first, pace = PACES[who.models[0]]
+        assert who.figures["first_token_ms"].value == pytest.approx(1000 * first, rel=0.05)
+        assert who.figures["tokens_per_s"].value == pytest.approx(1 / pace, rel=0.05)
+        assert who.figures["gap_ms"].value == pytest.approx(1000 * pace, rel=0.05)
+
+
+def told(answer: MeasuredAnswer) -> tuple[Any, ...]:
+    return answer.key, answer.text, answer.decision, answer.escalated, answer.score, answer.abstained, answer.citations
+
+
+@pytest.mark.slow
+async def test_a_set_is_asked_of_models_and_cascade_and_the_second_time_all_decide_the_same(
+    models: Path, runtime: str, corpus: Path, tmp_path: Path
+) -> None:
+    settings = settings_for(models, corpus)
+    prices = PriceTable("2026-01-31", {"phi-4-mini": (1.0, 2.0), "gpt-oss-20b": (10.0, 20.0)})
+    plan = Plan(QUESTIONS, 1, modes=("auto",), retrieval=(True, False), question_set="ferry", prices=prices)
+
+    first, second = await measure(settings, plan), await measure(settings, plan)
+
+    assert list(map(told, first.answers)) == list(map(told, second.answers))
+    assert first.problems == ()
+    found = {it.id: it for it in first.contenders}
+    assert list(found) == ["small", "large", "small-bare", "large-bare", "auto", "oracle", "random"]
+    answers = {it.key: it for it in first.answers}
+    kept, raised = answers["when", "auto", 1], answers["why", "auto", 1]
+    assert (kept.text, kept.model, kept.escalated, kept.score) == (
+        "The ferry leaves at 9:30 [1].", "phi-4-mini", False, 1.0
+    )  # fmt: skip
+    assert kept.evidence[0].file == kept.citations[0].file == "ferry.md"
+    assert kept.citations[0].supported
+    assert (raised.model, raised.escalated, raised.decision, raised.score) == ("gpt-oss-20b", True, "short", 1.0)
+    tokens = [(it.prompt_tokens or 0, it.completion_tokens or 0) for it in raised.attempts]
+    assert raised.cost == pytest.approx(
+        (tokens[0][0] * 1 + tokens[0][1] * 2 + tokens[1][0] * 10 + tokens[1][1] * 20) / 1e6
+    )
+    assert answers["when", "small-bare", 1].evidence == ()
+    share = sum(answers[it.id, "auto", 1].escalated for it in QUESTIONS) / 3
+    assert found["auto"].escalated == found["random"].escalated == found["oracle"].escalated == share
+    drafts, larges = (found[name].means["cost"].value for name in ("small", "large"))
+    assert found["random"].means["cost"].value == pytest.approx(drafts + share * larges)
+    assert not list((tmp_path / "state").rglob("scores.json"))  # the ration of the chat is as it was
+
+
+async def test_a_model_that_dies_in_round_3_leaves_what_is_done_and_the_rest_can_be_had_later(
+    models: Path, runtime: str, tmp_path: Path
+) -> None:
+    dead = False
+    path, plan = tmp_path / "run.jsonl", Plan((QUESTIONS[0],), rounds=5, models=("phi-4-mini", "gpt-oss-20b"))
+    async with FaultProxy(runtime) as proxy:
+        settings = settings_for(endpoint=proxy.url, compare_retries=0)
+
+        def step(what: str, *_: object) -> None:
+            nonlocal dead
+            dead = dead or what == "gpt-oss-20b: round 3 of 5"
+            proxy.fault = Fault(how="reset") if dead and what.startswith("gpt") else None
+
+        result = await measure(settings, plan, await asyncio.to_thread(begun, settings, plan, path), step)
+        proxy.fault = None
+        done, file = await asyncio.to_thread(lambda: (read_run(path), resumed(path)))
+        comparison = Comparison(settings, done.plan, ignore, lambda *_: None, file, done)
+        await comparison.measure()
+
+    small, large = result.contenders
+    assert (small.answers, large.answers) == (5, 2)
+    assert len(result.problems) == 1
+    assert "gpt-oss-20b" in result.problems[0]
+    assert "3 of 5 answers are missing" in result.problems[0]
+    assert comparison.result().problems == ()
+    assert len((await asyncio.to_thread(read_run, path)).answers) == 10
+
+
+def test_ctrl_c_shows_what_is_done_and_how_to_go_on(
+    models: Path, runtime: str, use: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    use(models)
+    file = tmp_path / "run.jsonl"
+
+    def step(self: Progress, what: str, done: int, *_: object) -> None:
+        if done == 3:
+            signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Progress, "step", step)
+        cut = escalator("compare", "The ferry?", "--rounds", 3, "--run", file, "--json")
+    more = escalator("compare", "--resume", file, "--json")
+
+    assert cut.exit_code == 1
+    assert 3 <= len(json.loads(cut.stdout)["answers"]) <= 4
+    assert f"answers are missing. Go on with: escalator compare --resume {file}" in cut.stderr
+    assert more.exit_code == 0
+    assert len(json.loads(more.stdout)["answers"]) == 6
+    assert json.loads(more.stdout)["models"][0]["text"] == "The ferry leaves at 9:30 [1]."
+
+
+def test_a_full_disk_loses_nothing_of_what_is_shown_and_is_named(
+    models: Path, runtime: str, use: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    use(models)
+    file, flush = tmp_path / "run.jsonl", RunFile.flush
+
+    def full(self: RunFile) -> None:
+        if len(self._waiting) > 0 and self._waiting[-1].startswith('{"answer"'):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        flush(self)
+
+    monkeypatch.setattr(RunFile, "flush", full)
+    result = escalator("compare", "The ferry?", "--run", file, "--json")
+
+    assert result.exit_code == 1
+    assert len(json.loads(result.stdout)["answers"]) == 2
+    assert "No space left on device" in result.stderr
+    assert "2 records are not in it" in result.stderr
+
+
+def test_a_row_that_the_disk_had_no_room_for_is_cut_off_and_written_later(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path, plan = tmp_path / "run.jsonl", Plan((QUESTIONS[0],))
+    file = begun(settings_for(), plan, path)
+    assert file is not None
+    answer = MeasuredAnswer("when", "small", 1, True, "At 9:30.")
+    file.append("answer", answer)
+    path.write_bytes(path.read_bytes() + b'{"answer": {"question": "wh')
+
+    done = read_run(path)
+    again = resumed(path)
+    again.append("answer", replace(answer, round=2))
+
+    assert done.answers == (answer,)
+    assert [it.round for it in read_run(path).answers] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--questions", "{empty}"], "has no questions"),
+        (["--questions", "{empty}.jsonl"], "could not be read"),
+        (["The ferry?", "--questions", "sample"], "Both a prompt and --questions are given"),
+        (["The ferry?", "--resume", "{empty}"], "holds no comparison"),
+        (["The ferry?", "--prices", "{empty}"], "is no price table"),
+        (["The ferry?", "--run", "{empty}"], "is there already"),
+        (["--retrieval", "perhaps"], "perhaps"),
+    ],
+)
+def test_what_cannot_be_compared_is_named_before_anything_is_asked(
+    tmp_path: Path, arguments: list[str], says: str
+) -> None:
+    empty = tmp_path / "empty"
+    empty.touch()
+
+    result = escalator("compare", *(argument.format(empty=empty) for argument in arguments))
+
+    assert result.exit_code == 2
+    assert says in " ".join(result.stderr.replace("│", " ").split())
+    assert result.stdout == ""
+
+
+def test_a_model_without_a_price_is_named_before_anything_is_asked(
+    models: Path, runtime: str, use: Callable[[Path], None], tmp_path: Path
+) -> None:
+    use(models)
+    table = tmp_path / "prices.json"
+    table.write_text('{"date": "2026-01-31", "models": {"phi-4-mini": [0.1, 0.2]}}', encoding="utf-8")
+
+    result = escalator("compare", "The ferry?", "--prices", table)
+
+    assert result.exit_code == 2
+    assert "The price table of 2026-01-31 has no price for gpt-oss-20b." in result.stderr
+
+
+def test_a_person_sees_a_table_of_models_and_cascade(
+    models: Path, runtime: str, use: Callable[[Path], None], corpus: Path, tmp_path: Path
+) -> None:
+    use(models)
+    questions = tmp_path / "set.jsonl"
+    questions.write_text('{"question": "When does the ferry leave?", "facts": ["9:30"]}\n', encoding="utf-8")
+
+    result = escalator("compare", "--questions", questions, "--corpus", corpus, "--mode", "auto")
+
+    assert result.exit_code == 0, result.stderr
+    head, *rows = result.stdout.splitlines()
+    assert re.split(" {2,}", head.strip())[:3] == ["answers", "escalated", "first token ms"]
+    assert [row[:30].split("  ")[0] for row in rows] == [
+        "phi-4-mini", "gpt-oss-20b", "phi-4-mini without passages", "gpt-oss-20b without passages", "auto", "oracle",
+        "random",
+    ]  # fmt: skip
+    assert len({len(row) for row in (head, *rows)}) == 1
