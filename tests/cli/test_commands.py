@@ -27,7 +27,7 @@ from tests.support.terminal import escalator
 LONG = prose(6)
 
 METRICS = {
-    "retrieve_ms", "prompt_ms", "sent_ms", "first_token_ms", "total_ms",
+    "retrieve_ms", "prompt_ms", "sent_ms", "first_token_ms", "gap_ms", "total_ms",
     "prompt_tokens", "completion_tokens", "tokens_per_s",
 }  # fmt: skip
 
