@@ -18,6 +18,8 @@ from app.humanize import count
 from app.settings import Settings, load
 
 if TYPE_CHECKING:
+    from app.answering.turn import Mode
+    from app.evaluation.regression import Expectation, Outcome
     from app.evaluation.rubric import Ratings, Sample
 
 evaluate = typer.Typer(help="Measure quality on data sets.", no_args_is_help=True)
@@ -25,6 +27,8 @@ for command in ("escalation", "citations", "refusals"):
     add_clone_command(evaluate, command, "benchmarks.commands")
 
 Folder = Annotated[Path, typer.Argument(help="A folder with corpus.jsonl, queries.jsonl (.gz or not), qrels.tsv.")]
+
+Share = float | None
 
 
 class Retrieval(StrEnum):
@@ -146,6 +150,77 @@ def feedback(as_json: Json = False, verbose: Verbose = False) -> None:
         if it["comment"]
     ]
     show({"groups": rows, "opinions": opinions, "preferred": preferred}, as_json, told)
+
+
+@evaluate.command()
+def answers(
+    questions: Annotated[str | None, typer.Option(help="A file of questions with facts, or sample.")] = None,
+    corpus: Annotated[Path | None, typer.Option(help="The folder of documents (default: CORPUS_DIR).")] = None,
+    mode: Annotated[str, typer.Option(help="Who answers: auto, small, large, refine.")] = "auto",
+    thumbs: Annotated[bool, typer.Option(help="Ask again what was given a thumb in the chat.")] = True,
+    junit: Annotated[Path | None, typer.Option(help="Write a JUnit report to this file.")] = None,
+    drafts: Annotated[Path | None, typer.Option(help="Write the judged drafts to this file, for `threshold`.")] = None,
+    min_facts: Annotated[float, typer.Option(min=0, max=1, help="Least share of expected facts found.")] = 0.8,
+    min_right: Annotated[Share, typer.Option(min=0, max=1, help="Least share of answers as expected.")] = None,
+    min_abstained: Annotated[
+        Share, typer.Option(min=0, max=1, help="Least share that declines where the documents lack the answer.")
+    ] = None,
+    min_citations: Annotated[
+        Share, typer.Option(min=0, max=1, help="Least share of sentences that their source supports.")
+    ] = None,
+    max_wrong_kept: Annotated[
+        Share, typer.Option(min=0, max=1, help="Largest share of wrong drafts that are kept.")
+    ] = None,
+    max_right_escalated: Annotated[
+        Share, typer.Option(min=0, max=1, help="Largest share of right drafts that are escalated.")
+    ] = None,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Ask your own questions again, and compare the answers with what is expected: a regression test.
+
+    What is expected are the facts of a set of questions, and what the thumbs of the chat say. Exit code 1 means that a
+    limit was broken, that a disliked answer came again, or that a question got no answer.
+    """
+    from app.answering.turn import mode as mode_named
+    from app.evaluation import regression
+    from app.evaluation.datasets import write_rows, write_text
+    from app.evaluation.question_set import SAMPLE, read_questions, sample_documents
+    from app.history import History
+
+    asked = read_questions(questions) if questions else ()
+    settings = load(corpus=corpus or (sample_documents() if questions == SAMPLE else None))
+    given = History(settings.state_dir).opinions() if thumbs else []
+    judged, left_out = regression.from_thumbs(given, settings.corpus)
+    if left_out:
+        why = "on follow-up questions, on files that are not in this folder, or on answers that no model wrote"
+        tell(f"{count(left_out, 'thumb')} left out: {why}.")
+    expected = regression.merged(asked, judged)
+    if not expected:
+        raise InputError("There is nothing to ask. Give --questions FILE, or thumbs in the chat.")
+    named = mode_named(mode)
+    outcomes = asyncio.run(_answered(settings, expected, named))
+    limits = {"facts": min_facts, "right": min_right, "abstained": min_abstained, "citations": min_citations}
+    limits |= {"wrong_kept": max_wrong_kept, "right_escalated": max_right_escalated, "repeated": 0.0}
+    result = regression.report(outcomes, named, limits)
+    if junit is not None:
+        write_text(junit, regression.junit(result))
+    if drafts is not None:
+        write_rows(drafts, regression.judged_drafts(outcomes, Path(questions).stem if questions else "thumbs"))
+    show(result, as_json, regression.lines(result))
+    if not result["passed"]:
+        raise typer.Exit(1)
+
+
+async def _answered(settings: Settings, expected: "Sequence[Expectation]", mode: "Mode") -> "list[Outcome]":
+    from app.answering.pipeline import Assistant
+    from app.evaluation.regression import ask_all
+
+    assistant = Assistant(settings, patience=None, learn=False)
+    try:
+        return await ask_all(assistant, expected, mode, watch)
+    finally:
+        await assistant.close()
 
 
 @evaluate.command("retrieval")

@@ -74,13 +74,13 @@ def judged_thumbs(opinions: Iterable[Mapping[str, Any]]) -> tuple[list[Judged], 
 def judged_rows(rows: Sequence[Row]) -> Iterator[Judged]:
     """Score judged answers, which count as bad unless they are labelled "good".
 
-    In a set some of whose answers have passages, no passages means that nothing was found; in other sets it means that
-    nobody knows what was found.
+    A draft that was stopped while it was written is escalated in any case. In a set some of whose answers have
+    passages, no passages means that nothing was found; in other sets it means that nobody knows what was found.
     """
     grounded = {row["set"] for row in rows if row.get("context")}
     for row in rows:
         decision, _ = decided(row, grounded=row["set"] in grounded, threshold=LIMIT + 1)
-        yield Judged(decision.score, row["label"] != "good", decision.escalate)
+        yield Judged(decision.score, row["label"] != "good", decision.escalate or row.get("finish") == "stopped")
 
 
 def decided(row: Row, *, grounded: bool, **given: Any) -> tuple[Decision, CheckedAnswer | None]:

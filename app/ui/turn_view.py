@@ -301,6 +301,7 @@ def _record(answer: Answer, preferred: str | None) -> dict[str, Any]:
         "mode": answer.turn.mode,
         "scope": answer.turn.scope or (),
         "unaided": answer.turn.unaided,
+        "follows": bool(answer.turn.history),
         "model": attempt.model if attempt is not None else None,
         "role": attempt.role if attempt is not None else None,
         "decision": decision.code if decision is not None else None,

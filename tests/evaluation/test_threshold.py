@@ -82,9 +82,9 @@ def test_the_bound_covers_what_comes_as_often_as_it_says() -> None:
 
     random = np.random.default_rng(1)
     held = []
-    for _ in range(300):
-        scores = random.random(50)
-        bad = random.random(50) < scores / 2
+    for _ in range(100):
+        scores = random.random(30)
+        bad = random.random(30) < scores / 2
         point = calibrate([Judged(s, bool(b)) for s, b in zip(scores, bad, strict=True)], 0.3, None, 0.9)["chosen"]
         held.append(point.threshold / 4 <= point.bound)  # of drafts with scores below t, t/4 are bad
 
