@@ -20,7 +20,7 @@ from app.settings import Settings, load
 if TYPE_CHECKING:
     from app.answering.turn import Mode
     from app.evaluation.regression import Expectation, Outcome
-    from app.evaluation.rubric import Ratings, Sample
+    from app.evaluation.rubric import Sample, Values
 
 evaluate = typer.Typer(help="Measure quality on data sets.", no_args_is_help=True)
 for command in ("escalation", "citations", "refusals"):
@@ -199,10 +199,12 @@ def answers(
     if not expected:
         raise InputError("There is nothing to ask. Give --questions FILE, or thumbs in the chat.")
     named = mode_named(mode)
-    outcomes = asyncio.run(_answered(settings, expected, named))
+    outcomes: list[Outcome] = []
+    with suppress(KeyboardInterrupt):  # what is done is shown
+        asyncio.run(_answered(settings, expected, named, outcomes))
     limits = {"facts": min_facts, "right": min_right, "abstained": min_abstained, "citations": min_citations}
     limits |= {"wrong_kept": max_wrong_kept, "right_escalated": max_right_escalated, "repeated": 0.0}
-    result = regression.report(outcomes, named, limits)
+    result = regression.report(outcomes, named, limits, len(expected) - len(outcomes))
     if junit is not None:
         write_text(junit, regression.junit(result))
     if drafts is not None:
@@ -212,13 +214,13 @@ def answers(
         raise typer.Exit(1)
 
 
-async def _answered(settings: Settings, expected: "Sequence[Expectation]", mode: "Mode") -> "list[Outcome]":
+async def _answered(settings: Settings, expected: "Sequence[Expectation]", mode: "Mode", done: "list[Outcome]") -> None:
     from app.answering.pipeline import Assistant
     from app.evaluation.regression import ask_all
 
     assistant = Assistant(settings, patience=None, learn=False)
     try:
-        return await ask_all(assistant, expected, mode, watch)
+        await ask_all(assistant, expected, mode, done.append, watch)
     finally:
         await assistant.close()
 
@@ -318,17 +320,23 @@ def rubric(
     elif not (settings.judge or raters):
         raise InputError("Nobody rates. Name a model with --judge, write a --page for a person, or read --ratings.")
     if settings.judge:
-        judged = asyncio.run(_judged(settings, asked))
-        raters.append(judged)
+        known = next((rater for rater in raters if rater.rater == settings.judge), rating.Ratings(settings.judge, {}))
+        raters = [rater for rater in raters if rater is not known]
+        rated = dict(known.values)
+        try:
+            remarks = asyncio.run(_judged(settings, asked, rated))
+        except KeyboardInterrupt:  # what is done is shown and saved
+            remarks = ("Interrupted; with --save, and that file as --ratings, it can go on.",)
+        raters.append(judged := rating.Ratings(settings.judge, rated, remarks))
         if save is not None:
             write_text(save, json.dumps(rating.as_json(judged), indent=1))
     result = rating.summary(asked, raters)
     show(result, as_json, rating.lines(result))
 
 
-async def _judged(settings: Settings, asked: "Sequence[Sample]") -> "Ratings":
+async def _judged(settings: Settings, asked: "Sequence[Sample]", rated: "dict[str, Values]") -> tuple[str, ...]:
     from app.evaluation import rubric
     from app.models.foundry import Foundry
 
     async with Foundry(settings) as foundry:
-        return await rubric.judge(foundry, settings.judge, asked, tell, watch)
+        return await rubric.judge(foundry, settings.judge, asked, rated, tell, watch)

@@ -156,10 +156,12 @@ async def ask_all(
     assistant: Assistant,
     expected: Sequence[Expectation],
     mode: Mode,
+    keep: Callable[[Outcome], None],
     watch: Callable[[Sequence[Expectation]], Iterable[Expectation]] = iter,
-) -> list[Outcome]:
+) -> None:
     """Ask every question as the chat does, each in a conversation of its own, and judge the answers."""
-    return [await _ask(assistant, it, mode) for it in watch(expected)]
+    for it in watch(expected):
+        keep(await _ask(assistant, it, mode))
 
 
 async def _ask(assistant: Assistant, expectation: Expectation, mode: Mode) -> Outcome:
@@ -232,15 +234,18 @@ def figures(outcomes: Sequence[Outcome], mode: Mode) -> dict[str, float | None]:
     return {name: round(fmean(values), 4) if values else None for name, values in shares.items()}
 
 
-def report(outcomes: Sequence[Outcome], mode: Mode, limits: Mapping[str, float | None]) -> dict[str, Any]:
+def report(
+    outcomes: Sequence[Outcome], mode: Mode, limits: Mapping[str, float | None], unasked: int = 0
+) -> dict[str, Any]:
     """Gather the figures, the limits, and the cases; it `passed` if every limit is kept and every question answered."""
     values = figures(outcomes, mode)
     held = [Limit(name, limit, values[name]) for name, limit in limits.items() if limit is not None]
     failed = sum(it.status == "error" for it in outcomes)
     return {
-        "passed": not failed and all(limit.kept for limit in held),
+        "passed": not failed and not unasked and all(limit.kept for limit in held),
         "mode": mode,
         "asked": len(outcomes),
+        "unasked": unasked,
         "errors": failed,
         "figures": values,
         "limits": [asdict(limit) | {"kept": limit.kept} for limit in held],
@@ -272,6 +277,8 @@ def lines(result: Mapping[str, Any]) -> Iterator[str]:
         yield f"{meaning:46} {shown:>7}{wanted}{'' if limit is None or limit['kept'] else '  missed'}"
     if result["errors"]:
         yield f"{count(result['errors'], 'question')} got no answer."
+    if result["unasked"]:
+        yield f"Interrupted: {count(result['unasked'], 'question')} not asked."
     yield "Passed." if result["passed"] else "Not passed."
 
 

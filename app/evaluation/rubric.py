@@ -155,18 +155,20 @@ def _values(row: Mapping[str, Any] | None) -> Values | None:
 
 
 async def judge(
-    foundry: Foundry, alias: str, asked: Sequence[Sample], tell: Callable[[str], None],
+    foundry: Foundry, alias: str, asked: Sequence[Sample], rated: dict[str, Values], tell: Callable[[str], None],
     watch: Callable[[Sequence[Sample]], Iterable[Sample]] = iter,
-) -> Ratings:  # fmt: skip
-    """Have a model rate answers, at temperature 0, except its own; raises ModelError if it cannot be asked at all."""
+) -> tuple[str, ...]:  # fmt: skip
+    """Have a model rate answers that are not `rated` yet, at temperature 0, except its own.
+
+    Returns remarks on what was not rated. Raises ModelError if it cannot be asked at all.
+    """
     model = await foundry.ready(alias, tell)
     others = [sample for sample in asked if not sample.writers & {alias, model.alias, model.id}]
-    rated: dict[str, Values] = {}
     remarks = []
     if own := len(asked) - len(others):
         remarks.append(f"{alias} wrote {count(own, 'answer')} itself, which it does not rate.")
     unreadable = 0
-    for sample in watch(others):
+    for sample in watch([sample for sample in others if sample.id not in rated]):
         text = ""
         stream = chat.answer(foundry, model, messages(sample), max_tokens=foundry.settings.large_max_tokens)
         try:
@@ -187,7 +189,7 @@ async def judge(
             rated[sample.id] = values
     if unreadable:
         remarks.append(f"{count(unreadable, 'reply')} of {alias} had no numbers in the form asked for; not counted.")
-    return Ratings(alias, rated, tuple(remarks))
+    return tuple(remarks)
 
 
 def read_ratings(file: Path, known: Iterable[Sample]) -> Ratings:

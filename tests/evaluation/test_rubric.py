@@ -15,6 +15,7 @@ from app.evaluation.results import as_json as result_as_json
 from app.evaluation.rubric import (
     Agreement,
     Ratings,
+    Values,
     agreements,
     as_json,
     judge,
@@ -143,10 +144,15 @@ async def test_a_judge_rates_no_answer_of_its_own_and_odd_replies_do_not_count()
         Canned({"/v1/models": listed, "/v1/chat/completions": rated}) as server,
         opened(settings_for(endpoint=server.url)) as foundry,
     ):
-        judged = await judge(foundry, "gpt-oss-20b:1", asked, ignore)
+        rated: dict[str, Values] = {}
+        remarks = await judge(foundry, "gpt-oss-20b:1", asked, rated, ignore)
+        requests = server.count("/v1/chat/completions")
+        await judge(foundry, "gpt-oss-20b:1", asked, rated, ignore)  # goes on with what is missing
+        again = server.count("/v1/chat/completions") - requests
 
-    assert {it.text for it in asked if it.id in judged.values} == {"At 9:30."}
-    assert judged.remarks == (
+    assert {it.text for it in asked if it.id in rated} == {"At 9:30."}
+    assert (requests, again) == (2, 1)
+    assert remarks == (
         "gpt-oss-20b:1 wrote 2 answers itself, which it does not rate.",
         "1 reply of gpt-oss-20b:1 had no numbers in the form asked for; not counted.",
     )
