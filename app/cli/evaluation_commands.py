@@ -72,15 +72,19 @@ def compare(
     prices: Annotated[Path | None, typer.Option(help="Prices by model, as JSON (default: ESCALATOR_PRICES).")] = None,
     run: Annotated[Path | None, typer.Option(help="Keep each answer in this file (default: the state folder).")] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with the run in this file.")] = None,
+    export: Annotated[
+        str | None, typer.Option(help="Print answers in another form: ragas, or ragas:CONTENDER (default: auto).")
+    ] = None,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
     """Ask models the same, a prompt or a set of questions, and show how fast and how well each answers."""
     from app.evaluation import plan as plans
-    from app.evaluation import run_file, summary
+    from app.evaluation import ragas, run_file, summary
     from app.evaluation.compare import Comparison
     from app.evaluation.question_set import SAMPLE, sample_documents
 
+    exported = None if export is None else ragas.contender_named(export)
     done, file = run_file.read_run(resume) if resume else None, run_file.resumed(resume) if resume else None
     if done is not None:
         if any((prompt, models, rounds, corpus, questions, retrieval, mode, prices, run)):
@@ -106,7 +110,10 @@ def compare(
         asyncio.run(comparison.measure())
     progress.clear()
     result = comparison.result()
-    show(summary.document(result), as_json, summary.lines(result))
+    if exported is not None:
+        typer.echo(ragas.export(result, exported), nl=False)
+    else:
+        show(summary.document(result), as_json, summary.lines(result))
     for problem in result.problems:
         tell(problem)
     if result.problems:

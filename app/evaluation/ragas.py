@@ -18,20 +18,24 @@ DECLINES = "The documents do not say."
 """The reference where the documents do not hold the answer."""
 
 
-def export(result: ComparisonResult, wanted: str) -> str:
+def contender_named(wanted: str) -> str:
+    """Return the contender that is named in "ragas:CONTENDER", "" if none is; raises InputError for another form."""
+    form, _, name = wanted.partition(":")
+    if form != NAME:
+        raise InputError(f"--export is {wanted!r}; it must be {NAME}, or {NAME}:CONTENDER.")
+    return name
+
+
+def export(result: ComparisonResult, name: str = "") -> str:
     """Write the answers of a contender as JSON lines: of the named one, else of *auto*, else of the first.
 
     Ragas takes the fields of the first row for those of all, so that rows with a reference come first. Raises
     InputError.
     """
-    form, _, name = wanted.partition(":")
     names = [contender.id for contender in result.contenders if result.of(contender.id)]
-    if form != NAME:
-        raise InputError(f"--export is {wanted!r}; it must be {NAME}, or {NAME}:CONTENDER.")
     if (name and name not in names) or not names:
-        raise InputError(
-            f"No answers of {name or 'anybody'!r} can be exported; there are those of: {', '.join(names)}."
-        )
+        there = ", ".join(names) or "nobody"
+        raise InputError(f"No answers of {name or 'a contender'} can be exported; there are those of {there}.")
     chosen = name or ("auto" if "auto" in names else names[0])
     rows = sorted(_rows(result, chosen), key=lambda row: "reference" not in row)
     return "".join(json.dumps(row) + "\n" for row in rows)
