@@ -166,18 +166,15 @@ def foreign(text: str, words: Sequence[str], source: Sequence[str], languages: s
 def echoes(question: str, draft: str, languages: Sequence[str]) -> bool:
     """Whether a draft, as an answer to “what”, “who” and the like, only repeats words of the question.
 
-    Not one that chooses among what the question offers, or that yes, no, all, none, a number or a letter answers, unless
-    it asks the question again.
+    Not one that chooses among what the question offers, or that yes, no, all, none, a number or a letter answers.
     """
     language, text = spoken(question, languages), without(bare(draft), "frame")
     if not find_phrase(question, "asks", language) or find_phrase(question, "or", language):
         return False
-    asked, asks = set(tokens(question)), text.rstrip().endswith("?")
-    added = " ".join(word for word in tokens(text) if word not in asked)
-    if find_phrase(added, "settles", language) or _LETTER.search(text):
-        return False
+    asked = {word for word in tokens(question) if text.rstrip().endswith("?") or not word.isdigit()}
+    settled = find_phrase(" ".join(word for word in tokens(text) if word not in asked), "settles", language)
     said = {normalize(word.surface) for word in query_words(text, languages) if word.content}
-    return bool(said) and said.issubset(word for word in asked if asks or not word.isdigit())
+    return not (settled or _LETTER.search(text)) and set() < said <= asked
 
 
 def breaks_off(draft: str) -> bool:

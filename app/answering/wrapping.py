@@ -104,8 +104,8 @@ def is_no_answer(text: str, *, ended: bool) -> bool:
 class EchoFilter(_Filter):
     """Ends an answer where the model repeats what the prompt has around the documents and the question.
 
-    That is a tag of the fence, "Question:", or exactly a line: a rule, the heading of a passage, or one like it with a
-    number that no passage has. What the documents or the question have themselves is no echo.
+    That is a tag of the fence, "Question:", or exactly a line: a rule, the heading of a passage, or one like it, with a
+    number that no passage has or another place. What the documents or the question have themselves is no echo.
     """
 
     over = False
@@ -169,10 +169,12 @@ class EchoFilter(_Filter):
         if self._lists:
             return not whole and "question:".startswith(re.sub(r"[\s#>*_\\]", "", _plain(line)))
         plain, number = _plain(line), _NUMBER.match(line.lstrip())
-        unsent = number is not None and number[1] not in self._numbers and len(line) < _LONGEST_HEADING
-        if plain in self._lines or (unsent and plain.startswith(tuple(self._files))):
+        alike = number is not None and len(line) < _LONGEST_HEADING
+        if number is not None and number[1] in self._numbers and whole:
+            alike = alike and plain[-1] not in ".:!?…"  # a sentence about the passage
+        if plain in self._lines or (alike and plain.startswith(tuple(self._files))):
             return True
-        known = (*self._lines, *(self._files if unsent else ()))
+        known = (*self._lines, *(self._files if alike else ()))
         may_ask = "question:".startswith(re.sub(r"[\s#>*_\\]", "", plain))
         return not whole and (may_ask or any(each.startswith(plain) for each in known))
 
