@@ -182,7 +182,7 @@ def lines(result: Mapping[str, Any]) -> Iterator[str]:
         yield figures + ("  <" if it == chosen else "")
     yield f"“bad at most”: of accepted drafts to come, with {result['confidence']:.0%} confidence (Clopper-Pearson)."
     if first.share > result["share"]:
-        yield f"{first.share:.1%} go to the large model at any threshold, as the drafts are empty, cut off or the like."
+        yield f"{first.share:.1%} go to the large model at any threshold, as the drafts are cut off, wrong or the like."
     if chosen is None:
         yield (
             f"No threshold keeps the bad ones at {result['max_bad']:.1%}: with {first.share:.1%} large calls they may "
