@@ -10,6 +10,7 @@ In a script, `asyncio.run(answer(…))` does the same. Importing this package im
 """
 
 import importlib
+from collections.abc import Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,11 +19,19 @@ if TYPE_CHECKING:
     from app.answering.citations import cite
     from app.answering.pipeline import Assistant
     from app.answering.turn import Answer, Mode, Turn
+    from app.evaluation.question_set import Question
+    from app.evaluation.report_page import Page
+    from app.evaluation.results import ComparisonResult
     from app.retrieval.search import Hit
 
-__all__ = ["Assistant", "Turn", "answer", "cite", "search"]
+__all__ = ["Assistant", "Question", "Turn", "answer", "cite", "compare", "report", "search"]
 
-_MODULES = {"Assistant": "app.answering.pipeline", "Turn": "app.answering.turn", "cite": "app.answering.citations"}
+_MODULES = {
+    "Assistant": "app.answering.pipeline",
+    "Question": "app.evaluation.question_set",
+    "Turn": "app.answering.turn",
+    "cite": "app.answering.citations",
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -68,3 +77,40 @@ async def answer(question: str, *, corpus: str | Path | None = None, mode: "Mode
     finally:
         await assistant.close()
     raise AssertionError("a turn always finishes")
+
+
+async def compare(
+    asked: "str | Sequence[Question]",
+    *,
+    corpus: str | Path | None = None,
+    models: Sequence[str] = (),
+    modes: "Sequence[Mode]" = (),
+    rounds: int = 1,
+    **given: Any,
+) -> "ComparisonResult":
+    """Ask two models or more the same, and in `modes` the cascade of both; with passages of a folder if one is given.
+
+    What is missing is in `problems` of the result. Raises InputError, SettingsError, ModelError, CorpusError.
+    """
+    from app.evaluation.compare import Comparison
+    from app.evaluation.plan import Plan
+    from app.evaluation.question_set import Question
+    from app.settings import load
+
+    questions = (Question("1", asked),) if isinstance(asked, str) else tuple(asked)
+    plan = Plan(questions, rounds, tuple(models), tuple(modes), (corpus is not None,), str(corpus or ""))
+    comparison = Comparison(load(corpus=corpus, **given), plan, _silent, _silent)
+    await comparison.measure()
+    return comparison.result()
+
+
+def report(result: "ComparisonResult", *, against: "ComparisonResult | None" = None) -> "Page":
+    """Make the report of a comparison, and say what has changed beyond noise against another one."""
+    from app.evaluation.changes import changes
+    from app.evaluation.report import page
+
+    return page(result, changes(against, result) if against is not None else ())
+
+
+def _silent(*_progress: object) -> None:
+    """Take what is told while a comparison goes on, of which a notebook shows nothing."""

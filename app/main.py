@@ -121,8 +121,8 @@ for name in (uploads.KEEP, *buttons.PRESSED):
 
 
 @cl.action_callback(buttons.SAVE)
-async def save(action: cl.Action) -> dict[str, str]:
-    """Return the file that the panel *Export* asks for."""
+async def save(action: cl.Action) -> dict[str, str] | None:
+    """Return the file that the panel *Export* or a comparison asks for."""
     return await Conversation.current().export(action.payload)
 
 

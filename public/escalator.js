@@ -1,5 +1,5 @@
 // What Chainlit has no place for: the buttons "Documents" and "Models" in the header, the bar that shows how far reading
-// is, the seconds that a row has been waiting, announcements to screen readers, and a conversation's own address.
+// is, the seconds that a row has been waiting, announcements to screen readers, files to save, and a conversation's own address.
 const SILENT_MS = 5000; // without a report for so long the bar is hidden: the connection may be lost
 const LONGEST_MS = 500; // between two draws of a conversation however long
 const ANNOUNCED_MS = 1000; // then a screen reader has read it, and must not meet it a second time
@@ -34,6 +34,16 @@ const announce = (text) => {
 window.addEventListener('message', ({ source, data }) => {
   if (source === window && data?.about === 'announcement') announce(data.text);
 });
+
+/** Have the browser save a text of the server as a file. */
+window.save = ({ name, text }) => {
+  const type = name.endsWith('.html') ? 'text/html' : 'text/markdown';
+  const link = document.createElement('a');
+  link.href = URL.createObjectURL(new Blob([text], { type: `${type};charset=utf-8` }));
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href));
+};
 
 const since = new WeakMap(); // a waiting row -> its text, and when that text appeared
 setInterval(() => {

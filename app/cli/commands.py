@@ -21,7 +21,8 @@ from app.answering.turn import mode as mode_named
 from app.answering.usage import Prices
 from app.cli import json_output
 from app.cli.clone import add_clone_command
-from app.cli.evaluation_commands import compare, evaluate
+from app.cli.compare_command import compare
+from app.cli.evaluation_commands import evaluate
 from app.cli.kit_commands import kit
 from app.cli.model_commands import models
 from app.cli.terminal import Commands, Json, Verbose, print_json, show, tell

@@ -19,8 +19,8 @@ PLOT, LEFT, RIGHT = 300, 13.0, 97.0
 APART = 16
 """Pixels between the names of two points."""
 
-NEAR = 34.0
-"""Percent of the width within which two names may overlap."""
+CHARACTER = 2.1
+"""Percent of the width that a character of a name takes at most, on a telephone."""
 
 Write = Callable[[float], str]
 """How a value is written, with its unit."""
@@ -96,16 +96,16 @@ def plane(title: str, about: str, points: Sequence[Point], names: tuple[str, str
         shapes.append(_text(write[0](tick), f"{x(tick):.2f}%", below + 18, anchor, "tick"))
     shapes.append(_text(names[0], f"{RIGHT}%", below + 36, "end", "tick"))
     marks: list[str] = []
-    for point, height in _labelled(points, x, y):
+    for point, start, height in _labelled(points, x, y):
         low, middle, high = (x(value) for value in point.across)
-        shapes.append(_line(f"{low:.2f}%", y(point.up[1]), f"{high:.2f}%", y(point.up[1]), "interval"))
+        top = y(point.up[1])
+        shapes.append(_line(f"{low:.2f}%", top, f"{high:.2f}%", top, "interval"))
         shapes.append(_line(f"{middle:.2f}%", y(point.up[0]), f"{middle:.2f}%", y(point.up[2]), "interval"))
-        marks.append(_mark(point, middle, y(point.up[1])))
-        left = middle > (LEFT + RIGHT) / 2
-        if abs(height - y(point.up[1])) > APART / 2:
-            end = middle - 2.5 if left else middle + 2.5
-            shapes.append(_line(f"{middle:.2f}%", y(point.up[1]), f"{end:.2f}%", height, "leader"))
-        beside = f"{middle - 3:.2f}%" if left else f"{middle + 3:.2f}%"
+        marks.append(_mark(point, middle, top))
+        left = start < middle
+        if height - top > APART / 2:
+            shapes.append(_line(f"{middle:.2f}%", top, f"{middle - 2.5 if left else start:.2f}%", height, "leader"))
+        beside = f"{middle - 3:.2f}%" if left else f"{start:.2f}%"
         marks.append(_text(point.name, beside, height + 4, "end" if left else "start", "name"))
     return _svg(title, about, below + 42, [*shapes, *marks], above=20)
 
@@ -122,15 +122,16 @@ def ticks(highest: float) -> list[float]:
 
 def _labelled(
     points: Sequence[Point], x: Callable[[float], float], y: Callable[[float], float]
-) -> Iterator[tuple[Point, float]]:
-    """Yield each point with the height of its name, moved down until no name is too near."""
-    placed: list[tuple[float, float]] = []
+) -> Iterator[tuple[Point, float, float]]:
+    """Yield each point with the start and the height of its name: beside it, or so far down that it covers nothing."""
+    taken = [(x(point.across[1]) - 1.5, x(point.across[1]) + 1.5, y(point.up[1])) for point in points]
     for point in sorted(points, key=lambda point: y(point.up[1])):
-        at, height = x(point.across[1]), y(point.up[1])
-        while any(abs(at - other) < NEAR and abs(height - taken) < APART for other, taken in placed):
+        middle, height, width = x(point.across[1]), y(point.up[1]), CHARACTER * len(point.name)
+        start = middle + 3 if middle + 3 + width <= RIGHT + 3 else middle - 3 - width
+        while any(start < end and first < start + width and abs(height - at) < APART for first, end, at in taken):
             height += 1
-        placed.append((at, height))
-        yield point, height
+        taken.append((start, start + width, height))
+        yield point, start, height
 
 
 def _mark(point: Point, x: float, y: float) -> str:

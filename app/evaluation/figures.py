@@ -41,7 +41,7 @@ def _with_figures(
     load: Mapping[str, float | None],
 ) -> Contender:
     alone = contender.kind in SINGLE
-    asked = [(answer.question, _stages(answer, alone=alone)) for answer in answers if answer.attempts]
+    asked = [(answer.question, by_stage(answer, alone=alone)) for answer in answers if answer.attempts]
     names = dict.fromkeys(name for _, stages in asked for name in stages)
     figures = {name: median_of(by_question((question, it[name]) for question, it in asked)) for name in names}
     if alone and (loading := load.get(contender.models[0])) is not None:
@@ -56,7 +56,7 @@ def _with_figures(
     )
 
 
-def _stages(answer: MeasuredAnswer, *, alone: bool) -> dict[str, float | None]:
+def by_stage(answer: MeasuredAnswer, *, alone: bool) -> dict[str, float | None]:
     """Add up the stages over the attempts, so that retrieving, preparing, waiting, reading and writing follow."""
     attempts = answer.attempts
 
@@ -138,7 +138,7 @@ def _differences(
         if (one, other) in pairs:
             stages = [{(it.question, it.round): it for it in answers[name] if it.attempts} for name in (one, other)]
             for name in ("first_token_ms", "tokens_per_s"):
-                values = [{key: _stages(it, alone=True)[name] for key, it in own.items()} for own in stages]
+                values = [{key: by_stage(it, alone=True)[name] for key, it in own.items()} for own in stages]
                 both = [key for key in values[0] if key in values[1]]
                 groups = by_question((key[0], _change(values[0][key], values[1][key])) for key in both)
                 yield from filter(None, [difference(name, one, other, groups)])

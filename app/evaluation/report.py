@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from pathlib import PurePath
 from statistics import fmean
 
 from app.evaluation import charts
+from app.evaluation.figures import by_stage
 from app.evaluation.question_set import Question
 from app.evaluation.report_page import Asked, Cell, Page, Reply, Section
-from app.evaluation.results import ComparisonResult, Contender, Figure, MeasuredAnswer
+from app.evaluation.results import STAGES, ComparisonResult, Contender, Figure, MeasuredAnswer
 from app.humanize import count, listed, percent, size
 from app.translation import _, figure, mark, plural
 
@@ -26,17 +28,13 @@ KINDS = {
 }
 """The names of contenders; that of a further model is its own."""
 
+BARE = "-bare"
+"""How the id of a contender ends that gets no passages, where the others do."""
+
 SHAPES: dict[str, charts.Shape] = {"auto": "hybrid", "refine": "hybrid", "oracle": "bound", "random": "bound"}
 
-PARTS = (
-    mark("Search"),
-    mark("Prompt"),
-    mark("Wait for the model"),
-    mark("First token"),
-    mark("Writing"),
-    mark("Other"),
-)
-"""Of the time of an answer, in the order in which they pass; *Other* is between them, such as checks."""
+PARTS = STAGES[1:]
+"""Of the time of an answer; a cold start is none."""
 
 WORTH = {
     "score": mark("Score"),
@@ -58,12 +56,13 @@ TIMES = {
     "prompt_ms": mark("Prompt"),
     "sent_ms": mark("Wait for the model"),
     "first_token_ms": mark("First token"),
-    "gap_ms": mark("Between tokens"),
+    "writing_ms": mark("Writing"),
     "total_ms": mark("Whole answer"),
 }
 
 COUNTS = {
     "tokens_per_s": mark("Tokens per second"),
+    "gap_ms": mark("Between tokens"),
     "prompt_tokens": mark("Tokens read"),
     "completion_tokens": mark("Tokens written"),
     "energy_j": mark("Energy"),
@@ -86,7 +85,7 @@ def page(result: ComparisonResult, changes: Sequence[str] = ()) -> Page:
 def label(contender: Contender) -> str:
     """Name a contender."""
     name = _(KINDS[contender.kind]) if contender.kind in KINDS else contender.models[0]
-    return name if contender.retrieval else _("{name}, without documents", name=name)
+    return _("{name}, without documents", name=name) if contender.id.endswith(BARE) else name
 
 
 def written(name: str, value: float) -> str:
@@ -114,33 +113,34 @@ def _shortly(value: float, digits: int) -> str:
     return figure(value, 0 if value == round(value) else digits)
 
 
-def cell(name: str, given: Figure | None) -> Cell:
+def cell(given: Figure | None, write: Callable[[float], str]) -> Cell:
     """Write a figure with its interval."""
     if given is None:
         return Cell(DASH)
     if given.low is None or given.high is None:
-        return Cell(written(name, given.value))
-    return Cell(
-        written(name, given.value), _("{low} to {high}", low=written(name, given.low), high=written(name, given.high))
-    )
+        return Cell(write(given.value))
+    return Cell(write(given.value), _("{low} to {high}", low=write(given.low), high=write(given.high)))
 
 
 def _facts(result: ComparisonResult) -> Iterator[str]:
     yield result.machine
-    yield " · ".join(
-        [
+    if len(result.answers) > len(result.contenders):
+        questions, rounds = (
             count(len(result.questions), "question"),
             plural("{number} round", "{number} rounds", result.rounds),
-            _("all models in turns")
-            if result.in_turns
-            else _("one model after another, as memory holds one at a time"),
-        ]
-    )
+        )
+        turns = _("all models in turns")
+        if not result.in_turns:
+            turns = _("one model after another, as memory holds one at a time")
+        yield " · ".join([questions, rounds, turns])
     if result.corpus:
-        yield _("Documents: {folder}", folder=result.corpus)
+        yield _("Documents: {folder}", folder=PurePath(result.corpus).name)
+    if not any(contender.retrieval for contender in result.contenders):
+        yield _("Asked without documents.")
     if result.prices_of:
         yield _("Prices are hypothetical, those of a cloud on {date}. Here nothing was paid.", date=result.prices_of)
-    yield _("Below a figure stands its interval of 95%, from drawing the answers anew.")
+    if any(figure.low is not None for it in result.contenders for figure in (*it.figures.values(), *it.means.values())):
+        yield _("Below a figure stands its interval of 95%, from drawing the answers anew.")
     yield from result.problems
 
 
@@ -164,7 +164,8 @@ def _worth(result: ComparisonResult) -> Iterator[Section]:
             _("Oracle and Random give the large model as many questions as Auto: those that gain most by it, and any."),
             _("Auto’s decisions are worth how far it is above Random."),
         ]
-    yield from _section(title, " ".join(about), WORTH, _means, result.contenders, chart)
+    names = {it.id: " → ".join(it.models) for it in result.contenders}
+    yield from _section(title, " ".join(about), WORTH, _means, result.contenders, chart, models=lambda it: names[it.id])
     yield from _section(_("Quality in detail"), "", QUALITIES, lambda it: it.quality, result.contenders)
 
 
@@ -182,12 +183,14 @@ def _section(
     contenders: Sequence[Contender],
     chart: str = "",
     key: Sequence[str] = (),
+    *,
+    models: Callable[[Contender], str] = lambda _contender: "",
 ) -> Iterator[Section]:
     """Yield a table of figures, with a row for each contender and a column for each name, as far as there are any."""
     figures = {it.id: given(it) for it in contenders}
     names = [name for name in columns if any(name in each for each in figures.values())]
     rows = [
-        [Cell(label(it), " → ".join(it.models)), *(cell(name, figures[it.id].get(name)) for name in names)]
+        [Cell(label(it), models(it)), *(cell(figures[it.id].get(name), partial(written, name)) for name in names)]
         for it in contenders
         if any(name in figures[it.id] for name in names)
     ]
@@ -200,24 +203,20 @@ def _stages(result: ComparisonResult) -> Iterator[Section]:
     bars = [(label(it), _mean_parts(result.of(it.id))) for it in result.contenders if "total_ms" in it.figures]
     words = "; ".join(f"{name}: {duration(sum(parts))}" for name, parts in bars)
     about = _("The bars are means, which add up; the table has medians. Loading a model is not included.")
-    chart = charts.stacked(title, words, bars, duration)
-    yield from _section(title, about, TIMES, lambda it: it.figures, result.contenders, chart, [*map(_, PARTS)])
+    chart, key = charts.stacked(title, words, bars, duration), [*(_(TIMES[name]) for name in PARTS), _("Other")]
+    yield from _section(title, about, TIMES, lambda it: it.figures, result.contenders, chart, key)
 
 
 def _mean_parts(answers: Sequence[MeasuredAnswer]) -> list[float]:
-    """Return the means of PARTS over some answers, in milliseconds."""
+    """Return the means of PARTS and of the rest over some answers, in milliseconds."""
     parts = [_parts(answer) for answer in answers if answer.total_ms is not None]
-    return [fmean(values) for values in zip(*parts, strict=True)] if parts else [0.0] * len(PARTS)
+    return [fmean(values) for values in zip(*parts, strict=True)] if parts else [0.0] * (len(PARTS) + 1)
 
 
 def _parts(answer: MeasuredAnswer) -> list[float]:
-    """Split the time of an answer into PARTS; attempts add up."""
-    tries = answer.attempts
-    sent, first = (sum(getattr(each, name) or 0.0 for each in tries) for name in ("sent_ms", "first_token_ms"))
-    writing = sum(
-        max(0.0, (each.total_ms or 0.0) - (each.sent_ms or 0.0) - (each.first_token_ms or 0.0)) for each in tries
-    )
-    known = [answer.retrieve_ms or 0.0, answer.prompt_ms or 0.0, sent, first, writing]
+    """Split the time of an answer into its stages and what is between them; attempts add up."""
+    found = by_stage(answer, alone=False)
+    known = [found[name] or 0.0 for name in PARTS]
     return [*known, max(0.0, (answer.total_ms or 0.0) - sum(known))]
 
 
@@ -253,13 +252,17 @@ def _differences(result: ComparisonResult) -> Iterator[Section]:
     rows = [
         [
             Cell(f"{_(NAMES.get(it.name, it.name))}: {names.get(it.other, it.other)} − {names.get(it.one, it.one)}"),
-            cell(it.name, it.difference),
+            cell(it.difference, partial(_signed, it.name)),
             Cell(_("yes") if it.beyond_noise else _("no")),
         ]
         for it in result.differences
     ]
     if rows:
         yield Section(_("Differences"), "", ["", _("Difference"), _("Beyond noise")], rows)
+
+
+def _signed(name: str, value: float) -> str:
+    return f"{'+' if value > 0 else '−' if value < 0 else ''}{written(name, abs(value))}"
 
 
 def _range(given: Figure) -> charts.Range:

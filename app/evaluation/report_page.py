@@ -3,11 +3,12 @@
 Texts come from models and documents, and names from whoever configured them: all are escaped here.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
+from app.errors import InputError
 from app.export import plain, shown
 from app.translation import _, chosen
 
@@ -93,6 +94,9 @@ class Page:
                 parts.append(f"- {reply.verdict[0]} **{plain(reply.name)}** {remarks}\n\n  > {quoted or '–'}")
         return "\n\n".join(filter(None, parts)) + "\n"
 
+    _repr_markdown_ = markdown
+    """By which a notebook shows it."""
+
     def html(self) -> str:
         """Write the page as HTML."""
         values = {"language": chosen(), "title": shown(self.title), "date": shown(self.date)}
@@ -107,6 +111,14 @@ class Page:
             yield f"<section><h2>{shown(_('Questions and answers'))}</h2>"
             yield from map(_asked, self.questions)
             yield "</section>"
+
+
+def form_of(file: Path) -> Callable[[Page], str]:
+    """Return the form in which a page is written to a file, by the ending of its name; raises InputError."""
+    forms = {".html": Page.html, ".htm": Page.html, ".md": Page.markdown}
+    if (form := forms.get(file.suffix.lower())) is None:
+        raise InputError(f"The report is {file.name!r}; its name must end with .html or .md.")
+    return form
 
 
 def _listed(lines: Sequence[str]) -> str:

@@ -4,8 +4,10 @@ The records are plain values, so that a report, a judge or a program needs nothi
 measured is None, never 0. Times are in milliseconds, money is in US dollars.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -224,6 +226,17 @@ R = TypeVar("R")
 def as_json(record: Any) -> dict[str, Any]:
     """Build the JSON form of a record of this module."""
     return asdict(record)
+
+
+def read_result(file: Path) -> ComparisonResult:
+    """Read what `escalator compare --json` printed; raises InputError."""
+    try:
+        value = json.loads(file.read_bytes())  # in UTF-8 or, as PowerShell 5.1 writes it, in UTF-16
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{file} could not be read: {error}. Give a file that escalator compare --json wrote."
+        ) from None
+    return from_json(ComparisonResult, value)
 
 
 def from_json(kind: type[R], value: Any) -> R:

@@ -1,12 +1,23 @@
 """Two answers that grow side by side on the screen, and which of them a person preferred."""
 
+import platform
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import chainlit as cl
 
-from app.answering.turn import Attempt
+from app.answering.citations import choose
+from app.answering.turn import Answer, Attempt
+from app.answering.usage import Prices
+from app.evaluation.figures import with_figures
+from app.evaluation.question_set import Question
+from app.evaluation.recording import measured
+from app.evaluation.report import page
+from app.evaluation.results import ComparisonResult, Contender, MeasuredAnswer, MeasuredModel
+from app.export import Document
 from app.humanize import count
 from app.translation import _
 from app.ui import usage_table
@@ -17,6 +28,9 @@ PUSH_SECONDS = 0.15
 
 ELEMENT = "Compare"
 """The component of public/elements that shows the columns."""
+
+REPORT = "report"
+"""The form of a file in which public/elements/Compare.jsx asks for the report."""
 
 EVEN = ""
 """In place of the preferred model's name: a person saw no difference."""
@@ -106,6 +120,33 @@ def tally(preferred: Iterable[str]) -> str:
     counted = Counter(preferred).most_common()
     counts = " · ".join(f"{model or _('no difference')} ({number})" for model, number in counted)
     return _("Preferred in this conversation: {counts}", counts=counts) if counts else ""
+
+
+def report(answer: Answer, prices: Prices) -> dict[str, str]:
+    """Return the report of a compared question, and a name for its file; blocks."""
+    html = page(as_run(answer, prices)).html()
+    return {"name": Document(answer.turn.question, "", ()).name("html"), "text": html}
+
+
+def as_run(answer: Answer, prices: Prices) -> ComparisonResult:
+    """Return the models' answers as a comparison of one question in one round."""
+    asked, question = [it for it in answer.attempts if it.role != "extractive"], Question("1", answer.turn.question)
+    models = tuple(MeasuredModel(attempt.model, host=attempt.host) for attempt in asked)
+    contenders = [Contender(it.role, it.role, (it.model,), it.passages > 0, 1) for it in asked]  # type: ignore[arg-type]
+    answers = tuple(_measured(answer, attempt, question, prices) for attempt in asked)
+    figures, _differences = with_figures(contenders, answers, ())
+    began = datetime.now(UTC).isoformat(timespec="seconds")
+    return ComparisonResult(began, platform.node(), (question,), 1, models, figures, answers, prices_of=prices.date)
+
+
+def _measured(answer: Answer, attempt: Attempt, question: Question, prices: Prices) -> MeasuredAnswer:
+    """Note one of the answers as if its model had been asked alone."""
+    own, before = replace(choose(answer, attempt), attempts=(attempt,)), answer.metrics
+    price = {attempt.model: prices.large if attempt.role == "large" else prices.small}
+    noted = measured(own, question, price, declined=False, failure=str(attempt.failure or ""), streamed=True)
+    times = before.retrieve_ms, before.prompt_ms, attempt.metrics.sent_ms, attempt.metrics.total_ms
+    total = None if attempt.metrics.total_ms is None else sum(filter(None, times))
+    return replace(noted, contender=attempt.role, round=1, total_ms=total)
 
 
 def settle(elements: Iterable[dict[str, Any]]) -> None:

@@ -23,7 +23,7 @@ from app.settings import load
 from app.translation import _, again
 from app.ui import buttons, slash_commands, start_page
 from app.ui.choices import Choices, modes, widgets
-from app.ui.comparison import settle
+from app.ui.comparison import REPORT, settle
 from app.ui.keeper import Keeper
 from app.ui.messages import escape
 from app.ui.screen import Screen
@@ -133,8 +133,10 @@ class Conversation:
         if known.get("name") in buttons.LOOKING:
             await self.press(cl.Action(**known))
 
-    async def export(self, wanted: Mapping[str, Any]) -> dict[str, str]:
-        """Return the file that the panel *Export* asks for, and its name."""
+    async def export(self, wanted: Mapping[str, Any]) -> dict[str, str] | None:
+        """Return a file that the page asks for, and its name: an export, or the report of a comparison."""
+        if wanted["form"] == REPORT:
+            return await self._turns.report(shared_assistant(), str(wanted["message"]))
         keeper, form, only = Keeper.current(), str(wanted["form"]), str(wanted["message"])
         kept = await keeper.run(History.find, self.screen.id) if keeper else None
         title = "" if only or kept is None else kept.title

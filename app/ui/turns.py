@@ -1,5 +1,6 @@
 """The turns of a conversation: a message is answered, asked again in place of what followed, or a button is pressed."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
@@ -16,7 +17,7 @@ from app.answering.usage import Prices
 from app.retrieval.search import Exchange
 from app.ui import buttons, messages, models_panel, slash_commands, usage_table
 from app.ui.choices import Choices, Scopes
-from app.ui.comparison import tally
+from app.ui.comparison import report, tally
 from app.ui.keeper import Keeper
 from app.ui.screen import Screen
 from app.ui.source_viewer import Originals
@@ -147,6 +148,11 @@ class Turns:
         elif (view := self._view(message)) is not None and view.answer is not None:
             answers = [each.answer for each in self._views if each.answer is not None]
             await usage_table.open_panel(answers, view.answer, Prices.parse(assistant.settings.prices), self._tally)
+
+    async def report(self, assistant: Assistant, message: str) -> dict[str, str] | None:
+        """Return the report of a comparison, and a name for its file; None if its answers are not in memory."""
+        view, prices = self._view(message), Prices.parse(assistant.settings.prices)
+        return await asyncio.to_thread(report, view.answer, prices) if view and view.answer else None
 
     def _view(self, message: str) -> TurnView | None:
         return next((view for view in self._views if view.id == message), None)

@@ -4,8 +4,8 @@ import { Button } from '@/components/ui/button';
 import { Card, CardContent, CardHeader, CardTitle } from '@/components/ui/card';
 import { Markdown } from '@/components/markdown';
 import { useChatData } from '@chainlit/react-client';
-import { Check } from 'lucide-react';
-import { useEffect, useRef } from 'react';
+import { Check, Download } from 'lucide-react';
+import { useEffect, useRef, useState } from 'react';
 
 const columns = { display: 'grid', gap: '0.75rem', gridTemplateColumns: 'repeat(auto-fit, minmax(min(100%, 17rem), 1fr))' };
 const FOCUS_MS = 2000; // then the choice has come back from the server
@@ -20,6 +20,7 @@ const linked = (text, sources) =>
 
 export default function Compare() {
   const here = useRef(null);
+  const [failed, setFailed] = useState(false);
   const { elements } = useChatData();
   const sources = elements.filter((each) => each.forId === props.message);
 
@@ -35,6 +36,12 @@ export default function Compare() {
     noted.pressed = attempt;
     setTimeout(() => { delete noted.pressed; }, FOCUS_MS);
     callAction({ name: 'prefer', payload: { message: props.message, attempt } });
+  };
+  const report = async () => {
+    const payload = { message: props.message, form: 'report' };
+    const { response } = await callAction({ name: 'export-file', payload }).catch(() => ({}));
+    setFailed(!response);
+    if (response) window.save(response);
   };
   const Choice = ({ attempt, text, chosen }) => (
     <Button
@@ -79,6 +86,8 @@ export default function Compare() {
       </div>
       <div className="flex flex-wrap items-center gap-3">
         {props.live && <Choice attempt={0} text={say('No difference')} chosen={say('No difference')} />}
+        {props.live && <Button size="sm" variant="outline" onClick={report}><Download />{say('Report')}</Button>}
+        {failed && <p role="alert">{say('The file could not be made. The terminal shows why.')}</p>}
         {props.tally && <p role="status" className="text-xs text-muted-foreground">{props.tally}</p>}
       </div>
     </div>

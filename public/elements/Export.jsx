@@ -1,10 +1,8 @@
-// The panel Export: asks app/ui/export_panel.py for a file and has the browser save it. Props: message = the id of an answer,
+// The panel Export: asks app/main.py for a file and has the browser save it. Props: message = the id of an answer,
 // "" for the conversation alone.
 import { Button } from '@/components/ui/button';
 import { Download } from 'lucide-react';
 import { useState } from 'react';
-
-const FORMS = { html: 'text/html', md: 'text/markdown' };
 
 export default function Export() {
   const [whole, setWhole] = useState(!props.message);
@@ -16,12 +14,7 @@ export default function Export() {
     const payload = { message: whole ? '' : props.message, form, figures };
     const { response } = await callAction({ name: 'export-file', payload }).catch(() => ({}));
     setFailed(!response);
-    if (!response) return;
-    const link = document.createElement('a');
-    link.href = URL.createObjectURL(new Blob([response.text], { type: `${FORMS[form]};charset=utf-8` }));
-    link.download = response.name;
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href));
+    if (response) window.save(response);
   };
   const choice = (name, text, chosen, choose) => (
     <label className="flex items-center gap-2">

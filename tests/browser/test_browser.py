@@ -314,6 +314,13 @@ def test_both_models_can_be_compared_on_any_screen(app: App, browser: Browser, w
         expect(page.locator("#announcement")).not_to_contain_text(tally)
         fits(page, f"{width}-{theme}-preferred")
 
+        with page.expect_download() as saving:
+            page.get_by_role("button", name="Report").click()
+        assert saving.value.suggested_filename == f"{UNSURE['question'].rstrip('?')}.html"
+        written = saving.value.path().read_text(encoding="utf-8")
+        assert "Comparison of phi-4-mini and gpt-oss-20b" in written
+        assert words(UNSURE["large"]).split("…")[0].strip() in written
+
         page.get_by_role("button", name="Times and tokens").click()
         expect(page.get_by_text("Always large")).to_be_visible()
         expect(page.locator("#side-view-content").get_by_text(tally)).to_be_visible()

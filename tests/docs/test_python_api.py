@@ -85,4 +85,4 @@ def test_importing_the_package_imports_none_of_its_rooms() -> None:
     assert done.stdout.strip() == ""
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         app.nothing  # noqa: B018
-    assert {"Assistant", "Turn", "answer", "search", "cite"} == set(app.__all__)
+    assert set(app.__all__) == {"Assistant", "Question", "Turn", "answer", "cite", "compare", "report", "search"}

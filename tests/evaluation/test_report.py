@@ -34,8 +34,8 @@ def figure(value: float, low: float | None = None, high: float | None = None) ->
 
 def answer(contender: str, score: float | None, text: str = "It was 5273 [1].", **given: object) -> MeasuredAnswer:
     """An answer of 1.1 s: 100 ms of search, 50 of the prompt, 50 of waiting, 300 to the first token, 500 of writing."""
-    attempt = MeasuredAttempt("small", PAIR[0], "stop", text, 50, 50, 300, 20, 850, 700, 25, 50)
-    made = MeasuredAnswer("port", contender, 1, True, text, text, PAIR[0], (attempt,), 100, 50, 1100, score=score)
+    attempt = MeasuredAttempt("small", PAIR[0], "stop", text, 30, 80, 300, 20, 800, 700, 25, 50)
+    made = MeasuredAnswer("port", contender, 1, True, text, text, PAIR[0], (attempt,), 100, 20, 1100, score=score)
     return replace(made, **given)  # type: ignore[arg-type]
 
 
@@ -207,6 +207,14 @@ def test_quality_is_drawn_against_the_price_with_every_way_to_answer() -> None:
     assert "Random" in read.text
 
 
+def test_contenders_without_documents_are_named_so_beside_those_with_them() -> None:
+    bare = replace(LARGE, id="large-bare", retrieval=False)
+
+    assert "| Large, without documents (gpt-oss-20b) |" in page(replace(RUN, contenders=(LARGE, bare))).markdown()
+    assert "- Asked without documents." in page(replace(RUN, contenders=(bare,))).markdown()
+    assert "without documents" not in page(RUN).markdown()
+
+
 def test_without_prices_quality_is_drawn_against_time() -> None:
     unpriced = [replace(it, means={"total_ms": it.means["total_ms"]}) for it in RUN.contenders]
     read = Reader(page(replace(RUN, contenders=tuple(unpriced), prices_of="")).html())
@@ -231,7 +239,7 @@ def test_figures_have_their_intervals_and_what_was_not_measured_is_a_dash() -> N
 
     assert r"| Small (phi-4-mini) | 50% (40% to 55%) | 1.10 s | \$0.10 | – |" in text
     assert r"| Auto (phi-4-mini → gpt-oss-20b) | 80% (70% to 85%) | 2.20 s | \$0.20 | 25% |" in text
-    assert "| Score: Auto − Small | 30% (10% to 40%) | yes |" in text
+    assert r"| Score: Auto − Small | \+30% (+10% to +40%) | yes |" in text
     assert "| phi-4-mini (Phi:5) | 4.10 s | – | 4.8 GB |" in text
     assert "| gpt-oss-20b | – | – | – |" in text  # it was in memory already
     assert "None" not in text
