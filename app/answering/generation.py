@@ -228,6 +228,8 @@ class _Stream:
     def attempt(self, failure: ModelError | None) -> Attempt:
         """Emit the rest and return the attempt, after the last piece or the failure."""
         total_ms, end = self._clock.ms, self.end
+        held_ms, shown_ms = 1000 * end.held, self._metrics.first_token_ms
+        first_ms = None if self._first_ms is None else self._first_ms - held_ms
         self._show(Reasoning, self._safe_reasoning.close())
         self._show(Token, self._safe.feed(self._filter.close()))
         self._show(Token, self._safe.close())
@@ -241,11 +243,12 @@ class _Stream:
         self.text = joined(self._prompt.begun, self.text)
         metrics = replace(
             self._metrics,
+            first_token_ms=first_ms if shown_ms == self._first_ms else shown_ms,
             gap_ms=median(self._gaps) if self._gaps else None,
             total_ms=total_ms,
             prompt_tokens=end.prompt_tokens,
             completion_tokens=end.completion_tokens,
-            tokens_per_s=speed(end.completion_tokens, self._first_ms, self._last_ms),
+            tokens_per_s=speed(end.completion_tokens, first_ms, self._last_ms),
         )
         it, level, sure = self._started, self._filter.confidence, certainty(self.text, end.logprobs)
         written = it.id, it.role, it.model, it.host, self.text, finish, metrics

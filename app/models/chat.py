@@ -32,13 +32,14 @@ class End:
     """The finish reason of an answer ("stop", "length", …) and its tokens, None where the server does not count.
 
     `logprobs` are the tokens as they were written, each with the logarithm of its probability; empty where the server
-    reports none.
+    reports none. `held` is for how many seconds the first piece was held back, as it might have become a marker.
     """
 
     finish: str
     prompt_tokens: int | None
     completion_tokens: int | None
     logprobs: Sequence[tuple[str, float]] = ()
+    held: float = 0.0
 
 
 class _ReasoningStopped(Exception):
@@ -122,8 +123,10 @@ async def complete(
 
     settings = foundry.settings
     began, finish, usage = False, None, None
+    clock = asyncio.get_running_loop().time
+    arrived, held = 0.0, 0.0
     sieve = ReasoningFilter()
-    first_by = asyncio.get_running_loop().time() + settings.first_token_seconds
+    first_by = clock() + settings.first_token_seconds
     longest: float | None = None  # seconds of silence that are allowed after the first event
     stream = None
     request = partial(
@@ -159,7 +162,11 @@ async def complete(
             usage = getattr(chunk, "usage", None) or usage
             content, thought, end = _parts(chunk)
             logprobs += _logprobs(chunk)
+            if content or thought:
+                arrived = arrived or clock()
             for delta in sieve.feed(content, thought):
+                if longest is None:
+                    held = clock() - arrived
                 longest = settings.stall_seconds
                 yield delta
             finish = end or finish
@@ -189,7 +196,7 @@ async def complete(
     if "seed" not in extras:
         foundry.seed = None
     prompt_tokens, completion_tokens = (usage.prompt_tokens, usage.completion_tokens) if usage else (None, None)
-    yield End(finish, prompt_tokens, completion_tokens, tuple(logprobs))
+    yield End(finish, prompt_tokens, completion_tokens, tuple(logprobs), held)
 
 
 async def warm_up(foundry: Foundry, alias: str, instead_of: str | None = None, notify: Notify = ignore) -> WarmUp:
