@@ -79,7 +79,8 @@ OURS = re.compile(
 
 LABEL = "\nQuestion:"
 _LABELS = re.compile(r"^[^\w\n]*+question[^\w:]*+:", re.I | re.M)
-_WANTED = re.compile(r"\bquiz|\bquestions?\b|\bfaq\b", re.I)
+_INQUIRES = r"\W*(?:\w+ )?(?:what|which|who|whom|whose|when|where|why|how)\b"
+_WANTED = re.compile(rf"(?!{_INQUIRES}).*(?:\bquiz|\bquestions?\b|\bfaq\b)", re.I | re.S)
 
 
 About = Literal["documents", "answer", "conversation"]
@@ -149,7 +150,7 @@ class Prompt:
         A line that begins with "Question:" is the prompt's unless a document has such a line, or questions are wanted.
         """
         tags = (f"</passages {self.fence}", f"\n<passages {self.fence}") if self.evidence else ()
-        own = not (_WANTED.search(self.question) or any(_LABELS.search(item.text) for item in self.evidence))
+        own = not (_WANTED.match(self.question) or any(_LABELS.search(item.text) for item in self.evidence))
         return (*tags, LABEL) if own else tags
 
     def _earlier(self) -> list[Exchange]:

@@ -105,7 +105,8 @@ class EchoFilter(_Filter):
     """Ends an answer where the model repeats what the prompt has around the documents and the question.
 
     That is a tag of the fence, "Question:", or exactly a line: a rule, the heading of a passage, or one like it, with a
-    number that no passage has or another place. What the documents or the question have themselves is no echo.
+    number that no passage has or another place. What the documents or the question have themselves is no echo. Of the
+    fence the token alone is left out, wherever it stands.
     """
 
     over = False
@@ -122,6 +123,8 @@ class EchoFilter(_Filter):
         theirs = re.search(rf"<\s*/?\s*(?:{names})", given)
         inner = rf"\s{prompt.fence}" if theirs else r"(?:\s[^<>\n]{0,40})?"
         self._tag = re.compile(rf"\\?</?(?:{names}){inner}>")
+        self._token = re.compile(rf"(?<!passages )(?<!draft ){prompt.fence}")
+        self._token_begun = re.compile("|".join(prompt.fence[:end] + r"\Z" for end in range(len(prompt.fence), 0, -1)))
         self._fresh = True
         """Whether what is held begins a line."""
         self._begun = False
@@ -131,6 +134,14 @@ class EchoFilter(_Filter):
         prompt."""
 
     def _passed(self, *, ended: bool) -> str:
+        text = self._token.sub("", self._held)
+        begun = None if ended else self._token_begun.search(text)
+        self._held, rest = (text[: begun.start()], begun.group()) if begun else (text, "")
+        shown = self._without_echoes(ended=ended)
+        self._held += rest
+        return shown
+
+    def _without_echoes(self, *, ended: bool) -> str:
         shown = ""
         while self._held and not self.over:
             line, newline, after = self._held.partition("\n")

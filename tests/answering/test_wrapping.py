@@ -216,10 +216,28 @@ def test_a_list_of_sources_is_dropped_and_no_echo(cuts: list[int]) -> None:
     assert answered(text, cuts) == (ANSWER, True)
 
 
-def test_questions_that_are_asked_for_are_no_echo() -> None:
+@pytest.mark.parametrize(
+    "wish", ["Make a quiz of it", "Write one question about the lamp room", "Exam questions on lamps, please"]
+)
+def test_questions_that_are_asked_for_are_no_echo(wish: str) -> None:
     text = "Question: Who lights the lamps?\nAnswer: Nobody.\n\nQuestion: When?\nAnswer: At 07:40."
 
-    assert answered(text, [], replace(PROMPT, question="Make a quiz of it")) == (text, False)
+    assert answered(text, [], replace(PROMPT, question=wish)) == (text, False)
+
+
+@pytest.mark.parametrize("question", ["How long is an answer to a how-to question?", "In which questions is it?"])
+def test_a_question_about_questions_asks_for_none(question: str) -> None:
+    echo = f"{ANSWER}\n\nQuestion: How long is it?"
+
+    assert answered(echo, [], replace(PROMPT, question=question)) == (ANSWER, True)
+
+
+@given(CUTS)
+def test_the_token_of_the_fence_is_no_word_of_an_answer(cuts: list[int]) -> None:
+    assert answered(f"The passage {FENCE} says it: {FENCE}. It opens {FENCE[:5]}", cuts) == (
+        f"The passage  says it: . It opens {FENCE[:5]}",
+        False,
+    )
 
 
 PIECES = st.sampled_from(
