@@ -22,6 +22,7 @@ import aiohttp
 import socketio
 
 from app.settings import ROOT
+from tests.support.forks import AVAILABLE, Forked
 from tests.support.servers import Server
 
 START_SECONDS = 60.0
@@ -39,7 +40,7 @@ class App:
 
     url: str
     port: int
-    process: "subprocess.Popen[bytes]"
+    process: "subprocess.Popen[bytes] | Forked"
     corpus: Path
     state: Path
     log: Path
@@ -86,19 +87,15 @@ def environment(folder: Path, corpus: Path, **settings: str) -> dict[str, str]:
 
 
 @contextmanager
-def running(folder: Path, corpus: Path, port: int | None = None, **settings: str) -> Iterator[App]:
-    """The app, started in the project's folder and ready; it is ended in any case, and must have had no accident."""
+def running(folder: Path, corpus: Path, port: int | None = None, forked: bool = True, **settings: str) -> Iterator[App]:
+    """The app, started in the project's folder and ready; it is ended in any case, and must have had no accident.
+
+    Where that is possible it is `forked` from a process that has imported much of it; else it is run by its command.
+    """
     port = port or free_port()
     log = folder / f"app-{port}.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command(port),
-            cwd=ROOT,
-            env=environment(folder, corpus, **settings),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
+    start = Forked if forked and AVAILABLE else _command
+    process = start(command(port), ROOT, environment(folder, corpus, **settings), log)
     app = App(f"http://127.0.0.1:{port}", port, process, corpus, folder / "state", log)
     try:
         _wait(app)
@@ -109,6 +106,11 @@ def running(folder: Path, corpus: Path, port: int | None = None, **settings: str
         process.kill()
         process.wait()
     assert "Traceback" not in app.said, app.said
+
+
+def _command(line: Sequence[str], cwd: Path, env: dict[str, str], output: Path) -> "subprocess.Popen[bytes]":
+    with output.open("ab") as log:
+        return subprocess.Popen(line, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
 
 
 def _wait(app: App) -> None:

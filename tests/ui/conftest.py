@@ -15,7 +15,7 @@ def _without_models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     folder = tmp_path_factory.mktemp("without-models")
     corpus = folder / "corpus"
     corpus.mkdir()
-    with running(folder, corpus) as app:
+    with running(folder, corpus, forked=False) as app:  # by the command itself, at least here
         yield app
 
 

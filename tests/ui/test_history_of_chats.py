@@ -26,7 +26,9 @@ _house, house, chat = test_chat._house, test_chat.house, test_chat.chat
 
 @contextmanager
 def started(folder: Path, house: House, **settings: str) -> Iterator[App]:
-    """An app with a history of its own."""
+    """An app with a history of its own; it need not read the documents, which the house has read."""
+    if not (index := folder / "state" / "index").exists():
+        shutil.copytree(house.app.state / "index", index)
     with running(folder, house.app.corpus, FOUNDRY_LOCAL_ENDPOINT=house.models.url + "/v1/", **settings) as app:
         yield app
 
