@@ -92,9 +92,11 @@ async def edit(sid: str, payload: dict[str, Any]) -> None:
 
 @cl.on_window_message
 async def open_panel(message: object) -> None:
-    """Open the panel whose button was pressed, in the header, or below an answer while another one is written."""
+    """Open the panel whose button was pressed, in the header or below an answer, or note that one was closed."""
     if message in (corpus_panel.NAME, models_panel.NAME):
         await messages.open_panel(str(message))
+    elif message == messages.CLOSED:
+        await messages.forget_beside()
     else:
         await Conversation.current().look(str(message))
 

@@ -221,6 +221,7 @@ const giveBack = () => { if (!panel && document.activeElement === document.body)
 function follow(shown) {
   if (Boolean(shown) === Boolean(panel)) return;
   panel = shown;
+  if (!panel) window.postMessage('closed', location.origin);
   // A dialog, or a panel that was hardly open, moves it first.
   if (!panel && opener) [100, 300, 900].forEach((wait) => setTimeout(giveBack, wait));
   else if (panel && !panel.contains(document.activeElement)) panel.focus({ preventScroll: true });

@@ -1,5 +1,6 @@
 """What a person chooses: who answers, which folders are searched, and the settings behind the gear."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -17,6 +18,9 @@ from app.files import load_json, save_state
 from app.humanize import count
 from app.settings import Dial, Settings
 from app.translation import _, mark
+
+PATIENCE_SECONDS = 1.0
+"""For the folders to be known; where documents are read for the first time, they are offered after an answer."""
 
 _MODES = {
     "auto": (mark("Auto"), mark("The small model; the large one when needed")),
@@ -89,6 +93,7 @@ class Scopes:
         """Take what returns the records of the answers so far."""
         self._said = said
         self._shown: tuple[str, ...] | None = ()
+        self._late = False
 
     @property
     def last(self) -> tuple[str, ...]:
@@ -107,15 +112,18 @@ class Scopes:
         if answers:
             self._shown, message.modes = None, {"scope": "\n".join(answers[0].get("scope", ())) or _EVERYWHERE}
 
-    async def offer(self, retriever: Retriever, chosen: Mode, *, anew: bool = False) -> None:
-        """Offer modes and folders in the composer; `anew` only if the last answer is from others than those shown."""
-        if anew and self.last == self._shown:
-            return
+    @property
+    def outdated(self) -> bool:
+        """Whether the last answer is from other folders than the composer shows, or it shows none yet."""
+        return self._late or self.last != self._shown
+
+    async def offer(self, retriever: Retriever, chosen: Mode) -> None:
+        """Offer modes and folders in the composer: once, because the page forgets what was chosen there before."""
         self._shown = self.last
-        documents = (await retriever.run(partial(retriever.available, Turn("")))).documents
-        choice = folder_choice(folders(documents), self._shown)
-        if choice or anew:  # the page forgets a mode that was chosen meanwhile
-            await cl.context.emitter.set_modes([modes(chosen), *choice])
+        look = asyncio.ensure_future(retriever.run(partial(retriever.available, Turn(""))))
+        self._late = not (await asyncio.wait([look], timeout=PATIENCE_SECONDS))[0]
+        documents = [] if self._late else look.result().documents
+        await cl.context.emitter.set_modes([modes(chosen), *folder_choice(folders(documents), self._shown)])
 
 
 def folder_choice(counts: Mapping[str, int], chosen: tuple[str, ...]) -> list[cl.Mode]:

@@ -22,7 +22,7 @@ from app.history import History
 from app.settings import load
 from app.translation import _, again
 from app.ui import buttons, slash_commands, start_page
-from app.ui.choices import Choices, modes, widgets
+from app.ui.choices import Choices, widgets
 from app.ui.comparison import REPORT, settle
 from app.ui.keeper import Keeper
 from app.ui.messages import escape
@@ -86,14 +86,13 @@ class Conversation:
         """Open the conversation in a tab: offer modes and settings, report what an empty chat shows, and reading."""
         async with self._opening:
             await self._recall()
-        await cl.context.emitter.set_modes([modes(self.choices.mode)])
         await cl.context.emitter.set_commands(slash_commands.offered())
         try:
             assistant = await asyncio.to_thread(shared_assistant)
             self._in_background(start_page.report(assistant))
-            self._in_background(self._turns.scopes.offer(assistant.retriever, self.choices.mode))
             history = Keeper.current() is not None
             await widgets(self.choices, assistant.settings, history=history).send()
+            await self._turns.scopes.offer(assistant.retriever, self.choices.mode)
         except EscalatorError as error:
             await cl.send_window_message({"about": "start", "lines": [str(error)]})
 
@@ -172,6 +171,8 @@ class Conversation:
         async with self._busy(), _errors_in_chat():
             row = self.screen.rows.get(question)
             if row is not None and row["type"] == "user_message" and text.strip():
+                if keeper := Keeper.current():
+                    await keeper.retitle(self.screen, row, text)
                 assistant = await asyncio.to_thread(shared_assistant)
                 await self._turns.ask_again(assistant, {**row, "output": text}, self.choices, self.choices.mode)
 

@@ -18,7 +18,7 @@ from chainlit.types import Feedback, PageInfo, PaginatedResponse, Pagination, Th
 from chainlit.user import PersistedUser
 
 from app.errors import InputError
-from app.history import PREFERENCE, History, Kept, remembered
+from app.history import PREFERENCE, History, Kept, remembered, titled
 from app.settings import Settings, load
 from app.ui.screen import Emitter, Screen
 from app.ui.server_guard import USER, is_local, log_in
@@ -102,6 +102,14 @@ class Keeper(BaseDataLayer):
             screen.begun = True
         if name is not None and (screen is None or screen.kept):
             await self.run(History.title, thread_id, name)
+
+    async def retitle(self, screen: Screen, question: dict[str, Any], text: str) -> None:
+        """Name a conversation by the other wording of its first question, unless it was renamed."""
+        kept = await self.run(History.find, screen.id) if screen.kept else None
+        asked = (row for row in screen.rows.values() if row["type"] == "user_message")
+        if kept is not None and kept.title == titled(question["output"]) and next(asked) is question:
+            await self.run(History.title, screen.id, text)
+            await screen.emit("first_interaction", {"interaction": text, "thread_id": screen.id})  # lists them again
 
     async def delete_thread(self, thread_id: str) -> None:
         """Delete a conversation; a tab in which it is open goes on without."""

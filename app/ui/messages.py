@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import chainlit as cl
 from chainlit.element import Element, ElementDisplay
+from chainlit.session import BaseSession
 
 from app.answering.sanitizer import addresses, safe
 from app.settings import is_loopback
@@ -14,6 +16,13 @@ from app.translation import _
 PUSH_SECONDS = 0.05
 """Pushed one by one, 2,000 tokens cost a browser 11 s; pushed together, 1 s. public/escalator.js hands several pushes
 over together where the page needs longer to draw one."""
+
+
+CLOSED = "closed"
+"""What public/escalator.js sends when a panel was closed."""
+
+_beside: WeakKeyDictionary[BaseSession, Element] = WeakKeyDictionary()
+"""What each tab shows beside the chat."""
 
 
 def escape(text: object) -> str:
@@ -37,9 +46,18 @@ async def open_panel(name: str, props: Mapping[str, Any] | None = None) -> None:
 
 
 async def show_beside(element: Element, title: str) -> None:
-    """Show an element beside the chat, under a title."""
+    """Show an element beside the chat, under a title, in place of another one."""
+    before, _beside[cl.context.session] = _beside.get(cl.context.session), element
     await cl.ElementSidebar.set_elements([element], key=element.id)
+    if before is not None:
+        await before.remove()
     await cl.ElementSidebar.set_title(title)
+
+
+async def forget_beside() -> None:
+    """Have the page forget what was closed beside the chat: it would open it again with the first question."""
+    if (element := _beside.pop(cl.context.session, None)) is not None:
+        await element.remove()
 
 
 async def begin_step(name: str, icon: str, within: cl.Step | None = None) -> cl.Step:

@@ -77,7 +77,8 @@ class Turns:
             turn = replace(turn, earlier=view.answer, continues=True)
         self._views.append(view)
         await self._run(assistant, turn, view)
-        await self.scopes.offer(assistant.retriever, choices.mode, anew=True)
+        if self.scopes.outdated:
+            await self.scopes.offer(assistant.retriever, choices.mode)
 
     async def ask_again(
         self,

@@ -388,6 +388,7 @@ async def test_the_large_answer_is_what_the_next_question_builds_on_otherwise(ho
 
 @pytest.mark.parametrize(("mode", "models"), [("small", [SMALL]), ("large", [LARGE]), ("auto", [SMALL, LARGE])])
 async def test_the_mode_chooses_who_is_asked(house: House, chat: Chat, mode: str, models: list[Script]) -> None:
+    await chat.until(lambda: chat.modes)
     assert [option["id"] for option in chat.modes[0]["options"]] == ["auto", "small", "large", "compare", "refine"]
 
     answer = await chat.ask("Explain why the tide turns late.", mode)

@@ -199,6 +199,21 @@ async def test_the_button_in_the_header_opens_the_panel_beside_the_chat(without_
         assert chat.answers == []
 
 
+async def test_a_panel_that_was_closed_is_forgotten_and_another_one_takes_its_place(without_models: App) -> None:
+    async with Chat(without_models.url) as chat:
+
+        def gone() -> list[str]:
+            return [data["id"] for name, data in chat.history if name == "remove_element"]
+
+        for name in ("Documents", "Models"):
+            await chat.tell(name)
+            await chat.until(lambda name=name: ("set_sidebar_title", name) in chat.history)
+        documents, models = (each["id"] for each in chat.elements)
+        assert gone() == [documents]
+        await chat.tell("closed")
+        await chat.until(lambda: gone() == [documents, models])
+
+
 @pytest.mark.slow
 async def test_the_panel_tells_what_is_in_the_corpus_and_what_is_wrong_with_it_first(without_models: App) -> None:
     corpus = without_models.corpus

@@ -87,6 +87,7 @@ async def test_a_restart_finds_it_too_and_a_follow_up_builds_on_it(house: House,
             assert said(again)[1::2] == [tide["output"], answer["output"]]
             [source] = again.sources(answer)
             assert (await again.page(source))["picture"].startswith("data:image/png;base64,")
+            await again.until(lambda: again.modes)
             assert [option["id"] for option in again.modes[0]["options"] if option["default"]] == ["small"]
             chosen = {each["id"]: each["initial"] for each in dict(again.history)["chat_settings"]}
             assert chosen == {"dial": "often", "figures": False, "keep": True}

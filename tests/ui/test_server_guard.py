@@ -129,7 +129,7 @@ async def test_another_page_cannot_open_a_chat(without_models: App) -> None:
         await Chat(without_models.url, Origin="http://evil.example").__aenter__()
 
     async with Chat(without_models.url, Origin=without_models.url) as chat:
-        assert chat.modes
+        await chat.until(lambda: chat.modes)
 
 
 @pytest.mark.parametrize("headers", [{"Origin": "http://evil.example"}, {"Host": "evil.example"}])

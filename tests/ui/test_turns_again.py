@@ -95,6 +95,23 @@ async def test_an_edited_question_is_answered_in_place_of_all_that_followed(hous
         assert labels(chat).count("Answer again") == 1
 
 
+async def test_a_conversation_is_named_by_the_other_wording_of_its_first_question_unless_it_was_renamed(
+    house: House, chat: Chat
+) -> None:
+    first, second = "Which lantern is red?", "Which lantern burns red?"
+    await chat.ask(first, "small")
+    await chat.ask("When does the ferry leave?", "small")
+    async with Chat(house.app.url, chat.conversation) as tab:
+        await tab.edit(question(tab, "When does the ferry leave?"), "When is the museum open?")
+        assert (await tab.listed())[0] == first
+        await tab.edit(question(tab, first), second)
+        assert (await tab.listed())[0] == second
+        assert ("first_interaction", {"interaction": second, "thread_id": tab.conversation}) in tab.history
+        await tab.request("PUT", "/project/thread", threadId=tab.conversation, name="Lanterns")
+        await tab.edit(question(tab, second), first)
+        assert (await tab.listed())[0] == "Lanterns"
+
+
 async def test_stop_ends_the_answer_to_an_edited_question(house: House, chat: Chat) -> None:
     await chat.ask("When does the ferry leave?", "small")
     async with Chat(house.app.url, chat.conversation) as tab:
@@ -297,6 +314,7 @@ async def test_compare_asks_both_models_once_and_leaves_the_mode(house: House, c
     assert [prompt.data["model"] for prompt in house.models.prompts].count(SMALL.full_id) == 2
     assert chat.answers[-1]["output"].startswith("Both models on the same passages:")
     async with Chat(house.app.url) as later:
+        await later.until(lambda: later.modes)
         assert [each["id"] for each in later.modes[0]["options"] if each["default"]] == ["small"]
 
 
