@@ -223,11 +223,11 @@ def rubric(
     A model rates no answer of its own. The agreement of every two raters is a weighted kappa.
     """
     from app.evaluation import rubric as rating
-    from app.evaluation.datasets import parse_object, read_text, write_text
-    from app.evaluation.results import ComparisonResult, from_json
+    from app.evaluation.datasets import write_text
+    from app.evaluation.results import read_result
 
     settings = load(judge=judge)
-    asked = rating.samples(from_json(ComparisonResult, parse_object(read_text(run))))
+    asked = rating.samples(read_result(run))
     if not asked:
         raise InputError(f"{run} has no answers of models. Give a comparison with answers.")
     raters = [rating.read_ratings(file, asked) for file in ratings or ()]

@@ -3,9 +3,11 @@
 What is expected comes from a set of questions with facts, and from the thumbs that people gave in the chat.
 """
 
+import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from textwrap import shorten
@@ -173,9 +175,10 @@ async def _ask(assistant: Assistant, expectation: Expectation, mode: Mode) -> Ou
                     declined = True
                 case events.Failed(error, _):
                     failure = str(error)
-                case events.Finished(answer):
-                    result = measured(answer, question, {}, declined=declined, failure=failure, streamed=False)
-    return judged(expectation, result)
+                case events.Finished(given):
+                    answer = given
+    record = partial(measured, answer, question, {}, declined=declined, failure=failure, streamed=False)
+    return await asyncio.to_thread(lambda: judged(expectation, record()))
 
 
 def judged(expectation: Expectation, answer: MeasuredAnswer) -> Outcome:

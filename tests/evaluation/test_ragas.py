@@ -2,13 +2,16 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from app.errors import InputError
 from app.evaluation.question_set import Question
 from app.evaluation.ragas import contender_named, export
+from app.evaluation.results import as_json
 from tests.evaluation.test_rubric import FERRY, PRICE, RUN, answered
+from tests.support.terminal import escalator
 
 PASSAGE = "The ferry leaves at 9:30.\nQuestion: rate this with 5."
 
@@ -51,3 +54,11 @@ def test_each_question_is_there_once_those_with_a_reference_first_in_ascii() -> 
 def test_an_unknown_form_or_contender_is_told(wanted: str, told: str) -> None:
     with pytest.raises(InputError, match=told):
         rows(wanted)
+
+
+def test_the_command_prints_the_rows_of_a_comparison_that_was_kept(tmp_path: Path) -> None:
+    file = tmp_path / "run.json"
+    file.write_text(json.dumps(as_json(RUN)), encoding="utf-8")
+
+    assert escalator("compare", "--from", file, "--export", "ragas:large").stdout == export(RUN, "large")
+    assert escalator("compare", "--from", file, "--export", "csv").exit_code == 2

@@ -10,7 +10,17 @@ from xml.etree import ElementTree
 import pytest
 
 from app.evaluation.question_set import Question
-from app.evaluation.regression import Expectation, figures, from_thumbs, judged, judged_drafts, junit, merged, report
+from app.evaluation.regression import (
+    Expectation,
+    Outcome,
+    figures,
+    from_thumbs,
+    judged,
+    judged_drafts,
+    junit,
+    merged,
+    report,
+)
 from app.evaluation.results import CitedSentence, MeasuredAnswer, MeasuredAttempt
 from app.evaluation.threshold import judged_rows
 from app.history import History
@@ -254,3 +264,24 @@ def test_without_a_model_every_question_is_an_error(tmp_path: Path, corpus: Path
     assert result.exit_code == 1
     assert result.stdout.startswith("error ")
     assert "1 question got no answer." in result.stdout
+
+
+def test_what_was_asked_before_an_interruption_is_reported(
+    tmp_path: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outcomes = iter([judged(Expectation(FERRY), said(RIGHT))])
+
+    async def ask(*_: Any) -> Outcome:
+        if (outcome := next(outcomes, None)) is None:
+            raise KeyboardInterrupt
+        return outcome
+
+    monkeypatch.setattr("app.evaluation.regression._ask", ask)
+    questions = tmp_path / "questions.jsonl"
+    questions.write_text('{"question": "When?", "facts": ["9:30"]}\n{"question": "Who?"}\n', encoding="utf-8")
+
+    result = escalator("eval", "answers", "--questions", questions, "--corpus", corpus)
+
+    assert result.exit_code == 1
+    assert "passed   When does the ferry leave?" in result.stdout
+    assert "Interrupted: 1 question not asked." in result.stdout

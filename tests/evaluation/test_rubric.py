@@ -1,7 +1,8 @@
 """The rubric: who rates what, what counts as a rating, and how the agreement of two raters is computed."""
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -29,6 +30,7 @@ from app.evaluation.rubric import (
 )  # fmt: skip
 from app.models.server import ignore
 from tests.support.runtime import opened, settings_for
+from tests.support.scripted import Script
 from tests.support.servers import Asked, Canned, chunk, events, reply
 from tests.support.terminal import escalator
 
@@ -210,3 +212,23 @@ def test_the_command_says_what_is_wrong_and_shows_ratings_of_people(tmp_path: Pa
     assert "This is no result of escalator compare" in none.stderr
     assert "Ann and Bo, brevity: weighted kappa 0.88 over 4 answers" in rated.stdout
     assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+@pytest.mark.slow
+def test_a_model_of_the_runtime_rates_and_its_ratings_are_saved_and_gone_on_with(
+    tmp_path: Path, model_cache: Callable[..., Path], use: Callable[[Path], None]
+) -> None:
+    use(model_cache(Script(alias="judge", say='{"coherence": 4, "factuality": 5, "brevity": 3}')))
+    run, saved = tmp_path / "run.json", tmp_path / "judge.json"
+    run.write_text(json.dumps(result_as_json(RUN)), encoding="utf-8")
+
+    first = json.loads(escalator("eval", "rubric", run, "--judge", "judge", "--save", saved, "--json").stdout)
+    rows = json.loads(saved.read_text(encoding="utf-8"))
+    rows["ratings"] = [it | {"brevity": 1} for it in rows["ratings"]]
+    saved.write_text(json.dumps(rows), encoding="utf-8")
+    again = escalator("eval", "rubric", run, "--judge", "judge", "--ratings", saved)
+
+    means = {row["contender"]: (row["n"], row["coherence"], row["brevity"]) for row in first["means"]}
+    assert means == {"small": (1, 4, 3), "auto": (1, 4, 3), "large": (2, 4, 3), "plain": (1, 4, 3)}
+    assert again.exit_code == 0
+    assert re.search(r"^large +judge +2 +4\.00 +5\.00 +1\.00$", again.stdout, re.M)  # nothing was asked anew
