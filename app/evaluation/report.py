@@ -258,7 +258,8 @@ def _differences(result: ComparisonResult) -> Iterator[Section]:
         for it in result.differences
     ]
     if rows:
-        yield Section(_("Differences"), "", ["", _("Difference"), _("Beyond noise")], rows)
+        about = _("Question by question. A difference is beyond noise if its interval leaves out 0.")
+        yield Section(_("Differences"), about, ["", _("Difference"), _("Beyond noise")], rows)
 
 
 def _signed(name: str, value: float) -> str:

@@ -139,7 +139,7 @@ def _section(section: Section) -> str:
 
 
 def _table(section: Section) -> str:
-    heads = "".join(f'<th scope="col">{shown(head)}</th>' for head in section.heads)
+    heads = "".join(f'<th scope="col">{shown(head)}</th>' if head else "<td></td>" for head in section.heads)
     rows = "".join(f"<tr>{''.join(_cell(at, it) for at, it in enumerate(row))}</tr>" for row in section.rows)
     label = f'tabindex="0" role="region" aria-label="{shown(section.title)}"'
     return f'<div class="scroll" {label}><table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>'
