@@ -16,8 +16,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 __all__ = ["browser", "sink"]  # fixtures
 
-SIZES = pytest.mark.parametrize(("width", "theme"), [(390, "dark"), (1200, "light")])
-
 
 @pytest.fixture
 def corpus(tmp_path: Path) -> Path:
@@ -43,14 +41,11 @@ def inside(page: Page, name: str) -> None:
     assert page.locator(".corpus").evaluate("each => each.scrollWidth <= each.clientWidth + 1"), name
 
 
-@SIZES
-def test_a_dropped_pdf_answers_opens_and_is_kept(
-    app: App, browser: Browser, tmp_path: Path, width: int, theme: str
-) -> None:
+def test_a_dropped_pdf_answers_opens_and_is_kept(app: App, browser: Browser, tmp_path: Path) -> None:
     canvas = Canvas(str(tmp_path / "plan.pdf"))
     canvas.drawString(72, 700, "The harbour crane lifts forty tonnes.")
     canvas.save()
-    with tab(browser, app, width=width, height=844, theme=theme) as page:
+    with tab(browser, app, width=390, height=844, theme="dark") as page:
         expect(page.locator("#mode-picker-trigger-mode")).to_be_visible(
             timeout=30_000
         )  # connected, without which nothing is taken
@@ -60,38 +55,37 @@ def test_a_dropped_pdf_answers_opens_and_is_kept(
 
         expect(page.get_by_text("Read plan.pdf: 1 page, 1 passage")).to_be_visible(timeout=30_000)
         expect(source(page, "[1] plan.pdf (dropped), page 1")).to_be_visible(timeout=30_000)
-        fits(page, f"{width}-{theme}-dropped")
+        fits(page, "dropped")
         page.get_by_role("button", name="Add plan.pdf to my documents").click()
         expect(page.get_by_text("plan.pdf is one of your documents now.")).to_be_visible(timeout=30_000)
         expect(page.get_by_role("button", name="Add plan.pdf to my documents")).to_have_count(0)
 
         open_panel(page)
         expect(page.locator(".corpus").get_by_text("plan.pdf")).to_be_visible(timeout=30_000)
-        inside(page, f"{width}-{theme}-panel")
+        inside(page, "panel")
         page.get_by_label("Show only files that match").fill("danish")
         expect(page.get_by_text("lokale-sprogmodeller.md")).to_be_visible()
         expect(page.locator(".corpus").get_by_text("plan.pdf")).to_have_count(0)
-        shot(page, f"{width}-{theme}-filtered")
+        shot(page, "filtered")
 
 
-@SIZES
 def test_who_comes_while_the_corpus_is_read_sees_how_far_it_is_beside_the_sample_questions(
-    tmp_path: Path, corpus: Path, browser: Browser, width: int, theme: str
+    tmp_path: Path, corpus: Path, browser: Browser
 ) -> None:
     for number in range(1000):
         words = " ".join(f"word{number * 7 + each}" for each in range(900))
         (corpus / f"note {number}.txt").write_text(f"The harbour of note {number}. {words}.", encoding="utf-8")
-    with running(tmp_path, corpus) as app, tab(browser, app, width=width, height=844, theme=theme) as page:
+    with running(tmp_path, corpus) as app, tab(browser, app, width=1200, height=844, theme="light") as page:
         bar = page.get_by_role("progressbar", name="Reading your documents")
         expect(bar).to_be_visible(timeout=30_000)
         expect(page.locator("#reading")).to_contain_text("of 1,011 new files read", timeout=30_000)
         expect(page.locator("#starters button").first).to_be_visible()
-        fits(page, f"{width}-{theme}-reading")
+        fits(page, "reading")
 
         open_panel(page)
         expect(page.locator("#reading")).to_be_hidden()  # the panel tells it
         expect(page.locator(".corpus").get_by_text("Reading your documents: ")).to_be_visible()
-        inside(page, f"{width}-{theme}-reading-panel")
+        inside(page, "reading-panel")
         expect(page.get_by_role("listitem").filter(has_text="1,011 documents")).to_be_visible(timeout=120_000)
         expect(page.locator(".corpus").get_by_text("Reading your documents: ")).to_have_count(0)
 

@@ -97,11 +97,8 @@ def test_conversations_are_found_searched_renamed_and_deleted(app: App, browser:
         expect(page.get_by_text("Couldn't resume chat")).to_be_visible()
 
 
-@pytest.mark.parametrize(("width", "theme"), [(390, "dark"), (1280, "light")])
-def test_a_reload_and_a_second_tab_find_the_answer_going_on(
-    app: App, browser: chat.Browser, proxy: FaultProxy, width: int, theme: str
-) -> None:
-    with tab(browser, app, width=width, height=844, theme=theme) as page:
+def test_a_reload_and_a_second_tab_find_the_answer_going_on(app: App, browser: chat.Browser, proxy: FaultProxy) -> None:
+    with tab(browser, app, width=390, height=844, theme="dark") as page:
         proxy.fault = slow = Fault(pace=0.02)
         choose(page, "Large")
         ask(page, SHORT["question"])
@@ -113,7 +110,7 @@ def test_a_reload_and_a_second_tab_find_the_answer_going_on(
 
         expect(message).to_contain_text("Long documents")
         expect(page.locator("#stop-button")).to_be_visible()
-        shot(page, f"{width}-{theme}-reloaded")
+        shot(page, "reloaded")
         second = page.context.new_page()
         second.goto(page.url)
         expect(second.locator(".ai-message").last).to_contain_text("Long documents")
@@ -123,13 +120,13 @@ def test_a_reload_and_a_second_tab_find_the_answer_going_on(
             expect(each.locator("#stop-button")).to_have_count(0)
             expect(each.get_by_text(SHORT["question"])).to_have_count(1 + each.locator("#thread-history").count())
             expect(each.locator(".ai-message").filter(has_text="Long documents")).to_have_count(1)
-        fits(page, f"{width}-{theme}-went-on")
+        fits(page, "went-on")
         proxy.fault = None
         ask(second, UNSURE["question"])
         answer(second, words(UNSURE["large"]))
         expect(page.locator(".ai-message").filter(has_text=words(UNSURE["large"]))).to_have_count(1)
         list_open(page)
-        fits(page, f"{width}-{theme}-list")
+        fits(page, "list")
 
 
 def test_a_thumb_with_a_comment_is_noted_and_the_switch_keeps_nothing(app: App, browser: chat.Browser) -> None:
@@ -162,17 +159,16 @@ def test_a_thumb_with_a_comment_is_noted_and_the_switch_keeps_nothing(app: App, 
         expect(page.get_by_text("No conversations yet")).to_be_visible()
 
 
-@pytest.mark.parametrize(("width", "theme"), [(390, "dark"), (1280, "light")])
 def test_an_answer_and_its_conversation_are_saved_as_files_that_load_nothing(
-    app: App, browser: chat.Browser, tmp_path: Path, width: int, theme: str
+    app: App, browser: chat.Browser, tmp_path: Path
 ) -> None:
-    with tab(browser, app, width=width, height=844, theme=theme) as page:
+    with tab(browser, app, width=1280, height=844, theme="light") as page:
         ask(page, SHORT["question"])
         answer(page, words(SHORT["large"]))
         ask(page, KEPT["question"])
         answer(page, KEPT["small"])
         page.get_by_role("button", name="Export").last.click()
-        fits(page, f"{width}-{theme}-export")
+        fits(page, "export")
         with page.expect_download() as saving:
             page.get_by_role("button", name="Download").click()
         saving.value.save_as(tmp_path / "answer.html")
@@ -188,13 +184,13 @@ def test_an_answer_and_its_conversation_are_saved_as_files_that_load_nothing(
         saving.value.save_as(tmp_path / "conversation.md")
         assert saving.value.suggested_filename.endswith(".md")
 
-        context = browser.new_context(viewport={"width": width, "height": 844}, color_scheme=theme)  # type: ignore[arg-type]
+        context = browser.new_context(viewport={"width": 1280, "height": 844}, color_scheme="light")  # type: ignore[arg-type]
         reading = context.new_page()
         asked: list[str] = []
         reading.on("request", lambda request: asked.append(request.url))
         for name in ("answer", "conversation"):
             reading.goto((tmp_path / f"{name}.html").as_uri())
-            fits(reading, f"{width}-{theme}-exported-{name}")
+            fits(reading, f"exported-{name}")
         reading.locator("sup a").last.click()
         expect(reading.locator("li:target q")).to_contain_text("5273")
         assert [url for url in asked if not url.startswith("file:")] == []
