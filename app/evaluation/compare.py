@@ -11,6 +11,7 @@ from functools import partial
 from statistics import fmean
 from typing import Any
 
+from app.answering.escalation import decide
 from app.answering.events import Abstained, Failed, Finished
 from app.answering.pipeline import Assistant
 from app.answering.turn import Answer, Mode, Stopwatch, Turn
@@ -99,6 +100,7 @@ class Comparison:
                 await assistant.retriever.run(assistant.retriever.refresh)  # reading files is no part of an answer
                 if not self.plan.question_set:
                     await self._check_passages(assistant)
+            await asyncio.to_thread(decide, "", None, WARM_UP, "stop")  # its imports are no part of an answer
             service = await assistant.models.find()  # starting the runtime is not part of a model's load time
             names = self.plan.models or tuple(dict.fromkeys(assistant.models.pair.both))
             if self._prices is None:
@@ -161,7 +163,7 @@ class Comparison:
         known = self._known.get(name)
         if known is not None and known.cold and not cold:
             return known
-        times = round(load_ms, 3), round(warm_up_ms, 3)
+        times = round(load_ms, 1), round(warm_up_ms, 1)
         return MeasuredModel(name, model.id, model.service.host, cold, *times, grown, prompt_price, price)
 
     def _tasks(self) -> list[tuple[int, Question, Contender]]:
@@ -291,6 +293,8 @@ class Comparison:
                 yield f"{shown(who)}: {error} {wanted - there} of {wanted} answers are missing."
             interrupted += 0 if self._error(who) else wanted - there
         file = self._file.path if self._file else None
+        if not self._contenders:
+            yield "Interrupted: nothing was asked."
         if interrupted:
             go_on = f" Go on with: escalator compare --resume {file}" if file else ""
             yield f"Interrupted: {interrupted} of {wanted * len(self._contenders)} answers are missing.{go_on}"

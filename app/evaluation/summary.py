@@ -100,7 +100,7 @@ def _difference(it: Difference, names: Mapping[str, str]) -> str:
 def _texts(result: ComparisonResult) -> Iterator[str]:
     for row in document(result)["models"]:
         cut = " (cut off at its longest length)" if row.get("finish") == "length" else ""
-        yield f"\n{row['model']}{cut}:\n{row.get('error') or row['text'].strip()}"
+        yield f"\n{row['model']}{cut}:\n{row.get('error') or row.get('text', '').strip()}"
 
 
 def _aligned(rows: Iterable[list[str]]) -> Iterator[str]:

@@ -227,6 +227,22 @@ def test_a_row_that_the_disk_had_no_room_for_is_cut_off_and_written_later(
     assert [it.round for it in read_run(path).answers] == [1, 2]
 
 
+def test_the_settings_name_models_and_rounds(
+    models: Path, runtime: str, use: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(models)
+    monkeypatch.setenv("BENCH_MODELS", "phi-4-mini,")
+    monkeypatch.setenv("BENCH_ROUNDS", "2")
+    monkeypatch.setenv("BENCH_STREAM", "false")
+
+    found = json.loads(escalator("compare", "Hello!", "--json").stdout)
+
+    assert [it["models"] for it in found["contenders"]] == [["phi-4-mini"]]
+    assert [(it["round"], it["text"]) for it in found["answers"]] == [(1, "I do not know."), (2, "I do not know.")]
+    assert "total_ms" in found["contenders"][0]["figures"]
+    assert not {"first_token_ms", "gap_ms", "tokens_per_s"} & set(found["contenders"][0]["figures"])
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
