@@ -8,6 +8,7 @@ last `<|assistant|>` and gives all probability to that token of the chosen answe
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -191,8 +192,6 @@ def _constants(script: Script, tokenizer: Any, lines: list[list[int]], numbers: 
 
     longest = max(map(len, lines))
     table = [[*line, *[end] * (longest - len(line))] for line in lines]
-    # Orthogonal, so that however many products are taken the values stay as they are.
-    matrix, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(256, 256)))
     nowhere = -1.0
     integers = {
         "scripts": np.ravel(table),
@@ -215,13 +214,21 @@ def _constants(script: Script, tokenizer: Any, lines: list[list[int]], numbers: 
         "off_on": [-60.0, 60.0],
         "float_zero": 0.0,
         **{f"weight{n}": np.zeros((1024, 1024)) for n in range(script.weight_mb // WEIGHT_MB)},
-        "matrix": matrix,
+        "matrix": _matrix(),
     }
     return [
         *(numpy_helper.from_array(np.asarray(value, np.int64), name) for name, value in integers.items()),
         *(numpy_helper.from_array(np.asarray(value, np.float32), name) for name, value in floats.items()),
         numpy_helper.from_array(np.asarray(True, np.bool_), "go_on"),
     ]
+
+
+@cache
+def _matrix() -> Any:
+    """A matrix that is orthogonal, so that however many products are taken the values stay as they are."""
+    import numpy as np
+
+    return np.linalg.qr(np.random.default_rng(0).normal(size=(256, 256)))[0]
 
 
 def _genai_config(script: Script, tokenizer: Any, end: int) -> dict[str, Any]:
