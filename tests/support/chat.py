@@ -94,8 +94,7 @@ def running(folder: Path, corpus: Path, port: int | None = None, forked: bool = 
     """
     port = port or free_port()
     log = folder / f"app-{port}.log"
-    start = Forked if forked and AVAILABLE else _command
-    process = start(command(port), ROOT, environment(folder, corpus, **settings), log)
+    process = launched(command(port), ROOT, environment(folder, corpus, **settings), log, log, forked)
     app = App(f"http://127.0.0.1:{port}", port, process, corpus, folder / "state", log)
     try:
         _wait(app)
@@ -108,9 +107,14 @@ def running(folder: Path, corpus: Path, port: int | None = None, forked: bool = 
     assert "Traceback" not in app.said, app.said
 
 
-def _command(line: Sequence[str], cwd: Path, env: dict[str, str], output: Path) -> "subprocess.Popen[bytes]":
-    with output.open("ab") as log:
-        return subprocess.Popen(line, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
+def launched(
+    line: Sequence[str], cwd: Path, env: dict[str, str], output: Path, errors: Path, forked: bool = True
+) -> "subprocess.Popen[bytes] | Forked":
+    """A command of Chainlit that was begun, with the files for what it writes; forked as `running` does it."""
+    if forked and AVAILABLE:
+        return Forked(line, cwd, env, output, errors)
+    with output.open("ab") as out, errors.open("ab") as err:
+        return subprocess.Popen(line, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=err)
 
 
 def _wait(app: App) -> None:

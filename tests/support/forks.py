@@ -21,14 +21,15 @@ AVAILABLE = sys.platform == "linux"
 class Forked:
     """A process that began as a fork; used as `subprocess.Popen` is."""
 
-    def __init__(self, arguments: Sequence[str], cwd: Path, env: dict[str, str], output: Path) -> None:
+    def __init__(self, arguments: Sequence[str], cwd: Path, env: dict[str, str], output: Path, errors: Path) -> None:
         from multiprocessing import forkserver  # not there for every system
 
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["tests.support.preloaded"])
         with patch.dict(os.environ, {"PYTHONPATH": str(ROOT)}):  # for the parent of all forks, where it begins now
             forkserver.ensure_running()
-        self._process = context.Process(target=_chainlit, args=([*arguments], str(cwd), env, str(output)), daemon=True)
+        given = [*arguments], str(cwd), env, str(output), str(errors)
+        self._process = context.Process(target=_chainlit, args=given, daemon=True)
         self._process.start()
 
     @property
@@ -57,14 +58,10 @@ class Forked:
         self._process.kill()
 
 
-def _chainlit(arguments: list[str], cwd: str, env: dict[str, str], output: str) -> None:
-    for file, flags, descriptors in (
-        (os.devnull, os.O_RDONLY, (0,)),
-        (output, os.O_WRONLY | os.O_APPEND | os.O_CREAT, (1, 2)),
-    ):
-        opened = os.open(file, flags)
-        for descriptor in descriptors:
-            os.dup2(opened, descriptor)
+def _chainlit(arguments: list[str], cwd: str, env: dict[str, str], output: str, errors: str) -> None:
+    for descriptor, file in enumerate((os.devnull, output, errors)):
+        opened = os.open(file, os.O_RDWR | os.O_APPEND | os.O_CREAT)
+        os.dup2(opened, descriptor)
         os.close(opened)
     os.environ.clear()
     os.environ.update(env)

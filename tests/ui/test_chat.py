@@ -3,7 +3,6 @@
 import asyncio
 import json
 import re
-import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from app.ui.conversation import GONE_SECONDS
 from app.ui.corpus_panel import PRESS
 from app.ui.sources import HITS
 from tests.support import scripted
-from tests.support.chat import App, Chat, Row, command, environment, free_port, running, served
+from tests.support.chat import App, Chat, Row, command, environment, free_port, launched, running, served
 from tests.support.corpora import prose
 from tests.support.runtime import held
 from tests.support.scripted import Script
@@ -888,13 +887,14 @@ def test_a_setting_that_is_not_allowed_ends_the_start(
     line = [str(ROOT / it) if it == "app/main.py" else it for it in [*command(unused_port), *more]]
 
     env = environment(tmp_path, corpus, **given)
-    ended = subprocess.run(line, cwd=tmp_path, env=env, capture_output=True, encoding="utf-8", timeout=60)
+    output, errors = tmp_path / "output", tmp_path / "errors"
+    code = launched(line, tmp_path, env, output, errors).wait(60)
 
     place = "" if given else " in .env"
-    assert ended.stderr == (
+    assert errors.read_text("utf-8") == (
         f"The setting ESCALATOR_PARALLEL is 'many'{place}; it must be a whole number from 1 to 64.\n"
     )
-    assert (ended.returncode, "available" in ended.stdout) == (1, False)
+    assert (code, "available" in output.read_text("utf-8")) == (1, False)
 
 
 async def test_what_a_page_of_an_earlier_start_asks_for_is_refused_without_a_traceback(without_models: App) -> None:
