@@ -1,8 +1,6 @@
 """The comparison of models: the same questions to each of them, and to the cascade of two, as the chat asks them."""
 
 import asyncio
-import os
-import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
@@ -17,7 +15,7 @@ from app.answering.pipeline import Assistant
 from app.answering.turn import Answer, Mode, Stopwatch, Turn
 from app.errors import InputError, ModelError
 from app.evaluation.figures import SINGLE, with_figures
-from app.evaluation.meters import Energy, server_memory
+from app.evaluation.meters import Energy, machine, server_memory
 from app.evaluation.plan import Plan, default_prices
 from app.evaluation.question_set import Question
 from app.evaluation.recording import measured
@@ -260,7 +258,7 @@ class Comparison:
         searched = True in self.plan.retrieval
         return ComparisonResult(
             began=self._began,
-            machine=f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors",
+            machine=machine(),
             questions=self.plan.questions,
             rounds=self.plan.rounds,
             models=tuple(self._models.values()),

@@ -1,5 +1,7 @@
 """What a model server takes of the machine, where the system tells it: memory, and energy. Every call blocks."""
 
+import os
+import platform
 import shutil
 import subprocess
 import time
@@ -25,6 +27,11 @@ class Memory(NamedTuple):
 
     now_mb: float
     peak_mb: float | None
+
+
+def machine() -> str:
+    """Describe this machine without its name."""
+    return f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors"
 
 
 def server_memory(url: str) -> Memory | None:

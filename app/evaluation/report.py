@@ -11,7 +11,7 @@ from app.evaluation.question_set import Question
 from app.evaluation.report_page import Asked, Cell, Page, Reply, Section
 from app.evaluation.results import STAGES, ComparisonResult, Contender, Figure, MeasuredAnswer
 from app.humanize import count, listed, percent, size
-from app.translation import _, figure, mark, plural
+from app.translation import _, figure, mark
 
 DASH = "–"
 
@@ -125,14 +125,10 @@ def cell(given: Figure | None, write: Callable[[float], str]) -> Cell:
 def _facts(result: ComparisonResult) -> Iterator[str]:
     yield result.machine
     if len(result.answers) > len(result.contenders):
-        questions, rounds = (
-            count(len(result.questions), "question"),
-            plural("{number} round", "{number} rounds", result.rounds),
-        )
         turns = _("all models in turns")
         if not result.in_turns:
             turns = _("one model after another, as memory holds one at a time")
-        yield " · ".join([questions, rounds, turns])
+        yield " · ".join([count(len(result.questions), "question"), count(result.rounds, "round"), turns])
     if result.corpus:
         yield _("Documents: {folder}", folder=PurePath(result.corpus).name)
     if not any(contender.retrieval for contender in result.contenders):
@@ -152,9 +148,10 @@ def _worth(result: ComparisonResult) -> Iterator[Section]:
         for it in result.contenders
         if against in it.means and "score" in it.quality
     ]
-    title = _("Quality and price") if against == "cost" else _("Quality and time")
+    title = _("Time and price") if against == "cost" else _("Time of an answer")
     about, chart = [_("Means per answer.")], ""
     if points:
+        title = _("Quality and price") if against == "cost" else _("Quality and time")
         about.append(_("Higher and further left is better."))
         words = "; ".join(f"{it.name}: {percent(it.up[1])}, {written(against, it.across[1])}" for it in points)
         scales = partial(written, against), percent
@@ -164,8 +161,7 @@ def _worth(result: ComparisonResult) -> Iterator[Section]:
             _("Oracle and Random give the large model as many questions as Auto: those that gain most by it, and any."),
             _("Auto’s decisions are worth how far it is above Random."),
         ]
-    names = {it.id: " → ".join(it.models) for it in result.contenders}
-    yield from _section(title, " ".join(about), WORTH, _means, result.contenders, chart, models=lambda it: names[it.id])
+    yield from _section(title, " ".join(about), WORTH, _means, result.contenders, chart, models=True)
     yield from _section(_("Quality in detail"), "", QUALITIES, lambda it: it.quality, result.contenders)
 
 
@@ -184,13 +180,16 @@ def _section(
     chart: str = "",
     key: Sequence[str] = (),
     *,
-    models: Callable[[Contender], str] = lambda _contender: "",
+    models: bool = False,
 ) -> Iterator[Section]:
     """Yield a table of figures, with a row for each contender and a column for each name, as far as there are any."""
     figures = {it.id: given(it) for it in contenders}
     names = [name for name in columns if any(name in each for each in figures.values())]
     rows = [
-        [Cell(label(it), models(it)), *(cell(figures[it.id].get(name), partial(written, name)) for name in names)]
+        [
+            Cell(label(it), " → ".join(it.models) if models else ""),
+            *(cell(figures[it.id].get(name), partial(written, name)) for name in names),
+        ]
         for it in contenders
         if any(name in figures[it.id] for name in names)
     ]
@@ -241,6 +240,7 @@ def _models(result: ComparisonResult) -> Iterator[Section]:
             Cell(DASH if model.memory_mb is None else size(model.memory_mb * 1e6)),
         ]
         for model in result.models
+        if model.warm_up_ms is not None or model.error
     ]
     about = _("The cold start loads a model from the disk; it is not measured where the model was in memory already.")
     if rows:

@@ -109,7 +109,8 @@ class Page:
         yield from map(_section, self.sections)
         if self.questions:
             yield f"<section><h2>{shown(_('Questions and answers'))}</h2>"
-            yield from map(_asked, self.questions)
+            alone = len(self.questions) == 1
+            yield from (_asked(it, " open" if alone else "") for it in self.questions)
             yield "</section>"
 
 
@@ -150,12 +151,12 @@ def _cell(at: int, cell: Cell) -> str:
     return f"<td>{shown(cell.value)}{below}</td>" if at else f'<th scope="row">{shown(cell.value)}{below}</th>'
 
 
-def _asked(asked: Asked) -> str:
+def _asked(asked: Asked, opened: str) -> str:
     verdicts = "".join(f"<span>{_sign(it)} {shown(it.name)}</span>" for it in asked.replies)
     rows = "".join(_reply(it) for it in asked.replies)
     expected = f'<p class="soft">{shown(asked.expected)}</p>' if asked.expected else ""
     return (
-        f'<details><summary>{shown(asked.question)}<span class="verdicts">{verdicts}</span></summary>'
+        f'<details{opened}><summary>{shown(asked.question)}<span class="verdicts">{verdicts}</span></summary>'
         f"<div>{expected}<table><tbody>{rows}</tbody></table></div></details>"
     )
 

@@ -1,6 +1,5 @@
 """Two answers that grow side by side on the screen, and which of them a person preferred."""
 
-import platform
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
@@ -13,6 +12,7 @@ from app.answering.citations import choose
 from app.answering.turn import Answer, Attempt
 from app.answering.usage import Prices
 from app.evaluation.figures import with_figures
+from app.evaluation.meters import machine
 from app.evaluation.question_set import Question
 from app.evaluation.recording import measured
 from app.evaluation.report import page
@@ -136,7 +136,7 @@ def as_run(answer: Answer, prices: Prices) -> ComparisonResult:
     answers = tuple(_measured(answer, attempt, question, prices) for attempt in asked)
     figures, _differences = with_figures(contenders, answers, ())
     began = datetime.now(UTC).isoformat(timespec="seconds")
-    return ComparisonResult(began, platform.node(), (question,), 1, models, figures, answers, prices_of=prices.date)
+    return ComparisonResult(began, machine(), (question,), 1, models, figures, answers, prices_of=prices.date)
 
 
 def _measured(answer: Answer, attempt: Attempt, question: Question, prices: Prices) -> MeasuredAnswer:

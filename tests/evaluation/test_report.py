@@ -60,8 +60,8 @@ RUN = ComparisonResult(
     questions=(PORT,),
     rounds=1,
     models=(
-        MeasuredModel(PAIR[0], "Phi:5", cold=True, load_ms=4100, memory_mb=4800),
-        MeasuredModel(PAIR[1], load_ms=9),
+        MeasuredModel(PAIR[0], "Phi:5", cold=True, load_ms=4100, warm_up_ms=500, memory_mb=4800),
+        MeasuredModel(PAIR[1], load_ms=9, warm_up_ms=800),
     ),
     contenders=(SMALL, LARGE, AUTO, *BOUNDS),
     answers=(answer("small", 0, "Port 80."), answer("large", 1), answer("auto", 0.5, escalated=True, why="Too short.")),
@@ -240,8 +240,8 @@ def test_figures_have_their_intervals_and_what_was_not_measured_is_a_dash() -> N
     assert r"| Small (phi-4-mini) | 50% (40% to 55%) | 1.10 s | \$0.10 | – |" in text
     assert r"| Auto (phi-4-mini → gpt-oss-20b) | 80% (70% to 85%) | 2.20 s | \$0.20 | 25% |" in text
     assert r"| Score: Auto − Small | \+30% (+10% to +40%) | yes |" in text
-    assert "| phi-4-mini (Phi:5) | 4.10 s | – | 4.8 GB |" in text
-    assert "| gpt-oss-20b | – | – | – |" in text  # it was in memory already
+    assert "| phi-4-mini (Phi:5) | 4.10 s | 0.50 s | 4.8 GB |" in text
+    assert "| gpt-oss-20b | – | 0.80 s | – |" in text  # it was in memory already
     assert "None" not in text
 
 
