@@ -10,6 +10,8 @@ from chainlit.session import WebsocketSession
 from app.answering.context import Retriever
 from app.answering.pipeline import Assistant
 from app.errors import CorpusError
+from app.retrieval.corpus import Reading
+from app.retrieval.store import NOTHING, Snapshot
 from app.settings import is_loopback
 from app.translation import _
 from app.ui import models_panel
@@ -42,16 +44,26 @@ def starters(retriever: Retriever) -> list[cl.Starter]:
 
 async def report(assistant: Assistant) -> None:
     """Report to the page what an empty chat shows, and how far reading is, until the session ends."""
-    session, before = cl.context.session, None
-    await cl.send_window_message({"about": "start", "lines": await start_lines(assistant)})
+    session, retriever = cl.context.session, assistant.retriever
+    before: Reading | None = None
+    known: Snapshot | None = None
     while WebsocketSession.get_by_id(session.id) is session:
-        reading = assistant.retriever.reading
+        reading = retriever.reading
         if before is not None:
             await cl.send_window_message({"about": "reading", "reading": progress(reading)})
-        if before is not None and reading is None:
+        found = await asyncio.to_thread(_latest, retriever) if known is None or reading is None else known
+        if found is not known:
+            known = found
             await cl.send_window_message({"about": "start", "lines": await start_lines(assistant)})
         before = reading
         await asyncio.sleep(REPORT_SECONDS)
+
+
+def _latest(retriever: Retriever) -> Snapshot:
+    try:
+        return retriever.health().snapshot
+    except CorpusError:  # which the lines say
+        return NOTHING
 
 
 async def start_lines(assistant: Assistant) -> list[str]:

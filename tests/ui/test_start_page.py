@@ -8,6 +8,7 @@ import pytest
 from app.answering.context import Retriever
 from app.models.tokens import TokenCounter
 from app.settings import ROOT, load
+from app.ui.corpus_panel import PRESS
 from app.ui.start_page import starters
 from tests.support.chat import App, Chat
 
@@ -62,6 +63,16 @@ async def test_an_empty_chat_says_which_documents_there_are_and_who_answers(with
     [documents, models] = started(chat)[-1]
     assert documents == f"1 document, 1 passage in {without_models.corpus}"
     assert models == ("No model is on this disk: answers are quotes from your documents. Nothing leaves this machine.")
+
+
+async def test_a_document_that_is_added_is_counted_in_an_empty_chat(without_models: App) -> None:
+    async with Chat(without_models.url) as chat:
+        await chat.until(lambda: started(chat) and started(chat)[-1][0].startswith("1 document, "))
+
+        (without_models.corpus / "tide.md").write_text("# The tide\n\nThe tide turns late.\n", encoding="utf-8")
+        await chat.call({"name": PRESS, "payload": {"look": True}})  # as the panel does once it has added a file
+
+        await chat.until(lambda: started(chat)[-1][0].startswith("2 documents, "))
 
 
 @pytest.mark.parametrize(("missing", "says"), [(True, "does not exist"), (False, "There is no document in")])
