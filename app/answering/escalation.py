@@ -113,8 +113,8 @@ def decide(
     if found := _objection(question, checked):
         return Decision("unsupported", found, score)
     if score >= threshold:
-        return Decision("unsupported", _why(measured, checked, certainty), score)
-    return Decision(None, _("The draft is good enough; the large model is not asked."), score)
+        return Decision("unsupported", _why(measured, checked, certainty), score, by_score=True)
+    return Decision(None, _("The draft is good enough; the large model is not asked."), score, by_score=True)
 
 
 def early_reason(draft: str, *, refusals: bool = True) -> Decision | None:

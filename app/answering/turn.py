@@ -5,7 +5,7 @@ Nothing here searches, decides or asks a model.
 
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, cast, get_args
 
 from app.documents.document import Document
@@ -118,6 +118,8 @@ class Decision:
     why: str
     score: float = 0.0
     """Evidence against the draft, from 0 to 1; comparable between the drafts of one corpus."""
+    by_score: bool = field(default=False, compare=False)
+    """Whether nothing but the threshold of the score decides, also where the dial then says otherwise."""
 
     @property
     def escalate(self) -> bool:

@@ -56,31 +56,34 @@ def judged_thumbs(opinions: Iterable[Mapping[str, Any]]) -> tuple[list[Judged], 
     """Turn thumbs into judged drafts, and count those whose draft has no score.
 
     A thumb judges the draft if the draft was the answer. If the large model was asked, nobody has judged the draft, and
-    it counts as bad: the bound then errs on the safe side.
+    it counts as bad: the bound then errs on the safe side. Where nothing was found, no threshold decides.
     """
     drafts, unknown = [], 0
     for each in opinions:
-        decision = each.get("decision")
-        if each.get("unaided") or each.get("mode") not in ("auto", "small", "refine") or decision == "requested":
+        drafted = each.get("mode") in ("auto", "small", "refine") and each.get("decision") != "requested"
+        if not (drafted and each.get("evidence")):
             continue
-        if not isinstance(score := each.get("score"), int | float):
+        score, by_score = each.get("score"), each.get("by_score")
+        if isinstance(score, int | float) and isinstance(by_score, bool):
+            bad = each.get("role") != "small" or not each["value"]
+            drafts.append(Judged(score, bad=bad, hard=not by_score))
+        else:
             unknown += 1
-            continue
-        hard = score > LIMIT or decision not in (None, "unsupported", "routed")
-        drafts.append(Judged(score, bad=each.get("role") != "small" or not each["value"], hard=hard))
     return drafts, unknown
 
 
 def judged_rows(rows: Sequence[Row]) -> Iterator[Judged]:
     """Score judged answers, which count as bad unless they are labelled "good".
 
-    A draft that was stopped while it was written is escalated in any case. In a set some of whose answers have
-    passages, no passages means that nothing was found; in other sets it means that nobody knows what was found.
+    A draft that was stopped while it was written is escalated in any case. Those for which nothing was found are left
+    out, as no threshold decides on them: in a set some of whose answers have passages, the ones without.
     """
     grounded = {row["set"] for row in rows if row.get("context")}
     for row in rows:
-        decision, _ = decided(row, grounded=row["set"] in grounded, threshold=LIMIT + 1)
-        yield Judged(decision.score, row["label"] != "good", decision.escalate or row.get("finish") == "stopped")
+        if row.get("context") or row["set"] not in grounded:
+            decision, _ = decided(row, grounded=row["set"] in grounded)
+            hard = not decision.by_score or row.get("finish") == "stopped"
+            yield Judged(decision.score, row["label"] != "good", hard)
 
 
 def decided(row: Row, *, grounded: bool, **given: Any) -> tuple[Decision, CheckedAnswer | None]:

@@ -306,6 +306,7 @@ def _record(answer: Answer, preferred: str | None) -> dict[str, Any]:
         "role": attempt.role if attempt is not None else None,
         "decision": decision.code if decision is not None else None,
         "score": decision.score if decision is not None else None,
+        "by_score": decision.by_score if decision is not None else None,
         "why": decision.why if decision is not None else None,
         "escalated": answer.escalated,
         "whole": attempt is not None and attempt.finish != "error",

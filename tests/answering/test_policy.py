@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from app.answering.escalation import LIMIT, THRESHOLD
+from app.answering.escalation import LIMIT, THRESHOLD, decide
 from app.answering.policy import MIN_SCORES, MIN_THRESHOLD, Policy, with_dial
 from app.answering.turn import Attempt, Decision, Metrics, Turn
 from app.answering.verification import check
+from app.evaluation.threshold import evidence
 from app.settings import load
 
 
@@ -113,3 +114,13 @@ def test_the_dial_at_never_sends_nothing_on_and_at_always_everything() -> None:
     assert with_dial(soft(0.1), "always").code == "routed"
     assert with_dial(abstained, "always") == with_dial(abstained, "when needed") == abstained
     assert with_dial(soft(0.1), "when needed") == soft(0.1)
+
+
+def test_a_decision_by_score_alone_is_known_as_such_whatever_the_dial_says() -> None:
+    passages = evidence(["The ferry leaves the old harbour of Bergen at 9:30 every morning."])
+    stands = decide("When?", passages, "The ferry leaves at 9:30.", "stop")
+    unfounded = decide("When?", passages, "Nine penguins swim to islands near Antarctica, far from Bergen.", "stop")
+    by_score = decide("When?", passages, "The ferry leaves at 9:30.", "stop", threshold=0.0)
+
+    assert [each.by_score for each in (stands, unfounded, by_score)] == [True, False, True]
+    assert [with_dial(each, "never").by_score for each in (unfounded, by_score)] == [False, True]

@@ -98,7 +98,7 @@ def test_too_few_judged_drafts_are_refused() -> None:
 
 def thumb(number: int, **given: Any) -> dict[str, Any]:
     known = {"id": str(number), "value": 1, "comment": None, "mode": "auto", "role": "small", "decision": None}
-    return known | {"score": number / 100} | given
+    return known | {"score": number / 100, "by_score": True, "evidence": ["ferry.md#0-9"]} | given
 
 
 def test_a_thumb_judges_a_draft_that_was_the_answer_and_another_draft_counts_as_bad() -> None:
@@ -107,11 +107,11 @@ def test_a_thumb_judges_a_draft_that_was_the_answer_and_another_draft_counts_as_
             thumb(1),
             thumb(2, value=0),
             thumb(60, role="large", decision="unsupported"),
-            thumb(30, role="large", decision="short"),
-            thumb(95, mode="small"),
+            thumb(30, role="large", decision="short", by_score=False),
+            thumb(20, mode="small", by_score=False),  # kept by the dial alone
             thumb(5, mode="large", role="large"),
             thumb(6, decision="requested", role="large", score=0.0),
-            thumb(7, unaided=True),
+            thumb(90, evidence=[]),
             thumb(8, score=None),
         ]
     )
@@ -121,7 +121,7 @@ def test_a_thumb_judges_a_draft_that_was_the_answer_and_another_draft_counts_as_
         Judged(0.02, bad=True),
         Judged(0.6, bad=True),
         Judged(0.3, bad=True, hard=True),
-        Judged(0.95, bad=False, hard=True),
+        Judged(0.2, bad=False, hard=True),
     ]
     assert unknown == 1
 

@@ -358,7 +358,7 @@ async def test_a_thumb_is_a_line_with_question_answer_and_what_was_decided(house
         assert first["text"] == "Because the moon pulls the water, the tide turns late [1]."
         assert (first["model"], first["escalated"]) == ("gpt-oss-20b", True)
         assert first["decision"] is not None
-        assert (first["follows"], 0 < first["score"] <= 1) == (False, True)
+        assert (first["follows"], first["by_score"], 0 < first["score"] <= 1) == (False, False, True)
         assert first["evidence"][0].startswith("tide.md#")
 
 
