@@ -4,13 +4,16 @@ import asyncio
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from app.cli.terminal import Json, Progress, Verbose, show, tell
 from app.errors import InputError
 from app.settings import load
+
+if TYPE_CHECKING:
+    from app.evaluation.results import ComparisonResult
 
 
 class Retrieval(StrEnum):
@@ -58,8 +61,12 @@ def compare(
         str | None, typer.Option(help="Print answers in another form: ragas, or ragas:CONTENDER (default: auto).")
     ] = None,
     report: Annotated[Path | None, typer.Option(help="Write a report: .html, with charts, or .md.")] = None,
-    against: Annotated[Path | None, typer.Option(help="Say what has changed since a run that --json printed.")] = None,
-    saved: Annotated[Path | None, typer.Option("--from", help="Ask nothing: take a run that --json printed.")] = None,
+    against: Annotated[
+        Path | None, typer.Option(help="Say what has changed since a run that --json or --run kept.")
+    ] = None,
+    saved: Annotated[
+        Path | None, typer.Option("--from", help="Ask nothing: take a run that --json or --run kept.")
+    ] = None,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
@@ -71,17 +78,16 @@ def compare(
     from app.evaluation.question_set import SAMPLE, sample_documents
     from app.evaluation.report import page
     from app.evaluation.report_page import form_of
-    from app.evaluation.results import read_result
 
     exported = None if export is None else ragas.contender_named(export)
     asked = (prompt, models, rounds, corpus, questions, retrieval, mode, prices, run)
-    form, before = report and form_of(report), against and read_result(against)
+    form, before = report and form_of(report), against and _kept(against)
     if saved is not None:
         if any((*asked, resume)):
             raise InputError(
                 "--from takes a run as it is. Leave out all options but --report, --against, --export and --json."
             )
-        result = read_result(saved)
+        result = _kept(saved)
     else:
         done, file = (run_file.read_run(resume), run_file.resumed(resume)) if resume else (None, None)
         if done is not None:
@@ -121,3 +127,15 @@ def compare(
         report.write_text(form(page(result, changed)), encoding="utf-8", newline="\n")
     if result.problems:
         raise typer.Exit(1)
+
+
+def _kept(file: Path) -> "ComparisonResult":
+    """Read what `--json` printed, or what a run has kept so far; raises InputError."""
+    from app.evaluation import run_file
+    from app.evaluation.compare import Comparison
+    from app.evaluation.results import read_result
+
+    if file.suffix != ".jsonl":
+        return read_result(file)
+    done = run_file.read_run(file)
+    return Comparison(load(corpus=done.plan.corpus or None), done.plan, tell, lambda *_: None, done=done).result()

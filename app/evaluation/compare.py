@@ -85,6 +85,9 @@ class Comparison:
         self._last = ""
         self._took: dict[str, list[float]] = {}
         self._unsaved = ""
+        if self._known:  # what there is counts before more is asked
+            self._models, self._contenders = dict(self._known), list(self._contend(plan.models))
+            self._prices = plan.prices or default_prices(settings.prices, plan.models)
 
     async def measure(self) -> None:
         """Load the models and ask; raises EscalatorError if nothing can be asked."""
@@ -101,10 +104,9 @@ class Comparison:
             await asyncio.to_thread(decide, "", None, WARM_UP, "stop")  # its imports are no part of an answer
             service = await assistant.models.find()  # starting the runtime is not part of a model's load time
             names = self.plan.models or tuple(dict.fromkeys(assistant.models.pair.both))
-            if self._prices is None:
-                self._prices = default_prices(self.settings.prices, names)
-            else:
-                self._prices.check(names)
+            self._prices = self.plan.prices or default_prices(self.settings.prices, names)
+            if self.plan.prices:
+                self.plan.prices.check(names)
             self._contenders = list(self._contend(names))
             for name in names:
                 self._models[name] = await self._load(assistant, name)

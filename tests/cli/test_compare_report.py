@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from app.evaluation.plan import Plan
 from app.evaluation.results import as_json
+from app.evaluation.run_file import begun
 from app.evaluation.summary import document
-from tests.evaluation.test_report import LARGE, RUN
+from app.settings import load
+from tests.evaluation.test_report import LARGE, PAIR, RUN
 from tests.support.terminal import escalator
 
 
@@ -43,6 +46,22 @@ def test_what_has_changed_is_printed_and_in_json_and_in_the_report(run: Path, tm
     assert "\n".join(["Since old.json:", *said]) in result.output
     assert printed["changes"] == said
     assert "\n".join(["## What has changed", "", *(f"- {line}" for line in said)]) in report.read_text(encoding="utf-8")
+
+
+def test_a_run_that_was_kept_answer_by_answer_is_reported_with_what_is_missing(tmp_path: Path) -> None:
+    file = begun(load(), Plan(RUN.questions, 2, PAIR, retrieval=(True,)), tmp_path / "run.jsonl")
+    assert file is not None
+    for kind, records in (("model", RUN.models), ("answer", RUN.answers[:2])):
+        for record in records:
+            file.append(kind, record)
+
+    result = escalator("compare", "--from", file.path, "--report", tmp_path / "report.md")
+
+    assert result.exit_code == 1
+    assert "Interrupted: 2 of 4 answers are missing." in result.output
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "| Large (gpt-oss-20b) | 100% |" in text
+    assert "- Interrupted: 2 of 4 answers are missing." in text
 
 
 @pytest.mark.parametrize(
