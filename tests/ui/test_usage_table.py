@@ -10,11 +10,17 @@ from app.retrieval.search import SearchResult
 from app.ui import usage_table
 
 SMALL = Attempt(
-    1, "small", "phi-4-mini", "127.0.0.1:1", "It leaves.", "stop", Metrics(None, None, 20, 800, 1_500, 1_672, 7, 12.3)
-)
+    1, "small", "phi-4-mini", "127.0.0.1:1", "It leaves.", "stop",
+    Metrics(
+        sent_ms=20, first_token_ms=800, total_ms=1_500, prompt_tokens=1_672, completion_tokens=7, tokens_per_s=12.3
+    ),
+)  # fmt: skip
 LARGE = Attempt(
-    2, "large", "gpt-oss-20b", "127.0.0.1:1", "At 9:30.", "stop", Metrics(None, None, 30, 4_000, 21_000, 2_769, 56, 3)
-)
+    2, "large", "gpt-oss-20b", "127.0.0.1:1", "At 9:30.", "stop",
+    Metrics(
+        sent_ms=30, first_token_ms=4_000, total_ms=21_000, prompt_tokens=2_769, completion_tokens=56, tokens_per_s=3
+    ),
+)  # fmt: skip
 ANSWER = Answer(
     Turn("When?"), SearchResult("When?", (), (), (), 0.0), (), (SMALL, LARGE), LARGE, Decision("short", "It is short."),
     "At 9:30.", "At 9:30.", (), (), Metrics(retrieve_ms=12),
