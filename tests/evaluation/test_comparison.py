@@ -21,6 +21,7 @@ from app.evaluation.question_set import Question
 from app.evaluation.results import ComparisonResult, MeasuredAnswer
 from app.evaluation.run_file import RunFile, begun, read_run, resumed
 from app.models.server import ignore
+from app.retrieval.corpus import corpus_id
 from app.settings import Settings
 from tests.support.runtime import SMALL, held, settings_for
 from tests.support.scripted import Script
@@ -106,7 +107,7 @@ def told(answer: MeasuredAnswer) -> tuple[Any, ...]:
 
 @pytest.mark.slow
 async def test_a_set_is_asked_of_models_and_cascade_and_the_second_time_all_decide_the_same(
-    models: Path, runtime: str, corpus: Path, tmp_path: Path
+    models: Path, runtime: str, corpus: Path
 ) -> None:
     settings = settings_for(models, corpus)
     prices = PriceTable("2026-01-31", {"phi-4-mini": (1.0, 2.0), "gpt-oss-20b": (10.0, 20.0)})
@@ -135,7 +136,8 @@ async def test_a_set_is_asked_of_models_and_cascade_and_the_second_time_all_deci
     assert found["auto"].escalated == found["random"].escalated == found["oracle"].escalated == share
     drafts, larges = (found[name].means["cost"].value for name in ("small", "large"))
     assert found["random"].means["cost"].value == pytest.approx(drafts + share * larges)
-    assert not list((tmp_path / "state").rglob("scores.json"))  # the ration of the chat is as it was
+    state = settings.state_dir / "corpora" / await asyncio.to_thread(corpus_id, corpus)
+    assert not await asyncio.to_thread((state / "scores.json").exists)  # the ration of the chat is as it was
 
 
 async def test_a_model_that_dies_in_round_3_leaves_what_is_done_and_the_rest_can_be_had_later(
