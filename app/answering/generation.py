@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
+from operator import sub
 from statistics import median
 
 from app.answering.events import AttemptEnded, AttemptStarted, Emitter, Reasoning, Retracted, Token
@@ -167,10 +168,6 @@ class _Stream:
     _stopped: Decision | None = None
     _reasoning = ""
     _metrics = Metrics()
-    _first_ms: float | None = None
-    """Time of the first token of any kind, reasoning included."""
-    _last_ms = 0.0
-    """Time of the latest one: what ends an answer takes a step too, and is not counted as a token."""
 
     def __init__(self, started: AttemptStarted, emit: Emitter, prompt: Prompt, watch: Watch) -> None:
         self.role, self.progress = started.role, partial(emit.progress, attempt=started.id)
@@ -179,7 +176,7 @@ class _Stream:
         self._begin_text(prompt)
         self._safe_reasoning = SafeMarkdown(self._known)
         self._begun = self._clock = Stopwatch()
-        self._gaps: list[float] = []
+        self._times: list[float] = []  # of the pieces of any kind, reasoning included
 
     def _begin_text(self, prompt: Prompt) -> None:
         self.text = self.written = ""
@@ -194,7 +191,7 @@ class _Stream:
         """Note that the request goes out now."""
         self._begin_text(prompt)
         self._metrics = Metrics(prompt_ms=prompt_ms, sent_ms=self._begun.ms)
-        self._clock, self._first_ms, self._gaps = Stopwatch(), None, []
+        self._clock, self._times = Stopwatch(), []
 
     def take(self, piece: chat.Delta | chat.End) -> bool:
         """Pass a piece of the stream on; returns whether to end the attempt here."""
@@ -207,9 +204,7 @@ class _Stream:
             self._emit(Retracted(self._started.id))
             self.show_begun()
         now = self._clock.ms
-        if self._first_ms is not None:
-            self._gaps.append(now - self._last_ms)
-        self._first_ms, self._last_ms = self._first_ms or now, now
+        self._times.append(now)
         if piece.reasoning:
             self._reasoning += piece.text
             self._show(Reasoning, self._safe_reasoning.feed(piece.text))
@@ -228,8 +223,6 @@ class _Stream:
     def attempt(self, failure: ModelError | None) -> Attempt:
         """Emit the rest and return the attempt, after the last piece or the failure."""
         total_ms, end = self._clock.ms, self.end
-        held_ms, shown_ms = 1000 * end.held, self._metrics.first_token_ms
-        first_ms = None if self._first_ms is None else self._first_ms - held_ms
         self._show(Reasoning, self._safe_reasoning.close())
         self._show(Token, self._safe.feed(self._filter.close()))
         self._show(Token, self._safe.close())
@@ -241,15 +234,12 @@ class _Stream:
         if finish != "error" and is_no_answer(self.text, ended=self.left or self._filter.over):
             self.text = ""
         self.text = joined(self._prompt.begun, self.text)
-        metrics = replace(
-            self._metrics,
-            first_token_ms=first_ms if shown_ms == self._first_ms else shown_ms,
-            gap_ms=median(self._gaps) if self._gaps else None,
-            total_ms=total_ms,
-            prompt_tokens=end.prompt_tokens,
-            completion_tokens=end.completion_tokens,
-            tokens_per_s=speed(end.completion_tokens, first_ms, self._last_ms),
-        )
+        now, times, tokens = self._metrics, self._times, (end.prompt_tokens, end.completion_tokens)
+        began_ms = self._clock.at(end.first_at) if end.first_at else times[0] if times else None
+        gap_ms = median(map(sub, times[1:], times)) if times[1:] else None
+        stages = now.prompt_ms, now.sent_ms, now.first_token_ms if self._reasoning else began_ms, gap_ms, total_ms
+        # What ends an answer takes a step too, and is not counted as a token.
+        metrics = Metrics(None, *stages, *tokens, speed(tokens[1], began_ms, times[-1]) if times else None)
         it, level, sure = self._started, self._filter.confidence, certainty(self.text, end.logprobs)
         written = it.id, it.role, it.model, it.host, self.text, finish, metrics
         passages = len(self._prompt.evidence)

@@ -70,7 +70,11 @@ class Stopwatch:
     @property
     def ms(self) -> float:
         """Elapsed milliseconds."""
-        return (time.perf_counter() - self._start) * 1000
+        return self.at(time.perf_counter())
+
+    def at(self, moment: float) -> float:
+        """Return the milliseconds at a moment of `time.perf_counter`."""
+        return (moment - self._start) * 1000
 
 
 def speed(tokens: int | None, first_ms: float | None, last_ms: float) -> float | None:

@@ -95,7 +95,7 @@ class Comparison:
             Turn(question.text).check()
         self._energy = await asyncio.to_thread(Energy)
         assistant = Assistant(self.settings, patience=None, learn=False)
-        assistant.models.seed = SEED
+        assistant.models.sampling = {"seed": SEED}
         try:
             if True in self.plan.retrieval:
                 await assistant.retriever.run(assistant.retriever.refresh)  # reading files is no part of an answer

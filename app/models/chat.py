@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
@@ -32,14 +33,14 @@ class End:
     """The finish reason of an answer ("stop", "length", …) and its tokens, None where the server does not count.
 
     `logprobs` are the tokens as they were written, each with the logarithm of its probability; empty where the server
-    reports none. `held` is for how many seconds the first piece was held back, as it might have become a marker.
+    reports none. `first_at` is when the first token came, by `time.perf_counter`; it may have been held back.
     """
 
     finish: str
     prompt_tokens: int | None
     completion_tokens: int | None
     logprobs: Sequence[tuple[str, float]] = ()
-    held: float = 0.0
+    first_at: float = 0.0
 
 
 class _ReasoningStopped(Exception):
@@ -122,27 +123,17 @@ async def complete(
     import openai
 
     settings = foundry.settings
-    began, finish, usage = False, None, None
-    clock = asyncio.get_running_loop().time
-    arrived, held = 0.0, 0.0
+    began, finish, usage, first_at = False, None, None, 0.0
     sieve = ReasoningFilter()
-    first_by = clock() + settings.first_token_seconds
+    first_by = asyncio.get_running_loop().time() + settings.first_token_seconds
     longest: float | None = None  # seconds of silence that are allowed after the first event
     stream = None
-    request = partial(
-        cast("Any", client.chat.completions).create,
-        model=model.id,
-        messages=messages,
-        max_tokens=max_tokens,
-        temperature=temperature,
-        stream=True,
-        stream_options={"include_usage": True},
-    )
+    given = {"model": model.id, "messages": messages, "max_tokens": max_tokens, "temperature": temperature}
+    streamed = {"stream": True, "stream_options": {"include_usage": True}}
+    request = partial(cast("Any", client.chat.completions).create, **given, **streamed, **foundry.sampling)
     extras: dict[str, Any] = {"stop": list(stop)} if stop else {}
     if model.service.root not in foundry.without_logprobs:
         extras["logprobs"] = True
-    if foundry.seed is not None:
-        extras["seed"] = foundry.seed
     logprobs: list[tuple[str, float]] = []
     try:
         async with asyncio.timeout_at(first_by):
@@ -162,11 +153,8 @@ async def complete(
             usage = getattr(chunk, "usage", None) or usage
             content, thought, end = _parts(chunk)
             logprobs += _logprobs(chunk)
-            if content or thought:
-                arrived = arrived or clock()
+            first_at = first_at or (time.perf_counter() if content or thought else 0.0)
             for delta in sieve.feed(content, thought):
-                if longest is None:
-                    held = clock() - arrived
                 longest = settings.stall_seconds
                 yield delta
             finish = end or finish
@@ -193,10 +181,8 @@ async def complete(
         raise _ReasoningStopped
     if "logprobs" not in extras or (sieve.content and not logprobs):
         foundry.without_logprobs.add(model.service.root)
-    if "seed" not in extras:
-        foundry.seed = None
     prompt_tokens, completion_tokens = (usage.prompt_tokens, usage.completion_tokens) if usage else (None, None)
-    yield End(finish, prompt_tokens, completion_tokens, tuple(logprobs), held)
+    yield End(finish, prompt_tokens, completion_tokens, tuple(logprobs), first_at)
 
 
 async def warm_up(foundry: Foundry, alias: str, instead_of: str | None = None, notify: Notify = ignore) -> WarmUp:

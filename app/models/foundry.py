@@ -5,9 +5,10 @@ import logging
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from app.errors import NoModel
@@ -49,12 +50,13 @@ class Foundry:
     "foundry" may then have them replaced by models on its disk, which `substitution` says.
     """
 
+    sampling: Mapping[str, int] = MappingProxyType({})
+    """Parameters of every request, such as a seed."""
+
     def __init__(self, settings: Settings):
         self.settings = settings
         self.pair = ModelPair(settings.small, settings.large)
         self._replaced: Callable[[], str | None] = lambda: None
-        self.seed: int | None = None
-        """Sent with every request if set, to servers that take one."""
         self.without_logprobs = set[str]()
         """The addresses of servers that do not report how probable each token was."""
         self._current: Server | None = None

@@ -91,6 +91,8 @@ async def test_first_token_and_speed_of_two_models_of_known_pace_are_measured_wi
         plan = Plan((QUESTIONS[0],), rounds=3, models=("phi-4-mini", "talker"))
         result = await measure(settings_for(endpoint=proxy.url), plan)
 
+    requests = [it.data for it in proxy.asked if it.path.endswith("/chat/completions")]
+    assert {(it["temperature"], it["seed"]) for it in requests} == {(0, 0)}
     for who in result.contenders:
         sent = proxy.sent[who.models[0]]
         first = median(times[0] for times in sent)
