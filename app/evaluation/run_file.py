@@ -84,10 +84,10 @@ def read_run(path: Path) -> Done:
 
 def resumed(path: Path) -> RunFile:
     """Open a file to go on with, without a last row that was cut off; raises OSError."""
-    text = path.read_bytes()
-    if not text.endswith(b"\n"):
-        with path.open("r+b") as file:
-            file.truncate(text.rfind(b"\n") + 1)
+    before, end, last = path.read_bytes().rpartition(b"\n")
+    if last:
+        whole = parse_object(last.decode("utf-8", errors="replace")) is not None
+        path.write_bytes(before + end + (last + b"\n" if whole else b""))
     return RunFile(path)
 
 
