@@ -243,7 +243,8 @@ function take(busy) {
   }
   // Nobody listens to an answer word by word: it is read when it is whole.
   if (textOf(answer) !== before && !chosen) announce(`${speaker(answer)}: ${textOf(answer)}`);
-  if (pressed && document.activeElement === document.body) pressed.focus({ preventScroll: true });
+  // Unless a panel has been opened meanwhile, which gives the focus back itself.
+  if (pressed && !opener.matches(LOOKING) && document.activeElement === document.body) pressed.focus({ preventScroll: true });
   pressed = null;
   chosen = false;
 }
