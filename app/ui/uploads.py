@@ -56,12 +56,11 @@ class Uploads:
         """
         await self.recall(retriever)
         unread = [each for each in self._of(message) if not each["document"]]
-        names = [*(each["name"] for each in unread), *(file.name for file in files)]
-        rows = [await begin_step(_("Reading {file}", file=name), "file-text") for name in names]
+        for record in [await asyncio.to_thread(self._copy, file, message) for file in files]:
+            self._screen.take("file", record)  # before there is a row to stop: a file is read when asked again
+            unread.append(record)
+        rows = [await begin_step(_("Reading {file}", file=each["name"]), "file-text") for each in unread]
         try:
-            for record in [await asyncio.to_thread(self._copy, file, message) for file in files]:
-                self._screen.take("file", record)
-                unread.append(record)
             wanted: dict[str, dict[str, Any]] = {}
             for record in unread:
                 wanted[self._free(record["name"], wanted)] = record

@@ -324,6 +324,10 @@ class Chat:
             assert response.status == 200, await response.text()
             return await response.read()
 
+    async def until_rest(self) -> None:
+        """Wait for the end of the turn that runs."""
+        await self.until(lambda: not self._busy)
+
     async def until_written(self, text: str, characters: int) -> None:
         """Wait until the last answer shows so much of a model's text; the best quote may stand there before."""
         await self.until(

@@ -80,25 +80,40 @@ async def test_files_without_a_question_are_read_and_wait_for_one(without_models
         assert "Ada bakes" in (await chat.ask("Who bakes the bread?"))["output"]
 
 
+async def stopped_while_reading(chat: Chat, question: str) -> dict[str, Any]:
+    """Stop the reading of a file that came with a question; returns the button that asks the question again."""
+    long = BREAD + b"The harbour is quiet.\n" * 20_000
+    await chat.send(question, files=[await chat.upload("bread.txt", long, "text/plain")])
+    await chat.until(lambda: "Reading bread.txt" in steps(chat))
+    await chat.stop()
+    await chat.until(lambda: [each["name"] for each in chat.actions.values()] == ["again"])
+    await chat.until_rest()
+    assert steps(chat) == ["Reading bread.txt: stopped"]
+    [again] = [each for each in chat.actions.values() if each["forId"] == chat.answers[0]["id"]]
+    return again
+
+
 @pytest.mark.parametrize("question", ["Who bakes the bread?", ""])
 async def test_a_file_whose_reading_was_stopped_is_read_when_the_question_is_asked_again(
     without_models: App, question: str
 ) -> None:
-    long = BREAD + b"The harbour is quiet.\n" * 20_000
     async with Chat(without_models.url) as chat:
-        await chat.send(question, files=[await chat.upload("bread.txt", long, "text/plain")])
-        await chat.until(lambda: "Reading bread.txt" in steps(chat))
-        await chat.stop()
-        await chat.until(lambda: [each["name"] for each in chat.actions.values()] == ["again"])
-        assert steps(chat) == ["Reading bread.txt: stopped"]
-        assert "Ada" not in (await chat.ask("And who bakes?"))["output"]  # it stays stopped
+        await chat.press(await stopped_while_reading(chat, question))
 
-        [again] = [each for each in chat.actions.values() if each["forId"] == chat.answers[0]["id"]]
-        await chat.press(again)
-
-        assert list(keeps(chat)) == ["Add bread.txt to my documents"]
-        assert ("Ada bakes" in chat.answers[-1]["output"]) == bool(question)
+        await chat.until(lambda: list(keeps(chat)) == ["Add bread.txt to my documents"])
+        await chat.until(lambda: ("Ada bakes" in chat.answers[-1]["output"]) == bool(question))
+        await chat.until_rest()
         assert "Ada bakes" in (await chat.ask("Who bakes the bread?"))["output"]
+
+
+@pytest.mark.parametrize("question", ["Who bakes the bread?", ""])
+async def test_a_file_whose_reading_was_stopped_is_not_read_for_another_question(
+    without_models: App, question: str
+) -> None:
+    async with Chat(without_models.url) as chat:
+        await stopped_while_reading(chat, question)
+
+        assert "Ada" not in (await chat.ask("And who bakes?"))["output"]
 
 
 @pytest.mark.slow
