@@ -188,7 +188,7 @@ async def judge(
         else:
             rated[sample.id] = values
     if unreadable:
-        remarks.append(f"{count(unreadable, 'reply')} of {alias} had no numbers in the form asked for; not counted.")
+        remarks.append(f"{count(unreadable, 'rating')} by {alias} had no numbers in the form asked for; not counted.")
     return tuple(remarks)
 
 

@@ -78,8 +78,9 @@ def read_run(path: Path) -> Done:
     kept = {answer.key: answer for answer in answers if not answer.error}
     known = tuple(from_json(MeasuredModel, model) for model in models.values())
     plan = from_json(Plan, head["plan"])
-    named = replace(plan, models=plan.models or tuple(model.name for model in known))  # the pair may be another one now
-    return Done(named, str(head.get("began", "")), known, tuple(kept.values()))
+    if len(known) > 1 and not plan.models:  # the pair may be another one now; one name alone is half of a pair
+        plan = replace(plan, models=tuple(model.name for model in known))
+    return Done(plan, str(head.get("began", "")), known, tuple(kept.values()))
 
 
 def resumed(path: Path) -> RunFile:

@@ -18,7 +18,7 @@ from app.cli.terminal import Progress
 from app.evaluation.compare import Comparison
 from app.evaluation.plan import Plan, PriceTable
 from app.evaluation.question_set import Question
-from app.evaluation.results import ComparisonResult, MeasuredAnswer
+from app.evaluation.results import ComparisonResult, MeasuredAnswer, MeasuredModel
 from app.evaluation.run_file import RunFile, begun, read_run, resumed
 from app.models.server import ignore
 from app.retrieval.corpus import corpus_id
@@ -232,6 +232,18 @@ def test_a_row_that_the_disk_had_no_room_for_is_cut_off_and_written_later(
 
     assert done.answers == (answer,)
     assert [it.round for it in read_run(path).answers] == [1, 2]
+
+
+@pytest.mark.parametrize(("loaded", "models"), [(["a", "b"], ("a", "b")), (["a"], ())], ids=["both", "one"])
+def test_a_run_goes_on_with_the_pair_it_began_with_unless_only_half_of_that_is_known(
+    tmp_path: Path, loaded: list[str], models: tuple[str, ...]
+) -> None:
+    file = begun(settings_for(), Plan((QUESTIONS[0],)), tmp_path / "run.jsonl")
+    assert file is not None
+    for name in loaded:
+        file.append("model", MeasuredModel(name))
+
+    assert read_run(file.path).plan.models == models
 
 
 def test_the_settings_name_models_and_rounds(

@@ -156,7 +156,7 @@ async def test_a_judge_rates_no_answer_of_its_own_and_odd_replies_do_not_count()
     assert (requests, again) == (2, 1)
     assert remarks == (
         "gpt-oss-20b:1 wrote 2 answers itself, which it does not rate.",
-        "1 reply of gpt-oss-20b:1 had no numbers in the form asked for; not counted.",
+        "1 rating by gpt-oss-20b:1 had no numbers in the form asked for; not counted.",
     )
 
 
