@@ -89,13 +89,16 @@ window.addEventListener('message', ({ source, data }) => {
 });
 
 // Chainlit draws the whole conversation at each event of the server, and an answer brings dozens. Those that come while it
-// draws, and for as long afterwards, are handed over together: React draws them once.
+// draws, and for as long afterwards, are handed over together: React draws them once. The title of a panel comes by itself,
+// because Chainlit names a panel by its component when it has drawn that.
+const TITLE = /^42\["set_sidebar_title"/;
 const socket = Object.getOwnPropertyDescriptor(WebSocket.prototype, 'onmessage');
 Object.defineProperty(WebSocket.prototype, 'onmessage', { ...socket, set(take) {
   let waiting = null; // the events that came since the last draw began; null while nothing is drawn
   const deliver = (events) => {
     const began = performance.now();
-    waiting = [];
+    const title = events.findIndex(({ data }, at) => at > 0 && TITLE.test(data));
+    waiting = title > 0 ? events.splice(title) : [];
     events.forEach(take);
     setTimeout(() => setTimeout(() => {
       if (waiting.length) deliver(waiting);

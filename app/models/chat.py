@@ -5,7 +5,7 @@ import re
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -40,7 +40,7 @@ class End:
     prompt_tokens: int | None
     completion_tokens: int | None
     logprobs: Sequence[tuple[str, float]] = ()
-    first_at: float = 0.0
+    first_at: float = field(default=0.0, compare=False)
 
 
 class _ReasoningStopped(Exception):

@@ -62,7 +62,7 @@ def test_the_answer_begins_where_the_quote_was_read(app: App, browser: chat.Brow
 
 def test_events_that_come_while_the_page_draws_are_handed_over_together(app: App, browser: chat.Browser) -> None:
     with tab(browser, app) as page:
-        assert page.evaluate(DRAWN) == [["1"], ["2", "3"], ["4"]]
+        assert page.evaluate(DRAWN) == [["1"], ["2", "3"], ["4"], ['42["set_sidebar_title", "Models"]']]
 
 
 DRAWN = """async () => {
@@ -73,7 +73,7 @@ DRAWN = """async () => {
             drawn.push([]);
             for (const end = performance.now() + 40; performance.now() < end;);
         }
-        if (data === '4') drawn.push([]);
+        if (data === '4' || data.startsWith('42')) drawn.push([]);
         drawn.at(-1).push(data);
     };
     const receive = (data) => socket.dispatchEvent(new MessageEvent('message', { data }));
@@ -85,6 +85,8 @@ DRAWN = """async () => {
     if (drawn.length > 1) return 'not together';
     await wait(300);
     receive('4');
+    receive('42["set_sidebar_title", "Models"]');  // by itself
+    await wait(300);
     return drawn;
 }"""
 
