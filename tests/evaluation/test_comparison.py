@@ -183,9 +183,11 @@ def test_ctrl_c_shows_what_is_done_and_how_to_go_on(
         if done == 3:
             signal.raise_signal(signal.SIGINT)
 
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background has none
     with monkeypatch.context() as patch:
         patch.setattr(Progress, "step", step)
         cut = escalator("compare", "The ferry?", "--rounds", 3, "--run", file, "--json")
+    signal.signal(signal.SIGINT, before)
     more = escalator("compare", "--resume", file, "--json")
 
     assert cut.exit_code == 1
