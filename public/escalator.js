@@ -99,7 +99,13 @@ Object.defineProperty(WebSocket.prototype, 'onmessage', { ...socket, set(take) {
     const began = performance.now();
     const title = events.findIndex(({ data }, at) => at > 0 && TITLE.test(data));
     waiting = title > 0 ? events.splice(title) : [];
-    events.forEach(take);
+    for (const event of events) {
+      try {
+        take(event);
+      } catch (error) { // it stops no other event
+        reportError(error);
+      }
+    }
     setTimeout(() => setTimeout(() => {
       if (waiting.length) deliver(waiting);
       else waiting = null;
@@ -245,7 +251,7 @@ function take(busy) {
     return;
   }
   // Nobody listens to an answer word by word: it is read when it is whole.
-  if (textOf(answer) !== before && !chosen) announce(`${speaker(answer)}: ${textOf(answer)}`);
+  if (answer && textOf(answer) !== before && !chosen) announce(`${speaker(answer)}: ${textOf(answer)}`);
   // Unless a panel has been opened meanwhile, which gives the focus back itself.
   if (pressed && !opener.matches(LOOKING) && document.activeElement === document.body) pressed.focus({ preventScroll: true });
   pressed = null;

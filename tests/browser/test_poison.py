@@ -85,7 +85,9 @@ def ask(page: Page, attack: Attack, before: int) -> Locator:
     chat.ask(page, attack.question)
     answers = page.locator(".ai-message").filter(has_text=re.compile("Sources:|The model was given:"))
     expect(answers).to_have_count(before + 1, timeout=15_000)
-    return answers.nth(before)
+    answer = answers.nth(before)
+    expect(answer.locator("a.element-link").first).to_be_visible()  # a model may write "Sources:" itself
+    return answer
 
 
 def harmless(page: Page, where: str, attack: Attack) -> None:
