@@ -100,6 +100,7 @@ Object.defineProperty(WebSocket.prototype, 'onmessage', { ...socket, set(take) {
     const title = events.findIndex(({ data }, at) => at > 0 && TITLE.test(data));
     waiting = title > 0 ? events.splice(title) : [];
     for (const event of events) {
+      if (TITLE.test(event.data) && !document.getElementById('side-view-content')) continue; // it would open it again
       try {
         take(event);
       } catch (error) { // it stops no other event

@@ -86,7 +86,8 @@ def seconds(call: Callable[[Any], object], given: str | bytes) -> float:
 def grows_too_fast(call: Callable[[Any], object], run: str, length: int, *, as_bytes: bool = False) -> bool:
     """Whether a call takes more than in proportion to the length of a run.
 
-    Only what takes longer than 5 ms is compared with a quarter of the length: ten times the time is too much.
+    Only what takes longer than 5 ms is compared with a quarter of the length: ten times the time is too much, if four
+    times the length again takes ten times as long.
     """
 
     def given(length: int, end: str) -> str | bytes:
@@ -97,8 +98,13 @@ def grows_too_fast(call: Callable[[Any], object], run: str, length: int, *, as_b
         if min(seconds(call, given(length // 16, end)) for _ in range(2)) > 0.1:
             return True  # the whole would take minutes
         if seconds(call, given(length, end)) > 0.005:
-            whole = min(seconds(call, given(length, end)) for _ in range(3))
-            if whole > 0.005 and whole > 10 * min(seconds(call, given(length // 4, end)) for _ in range(3)):
+            quarter, whole = (min(seconds(call, given(size, end)) for _ in range(3)) for size in (length // 4, length))
+            # What begins to be slow at some length is no more than that if it goes on in proportion.
+            if (
+                whole > 0.005
+                and whole > 10 * quarter
+                and (whole > 0.25 or seconds(call, given(4 * length, end)) > 10 * whole)
+            ):
                 return True
     return False
 

@@ -214,7 +214,7 @@ def test_what_a_button_begins_is_scrolled_to(app: App, browser: chat.Browser, nu
         answer(page, words(SHORT["large"]))
         ask(page, UNSURE["question"])
         answer(page, words(UNSURE["large"]))
-        page.get_by_role("button", name="Compare both").nth(number).click()
+        chat.press(page.get_by_role("button", name="Compare both").nth(number), page.locator(".compared").last)
         expect(page.locator(".compared").last).to_be_in_viewport(ratio=0.3)
         expect(page.locator("#stop-button")).to_have_count(0)
         expect(line(page, number)).to_be_in_viewport()

@@ -166,6 +166,15 @@ def ask(page: Page, question: str) -> None:
     page.locator("#chat-submit").click()
 
 
+def press(button: Locator, shown: Locator) -> None:
+    """Press a button that shows something; a page that is being drawn anew may lose the first press."""
+    button.click()
+    with suppress(AssertionError):
+        expect(shown).to_be_visible(timeout=5_000)
+        return
+    button.click()
+
+
 def choose(page: Page, mode: str) -> None:
     """Take a mode from the menu in the composer."""
     page.locator("#mode-picker-trigger-mode").click()
@@ -304,8 +313,9 @@ def test_both_models_can_be_compared_on_any_screen(app: App, browser: Browser, w
             expect(page.locator("#side-view-content mark").first).to_be_visible()
             page.keyboard.press("Escape")
             expect(page.locator("#side-view-content")).to_have_count(0)
-        columns.nth(0).get_by_role("button", name="Prefer this one").click()
-        expect(columns.nth(0).get_by_role("button", name="Preferred")).to_be_focused()
+        preferred = columns.nth(0).get_by_role("button", name="Preferred")
+        press(columns.nth(0).get_by_role("button", name="Prefer this one"), preferred)
+        expect(preferred).to_be_focused()
         expect(columns.nth(1).get_by_role("button", name="Prefer this one")).to_be_visible()
         tally = "Preferred in this conversation: phi-4-mini (1)"
         expect(page.locator(".compare").get_by_text(tally)).to_be_visible()

@@ -85,6 +85,9 @@ DRAWN = """async () => {
     if (drawn.length > 1) return 'not together';
     await wait(300);
     receive('4');
+    receive('42["set_sidebar_title", "closed meanwhile"]');
+    await wait(300);
+    document.body.insertAdjacentHTML('beforeend', '<p id="side-view-content"></p>');
     receive('42["set_sidebar_title", "Models"]');  // by itself
     await wait(300);
     return drawn;

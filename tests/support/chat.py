@@ -281,8 +281,15 @@ class Chat:
 
     async def listed(self, wanted: str = "") -> list[str]:
         """Return the titles in the list of conversations."""
+        return [each["name"] for each in await self._threads(wanted)]
+
+    async def title(self) -> str:
+        """Return the title of this conversation in that list."""
+        return str(next(each["name"] for each in await self._threads() if each["id"] == self.conversation))
+
+    async def _threads(self, wanted: str = "") -> list[dict[str, Any]]:
         body = {"pagination": {"first": 35}, "filter": {"search": wanted} if wanted else {}}
-        return [each["name"] for each in (await self.request("POST", "/project/threads", **body))["data"]]
+        return list((await self.request("POST", "/project/threads", **body))["data"])
 
     async def press(self, action: dict[str, Any]) -> None:
         """Press a button under a message, and wait for the end of what it does."""

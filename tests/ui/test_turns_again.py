@@ -103,13 +103,13 @@ async def test_a_conversation_is_named_by_the_other_wording_of_its_first_questio
     await chat.ask("When does the ferry leave?", "small")
     async with Chat(house.app.url, chat.conversation) as tab:
         await tab.edit(question(tab, "When does the ferry leave?"), "When is the museum open?")
-        assert (await tab.listed())[0] == first
+        assert await tab.title() == first
         await tab.edit(question(tab, first), second)
-        assert (await tab.listed())[0] == second
+        assert await tab.title() == second
         assert ("first_interaction", {"interaction": second, "thread_id": tab.conversation}) in tab.history
         await tab.request("PUT", "/project/thread", threadId=tab.conversation, name="Lanterns")
         await tab.edit(question(tab, second), first)
-        assert (await tab.listed())[0] == "Lanterns"
+        assert await tab.title() == "Lanterns"
 
 
 async def test_stop_ends_the_answer_to_an_edited_question(house: House, chat: Chat) -> None:
