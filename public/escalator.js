@@ -205,9 +205,11 @@ const lastAnswer = () => [...document.querySelectorAll('[data-step-type=assistan
 const textOf = (step) => step?.querySelector('.message-content')?.innerText ?? '';
 
 // A panel closes by Esc, unless something above it takes the key, and what opened it has the focus again.
-document.addEventListener('keydown', (event) => {
-  if (event.key !== 'Escape' || event.defaultPrevented || document.querySelector('[role=dialog], [role=menu], [role=listbox]')) return;
-  document.querySelector('#side-view-title > button')?.click();
+// A tooltip, which a button that was just pressed may still show, closes by the same press.
+let above = null;
+window.addEventListener('keydown', () => { above = document.querySelector('[role=dialog], [role=menu], [role=listbox]'); }, true);
+document.addEventListener('keydown', ({ key }) => {
+  if (key === 'Escape' && !above) document.querySelector('#side-view-title > button')?.click();
 });
 let opener = null;
 let panel = null;

@@ -138,7 +138,10 @@ def test_everything_can_be_done_with_the_keyboard_alone(app: App, browser: chat.
             press(page, name, "Shift+Tab")
             expect(panel).to_contain_text(content)
             expect(panel).to_be_focused()
+            page.get_by_role("button", name=name, exact=True).hover()  # a tooltip opens
+            expect(page.get_by_role("tooltip")).to_be_visible()
             page.keyboard.press("Escape")
+            expect(panel).to_have_count(0)
             expect(page.get_by_role("button", name=name, exact=True)).to_be_focused()
 
         press(page, "Settings")
