@@ -1,8 +1,10 @@
 """`escalator compare`: asks models and the cascade, or takes a run that was kept, and shows and reports what came."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,10 +12,13 @@ import typer
 
 from app.cli.terminal import Json, Progress, Verbose, show, tell
 from app.errors import InputError
-from app.settings import load
+from app.settings import Settings, load
 
 if TYPE_CHECKING:
+    from app.answering.turn import Mode
+    from app.evaluation.plan import Plan
     from app.evaluation.results import ComparisonResult
+    from app.evaluation.run_file import Done, RunFile
 
 
 class Retrieval(StrEnum):
@@ -24,7 +29,7 @@ class Retrieval(StrEnum):
     BOTH = "both"
 
 
-SEARCHED = {Retrieval.WITH: (True,), Retrieval.WITHOUT: (False,), Retrieval.BOTH: (True, False)}
+SEARCHED = {None: None, Retrieval.WITH: (True,), Retrieval.WITHOUT: (False,), Retrieval.BOTH: (True, False)}
 
 
 class Hybrid(StrEnum):
@@ -71,55 +76,33 @@ def compare(
     verbose: Verbose = False,
 ) -> None:
     """Ask models the same, a prompt or a set of questions, and show how fast and how well each answers."""
-    from app.evaluation import plan as plans
-    from app.evaluation import ragas, run_file, summary
+    from app.evaluation import ragas, summary
     from app.evaluation.changes import changes
-    from app.evaluation.compare import Comparison
-    from app.evaluation.question_set import SAMPLE, sample_documents
+    from app.evaluation.datasets import check_writable
+    from app.evaluation.plan import planned
     from app.evaluation.report import page
     from app.evaluation.report_page import form_of
+    from app.evaluation.run_file import read_run
 
     exported = None if export is None else ragas.contender_named(export)
-    asked = (prompt, models, rounds, corpus, questions, retrieval, mode, prices, run)
     form, before = report and form_of(report), against and _kept(against)
-    if saved is not None:
-        if any((*asked, resume)):
-            raise InputError(
-                "--from takes a run as it is. Leave out all options but --report, --against, --export and --json."
-            )
-        result = _kept(saved)
-    else:
-        done, file = (run_file.read_run(resume), run_file.resumed(resume)) if resume else (None, None)
-        if done is not None:
-            if any(asked):
-                raise InputError("--resume goes on with a run as it was begun. Leave the other options out.")
-            settings, plan = load(corpus=done.plan.corpus or None), done.plan
-        else:
-            settings = load(corpus=corpus or (sample_documents() if questions == SAMPLE else None))
-            default = Retrieval.BOTH if questions else Retrieval.WITH if corpus else Retrieval.WITHOUT
-            plan = plans.planned(
-                settings,
-                " ".join(prompt or ()),
-                questions,
-                models,
-                rounds=rounds,
-                retrieval=SEARCHED[retrieval or default],
-                modes=[each.value for each in (mode or (Hybrid if questions else ()))],
-                prices=prices,
-            )
-            file = run_file.begun(settings, plan, run)
-        progress = Progress()
-        comparison = Comparison(settings, plan, progress.tell, progress.step, file, done)
-        with suppress(KeyboardInterrupt):  # what is there is shown, and what is missing named
-            asyncio.run(comparison.measure())
-        progress.clear()
-        result = comparison.result()
+    check_writable(report)
+    modes: list[Mode] = [each.value for each in mode or ()]
+    wanted = (" ".join(prompt or ()), models, rounds, corpus, questions, SEARCHED[retrieval], modes, prices)
+    if saved is not None and any((*wanted, run, resume)):
+        raise InputError(
+            "--from takes a run as it is. Leave out all options but --report, --against, --export and --json."
+        )
+    done = read_run(resume) if resume else None
+    if done and any((*wanted, run)):
+        raise InputError("--resume goes on with a run as it was begun. Leave the other options out.")
+    result = _kept(saved) if saved else _asked(resume or run, done, exported, partial(planned, *wanted))
     changed = changes(before, result) if before else ()
-    document = summary.document(result) | ({"changes": changed} if before else {})
-    since = ["", f"Since {against.name}:", *changed] if against else []
     if exported is not None:
         typer.echo(ragas.export(result, exported), nl=False)
     else:
+        document = summary.document(result) | ({"changes": changed} if before else {})
+        since = ["", f"Since {against.name}:", *changed] if against else []
         show(document, as_json, [*summary.lines(result), *since])
     for problem in result.problems:
         tell(problem)
@@ -127,6 +110,30 @@ def compare(
         report.write_text(form(page(result, changed)), encoding="utf-8", newline="\n")
     if result.problems:
         raise typer.Exit(1)
+
+
+def _asked(
+    path: Path | None, done: "Done | None", exported: str | None, planned: Callable[[], "tuple[Plan, Settings]"]
+) -> "ComparisonResult":
+    """Ask all of a plan, or what a run has not done yet, with the progress on stderr; raises InputError."""
+    from app.evaluation import ragas, run_file
+    from app.evaluation.compare import Comparison
+    from app.evaluation.datasets import check_writable
+
+    plan, settings = (done.plan, load(corpus=done.plan.corpus or None)) if done else planned()
+    if exported:
+        ragas.check(exported, [it.id for it in plan.contenders(plan.models or ("", ""))])
+    if done and path:
+        check_writable(path)
+        file: RunFile | None = run_file.resumed(path)
+    else:
+        file = run_file.begun(settings, plan, path)
+    progress = Progress()
+    comparison = Comparison(settings, plan, progress.tell, progress.step, file, done)
+    with suppress(KeyboardInterrupt):  # what is there is shown, and what is missing named
+        asyncio.run(comparison.measure())
+    progress.clear()
+    return comparison.result()
 
 
 def _kept(file: Path) -> "ComparisonResult":

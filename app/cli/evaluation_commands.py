@@ -101,10 +101,11 @@ def answers(
     """
     from app.answering.turn import mode as mode_named
     from app.evaluation import regression
-    from app.evaluation.datasets import write_rows, write_text
+    from app.evaluation.datasets import check_writable, write_rows, write_text
     from app.evaluation.question_set import SAMPLE, read_questions, sample_documents
     from app.history import History
 
+    check_writable(junit, drafts)
     asked = read_questions(questions) if questions else ()
     settings = load(corpus=corpus or (sample_documents() if questions == SAMPLE else None))
     given = History(settings.state_dir).opinions() if thumbs else []
@@ -159,8 +160,9 @@ def eval_retrieval(
     --typos and --changed-subject change the questions; these and --against need a clone of the repository.
     """
     from app.evaluation import retrieval_eval as evaluation
-    from app.evaluation.datasets import read_collection
+    from app.evaluation.datasets import check_writable, read_collection
 
+    check_writable(run)
     collection = read_collection(folder)
     if changed_subject:
         collection = clone_module("benchmarks.variants").subject_changes(collection, seed)
@@ -223,9 +225,10 @@ def rubric(
     A model rates no answer of its own. The agreement of every two raters is a weighted kappa.
     """
     from app.evaluation import rubric as rating
-    from app.evaluation.datasets import write_text
+    from app.evaluation.datasets import check_writable, write_text
     from app.evaluation.results import read_result
 
+    check_writable(page, save)
     settings = load(judge=judge)
     asked = rating.samples(read_result(run))
     if not asked:

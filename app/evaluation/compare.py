@@ -19,7 +19,7 @@ from app.evaluation.meters import Energy, machine, server_memory
 from app.evaluation.plan import Plan, default_prices
 from app.evaluation.question_set import Question
 from app.evaluation.recording import measured
-from app.evaluation.results import ComparisonResult, Contender, ContenderKind, MeasuredAnswer, MeasuredModel
+from app.evaluation.results import ComparisonResult, Contender, MeasuredAnswer, MeasuredModel
 from app.evaluation.run_file import Done, RunFile
 from app.evaluation.summary import document, shown
 from app.models import chat
@@ -86,7 +86,7 @@ class Comparison:
         self._took: dict[str, list[float]] = {}
         self._unsaved = ""
         if self._known:  # what there is counts before more is asked
-            self._models, self._contenders = dict(self._known), list(self._contend(plan.models))
+            self._models, self._contenders = dict(self._known), plan.contenders(plan.models)
             self._prices = plan.prices or default_prices(settings.prices, plan.models)
 
     async def measure(self) -> None:
@@ -107,7 +107,7 @@ class Comparison:
             self._prices = self.plan.prices or default_prices(self.settings.prices, names)
             if self.plan.prices:
                 self.plan.prices.check(names)
-            self._contenders = list(self._contend(names))
+            self._contenders = self.plan.contenders(names)
             for name in names:
                 self._models[name] = await self._load(assistant, name)
                 await self._keep("model", self._models[name])
@@ -126,17 +126,6 @@ class Comparison:
             raise InputError(
                 f"The documents have no passage for “{question}”. Ask without --corpus, or something else."
             )
-
-    def _contend(self, names: tuple[str, ...]) -> Iterator[Contender]:
-        """Yield the contenders in the order in which they take turns; "-bare" are those without passages of two."""
-        between: list[ContenderKind] = ["model"] * (len(names) - 2)
-        kinds: list[ContenderKind] = ["small", *between, "large"][: len(names)]
-        for retrieval in self.plan.retrieval:
-            bare = "" if retrieval or len(self.plan.retrieval) == 1 else "-bare"
-            for kind, name in zip(kinds, names, strict=True):
-                yield Contender((name if kind == "model" else kind) + bare, kind, (name,), retrieval, 0)
-        for mode in self.plan.modes if len(names) > 1 else ():
-            yield Contender(mode, mode, (names[0], names[-1]), True in self.plan.retrieval, 0)  # type: ignore[arg-type]
 
     async def _load(self, assistant: Assistant, name: str) -> MeasuredModel:
         """Load a model and have it write one token, which prepares what later answers use."""

@@ -103,6 +103,23 @@ def write_text(file: Path, text: str) -> None:
         raise InputError(f"{file} could not be written: {error}. Give another file.") from error
 
 
+def check_writable(*files: Path | None) -> None:
+    """Raise InputError, before long work, for a file that could not be written after it; None is left out."""
+    for file in filter(None, files):
+        if not file.parent.is_dir():
+            raise InputError(f"There is no folder {file.parent} for {file.name}. Make it, or name another file.")
+        new = not file.exists()
+        if file.is_fifo():  # whoever reads it would take the end of this for the end of the file
+            continue
+        try:
+            with file.open("ab"):
+                pass
+        except OSError as error:
+            raise InputError(f"{file} cannot be written: {error.strerror}. Name another file.") from error
+        if new:
+            file.resolve().unlink()
+
+
 def are_texts(value: Any) -> bool:
     """Return whether a value is a list of strings."""
     return isinstance(value, list) and all(isinstance(each, str) for each in value)

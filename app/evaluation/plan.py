@@ -8,9 +8,9 @@ from pathlib import Path
 from app.answering.turn import Mode
 from app.answering.usage import Prices
 from app.errors import InputError
-from app.evaluation.question_set import Question, read_questions
-from app.evaluation.results import from_json
-from app.settings import Settings
+from app.evaluation.question_set import SAMPLE, Question, read_questions, sample_documents
+from app.evaluation.results import Contender, ContenderKind, from_json
+from app.settings import Settings, load
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,37 +63,52 @@ class Plan:
     corpus: str = ""
     prices: PriceTable | None = None
 
+    def contenders(self, names: Sequence[str]) -> list[Contender]:
+        """List who takes turns, in this order, if these are the models; "-bare" are those without passages of two."""
+        between: list[ContenderKind] = ["model"] * (len(names) - 2)
+        kinds: list[ContenderKind] = ["small", *between, "large"][: len(names)]
+        found = []
+        for retrieval in self.retrieval:
+            bare = "" if retrieval or len(self.retrieval) == 1 else "-bare"
+            for kind, name in zip(kinds, names, strict=True):
+                found.append(Contender((name if kind == "model" else kind) + bare, kind, (name,), retrieval, 0))
+        for mode in self.modes if len(names) > 1 else ():
+            found.append(Contender(mode, mode, (names[0], names[-1]), True in self.retrieval, 0))  # type: ignore[arg-type]
+        return found
+
 
 def planned(
-    settings: Settings,
     prompt: str,
-    questions: str | None,
     models: str | None,
-    *,
     rounds: int | None,
-    retrieval: Sequence[bool],
+    corpus: Path | None,
+    questions: str | None,
+    retrieval: Sequence[bool] | None,
     modes: Sequence[Mode],
     prices: Path | None,
-) -> Plan:
+) -> tuple[Plan, Settings]:
     """Plan the comparison on a prompt (COMPARE_PROMPT if it is empty) or a set of questions; raises InputError.
 
     The models are those named, else those of BENCH_MODELS, else the pair; the rounds, if none are given, those of
-    BENCH_ROUNDS if that is set, else 1.
+    BENCH_ROUNDS if that is set, else 1. A set is asked with and without passages, and of the cascade too.
     """
     if questions and prompt:
         raise InputError("Both a prompt and --questions are given. Leave one out.")
+    settings = load(corpus=corpus or (sample_documents() if questions == SAMPLE else None))
     named = models_named(models) if models is not None else _names(settings.bench_models)
     asked = read_questions(questions) if questions else (Question("1", prompt or settings.compare_prompt),)
-    return Plan(
+    searched = tuple(retrieval or ((True, False) if questions else (corpus is not None,)))
+    plan = Plan(
         asked,
         rounds or (settings.bench_rounds if "bench_rounds" in settings.model_fields_set else 1),
         tuple(dict.fromkeys(named)),
-        tuple(modes),
-        tuple(retrieval),
+        tuple(modes) or (("auto", "refine") if questions else ()),
+        searched,
         questions or "",
-        str(settings.corpus) if True in retrieval else "",
+        str(settings.corpus) if True in searched else "",
         read_prices(prices) if prices else None,
     )
+    return plan, settings
 
 
 def models_named(names: str) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ a file in the encoding of the system.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from app.errors import InputError
@@ -26,6 +26,13 @@ def contender_named(wanted: str) -> str:
     return name
 
 
+def check(name: str, names: Sequence[str]) -> None:
+    """Raise InputError if there is no contender of this name; "" stands for any."""
+    if not names or (name and name not in names):
+        there = ", ".join(names) or "nobody"
+        raise InputError(f"No answers of {name or 'a contender'} can be exported; there are those of {there}.")
+
+
 def export(result: ComparisonResult, name: str = "") -> str:
     """Write the answers of a contender as JSON lines: of the named one, else of *auto*, else of the first.
 
@@ -33,9 +40,7 @@ def export(result: ComparisonResult, name: str = "") -> str:
     InputError.
     """
     names = [contender.id for contender in result.contenders if result.of(contender.id)]
-    if (name and name not in names) or not names:
-        there = ", ".join(names) or "nobody"
-        raise InputError(f"No answers of {name or 'a contender'} can be exported; there are those of {there}.")
+    check(name, names)
     chosen = name or ("auto" if "auto" in names else names[0])
     rows = sorted(_rows(result, chosen), key=lambda row: "reference" not in row)
     return "".join(json.dumps(row) + "\n" for row in rows)

@@ -11,7 +11,7 @@ from app.errors import InputError
 from app.evaluation.datasets import parse_object
 from app.evaluation.plan import Plan
 from app.evaluation.results import VERSION, MeasuredAnswer, MeasuredModel, as_json, from_json
-from app.settings import Settings
+from app.settings import Settings, load
 
 FOLDER = "comparisons"
 """The folder of the state folder in which runs are kept."""
@@ -68,7 +68,10 @@ def read_run(path: Path) -> Done:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} could not be read: {error}.") from error
+        folder = load().state_dir / FOLDER
+        latest = max(folder.glob("*.jsonl"), default=None)
+        or_else = f"The latest run of the state folder is {latest}" if latest else f"{folder} has no run either"
+        raise InputError(f"{path} could not be read: {error}. Give a file that --run named. {or_else}.") from error
     head, *rows = [parse_object(line) or {} for line in text.split("\n") if line.strip()] or [{}]
     if "plan" not in head:
         raise InputError(ANOTHER.format(file=path))

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from app.evaluation.datasets import check_writable
 from app.evaluation.plan import Plan
 from app.evaluation.results import as_json
-from app.evaluation.run_file import begun
+from app.evaluation.run_file import FOLDER, begun
 from app.evaluation.summary import document
 from app.settings import load
 from tests.evaluation.test_report import LARGE, PAIR, RUN
@@ -72,13 +73,61 @@ def test_a_run_that_was_kept_answer_by_answer_is_reported_with_what_is_missing(t
         (["--from", "nothing.json"], "nothing.json could not be read"),
         (["--from", "{run}", "--rounds", "3"], "--from takes a run as it is"),
         (["--from", "{run}", "What is RAG?"], "--from takes a run as it is"),
+        (["--report", "{run}/page.html"], "There is no folder"),
+        (["--report", "nowhere/page.html"], "There is no folder nowhere for page.html. Make it, or name another file."),
+        (["--report", "{folder}"], "cannot be written: Is a directory. Name another file."),
+        (["--export", "ragas:medium"], "there are those of small, large."),
+        (["--questions", "sample", "--export", "ragas:oracle"], "small, large, small-bare, large-bare, auto, refine."),
+        (["--resume", "nothing.jsonl"], "nothing.jsonl could not be read: [Errno 2] No such file or directory"),
     ],
 )
 def test_what_cannot_be_done_is_said_before_any_model_is_asked(run: Path, options: list[str], message: str) -> None:
-    result = escalator("compare", *(option.format(run=run) for option in options))
+    folder = run.with_name("folder.html")
+    folder.mkdir()
+    result = escalator("compare", *(option.format(run=run, folder=folder) for option in options))
 
     assert result.exit_code == 2
     assert message in " ".join(result.output.split())
+
+
+def test_who_names_no_run_to_go_on_with_is_told_of_the_latest_one() -> None:
+    none = escalator("compare", "--resume", "nothing.jsonl")
+    for number in (1, 2):
+        latest = load().state_dir / FOLDER / f"{number}.jsonl"
+        latest.parent.mkdir(parents=True, exist_ok=True)
+        latest.touch()
+    some = escalator("compare", "--resume", "nothing.jsonl")
+
+    assert f"Give a file that --run named. {latest.parent} has no run either." in " ".join(none.stderr.split())
+    assert f"The latest run of the state folder is {latest}." in " ".join(some.stderr.split())
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("answers", "--questions", "sample", "--junit"),
+        ("answers", "--questions", "sample", "--drafts"),
+        ("rubric", "{run}", "--save"),
+        ("rubric", "{run}", "--page"),
+        ("retrieval", "{run}", "--run"),
+    ],
+    ids=lambda command: " ".join(command[::2]),
+)
+def test_a_file_that_could_not_be_written_is_refused_before_long_work(run: Path, command: tuple[str, ...]) -> None:
+    result = escalator("eval", *(each.format(run=run) for each in command), "nowhere/file")
+
+    assert result.exit_code == 2
+    assert "There is no folder nowhere for file." in result.stderr
+
+
+def test_a_file_is_looked_at_without_a_trace(tmp_path: Path) -> None:
+    there, new = tmp_path / "there.html", tmp_path / "new.html"
+    there.write_text("old", encoding="utf-8")
+
+    check_writable(there, new, None)
+
+    assert there.read_text(encoding="utf-8") == "old"
+    assert not new.exists()
 
 
 @pytest.mark.parametrize("content", ["", "[1, 2]", '{"began": 1}', '{"models": []}', "no JSON"])
