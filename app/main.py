@@ -16,6 +16,7 @@ from chainlit.context import init_ws_context  # noqa: E402
 from chainlit.server import sio  # noqa: E402
 from chainlit.session import WebsocketSession  # noqa: E402
 
+from app.gateway.application import Gateway  # noqa: E402
 from app.ui import (  # noqa: E402
     buttons,
     corpus_panel,
@@ -30,7 +31,7 @@ from app.ui import (  # noqa: E402
 )
 from app.ui.conversation import Conversation, shared_assistant  # noqa: E402
 
-server_guard.install()
+server_guard.install(partial(Gateway, assistant=partial(asyncio.to_thread, shared_assistant)))
 keeper.install()
 
 

@@ -1,4 +1,4 @@
-"""The guard of the web server: refuses foreign hosts and origins, removes foreign links, checks port and settings.
+"""What Chainlit's server lacks: the guard, one user, our texts, no foreign links, a check of port and settings.
 
 Chainlit has no setting for any of this, so it is added to its server from outside; knows nothing of chats.
 """
@@ -17,35 +17,20 @@ from contextlib import suppress
 from pathlib import Path
 from socket import AF_INET, AF_INET6
 from typing import Any
-from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
-from starlette.responses import PlainTextResponse, Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.errors import SettingsError
+from app.guard import Guard
 from app.settings import LOOPBACK
 from app.settings import load as load_settings
 from app.translation import _, choose, load, of_page, supported
 
 FOREIGN_LINK = re.compile(r"<(?:link|meta)\s[^>]*https?://[^>]*>")
 """A tag in Chainlit's page that loads from another host: a font, a style sheet, a preview picture."""
-
-POLICY = "; ".join([
-    "default-src 'self'",
-    "script-src 'self' 'unsafe-inline' 'unsafe-eval'",  # Chainlit's page configures itself inline
-    "style-src 'self' 'unsafe-inline'",
-    "img-src 'self' data: blob:",  # a picture in an answer could carry the conversation to its host
-    "font-src 'self' data:",
-    "connect-src 'self' ws://{host} wss://{host}",
-    "worker-src 'self' blob:",
-    "frame-src 'self' blob:",
-    "object-src 'none'",
-    "base-uri 'none'",
-    "form-action 'self'",
-    "frame-ancestors 'self'",
-])  # fmt: skip
 
 TEXTS = "/texts.js"
 """A script in the head of the page: its components find the texts in the language of the browser there, with `say`."""
@@ -62,64 +47,32 @@ USER = "you"
 """The name of the one user, who never logs in."""
 
 
-class Guard:
-    """ASGI middleware that refuses requests from other pages and sends the content policy with every response.
+class Page:
+    """ASGI middleware that adds to Chainlit's server what our page needs.
 
-    A page somewhere on the web must not use this server through its visitor's browser: an `Origin` must be this
-    server's own, and while it listens on loopback only, `Host` must be a loopback name (DNS rebinding). What passes
-    gets the one user's `token`, if there is one: nobody has to log in, and the browser has no secret.
+    Each request gets the one user's `token`, if there is one: nobody has to log in, and the browser has no secret. It
+    is handled in the language of the browser, whose texts are a script.
     """
 
-    def __init__(self, app: ASGIApp, loopback_only: Callable[[], bool], token: Callable[[], str] = str) -> None:
+    def __init__(self, app: ASGIApp, token: Callable[[], str] = str) -> None:
         self._app = app
-        self._loopback_only = loopback_only
         self._token = token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
-        host = headers.get("host", "")
-        if not self._allows(host, headers.get("origin")):
-            if scope["type"] == "websocket":
-                await receive()
-                await send({"type": "websocket.close", "code": 1008})
-            else:
-                text = "This request comes from another page. Open the chat's own address in the browser.\n"
-                await PlainTextResponse(text, status_code=403)(scope, receive, send)
-            return
-
         if token := self._token():
             others = [(name, value) for name, value in scope["headers"] if name != b"cookie"]
             scope = {**scope, "headers": [*others, (b"cookie", f"access_token={token}".encode())]}
         if scope["path"].startswith("/public/elements/["):
             # Chainlit looks for an element's component under the name that links it; sources share one.
             scope = {**scope, "path": "/public/elements/Place.jsx"}
-
-        async def with_policy(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                out = MutableHeaders(scope=message)
-                out["content-security-policy"] = POLICY.replace("{host}", host)
-                out["referrer-policy"] = "no-referrer"
-                out["x-content-type-options"] = "nosniff"
-            await send(message)
-
         texts = scope["path"].endswith(TEXTS)
-        choose(language := _language(headers))
+        choose(language := _language(Headers(scope=scope)))
         if texts or scope["type"] == "websocket":
             await asyncio.to_thread(load, language)
-        await (_texts(language) if texts else self._app)(scope, receive, with_policy)
-
-    def _allows(self, host: str, origin: str | None) -> bool:
-        try:
-            name = urlsplit(f"//{host}").hostname or ""
-            requester = host if origin is None else urlsplit(origin).netloc
-        except ValueError:  # an address with a bracket too few
-            return False
-        if not re.fullmatch(r"[\w.:\[\]-]*", host) or (self._loopback_only() and name not in LOOPBACK):
-            return False
-        return requester == host
+        await (_texts(language) if texts else self._app)(scope, receive, send)
 
 
 def _language(headers: Headers) -> str:
@@ -155,8 +108,11 @@ def _token() -> str:
     return create_jwt(User(identifier=USER)) if "CHAINLIT_AUTH_SECRET" in os.environ else ""
 
 
-def install() -> None:
-    """Put the guard before Chainlit's server and remove foreign links from its page; once per process."""
+def install(faces: Callable[[ASGIApp], ASGIApp]) -> None:
+    """Put guard and other faces before Chainlit's server and remove foreign links from its page; once per process.
+
+    `faces` gets the chat as an application and returns one that also answers what is not the chat's.
+    """
     import chainlit.config
     import chainlit.server as server
     from chainlit.config import ChainlitConfig, UISettings, config
@@ -205,7 +161,9 @@ def install() -> None:
     UISettings.model_dump = settings_of_page  # type: ignore[method-assign, assignment]
     # Chainlit would give its own words in 23 languages, and a line in the terminal per page in all others.
     ChainlitConfig.load_translation = lambda self, language: words(self, supported(language))  # type: ignore[method-assign]
-    server.app.add_middleware(Guard, loopback_only=is_local, token=_token)
+    server.app.add_middleware(Page, token=_token)
+    server.app.add_middleware(faces)  # before Chainlit's compression, rules about origins, and page for any path
+    server.app.add_middleware(Guard, loopback_only=is_local)
     for chatty in ("httpx", "httpx2", "watchfiles"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 

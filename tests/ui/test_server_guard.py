@@ -19,8 +19,9 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from app.guard import Guard
 from app.settings import ROOT
-from app.ui.server_guard import TEXTS, USER, Guard
+from app.ui.server_guard import TEXTS, USER, Page
 from tests.support.chat import App, Chat, command, environment, running
 
 OWN = "127.0.0.1:8000"
@@ -38,7 +39,7 @@ async def greet(websocket: WebSocket) -> None:
 
 def browser(*, loopback_only: bool = True) -> TestClient:
     routes = [Route("/", hello), Route("/error", lambda _: 1 / 0), WebSocketRoute("/ws", greet)]  # type: ignore[arg-type,return-value]
-    return TestClient(Guard(Starlette(routes=routes), lambda: loopback_only), raise_server_exceptions=False)
+    return TestClient(Guard(Page(Starlette(routes=routes)), lambda: loopback_only), raise_server_exceptions=False)
 
 
 @pytest.mark.slow

@@ -1,0 +1,62 @@
+"""The web application of all user interfaces that are not the chat: routes, and how it stands before the chat.
+
+A face adds its routes in `application`, and to `open_meanwhile` what must be open while the server runs.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app.answering.pipeline import Assistant
+from app.gateway import completions
+from app.settings import Settings, load
+
+PREFIXES = ("v1", "mcp", "browser")
+"""The first parts of paths that the application answers; all others are the chat's."""
+
+
+Shared = Callable[[], Awaitable[Assistant]]
+"""Returns the assistant that all user interfaces of a process share."""
+
+Opened = Callable[[], AbstractAsyncContextManager[object]]
+"""Opens what a face needs while the server runs."""
+
+
+def application(settings: Settings, assistant: Shared, *opened: Opened) -> Starlette:
+    """Make the application."""
+    open_meanwhile = [*opened]
+    routes: list[BaseRoute] = [*completions.routes(settings, assistant)]
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            for enter in open_meanwhile:
+                await stack.enter_async_context(enter())
+            yield
+
+    handlers: Mapping[Any, Any] = {HTTPException: completions.refusal, Exception: completions.accident}
+    return Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)
+
+
+class Gateway:
+    """ASGI middleware that has the application answer its own paths, and the chat all others and every websocket.
+
+    The application is open from before the chat's start until after its end.
+    """
+
+    def __init__(self, chat: ASGIApp, assistant: Shared) -> None:
+        self._chat = chat
+        self._application = application(load(), assistant)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            async with self._application.router.lifespan_context(self._application):
+                await self._chat(scope, receive, send)
+            return
+        ours = scope["type"] == "http" and scope["path"].split("/")[1] in PREFIXES
+        await (self._application if ours else self._chat)(scope, receive, send)

@@ -1,0 +1,74 @@
+"""The guard of every web server of ours: refuses foreign hosts and origins, and sends the content policy."""
+
+import re
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.settings import LOOPBACK
+
+POLICY = "; ".join([
+    "default-src 'self'",
+    "script-src 'self' 'unsafe-inline' 'unsafe-eval'",  # Chainlit's page configures itself inline
+    "style-src 'self' 'unsafe-inline'",
+    "img-src 'self' data: blob:",  # a picture in an answer could carry the conversation to its host
+    "font-src 'self' data:",
+    "connect-src 'self' ws://{host} wss://{host}",
+    "worker-src 'self' blob:",
+    "frame-src 'self' blob:",
+    "object-src 'none'",
+    "base-uri 'none'",
+    "form-action 'self'",
+    "frame-ancestors 'self'",
+])  # fmt: skip
+
+
+class Guard:
+    """ASGI middleware that refuses requests from other pages and sends the content policy with every response.
+
+    A page somewhere on the web must not use this server through its visitor's browser: an `Origin` must be this
+    server's own, and while it listens on loopback only, `Host` must be a loopback name (DNS rebinding). A response that
+    has a content policy of its own keeps it.
+    """
+
+    def __init__(self, app: ASGIApp, loopback_only: Callable[[], bool]) -> None:
+        self._app = app
+        self._loopback_only = loopback_only
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        host = headers.get("host", "")
+        if not self._allows(host, headers.get("origin")):
+            if scope["type"] == "websocket":
+                await receive()
+                await send({"type": "websocket.close", "code": 1008})
+            else:
+                text = "This request comes from another page. Use the server's own address.\n"
+                await PlainTextResponse(text, status_code=403)(scope, receive, send)
+            return
+
+        async def with_policy(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                out = MutableHeaders(scope=message)
+                out.setdefault("content-security-policy", POLICY.replace("{host}", host))
+                out["referrer-policy"] = "no-referrer"
+                out["x-content-type-options"] = "nosniff"
+            await send(message)
+
+        await self._app(scope, receive, with_policy)
+
+    def _allows(self, host: str, origin: str | None) -> bool:
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+            requester = host if origin is None else urlsplit(origin).netloc
+        except ValueError:  # an address with a bracket too few
+            return False
+        if not re.fullmatch(r"[\w.:\[\]-]*", host) or (self._loopback_only() and name not in LOOPBACK):
+            return False
+        return requester == host
