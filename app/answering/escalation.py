@@ -7,6 +7,7 @@ errors of arithmetic.
 import functools
 from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 from math import log1p
 from textwrap import shorten
 
@@ -15,11 +16,13 @@ from app.answering.features import STOP, Support, breaks_off, echoes, loops, rep
 from app.answering.lexicon import abstains, asks_for, bare, doubt, only_abstains, own_words
 from app.answering.router import names_language
 from app.answering.turn import Code, Decision
-from app.answering.verification import CheckedAnswer, check, other_language
+from app.answering.verification import CheckedAnswer, CheckedSentence, check, other_language
 from app.documents.language import shown_name
 from app.documents.sentences import sentences
 from app.humanize import listed, percent, quoted
+from app.retrieval.analysis import normalize, query_words
 from app.retrieval.packing import Evidence
+from app.retrieval.sentence_ranking import comparable, rank_sentences
 from app.translation import _, figure, plural
 
 THRESHOLD = 0.5
@@ -51,6 +54,14 @@ LONGEST_QUOTE = 80
 
 NAMED = 3
 """Names and numbers that a reason lists at most."""
+
+CHANCE, SHARE = 0.5, 0.5
+"""The least chance to answer, beside the best sentence's, of the source of a draft that goes in circles later, and the
+least share of its words there, for the beginning to count as the answer."""
+
+TOLD, TOLD_SHARE = 4, 0.7
+"""New words that the beginning has from that source, and their share, if it has no number. With these limits 7 of 22
+right drafts of SmolLM2-135M that went in circles are kept, and 2 of 76 wrong ones (both nearly right)."""
 
 
 def decide(
@@ -127,6 +138,53 @@ def early_reason(draft: str, *, refusals: bool = True) -> Decision | None:
     if refusals and _declines(draft[:1_000]):
         return Decision("abstained", _("The draft begins by saying that it cannot answer."), DOUBTFUL)
     return None
+
+
+def leading_answer(question: str, checked: CheckedAnswer) -> str:
+    """Return the beginning of a draft that answers the question before the draft goes in circles, "" if there is none.
+
+    Its first statement rests on one of the sentences most likely to answer, and tells something from there: a number
+    beside its word, or several words, that the question lacks. What follows belongs to it as long as it is supported.
+    Of a list, an explanation or a how-to, the beginning is never the answer.
+    """
+    end, known = 0, set[str]()
+    for sentence in () if checked.foreign or asks_for(question) == 1 else checked.sentences:
+        plain, verdict = comparable(sentence.bare), sentence.verdict
+        if plain in known:
+            break
+        known.add(plain)
+        if verdict.states:
+            if not verdict.sources or verdict.missing or verdict.wrong or verdict.sources[0].share < SHARE:
+                break
+            if not end and not _answers(question, sentence, checked.evidence):
+                return ""
+            end = sentence.end
+        elif end and not sentence.bare.rstrip().endswith(":"):
+            break
+    return checked.text[:end]
+
+
+def _answers(question: str, sentence: CheckedSentence, evidence: Sequence[Evidence]) -> bool:
+    """Whether a statement has a fact that the question lacks from one of the sentences most likely to answer."""
+    source = sentence.verdict.sources[0]
+    ranked = rank_sentences(question, {}, [(1.0, item.text) for item in evidence])
+    chances = (
+        chance
+        for item, spans in zip(evidence, ranked, strict=True)
+        for start, end, chance in spans
+        if item is source.stretch.item
+        and item.start + start < source.stretch.end
+        and source.stretch.start < item.start + end
+    )
+    if max(chances, default=0.0) < CHANCE:
+        return False
+    asked, said, there = (comparable(text).split() for text in (question, sentence.bare, source.stretch.text))
+    pairs = set(pairwise(there))
+    if any(pair in pairs and any(word[0].isdigit() and word not in asked for word in pair) for pair in pairwise(said)):
+        return True
+    telling = query_words(sentence.bare, [source.stretch.item.language])
+    content = {normalize(word.surface) for word in telling if word.content}
+    return source.share >= TOLD_SHARE and len((content & {*there}) - {*asked}) >= TOLD
 
 
 @functools.lru_cache(maxsize=64)  # once a draft is longer, every look sees the same beginning

@@ -129,7 +129,7 @@ MODES: Mapping[Mode, Answering] = {
 async def _draft(run: Run) -> tuple[Attempt, Decision]:
     """Generate and judge a draft; a draft that is not escalated is the answer."""
     draft = await run.generate("small", stop_early=await run.can_escalate())
-    decision = await run.judge(draft)
+    draft, decision = await run.judge(draft)
     if decision.escalate:
         run.kept = draft if draft.text.strip() else None  # until the large model has answered
     else:

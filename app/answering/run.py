@@ -7,7 +7,7 @@ from functools import partial
 
 from app.answering.citations import marked_safely
 from app.answering.context import Retriever, context_for, unsearched
-from app.answering.escalation import early_reason
+from app.answering.escalation import early_reason, leading_answer
 from app.answering.events import Abstained, Cited, Emitter, Failed, Finished, Judged, Retrieved, Started
 from app.answering.extractive import MOST, as_markdown, extract, preview
 from app.answering.generation import Generator, replay
@@ -161,12 +161,26 @@ class Run:
         known = self.turn.known(role)
         return replay(known, self.emit) if known is not None else await self.generate(role)
 
-    async def judge(self, draft: Attempt) -> Decision:
-        """Decide whether to escalate a draft."""
-        checked = await self._check(draft)
-        self.decision = await asyncio.to_thread(self.parts.policy.judge, self.turn, checked, draft)
+    async def judge(self, draft: Attempt) -> tuple[Attempt, Decision]:
+        """Decide whether to escalate a draft; of one in circles only its beginning is left if that answers."""
+        self.decision = await self._decide(draft)
+        if self.decision.code == "repeated":
+            draft, self.decision = await self._without_circles(draft, self.decision)
         self.emit(Judged(draft.id, self.decision))
-        return self.decision
+        return draft, self.decision
+
+    async def _without_circles(self, draft: Attempt, repeated: Decision) -> tuple[Attempt, Decision]:
+        """Return the beginning of a draft, if it answers and has no other fault, with the decision to keep it."""
+        begun = await asyncio.to_thread(leading_answer, self.turn.question, await self._check(draft))
+        ended = replace(draft, text=begun, finish="stopped", stopped=None, echoed=False)
+        decision = await self._decide(ended) if begun else repeated
+        if not decision.by_score or decision.code not in (None, "unsupported"):  # the score of few words says little
+            return draft, repeated
+        self.attempts[draft.id] = ended = replace(ended, stopped=repeated)
+        return ended, replace(decision, code=None, why=_("The draft answers before it repeats itself."))
+
+    async def _decide(self, draft: Attempt) -> Decision:
+        return await asyncio.to_thread(self.parts.policy.judge, self.turn, await self._check(draft), draft)
 
     async def can_escalate(self) -> bool:
         """Whether a rejected draft is certain to reach the large model, so that it may be stopped early."""

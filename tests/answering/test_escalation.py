@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.answering.escalation import LIMIT, THRESHOLD, decide, early_reason
+from app.answering.escalation import LIMIT, THRESHOLD, decide, early_reason, leading_answer
 from app.answering.lexicon import abstains, asks_for, doubt, only_abstains
 from app.answering.turn import Decision
 from app.answering.verification import CheckedAnswer, check
@@ -306,6 +306,43 @@ def test_a_draft_behind_which_the_model_repeats_the_prompt_is_kept_if_it_is_a_sh
     assert (decision.code is None) == kept
     assert kept or decision.why == "The draft goes on with the words of the prompt."
     assert decide("When does the ferry leave?", EVIDENCE, draft, "stop").code is None
+
+
+@pytest.mark.parametrize(
+    ("question", "begun", "circles"),
+    [
+        (
+            "What does a ticket cost?",
+            "A ticket has a price of 5273.",
+            " The reason is that whales are seen from the bow." * 4,
+        ),
+        ("When does the ferry leave?", "The ferry leaves at 9:30.", " Whales are seen from the bow." * 4),
+        ("Why is it quick?", "It is quick because it has wings, and on board is a small shop.", ""),
+    ],
+)
+def test_the_beginning_of_a_draft_in_circles_answers_if_it_has_a_fact_from_the_sentence_that_answers(
+    question: str, begun: str, circles: str
+) -> None:
+    draft = begun + (circles or f" {begun}" * 3)
+
+    assert code(question, draft) in ("repeated", "unsupported")
+    assert leading_answer(question, check(draft, EVIDENCE, question)) == begun
+
+
+@pytest.mark.parametrize(
+    ("question", "draft"),
+    [
+        ("When does the ferry leave?", "The answer is 9."),  # a number that stands nowhere by itself
+        ("When does the ferry leave?", "The ferry leaves the old harbour."),  # nothing that the question lacks
+        ("What does a ticket cost?", "The ferry leaves at 9:30. The price is 5273."),  # another sentence's fact
+        ("When does the ferry leave?", "The ferry leaves at 8:30."),
+        ("When does the ferry leave?", "Whales are seen from the bow. The ferry leaves at 9:30."),
+        ("Explain how the ferry works.", "It is quick because it has wings, and on board is a small shop."),
+        ("Wann fährt die Fähre ab?", "Die Fähre fährt um 9:30 Uhr ab."),  # compared by its numbers alone
+    ],
+)
+def test_other_drafts_in_circles_have_no_beginning_that_answers(question: str, draft: str) -> None:
+    assert leading_answer(question, check(f"{draft} " * 4, EVIDENCE, question)) == ""
 
 
 GERMAN = (Evidence(1, "faehre.md", "Fähre", Place("line", "line 1", 1), 0, len(FÄHRE), FÄHRE, "de"),)

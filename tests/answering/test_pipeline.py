@@ -744,6 +744,22 @@ async def test_each_reason_escalates_once(model_cache: Callable[..., Path], corp
     assert codes == [["abstained"], ["unsure"], ["repeated"], ["empty"], []]
 
 
+@pytest.mark.slow
+async def test_of_a_draft_in_circles_the_beginning_that_answers_is_kept_and_the_rest_left_out(
+    model_cache: Callable[..., Path], corpus: Path
+) -> None:
+    said = "The ferry leaves at 9:30 [1]." + " The reason is that the ferry is a ferry of the harbour." * 9
+    assistant = Assistant(settings_for(model_cache(small(say=said), large(say="Not asked.")), corpus))
+
+    answer = await asked(assistant, "When does the ferry leave?")
+    await assistant.close()
+
+    assert answer.text == "The ferry leaves at 9:30 [1]."
+    assert answer.decision is not None
+    assert answer.decision.why == "The draft answers before it repeats itself."
+    assert answer.notices == ("phi-4-mini began to repeat itself, so its answer was ended there.",)
+
+
 async def test_comparing_after_a_large_answer_asks_only_the_small_model_and_mixes_nothing(
     model_cache: Callable[..., Path], corpus: Path
 ) -> None:
