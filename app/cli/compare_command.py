@@ -129,10 +129,9 @@ def _asked(
     else:
         file = run_file.begun(settings, plan, path)
     progress = Progress()
-    comparison = Comparison(settings, plan, progress.tell, progress.step, file, done)
-    with suppress(KeyboardInterrupt):  # what is there is shown, and what is missing named
+    comparison = Comparison(settings, plan, tell, progress.step, file, done)
+    with suppress(KeyboardInterrupt), progress:  # what is there is shown, and what is missing named
         asyncio.run(comparison.measure())
-    progress.clear()
     return comparison.result()
 
 

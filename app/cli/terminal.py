@@ -2,17 +2,24 @@
 
 import json
 import logging
-import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
-from typing import Annotated, Any, TypeVar
+from dataclasses import asdict, replace
+from typing import Annotated, Any, Self, TextIO, TypeVar
 
 import typer
+from rich.console import Console
+from rich.table import Column, Table
 from typer.core import TyperGroup
 
 from app.errors import EscalatorError, InputError, SettingsError
 from app.humanize import time_left
+
+WIDEST = 10_000
+"""Columns of a pipe: no table is as wide, so that none is cut or wrapped."""
+
+GAP = 2
+"""Columns between those of a table."""
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -31,7 +38,7 @@ Item = TypeVar("Item")
 
 def tell(text: str) -> None:
     """Print a line for the person who waits, on stderr."""
-    typer.echo(text, err=True)
+    sys.stderr.write(f"{text}\n")  # above a progress bar, if there is one
 
 
 def print_json(value: dict[str, Any]) -> None:
@@ -40,49 +47,87 @@ def print_json(value: dict[str, Any]) -> None:
     typer.echo(json.dumps(value, ensure_ascii=not everything, indent=2, default=asdict))
 
 
-def show(value: dict[str, Any], as_json: bool, lines: Iterable[str]) -> None:
-    """Print a result as JSON, or in lines for a person."""
+def show(value: dict[str, Any], as_json: bool, lines: Iterable[str | Table]) -> None:
+    """Print a result as JSON, or in lines and tables for a person; tables in a pipe are as wide as their texts."""
     if as_json:
         print_json(value)
-    else:
-        typer.echo("\n".join(lines))
+        return
+    console = _console(sys.stdout)
+    for line in lines:
+        if isinstance(line, str):
+            typer.echo(line)
+            continue
+        if not console.is_terminal:
+            console.width, line.box, line.padding = WIDEST, None, (0, 2, 0, 0)
+        for number, part in enumerate(_fitting(line, console)):
+            console.print(*[""] * (number > 0), part, sep="\n")
+
+
+def _console(stream: TextIO) -> Console:
+    """Return what draws on a stream: colours and bars only where that is a terminal, whatever the variables say."""
+    return Console(file=stream, force_terminal=stream.isatty(), markup=False, emoji=False)
+
+
+def _fitting(table: Table, console: Console) -> Iterator[Table]:
+    """Wrap the cells of a table between words until it fits, and cut it into several, each with its first column.
+
+    Rich alone would wrap within words and figures.
+    """
+    wide = console.options.update(width=WIDEST)
+    sizes = [console.measure(Table(it, box=None, padding=0), options=wide) for it in table.columns]
+    rest = list(range(1, len(sizes)))
+    while rest:
+        part = [0, *rest]
+        while len(part) > 2 and sum(sizes[at].minimum + GAP for at in part) - GAP > console.width:
+            part.pop()
+        excess = sum(sizes[at].maximum + GAP for at in part) - GAP - console.width
+        columns = {at: replace(table.columns[at]) for at in part}
+        for at in sorted(part, key=lambda at: sizes[at].minimum - sizes[at].maximum):
+            columns[at].width = width = max(sizes[at].minimum, sizes[at].maximum - max(0, excess))
+            excess -= sizes[at].maximum - width
+        cut = Table(*columns.values(), box=table.box, padding=table.padding, show_edge=False, pad_edge=False)
+        cut.rows.extend(table.rows)
+        yield cut
+        rest = [at for at in rest if at not in part]
 
 
 def watch(items: Sequence[Item]) -> Iterator[Item]:
     """Pass items on, with a progress bar on stderr."""
-    with typer.progressbar(items, label="Measuring", file=sys.stderr) as bar:
-        yield from bar
+    from rich.progress import track
+
+    console = _console(sys.stderr)
+    disable = not console.is_interactive
+    yield from track(items, "Measuring", console=console, disable=disable, auto_refresh=False)  # without a thread
 
 
 class Progress:
-    """A line on stderr about work in steps: rewritten in a terminal, else a line for each step."""
+    """A progress bar on stderr with the time left, while it is entered; elsewhere than in a terminal, a line a step."""
 
-    def __init__(self) -> None:
-        self._width = 0
+    def __enter__(self) -> Self:
+        """Show the bar."""
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+        from rich.progress import Progress as Bar
+
+        columns = BarColumn(20), MofNCompleteColumn(), TextColumn("{task.fields[left]}", markup=False)
+        what = TextColumn("{task.description}", markup=False, table_column=Column(ratio=1, no_wrap=True))
+        console = _console(sys.stderr)
+        self._bar = Bar(
+            *columns, what, console=console, transient=True, expand=True, disable=not console.is_interactive
+        )
+        self._task = self._bar.add_task("Getting ready", total=None, left="")
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Remove the bar."""
+        self._bar.stop()
 
     def step(self, what: str, done: int, total: int, seconds_left: float | None) -> None:
         """Show what is being done, and how much is left."""
-        left = "" if seconds_left is None else f", {time_left(seconds_left)}"
-        text = f"{what} ({done} of {total} done{left})"
-        if sys.stderr.isatty():
-            self._rewrite(text)
-        else:
-            tell(text)
-
-    def tell(self, text: str) -> None:
-        """Print a line that stays."""
-        self.clear()
-        tell(text)
-
-    def clear(self) -> None:
-        """Remove the line, at the end."""
-        if self._width:
-            self._rewrite("")
-
-    def _rewrite(self, text: str) -> None:
-        shown = text[: shutil.get_terminal_size().columns - 1]
-        typer.echo(f"\r{shown:{self._width}}\r{shown}", err=True, nl=False)
-        self._width = len(shown)
+        left = "" if seconds_left is None else time_left(seconds_left)
+        if self._bar.disable:
+            tell(f"{what} ({', '.join(filter(None, [f'{done} of {total} done', left]))})")
+        self._bar.update(self._task, description=what, completed=done, total=total, left=left)
 
 
 class Commands(TyperGroup):

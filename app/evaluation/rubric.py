@@ -17,10 +17,13 @@ from statistics import fmean
 from string import Template
 from typing import Any
 
+from rich.table import Table
+
 from app.answering.prompt import Message, defused, fence_token, quoted
 from app.errors import InputError, ModelError
 from app.evaluation.datasets import are_texts, parse_object, read_text
 from app.evaluation.results import ComparisonResult, MeasuredAnswer
+from app.evaluation.summary import table
 from app.humanize import count
 from app.models import chat
 from app.models.foundry import Foundry
@@ -273,15 +276,14 @@ def summary(asked: Sequence[Sample], raters: Sequence[Ratings]) -> dict[str, Any
     }
 
 
-def lines(result: Mapping[str, Any]) -> Iterator[str]:
+def lines(result: Mapping[str, Any]) -> Iterator[str | Table]:
     """Format the means and agreements for a person."""
+    rows = (
+        [it["contender"], it["rater"], str(it["n"]), *(f"{it[name]:.2f}" for name in CRITERIA)]
+        for it in result["means"]
+    )
     if result["means"]:
-        width = max(len(row["contender"]) for row in result["means"])
-        who = max(len("rater"), *(len(row["rater"]) for row in result["means"]))
-        yield "  ".join([f"{'':{width}}", f"{'rater':{who}}", "answers", *CRITERIA])
-        for row in result["means"]:
-            figures = (f"{row[name]:>{len(name)}.2f}" for name in CRITERIA)
-            yield "  ".join([f"{row['contender']:{width}}", f"{row['rater']:{who}}", f"{row['n']:7}", *figures])
+        yield table(("", "rater", "answers", *CRITERIA), rows, left=2)
     for it in result["agreements"]:
         kappa = "unknown" if it.kappa is None else f"{it.kappa:.2f}"
         yield f"{' and '.join(it.raters)}, {it.criterion}: weighted kappa {kappa} over {count(it.n, 'answer')}"

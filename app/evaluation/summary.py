@@ -1,14 +1,20 @@
 """What `escalator compare` prints: JSON for programs, tables for a person."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from statistics import median
 from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
 
 from app.evaluation.figures import SINGLE
 from app.evaluation.results import ComparisonResult, Contender, Difference, Figure, MeasuredModel, as_json
 
 TIMES = ("load_ms", "first_token_ms", "total_ms", "tokens_per_s", "completion_tokens")
+
+HEADS = ("", "answers", "escalated", "first token ms", "total ms", "tokens/s", "score", "right", "$ per 1,000")
 
 WORDS = {"first_token_ms": "ms to the first token", "total_ms": "ms in all", "tokens_per_s": "tokens/s",
          "score": "of the score", "cost": "dollars an answer"}  # fmt: skip
@@ -44,24 +50,34 @@ def shown(contender: Contender) -> str:
     return f"{name} without passages" if contender.id.endswith("-bare") else name
 
 
-def lines(result: ComparisonResult) -> Iterator[str]:
-    """Format the result for a person: tables, what is more than noise, and for one prompt the texts."""
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> Table:
+    """Make a table whose first columns, so many, are of names, and the others of figures."""
+    made = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, pad_edge=False)
+    for at, head in enumerate(heads):
+        made.add_column(head, justify="left" if at < left else "right", overflow="fold")
+    for row in rows:
+        texts = [Text(cell) for cell in row]
+        for text in texts:
+            text.highlight_regex(r"\(.*\)$", "dim")  # an interval
+        made.add_row(*texts)
+    return made
+
+
+def lines(result: ComparisonResult) -> Iterator[str | Table]:
+    """Format the result for a person: a table, what is more than noise, and for one prompt the texts."""
     if result.question_set or len(result.contenders) > len(result.models):
-        yield from _aligned([_HEADS, *(_cells(it, result) for it in result.contenders)])
+        yield table(HEADS, (_cells(it, result) for it in result.contenders))
     else:
         rows = document(result)["models"]
         cells = (["-" if row.get(key) is None else f"{row[key]:,}" for key in TIMES] for row in rows)
-        heads = ["", "load ms", "first token ms", "total ms", "tokens/s", "tokens"]
-        yield from _aligned([heads, *([row["model"], *own] for row, own in zip(rows, cells, strict=True))])
+        heads = ("", "load ms", "first token ms", "total ms", "tokens/s", "tokens")
+        yield table(heads, ([row["model"], *own] for row, own in zip(rows, cells, strict=True)))
     names = {it.id: shown(it) for it in result.contenders}
     beyond = [_difference(it, names) for it in result.differences if it.beyond_noise]
     if beyond:
         yield from ("", "More than noise (95 %):", *beyond)
     if not result.question_set:
         yield from _texts(result)
-
-
-_HEADS = ["", "answers", "escalated", "first token ms", "total ms", "tokens/s", "score", "right", "$ per 1,000"]
 
 
 def _cells(who: Contender, result: ComparisonResult) -> list[str]:
@@ -101,11 +117,3 @@ def _texts(result: ComparisonResult) -> Iterator[str]:
     for row in document(result)["models"]:
         cut = " (cut off at its longest length)" if row.get("finish") == "length" else ""
         yield f"\n{row['model']}{cut}:\n{row.get('error') or row.get('text', '').strip()}"
-
-
-def _aligned(rows: Iterable[list[str]]) -> Iterator[str]:
-    """Align the first column left and the others right."""
-    rows = list(rows)
-    first, *widths = (max(map(len, column)) for column in zip(*rows, strict=True))
-    for name, *cells in rows:
-        yield "  ".join([f"{name:{first}}", *(f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True))])
