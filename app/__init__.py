@@ -104,12 +104,19 @@ async def compare(
     return comparison.result()
 
 
-def report(result: "ComparisonResult", *, against: "ComparisonResult | None" = None) -> "Page":
-    """Make the report of a comparison, and say what has changed beyond noise against another one."""
+def report(
+    result: "ComparisonResult", *, against: "ComparisonResult | None" = None, ratings: Sequence[str | Path] = ()
+) -> "Page":
+    """Make the report of a comparison, and say what has changed beyond noise against another one.
+
+    `ratings` are files that `escalator eval rubric` or its page has saved. Raises InputError.
+    """
     from app.evaluation.changes import changes
     from app.evaluation.report import page
+    from app.evaluation.rubric import read_ratings, samples
 
-    return page(result, changes(against, result) if against is not None else ())
+    changed = changes(against, result) if against is not None else ()
+    return page(result, changed, [read_ratings(Path(file), samples(result)) for file in ratings])
 
 
 def _silent(*_progress: object) -> None:

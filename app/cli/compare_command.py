@@ -66,6 +66,9 @@ def compare(
         str | None, typer.Option(help="Print answers in another form: ragas, or ragas:CONTENDER (default: auto).")
     ] = None,
     report: Annotated[Path | None, typer.Option(help="Write a report: .html, with charts, or .md.")] = None,
+    ratings: Annotated[
+        list[Path] | None, typer.Option(help="Add ratings of `eval rubric` to the report of --from; may be repeated.")
+    ] = None,
     against: Annotated[
         Path | None, typer.Option(help="Say what has changed since a run that --json or --run kept.")
     ] = None,
@@ -82,11 +85,14 @@ def compare(
     from app.evaluation.plan import planned
     from app.evaluation.report import page
     from app.evaluation.report_page import form_of
+    from app.evaluation.rubric import read_ratings, samples
     from app.evaluation.run_file import read_run
 
     exported = None if export is None else ragas.contender_named(export)
     form, before = report and form_of(report), against and _kept(against)
     check_writable(report)
+    if ratings and not (saved and report):
+        raise InputError("--ratings adds to the report of a run that was kept. Give --from and --report too.")
     modes: list[Mode] = [each.value for each in mode or ()]
     wanted = (" ".join(prompt or ()), models, rounds, corpus, questions, SEARCHED[retrieval], modes, prices)
     if saved is not None and any((*wanted, run, resume)):
@@ -98,6 +104,7 @@ def compare(
         raise InputError("--resume goes on with a run as it was begun. Leave the other options out.")
     result = _kept(saved) if saved else _asked(resume or run, done, exported, partial(planned, *wanted))
     changed = changes(before, result) if before else ()
+    made = page(result, changed, [read_ratings(file, samples(result)) for file in ratings or ()])
     if exported is not None:
         typer.echo(ragas.export(result, exported), nl=False)
     else:
@@ -107,7 +114,7 @@ def compare(
     for problem in result.problems:
         tell(problem)
     if report and form:
-        report.write_text(form(page(result, changed)), encoding="utf-8", newline="\n")
+        report.write_text(form(made), encoding="utf-8", newline="\n")
     if result.problems:
         raise typer.Exit(1)
 

@@ -247,7 +247,7 @@ def rubric(
             remarks = asyncio.run(_judged(settings, asked, rated))
         except KeyboardInterrupt:  # what is done is shown and saved
             remarks = ("Interrupted; with --save, and that file as --ratings, it can go on.",)
-        raters.append(judged := rating.Ratings(settings.judge, rated, remarks))
+        raters.append(judged := rating.Ratings(settings.judge, rated, remarks, judge=True))
         if save is not None:
             write_text(save, json.dumps(rating.as_json(judged), indent=1))
     result = rating.summary(asked, raters)

@@ -1,11 +1,12 @@
 """The report of a comparison: what its figures are called, which chart shows them, and what each contender answered."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import PurePath
 from statistics import fmean
 
-from app.evaluation import charts
+from app.evaluation import charts, rubric
 from app.evaluation.figures import by_stage
 from app.evaluation.question_set import Question
 from app.evaluation.report_page import Asked, Cell, Page, Reply, Section
@@ -72,13 +73,20 @@ NAMES = {**COUNTS, **QUALITIES, **TIMES, **WORTH}
 """What each figure is called, in the report and where two runs are compared."""
 
 
-def page(result: ComparisonResult, changes: Sequence[str] = ()) -> Page:
-    """Make the report of a comparison, with sentences on what has changed since another one."""
+def page(result: ComparisonResult, changes: Sequence[str] = (), raters: Sequence[rubric.Ratings] = ()) -> Page:
+    """Make the report of a comparison, with sentences on what has changed since another one, and ratings.
+
+    Raises InputError where two raters have one name.
+    """
     names = [model.name for model in result.models]
     title = _("Comparison of {models}", models=listed(names)) if names else _("Comparison")
     began = result.began[:16].replace("T", " ")
-    sections = [*_worth(result), *_stages(result), *_speeds(result), *_models(result), *_differences(result)]
-    questions = [_asked(result, question) for question in result.questions]
+    rated = rubric.samples(result) if raters else ()
+    ratings = rubric.sections(rated, raters, {it.id: label(it) for it in result.contenders})
+    times = [*_stages(result), *_speeds(result), *_models(result)]
+    sections = [*_worth(result), *ratings, *times, *_differences(result)]
+    said = {(it.question, it.text): rubric.said(it, raters) for it in rated}
+    questions = [_asked(result, question, said) for question in result.questions]
     return Page(title, began, [*_facts(result)], changes, sections, questions)
 
 
@@ -271,12 +279,14 @@ def _range(given: Figure) -> charts.Range:
     return low, given.value, given.value if given.high is None else given.high
 
 
-def _asked(result: ComparisonResult, question: Question) -> Asked:
+def _asked(result: ComparisonResult, question: Question, said: Mapping[tuple[str, str], Sequence[str]]) -> Asked:
+    """List what each contender answered to a question, and what raters said of that, by question and text."""
     replies = []
     for contender in result.contenders:
         answers = [it for it in result.answers if (it.question, it.contender) == (question.id, contender.id)]
         if answers:
-            replies.append(_reply(contender, answers))
+            reply = _reply(contender, answers)
+            replies.append(replace(reply, remarks=[*reply.remarks, *said.get((question.text, reply.text), ())]))
     return Asked(question.text, _expected(question), replies)
 
 

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, groupby
 from pathlib import Path
 from random import Random
 from statistics import fmean
@@ -22,11 +22,13 @@ from rich.table import Table
 from app.answering.prompt import Message, defused, fence_token, quoted
 from app.errors import InputError, ModelError
 from app.evaluation.datasets import are_texts, parse_object, read_text
+from app.evaluation.report_page import Cell, Section
 from app.evaluation.results import ComparisonResult, MeasuredAnswer
 from app.evaluation.summary import table
-from app.humanize import count
+from app.humanize import count, listed
 from app.models import chat
 from app.models.foundry import Foundry
+from app.translation import _, figure, mark
 
 CRITERIA = {
     "coherence": "1: no sense, goes in circles or breaks off. 3: can be understood, with jumps or repetitions. "
@@ -37,6 +39,8 @@ CRITERIA = {
     "brevity": "1: mostly padding, repetition, or what nobody asked for. 3: some of it could go. 5: nothing could go.",
 }
 """What is rated, with what 1, 3 and 5 mean."""
+
+NAMES = {"coherence": mark("Coherence"), "factuality": mark("Factuality"), "brevity": mark("Brevity")}
 
 LEVELS = range(1, 6)
 
@@ -72,11 +76,12 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Ratings:
-    """What one rater said, by the id of the sample; `remarks` say what was not rated, and why."""
+    """What one rater said, by the id of the sample; `remarks` say what was not rated, and why. A judge is a model."""
 
     rater: str
     values: Mapping[str, Values]
     remarks: tuple[str, ...] = ()
+    judge: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,12 +219,13 @@ def read_ratings(file: Path, known: Iterable[Sample]) -> Ratings:
             values[name] = rated
         foreign += name not in ids
     remark = f"{count(foreign, 'rating')} of {file} are of answers that are not in this comparison; not counted."
-    return Ratings(row["rater"].strip(), values, (remark,) if foreign else ())
+    return Ratings(row["rater"].strip(), values, (remark,) if foreign else (), judge=row.get("judge") is True)
 
 
 def as_json(ratings: Ratings) -> dict[str, Any]:
     """Build the JSON form in which ratings are saved."""
-    return {"rater": ratings.rater, "ratings": [{"sample": it, **rated} for it, rated in ratings.values.items()]}
+    rows = [{"sample": it, **rated} for it, rated in ratings.values.items()]
+    return {"rater": ratings.rater, **({"judge": True} if ratings.judge else {}), "ratings": rows}
 
 
 def rating_page(title: str, asked: Iterable[Sample]) -> str:
@@ -288,3 +294,35 @@ def lines(result: Mapping[str, Any]) -> Iterator[str | Table]:
         kappa = "unknown" if it.kappa is None else f"{it.kappa:.2f}"
         yield f"{' and '.join(it.raters)}, {it.criterion}: weighted kappa {kappa} over {count(it.n, 'answer')}"
     yield from result["remarks"]
+
+
+def sections(asked: Sequence[Sample], raters: Sequence[Ratings], names: Mapping[str, str]) -> Iterator[Section]:
+    """Yield what a report says: the means by contender and rater, and the agreement; `names` are of contenders."""
+    result, kinds = summary(asked, raters), {it.rater: _("Judge model") if it.judge else _("Person") for it in raters}
+    criteria = [_(name) for name in NAMES.values()]
+    rows = [
+        [
+            Cell(names.get(it["contender"], it["contender"]), f"{it['rater']} · {kinds[it['rater']]}"),
+            *(Cell(figure(it["n"])), *(Cell(figure(it[name], 2)) for name in NAMES)),
+        ]
+        for it in sorted(result["means"], key=lambda it: [*names, it["contender"]].index(it["contender"]))
+    ]
+    if rows:
+        about = _("Means, from 1 to 5. No rater saw who wrote an answer, and no model rated its own.")
+        yield Section(_("Ratings"), " ".join([about, *result["remarks"]]), ["", _("Answers"), *criteria], rows)
+    rows = [
+        [
+            Cell(listed(both), count(n, "answer")),
+            *(Cell("–" if it.kappa is None else figure(it.kappa, 2)) for it in own),
+        ]
+        for (both, n), own in groupby(result["agreements"], lambda it: (it.raters, it.n))
+    ]
+    if rows:
+        about = _("Weighted kappa over the answers that both rated: 1 is full agreement, 0 is what chance gives.")
+        yield Section(_("Agreement of raters"), about, ["", *criteria], rows)
+
+
+def said(sample: Sample, raters: Sequence[Ratings]) -> list[str]:
+    """Say how each rater rated an answer."""
+    rated = [(it.rater, it.values[sample.id]) for it in raters if sample.id in it.values]
+    return [f"{rater}: {', '.join(f'{_(NAMES[name])} {level}' for name, level in own.items())}" for rater, own in rated]

@@ -9,6 +9,8 @@ import pytest
 from app.evaluation.datasets import check_writable
 from app.evaluation.plan import Plan
 from app.evaluation.results import as_json
+from app.evaluation.rubric import Ratings, samples
+from app.evaluation.rubric import as_json as ratings_as_json
 from app.evaluation.run_file import FOLDER, begun
 from app.evaluation.summary import document
 from app.settings import load
@@ -49,6 +51,18 @@ def test_what_has_changed_is_printed_and_in_json_and_in_the_report(run: Path, tm
     assert "\n".join(["## What has changed", "", *(f"- {line}" for line in said)]) in report.read_text(encoding="utf-8")
 
 
+def test_ratings_that_were_saved_are_added_to_the_report_of_their_run(run: Path, tmp_path: Path) -> None:
+    rated, report = tmp_path / "judge.json", tmp_path / "report.md"
+    values = {"coherence": 4, "factuality": 5, "brevity": 3}
+    judge = Ratings("gpt", {it.id: values for it in samples(RUN)}, judge=True)
+    rated.write_text(json.dumps(ratings_as_json(judge)), encoding="utf-8")
+
+    result = escalator("compare", "--from", run, "--ratings", rated, "--report", report)
+
+    assert result.exit_code == 0, result.stderr
+    assert "| Small (gpt · Judge model) | 1 | 4.00 | 5.00 | 3.00 |" in report.read_text(encoding="utf-8")
+
+
 def test_a_run_that_was_kept_answer_by_answer_is_reported_with_what_is_missing(tmp_path: Path) -> None:
     file = begun(load(), Plan(RUN.questions, 2, PAIR, retrieval=(True,)), tmp_path / "run.jsonl")
     assert file is not None
@@ -74,6 +88,8 @@ def test_a_run_that_was_kept_answer_by_answer_is_reported_with_what_is_missing(t
         (["--from", "{run}", "--rounds", "3"], "--from takes a run as it is"),
         (["--from", "{run}", "What is RAG?"], "--from takes a run as it is"),
         (["--report", "{run}/page.html"], "There is no folder"),
+        (["--ratings", "{run}"], "Give --from and --report too."),
+        (["--ratings", "{run}", "--report", "a.md", "--from", "{run}"], "has no ratings. Give a file"),
         (["--report", "nowhere/page.html"], "There is no folder nowhere for page.html. Make it, or name another file."),
         (["--report", "{folder}"], "cannot be written: Is a directory. Name another file."),
         (["--export", "ragas:medium"], "there are those of small, large."),

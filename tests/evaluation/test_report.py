@@ -24,6 +24,7 @@ from app.evaluation.results import (
     MeasuredAttempt,
     MeasuredModel,
 )
+from app.evaluation.rubric import Ratings, samples, weighted_kappa
 
 PAIR = ("phi-4-mini", "gpt-oss-20b")
 
@@ -128,8 +129,40 @@ def hostile(run: ComparisonResult) -> ComparisonResult:
     return replace(run, machine=EVIL, corpus=EVIL, prices_of=EVIL, problems=(EVIL,), began=EVIL)
 
 
+def rated(run: ComparisonResult, *raters: str) -> list[Ratings]:
+    """Ratings of all answers: 4, 5 and 3 by the first rater, and a judge, and one less each by the next."""
+    levels = [{"coherence": 4 - n, "factuality": 5 - n, "brevity": 3 - n} for n in range(len(raters))]
+    return [
+        Ratings(rater, {it.id: levels[n] for it in samples(run)}, judge=not n, remarks=(f"{rater} stopped.",))
+        for n, rater in enumerate(raters)
+    ]
+
+
+def test_ratings_are_shown_with_who_rated_and_how_far_raters_agree() -> None:
+    answers = [answer("large", 1, model=PAIR[1]), answer("small", 0, "Port 80."), answer("auto", 1, "Port 5273.")]
+    run = replace(RUN, answers=tuple(answers))
+    judge, ann = rated(run, "qwen2.5-14b", "Ann")
+    ann = replace(ann, values={it.id: judge.values[it.id] | {"brevity": 1 + n} for n, it in enumerate(samples(run))})
+
+    text, html = page(run, (), [judge, ann]).markdown(), page(run, (), [judge, ann]).html()
+
+    means = re.findall(r"\| (\w+) \((.+) · (.+)\) \| 1 \| (\S+) \| (\S+) \| (\S+) \|", text)
+    assert [(name, rater, kind) for name, rater, kind, *_ in means] == [
+        (name, rater, kind)
+        for name in ("Small", "Large", "Auto")
+        for rater, kind in (("qwen2.5-14b", "Judge model"), ("Ann", "Person"))
+    ]
+    assert means[0][3:] == ("4.00", "5.00", "3.00")
+    kappa = weighted_kappa([3, 3, 3], [1, 2, 3])
+    assert f"| qwen2.5-14b and Ann (3 answers) | – | – | {kappa:.2f} |" in text
+    assert "qwen2.5-14b stopped." in text
+    assert "- ✗ **Small** 1.10 s · qwen2.5-14b: Coherence 4, Factuality 5, Brevity 3 · Ann: Coherence 4" in text
+    assert "<small>qwen2.5-14b: Coherence 4, Factuality 5, Brevity 3</small>" in html
+    assert "Ratings" not in page(run).markdown()
+
+
 def test_what_models_and_documents_say_stays_text_on_the_page() -> None:
-    plain, read = Reader(page(RUN, ["A"]).html()), Reader(page(hostile(RUN), [EVIL]).html())
+    plain, read = Reader(page(RUN, ["A"]).html()), Reader(page(hostile(RUN), [EVIL], rated(hostile(RUN), EVIL)).html())
 
     assert {tag for tag, _ in read.tags} <= {tag for tag, _ in plain.tags}
     assert {name for _, attrs in read.tags for name in attrs} <= {name for _, attrs in plain.tags for name in attrs}
@@ -139,7 +172,11 @@ def test_what_models_and_documents_say_stays_text_on_the_page() -> None:
 
 
 def test_what_models_and_documents_say_stays_text_in_markdown() -> None:
-    tokens = MarkdownIt("commonmark", {"html": True}).enable("table").parse(page(hostile(RUN), [EVIL]).markdown())
+    tokens = (
+        MarkdownIt("commonmark", {"html": True})
+        .enable("table")
+        .parse(page(hostile(RUN), [EVIL], rated(hostile(RUN), EVIL, "b")).markdown())
+    )
     kinds = {child.type for token in tokens for child in (token, *(token.children or ()))}
 
     assert kinds <= {
