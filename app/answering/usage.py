@@ -1,20 +1,23 @@
 """What answers cost: time, tokens, and the money that a cloud would have charged for them."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Self
 
 from app.answering.turn import Answer, Attempt
 
+Price = tuple[float, float]
+"""US dollars per million tokens: of a prompt, of an answer."""
+
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """Hypothetical prices in US dollars per million tokens, (prompt, answer), as of a date."""
+    """Hypothetical prices, as of a date."""
 
     date: str
-    small: tuple[float, float]
-    large: tuple[float, float]
+    small: Price
+    large: Price
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -23,11 +26,24 @@ class Prices:
         (a, b), (c, d) = (map(float, pair.split("/")) for pair in pairs)
         return cls(date, (a, b), (c, d))
 
+    def of(self, role: str) -> Price:
+        """Return the price of a role; all but the large model have that of the small one."""
+        return self.large if role == "large" else self.small
+
     def cost(self, attempt: Attempt, role: str) -> float:
-        """Return what the attempt's tokens would have cost at the price of a role, in dollars."""
-        prompt, answer = self.large if role == "large" else self.small
-        metrics = attempt.metrics
-        return ((metrics.prompt_tokens or 0) * prompt + (metrics.completion_tokens or 0) * answer) / 1_000_000
+        """Return what the attempt's tokens would have cost at the price of a role, 0 where they were not counted."""
+        return cost([attempt], lambda _: self.of(role)) or 0.0
+
+
+def cost(attempts: Iterable[Attempt], price_of: Callable[[Attempt], Price | None]) -> float | None:
+    """Return what the tokens of attempts would have cost, in dollars; None if a price or a count is missing."""
+    total = 0.0
+    for attempt in attempts:
+        price, tokens = price_of(attempt), (attempt.metrics.prompt_tokens, attempt.metrics.completion_tokens)
+        if price is None or tokens[0] is None or tokens[1] is None:
+            return None
+        total += (tokens[0] * price[0] + tokens[1] * price[1]) / 1_000_000
+    return total
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.answering.turn import Mode
-from app.answering.usage import Prices
+from app.answering.usage import Price, Prices
 from app.errors import InputError
 from app.evaluation.question_set import SAMPLE, Question, read_questions, sample_documents
 from app.evaluation.results import Contender, ContenderKind, from_json
@@ -15,10 +15,10 @@ from app.settings import Settings, load
 
 @dataclass(frozen=True, slots=True)
 class PriceTable:
-    """Hypothetical prices in US dollars per million tokens, (prompt, answer), by model, as of a date."""
+    """Hypothetical prices by model, as of a date."""
 
     date: str
-    models: Mapping[str, tuple[float, float]]
+    models: Mapping[str, Price]
 
     def check(self, models: tuple[str, ...]) -> None:
         """Raise InputError for a model without a price."""

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.answering.turn import Answer, Attempt
+from app.answering.usage import Price, cost
 from app.evaluation.quality import facts_found, is_abstention, score
 from app.evaluation.question_set import Question
 from app.evaluation.results import CitedSentence, MeasuredAnswer, MeasuredAttempt, Passage
@@ -16,7 +17,7 @@ STREAMED = ("first_token_ms", "gap_ms", "tokens_per_s")
 def measured(
     answer: Answer,
     question: Question,
-    prices: Mapping[str, tuple[float, float]],
+    prices: Mapping[str, Price],
     *,
     declined: bool,
     failure: str,
@@ -58,7 +59,7 @@ def measured(
         facts_expected=len(question.facts),
         abstained=abstained,
         score=score(question, text, abstained=abstained),
-        cost=_cost(attempts, prices),
+        cost=cost(attempts, lambda it: prices.get(it.model)),
         error=failure,
     )
 
@@ -68,17 +69,6 @@ def _attempt(attempt: Attempt, names: Sequence[str]) -> MeasuredAttempt:
     estimated, error = attempt.stopped is not None or attempt.echoed, str(attempt.failure or "")
     said = attempt.role, attempt.model, attempt.finish, attempt.text
     return MeasuredAttempt(*said, **values, estimated=estimated, error=error)
-
-
-def _cost(attempts: Sequence[Attempt], prices: Mapping[str, tuple[float, float]]) -> float | None:
-    """Return what the tokens of all attempts would have cost; None if a price or a count is missing."""
-    costs = []
-    for attempt in attempts:
-        price, tokens = prices.get(attempt.model), (attempt.metrics.prompt_tokens, attempt.metrics.completion_tokens)
-        if price is None or tokens[0] is None or tokens[1] is None:
-            return None
-        costs.append((tokens[0] * price[0] + tokens[1] * price[1]) / 1_000_000)
-    return sum(costs)
 
 
 def _rounded(value: float | None) -> float | None:

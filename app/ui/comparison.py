@@ -142,7 +142,7 @@ def as_run(answer: Answer, prices: Prices) -> ComparisonResult:
 def _measured(answer: Answer, attempt: Attempt, question: Question, prices: Prices) -> MeasuredAnswer:
     """Note one of the answers as if its model had been asked alone."""
     own, before = replace(choose(answer, attempt), attempts=(attempt,)), answer.metrics
-    price = {attempt.model: prices.large if attempt.role == "large" else prices.small}
+    price = {attempt.model: prices.of(attempt.role)}
     noted = measured(own, question, price, declined=False, failure=str(attempt.failure or ""), streamed=True)
     times = before.retrieve_ms, before.prompt_ms, attempt.metrics.sent_ms, attempt.metrics.total_ms
     total = None if attempt.metrics.total_ms is None else sum(filter(None, times))

@@ -1,9 +1,11 @@
 """The ledger: its means are those that a person computes by hand."""
 
+from dataclasses import replace
+
 import pytest
 
 from app.answering.turn import Answer, Attempt, Decision, Metrics, Mode, Turn
-from app.answering.usage import Prices, blend
+from app.answering.usage import Prices, blend, cost
 from app.retrieval.search import SearchResult
 
 PRICES = Prices.parse("2025-08-05 1.0/2.0 10/20")
@@ -27,6 +29,16 @@ def test_the_price_setting_names_a_date_and_two_pairs() -> None:
 def test_an_attempt_costs_its_tokens_at_the_price_of_its_role() -> None:
     assert PRICES.cost(attempt("small", 0, 1_000_000, 500_000), "small") == pytest.approx(2.0)
     assert PRICES.cost(attempt("large", 0, 100_000, 50_000), "large") == pytest.approx(2.0)
+
+
+def test_what_is_not_counted_or_has_no_price_has_no_cost() -> None:
+    small, large = attempt("small", 0, 1_000_000, 500_000), attempt("large", 0, 100_000, 50_000)
+    uncounted = replace(small, metrics=Metrics(prompt_tokens=5))
+
+    assert cost([small, large], lambda it: PRICES.of(it.role)) == pytest.approx(4.0)
+    assert cost([small, large], lambda it: {"small": PRICES.small}.get(it.role)) is None
+    assert cost([small, uncounted], lambda it: PRICES.small) is None
+    assert PRICES.cost(uncounted, "small") == 0.0
 
 
 def test_a_hundred_turns_equal_a_computation_by_hand() -> None:

@@ -14,7 +14,7 @@ from app.evaluation.rubric import as_json as ratings_as_json
 from app.evaluation.run_file import FOLDER, begun
 from app.evaluation.summary import document
 from app.settings import load
-from tests.evaluation.test_report import LARGE, PAIR, RUN
+from tests.support.comparisons import LARGE, PAIR, RUN
 from tests.support.terminal import escalator
 
 

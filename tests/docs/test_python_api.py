@@ -1,67 +1,44 @@
 """The public page `from app import …`: the documented snippets run on the real runtime, and importing costs nothing."""
 
-import ast
 import asyncio
 import inspect
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from blockbuster import BlockBuster
 
 import app
 from app.errors import InputError
 from app.settings import ROOT
+from tests.support.notebook import notebook, run
+
+__all__ = ["notebook"]
 
 SNIPPETS = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "python-api.md").read_text(encoding="utf-8"), re.S)
 
 
-async def run(snippet: str) -> None:
-    """Run a snippet as a notebook does: inside an event loop, with `await` outside of functions."""
-    code = compile(snippet, "notebook", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-    result = eval(code, {})
-    if inspect.isawaitable(result):
-        await result
-
-
-@pytest.fixture
-def notebook(
-    models: Path,
-    runtime: str,
-    use: Callable[[Path], None],
-    corpus: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    _nothing_blocks: BlockBuster,
-) -> None:
-    """A working folder with a corpus and models; `search` may block the loop of a notebook, which waits for it."""
-    use(models)
-    monkeypatch.chdir(corpus.parent)
-    _nothing_blocks.deactivate()
-
-
 @pytest.mark.parametrize("snippet", SNIPPETS, ids=["search and answer", "script", "events"])
-def test_the_documented_snippets_run(snippet: str, notebook: None, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_documented_snippets_run(snippet: str, notebook: Path, capsys: pytest.CaptureFixture[str]) -> None:
     if "asyncio.run(" in snippet:
         exec(compile(snippet, "script", "exec"), {})
     else:
-        asyncio.run(run(snippet))
+        asyncio.run(run([snippet]))
 
     printed = capsys.readouterr().out
     assert "ferry.md" in printed
     assert "The ferry leaves at 9:30" in printed
 
 
-def test_the_docstring_shows_lines_that_run(notebook: None, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_docstring_shows_lines_that_run(notebook: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shown = inspect.cleandoc(str(app.__doc__)).partition("\n\n")[2].partition("\n\nIn a script")[0]
-    asyncio.run(run(inspect.cleandoc(shown).replace("prefill", "the ferry")))
+    asyncio.run(run([inspect.cleandoc(shown).replace("prefill", "the ferry")]))
 
     assert "ferry.md The" in capsys.readouterr().out.replace("# The", "The")
 
 
-async def test_a_text_can_be_cited_with_the_evidence_of_an_answer(notebook: None) -> None:
+async def test_a_text_can_be_cited_with_the_evidence_of_an_answer(notebook: Path) -> None:
     reply = await app.answer("When does the ferry leave?")
     rendered, (citation,) = app.cite("The ferry leaves at 9:30 from the old harbour.", reply.evidence)
 

@@ -6,44 +6,18 @@ from dataclasses import replace
 import pytest
 
 from app.errors import InputError
-from app.evaluation.question_set import Question
-from app.evaluation.results import (
-    CitedSentence,
-    ComparisonResult,
-    Contender,
-    Difference,
-    Figure,
-    MeasuredAnswer,
-    MeasuredAttempt,
-    MeasuredModel,
-    Passage,
-    as_json,
-    from_json,
-)
+from app.evaluation.results import CitedSentence, ComparisonResult, Passage, as_json, from_json
+from tests.support.comparisons import RUN, answer
 
-ANSWER = MeasuredAnswer(
-    question="ferry",
-    contender="auto",
-    round=1,
-    retrieval=True,
-    text="At 9:30.",
-    attempts=(MeasuredAttempt("small", "phi-4-mini", "stop", "At 9:30.", total_ms=120.0, completion_tokens=5),),
+ANSWER = answer(
+    "auto",
+    1.0,
     evidence=(Passage(1, "ferry.md", "", "It leaves at 9:30."),),
     citations=(CitedSentence("At 9:30.", 1, "ferry.md", "", True),),
     facts_found=(0,),
     facts_expected=1,
-    score=1.0,
 )
-RESULT = ComparisonResult(
-    began="2026-01-02T03:04:05+00:00",
-    machine="8 cores",
-    questions=(Question("ferry", "When?", (("9:30", "half past nine"),), answerable=True),),
-    rounds=2,
-    models=(MeasuredModel("phi-4-mini", cold=True, load_ms=1000.0),),
-    contenders=(Contender("auto", "auto", ("phi-4-mini",), True, 1, 0.0, {"total_ms": Figure(120.0, None, None, 1)}),),
-    answers=(ANSWER,),
-    differences=(Difference("total_ms", "small", "large", Figure(5.0, 4.0, 6.0, 9), True),),
-)
+RESULT = replace(RUN, answers=(ANSWER,))
 
 
 def test_a_result_comes_back_from_its_json() -> None:
