@@ -101,6 +101,7 @@ class Settings(BaseSettings):
     allow_remote: bool = _field(
         False, "Allow `BASE_URL` to name another machine, which then receives questions and passages."
     )
+    mcp: bool = _field(False, "Answer clients of the Model Context Protocol at `/mcp` of the chat and of `serve`.")
     state_dir: Path = _field(
         Path(platformdirs.user_state_dir("escalator", appauthor=False)), "Folder for state and caches."
     )

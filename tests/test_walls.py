@@ -103,6 +103,12 @@ def test_imports_point_downwards() -> None:
             assert not [name for name in imported(path) if name.split(".")[0] == "chainlit"], named(path)
 
 
+def test_one_module_imports_the_package_of_the_model_context_protocol() -> None:
+    importing = {named(path) for path in MODULES if any(name.split(".")[0] == "mcp" for name in imported(path))}
+
+    assert importing == {"app/mcp/tool_server.py"}
+
+
 def imports(modules: Mapping[str, Path]) -> dict[str, set[str]]:
     """Return the modules that each module imports: app.room.name if that is a module, else app.room."""
     edges: dict[str, set[str]] = {}

@@ -18,6 +18,7 @@ from app.answering.lexicon import find_phrase
 from app.answering.prompt import Message
 from app.answering.router import Route
 from app.answering.row_counts import with_row_count
+from app.answering.scope import scoped
 from app.answering.turn import Stopwatch, Turn
 from app.documents.document import Document, Problem
 from app.documents.folder import Folder
@@ -71,6 +72,14 @@ class Retriever:
     async def run(self, work: Callable[[], T]) -> T:
         """Run blocking work in a thread of the retriever, away from the event loop's default threads."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, copy_context().run, work)
+
+    async def wait(self, work: Callable[[], T], tell: Callable[[str], object]) -> T:
+        """Run blocking work that needs the documents, and tell how far reading them is."""
+        running = asyncio.ensure_future(self.run(work))
+        while not (await asyncio.wait([running], timeout=PROGRESS_SECONDS))[0]:
+            if (reading := self.reading) is not None:
+                tell(_("Reading your documents: {how_far}", how_far=reading))
+        return running.result()
 
     def close(self) -> None:
         """End the threads, after a moment at most; work that waits for one is cancelled. Blocks."""
@@ -136,6 +145,12 @@ class Retriever:
             evidence = with_row_count(turn.question, evidence, snapshot.passages, snapshot.text)
         return Retrieved(found, evidence, problems, clock.ms, reading)
 
+    def look_up(self, turn: Turn) -> Retrieved:
+        """Search for the words of a question alone, in the folders that it names; raises InputError and CorpusError."""
+        turn.check()
+        asked = scoped(turn, self.available(Turn("")).documents)
+        return replace(self.retrieve(asked), scope=asked.scope or ())
+
     def widen(self, turn: Turn, retrieved: Retrieved) -> Retrieved:
         """Add as much evidence again for the large model; the numbers so far stay the same."""
         if not retrieved.found.hits:
@@ -175,11 +190,7 @@ async def context_for(
         return unsearched(turn)
     if route.files is not None:
         return await retriever.run(partial(retriever.outline, route))
-    retrieval = asyncio.ensure_future(retriever.run(partial(retriever.retrieve, turn)))
-    while not (await asyncio.wait([retrieval], timeout=PROGRESS_SECONDS))[0]:
-        if (reading := retriever.reading) is not None:
-            emit.progress(_("Reading your documents: {how_far}", how_far=reading))
-    retrieved = retrieval.result()
+    retrieved = await retriever.wait(partial(retriever.retrieve, turn), emit.progress)
     if not retrieved.found.foreign or earlier is not None:
         return retrieved
     try:

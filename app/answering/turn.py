@@ -243,3 +243,9 @@ class Answer:
         items = {item.number: item for item in self.evidence}
         used = dict.fromkeys(citation.number for citation in self.citations if citation.number is not None)
         return [items[number] for number in used] or list(self.evidence)
+
+    def quotes(self, item: Evidence) -> list[str]:
+        """Return the words of a piece of evidence that sentences of the answer rest on."""
+        spans = [(it.start, it.end) for it in self.citations if it.number == item.number]
+        cited = (item.text[start - item.start : end - item.start] for start, end in spans if start is not None and end)
+        return list(dict.fromkeys(filter(None, cited)))

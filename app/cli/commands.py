@@ -25,7 +25,7 @@ from app.cli.compare_command import compare
 from app.cli.evaluation_commands import evaluate
 from app.cli.kit_commands import kit
 from app.cli.model_commands import models
-from app.cli.serving_commands import serve
+from app.cli.serving_commands import mcp, serve
 from app.cli.terminal import Commands, Json, Verbose, print_json, show, tell
 from app.documents.folder import Folder
 from app.errors import InputError
@@ -49,6 +49,7 @@ cli.add_typer(evaluate, name="eval")
 cli.command()(compare)
 cli.add_typer(models, name="models")
 cli.add_typer(kit, name="kit")
+cli.command()(mcp)
 cli.command()(serve)
 
 CorpusFolder = Annotated[Path | None, typer.Option("--corpus", help="The folder of documents (default: CORPUS_DIR).")]

@@ -1,16 +1,25 @@
-"""The commands that answer other programs: `escalator serve`."""
+"""The commands that answer other programs: `escalator serve` and `escalator mcp`."""
 
+import asyncio
+import signal
+from functools import cache
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
+from app import processes
 from app.cli.terminal import Verbose, tell
-from app.settings import LOOPBACK, load
+from app.settings import LOOPBACK, Settings, load
+
+if TYPE_CHECKING:
+    from app.answering.pipeline import Assistant
+
+Corpus = Annotated[Path | None, typer.Option("--corpus", help="The folder of documents (default: CORPUS_DIR).")]
 
 
 def serve(
-    corpus: Annotated[Path | None, typer.Option("--corpus", help="The folder of documents.")] = None,
+    corpus: Corpus = None,
     port: Annotated[int, typer.Option("--port", min=1, max=65_535, help="The port.")] = 8001,
     host: Annotated[str, typer.Option("--host", help="The address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
     verbose: Verbose = False,
@@ -29,3 +38,37 @@ def serve(
     if host not in LOOPBACK:
         tell("Other machines can reach this address, and ask what your documents say.")
     serve(settings, host, listening)
+
+
+def mcp(corpus: Corpus = None, verbose: Verbose = False) -> None:
+    """Let the program that starts this search and ask the documents, by the Model Context Protocol."""
+    settings = load(corpus=corpus)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a thread that waits for a message would hold Ctrl+C up
+    asyncio.run(_serve_stdio(settings, *processes.pipes()))
+
+
+async def _serve_stdio(settings: Settings, source: BinaryIO, sink: BinaryIO) -> None:
+    from app.mcp.tool_server import serve_stdio
+
+    @cache
+    def begun() -> "asyncio.Task[Assistant]":
+        return asyncio.create_task(_begin(settings))
+
+    try:
+        await serve_stdio(lambda: asyncio.shield(begun()), source, sink)
+    finally:
+        if begun.cache_info().currsize:
+            await (await begun()).close()
+
+
+async def _begin(settings: Settings) -> "Assistant":
+    """Make the assistant, and have it read the corpus in the background."""
+
+    def make() -> "Assistant":
+        from app.answering.pipeline import Assistant  # whose import would delay the first message
+
+        return Assistant(settings)
+
+    assistant = await asyncio.to_thread(make)
+    assistant.warm()
+    return assistant

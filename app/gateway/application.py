@@ -9,7 +9,7 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.answering.pipeline import Assistant
@@ -31,6 +31,12 @@ def application(settings: Settings, assistant: Shared, *opened: Opened) -> Starl
     """Make the application."""
     open_meanwhile = [*opened]
     routes: list[BaseRoute] = [*completions.routes(settings, assistant)]
+    if settings.mcp:
+        from app.mcp.tool_server import http_server  # whose import takes half a second
+
+        answering, sessions = http_server(assistant)
+        routes.append(Route("/mcp", answering, methods=["POST", "DELETE"]))
+        open_meanwhile.append(sessions)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:

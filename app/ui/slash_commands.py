@@ -12,7 +12,6 @@ from chainlit.types import CommandDict
 
 from app.answering.context import Retriever
 from app.answering.sanitizer import label, safe
-from app.answering.scope import scoped
 from app.answering.turn import Answer, Metrics, Turn
 from app.translation import _, again, figure, mark
 from app.ui import buttons, messages, sources, usage_table
@@ -68,8 +67,8 @@ async def reply(
     message, shown = cl.Message("", author="Escalator"), last
     if command == SEARCH and asked.question:
         alone = replace(asked, history=())
-        asked = await retriever.run(lambda: scoped(alone, retriever.available(Turn("")).documents))
-        retrieved = await retriever.run(partial(retriever.retrieve, asked))
+        retrieved = await retriever.run(partial(retriever.look_up, alone))
+        asked = replace(alone, scope=retrieved.scope)
         shown = Answer(asked, retrieved.found, retrieved.evidence, (), None, None, "", "", (), (), Metrics())
         table = await asyncio.to_thread(sources.table, retrieved, prompted=False)
         message.content = f"{sources.search_summary(retrieved)}\n\n{table}"
@@ -120,8 +119,7 @@ def rests_on(said: Sequence[Mapping[str, Any]], answer: Answer | None) -> str:
     """List what the last answer rests on, with the words, and the documents that the conversation has used."""
     lines = []
     for item in answer.sources if answer is not None else ():
-        spans = [(it.start, it.end) for it in answer.citations if it.number == item.number] if answer else []
-        cited = (item.text[start - item.start : end - item.start] for start, end in spans if start and end)
+        cited = answer.quotes(item) if answer is not None else ()
         words = safe(" … ".join(dict.fromkeys(" ".join(text.split()) for text in cited))[:QUOTED])
         lines.append(f"- {sources.name(item)}" + (f": “{words}”" if words else ""))
     files = dict.fromkeys(each.rpartition("#")[0] for record in said for each in record.get("evidence", ()))
