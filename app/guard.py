@@ -1,11 +1,12 @@
-"""The guard of every web server of ours: refuses foreign hosts and origins, and sends the content policy."""
+"""The guards of a web server of ours: against foreign hosts and origins, and, if wanted, by a key."""
 
+import hmac
 import re
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import PlainTextResponse
+from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.settings import LOOPBACK
@@ -72,3 +73,21 @@ class Guard:
         if not re.fullmatch(r"[\w.:\[\]-]*", host) or (self._loopback_only() and name not in LOOPBACK):
             return False
         return requester == host
+
+
+class KeyCheck:
+    """ASGI middleware that wants a key, if there is one, for all but the page, which a browser opens without any."""
+
+    def __init__(self, app: ASGIApp, key: str) -> None:
+        self._app = app
+        self._key = key
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        app = self._app
+        if self._key and scope["type"] == "http" and not scope["path"].startswith("/browser"):
+            given = Headers(scope=scope).get("authorization", "").removeprefix("Bearer ")
+            if not hmac.compare_digest(given.encode(), self._key.encode()):
+                text = "Send the key of ESCALATOR_GATEWAY_KEY in the header Authorization: Bearer KEY."
+                error = {"message": text, "type": "invalid_request_error", "param": None, "code": "invalid_api_key"}
+                app = JSONResponse({"error": error}, 401, {"www-authenticate": "Bearer"})
+        await app(scope, receive, send)

@@ -102,6 +102,10 @@ class Settings(BaseSettings):
         False, "Allow `BASE_URL` to name another machine, which then receives questions and passages."
     )
     mcp: bool = _field(False, "Answer clients of the Model Context Protocol at `/mcp` of the chat and of `serve`.")
+    gateway_key: str = _field("", "The key that other programs must send to `/v1` and `/mcp`; none if empty.")
+    bare_models: bool = _field(
+        False, "Offer the two models to other programs also without the documents, under their own names."
+    )
     state_dir: Path = _field(
         Path(platformdirs.user_state_dir("escalator", appauthor=False)), "Folder for state and caches."
     )

@@ -29,9 +29,6 @@ SPARE = 0.9
 Watch = Callable[[str, bool], Decision | None]
 """Sees what a model has written so far, and whether that is its reasoning; returns why to stop it, if it is to be."""
 
-VARIED = 0.7
-"""The temperature of an answer that is to be another one than before: at 0 a model would repeat it."""
-
 READING_SECONDS = 1.0
 """Wait for a model's first piece until a message says that it reads the prompt."""
 
@@ -73,14 +70,14 @@ class Generator:
     async def _ask_fitting(self, stream: "_Stream", model: Model, prompt: Prompt) -> None:
         """Ask; if the prompt proves too long for the model's context, ask once more with less evidence."""
         if model.id in self._limits:
-            prompt = await asyncio.to_thread(self._within, prompt, self._room(stream.role, model))
+            prompt = await asyncio.to_thread(self._within, prompt, self._room(stream.role, model, prompt))
         try:
             await self._ask(stream, model, prompt)
         except ContextOverflow as error:
             counted = await asyncio.to_thread(self._size, prompt)
             if error.limit is not None:
                 self._limits[model.id] = (error.limit, error.prompt / counted if error.prompt else 1.0)
-                room = self._room(stream.role, model)
+                room = self._room(stream.role, model, prompt)
                 why = _(
                     "{model} takes {number} tokens at most; it gets fewer passages.",
                     model=model.alias,
@@ -92,10 +89,10 @@ class Generator:
             stream.progress(why)
             await self._ask(stream, model, await asyncio.to_thread(self._within, prompt, room))
 
-    def _room(self, role: Role, model: Model) -> int:
+    def _room(self, role: Role, model: Model, prompt: Prompt) -> int:
         """Return the tokens, by our count, of the longest prompt for a model whose context length is known."""
         limit, scale = self._limits[model.id]
-        return int((SPARE * limit - self._max_tokens(role, model)) / scale)
+        return int((SPARE * limit - self._max_tokens(role, model, prompt)) / scale)
 
     def _within(self, prompt: Prompt, room: int) -> Prompt:
         """Leave out evidence from its end until the prompt has `room` tokens; the first piece remains."""
@@ -108,14 +105,15 @@ class Generator:
         sent, stop = prompt.messages(), prompt.stop
         stream.sending(prompt, clock.ms)
         _, other = self._foundry.pair.of(stream.role)
-        most = self._max_tokens(stream.role, model)
+        most = self._max_tokens(stream.role, model, prompt)
         pieces = chat.answer(
             self._foundry,
             model,
             sent,
             max_tokens=most,
             stop=stop,
-            temperature=VARIED if prompt.varied else 0.0,
+            temperature=prompt.sampling.temperature,
+            seed=prompt.sampling.seed,
             notify=stream.progress,
             instead_of=other,
         )
@@ -139,8 +137,9 @@ class Generator:
         else:
             stream.progress(_("{model} reads {number} tokens; the first time takes longest", **values))
 
-    def _max_tokens(self, role: Role, model: Model) -> int:
-        most = self._settings.max_tokens if role == "small" else self._settings.large_max_tokens
+    def _max_tokens(self, role: Role, model: Model, prompt: Prompt) -> int:
+        allowed = self._settings.max_tokens if role == "small" else self._settings.large_max_tokens
+        most = prompt.sampling.most(allowed)
         return min(most, self._limits[model.id][0] // 3) if model.id in self._limits else most
 
     def _size(self, prompt: Prompt) -> int:

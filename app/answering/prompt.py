@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal, TypedDict
 
 from app.answering.lexicon import bare
+from app.answering.turn import PLAIN, Sampling
 from app.retrieval.packing import Evidence
 from app.retrieval.search import Exchange
 
@@ -54,6 +55,9 @@ HISTORY_CHARS = 1_200
 
 REWORKED_CHARS = 4_800
 """Limit for the last answer where it is wanted in another form, and for a conversation that is summed up."""
+
+STOPS = 4
+"""Texts that may end an answer; servers allow no more."""
 
 SHORTEST = 200
 """Characters that are left of an answer at least."""
@@ -99,9 +103,8 @@ class Prompt:
     """What a model is asked.
 
     `draft` is a text to continue from, marked as unverified; `polish` asks to keep it. Without evidence the model
-    answers from its own knowledge. `begun` is an answer that the model is to write on with. A `varied` answer may be
-    another one than the most probable. `ask_confidence` asks for a last line about how sure it is. `about` says what
-    the question is about, so that this comes whole.
+    answers from its own knowledge. `begun` is an answer that the model is to write on with. `ask_confidence` asks for a
+    last line about how sure it is. `about` says what the question is about, so that this comes whole.
     """
 
     question: str
@@ -110,7 +113,7 @@ class Prompt:
     draft: str | None = None
     polish: bool = False
     begun: str = ""
-    varied: bool = False
+    sampling: Sampling = PLAIN
     ask_confidence: bool = False
     about: About = "documents"
 
@@ -145,13 +148,13 @@ class Prompt:
 
     @property
     def stop(self) -> tuple[str, ...]:
-        """The texts at which an answer is over, because the model goes on with its prompt; servers allow four.
+        """The texts at which an answer is over, because that is wanted or the model goes on with its prompt.
 
         A line that begins with "Question:" is the prompt's unless a document has such a line, or questions are wanted.
         """
         tags = (f"</passages {self.fence}", f"\n<passages {self.fence}") if self.evidence else ()
         own = not (_WANTED.match(self.question) or any(_LABELS.search(item.text) for item in self.evidence))
-        return (*tags, LABEL) if own else tags
+        return (*self.sampling.stop, *tags, *([LABEL] if own else []))[:STOPS]
 
     def _earlier(self) -> list[Exchange]:
         """Return the exchanges that go before the question, shortened."""

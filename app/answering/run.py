@@ -109,7 +109,7 @@ class Run:
         if self.kept is not None and not turn.history and foundry.substitution:
             self.notices.append(foundry.substitution)
         shown = self.attempts.values() if turn.mode == "compare" else [self.kept] if self.kept is not None else []
-        self.notices += filter(None, map(_ending, shown))
+        self.notices += filter(None, map(_ending, (it for it in shown if not turn.sampling.ends(it))))
         if self.kept is not None and not self.context.evidence and self.route.kind != "recaps":
             self.notices.append(_(UNAIDED))
         elif self.kept is None and self.route.reworks:
@@ -151,7 +151,7 @@ class Run:
             return early_reason(text, refusals=stop_early and bool(evidence) and not reasoning)
 
         turn, about = self.turn, self.route.about
-        prompt = Prompt(turn.question, evidence, turn.history, draft, polish, begun, turn.varied, about=about)
+        prompt = Prompt(turn.question, evidence, turn.history, draft, polish, begun, turn.sampling, about=about)
         attempt = await self.parts.generator.generate(role, prompt, watch, self.service, self.emit)
         self.attempts[attempt.id] = attempt
         return attempt

@@ -157,6 +157,35 @@ class Citation:
 
 
 @dataclass(frozen=True, slots=True)
+class Sampling:
+    """How a model is to write: a lower limit of tokens than the settings', texts that end the answer, and chance.
+
+    At the temperature 0 the answer is the most probable one, and the same each time.
+    """
+
+    max_tokens: int | None = None
+    temperature: float = 0.0
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+
+    def most(self, allowed: int) -> int:
+        """Return the longest answer in tokens, of which the settings allow so many."""
+        return min(allowed, self.max_tokens or allowed)
+
+    def ends(self, attempt: Attempt) -> bool:
+        """Whether an answer may have ended where whoever asks wanted it to."""
+        limited = self.max_tokens is not None and attempt.metrics.completion_tokens in (None, self.max_tokens)
+        return bool(self.stop) or (attempt.finish == "length" and limited)
+
+
+PLAIN = Sampling()
+"""As the settings say."""
+
+VARIED = Sampling(temperature=0.7)
+"""For an answer that is to be another one than before, which a model would repeat at 0."""
+
+
+@dataclass(frozen=True, slots=True)
 class Turn:
     """A question, the exchanges before it (oldest first), and how to answer it.
 
@@ -165,8 +194,7 @@ class Turn:
     these included; no index keeps them. An `unaided` turn is answered by the models alone, without passages; together
     with `earlier` it is the button below a turn for which nothing was found. `scope` are the folders and files of the
     corpus that it is limited to, none for all of it, and None for those that the latest question with "in:" names. A
-    turn that `continues` has the model of the earlier answer write on where that ends. A `varied` one wants another
-    answer than the most probable one.
+    turn that `continues` has the model of the earlier answer write on where that ends.
     """
 
     question: str
@@ -179,7 +207,7 @@ class Turn:
     unaided: bool = False
     scope: tuple[str, ...] | None = None
     continues: bool = False
-    varied: bool = False
+    sampling: Sampling = PLAIN
 
     @property
     def may_be_limited(self) -> bool:

@@ -9,11 +9,14 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.answering.pipeline import Assistant
 from app.gateway import completions
+from app.gateway.refusals import refused
+from app.guard import KeyCheck
 from app.settings import Settings, load
 
 PREFIXES = ("v1", "mcp", "browser")
@@ -45,8 +48,9 @@ def application(settings: Settings, assistant: Shared, *opened: Opened) -> Starl
                 await stack.enter_async_context(enter())
             yield
 
-    handlers: Mapping[Any, Any] = {HTTPException: completions.refusal, Exception: completions.accident}
-    return Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)
+    handlers: Mapping[Any, Any] = {HTTPException: refused, Exception: refused}
+    checks = [Middleware(KeyCheck, key=settings.gateway_key)]
+    return Starlette(routes=routes, middleware=checks, lifespan=lifespan, exception_handlers=handlers)
 
 
 class Gateway:

@@ -20,6 +20,9 @@ HEAD_SECONDS = 10.0
 CONNECTIONS = 256
 """More are answered 503; each takes a file handle, of which a process may have 1,024."""
 
+PATIENCE = 20.0
+"""Seconds that a question waits for a model server to be found: a program that asks does not ask again by itself."""
+
 ENDING_SECONDS = 2
 """For the answers that are written when the server is ended."""
 
@@ -41,17 +44,13 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
-        raise InputError(
-            "Port {port} of {host} cannot be used: {why}. Name another one with --port.",
-            port=port,
-            host=host,
-            why=error.strerror or error,
-        ) from None
+        text = f"Port {port} of {host} cannot be used: {error.strerror or error}. Name another one with --port."
+        raise InputError(text) from None
 
 
 def serve(settings: Settings, host: str, listening: socket.socket) -> None:
     """Answer requests until Ctrl+C."""
-    assistant = Assistant(settings)
+    assistant = Assistant(settings, patience=PATIENCE)
 
     async def shared() -> Assistant:
         return assistant

@@ -66,6 +66,7 @@ async def answer(
     max_tokens: int,
     stop: Sequence[str] = (),
     temperature: float = 0.0,
+    seed: int | None = None,
     notify: Notify = ignore,
     instead_of: str | None = None,
 ) -> AsyncGenerator[Delta | End, None]:
@@ -81,7 +82,8 @@ async def answer(
         try:
             if failures or reloads:
                 model = await foundry.ready(model.alias, notify, instead_of)
-            tried = complete(foundry, model, messages, max_tokens=max_tokens, stop=stop, temperature=temperature)
+            how: dict[str, Any] = {"max_tokens": max_tokens, "temperature": temperature, "seed": seed}
+            tried = complete(foundry, model, messages, stop=stop, **how)
             async with aclosing(tried) as stream:
                 async for event in stream:
                     shown = True
@@ -111,6 +113,7 @@ async def complete(
     max_tokens: int,
     stop: Sequence[str] = (),
     temperature: float = 0.0,
+    seed: int | None = None,
 ) -> AsyncGenerator[Delta | End, None]:
     """Send one request, without retries, and yield its pieces and one End; raises AnswerFailed.
 
@@ -131,7 +134,8 @@ async def complete(
     given = {"model": model.id, "messages": messages, "max_tokens": max_tokens, "temperature": temperature}
     streamed = {"stream": True, "stream_options": {"include_usage": True}}
     request = partial(cast("Any", client.chat.completions).create, **given, **streamed, **foundry.sampling)
-    extras: dict[str, Any] = {"stop": list(stop)} if stop else {}
+    extras: dict[str, Any] = {"seed": seed} if seed is not None else {}
+    extras |= {"stop": list(stop)} if stop else {}
     if model.service.root not in foundry.without_logprobs:
         extras["logprobs"] = True
     logprobs: list[tuple[str, float]] = []

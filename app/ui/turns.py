@@ -12,7 +12,7 @@ from chainlit.element import Element
 
 from app.answering.context import unsearched
 from app.answering.pipeline import Assistant
-from app.answering.turn import NUMBERS, Answer, Attempt, Metrics, Mode, Role, Turn, mode
+from app.answering.turn import NUMBERS, PLAIN, VARIED, Answer, Attempt, Metrics, Mode, Role, Turn, mode
 from app.answering.usage import Prices
 from app.retrieval.search import Exchange
 from app.ui import buttons, messages, models_panel, slash_commands, usage_table
@@ -103,7 +103,8 @@ class Turns:
         await message.update()
         self.scopes.again(message, replaced if same else ())
         before = replaced[0] if replaced else {}
-        how = Turn("", mode=as_mode or mode(before.get("mode")), varied=as_mode is None and not continues)
+        sampling = VARIED if as_mode is None and not continues else PLAIN
+        how = Turn("", mode=as_mode or mode(before.get("mode")), sampling=sampling)
         how = replace(how, unaided=same and before.get("unaided", False))
         try:
             async with cl.Step(name="on_message", type="run", parent_id=name):
@@ -133,7 +134,7 @@ class Turns:
         elif view is not None and name != buttons.AGAIN:
             as_mode = buttons.MODE_OF.get(name, view.turn.mode)
             turn = replace(view.turn, mode=as_mode, dial=choices.dial, unaided=name == buttons.UNAIDED)
-            turn = replace(turn, history=self._history(view.id), earlier=view.answer, varied=False)
+            turn = replace(turn, history=self._history(view.id), earlier=view.answer, sampling=PLAIN)
             await self._run(assistant, replace(turn, continues=name == buttons.CONTINUE), view)
         elif question is not None and name in (buttons.AGAIN, buttons.CONTINUE, *buttons.MODE_OF):
             continues = name == buttons.CONTINUE
