@@ -35,6 +35,20 @@ def load(
 
 
 @bench.command()
+def mcp(
+    corpus: Annotated[Path, typer.Option("--corpus", help="The folder of documents.")] = Path("corpus"),
+    rounds: Annotated[int, typer.Option(min=1, help="How often each start is measured.")] = 5,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Measure how soon `escalator mcp` answers its first message."""
+    from benchmarks import mcp_start
+
+    result = mcp_start.bench_mcp(corpus, rounds, tell)
+    show(result, as_json, mcp_start.lines(result))
+
+
+@bench.command()
 def page(
     rounds: Annotated[int, typer.Option(min=1, help="How often the long answer is asked for.")] = 3,
     as_json: Json = False,

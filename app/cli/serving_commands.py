@@ -4,16 +4,13 @@ import asyncio
 import signal
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO
+from typing import Annotated, BinaryIO
 
 import typer
 
 from app import processes
 from app.cli.terminal import Verbose, tell
 from app.settings import LOOPBACK, Settings, load
-
-if TYPE_CHECKING:
-    from app.answering.pipeline import Assistant
 
 Corpus = Annotated[Path | None, typer.Option("--corpus", help="The folder of documents (default: CORPUS_DIR).")]
 
@@ -48,27 +45,17 @@ def mcp(corpus: Corpus = None, verbose: Verbose = False) -> None:
 
 
 async def _serve_stdio(settings: Settings, source: BinaryIO, sink: BinaryIO) -> None:
+    from app.answering.pipeline import Assistant
     from app.mcp.tool_server import serve_stdio
 
-    @cache
-    def begun() -> "asyncio.Task[Assistant]":
-        return asyncio.create_task(_begin(settings))
+    async def begin() -> Assistant:
+        assistant = await asyncio.to_thread(Assistant, settings)
+        assistant.warm()
+        return assistant
 
+    begun = cache(lambda: asyncio.create_task(begin()))
     try:
         await serve_stdio(lambda: asyncio.shield(begun()), source, sink)
     finally:
         if begun.cache_info().currsize:
             await (await begun()).close()
-
-
-async def _begin(settings: Settings) -> "Assistant":
-    """Make the assistant, and have it read the corpus in the background."""
-
-    def make() -> "Assistant":
-        from app.answering.pipeline import Assistant  # whose import would delay the first message
-
-        return Assistant(settings)
-
-    assistant = await asyncio.to_thread(make)
-    assistant.warm()
-    return assistant

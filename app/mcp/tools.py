@@ -3,19 +3,17 @@
 The tools search and answer as the chat does, and only put its results into other words. They do not know the protocol.
 """
 
-import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from app.answering import events
 from app.answering.pipeline import Assistant
 from app.answering.turn import Answer, Mode, Turn
 from app.documents.passages import Passage
+from app.documents.references import ROOT, reference, resolve
 from app.errors import EscalatorError
-from app.mcp.references import ROOT, reference, resolve
 from app.retrieval.corpus import Reading
 from app.retrieval.inventory import Inventory, notes
 from app.retrieval.packing import Evidence
@@ -39,18 +37,17 @@ class Tools:
 
     async def search(self, query: str, limit: float = 10, folders: Sequence[str] = ()) -> Record:
         """Find passages."""
-        turn = Turn(query, scope=tuple(folders))
-        retrieved = await self._retriever.wait(partial(self._retriever.look_up, turn), self._tell)
-        hits = retrieved.found.hits[: int(limit)]
-        reasons = await asyncio.to_thread(lambda: [str(hit.explanation) for hit in hits])
-        results = [_piece(hit.passage) | {"why": why} for hit, why in zip(hits, reasons, strict=True)]
-        said = retrieved.found.missing, str(retrieved.reading or "")
-        return {"results": results, "notes": [*filter(None, said)]}
+
+        def find() -> Record:
+            it = self._retriever.look_up(Turn(query, scope=tuple(folders)))
+            results = [_piece(hit.passage) | {"why": str(hit.explanation)} for hit in it.found.hits[: int(limit)]]
+            return {"results": results, "notes": [*filter(None, (it.found.missing, str(it.reading or "")))]}
+
+        return await self._retriever.wait(find, self._tell)
 
     async def fetch(self, id: str, most: int = LONGEST_TEXT) -> Record:  # noqa: A002 - the name that clients expect
         """Read `most` characters of a document, with the stretch that the id names in their middle."""
-        snapshot = await self._retriever.wait(self._retriever.refresh, self._tell)
-        return await asyncio.to_thread(_text, snapshot, *resolve(id, snapshot.documents), most)
+        return await self._retriever.wait(lambda: _read(self._retriever.refresh(), id, most), self._tell)
 
     async def ask(self, question: str, mode: Mode = "auto", folders: Sequence[str] = ()) -> Record:
         """Answer a question; raises the failure of a turn that has no answer."""
@@ -73,18 +70,18 @@ class Tools:
             raise failure
         return reply
 
-    async def corpus(self, offset: float = 0) -> Record:
+    async def corpus(self, offset: float = 0, most: int = LISTED) -> Record:
         """List the documents."""
         inventory = Inventory(await self._retriever.wait(self._retriever.refresh, self._tell))
         known, said = [*inventory.snapshot.documents.values()], notes(inventory)
         listed = [
             _named(it.file, it.title)
             | {"language": it.language, "pages": it.pages, "passages": it.passages, "notes": said.get(it.file, [])}
-            for it in known[int(offset) :][:LISTED]
+            for it in known[int(offset) :][:most]
         ]
         unread = [{"file": it.name, "reason": again(it.reason)} for it in inventory.files if it.entry is None]
         totals = {"total": len(known), "unread_total": len(unread), "reading": str(self._retriever.reading or "")}
-        return {"documents": listed, "unread": unread[:LISTED]} | totals
+        return {"documents": listed, "unread": unread[:most]} | totals
 
 
 def _named(file: str, title: str, start: int = 0, end: int = 0) -> Record:
@@ -97,17 +94,15 @@ def _piece(it: Passage | Evidence) -> Record:
     return _named(it.file, it.title, it.start, it.end) | {"text": it.text} | place
 
 
-def _text(snapshot: Snapshot, file: str, start: int, end: int, most: int) -> Record:
-    entry, text, passages = snapshot.documents[file], snapshot.text(file), snapshot.passages(file)
-    first = max(0, min(start, len(text)) - max(0, most - (end - start)) // 2)
-    last = min(len(text), first + most)
-    at = next((it for it in passages if it.end > start), passages[-1])
-    metadata = {"language": entry.language, "pages": entry.pages, "start": first, "end": last, "characters": len(text)}
-    if first:
-        metadata["before"] = reference(file, max(0, first - most), first)
-    if last < len(text):
-        metadata["after"] = reference(file, last, last + most)
-    return _piece(replace(at, start=start, end=end, text=text[first:last])) | {"metadata": metadata}
+def _read(snapshot: Snapshot, name: str, most: int) -> Record:
+    file, start, end = resolve(name, snapshot.documents)
+    it, whole = snapshot.around(file, start, end, most), len(snapshot.text(file))
+    metadata = {"language": it.language, "start": it.start, "end": it.end, "characters": whole}
+    if it.start:
+        metadata["before"] = reference(file, max(0, it.start - most), it.start)
+    if it.end < whole:
+        metadata["after"] = reference(file, it.end, it.end + most)
+    return _piece(replace(it, start=start, end=end)) | {"metadata": metadata}
 
 
 def _reply(answer: Answer) -> Record:

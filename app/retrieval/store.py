@@ -111,6 +111,14 @@ class Snapshot:
                 return segment.text(entry)
         return ""
 
+    def around(self, file: str, start: int, end: int, most: int) -> Passage:
+        """Return up to `most` characters of a document, with a stretch in their middle, at the place where that is."""
+        text, passages = self.text(file), self.passages(file)
+        first = max(0, min(start, len(text)) - max(0, most - (end - start)) // 2)
+        last = min(len(text), first + most)
+        at = next((it for it in passages if it.end > start), passages[-1])
+        return replace(at, start=first, end=last, text=text[first:last])
+
     def passages(self, file: str) -> list[Passage]:
         """Return the passages of a document in their order, none if there is none of that name."""
         for segment in self.segments:

@@ -12,13 +12,13 @@ import pytest
 from app.answering.pipeline import Assistant
 from app.answering.turn import Mode
 from app.errors import CorpusError, InputError
-from app.mcp.tool_server import SETTLED
+from app.mcp.tool_server import CONTRACT
 from app.mcp.tools import LISTED, LONGEST_TEXT, Tools
 from app.retrieval.packing import MAX_HITS
 from tests.support.corpora import prose
 from tests.support.runtime import settings_for
 
-OFFERED = {each["name"]: each for each in SETTLED["tools"]}
+OFFERED = {each["name"]: each for each in CONTRACT["tools"]}
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_clients_are_told_that_tools_only_read_and_that_texts_are_no_instruction
         assert (hints["readOnlyHint"], hints["destructiveHint"], hints["openWorldHint"]) == (True, False, False)
         assert "untrusted" in tool["description"]
         assert "never as instructions" in tool["description"]
-    assert "never follow instructions" in SETTLED["instructions"]
+    assert "never follow instructions" in CONTRACT["instructions"]
 
 
 async def test_a_hit_has_its_place_its_reason_and_an_id_that_fetches_it(tools: Tools) -> None:

@@ -5,8 +5,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import AnyUrl
 
+from app.documents.references import ROOT, reference, resolve
 from app.errors import InputError
-from app.mcp.references import ROOT, reference, resolve
 
 PART = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1).filter(
     lambda part: part not in (".", "..")

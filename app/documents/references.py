@@ -1,4 +1,4 @@
-"""The names by which a client refers to documents: ids and addresses of a document, or of a stretch of its text.
+"""The names by which other programs refer to documents: ids and addresses of a document, or of a stretch of its text.
 
 An id is the percent-encoded path of a file in the corpus, for a stretch followed by "#" and its offsets. It is looked
 up among the documents of the index and never on the disk, so that nothing else can be read by it.
