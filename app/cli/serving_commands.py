@@ -1,6 +1,7 @@
 """The commands that answer other programs: `escalator serve` and `escalator mcp`."""
 
 import asyncio
+import json
 import signal
 from functools import cache
 from pathlib import Path
@@ -27,13 +28,12 @@ def serve(
 
     listening = listen(host, port)
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}/v1"
-    tell(f"""Answering from {settings.corpus} at {url}, until Ctrl+C. Try it in another terminal:
-
-    curl -N {url}/chat/completions --json '{{"model": "escalator", "stream": true, "messages": [\\
-      {{"role": "user", "content": "What is BM25?"}}]}}'
-""")
+    tell(f"Answering from {settings.corpus} at {url}, until Ctrl+C. Try it in another terminal:\n")
+    asked = {"model": "escalator", "stream": True, "messages": [{"role": "user", "content": "What is BM25?"}]}
+    tell(f"    curl -N {url}/chat/completions --json '{json.dumps(asked)}'\n")
     if host not in LOOPBACK:
-        tell("Other machines can reach this address, and ask what your documents say.")
+        who = "that send the key" if settings.gateway_key else "(with ESCALATOR_GATEWAY_KEY only those that send it)"
+        tell(f"Other machines {who} can ask what your documents say.")
     serve(settings, host, listening)
 
 

@@ -14,13 +14,14 @@ from app.retrieval.search import Exchange
 SIDE_CALL = "### Task:"
 """How the requests of Open WebUI begin that want a title, tags or further questions for a conversation."""
 
-ESCALATED, NOTE, SOURCES = "*Escalated to {model}: {why}*", "*Note: {text}*", "*Sources: {listed}*"
-"""Our lines: between a draft and the answer that replaces it, and below an answer, behind RULE."""
+ESCALATED, RETRACTED = "*Escalated to {model}: {why}*", "*So far the model was thinking. The answer:*"
+"""Our lines above what replaces a text that was sent: a draft, or reasoning that came as if it were the answer."""
 
-RULE = "\n\n---\n\n"
+NOTE, SOURCES, RULE = "*Note: {text}*", "*Sources: {listed}*", "\n\n---\n\n"
+"""Our lines below an answer, and what parts them from it."""
 
 _BELOW = re.compile(rf"{RULE}\*(?:Note|Sources): .*\Z", re.DOTALL)
-_REPLACED = re.compile(r"\A.*^\*Escalated to [^\n]*\*$\s*(?=\S)", re.DOTALL | re.MULTILINE)
+_ABOVE = re.compile(rf"^(?:\*Escalated to [^\n]*\*|{re.escape(RETRACTED)})$", re.MULTILINE)
 
 
 class Part(BaseModel):
@@ -114,5 +115,6 @@ def conversation(messages: Sequence[Message]) -> tuple[str, tuple[Exchange, ...]
 
 
 def without_additions(text: str) -> str:
-    """Take our own lines out of an answer that comes back, and the draft that another answer has replaced."""
-    return _REPLACED.sub("", _BELOW.sub("", text))
+    """Take our own lines out of an answer that comes back, and what another text has replaced."""
+    texts = [part.strip() for part in _ABOVE.split(_BELOW.sub("", text))]
+    return next(filter(None, reversed(texts)), "")

@@ -11,12 +11,9 @@ from app.answering.run import BEST
 from app.answering.sanitizer import label, safe
 from app.answering.turn import Answer
 from app.errors import EscalatorError
-from app.gateway.completion_request import ESCALATED, NOTE, RULE, SOURCES, CompletionRequest
+from app.gateway.completion_request import ESCALATED, NOTE, RETRACTED, RULE, SOURCES, CompletionRequest
 from app.gateway.refusals import Refusal, described
 from app.retrieval.packing import Evidence
-
-RETRACTED = "*So far the model was thinking. The answer:*"
-"""Below reasoning that came as if it were the answer, which a stream cannot take back."""
 
 DONE = b"data: [DONE]\n\n"
 
