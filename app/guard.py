@@ -75,6 +75,11 @@ class Guard:
         return requester == host
 
 
+def _needs_key(scope: Scope) -> bool:
+    """Whether a request is for more than the page's files."""
+    return scope["method"] == "POST" or not scope["path"].startswith("/browser")
+
+
 class KeyCheck:
     """ASGI middleware that wants a key, if there is one, for all but the page, which a browser opens without any."""
 
@@ -84,7 +89,7 @@ class KeyCheck:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         app = self._app
-        if self._key and scope["type"] == "http" and not scope["path"].startswith("/browser"):
+        if self._key and scope["type"] == "http" and _needs_key(scope):
             given = Headers(scope=scope).get("authorization", "").removeprefix("Bearer ")
             if not hmac.compare_digest(given.encode(), self._key.encode()):
                 text = "Send the key of ESCALATOR_GATEWAY_KEY in the header Authorization: Bearer KEY."

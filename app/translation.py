@@ -5,6 +5,7 @@ the code says and a catalogue does not have yet, and tests/test_translation.py f
 """
 
 import io
+import json
 import re
 from contextvars import ContextVar
 from functools import cache, lru_cache
@@ -25,13 +26,24 @@ ALIASES = {"nb": "no", "nn": "no"}
 """Codes of a browser for a language that has another one here."""
 
 PAGE = "public"
-"""The place that a catalogue gives for the texts of public/*.js and public/elements/*.jsx."""
+"""The place that a catalogue gives for the texts of the scripts in public/."""
 
 KEPT = "kept"
 """The place that a catalogue gives for texts that are kept in English, with their values, until they are shown."""
 
 SEPARATORS = {ENGLISH: ",.", "no": "\N{NO-BREAK SPACE},"}
 """What stands between thousands and before decimals, where it is not "." and ","."""
+
+VARYING = {"cache-control": "no-cache", "vary": "accept-language"}
+"""Headers of the script with the texts of a page."""
+
+_SAY = """\
+document.documentElement.lang = {language};
+{{
+  const texts = {texts};
+  window.say = (text, values = {{}}) => (texts[text] ?? text).replace(/{{(\\w+)}}/g, (_, name) => values[name]);
+}}
+"""
 
 _language = ContextVar("language", default=ENGLISH)
 
@@ -41,6 +53,11 @@ def supported(tag: str) -> str:
     code = tag.partition("-")[0].lower()
     code = ALIASES.get(code, code)
     return code if code in LANGUAGES else ENGLISH
+
+
+def preferred(accepted: str) -> str:
+    """Return the language of ours for the header Accept-Language: the first that is asked for."""
+    return supported(accepted.partition(",")[0].partition(";")[0].strip())
 
 
 def choose(tag: str) -> None:
@@ -64,6 +81,11 @@ def of_page(language: str) -> dict[str, str]:
     """Return the texts that the components of the page ask for, by the English ones; empty for English."""
     entries = [] if language == ENGLISH else _read(language).translated_entries()
     return {entry.msgid: entry.msgstr for entry in entries if (PAGE, "") in entry.occurrences}
+
+
+def script_of_page(language: str) -> str:
+    """Make the script by which a page finds its texts in a language, with `say`."""
+    return _SAY.format(language=json.dumps(language), texts=json.dumps(of_page(language)))
 
 
 def load(language: str) -> None:

@@ -3,17 +3,18 @@
 import asyncio
 import importlib
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from typing import Any
 
 from app.answering.context import Retriever
 from app.answering.escalation import decide
-from app.answering.events import Escalated, Event, stream
+from app.answering.events import Abstained, Emitter, Escalated, Event, Failed, Finished, stream
 from app.answering.generation import Generator
 from app.answering.policy import POLISHED, Policy
+from app.answering.prompt import Prompt
 from app.answering.router import intent
 from app.answering.run import Answering, Parts, Run, no_answer
-from app.answering.turn import NUMBERS, Attempt, Decision, Mode, Role, Turn
+from app.answering.turn import NUMBERS, Answer, Attempt, Decision, Mode, Role, Turn
 from app.answering.wrapping import whole_sentences
 from app.errors import EscalatorError, ModelError, NoModel
 from app.models.foundry import Foundry
@@ -44,6 +45,25 @@ class Assistant:
         """Return the events of one turn, in the grammar of `events.py`; consume them under `contextlib.aclosing`."""
         return stream(lambda emit: Run(self._parts, turn, answering(turn), emit).answer())
 
+    async def prompt(self, turn: Turn) -> tuple[Prompt | None, Answer]:
+        """Return what a model elsewhere, such as in the browser, is to be asked, and the answer without a model.
+
+        There is no prompt for what needs no model, such as a greeting, or a question for which nothing was found.
+        """
+        runs: list[Run] = []
+
+        async def answered(emit: Emitter) -> None:
+            runs.append(Run(self._parts, turn, _elsewhere, emit))
+            await runs[0].answer()
+
+        needless = False
+        async with aclosing(stream(answered)) as events:
+            async for event in events:
+                needless |= isinstance(event, Abstained)
+                needless |= isinstance(event, Failed) and not isinstance(event.error, ModelError)
+        assert isinstance(event, Finished)
+        return None if needless else runs[0].prompt(), event.answer
+
     def warm(self) -> None:
         """Look for a model server, read the corpus and import what is heavy, all in the background."""
         work = self.models.find(), self.retriever.run(self._warm)
@@ -61,6 +81,10 @@ class Assistant:
         decide("", None, "warm", "stop")
         intent("warm")
         importlib.import_module("openai")  # last, because quotes do without
+
+
+async def _elsewhere(run: Run) -> None:
+    """Ask no model here."""
 
 
 async def auto(run: Run) -> None:

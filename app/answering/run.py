@@ -123,7 +123,7 @@ class Run:
         """Route the turn, and return the reply to a message that needs neither a search nor a model; blocks."""
         retriever = self.parts.retriever
         if self.turn.may_be_limited:
-            self.turn = scoped(self.turn, retriever.available(Turn("")).documents)
+            self.turn = scoped(self.turn, retriever.available(Turn("", dropped=self.turn.brought)).documents)
         if not self.turn.question:
             return limited(len(retriever.available(self.turn).documents), self.turn.scope or ())
         self.route = route(self.turn, partial(retriever.available, self.turn))
@@ -138,6 +138,13 @@ class Run:
         """The two models that answer."""
         return self.parts.foundry.pair
 
+    def prompt(self, draft: str | None = None, *, polish: bool = False, begun: str = "") -> Prompt:
+        """Return what a model is asked now."""
+        turn, about = self.turn, self.route.about
+        return Prompt(
+            turn.question, self.context.evidence, turn.history, draft, polish, begun, turn.sampling, about=about
+        )
+
     async def generate(
         self, role: Role, *, stop_early: bool = False, draft: str | None = None, polish: bool = False, begun: str = ""
     ) -> Attempt:
@@ -150,8 +157,7 @@ class Run:
         def watch(text: str, reasoning: bool) -> Decision | None:
             return early_reason(text, refusals=stop_early and bool(evidence) and not reasoning)
 
-        turn, about = self.turn, self.route.about
-        prompt = Prompt(turn.question, evidence, turn.history, draft, polish, begun, turn.sampling, about=about)
+        prompt = self.prompt(draft, polish=polish, begun=begun)
         attempt = await self.parts.generator.generate(role, prompt, watch, self.service, self.emit)
         self.attempts[attempt.id] = attempt
         return attempt

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 
 from app.answering.turn import IN, Turn
+from app.documents.ingest import from_text
 from app.errors import InputError
 from app.retrieval.search import Exchange
 from app.translation import figure
@@ -17,6 +18,12 @@ EVERYTHING = {"all", "*", "alle", "alles", "alt", "toate"}
 
 NAME_WORDS = 8
 """Words of a folder's name at most, if it is not in quotation marks."""
+
+REFERENCE = "reference.txt"
+"""The name of a text that is in no file, as a source."""
+
+LONGEST_REFERENCE = 200_000
+"""Characters of such a text, which is read while the question waits."""
 
 _QUOTED = re.compile(r"\s*[\"“„«»‘](.+?)[\"”“»«’]")
 _WORD = re.compile(r"[^\s,]+")
@@ -45,6 +52,14 @@ def scoped(turn: Turn, documents: Collection[str]) -> Turn:
         scope |= dict.fromkeys(places.get(_key(each), ()))
     exchanges = tuple(Exchange(asked, said) for (__, asked), said in history)
     return replace(turn, question=question, history=exchanges, scope=tuple(scope))
+
+
+def about_text(turn: Turn, text: str) -> Turn:
+    """Return a turn that is answered from a text in place of the documents, by a model alone if it is empty; blocks."""
+    if not text.strip():
+        return replace(turn, unaided=True)
+    document = from_text(REFERENCE, text)
+    return replace(turn, brought=(document,), dropped=(document,), scope=(REFERENCE,))
 
 
 def _unknown(name: str, there: Mapping[str, int]) -> InputError:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from app.documents import language, readers
 from app.documents.document import NEVER, NO_MEMORY, Document, Outcome, Problem, Signature, signature
-from app.documents.passages import joined, split
+from app.documents.passages import Contents, joined, split
 from app.errors import UnreadableFile
 from app.translation import mark
 
@@ -18,7 +18,7 @@ def read_file(file: str, path: Path, max_bytes: int) -> Outcome:
     before = NEVER
     try:
         before = signature(path)
-        document = _document(file, path, max_bytes, before)
+        document = _document(file, readers.read(path, max_bytes), before)
         # A file that changes while it is read is read again next time.
         return document if before == signature(path) else replace(document, size=-1, modified_ns=-1)
     except FileNotFoundError:
@@ -38,8 +38,12 @@ def read_file(file: str, path: Path, max_bytes: int) -> Outcome:
         return Problem(file, reason, *before)
 
 
-def _document(file: str, path: Path, max_bytes: int, signature: Signature) -> Document:
-    contents = readers.read(path, max_bytes)
+def from_text(file: str, text: str) -> Document:
+    """Make a document of a text that is in no file; raises UnreadableFile if it is empty."""
+    return _document(file, readers.parse(".txt", text.encode("utf-8", "replace")), NEVER)
+
+
+def _document(file: str, contents: Contents, signature: Signature) -> Document:
     pages, title = contents.pages, contents.title or Path(file).stem
     text = joined(pages)
     code = language.detect(text)

@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.answering.pipeline import Assistant
-from app.gateway import completions
+from app.gateway import browser, completions
 from app.gateway.refusals import refused
 from app.guard import KeyCheck
 from app.settings import Settings, load
@@ -33,7 +33,7 @@ Opened = Callable[[], AbstractAsyncContextManager[object]]
 def application(settings: Settings, assistant: Shared, *opened: Opened) -> Starlette:
     """Make the application."""
     open_meanwhile = [*opened]
-    routes: list[BaseRoute] = [*completions.routes(settings, assistant)]
+    routes: list[BaseRoute] = [*completions.routes(settings, assistant), *browser.routes(assistant)]
     if settings.mcp:
         from app.mcp.tool_server import http_server  # whose import takes half a second
 

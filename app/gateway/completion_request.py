@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
+from app.answering.scope import LONGEST_REFERENCE, about_text
 from app.answering.turn import Sampling, Turn
 from app.gateway.refusals import Refusal
 from app.retrieval.search import Exchange
@@ -63,6 +64,8 @@ class CompletionRequest(BaseModel):
     temperature: float | None = Field(None, ge=0, le=2, allow_inf_nan=False)
     stop: str | Annotated[list[str], Field(max_length=4)] | None = None
     seed: int | None = Field(None, ge=-(2**63), lt=2**63)
+    reference: str | None = Field(None, max_length=LONGEST_REFERENCE)
+    """An extension: a text to answer from in place of the documents; empty for none."""
 
     @classmethod
     def parse(cls, body: bytes) -> "CompletionRequest":
@@ -82,7 +85,7 @@ class CompletionRequest(BaseModel):
         return Sampling(limit, self.temperature or 0.0, tuple(filter(None, texts)), self.seed)
 
     def turn(self, models: Mapping[str, Turn]) -> Turn:
-        """Return the turn of the model that is asked, of `models` by name; raises Refusal."""
+        """Return the turn of the model that is asked, of `models` by name; blocks, raises Refusal."""
         if self.model not in models:
             known = ", ".join(models)
             text = f"There is no model {self.model}. Name one of these: {known}."
@@ -91,7 +94,7 @@ class CompletionRequest(BaseModel):
         turn = replace(models[self.model], question=question, history=history, sampling=self.sampling)
         if question.startswith(SIDE_CALL):
             return replace(turn, mode="small", history=(), unaided=True, scope=())
-        return turn
+        return turn if self.reference is None else about_text(turn, self.reference)
 
 
 def conversation(messages: Sequence[Message]) -> tuple[str, tuple[Exchange, ...]]:

@@ -58,9 +58,9 @@ class Completions:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
-        asked = CompletionRequest.parse(await _body(request))
+        asked = CompletionRequest.parse(await json_body(request))
         assistant = await self._assistant()
-        turn = asked.turn(self._turns(assistant))
+        turn = await assistant.retriever.run(lambda: asked.turn(self._turns(assistant)))
         if self._running >= MOST_WAITING:
             raise Refusal(429, "Too many requests are waiting for an answer. Try again in a moment.", retry_after="5")
 
@@ -95,7 +95,7 @@ def routes(settings: Settings, assistant: Callable[[], Awaitable[Assistant]]) ->
     ]
 
 
-async def _body(request: Request) -> bytes:
+async def json_body(request: Request) -> bytes:
     """Return the body of a request in JSON; raises Refusal if it is something else, too long or too slow."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise Refusal(415, "Send JSON, with the header Content-Type: application/json.")

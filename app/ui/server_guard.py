@@ -4,7 +4,6 @@ Chainlit has no setting for any of this, so it is added to its server from outsi
 """
 
 import asyncio
-import json
 import logging
 import os
 import re
@@ -27,21 +26,13 @@ from app.errors import SettingsError
 from app.guard import Guard
 from app.settings import LOOPBACK
 from app.settings import load as load_settings
-from app.translation import _, choose, load, of_page, supported
+from app.translation import VARYING, _, choose, load, preferred, script_of_page, supported
 
 FOREIGN_LINK = re.compile(r"<(?:link|meta)\s[^>]*https?://[^>]*>")
 """A tag in Chainlit's page that loads from another host: a font, a style sheet, a preview picture."""
 
 TEXTS = "/texts.js"
 """A script in the head of the page: its components find the texts in the language of the browser there, with `say`."""
-
-SAY = """\
-document.documentElement.lang = {language};
-{{
-  const texts = {texts};
-  window.say = (text, values = {{}}) => (texts[text] ?? text).replace(/{{(\\w+)}}/g, (_, name) => values[name]);
-}}
-"""
 
 USER = "you"
 """The name of the one user, who never logs in."""
@@ -69,22 +60,11 @@ class Page:
             # Chainlit looks for an element's component under the name that links it; sources share one.
             scope = {**scope, "path": "/public/elements/Place.jsx"}
         texts = scope["path"].endswith(TEXTS)
-        choose(language := _language(Headers(scope=scope)))
+        choose(language := preferred(Headers(scope=scope).get("accept-language", "")))
         if texts or scope["type"] == "websocket":
             await asyncio.to_thread(load, language)
-        await (_texts(language) if texts else self._app)(scope, receive, send)
-
-
-def _language(headers: Headers) -> str:
-    """Return the first language that a browser asks for, which its session has, too."""
-    return supported(headers.get("accept-language", "").partition(",")[0].partition(";")[0].strip())
-
-
-def _texts(language: str) -> Response:
-    """Make the script with the texts for a language."""
-    script = SAY.format(language=json.dumps(language), texts=json.dumps(of_page(language)))
-    headers = {"cache-control": "no-cache", "vary": "accept-language"}
-    return Response(script, headers=headers, media_type="text/javascript")
+        script = Response(script_of_page(language), headers=VARYING, media_type="text/javascript") if texts else None
+        await (script or self._app)(scope, receive, send)
 
 
 def is_local() -> bool:

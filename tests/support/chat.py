@@ -72,7 +72,8 @@ def environment(folder: Path, corpus: Path, **settings: str) -> dict[str, str]:
     root = folder / "chainlit"
     if not root.exists():
         for name in (".chainlit", "public"):
-            shutil.copytree(ROOT / name, root / name)
+            ignored = shutil.ignore_patterns("runtime", "models")  # of the page /browser, which may be large
+            shutil.copytree(ROOT / name, root / name, ignore=ignored)
         for readme in ROOT.glob("chainlit*.md"):
             shutil.copy(readme, root)
     inherited = {name: value for name, value in os.environ.items() if name != "CI"}

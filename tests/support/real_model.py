@@ -81,7 +81,7 @@ class Weights:
         codes = np.concatenate([low, high], axis=-1)
         scales, minima = _halves(raw[..., :2]), _halves(raw[..., 2:4])
         values = scales[..., None] * codes + minima[..., None]
-        expected = np.concatenate([gguf.dequantize(*self._typed(name)).reshape(-1) for name in names])
+        expected = np.concatenate([gguf.dequantize(*self.typed(name)).reshape(-1) for name in names])
         assert np.allclose(values.reshape(-1), expected, rtol=1e-4, atol=1e-6), f"{names} were taken apart wrongly"
         return codes[..., 0::2] | (codes[..., 1::2] << 4), scales, minima + 8 * scales
 
@@ -90,7 +90,7 @@ class Weights:
         columns, rows = (int(size) for size in tensor.shape)
         return np.asarray(tensor.data, np.uint8).reshape(rows, columns // BLOCK, width)
 
-    def _typed(self, name: str) -> tuple[Any, Any]:
+    def typed(self, name: str) -> tuple[Any, Any]:
         tensor = self._tensors[f"{name}.weight"]
         return tensor.data, tensor.tensor_type
 
@@ -106,12 +106,12 @@ class Graph:
     def __init__(self) -> None:
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
-        self._known: set[str] = set()
+        self.known: set[str] = set()
 
     def const(self, name: str, value: Any, dtype: Any) -> str:
         """Add a constant once, and return its name."""
-        if name not in self._known:
-            self._known.add(name)
+        if name not in self.known:
+            self.known.add(name)
             self.constants.append(numpy_helper.from_array(np.ascontiguousarray(value, dtype=dtype), name))
         return name
 
@@ -136,24 +136,41 @@ class Graph:
         names = self.const(f"{output}.codes", codes, np.uint8), self.const(f"{output}.scales", scales, np.float32)
         self.op("MatMulNBits", [x, *names], f"{output}.plain", domain=MICROSOFT, **_blocks(blocks, rows, 4))
         sums = f"{x}.sums"
-        if sums not in self._known:
-            self._known.add(sums)
+        if sums not in self.known:
+            self.known.add(sums)
             self.op("Reshape", [x, self.ints(0, 0, blocks, BLOCK)], f"{sums}.blocks")
             self.op("ReduceSum", [f"{sums}.blocks", self.ints(-1)], sums, keepdims=0)
         self.op("MatMul", [sums, self.const(f"{output}.offsets", offsets.T, np.float32)], f"{output}.shift")
         return self.op("Add", [f"{output}.plain", f"{output}.shift"], output)
+
+    def table(self, weights: Weights) -> str:
+        """Add the look-up of the embeddings, of 8-bit codes."""
+        codes, scales = weights.embedding()
+        self.const("embedding.codes", codes, np.uint8), self.const("embedding.scales", scales, np.float32)
+        self.op("Gather", ["embedding.codes", "input_ids"], "x.codes")  # [batch, tokens, blocks, 32]
+        self.op("Cast", ["x.codes"], "x.numbers", to=TensorProto.FLOAT)
+        self.op("Sub", ["x.numbers", self.const("middle", 128, np.float32)], "x.centred")
+        self.op("Gather", ["embedding.scales", "input_ids"], "x.scales")
+        self.op("Unsqueeze", ["x.scales", self.ints(-1)], "x.scales4")
+        self.op("Mul", ["x.centred", "x.scales4"], "x.blocks")
+        self._rows, self._columns = len(codes), codes.shape[1]
+        return self.op("Reshape", ["x.blocks", self.ints(0, 0, self._columns * BLOCK)], "x")
+
+    def logits(self, x: str) -> str:
+        """Add the product with the embeddings."""
+        names = [x, "embedding.codes", "embedding.scales"]
+        return self.op("MatMulNBits", names, "logits", domain=MICROSOFT, **_blocks(self._columns, self._rows, 8))
 
 
 def _blocks(blocks: int, rows: int, bits: int) -> dict[str, int]:
     return {"K": blocks * BLOCK, "N": rows, "bits": bits, "block_size": BLOCK, "accuracy_level": 4}
 
 
-def decoder(weights: Weights, context: int) -> onnx.ModelProto:
+def decoder(weights: Weights, context: int, g: Graph) -> onnx.ModelProto:
     """Build the graph: token ids, keys and values so far in; logits of the last token, keys and values out."""
     hidden, heads = weights.field("llama.embedding_length"), weights.field("llama.attention.head_count")
     layers, kv_heads = weights.field("llama.block_count"), weights.field("llama.attention.head_count_kv")
     head, epsilon = hidden // heads, weights.field("llama.attention.layer_norm_rms_epsilon")
-    g = Graph()
 
     g.op("ReduceSum", ["attention_mask", g.ints(1)], "mask_sum", keepdims=0)
     g.op("Sub", ["mask_sum", g.ints(1)], "mask_last")
@@ -166,15 +183,7 @@ def decoder(weights: Weights, context: int) -> onnx.ModelProto:
     angles = np.outer(np.arange(context), base ** -(np.arange(0, head, 2) / head))
     turned = [g.const("cos", np.cos(angles), np.float32), g.const("sin", np.sin(angles), np.float32)]
 
-    codes, scales = weights.embedding()
-    table = [g.const("embedding.codes", codes, np.uint8), g.const("embedding.scales", scales, np.float32)]
-    g.op("Gather", [table[0], "input_ids"], "x.codes")  # [batch, tokens, blocks, 32]
-    g.op("Cast", ["x.codes"], "x.numbers", to=TensorProto.FLOAT)
-    g.op("Sub", ["x.numbers", g.const("middle", 128, np.float32)], "x.centred")
-    g.op("Gather", [table[1], "input_ids"], "x.scales")
-    g.op("Unsqueeze", ["x.scales", g.ints(-1)], "x.scales4")
-    g.op("Mul", ["x.centred", "x.scales4"], "x.blocks")
-    x = g.op("Reshape", ["x.blocks", g.ints(0, 0, hidden)], "x")
+    x = g.table(weights)
 
     for at in range(layers):
         own, block = f"layer{at}", f"blk.{at}"
@@ -205,20 +214,23 @@ def decoder(weights: Weights, context: int) -> onnx.ModelProto:
     # Only the logits of the last token are needed; those of a prompt would take 200 kB for each token.
     last = g.op("Gather", [x, g.ints(-1)], "last", axis=1)
     normed = g.norm(last, weights.vector("output_norm"), "last.norm", epsilon)
-    rows, blocks = scales.shape
-    g.op("MatMulNBits", [normed, *table], "logits", domain=MICROSOFT, **_blocks(blocks, rows, 8))
+    g.logits(normed)
+    rows = len(weights.field("tokenizer.ggml.tokens"))
 
     info = helper.make_tensor_value_info
     kinds = [(at, part) for at in range(layers) for part in ("key", "value")]
 
     def kept(name: str, length: str) -> list[onnx.ValueInfoProto]:
-        shape = ["batch", kv_heads, length, head]
+        shape = ["batch_size", kv_heads, length, head]
         return [info(f"{name}.{at}.{part}", TensorProto.FLOAT, shape) for at, part in kinds]
 
-    ids = info("input_ids", TensorProto.INT64, ["batch", "tokens"])
-    mask = info("attention_mask", TensorProto.INT64, ["batch", "total"])
-    logits = info("logits", TensorProto.FLOAT, ["batch", 1, rows])
-    taken, given = [ids, mask, *kept("past_key_values", "past")], [logits, *kept("present", "total")]
+    ids = info("input_ids", TensorProto.INT64, ["batch_size", "sequence_length"])
+    mask = info("attention_mask", TensorProto.INT64, ["batch_size", "total_sequence_length"])
+    logits = info("logits", TensorProto.FLOAT, ["batch_size", 1, rows])
+    taken, given = (
+        [ids, mask, *kept("past_key_values", "past_sequence_length")],
+        [logits, *kept("present", "total_sequence_length")],
+    )
     graph = helper.make_graph(g.nodes, "llama", taken, given, g.constants)
     versions = [helper.make_opsetid("", 18), helper.make_opsetid(MICROSOFT, 1)]
     return helper.make_model(graph, opset_imports=versions, ir_version=9)
@@ -244,16 +256,16 @@ def make(cache: Path, downloads: Path, context: int = 8192) -> Path:
     folder = cache / "local" / ID.replace(":", "-")
     folder.mkdir(parents=True)
     options: dict[str, Any] = {"save_as_external_data": True, "location": "model.onnx.data", "size_threshold": 1024}
-    onnx.save_model(decoder(weights, context), folder / "model.onnx", **options)
+    onnx.save_model(decoder(weights, context, Graph()), folder / "model.onnx", **options)
     tokenizer(weights).save(str(folder / "tokenizer.json"))
-    for name, content in _settings(weights, context).items():
+    for name, content in settings(weights, context).items():
         (folder / name).write_text(json.dumps(content), encoding="utf-8")
     (folder / "chat_template.jinja").write_text(weights.field("tokenizer.chat_template"), encoding="utf-8")
     (cache / "foundry.modelinfo.json").write_text(json.dumps(_catalogue(context)), encoding="utf-8")
     return folder
 
 
-def _settings(weights: Weights, context: int) -> dict[str, Any]:
+def settings(weights: Weights, context: int) -> dict[str, Any]:
     tokens = weights.field("tokenizer.ggml.tokens")
     numbers = {part: weights.field(f"tokenizer.ggml.{part}_token_id") for part in ("bos", "eos", "unknown", "padding")}
     special = {"bos_token": "bos", "eos_token": "eos", "unk_token": "unknown", "pad_token": "padding"}

@@ -122,7 +122,8 @@ def make(cache: Path, *scripts: Script) -> Path:
     return cache
 
 
-def _write(cache: Path, script: Script) -> None:
+def built(script: Script) -> tuple[Any, Any, int]:
+    """Build the graph of a model, its tokenizer, and the token that ends an answer."""
     import onnx
     from tokenizers import AddedToken
 
@@ -137,18 +138,33 @@ def _write(cache: Path, script: Script) -> None:
             tokenizer.add_tokens([AddedToken(form, special=False, normalized=False)])
             if numbers.setdefault(tokenizer.token_to_id(form), number) != number:
                 raise ValueError(f"two answers share the keyword {form!r}")
-
-    folder = cache / "Microsoft" / script.full_id.replace(":", "-")
-    folder.mkdir(parents=True, exist_ok=True)
     model = onnx.parser.parse_model(_graph(script.weight_mb // WEIGHT_MB))
     model.graph.initializer.extend(_constants(script, tokenizer, lines, numbers, end))
     model.graph.output[0].type.tensor_type.shape.dim[2].dim_value = tokenizer.get_vocab_size()
+    return model, tokenizer, end
+
+
+def special_tokens(tokenizer: Any, end: int) -> dict[str, str]:
+    """Return the names of the tokens that are no text."""
+    return {"bos_token": PAD, "eos_token": tokenizer.id_to_token(end), "pad_token": PAD, "unk_token": PAD}
+
+
+def tokenizer_config(script: Script, tokenizer: Any, end: int) -> dict[str, Any]:
+    """Return how prompts become tokens."""
+    tokens = {"tokenizer_class": "GPT2Tokenizer", "add_bos_token": False, "model_max_length": script.context}
+    return {**tokens, **special_tokens(tokenizer, end), "chat_template": CHAT_TEMPLATE}
+
+
+def _write(cache: Path, script: Script) -> None:
+    import onnx
+
+    model, tokenizer, end = built(script)
+    folder = cache / "Microsoft" / script.full_id.replace(":", "-")
+    folder.mkdir(parents=True, exist_ok=True)
     onnx.save(model, folder / "model.onnx")
     tokenizer.save(str(folder / "tokenizer.json"))
-    special = {"bos_token": PAD, "eos_token": tokenizer.id_to_token(end), "pad_token": PAD, "unk_token": PAD}
-    _dump(folder / "special_tokens_map.json", special)
-    tokens = {"tokenizer_class": "GPT2Tokenizer", "add_bos_token": False, "model_max_length": script.context}
-    _dump(folder / "tokenizer_config.json", {**tokens, **special, "chat_template": CHAT_TEMPLATE})
+    _dump(folder / "special_tokens_map.json", special_tokens(tokenizer, end))
+    _dump(folder / "tokenizer_config.json", tokenizer_config(script, tokenizer, end))
     _dump(folder / "inference_model.json", {"Name": script.full_id})
     _dump(folder / "genai_config.json", _genai_config(script, tokenizer, end))
     catalogue = cache / "foundry.modelinfo.json"
