@@ -125,8 +125,11 @@ async def serve_stdio(assistant: Shared, source: BinaryIO, sink: BinaryIO) -> No
     messages = anyio.wrap_file(TextIOWrapper(source, "utf-8", "replace"))
     answers = anyio.wrap_file(TextIOWrapper(sink, "utf-8", newline="\n"))
     server = tool_server(assistant)
-    async with stdio_server(messages, answers) as (received, sent):
-        await server.run(received, sent, server.create_initialization_options())
+    try:
+        async with stdio_server(messages, answers) as (received, sent):
+            await server.run(received, sent, server.create_initialization_options())
+    except* (anyio.ClosedResourceError, BrokenPipeError):
+        pass  # the client is gone before it had all answers
 
 
 def http_server(assistant: Shared) -> tuple[ASGIApp, Callable[[], AbstractAsyncContextManager[None]]]:
