@@ -75,6 +75,19 @@ class Guard:
         return requester == host
 
 
+class ThisMachine:
+    """ASGI middleware that refuses requests from other machines, wherever the server listens."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        client, _ = scope.get("client") or ("", 0)
+        text = "Only programs on the machine of this server are answered here.\n"
+        here = client.removeprefix("::ffff:").startswith("127.") or client == "::1"
+        await (self._app if here else PlainTextResponse(text, status_code=403))(scope, receive, send)
+
+
 def _needs_key(scope: Scope) -> bool:
     """Whether a request is for more than the page's files."""
     return scope["method"] == "POST" or not scope["path"].startswith("/browser")

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.answering.pipeline import Assistant
 from app.gateway import browser, completions
 from app.gateway.refusals import refused
-from app.guard import KeyCheck
+from app.guard import KeyCheck, ThisMachine
 from app.settings import Settings, load
 
 PREFIXES = ("v1", "mcp", "browser")
@@ -38,7 +38,7 @@ def application(settings: Settings, assistant: Shared, *opened: Opened) -> Starl
         from app.mcp.tool_server import http_server  # whose import takes half a second
 
         answering, sessions = http_server(assistant)
-        routes.append(Route("/mcp", answering, methods=["POST", "DELETE"]))
+        routes.append(Route("/mcp", ThisMachine(answering), methods=["POST", "DELETE"]))
         open_meanwhile.append(sessions)
 
     @asynccontextmanager

@@ -149,10 +149,10 @@ def over_stdio(models: Path, runtime: str, documents: Path) -> Seen:
 
 
 @asynccontextmanager
-async def http_client(app: Any, **headers: str) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of an application in this process."""
-    transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url=HOST, headers=headers, timeout=60) as client:
+async def http_client(app: Any, address: str = "127.0.0.1") -> AsyncIterator[httpx.AsyncClient]:
+    """A client of an application in this process, which seems to be at an address."""
+    transport = httpx.ASGITransport(app, client=(address, 40_000))
+    async with httpx.AsyncClient(transport=transport, base_url=HOST, timeout=60) as client:
         yield client
 
 
@@ -392,6 +392,25 @@ async def test_over_http_a_foreign_page_or_name_a_form_and_a_huge_message_are_re
         assert await status(content=b" " * (tool_server.LONGEST_REQUEST + 1)) == 413
         assert await status("GET") == 405
         assert await status(mcp_session_id="unknown") == 404
+
+
+@pytest.mark.parametrize(
+    ("address", "key", "status"),
+    [
+        ("::1", "", 200), ("::ffff:127.0.0.1", "", 200), ("192.168.0.7", "", 403), ("fd00::7", "", 403),
+        ("127.0.0.1", "secret", 200), ("127.0.0.1", "wrong", 401), ("192.168.0.7", "secret", 403),
+    ],
+)  # fmt: skip
+async def test_over_http_only_this_machine_is_answered_and_with_a_key_only_who_has_it(
+    corpus: Path, address: str, key: str, status: int
+) -> None:
+    settings = settings_for(corpus=corpus, mcp=True, gateway_key=key and "secret")
+    app = await asyncio.to_thread(application, settings, shared(None))
+    headers = {"accept": "application/json, text/event-stream", "content-type": "application/json"}
+    async with app.router.lifespan_context(app), http_client(app, address) as http:
+        answer = await http.post("/mcp", content=INITIALIZE, headers=headers | {"authorization": f"Bearer {key}"})
+
+    assert answer.status_code == status
 
 
 async def test_over_http_nothing_answers_unless_it_is_switched_on(corpus: Path) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, get_args
@@ -9,12 +10,15 @@ from typing import Any, get_args
 import jsonschema
 import pytest
 
+from app.answering import context
 from app.answering.pipeline import Assistant
 from app.answering.turn import Mode
 from app.errors import CorpusError, InputError
 from app.mcp.tool_server import CONTRACT
 from app.mcp.tools import LISTED, LONGEST_TEXT, Tools
+from app.retrieval.corpus import Corpus, Reading
 from app.retrieval.packing import MAX_HITS
+from app.retrieval.store import Snapshot
 from tests.support.corpora import prose
 from tests.support.runtime import settings_for
 
@@ -133,6 +137,29 @@ async def test_without_a_model_an_answer_is_quotes_and_says_so(tools: Tools) -> 
     assert reply["model"] is None
     assert reply["sources"][0]["quotes"] == ["The ferry leaves at 9:30 from the old harbour."]
     assert any("model" in note for note in reply["notes"])
+
+
+async def test_who_waits_for_the_documents_is_told_how_far_reading_is(
+    corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(self: Corpus, progress: object = None) -> Snapshot:
+        self.reading = Reading(3, 40, 12, 60.0)
+        time.sleep(0.1)
+        self.reading = None
+        return refresh(self)
+
+    refresh = Corpus.refresh
+    monkeypatch.setattr(Corpus, "refresh", read)
+    monkeypatch.setattr(context, "PROGRESS_SECONDS", 0.02)
+    told: list[str] = []
+    assistant = Assistant(settings_for(corpus=corpus, model_cache=corpus.parent / "no-models"))
+    try:
+        found = await Tools(assistant, told.append).search("ferry")
+    finally:
+        await assistant.close()
+
+    assert found["results"]
+    assert told[0].startswith("Reading your documents: 3 of 40 new files read")
 
 
 @pytest.mark.parametrize("asked", ["", "x" * 9000])
