@@ -163,6 +163,8 @@ def _project(corpus: Path | None) -> dict[str, Path]:
         done = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=False)  # noqa: S607
         names = done.stdout.decode().split("\0")[:-1]
     files = {name: ROOT / name for name in names or filter(_is_ours, _files(ROOT)) if (ROOT / name).is_file()}
+    for own in ("public/browser/runtime", "public/models"):  # of the page /browser, where they are
+        files |= {f"{own}/{name}": path for name, path in _files(ROOT / own).items()}
     if corpus is not None:
         files = {name: path for name, path in files.items() if not name.startswith("corpus/")}
         files |= {f"corpus/{name}": path for name, path in _files(corpus).items()}

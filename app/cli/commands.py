@@ -20,6 +20,7 @@ from app.answering.turn import Answer, Citation, Mode, Turn
 from app.answering.turn import mode as mode_named
 from app.answering.usage import Prices
 from app.cli import json_output
+from app.cli.browser_commands import browser
 from app.cli.clone import add_clone_command
 from app.cli.compare_command import compare
 from app.cli.evaluation_commands import evaluate
@@ -49,6 +50,7 @@ cli.add_typer(evaluate, name="eval")
 cli.command()(compare)
 cli.add_typer(models, name="models")
 cli.add_typer(kit, name="kit")
+cli.add_typer(browser, name="browser")
 cli.command()(mcp)
 cli.command()(serve)
 

@@ -39,6 +39,11 @@ class Package:
         return f"{self.name}/-/{self.archive}"
 
     @property
+    def kept(self) -> int:
+        """The bytes of the files."""
+        return sum(size for size, _ in self.files.values())
+
+    @property
     def archive(self) -> str:
         """The name of the archive."""
         return f"{self.name.rpartition('/')[2]}-{self.version}.tgz"

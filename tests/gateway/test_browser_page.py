@@ -1,5 +1,6 @@
 """The page /browser without a browser: its files, the list of models, and the prompt for a question."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
@@ -41,12 +42,12 @@ def add_model(public: Path, name: str, content: bytes = b"graph") -> Path:
 @pytest.fixture
 async def client(public: Path, corpus: Path) -> AsyncIterator[httpx.AsyncClient]:
     settings = load(corpus=corpus)
-    assistant = Assistant(settings, learn=False)
+    assistant = await asyncio.to_thread(Assistant, settings, learn=False)
 
     async def shared() -> Assistant:
         return assistant
 
-    transport = httpx.ASGITransport(application(settings, shared))
+    transport = httpx.ASGITransport(await asyncio.to_thread(application, settings, shared))
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as made:
         yield made
     await assistant.close()
@@ -116,7 +117,7 @@ async def test_a_model_in_the_browser_gets_the_prompt_that_a_model_on_the_server
     client: httpx.AsyncClient, corpus: Path
 ) -> None:
     question = "When does the ferry leave?"
-    assistant = Assistant(load(corpus=corpus), learn=False)
+    assistant = await asyncio.to_thread(Assistant, load(corpus=corpus), learn=False)
     async with aclosing(assistant.answer(Turn(question, mode="small"))) as events:
         evidence = [event.evidence async for event in events if isinstance(event, Retrieved)][-1]
     await assistant.close()
