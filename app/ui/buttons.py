@@ -73,12 +73,16 @@ def make(name: str, message: str) -> cl.Action:
     return cl.Action(name=name, payload={"message": message}, label=_(label), icon=icon)
 
 
-def kept(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Make the buttons below answers from the history, most of them below the last one, as Chainlit sends them."""
+def kept(rows: Iterable[Mapping[str, Any]], *, usage: bool) -> list[dict[str, Any]]:
+    """Make the buttons below answers from the history, most of them below the last one, as Chainlit sends them.
+
+    `usage` offers the times and tokens, where the record has them: those of earlier versions do not.
+    """
     offered: list[dict[str, Any]] = []
     answers = {row["id"]: record for row in rows if (record := remembered(row))}
     for message, record in answers.items():
-        made = [make(EXPORT, message)]
+        measured = record.get("role") != "extractive" and any(it["metrics"] for it in record.get("attempts", ()))
+        made = [make(name, message) for name in ((FIGURES, EXPORT) if usage and measured else (EXPORT,))]
         if message == [*answers][-1]:
             names = {"small": [AGAIN, ASK, COMPARE], "large": [AGAIN, COMPARE]}.get(str(record.get("role")), [AGAIN])
             names = [CONTINUE, *names] if record.get("broken") else names

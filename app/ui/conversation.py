@@ -101,12 +101,15 @@ class Conversation:
         self.choices = self.choices.updated(chosen)
         await self._remember()
         if not self.choices.keep and self.screen.kept and (keeper := Keeper.current()):
-            self.screen.kept = False
+            self.screen.kept = self.screen.listed = False
             await keeper.run(History.delete, self.screen.id)
 
     async def ask(self, message: cl.Message, informed: object = None) -> None:
         """Answer a message: a question, perhaps with files, or a command; Chainlit has `informed` a tab of that."""
         async with self._busy(informed), _errors_in_chat():
+            await self._renew(message.id)
+            if (keeper := Keeper.current()) and not self.screen.begun:
+                await keeper.begin(self.screen, message.content)
             assistant = await asyncio.to_thread(shared_assistant)
             chosen = (message.modes or {}).get("mode")
             how = Turn("", mode=mode(chosen))
@@ -160,6 +163,8 @@ class Conversation:
             return
         looks = button.name in buttons.LOOKING  # so it need not wait for the turn that runs
         async with nullcontext() if looks else self._busy(), _errors_in_chat():
+            if not (looks and self.screen.busy) and await self._renew():
+                return
             assistant = await asyncio.to_thread(shared_assistant)
             if looks:
                 await self._turns.look(assistant, button)
@@ -168,10 +173,14 @@ class Conversation:
 
     async def _edit(self, question: str, text: str) -> None:
         self.stop()
+        keeper = Keeper.current()
+        if keeper and text.strip() and await keeper.is_gone(self.screen):
+            await self._follow(text)
+            return
         async with self._busy(), _errors_in_chat():
             row = self.screen.rows.get(question)
             if row is not None and row["type"] == "user_message" and text.strip():
-                if keeper := Keeper.current():
+                if keeper:
                     await keeper.retitle(self.screen, row, text)
                 assistant = await asyncio.to_thread(shared_assistant)
                 await self._turns.ask_again(assistant, {**row, "output": text}, self.choices, self.choices.mode)
@@ -207,11 +216,25 @@ class Conversation:
         if await keeper.load(self.screen):
             self.choices = self.choices.updated(self.screen.choices)
             settle(self.screen.elements.values())
-            for button in buttons.kept(self.screen.rows.values()):
+            usage = self.choices.applied(keeper.settings).show_usage
+            for button in buttons.kept(self.screen.rows.values(), usage=usage):
                 self.screen.take("action", button)
         self.screen.kept = keeper.keeps and self.choices.keep
         if notice := await keeper.notice():
             await cl.context.emitter.send_toast(again(notice), "warning")
+
+    async def _renew(self, question: str = "") -> bool:
+        """Begin a new conversation, with a question, if this one was deleted by another process, and say so."""
+        keeper = Keeper.current()
+        if keeper is None or not await keeper.is_gone(self.screen):
+            return False
+        await self.screen.clear(question)
+        self.screen.listed = self.screen.begun = False
+        self.screen.kept = keeper.keeps and self.choices.keep
+        self._turns = Turns(self.screen)
+        said = _("This conversation was deleted outside this page. A new one begins here.")
+        await cl.context.emitter.send_toast(said, "warning")
+        return True
 
     async def _remember(self) -> None:
         """Keep what was chosen."""

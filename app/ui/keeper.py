@@ -32,7 +32,7 @@ class Keeper(BaseDataLayer):
     """The history as Chainlit sees it: lists, renames, deletes and finds conversations; screens know what they hold."""
 
     def __init__(self, settings: Settings) -> None:
-        self.folder = settings.state_dir
+        self.settings, self.folder = settings, settings.state_dir
         self.keeps = settings.history  # anything at all
         self._history = History(self.folder)
         self._thread = ThreadPoolExecutor(1, "history")
@@ -86,8 +86,8 @@ class Keeper(BaseDataLayer):
 
     async def get_thread(self, thread_id: str) -> ThreadDict | None:
         """Find a conversation, open or kept, without what it holds."""
-        kept = await self.run(History.find, thread_id)
-        if kept is None and (screen := Screen.find(thread_id)) is not None and screen.begun:
+        kept, screen = await self.run(History.find, thread_id), Screen.find(thread_id)
+        if kept is None and screen is not None and screen.begun and not screen.listed:
             kept = Kept(thread_id, "", time.time(), {})
         return _thread(kept) if kept is not None else None
 
@@ -102,6 +102,17 @@ class Keeper(BaseDataLayer):
             screen.begun = True
         if name is not None and (screen is None or screen.kept):
             await self.run(History.title, thread_id, name)
+            if screen is not None:
+                screen.listed = True
+
+    async def begin(self, screen: Screen, question: str) -> None:
+        """Begin a conversation for which Chainlit does not, as it has asked a question before."""
+        await self.update_thread(screen.id, question)
+        await _list_anew(screen, question)
+
+    async def is_gone(self, screen: Screen) -> bool:
+        """Return whether a conversation was deleted by another process, as by `escalator history --wipe`."""
+        return screen.listed and await self.run(History.find, screen.id) is None
 
     async def retitle(self, screen: Screen, question: dict[str, Any], text: str) -> None:
         """Name a conversation by the other wording of its first question, unless it was renamed."""
@@ -109,12 +120,12 @@ class Keeper(BaseDataLayer):
         asked = (row for row in screen.rows.values() if row["type"] == "user_message")
         if kept is not None and kept.title == titled(question["output"]) and next(asked) is question:
             await self.run(History.title, screen.id, text)
-            await screen.emit("first_interaction", {"interaction": text, "thread_id": screen.id})  # lists them again
+            await _list_anew(screen, text)
 
     async def delete_thread(self, thread_id: str) -> None:
         """Delete a conversation; a tab in which it is open goes on without."""
         if (screen := Screen.find(thread_id)) is not None:
-            screen.kept = screen.begun = False
+            screen.kept = screen.listed = screen.begun = False
         await self.run(History.delete, thread_id)
 
     async def get_element(self, thread_id: str, element_id: str) -> Any:
@@ -136,7 +147,7 @@ class Keeper(BaseDataLayer):
 
     async def _note(self, thread: str, run: str, value: int | None, comment: str | None) -> None:
         screen = Screen.find(thread)
-        if screen is None or not screen.kept:
+        if screen is None or not screen.kept or await self.is_gone(screen):
             raise InputError("Nothing of this conversation is kept, so this is not noted.")
         feedback = None if value is None else {"id": run, "forId": run, "value": value, "comment": comment}
         screen.take("update_message", {"id": run, "feedback": feedback})
@@ -165,6 +176,11 @@ class Keeper(BaseDataLayer):
 
     create_step = update_step = delete_step = create_element = delete_element = _ignore
     create_user = build_debug_url = get_favorite_steps = _ignore
+
+
+async def _list_anew(screen: Screen, title: str) -> None:
+    """Have the pages list conversations anew."""
+    await screen.emit("first_interaction", {"interaction": title, "thread_id": screen.id})
 
 
 def _now() -> str:

@@ -38,6 +38,7 @@ class Screen:
     def __init__(self, thread: str) -> None:
         self.id = thread
         self.kept = False  # in the history
+        self.listed = False  # has been in the history: if it is not there, it was deleted
         self.choices: dict[str, Any] = {}
         self.begun = False
         self.busy = False
@@ -103,13 +104,23 @@ class Screen:
     async def cut(self, row: str) -> list[tuple[str, dict[str, Any]]]:
         """Remove what stands below a row, in all tabs; returns the events that bring it back."""
         rows = [*self.rows]
-        gone = set(rows[rows.index(row) + 1 :])
+        return await self._remove(rows[rows.index(row) + 1 :])
+
+    async def clear(self, until: str) -> None:
+        """Remove what stands above a row, or all, with the documents behind it."""
+        await self._remove([*takewhile(lambda each: each != until, [*self.rows])])
+        for page in [*self.pages]:
+            self._forget("page", page)
+        for file in [key for key, each in self.dropped.items() if each["message"] != until]:
+            self._forget("file", file)
+
+    async def _remove(self, gone: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
         elements = [each for each in self.elements.values() if each["forId"] in gone]
         actions = [each for each in self.actions.values() if each["forId"] in gone]
-        shown = [("new_message", self.rows[each]) for each in rows if each in gone]
+        shown = [("new_message", self.rows[each]) for each in gone]
         shown += [("element", each) for each in elements] + [("action", each) for each in actions]
         removed = [("remove_action", each) for each in actions] + [("remove_element", each) for each in elements]
-        await self.apply([*removed, *(("delete_message", self.rows[each]) for each in rows if each in gone)])
+        await self.apply([*removed, *(("delete_message", self.rows[each]) for each in gone)])
         return shown
 
     async def apply(self, happened: Iterable[tuple[str, dict[str, Any]]]) -> None:
@@ -138,7 +149,7 @@ class Screen:
         for page in self.pages.values():
             page["path"] = moved.get(page["path"], page["path"])
         self._numbers = count(max(self._positions.values(), default=0) + 1)
-        self.choices, self.begun = choices, True
+        self.choices, self.begun, self.listed = choices, True, True
 
     async def show(self, thread: ThreadDict, tab: WebsocketSession) -> None:
         """Show everything to a tab that opens the conversation, in place of the steps of a thread."""

@@ -47,13 +47,16 @@ async def report(assistant: Assistant) -> None:
     session, retriever = cl.context.session, assistant.retriever
     before: Reading | None = None
     known: Snapshot | None = None
+    told: object = None
+    manager, models = assistant.manager, assistant.models
     while WebsocketSession.get_by_id(session.id) is session:
         reading = retriever.reading
         if before is not None:
             await cl.send_window_message({"about": "reading", "reading": progress(reading)})
-        found = await asyncio.to_thread(_latest, retriever) if known is None or reading is None else known
-        if found is not known:
-            known = found
+        known = await asyncio.to_thread(_latest, retriever) if known is None or reading is None else known
+        shown = id(known), manager.busy, models.pair, models.substitution  # a download may have ended
+        if shown != told:
+            told = shown
             await cl.send_window_message({"about": "start", "lines": await start_lines(assistant)})
         before = reading
         await asyncio.sleep(REPORT_SECONDS)

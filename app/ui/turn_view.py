@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import chainlit as cl
@@ -313,5 +313,11 @@ def _record(answer: Answer, preferred: str | None) -> dict[str, Any]:
         "models": [each.model for each in asked],
         "preferred": preferred,
         "figures": [usage_table.summary(each, usage=True) for each in asked if usage_table.figures(each)],
+        "attempts": [{"role": each.role, "model": each.model, "metrics": _known(each.metrics)} for each in asked],
+        "metrics": _known(answer.metrics),
         "evidence": [f"{item.file}#{item.start}-{item.end}" for item in answer.evidence],
     }
+
+
+def _known(metrics: Metrics) -> dict[str, float]:
+    return {name: round(value, 1) for name, value in asdict(metrics).items() if value is not None}

@@ -12,8 +12,21 @@ from chainlit.element import Element
 
 from app.answering.context import unsearched
 from app.answering.pipeline import Assistant
-from app.answering.turn import NUMBERS, PLAIN, VARIED, Answer, Attempt, Metrics, Mode, Role, Turn, mode
+from app.answering.turn import (
+    NUMBERS,
+    PLAIN,
+    VARIED,
+    Answer,
+    Attempt,
+    Decision,
+    Metrics,
+    Mode,
+    Role,
+    Turn,
+    mode,
+)
 from app.answering.usage import Prices
+from app.history import remembered
 from app.retrieval.search import Exchange
 from app.ui import buttons, messages, models_panel, slash_commands, usage_table
 from app.ui.choices import Choices, Scopes
@@ -147,9 +160,11 @@ class Turns:
             await messages.open_panel(models_panel.NAME)
         elif button.name == buttons.EXPORT:
             await messages.open_panel(buttons.EXPORT_PANEL, {"message": message})
-        elif (view := self._view(message)) is not None and view.answer is not None:
-            answers = [each.answer for each in self._views if each.answer is not None]
-            await usage_table.open_panel(answers, view.answer, Prices.parse(assistant.settings.prices), self._tally)
+        elif (record := remembered(self._screen.rows.get(message, {}))).get("attempts"):
+            answers = [measured(each) for each in self._screen.said() if each.get("attempts")]
+            await usage_table.open_panel(
+                answers, measured(record), Prices.parse(assistant.settings.prices), self._tally
+            )
 
     async def report(self, assistant: Assistant, message: str) -> dict[str, str] | None:
         """Return the report of a comparison, and a name for its file; None if its answers are not in memory."""
@@ -179,6 +194,18 @@ class Turns:
             async for event in events:
                 await view.show(event)
             await view.offer_choice(self._tally)
+
+
+def measured(record: Mapping[str, Any]) -> Answer:
+    """Return an answer as far as its times and tokens go, from its record."""
+    turn = Turn(record["question"], mode=mode(record["mode"]))
+    attempts = tuple(
+        Attempt(NUMBERS[it["role"]], it["role"], it["model"], "", "", "", Metrics(**it["metrics"]))
+        for it in record["attempts"]
+    )
+    shown = next((each for each in attempts if each.role == record["role"]), None)
+    decision, metrics = Decision(record["decision"], ""), Metrics(**record["metrics"])
+    return Answer(turn, unsearched(turn).found, (), attempts, shown, decision, "", "", (), (), metrics)
 
 
 def recalled(turn: Turn, record: Mapping[str, Any]) -> Answer:

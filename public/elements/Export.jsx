@@ -44,7 +44,7 @@ export default function Export() {
       <Button size="sm" onClick={save}><Download />{say('Download')}</Button>
       {failed && <p role="alert">{say('The file could not be made. The terminal shows why.')}</p>}
       <p className="text-xs text-muted-foreground">
-        {say('Sources are in footnotes, with the sentences that they rest on. Nothing is sent anywhere.')}
+        {say('Cited sources become footnotes with the quoted sentences. Nothing is sent anywhere.')}
       </p>
     </section>
   );

@@ -102,6 +102,47 @@ async def test_a_restart_finds_it_too_and_a_follow_up_builds_on_it(house: House,
             assert await again.listed() == ["Explain why the tide turns late."]
 
 
+async def test_what_was_wiped_while_it_is_open_ends_with_the_next_question_and_a_new_one_begins(
+    house: House, chat: Chat
+) -> None:
+    await chat.ask("Explain why the tide turns late.", "small")
+    await asyncio.to_thread(History(house.app.state).wipe)
+
+    answer = await chat.ask("Which lantern burns red?", "small")
+
+    assert [row["output"] for row in chat.answers] == [answer["output"]]
+    toasts = [data["message"] for name, data in chat.history if name == "toast"]
+    assert toasts == ["This conversation was deleted outside this page. A new one begins here."]
+    assert "moon" not in str(house.models.prompts[-1].data["messages"])
+    assert await chat.listed() == ["Which lantern burns red?"]
+    async with Chat(house.app.url, chat.conversation) as again:
+        assert said(again) == ["Which lantern burns red?", answer["output"]]
+    await soon(lambda: b"northern lantern" in kept(house.app), 5)
+    assert b"tide turns" not in kept(house.app)
+
+
+async def test_a_button_below_what_was_wiped_says_so_and_clears_the_page_and_another_wording_is_asked(
+    house: House, chat: Chat
+) -> None:
+    await chat.ask("Explain why the tide turns late.", "small")
+    await asyncio.to_thread(History(house.app.state).wipe)
+    run = next(row for row in chat.of_type("run") if row["parentId"])
+    thumb = {"forId": run["id"], "threadId": chat.conversation, "value": 1}
+    with pytest.raises(AssertionError, match="Nothing of this conversation is kept"):
+        await chat.request("PUT", "/feedback", feedback=thumb, sessionId=chat.session)
+    await chat.press(button(chat, "Compare both"))
+    assert (chat.rows, [name for name, _ in chat.history].count("toast")) == ({}, 1)
+
+    await chat.ask("When does the ferry leave?", "small")
+    assert await chat.listed() == ["When does the ferry leave?"]
+    async with Chat(house.app.url, chat.conversation) as other:
+        await asyncio.to_thread(History(house.app.state).wipe)
+        [question] = other.of_type("user_message")
+        answer = await other.edit(question, "Which lantern burns red?")
+        assert said(other) == ["Which lantern burns red?", answer["output"]]
+        assert await other.listed() == ["Which lantern burns red?"]
+
+
 async def exported(chat: Chat, form: str, message: str = "", figures: bool = False) -> dict[str, str]:
     """What the panel *Export* gets when its button is pressed."""
     payload = {"message": message, "form": form, "figures": figures}

@@ -31,6 +31,11 @@ async def told(chat: Chat, **pressed: str) -> dict[str, Any]:
     return found
 
 
+def started(chat: Chat) -> list[str]:
+    """What an empty chat was told to say of models, each time."""
+    return [data["lines"][1] for name, data in chat.history if name == "window_message" and data["about"] == "start"]
+
+
 async def when(chat: Chat, true: Any, seconds: float = 60) -> dict[str, Any]:
     """The panel as soon as something is true of it."""
     async with asyncio.timeout(seconds):
@@ -88,6 +93,8 @@ async def test_a_pair_is_got_with_its_progress_and_the_smaller_model_answers_mea
         assert found["error"] == ""
         assert found["used"] == "qwen2.5-0.5b answers, and qwen2.5-1.5b when needed."
         assert found["offers"][0]["facts"].startswith("on this disk")
+        assert started(chat)[0].startswith("No model is on this disk")
+        await chat.until(lambda: started(chat)[-1].startswith(found["used"]))
         assert found["offers"][0]["button"] == ""
         assert (await chat.ask("When does the ferry leave?"))["output"].startswith("The ferry leaves at 9:30")
 

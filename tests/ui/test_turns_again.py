@@ -164,8 +164,16 @@ async def test_an_edit_is_found_after_a_restart_and_its_answer_can_be_had_again(
         async with Chat(app.url, chat.conversation) as again:
             assert shape(again) == shape(chat)
             assert "tide" not in str(said(again))
-            offered = ["Export", "Answer again", "Ask the large model", "Compare both", "Export"]
+            figures = ["Times and tokens", "Export"]
+            offered = [*figures, "Answer again", "Ask the large model", "Compare both", *figures]
             await again.until(lambda: labels(again) == offered)
+            await again.call(button(again, "Times and tokens"))
+            await again.until(lambda: again.elements[-1]["name"] == "Times and tokens")
+            key = again.elements[-1]["chainlitKey"]
+            text = (await again.content(f"/project/file/{key}?session_id={again.session}")).decode()
+            assert "Answers by models: 2. Drafts set aside: 0." in text
+            assert "|  | phi-4-mini |" in text.partition("**This answer**")[2]
+            assert re.search(r"Finished after \| [\d.]+\xa0s \|", text)
 
             while again.answers[-1]["name"] == "phi-4-mini":  # it comes back while the models are not found yet
                 await again.press(button(again, "Ask the large model"))
