@@ -144,7 +144,7 @@ def install(faces: Callable[[ASGIApp], ASGIApp]) -> None:
     server.app.add_middleware(Page, token=_token)
     server.app.add_middleware(faces)  # before Chainlit's compression, rules about origins, and page for any path
     server.app.add_middleware(Guard, loopback_only=is_local)
-    for chatty in ("httpx", "httpx2", "watchfiles"):
+    for chatty in ("httpx", "httpx2", "mcp", "watchfiles"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 

@@ -178,7 +178,7 @@ def over_http(models: Path, runtime: str, documents: Path) -> Seen:
     return asyncio.run(talk())
 
 
-@pytest.fixture(params=["over_stdio", "over_http"])
+@pytest.fixture(params=[pytest.param(way, marks=pytest.mark.slow) for way in ("over_stdio", "over_http")])
 def seen(request: pytest.FixtureRequest) -> Seen:
     """What a client saw, over each of the two ways."""
     seen: Seen = request.getfixturevalue(request.param)
@@ -259,6 +259,7 @@ def test_what_goes_wrong_is_a_sentence_that_names_the_remedy(seen: Seen) -> None
     assert not any("Traceback" in text for text in texts.values())
 
 
+@pytest.mark.slow
 def test_nothing_but_messages_is_on_stdout_and_the_end_of_stdin_ends_it(over_stdio: Seen, documents: Path) -> None:
     assert over_stdio.strange == []
     assert (documents.parent / "ended").exists()
