@@ -47,7 +47,7 @@ def ask(model_cache: Callable[..., Path], corpus: Path) -> Callable[..., Any]:
     return answer
 
 
-@pytest.mark.parametrize("draft", [CODE, CIRCLES, "At 9:30. " + "So it is, and so it was before. " * 40])
+@pytest.mark.parametrize("draft", [CODE, CIRCLES, "It leaves. " + "So it is, and so it was before. " * 40])
 async def test_what_stops_a_draft_is_the_decision_on_it(ask: Callable[..., Any], draft: str) -> None:
     answer = await ask(small(say=draft), large(say=GOOD))
 
@@ -84,7 +84,7 @@ async def test_a_model_that_is_alone_is_watched_as_well(ask: Callable[..., Any])
     alone = {"small": "phi-4-mini", "large": "phi-4-mini"}
     answer = await ask(small(say=f"{GOOD} {CIRCLES}"), over=alone)
 
-    assert answer.text == f"{GOOD} The tide turns."
+    assert answer.text == GOOD
     assert any("began to repeat itself" in notice for notice in answer.notices)
 
 

@@ -120,6 +120,6 @@ def test_a_question_as_long_as_a_book_is_answered_before_one_gives_up(index: Ind
 def test_a_question_of_very_many_known_words_is_answered() -> None:
     text = " ".join(f"word{number}" for number in range(40_000))
     index = Index.of([passage(text, language="en"), passage("word1 word2", language="en")])
-    started = time.perf_counter()
+    started = time.process_time()  # which other programs do not add to
     assert len(search(index, text).hits) == 2
-    assert time.perf_counter() - started < 15
+    assert time.process_time() - started < 15
