@@ -35,6 +35,19 @@ def load(
 
 
 @bench.command()
+def gateway(
+    rounds: Annotated[int, typer.Option(min=1, help="How often the first token is measured.")] = 20,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Measure what `escalator serve` adds to the first token, and how far it falls behind 2,000 tokens a second."""
+    from benchmarks import gateway
+
+    result = gateway.bench_gateway(rounds, tell)
+    show(result, as_json, gateway.lines(result))
+
+
+@bench.command()
 def mcp(
     corpus: Annotated[Path, typer.Option("--corpus", help="The folder of documents.")] = Path("corpus"),
     rounds: Annotated[int, typer.Option(min=1, help="How often each start is measured.")] = 5,

@@ -115,8 +115,11 @@ class ReasoningFilter:
             return before, self._after_reasoning(self.content[lone.end() :])
         if start.startswith("thought\n"):
             return "", self._after_reasoning(start.removeprefix("thought"))
-        begun = any(opener.startswith(start.lower()) for opener in _OPENERS) or _OPENER_BEGUN.match(start)
-        undecided = begun and not self._ended and len(self.content) < LONGEST_BLANK
+        undecided = (
+            not self._ended
+            and len(self.content) < LONGEST_BLANK
+            and (any(opener.startswith(start.lower()) for opener in _OPENERS) or _OPENER_BEGUN.match(start))
+        )
         return "", "" if undecided else self._answer(self.content)
 
     def _split_at(self, end: re.Pattern[str], marks: tuple[str, ...], text: str) -> tuple[str, str]:
@@ -144,6 +147,8 @@ class ReasoningFilter:
 
     def _certain(self, text: str, *marks: str) -> str:
         """Leave out the longest end of a text that is a beginning of a mark, until the content has ended."""
-        ends = (text[at:] for at in range(max(0, len(text) - LONGEST_MARK), len(text)))
+        begin = {mark[0] for mark in marks}
+        places = range(max(0, len(text) - LONGEST_MARK), len(text))
+        ends = (text[at:] for at in places if text[at].lower() in begin)
         held = next((end for end in ends if any(mark.startswith(end.lower()) for mark in marks)), "")
         return text if self._ended else text.removesuffix(held)
