@@ -41,7 +41,8 @@ class Tools:
         def find() -> Record:
             it = self._retriever.look_up(Turn(query, scope=tuple(folders)))
             results = [_piece(hit.passage) | {"why": str(hit.explanation)} for hit in it.found.hits[: int(limit)]]
-            return {"results": results, "notes": [*filter(None, (it.found.missing, str(it.reading or "")))]}
+            unread = f"Files that were not read, named by corpus: {len(it.problems)}" if it.problems else ""
+            return {"results": results, "notes": [*filter(None, (it.found.missing, str(it.reading or ""), unread))]}
 
         return await self._retriever.wait(find, self._tell)
 

@@ -126,6 +126,7 @@ async def test_files_that_were_not_read_are_named_with_the_reason(tools: Tools, 
         ("ferry.md", "The ferry", "en")
     ]
     assert contents["unread"] == [{"file": "empty.md", "reason": "it is empty"}]
+    assert (await tools.search("ferry"))["notes"] == ["Files that were not read, named by corpus: 1"]
     assert (contents["total"], contents["unread_total"], contents["reading"]) == (1, 1, "")
     assert returned("corpus", await tools.corpus(offset=1))["documents"] == []
 
