@@ -107,9 +107,9 @@ def corpus(tmp_path: Path) -> Path:
 
 
 @asynccontextmanager
-async def opened(settings: Settings, models: Models) -> AsyncIterator[Client]:
+async def opened(settings: Settings, models: Models, own: Assistant | None = None) -> AsyncIterator[Client]:
     """A gateway with these settings, and a client of it."""
-    assistant = Assistant(settings, patience=None)
+    assistant = own or Assistant(settings, patience=None)
 
     async def shared() -> Assistant:
         return assistant
