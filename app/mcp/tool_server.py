@@ -5,8 +5,8 @@ Nothing else of ours imports the package mcp, whose next version has other names
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, suppress
 from importlib.metadata import version
 from io import TextIOWrapper
 from pathlib import Path
@@ -55,10 +55,15 @@ def tool_server(assistant: Shared) -> Server[Any, Any]:
     """Make the server, which asks for the assistant once a client is connected."""
     server = Server[Any, Any]("escalator", VERSION, CONTRACT["instructions"])
 
-    @asynccontextmanager
-    async def tools() -> AsyncIterator[Tools]:
-        async with _progress(server.request_context) as tell:
-            yield Tools(await assistant(), tell)
+    async def result(name: str, **arguments: Any) -> str:
+        sentences = asyncio.Queue[str]()
+        reporting = asyncio.create_task(_report(server.request_context, sentences))
+        try:
+            record = await getattr(Tools(await assistant(), sentences.put_nowait), name)(**arguments)
+        finally:
+            reporting.cancel()
+        text = json.dumps(record, ensure_ascii=False)
+        return text.encode(errors="replace").decode()  # a document may hold half a pair of surrogates
 
     async def connected(_: types.InitializedNotification) -> None:
         await assistant()
@@ -66,21 +71,19 @@ def tool_server(assistant: Shared) -> Server[Any, Any]:
     server.notification_handlers[types.InitializedNotification] = connected
 
     @server.list_tools()
-    async def offered() -> list[types.Tool]:
+    async def tools() -> list[types.Tool]:
         return [*TOOLS.values()]
 
     @server.call_tool()
     async def call(name: str, arguments: Record) -> tuple[list[types.TextContent], Record]:
         if name not in TOOLS:
             raise InputError("There is no tool {name}. There are: {names}.", name=name, names=", ".join(TOOLS))
-        async with tools() as offered:
-            text = _sendable(await getattr(offered, name)(**arguments))
+        text = await result(name, **arguments)
         return [types.TextContent(type="text", text=text)], json.loads(text)
 
     @server.list_resources()
     async def documents() -> list[types.Resource]:
-        async with tools() as offered:
-            known = json.loads(_sendable(await offered.corpus(most=maxsize)))["documents"]
+        known = json.loads(await result("corpus", most=maxsize))["documents"]
         return [types.Resource(uri=it["url"], name=it["file"], title=it["title"], mimeType=PLAIN) for it in known]
 
     @server.list_resource_templates()
@@ -89,35 +92,22 @@ def tool_server(assistant: Shared) -> Server[Any, Any]:
 
     @server.read_resource()
     async def read(url: object) -> list[ReadResourceContents]:
-        async with tools() as offered:
-            return [ReadResourceContents(json.loads(_sendable(await offered.fetch(str(url), maxsize)))["text"], PLAIN)]
+        text = json.loads(await result("fetch", id=str(url), most=maxsize))["text"]
+        return [ReadResourceContents(text, PLAIN)]
 
     return server
 
 
-def _sendable(record: Record) -> str:
-    """Write a record as JSON, without what UTF-8 cannot hold: half a pair of surrogates in a document."""
-    return json.dumps(record, ensure_ascii=False).encode(errors="replace").decode()
-
-
-@asynccontextmanager
-async def _progress(request: Any) -> AsyncIterator[Callable[[str], object]]:
-    """Provide what tells a client that asked for it how a request goes on; the last sentence is repeated."""
-    token, sentences = request.meta and request.meta.progressToken, asyncio.Queue[str]()
-
-    async def send() -> None:
-        number, text = 0, ""
-        while token is not None:
-            with suppress(TimeoutError):
-                text = await asyncio.wait_for(sentences.get(), REPEAT_SECONDS)
-            number += 1
-            await request.session.send_progress_notification(token, number, None, text, str(request.request_id))
-
-    sending = asyncio.create_task(send())
-    try:
-        yield sentences.put_nowait
-    finally:
-        sending.cancel()
+async def _report(request: Any, sentences: "asyncio.Queue[str]") -> None:
+    """Send each sentence to a client that wants to know how its request goes on, the last one again and again."""
+    number, text = 0, "Still working"
+    while request.meta and request.meta.progressToken is not None:
+        with suppress(TimeoutError):
+            text = await asyncio.wait_for(sentences.get(), REPEAT_SECONDS)
+        number += 1
+        await request.session.send_progress_notification(
+            request.meta.progressToken, number, None, text, str(request.request_id)
+        )
 
 
 async def serve_stdio(assistant: Shared, source: BinaryIO, sink: BinaryIO) -> None:

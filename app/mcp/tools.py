@@ -52,7 +52,6 @@ class Tools:
 
     async def ask(self, question: str, mode: Mode = "auto", folders: Sequence[str] = ()) -> Record:
         """Answer a question; raises the failure of a turn that has no answer."""
-        reply: Record = {}
         failure: EscalatorError | None = None
         async with aclosing(self._assistant.answer(Turn(question, mode=mode, scope=tuple(folders)))) as stream:
             async for event in stream:
@@ -65,11 +64,9 @@ class Tools:
                         self._tell(f"{model} is answering")
                     case events.Failed(error):
                         failure = error
-                    case events.Finished(answer):
-                        reply = _reply(answer)
-        if failure is not None and not reply["answer"]:
-            raise failure
-        return reply
+                    case events.Finished(answer) if answer.rendered or failure is None:
+                        return _reply(answer)
+        raise failure or AssertionError("a turn always finishes")
 
     async def corpus(self, offset: float = 0, most: int = LISTED) -> Record:
         """List the documents."""
@@ -91,19 +88,17 @@ def _named(file: str, title: str, start: int = 0, end: int = 0) -> Record:
 
 
 def _piece(it: Passage | Evidence) -> Record:
-    place = {"place": it.place.shown, "heading": it.place.heading}
-    return _named(it.file, it.title, it.start, it.end) | {"text": it.text} | place
+    found = {"text": it.text, "place": it.place.shown, "heading": it.place.heading}
+    return _named(it.file, it.title, it.start, it.end) | found
 
 
 def _read(snapshot: Snapshot, name: str, most: int) -> Record:
     file, start, end = resolve(name, snapshot.documents)
     it, whole = snapshot.around(file, start, end, most), len(snapshot.text(file))
+    before = reference(file, max(0, it.start - most), it.start) if it.start else ""
+    after = reference(file, it.end, it.end + most) if it.end < whole else ""
     metadata = {"language": it.language, "start": it.start, "end": it.end, "characters": whole}
-    if it.start:
-        metadata["before"] = reference(file, max(0, it.start - most), it.start)
-    if it.end < whole:
-        metadata["after"] = reference(file, it.end, it.end + most)
-    return _piece(replace(it, start=start, end=end)) | {"metadata": metadata}
+    return _piece(replace(it, start=start, end=end)) | {"metadata": metadata | {"before": before, "after": after}}
 
 
 def _reply(answer: Answer) -> Record:
