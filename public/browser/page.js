@@ -19,9 +19,8 @@ const FIELDS = ['load', 'first', 'total', 'speed', 'tokens'];
 const PATIENCE = 1000; // ms for a model in the browser to stop between two tokens; while it reads a prompt, it cannot
 
 const runs = [];
-const cards = {};
 const asked = new Set(); // models of the server that have answered before
-let server, worker, pending, loaded, gpu, stopped, request;
+let cards = {}, server, worker, pending, loaded, gpu, stopped, request;
 
 const element = (tag, text = '', attributes = {}) => Object.assign(document.createElement(tag), { textContent: text }, attributes);
 const filled = (tag, ...parts) => { const made = element(tag); made.append(...parts); return made; };
@@ -64,7 +63,7 @@ async function prepared(device = $('device').value) {
   if (loaded?.wanted === wanted) return { start: 'warm', load: null };
   unload();
   const data = { runtime: address(server.runtime), current: server.models.map(folder), model: { ...model, folder: path(`models/${model.name}/`), address: folder(model) }, device };
-  const told = await call('load', data, ({ progress }) => status(say('Loading {model}: {percent} %', { model: model.name, percent: Math.floor(progress) })));
+  const told = await call('load', data, ({ progress }) => status(progress < 100 ? say('Loading {model}: {percent} %', { model: model.name, percent: Math.floor(progress) }) : say('Starting {model} …', { model: model.name })));
   loaded = { wanted, name: `${model.name} · ${device === 'webgpu' ? 'WebGPU' : 'WebAssembly'} · ${told.dtype}` };
   $('unload').disabled = false;
   return { start: told.cached ? 'cached' : 'cold', load: told.loaded };
@@ -117,8 +116,10 @@ async function askServer(role, question, reference, show) {
       if (chunk.error) throw new Error(chunk.error.message);
       const delta = chunk.choices?.[0]?.delta ?? {};
       usage = chunk.usage ?? usage;
-      if (!delta.content) continue;
-      first ??= last = performance.now();
+      if (chunk.escalator) show({ model: chunk.escalator.model, note: chunk.escalator.notices.join(' '), text: text || chunk.escalator.text });
+      if (delta.annotations) show({ evidence: delta.annotations.map((each) => each.url_citation) }); // beside our lines below the answer
+      if (!delta.content || delta.annotations) continue;
+      first ??= performance.now();
       last = performance.now();
       show({ text: text += delta.content });
     }
@@ -134,7 +135,8 @@ function card(target) {
   const name = element('h3', TEXTS[target]), said = element('p'), noted = element('p', '', { className: 'quiet', hidden: true });
   const items = element('ol'), list = filled('details', element('summary', say('Passages')), items), article = filled('article', name, noted, said, list);
   list.hidden = true;
-  cards[target] ? cards[target].article.replaceWith(article) : $('answers').append(article);
+  $('answers').insertBefore(article, cards[target]?.article ?? null);
+  cards[target]?.article.remove();
   cards[target] = { name, article };
   return ({ model, note, text, evidence = [] }) => {
     if (model) name.textContent = model;
@@ -150,9 +152,10 @@ async function ask(event) {
   const question = $('question').value.trim(), reference = $('form').elements.from.value === 'text' ? $('reference').value : null;
   const targets = [...document.querySelectorAll('[name=target]:checked')].map((each) => each.value);
   if (!targets.length) return status(say('Choose who answers.'));
-  stopped = false;
+  $('answers').replaceChildren();
   $('ask').disabled = $('check').disabled = true;
-  $('stop').disabled = false;
+  $('stop').disabled = stopped = false;
+  cards = {};
   let said = '';
   for (let run = 0; run < $('runs').valueAsNumber && !stopped; run += 1) {
     for (const target of targets) {
@@ -261,8 +264,7 @@ function complain(text, command = '') {
 
 async function begin() {
   for (const each of document.querySelectorAll('[data-text]')) each.textContent = TEXTS[each.dataset.text];
-  $('reference').ariaLabel = TEXTS.text;
-  document.title = `${TEXTS.title} – Escalator`;
+  Object.assign($('reference'), { ariaLabel: TEXTS.text }), document.title = `${TEXTS.title} – Escalator`;
   $('columns').append(...COLUMNS.map((name) => element('th', name, { scope: 'col' })));
   server = await (await fetch('models')).json();
   if (server.missing.length) complain(say('This browser runs no model yet. Files are missing: {files}. This gets them:', { files: server.missing.join(', ') }), 'escalator browser get');

@@ -104,20 +104,28 @@ def sink() -> Iterator[Sink]:
 
 @pytest.fixture(scope="module")
 def browser(sink: Sink) -> Iterator[Browser]:
-    program = next(filter(None, map(shutil.which, NAMES)), None)
-    if program is None:
+    if (path := program()) is None:
         missing = f"no browser was found ({', '.join(NAMES)})"
         if os.environ.get("ESCALATOR_REQUIRE_BROWSER") == "1":
             pytest.fail(missing)
         pytest.skip(missing)
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, args=arguments(sink))
+        yield chromium
+        chromium.close()
+
+
+def program() -> str | None:
+    """The path of a browser."""
+    return next(filter(None, map(shutil.which, NAMES)), None)
+
+
+def arguments(sink: Sink) -> list[str]:
+    """What leads a browser to the sink when it asks for anything but this machine."""
     counted = [f"MAP {name} 127.0.0.1:{sink.port}" for name in (*FONTS, "*")]
     ignored = [f"MAP {name} 127.0.0.1:1" for name in MAKERS]
     rules = ", ".join([*counted[:-1], *ignored, counted[-1], "EXCLUDE 127.0.0.1"])  # the first that fits counts
-    arguments = [f"--host-resolver-rules={rules}", *(["--no-sandbox"] if as_root() else [])]
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=program, args=arguments)
-        yield chromium
-        chromium.close()
+    return [f"--host-resolver-rules={rules}", *(["--no-sandbox"] if as_root() else [])]
 
 
 def as_root() -> bool:
