@@ -6,7 +6,7 @@ from contextlib import suppress
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -21,22 +21,15 @@ if TYPE_CHECKING:
     from app.evaluation.run_file import Done, RunFile
 
 
-class Retrieval(StrEnum):
-    """Whether questions are asked with passages of the documents."""
-
-    WITH = "with"
-    WITHOUT = "without"
-    BOTH = "both"
-
-
-SEARCHED = {None: None, Retrieval.WITH: (True,), Retrieval.WITHOUT: (False,), Retrieval.BOTH: (True, False)}
-
-
 class Hybrid(StrEnum):
     """A mode in which two models answer."""
 
     AUTO = "auto"
     REFINE = "refine"
+
+
+SEARCHED = {None: None, "with": (True,), "without": (False,), "both": (True, False)}
+"""Whether questions are asked with passages of the documents, by the option for that."""
 
 
 def compare(
@@ -53,7 +46,8 @@ def compare(
         str | None, typer.Option(help="Ask a set of questions instead: a file of JSON lines, or “sample”.")
     ] = None,
     retrieval: Annotated[
-        Retrieval | None, typer.Option(help="With or without passages (default: both for questions).")
+        Literal["with", "without", "both"] | None,
+        typer.Option(help="With or without passages (default: both for questions)."),
     ] = None,
     mode: Annotated[
         list[Hybrid] | None,
@@ -104,7 +98,7 @@ def compare(
         raise InputError("--resume goes on with a run as it was begun. Leave the other options out.")
     result = _kept(saved) if saved else _asked(resume or run, done, exported, partial(planned, *wanted))
     changed = changes(before, result) if before else ()
-    made = page(result, changed, [read_ratings(file, samples(result)) for file in ratings or ()])
+    raters = [read_ratings(file, samples(result)) for file in ratings or ()]
     if exported is not None:
         typer.echo(ragas.export(result, exported), nl=False)
     else:
@@ -114,7 +108,7 @@ def compare(
     for problem in result.problems:
         tell(problem)
     if report and form:
-        report.write_text(form(made), encoding="utf-8", newline="\n")
+        report.write_text(form(page(result, changed, raters)), encoding="utf-8", newline="\n")
     if result.problems:
         raise typer.Exit(1)
 

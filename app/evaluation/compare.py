@@ -10,15 +10,14 @@ from statistics import fmean
 from typing import Any
 
 from app.answering.escalation import decide
-from app.answering.events import Abstained, Failed, Finished
 from app.answering.pipeline import Assistant
-from app.answering.turn import Answer, Mode, Stopwatch, Turn
+from app.answering.turn import Mode, Stopwatch, Turn
 from app.errors import InputError, ModelError
 from app.evaluation.figures import SINGLE, with_figures
 from app.evaluation.meters import Energy, machine, server_memory
 from app.evaluation.plan import Plan, default_prices
 from app.evaluation.question_set import Question
-from app.evaluation.recording import measured
+from app.evaluation.recording import asked, measured
 from app.evaluation.results import ComparisonResult, Contender, MeasuredAnswer, MeasuredModel
 from app.evaluation.run_file import Done, RunFile
 from app.evaluation.summary import document, shown
@@ -174,7 +173,7 @@ class Comparison:
         return sorted(turns, key=lambda turn: (turn[2].kind not in SINGLE, last_loaded_first[turn[2].models[0]]))
 
     async def _ask_all(self, assistant: Assistant) -> None:
-        tasks = [(it, question, who) for it, question, who in self._tasks() if not self._has(it, question, who)]
+        tasks = [it for it in self._tasks() if (it[1].id, it[2].id, it[0]) not in self._answers]
         failed: dict[str, int] = {}
         for at, (number, question, who) in enumerate(tasks):
             if failed.get(who.id, 0) >= FAILURES or any(self._models[name].error for name in who.models):
@@ -187,13 +186,9 @@ class Comparison:
             failed[who.id] = failed.get(who.id, 0) + 1 if answer.error else 0
             await self._keep("answer", answer)
 
-    def _has(self, number: int, question: Question, who: Contender) -> bool:
-        return (question.id, who.id, number) in self._answers
-
     def _label(self, who: Contender, question: Question, number: int) -> str:
-        name = shown(who)
         of = f"question {question.id}, " if len(self.plan.questions) > 1 else ""
-        return f"{name}: {of}round {number} of {self.plan.rounds}"
+        return f"{shown(who)}: {of}round {number} of {self.plan.rounds}"
 
     def _left(self, tasks: Sequence[tuple[int, Question, Contender]]) -> float | None:
         """Estimate the seconds that the tasks take, by the answers of each contender so far."""
@@ -212,22 +207,13 @@ class Comparison:
         """Have one turn answered as the chat would, and note all that is known about it."""
         if self.plan.models:
             assistant.models.pair = self._pair(who)
-        self._last, declined, failure = who.models[-1], False, ""
+        self._last = who.models[-1]
         modes: Mapping[str, Mode] = {"small": "small", "auto": "auto", "refine": "refine"}
         turn = Turn(question.text, mode=modes.get(who.kind, "large"), unaided=not who.retrieval)
-        answer: Answer | None = None
         energy = self._energy or Energy()
         await asyncio.to_thread(energy.start)
-        async with aclosing(assistant.answer(turn)) as events:
-            async for event in events:
-                if isinstance(event, Failed):
-                    failure = str(event.error)
-                elif isinstance(event, Abstained):
-                    declined = True
-                elif isinstance(event, Finished):
-                    answer = event.answer
+        answer, declined, failure = await asked(assistant, turn)
         joules = await asyncio.to_thread(energy.joules)
-        assert answer is not None, "a turn ends with Finished"
         prices, streamed = self._prices.models if self._prices else {}, self.settings.bench_stream
         noted = measured(answer, question, prices, declined=declined, failure=failure, streamed=streamed)
         return replace(noted, contender=who.id, round=number, energy_j=joules)

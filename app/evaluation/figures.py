@@ -1,16 +1,35 @@
-"""The figures of each contender over its answers, and how far contenders differ."""
+"""The figures of each contender over its answers, how far contenders differ, and what a cascade is worth beside others.
+
+The best choice of the drafts to escalate, and a choice by lot, are computed from the answers of the two models alone.
+An escalated answer costs the draft and the large model's answer, in time, tokens and money, as the user has waited for
+both; its score is the large model's.
+"""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import combinations
+from typing import NamedTuple
 
-from app.evaluation.hybrid import Key, Outcome, at_random, oracle, outcome_of
 from app.evaluation.measures import averaged, by_question, difference, mean_of, median_of
 from app.evaluation.results import Contender, Difference, Figure, MeasuredAnswer, MeasuredModel
 
 SINGLE = ("small", "large", "model")
 """The kinds of contenders that are one model."""
+
+
+Key = tuple[str, int]
+"""A question's id, and the round."""
+
+
+class Outcome(NamedTuple):
+    """What an answer took and was worth, or what can be expected of it; None where that is unknown."""
+
+    total_ms: float | None
+    prompt_tokens: float | None
+    completion_tokens: float | None
+    cost: float | None
+    score: float | None
 
 
 def with_figures(
@@ -28,7 +47,7 @@ def with_figures(
         escalations = sum(it.escalated for it in good["auto"])
         for kind, choose in (("oracle", oracle), ("random", at_random)):
             outcomes[kind], share = choose(outcomes["small"], outcomes["large"], escalations)
-            quality = _present({"score": mean_of(averaged(_scores(outcomes[kind])))})
+            quality = _present({"score": mean_of(averaged(_values(outcomes[kind], "score")))})
             own = replace(auto, id=kind, kind=kind, answers=len(outcomes[kind]), escalated=share, quality=quality)  # type: ignore[arg-type]
             found[kind] = replace(own, means=_means(outcomes[kind]))
     return tuple(found.values()), tuple(_differences(found, good, outcomes))
@@ -94,10 +113,6 @@ def _values(outcomes: Mapping[Key, Outcome], name: str) -> Sequence[Sequence[flo
     return by_question((question, getattr(outcome, name)) for (question, _), outcome in outcomes.items())
 
 
-def _scores(outcomes: Mapping[Key, Outcome]) -> Sequence[Sequence[float]]:
-    return _values(outcomes, "score")
-
-
 def _quality(answers: Sequence[MeasuredAnswer]) -> dict[str, Figure]:
     """Compute the shares; whether a question has an answer is told by its score where it has no facts."""
     unanswerable = [it for it in answers if not it.facts_expected and it.score is not None]
@@ -154,3 +169,52 @@ def _paired(
 
 def _change(one: float | None, other: float | None) -> float | None:
     return None if one is None or other is None else other - one
+
+
+def outcome_of(answer: MeasuredAnswer) -> Outcome:
+    """Add up what the attempts of an answer took."""
+    prompt = [attempt.prompt_tokens for attempt in answer.attempts]
+    completion = [attempt.completion_tokens for attempt in answer.attempts]
+    read, written = (None if None in each else float(sum(filter(None, each))) for each in (prompt, completion))
+    return Outcome(answer.total_ms, read, written, answer.cost, answer.score)
+
+
+def oracle(
+    small: Mapping[Key, Outcome], large: Mapping[Key, Outcome], escalations: int
+) -> tuple[dict[Key, Outcome], float | None]:
+    """Escalate so many of the drafts, those whose score gains most, and return all outcomes and the share.
+
+    The earlier of two equal gains is taken. Only answers that both models gave count.
+    """
+    keys = [key for key in small if key in large]
+    best = set(sorted(keys, key=lambda key: -_gain(small[key], large[key]))[:escalations])
+    return {key: _escalated(small[key], large[key], float(key in best)) for key in keys}, _share(escalations, keys)
+
+
+def at_random(
+    small: Mapping[Key, Outcome], large: Mapping[Key, Outcome], escalations: int
+) -> tuple[dict[Key, Outcome], float | None]:
+    """Escalate so many of the drafts, drawn by lot: return what is expected of each, and the share."""
+    keys = [key for key in small if key in large]
+    share = _share(escalations, keys)
+    return {key: _escalated(small[key], large[key], share or 0.0) for key in keys}, share
+
+
+def _share(escalations: int, keys: list[Key]) -> float | None:
+    return min(1.0, escalations / len(keys)) if keys else None
+
+
+def _gain(draft: Outcome, other: Outcome) -> float:
+    return 0.0 if draft.score is None or other.score is None else other.score - draft.score
+
+
+def _escalated(draft: Outcome, other: Outcome, chance: float) -> Outcome:
+    """Return what is expected of an answer that is escalated with this probability."""
+    ms, read, written, cost = (_sum(a, b, chance) for a, b in zip(draft[:-1], other[:-1], strict=True))
+    known = draft.score is not None and other.score is not None
+    score = (1 - chance) * (draft.score or 0) + chance * (other.score or 0) if known else None
+    return Outcome(ms, read, written, cost, score)
+
+
+def _sum(draft: float | None, other: float | None, chance: float) -> float | None:
+    return None if draft is None or other is None else draft + chance * other

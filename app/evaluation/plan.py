@@ -95,13 +95,15 @@ def planned(
     if questions and prompt:
         raise InputError("Both a prompt and --questions are given. Leave one out.")
     settings = load(corpus=corpus or (sample_documents() if questions == SAMPLE else None))
-    named = models_named(models) if models is not None else _names(settings.bench_models)
+    named = [name.strip() for name in (settings.bench_models if models is None else models).split(",")]
+    if models is not None and (len(named) < 2 or not all(named) or len({*named}) < len(named)):
+        raise InputError(f"--models is {models!r}; it must be two different models, as A,B, or more.")
     asked = read_questions(questions) if questions else (Question("1", prompt or settings.compare_prompt),)
     searched = tuple(retrieval or ((True, False) if questions else (corpus is not None,)))
     plan = Plan(
         asked,
         rounds or (settings.bench_rounds if "bench_rounds" in settings.model_fields_set else 1),
-        tuple(dict.fromkeys(named)),
+        tuple(dict.fromkeys(filter(None, named))),
         tuple(modes) or (("auto", "refine") if questions else ()),
         searched,
         questions or "",
@@ -109,15 +111,3 @@ def planned(
         read_prices(prices) if prices else None,
     )
     return plan, settings
-
-
-def models_named(names: str) -> tuple[str, ...]:
-    """Parse the names of models, as A,B, the small one first; raises InputError."""
-    models = tuple(name.strip() for name in names.split(","))
-    if len(models) < 2 or not all(models) or len({*models}) < len(models):
-        raise InputError(f"--models is {names!r}; it must be two different models, as A,B, or more.")
-    return models
-
-
-def _names(setting: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in setting.split(",") if name.strip())

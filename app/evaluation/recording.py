@@ -1,17 +1,43 @@
-"""From an answer of the product to the record of a comparison: its stages, tokens, price, sources and quality."""
+"""From an answer of the product to the record of a comparison: its stages, tokens, price, sources and quality.
 
+Quality means the expected facts that it states, and whether it declines where there is no answer. A statement is
+found by its wording. It may stand in a sentence that is wrong otherwise, which only a reader sees.
+"""
+
+import re
+import unicodedata
 from collections.abc import Mapping, Sequence
+from contextlib import aclosing
 from typing import Any
 
-from app.answering.turn import Answer, Attempt
+from app.answering import events
+from app.answering.lexicon import abstains, bare
+from app.answering.pipeline import Assistant
+from app.answering.turn import Answer, Attempt, Turn
 from app.answering.usage import Price, cost
-from app.evaluation.quality import facts_found, is_abstention, score
 from app.evaluation.question_set import Question
 from app.evaluation.results import CitedSentence, MeasuredAnswer, MeasuredAttempt, Passage
+
+_DASHES = str.maketrans(dict.fromkeys("‐‑‒–—−", "-") | dict.fromkeys("*_`", None) | {"’": "'"})
 
 TIMES = ("prompt_ms", "sent_ms", "total_ms", "prompt_tokens", "completion_tokens")
 STREAMED = ("first_token_ms", "gap_ms", "tokens_per_s")
 """What is noted of an attempt, and what is only if BENCH_STREAM wants the times of a stream."""
+
+
+async def asked(assistant: Assistant, turn: Turn) -> tuple[Answer, bool, str]:
+    """Have a turn answered as the chat would; return the answer, whether no model was asked, and the turn's error."""
+    declined, failure = False, ""
+    async with aclosing(assistant.answer(turn)) as stream:
+        async for event in stream:
+            match event:
+                case events.Abstained():
+                    declined = True
+                case events.Failed(error, _):
+                    failure = str(error)
+                case events.Finished(answer):
+                    return answer, declined, failure
+    raise AssertionError("a turn always finishes")
 
 
 def measured(
@@ -73,3 +99,32 @@ def _attempt(attempt: Attempt, names: Sequence[str]) -> MeasuredAttempt:
 
 def _rounded(value: float | None) -> float | None:
     return round(value, 3) if isinstance(value, float) else value
+
+
+def facts_found(question: Question, text: str) -> tuple[int, ...]:
+    """Return the positions of the expected facts that a text states, each in any of its spellings."""
+    plain = _plain(bare(text))
+    return tuple(n for n, spellings in enumerate(question.facts) if any(_states(plain, each) for each in spellings))
+
+
+def score(question: Question, text: str, *, abstained: bool) -> float | None:
+    """Return the share of the expected facts, or whether it rightly declined; None where nothing is expected."""
+    if question.answerable is False:
+        return float(abstained)
+    return len(facts_found(question, text)) / len(question.facts) if question.facts else None
+
+
+def is_abstention(text: str) -> bool:
+    """Return whether a model's answer declines; one without words says nothing, which is no abstention."""
+    return bool(text.strip()) and abstains(text)
+
+
+def _states(text: str, spelling: str) -> bool:
+    """Whether a text has these words, and not as parts of others: "12" neither in "112" nor in "12.5"."""
+    wanted = re.escape(_plain(spelling))
+    return re.search(rf"(?<!\w)(?<!\d[.,]){wanted}(?!\w)(?![.,]\d)", text) is not None
+
+
+def _plain(text: str) -> str:
+    """Fold case, kinds of blanks and dashes, and drop the marks of Markdown."""
+    return " ".join(unicodedata.normalize("NFKC", text).translate(_DASHES).casefold().split())

@@ -5,7 +5,6 @@ What is expected comes from a set of questions with facts, and from the thumbs t
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import aclosing
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +13,6 @@ from textwrap import shorten
 from typing import Any, Literal
 from xml.etree import ElementTree
 
-from app.answering import events
 from app.answering.alignment import names, numbers, words
 from app.answering.lexicon import bare
 from app.answering.pipeline import Assistant
@@ -22,9 +20,8 @@ from app.answering.turn import Mode, Turn
 from app.answering.verification import ALL_NOUNS
 from app.documents.language import detect
 from app.evaluation.datasets import Row
-from app.evaluation.quality import is_abstention, score
 from app.evaluation.question_set import Question
-from app.evaluation.recording import measured
+from app.evaluation.recording import asked, is_abstention, measured, score
 from app.evaluation.results import MeasuredAnswer
 from app.humanize import count, quoted
 from app.retrieval.analysis import query_words
@@ -167,16 +164,8 @@ async def ask_all(
 
 
 async def _ask(assistant: Assistant, expectation: Expectation, mode: Mode) -> Outcome:
-    failure, declined, question = "", False, expectation.question
-    async with aclosing(assistant.answer(Turn(question.text, mode=mode, scope=expectation.scope))) as stream:
-        async for event in stream:
-            match event:
-                case events.Abstained():
-                    declined = True
-                case events.Failed(error, _):
-                    failure = str(error)
-                case events.Finished(given):
-                    answer = given
+    question = expectation.question
+    answer, declined, failure = await asked(assistant, Turn(question.text, mode=mode, scope=expectation.scope))
     record = partial(measured, answer, question, {}, declined=declined, failure=failure, streamed=False)
     return await asyncio.to_thread(lambda: judged(expectation, record()))
 

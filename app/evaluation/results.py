@@ -6,7 +6,7 @@ measured is None, never 0. Times are in milliseconds, money is in US dollars.
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -221,11 +221,6 @@ class ComparisonResult:
 
 
 R = TypeVar("R")
-
-
-def as_json(record: Any) -> dict[str, Any]:
-    """Build the JSON form of a record of this module."""
-    return asdict(record)
 
 
 def read_result(file: Path) -> ComparisonResult:

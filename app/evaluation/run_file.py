@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from app.errors import InputError
 from app.evaluation.datasets import parse_object
 from app.evaluation.plan import Plan
-from app.evaluation.results import VERSION, MeasuredAnswer, MeasuredModel, as_json, from_json
+from app.evaluation.results import VERSION, MeasuredAnswer, MeasuredModel, from_json
 from app.settings import Settings, load
 
 FOLDER = "comparisons"
@@ -41,7 +41,7 @@ class RunFile:
 
     def append(self, kind: str, record: Any) -> None:
         """Add a record, "model" or "answer"; raises OSError, after which the file ends with a whole row."""
-        self._waiting.append(_line({kind: as_json(record)}))
+        self._waiting.append(_line({kind: asdict(record)}))
         self.flush()
 
     def flush(self) -> None:
@@ -101,7 +101,7 @@ def begun(settings: Settings, plan: Plan, path: Path | None) -> RunFile | None:
     None if nothing is to be kept (ESCALATOR_HISTORY). A file of the state folder is made with its first row.
     """
     now = datetime.now(UTC)
-    head = {"version": VERSION, "began": now.isoformat(timespec="seconds"), "plan": as_json(plan)}
+    head = {"version": VERSION, "began": now.isoformat(timespec="seconds"), "plan": asdict(plan)}
     if path is None:
         name = f"{now:%Y%m%d-%H%M%S-%f}.jsonl"
         return RunFile(settings.state_dir / FOLDER / name, head) if settings.history else None

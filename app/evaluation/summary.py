@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from app.evaluation.figures import SINGLE
-from app.evaluation.results import ComparisonResult, Contender, Difference, Figure, MeasuredModel, as_json
+from app.evaluation.results import ComparisonResult, Contender, Difference, Figure, MeasuredModel
 
 TIMES = ("load_ms", "first_token_ms", "total_ms", "tokens_per_s", "completion_tokens")
 
@@ -28,7 +28,7 @@ def document(result: ComparisonResult) -> dict[str, Any]:
     """
     asked = {} if result.question_set else {"prompt": result.questions[0].text}
     models = [_row(model, result) for model in result.models]
-    return {**asked, "passages": bool(result.corpus), **as_json(result), "models": models}
+    return {**asked, "passages": bool(result.corpus), **asdict(result), "models": models}
 
 
 def _row(model: MeasuredModel, result: ComparisonResult) -> dict[str, Any]:

@@ -1,14 +1,13 @@
 """`escalator compare --from`: a report of a run that was kept, its changes, and files that are no runs."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
 from app.evaluation.datasets import check_writable
 from app.evaluation.plan import Plan
-from app.evaluation.results import as_json
 from app.evaluation.rubric import Ratings, samples
 from app.evaluation.rubric import as_json as ratings_as_json
 from app.evaluation.run_file import FOLDER, begun
@@ -40,7 +39,7 @@ def test_a_kept_run_is_shown_and_reported_without_asking_a_model(run: Path, tmp_
 def test_what_has_changed_is_printed_and_in_json_and_in_the_report(run: Path, tmp_path: Path) -> None:
     old, report = tmp_path / "old.json", tmp_path / "report.md"
     before = replace(LARGE, models=("qwen2.5-7b",))
-    old.write_text(json.dumps(as_json(replace(RUN, contenders=(before,)))), encoding="utf-16")
+    old.write_text(json.dumps(asdict(replace(RUN, contenders=(before,)))), encoding="utf-16")
 
     result = escalator("compare", "--from", run, "--against", old, "--report", report)
     printed = json.loads(escalator("compare", "--from", run, "--against", old, "--json").stdout)

@@ -1,7 +1,7 @@
 """The export for Ragas: the fields that its EvaluationDataset reads, row by row."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +9,6 @@ import pytest
 from app.errors import InputError
 from app.evaluation.question_set import Question
 from app.evaluation.ragas import contender_named, export
-from app.evaluation.results import as_json
 from tests.evaluation.test_rubric import FERRY, PRICE, RUN, answered
 from tests.support.terminal import escalator
 
@@ -58,7 +57,7 @@ def test_an_unknown_form_or_contender_is_told(wanted: str, told: str) -> None:
 
 def test_the_command_prints_the_rows_of_a_comparison_that_was_kept(tmp_path: Path) -> None:
     file = tmp_path / "run.json"
-    file.write_text(json.dumps(as_json(RUN)), encoding="utf-8")
+    file.write_text(json.dumps(asdict(RUN)), encoding="utf-8")
 
     assert escalator("compare", "--from", file, "--export", "ragas:large").stdout == export(RUN, "large")
     assert escalator("compare", "--from", file, "--export", "csv").exit_code == 2

@@ -38,7 +38,7 @@ def thumb(question: str, text: str, value: int = 1, **given: Any) -> dict[str, A
 
 def said(text: str, question: Question = FERRY, *, draft: str = "", decision: str | None = None) -> MeasuredAnswer:
     """An answer as it is recorded; with a `draft`, the large model's."""
-    from app.evaluation.quality import facts_found, is_abstention, score
+    from app.evaluation.recording import facts_found, is_abstention, score
 
     abstained = is_abstention(text)
     attempts = [MeasuredAttempt("small", "phi", "stop", draft or text)]

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -12,7 +13,6 @@ import pytest
 from app.errors import InputError
 from app.evaluation.question_set import Question
 from app.evaluation.results import ComparisonResult, Contender, MeasuredAnswer, MeasuredModel, Passage
-from app.evaluation.results import as_json as result_as_json
 from app.evaluation.rubric import (
     Agreement,
     Ratings,
@@ -194,7 +194,7 @@ def test_a_page_hides_who_answered_and_its_file_is_read_again(tmp_path: Path) ->
 
 def test_the_command_says_what_is_wrong_and_shows_ratings_of_people(tmp_path: Path) -> None:
     run, bad, ann, bo, page = (tmp_path / name for name in ("run.json", "bad.json", "ann.json", "bo.json", "page.html"))
-    run.write_text(json.dumps(result_as_json(RUN)), encoding="utf-8")
+    run.write_text(json.dumps(asdict(RUN)), encoding="utf-8")
     bad.write_text('{"rater": "Ann", "ratings": [{"sample": "a", "coherence": 9}]}', encoding="utf-8")
     ann.write_text(json.dumps(as_json(ratings("Ann", 1, 2, 4, 5))), encoding="utf-8")
     bo.write_text(json.dumps(as_json(ratings("Bo", 1, 3, 4, 4))), encoding="utf-8")
@@ -220,7 +220,7 @@ def test_a_model_of_the_runtime_rates_and_its_ratings_are_saved_and_gone_on_with
 ) -> None:
     use(model_cache(Script(alias="judge", say='{"coherence": 4, "factuality": 5, "brevity": 3}')))
     run, saved = tmp_path / "run.json", tmp_path / "judge.json"
-    run.write_text(json.dumps(result_as_json(RUN)), encoding="utf-8")
+    run.write_text(json.dumps(asdict(RUN)), encoding="utf-8")
 
     first = json.loads(escalator("eval", "rubric", run, "--judge", "judge", "--save", saved, "--json").stdout)
     rows = json.loads(saved.read_text(encoding="utf-8"))
