@@ -3,6 +3,7 @@
 import asyncio
 import json
 import signal
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Annotated, BinaryIO
@@ -40,6 +41,8 @@ def serve(
 def mcp(corpus: Corpus = None, verbose: Verbose = False) -> None:
     """Let the program that starts this search and ask the documents, by the Model Context Protocol."""
     settings = load(corpus=corpus)
+    if sys.stdin.isatty():
+        tell("Waiting for a program that speaks the Model Context Protocol (docs/mcp.md). Ctrl+C ends this.")
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # a thread that waits for a message would hold Ctrl+C up
     asyncio.run(_serve_stdio(settings, *processes.pipes()))
 

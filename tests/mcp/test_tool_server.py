@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import os
+import signal
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import httpx
@@ -21,9 +23,11 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.memory import create_connected_server_and_client_session
 from pydantic import AnyUrl
 
+from app import processes
 from app.answering.events import AttemptStarted, Event
 from app.answering.pipeline import Assistant
 from app.answering.turn import Turn
+from app.cli import serving_commands
 from app.gateway.application import application
 from app.mcp import tool_server
 from app.settings import ROOT
@@ -306,6 +310,22 @@ async def test_a_client_that_sends_no_message_and_leaves_is_no_accident(caplog: 
     await tool_server.serve_stdio(shared(None), io.BytesIO(INITIALIZE + "é\r\n".encode("cp1252")), Kept())
 
     assert "Traceback" not in caplog.text
+
+
+def test_a_person_who_types_the_command_is_told_what_it_waits_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], corpus: Path
+) -> None:
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setattr(processes, "pipes", lambda: (io.BytesIO(INITIALIZE), Kept()))
+    told = []
+    for terminal in (False, True):
+        monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda terminal=terminal: terminal))
+        serving_commands.mcp(corpus)
+        told.append(capsys.readouterr())
+
+    assert told[0] == ("", "")
+    assert told[1].out == ""
+    assert "docs/mcp.md" in told[1].err
 
 
 class Waiting:
