@@ -32,7 +32,7 @@ def explain() -> None:
 def get(
     source: Annotated[
         Path | None,
-        typer.Option("--from", exists=True, help="Where the files or npm's archives are, such as a stick; no network."),
+        typer.Option("--from", help="Where the files or npm's archives are, such as a stick; no network."),
     ] = None,
     verbose: Verbose = False,
 ) -> None:
