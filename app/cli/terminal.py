@@ -80,6 +80,8 @@ def _fitting(table: Table, console: Console) -> Iterator[Table]:
         part = [0, *rest]
         while len(part) > 2 and sum(sizes[at].minimum + GAP for at in part) - GAP > console.width:
             part.pop()
+        if len(part) <= len(rest):  # of two parts, none is to be much smaller
+            part = part[: (len(rest) + 3) // 2]
         excess = sum(sizes[at].maximum + GAP for at in part) - GAP - console.width
         columns = {at: replace(table.columns[at]) for at in part}
         for at in sorted(part, key=lambda at: sizes[at].minimum - sizes[at].maximum):
