@@ -1,4 +1,4 @@
-"""What the README says about six common wishes leads there: its words are on the screen, its commands do it.
+"""What the README says about seven common wishes leads there: its words are on the screen, its commands do it.
 
 That each is done in the page is played by tests/browser: a document of one's own in test_browser.py, both models
 side by side there too, the list of conversations and the export in test_history.py.
@@ -26,11 +26,11 @@ def wishes() -> dict[str, str]:
     return {wish.strip(): answer for wish, answer in rows}
 
 
-def test_six_wishes_are_answered_with_words_that_are_on_the_screen() -> None:
+def test_seven_wishes_are_answered_with_words_that_are_on_the_screen() -> None:
     pages = [*(ROOT / "public" / "elements").glob("*.jsx"), ROOT / "public" / "escalator.js"]
     said = "\n".join([said_by_the_program(), *(page.read_text(encoding="utf-8") for page in pages)])
 
-    assert len(wishes()) == 6
+    assert len(wishes()) == 7
     named = [words for answer in wishes().values() for words in italics(answer)]
     assert len(named) >= 8
     assert [words for words in named if words not in said and words not in ("[1]", "state")] == []
