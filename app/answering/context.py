@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing, closing
+from contextlib import closing
 from contextvars import copy_context
 from dataclasses import replace
 from functools import partial
@@ -215,15 +215,8 @@ async def search_words(question: str, languages: Sequence[str], foundry: Foundry
         {"role": "system", "content": TRANSLATE.format(languages=names)},
         {"role": "user", "content": question},
     ]
-    text = ""
     async with foundry.slot(model):
-        stream = chat.answer(foundry, model, prompt, max_tokens=TRANSLATION_TOKENS, instead_of=large)
-        async with aclosing(stream):
-            async for piece in stream:
-                if isinstance(piece, chat.Retraction):
-                    text = ""
-                elif isinstance(piece, chat.Delta) and not piece.reasoning:
-                    text += piece.text
+        text = await chat.reply(foundry, model, prompt, max_tokens=TRANSLATION_TOKENS, instead_of=large)
     return " ".join(text.split())[:TRANSLATION_CHARS]
 
 

@@ -8,7 +8,6 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import aclosing
 from dataclasses import dataclass
 from itertools import combinations, groupby
 from pathlib import Path
@@ -177,15 +176,8 @@ async def judge(
         remarks.append(f"{alias} wrote {count(own, 'answer')} itself, which it does not rate.")
     unreadable = 0
     for sample in watch([sample for sample in others if sample.id not in rated]):
-        text = ""
-        stream = chat.answer(foundry, model, messages(sample), max_tokens=foundry.settings.large_max_tokens)
         try:
-            async with aclosing(stream) as pieces:
-                async for piece in pieces:
-                    if isinstance(piece, chat.Retraction):
-                        text = ""
-                    elif not isinstance(piece, chat.End) and not piece.reasoning:
-                        text += piece.text
+            text = await chat.reply(foundry, model, messages(sample), max_tokens=foundry.settings.large_max_tokens)
         except ModelError as error:
             if not rated:
                 raise

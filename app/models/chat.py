@@ -18,7 +18,7 @@ from app.models.server import Model, Notify, ignore
 if TYPE_CHECKING:
     from openai.types.chat import ChatCompletionChunk
 
-__all__ = ["Delta", "End", "Retraction", "answer", "complete", "warm_up"]
+__all__ = ["Delta", "End", "Retraction", "answer", "complete", "reply", "warm_up"]
 
 SENTENCE_END = re.compile(r"[.!?…。！？।؟](?:[\"'“”’»)*_`\s]|\[[^\[\]]{1,20}\])*$")
 REFUSES_EXTRAS = re.compile(
@@ -103,6 +103,25 @@ async def answer(
             failures += 1
             await asyncio.sleep(min(max(pause, error.seconds if isinstance(error, ServerBusy) else 0.0), LONGEST_PAUSE))
         foundry.forget(model)
+
+
+async def reply(
+    foundry: Foundry,
+    model: Model,
+    messages: Sequence[Mapping[str, Any]],
+    *,
+    max_tokens: int,
+    instead_of: str | None = None,
+) -> str:
+    """Return a whole answer, without its reasoning; raises ModelError."""
+    said = ""
+    async with aclosing(answer(foundry, model, messages, max_tokens=max_tokens, instead_of=instead_of)) as stream:
+        async for piece in stream:
+            if isinstance(piece, Retraction):
+                said = ""
+            elif isinstance(piece, Delta) and not piece.reasoning:
+                said += piece.text
+    return said
 
 
 async def complete(
