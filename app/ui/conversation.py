@@ -108,7 +108,7 @@ class Conversation:
         """Answer a message: a question, perhaps with files, or a command; Chainlit has `informed` a tab of that."""
         async with self._busy(informed), _errors_in_chat():
             await self._renew(message.id)
-            if (keeper := Keeper.current()) and not self.screen.begun:
+            if self.screen.kept and not self.screen.begun and (keeper := Keeper.current()):
                 await keeper.begin(self.screen, message.content)
             assistant = await asyncio.to_thread(shared_assistant)
             chosen = (message.modes or {}).get("mode")

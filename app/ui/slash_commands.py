@@ -14,7 +14,7 @@ from app.answering.context import Retriever
 from app.answering.sanitizer import label, safe
 from app.answering.turn import Answer, Metrics, Turn
 from app.translation import _, again, figure, mark
-from app.ui import buttons, messages, sources, usage_table
+from app.ui import buttons, messages, sources
 from app.ui.source_viewer import Originals
 
 SEARCH, SOURCES, WHY, COMPARE, EXPORT = "search", "sources", "why", "compare", "export"
@@ -77,22 +77,20 @@ async def reply(
     elif not said:
         message.content = _("There is no answer in this conversation yet.")
     else:
-        message.content = why(said[-1], last) if command == WHY else rests_on(said, last)
+        message.content = why(said[-1]) if command == WHY else rests_on(said, last)
     await message.send()
     if command in (SEARCH, SOURCES) and shown is not None:
         await sources.send(shown.sources, message, shown, originals)
 
 
-def why(record: Mapping[str, Any], answer: Answer | None) -> str:
+def why(record: Mapping[str, Any]) -> str:
     """Say why the large model was or was not asked for the last answer, with the figures of its models."""
     parts = [_(_WHO[_who(record)])]
     if record.get("why"):
         parts.append(messages.escape(again(record["why"])))
-    if answer is not None and answer.decision is not None and answer.decision.score:
-        score = figure(answer.decision.score, 2)
-        parts.append(_("The score against the draft is {score}, on a scale from 0 to 1.", score=score))
-    attempts = answer.attempts if answer is not None else ()
-    figures = "\n".join(f"- {usage_table.summary(attempt, usage=True)}" for attempt in attempts)
+    if score := record.get("score"):
+        parts.append(_("The score against the draft is {score}, on a scale from 0 to 1.", score=figure(score, 2)))
+    figures = "\n".join(f"- {each}" for each in record.get("figures", ()))
     return "\n\n".join(filter(None, [" ".join(parts), figures]))
 
 

@@ -312,7 +312,9 @@ def _record(answer: Answer, preferred: str | None) -> dict[str, Any]:
         "whole": attempt is not None and attempt.finish != "error",
         "models": [each.model for each in asked],
         "preferred": preferred,
-        "figures": [usage_table.summary(each, usage=True) for each in asked if usage_table.figures(each)],
+        "figures": [
+            usage_table.summary(each, usage=True) for each in asked if each.failure or usage_table.figures(each)
+        ],
         "attempts": [{"role": each.role, "model": each.model, "metrics": _known(each.metrics)} for each in asked],
         "metrics": _known(answer.metrics),
         "evidence": [f"{item.file}#{item.start}-{item.end}" for item in answer.evidence],
