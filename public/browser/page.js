@@ -16,6 +16,7 @@ const TEXTS = {
 const COLUMNS = [say('Model'), say('Start'), say('Runs'), say('Load'), say('First token'), say('Total'), say('Tokens/s'), say('Tokens')];
 const STARTS = { cold: say('first'), cached: say('from the cache'), warm: say('warm') };
 const FIELDS = ['load', 'first', 'total', 'speed', 'tokens'];
+const SHORTEST = 20; // ms for pieces of an answer to have come one by one
 const PATIENCE = 1000; // ms for a model in the browser to stop between two tokens; while it reads a prompt, it cannot
 
 const runs = [];
@@ -25,8 +26,8 @@ let cards = {}, server, worker, pending, loaded, gpu, stopped, request;
 const element = (tag, text = '', attributes = {}) => Object.assign(document.createElement(tag), { textContent: text }, attributes);
 const filled = (tag, ...parts) => { const made = element(tag); made.append(...parts); return made; };
 const status = (text) => { $('status').textContent = text; };
-const seconds = (ms) => (ms == null ? '–' : ms < 10_000 ? `${(ms / 1000).toFixed(2)} s` : `${(ms / 1000).toFixed(1)} s`);
-const figure = (value, digits = 0) => (value == null ? '–' : value.toFixed(digits));
+const figure = (value, digits = 0) => value?.toLocaleString(document.documentElement.lang, { minimumFractionDigits: digits, maximumFractionDigits: digits }) ?? '–';
+const seconds = (ms) => (ms == null ? '–' : `${figure(ms / 1000, ms < 10_000 ? 2 : 1)} s`);
 const median = (values) => {
   const known = values.filter((each) => each != null).sort((a, b) => a - b), middle = known.length >> 1;
   return known.length ? (known.length % 2 ? known[middle] : (known[middle - 1] + known[middle]) / 2) : null;
@@ -63,7 +64,7 @@ async function prepared(device = $('device').value) {
   if (loaded?.wanted === wanted) return { start: 'warm', load: null };
   unload();
   const data = { runtime: address(server.runtime), current: server.models.map(folder), model: { ...model, folder: path(`models/${model.name}/`), address: folder(model) }, device };
-  const told = await call('load', data, ({ progress }) => status(progress < 100 ? say('Loading {model}: {percent} %', { model: model.name, percent: Math.floor(progress) }) : say('Starting {model} …', { model: model.name })));
+  const told = await call('load', data, ({ progress }) => status(progress < 100 ? say('Loading {model}: {percent} %', { model: model.name, percent: Math.floor(progress / 10) * 10 }) : say('Starting {model} …', { model: model.name })));
   loaded = { wanted, name: `${model.name} · ${device === 'webgpu' ? 'WebGPU' : 'WebAssembly'} · ${told.dtype}` };
   $('unload').disabled = false;
   return { start: told.cached ? 'cached' : 'cold', load: told.loaded };
@@ -126,13 +127,13 @@ async function askServer(role, question, reference, show) {
   }
   asked.add(role);
   const tokens = usage?.completion_tokens;
-  return { start, load: null, first: first && first - began, total: performance.now() - began, tokens, prompt: usage?.prompt_tokens, speed: tokens > 1 && last > first ? (tokens - 1) * 1000 / (last - first) : null };
+  return { start, load: null, first: first && first - began, total: performance.now() - began, tokens, prompt: usage?.prompt_tokens, speed: tokens > 1 && last - first > SHORTEST ? (tokens - 1) * 1000 / (last - first) : null };
 }
 
 // Asking, and what is shown of it.
 
 function card(target) {
-  const name = element('h3', TEXTS[target]), said = element('p'), noted = element('p', '', { className: 'quiet', hidden: true });
+  const name = element('h2', TEXTS[target]), said = element('p'), noted = element('p', '', { className: 'quiet', hidden: true });
   const items = element('ol'), list = filled('details', element('summary', say('Passages')), items), article = filled('article', name, noted, said, list);
   list.hidden = true;
   $('answers').insertBefore(article, cards[target]?.article ?? null);
@@ -188,9 +189,8 @@ function stop() {
 // Times: one line for each model and kind of start.
 
 function groups() {
-  const found = new Map();
-  for (const run of runs) found.set(`${run.target} ${run.start}`, [...(found.get(`${run.target} ${run.start}`) ?? []), run]);
-  return [...found.values()].map((each) => ({ ...each[0], count: each.length, ...Object.fromEntries(FIELDS.map((field) => [field, median(each.map((run) => run[field]))])) }));
+  const kinds = [...new Set(runs.map(({ target }) => target))].flatMap((target) => Object.keys(STARTS).map((start) => runs.filter((run) => run.target === target && run.start === start)));
+  return kinds.filter((each) => each.length).map((each) => ({ ...each[0], count: each.length, ...Object.fromEntries(FIELDS.map((field) => [field, median(each.map((run) => run[field]))])) }));
 }
 
 function draw() {
@@ -212,7 +212,7 @@ function draw() {
   };
   const bars = element('div', '', { className: 'bars' }), plot = element('div', '', { className: 'plot' });
   for (let power = least; power < most; power += 1) {
-    const tick = element('i', `${10 ** (power - 3)} s`);
+    const tick = element('i', `${figure(10 ** (power - 3), Math.max(0, 3 - power))} s`);
     tick.style.left = place(10 ** power);
     plot.append(tick);
   }
@@ -244,7 +244,7 @@ async function check() {
     unload();
     try {
       const it = await call('check', { runtime: address(server.runtime), home: path(''), device });
-      const values = { difference: it.difference.toExponential(1), made: seconds(it.made), first: seconds(it.first), later: `${it.later.toFixed(1)} ms` };
+      const values = { difference: it.difference.toExponential(1), made: seconds(it.made), first: seconds(it.first), later: `${figure(it.later, 1)} ms` };
       const right = it.difference < 1e-4 ? say('right: off by {difference} at most', values) : say('wrong: off by {difference}', values);
       lines.push([name, `${right}; ${say('load {made}, first run {first}, later {later}', values)}`]);
     } catch (error) {

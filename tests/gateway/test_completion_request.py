@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from app.answering.turn import Turn
 from app.gateway import completion_request
 from app.gateway.completion_request import CompletionRequest, Message, conversation, without_additions
 from app.retrieval.search import Exchange
@@ -57,3 +58,17 @@ def test_the_last_question_is_answered_and_what_was_said_before_is_history(
 )
 def test_our_own_lines_and_a_replaced_draft_are_taken_out(text: str, left: str) -> None:
     assert without_additions(text).strip() == left
+
+
+def test_a_reference_takes_the_place_of_the_documents_and_an_empty_one_leaves_none() -> None:
+    def asked(**more: str) -> Turn:
+        body = {"model": "m", "messages": [{"role": "user", "content": "When?"}], **more}
+        return CompletionRequest.parse(json.dumps(body).encode()).turn({"m": Turn("", mode="large")})
+
+    [text] = asked(reference="The bus leaves at 7:15.").brought
+    assert text.text == "The bus leaves at 7:15."
+    assert asked(reference="The bus leaves at 7:15.").scope == (text.file,)
+    assert asked(reference=" ").unaided
+    assert not asked().unaided
+    assert asked().brought == ()
+    assert asked(reference="x").mode == "large"
