@@ -23,12 +23,14 @@ Json = dict[str, Any]
 class Completion:
     """A completion in the making; `url_of` returns the address of a document.
 
-    With `as_events` the sources in a stream are events of Open WebUI, which numbers them in the order in which they
-    come; they are neither annotations nor a line of the text then.
+    With `as_events` the evidence is sent at the beginning of a stream in events of Open WebUI, which numbers it in this
+    order and shows it where the text has a mark, also if it is stopped; there are no annotations and no line then.
     """
 
     _error: EscalatorError | None = None
     _begun = False
+    _sent = 0
+    """Sources that were sent as events; more may be found for the large model."""
     _why = ""
     """Why the model is asked that begins next."""
 
@@ -60,6 +62,10 @@ class Completion:
 
     def _chunks(self, event: events.Event) -> Iterator[Json]:
         match event:
+            case events.Retrieved(evidence=evidence) if self._as_events:
+                for item in evidence[self._sent :]:
+                    yield self._chunk() | {"choices": [], "event": {"type": "source", "data": _source(item)}}
+                self._sent = len(evidence)
             case events.AttemptStarted() | events.Abstained() if not self._begun:
                 self._begun = True
                 yield self._chunk(role="assistant", content="")
@@ -76,10 +82,6 @@ class Completion:
                 yield self._chunk(content=f"\n\n{RETRACTED}\n\n")
 
     def _end(self, answer: Answer) -> Iterator[Json]:
-        if self._as_events:
-            last = max((item.number for item in answer.sources), default=0)
-            for item in answer.evidence[:last]:
-                yield self._chunk() | {"choices": [], "event": {"type": "source", "data": _source(item)}}
         _, best, quote = answer.rendered.partition(f"\n\n{BEST}\n\n")
         text = answer.rendered if answer.attempt is None else best + quote
         cited: Json = {} if self._as_events else {"annotations": self._annotations(answer)}
@@ -121,8 +123,8 @@ def _source(item: Evidence) -> Json:
     """Return a source as Open WebUI shows it; passages that are named alike would be one source."""
     name = f"{_named(item)} [{item.number}]"
     metadata = {"source": name, "name": _named(item), "place": item.place.label}
-    source = {"id": name, "name": _named(item)}
-    return {"source": source, "document": [item.text], "metadata": [metadata], "distances": [round(item.share, 2)]}
+    shown: Json = {"source": {"id": name, "name": _named(item)}, "document": [safe(item.text)]}
+    return shown | {"metadata": [metadata], "distances": [round(item.share, 2)]}
 
 
 def _account(answer: Answer) -> Json:

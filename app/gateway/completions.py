@@ -86,7 +86,8 @@ class Completions:
 
 def routes(settings: Settings, assistant: Callable[[], Awaitable[Assistant]]) -> list[BaseRoute]:
     """Return the routes of the API."""
-    api, description = Completions(settings, assistant), FileResponse(Path(__file__).with_name("openapi.json"))
+    api = Completions(settings, assistant)
+    description = FileResponse(Path(__file__).with_name("openapi.json"), media_type="application/json")
     return [
         Route("/v1/models", api.models),
         Route("/v1/chat/completions", api, methods=["POST"]),
