@@ -36,6 +36,8 @@ const address = (relative) => new URL(relative, document.baseURI).href;
 const path = (relative) => new URL(relative, document.baseURI).pathname; // by which transformers.js knows that it is here
 const folder = ({ name, version }) => address(`models/${name}/${version}/`);
 
+const busy = (is) => { $('ask').disabled = is, $('check').disabled = is || !server.runtime, $('stop').disabled = !is; };
+
 // The model in the browser.
 
 function call(task, data = {}, show = () => {}) {
@@ -125,9 +127,10 @@ async function askServer(role, question, reference, show) {
       show({ text: text += delta.content });
     }
   }
+  if (!first) return null; // no model has answered
   asked.add(role);
   const tokens = usage?.completion_tokens;
-  return { start, load: null, first: first && first - began, total: performance.now() - began, tokens, prompt: usage?.prompt_tokens, speed: tokens > 1 && last - first > SHORTEST ? (tokens - 1) * 1000 / (last - first) : null };
+  return { start, load: null, first: first - began, total: performance.now() - began, tokens, prompt: usage?.prompt_tokens, speed: tokens > 1 && last - first > SHORTEST ? (tokens - 1) * 1000 / (last - first) : null };
 }
 
 // Asking, and what is shown of it.
@@ -154,9 +157,10 @@ async function ask(event) {
   const targets = [...document.querySelectorAll('[name=target]:checked')].map((each) => each.value);
   if (!targets.length) return status(say('Choose who answers.'));
   $('answers').replaceChildren();
-  $('ask').disabled = $('check').disabled = true;
-  $('stop').disabled = stopped = false;
+  busy(true);
+  stopped = false;
   cards = {};
+  status('');
   let said = '';
   for (let run = 0; run < $('runs').valueAsNumber && !stopped; run += 1) {
     for (const target of targets) {
@@ -173,9 +177,7 @@ async function ask(event) {
     draw();
   }
   status(stopped ? say('Stopped.') : said || say('Done.'));
-  $('ask').disabled = false;
-  $('check').disabled = !server.runtime;
-  $('stop').disabled = true;
+  busy(false);
 }
 
 function stop() {
@@ -235,7 +237,7 @@ function download() {
 // The check, and the start.
 
 async function check() {
-  $('check').disabled = $('ask').disabled = true;
+  busy(true);
   const lines = gpu
     ? [['WebGPU', gpu.name + (gpu.software ? ` (${say('software, slow')})` : '')], ...Object.entries(gpu.limits), [say('Features'), gpu.features.join(', ')]]
     : [['WebGPU', say('This browser offers no graphics processor here.')]];
@@ -254,7 +256,7 @@ async function check() {
   $('checked').replaceChildren(...lines.flatMap(([name, value]) => [element('dt', name), element('dd', String(value))]));
   status(say('Done.'));
   unload();
-  $('check').disabled = $('ask').disabled = false;
+  busy(false);
 }
 
 function complain(text, command = '') {

@@ -76,7 +76,7 @@ def opened(browser: Browser, app: App, **options: object) -> Iterator[Page]:
     finally:
         context.close()
     assert [url for url in asked if not url.startswith((app.url, "data:", f"blob:{app.url}"))] == []
-    assert any(url.endswith("config.json") for url in asked) or page.is_closed()
+    assert any(url.endswith(".wasm") for url in asked), "the requests of the worker are not seen"
     assert faults == []
 
 
