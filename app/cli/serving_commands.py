@@ -3,6 +3,7 @@
 import asyncio
 import json
 import signal
+import socket
 import sys
 from functools import cache
 from pathlib import Path
@@ -12,6 +13,7 @@ import typer
 
 from app import processes
 from app.cli.terminal import Verbose, tell
+from app.errors import InputError
 from app.settings import LOOPBACK, Settings, load
 
 Corpus = Annotated[Path | None, typer.Option("--corpus", help="The folder of documents (default: CORPUS_DIR).")]
@@ -25,9 +27,9 @@ def serve(
 ) -> None:
     """Answer other programs from the documents, at an address that OpenAI's clients understand."""
     settings = load(corpus=corpus)
-    from app.gateway.listener import listen, serve
+    listening = _listen(host, port)
+    from app.gateway.listener import serve
 
-    listening = listen(host, port)
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}/v1"
     tell(f"Answering from {settings.corpus} at {url}, until Ctrl+C. Try it in another terminal:\n")
     asked = {"model": "escalator", "stream": True, "messages": [{"role": "user", "content": "What is BM25?"}]}
@@ -36,6 +38,15 @@ def serve(
         who = "that send the key" if settings.gateway_key else "(with ESCALATOR_GATEWAY_KEY only those that send it)"
         tell(f"Other machines {who} can ask what your documents say.")
     serve(settings, host, listening)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Open a port; raises InputError if it cannot be had."""
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        text = f"Port {port} of {host} cannot be used: {error.strerror or error}. Name another one with --port."
+        raise InputError(text) from None
 
 
 def mcp(corpus: Corpus = None, verbose: Verbose = False) -> None:

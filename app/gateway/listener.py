@@ -1,15 +1,14 @@
 """The application of app/gateway/application.py alone, under uvicorn: `escalator serve`."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from socket import socket
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from app.answering.pipeline import Assistant
-from app.errors import InputError
 from app.gateway.application import application
 from app.guard import Guard
 from app.settings import LOOPBACK, Settings
@@ -39,17 +38,8 @@ class _Punctual(H11Protocol):
             self.transport.close()  # type: ignore[unreachable]
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Open a port; raises InputError if it is taken."""
-    try:
-        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-    except OSError as error:
-        text = f"Port {port} of {host} cannot be used: {error.strerror or error}. Name another one with --port."
-        raise InputError(text) from None
-
-
-def serve(settings: Settings, host: str, listening: socket.socket) -> None:
-    """Answer requests until Ctrl+C."""
+def serve(settings: Settings, host: str, listening: socket) -> None:
+    """Answer requests to an open port until Ctrl+C."""
     assistant = Assistant(settings, patience=PATIENCE)
 
     async def shared() -> Assistant:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -542,3 +543,13 @@ def test_preferred_answers_are_counted_by_the_models_that_were_compared(
     assert f"{models}: phi-4-mini preferred 2 times\n" in told
     assert f"{models}: no difference 1 time\n" in told
     assert len(counted["opinions"]) == 1
+
+
+def test_a_taken_port_of_serve_is_said_in_a_sentence(corpus: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = escalator("serve", "--port", port, "--corpus", corpus)
+
+    assert result.exit_code == 2
+    assert f"Port {port} of 127.0.0.1 cannot be used" in result.stderr
+    assert "--port" in result.stderr

@@ -142,6 +142,24 @@ async def test_another_page_cannot_read_the_chats_addresses(without_models: App,
 
 
 @pytest.mark.slow
+async def test_other_programs_are_answered_beside_the_chat_and_other_pages_are_not(without_models: App) -> None:
+    asked = {"model": "escalator", "messages": [{"role": "user", "content": "When does the ferry leave?"}]}
+    url = f"{without_models.url}/v1/chat/completions"
+    async with aiohttp.ClientSession() as http:
+        async with http.post(url, json=asked) as answer:
+            said = await answer.json()
+            headers = {name.lower() for name in answer.headers}
+        async with http.post(url, json=asked, headers={"Origin": "http://evil.example"}) as refused:
+            assert refused.status == 403
+        async with http.get(f"{without_models.url}/v1/nothing") as missing:
+            assert (missing.status, (await missing.json())["error"]["code"]) == (404, "not_found")
+
+    assert "The ferry leaves at 9:30 from the old harbour." in said["choices"][0]["message"]["content"]
+    assert {"content-security-policy", "x-content-type-options"} <= headers
+    assert not [name for name in headers if name.startswith("access-control") or name == "content-encoding"]
+
+
+@pytest.mark.slow
 def test_a_taken_port_ends_the_start_with_a_command_that_works(without_models: App, tmp_path: Path) -> None:
     for _ in range(3):  # another test may take the proposed port before this one tries it
         proposed = _proposed_port(without_models, tmp_path)
