@@ -308,8 +308,9 @@ async def test_text_that_proves_to_be_reasoning_is_named_as_such_in_a_stream_and
     streamed = text_of(await gateway.chunks())
     whole = (await gateway.complete()).json()["choices"][0]["message"]["content"]
 
-    if "Let me think." in streamed:
-        assert "*So far the model was thinking. The answer:*\n\n" in streamed
+    thought, answer = streamed.split("\n\n*So far the model was thinking. The answer:*\n\n")
+    assert thought == "Let me"
+    assert answer.startswith(GOOD)
     assert whole.startswith(GOOD)
 
 
