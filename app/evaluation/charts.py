@@ -103,7 +103,7 @@ def plane(title: str, about: str, points: Sequence[Point], names: tuple[str, str
         shapes.append(_line(f"{middle:.2f}%", y(point.up[0]), f"{middle:.2f}%", y(point.up[2]), "interval"))
         marks.append(_mark(point, middle, top))
         left = start < middle
-        if height - top > APART / 2:
+        if abs(height - top) > APART / 2:
             shapes.append(_line(f"{middle:.2f}%", top, f"{middle - 2.5 if left else start:.2f}%", height, "leader"))
         beside = f"{middle - 3:.2f}%" if left else f"{start:.2f}%"
         marks.append(_text(point.name, beside, height + 4, "end" if left else "start", "name"))
@@ -123,13 +123,14 @@ def ticks(highest: float) -> list[float]:
 def _labelled(
     points: Sequence[Point], x: Callable[[float], float], y: Callable[[float], float]
 ) -> Iterator[tuple[Point, float, float]]:
-    """Yield each point with the start and the height of its name: beside it, or so far down that it covers nothing."""
+    """Yield each point with the start and the height of its name: beside it, or as near as it covers nothing."""
     taken = [(x(point.across[1]) - 1.5, x(point.across[1]) + 1.5, y(point.up[1])) for point in points]
     for point in sorted(points, key=lambda point: y(point.up[1])):
         middle, height, width = x(point.across[1]), y(point.up[1]), CHARACTER * len(point.name)
         start = middle + 3 if middle + 3 + width <= RIGHT + 3 else middle - 3 - width
-        while any(start < end and first < start + width and abs(height - at) < APART for first, end, at in taken):
-            height += 1
+        beside = [at for first, end, at in taken if start < end and first < start + width]
+        heights = sorted([height, *range(int(y(0)))], key=lambda at: abs(at - height))
+        height = next((at for at in heights if all(abs(at - other) >= APART for other in beside)), height)
         taken.append((start, start + width, height))
         yield point, start, height
 

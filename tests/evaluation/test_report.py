@@ -291,9 +291,11 @@ def test_an_axis_has_few_round_ticks_that_reach_the_highest_value(highest: float
     assert scale[-1] <= highest * 2 or highest < 1e-9
 
 
-def test_names_of_points_that_lie_together_do_not_overlap() -> None:
-    same = [charts.Point(str(n), (1, 1, 1), (0.5, 0.5, 0.5), "alone") for n in range(6)]
+@pytest.mark.parametrize("up", [0.0, 0.5, 1.0])
+def test_names_of_points_that_lie_together_overlap_neither_each_other_nor_the_axis(up: float) -> None:
+    same = [charts.Point(str(n), (1, 1, 1), (up, up, up), "alone") for n in range(6)]
     names = Reader(charts.plane("", "", same, ("x", "y"), (str, str))).all("text", "name")
     heights = sorted(numbers(names, "y"))
 
     assert all(after - before >= charts.APART for before, after in pairwise(heights))
+    assert heights[-1] <= charts.PLOT + 10 + 4  # the middle of a name, at the axis
