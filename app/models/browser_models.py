@@ -111,10 +111,11 @@ def browser_models() -> Iterator[BrowserModel]:
         files = [*config.parent.glob("*.json"), *config.parent.glob("onnx/*")]
         graphs = {path.stem for path in files if path.suffix == ".onnx"}
         if precisions := tuple(name for stem, name in PRECISIONS.items() if stem in graphs):
-            states = [(path.name, *path.stat()[6:9:2]) for path in sorted(files)]  # size and time of change
-            version = hashlib.blake2s(repr(states).encode(), digest_size=6).hexdigest()
-            size = sum(path.stat().st_size for path in files)
-            yield BrowserModel(config.parent.relative_to(folder).as_posix(), version, precisions, size)
+            states = [(path.name, path.stat()) for path in sorted(files)]
+            known = [(name, state.st_size, state.st_mtime_ns) for name, state in states]
+            version = hashlib.blake2s(repr(known).encode(), digest_size=6).hexdigest()
+            name = config.parent.relative_to(folder).as_posix()
+            yield BrowserModel(name, version, precisions, sum(size for _, size, _ in known))
 
 
 def model_file(path: str) -> tuple[Path, str]:

@@ -3,6 +3,7 @@
 The runtime of the models and SmolLM2 are in ESCALATOR_BROWSER_FILES, a folder like `public` that .ci/run makes.
 """
 
+import csv
 import os
 import re
 import shutil
@@ -124,7 +125,10 @@ def test_a_model_answers_on_webgpu_as_on_webassembly_beside_those_of_the_server_
         with page.expect_download() as download:
             page.get_by_role("button", name="Download as CSV").click()
         download.value.save_as(tmp_path / "times.csv")
-        assert len((tmp_path / "times.csv").read_text(encoding="utf-8").splitlines()) == 5
+        with (tmp_path / "times.csv").open(encoding="utf-8", newline="") as file:
+            kept = list(csv.DictReader(file))
+        assert [each["start"] for each in kept] == ["cold", "cold", "warm", "warm"]
+        assert all(int(each["prompt_tokens"]) > 100 and float(each["total_ms"]) > 0 for each in kept)
 
         page.get_by_role("button", name="Unload").click()
         ask(page)

@@ -93,7 +93,7 @@ async def test_the_list_says_which_files_are_missing_and_a_model_has_another_add
     add_model(public, "onnx-community/Some-0.5B")
     (public / "models" / "notes").mkdir()
     before = (await client.get("/browser/models")).json()["models"]
-    add_model(public, "small", b"another graph")
+    add_model(public, "small", b"other")
     after = (await client.get("/browser/models")).json()["models"]
 
     assert nothing["missing"] == [*SIZES]
@@ -107,7 +107,7 @@ async def test_the_list_says_which_files_are_missing_and_a_model_has_another_add
     address = "/browser/models/small/{version}/onnx/model_q4.onnx"
     assert (await client.get(address.format(**before[1]))).status_code == 404
     served = await client.get(address.format(**after[1]))
-    assert served.content == b"another graph"
+    assert served.content == b"other"
     assert "immutable" in served.headers["cache-control"]
     outside = await client.get(f"/browser/models/small/{after[1]['version']}/..%2f..%2f..%2fsecret.json")
     assert outside.status_code == 404
