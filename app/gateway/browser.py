@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -52,10 +52,7 @@ def routes(assistant: Callable[[], Awaitable[Assistant]]) -> list[BaseRoute]:
     """Return the routes of the page."""
 
     async def prompt(request: Request) -> Response:
-        try:
-            asked = Asked.model_validate_json(await json_body(request))
-        except ValidationError as error:
-            raise Refusal(400, str(error)) from None
+        asked = await json_body(request, Asked)
         return JSONResponse(await _prompt(await assistant(), asked))
 
     return [

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 
 from app.answering.scope import LONGEST_REFERENCE, about_text
 from app.answering.turn import Sampling, Turn
@@ -66,16 +66,6 @@ class CompletionRequest(BaseModel):
     seed: int | None = Field(None, ge=-(2**63), lt=2**63)
     reference: str | None = Field(None, max_length=LONGEST_REFERENCE)
     """An extension: a text to answer from in place of the documents; empty for none."""
-
-    @classmethod
-    def parse(cls, body: bytes) -> "CompletionRequest":
-        """Read a body; raises Refusal."""
-        try:
-            return cls.model_validate_json(body)
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            param = ".".join(str(each) for each in first["loc"])
-            raise Refusal(400, f"{param}: {first['msg']}".removeprefix(": "), param or None) from None
 
     @property
     def sampling(self) -> Sampling:

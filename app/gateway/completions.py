@@ -4,10 +4,12 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
+from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -15,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from app.answering.events import Event
 from app.answering.pipeline import Assistant
-from app.answering.turn import Mode, Turn
+from app.answering.turn import Turn
 from app.gateway.completion_request import CompletionRequest
 from app.gateway.completion_stream import Completion
 from app.gateway.refusals import Refusal
@@ -23,8 +25,12 @@ from app.settings import Settings
 
 log = logging.getLogger(__name__)
 
-MODES: dict[str, Mode] = {"escalator": "auto", "escalator-small": "small", "escalator-large": "large"}
-"""The models that answer from the documents, by the mode of their turns."""
+Body = TypeVar("Body", bound=BaseModel)
+
+SMALL, LARGE = Turn("", mode="small"), Turn("", mode="large")
+
+MODELS = {"escalator": Turn(""), "escalator-small": SMALL, "escalator-large": LARGE}
+"""The models that answer from the documents, and the turn that each stands for."""
 
 MOST_BYTES = 4_000_000
 """A longer body is refused: a conversation of text is shorter, with tools too."""
@@ -58,7 +64,7 @@ class Completions:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
-        asked = CompletionRequest.parse(await json_body(request))
+        asked = await json_body(request, CompletionRequest)
         assistant = await self._assistant()
         turn = await assistant.retriever.run(lambda: asked.turn(self._turns(assistant)))
         if self._running >= MOST_WAITING:
@@ -76,12 +82,10 @@ class Completions:
 
     def _turns(self, assistant: Assistant) -> dict[str, Turn]:
         """Return the turn that each model stands for; the bare ones answer without the documents."""
-        turns = {name: Turn("", mode=mode) for name, mode in MODES.items()}
-        if self._settings.bare_models:
-            pair = assistant.models.pair
-            turns |= {pair.large: Turn("", mode="large", unaided=True)}
-            turns |= {pair.small: Turn("", mode="small", unaided=True)}
-        return turns
+        if not self._settings.bare_models:
+            return MODELS
+        pair = assistant.models.pair
+        return MODELS | {pair.large: replace(LARGE, unaided=True), pair.small: replace(SMALL, unaided=True)}
 
 
 def routes(settings: Settings, assistant: Callable[[], Awaitable[Assistant]]) -> list[BaseRoute]:
@@ -96,8 +100,8 @@ def routes(settings: Settings, assistant: Callable[[], Awaitable[Assistant]]) ->
     ]
 
 
-async def json_body(request: Request) -> bytes:
-    """Return the body of a request in JSON; raises Refusal if it is something else, too long or too slow."""
+async def json_body(request: Request, kind: type[Body]) -> Body:
+    """Read the body of a request; raises Refusal if it is of another kind or no JSON, too long or too slow."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise Refusal(415, "Send JSON, with the header Content-Type: application/json.")
     received = bytearray()
@@ -109,7 +113,12 @@ async def json_body(request: Request) -> bytes:
                     raise Refusal(413, f"The body is too long; {MOST_BYTES // 1_000_000} MB are the most.")
     except TimeoutError:
         raise Refusal(408, f"The body did not arrive within {BODY_SECONDS:.0f} s.") from None
-    return bytes(received)
+    try:
+        return kind.model_validate_json(received)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        param = ".".join(map(str, first["loc"]))
+        raise Refusal(400, f"{param}: {first['msg']}".removeprefix(": "), param or None) from None
 
 
 async def _while_connected(receive: Receive, work: Coroutine[Any, Any, None]) -> None:
