@@ -164,6 +164,16 @@ async def test_a_prompt_is_given_for_json_with_a_question_only(client: httpx.Asy
         assert wrong.status_code == 400
 
 
+async def test_with_a_key_the_page_opens_and_gives_passages_to_nobody_without_it(public: Path, corpus: Path) -> None:
+    async def nobody() -> Assistant:
+        raise AssertionError("nobody asks")
+
+    app = await asyncio.to_thread(application, load(corpus=corpus, gateway_key="secret"), nobody)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1") as client:
+        assert (await client.get("/browser/page.js")).status_code == 200
+        assert (await client.post("/browser/prompt", json={"question": "When?"})).status_code == 401
+
+
 async def test_the_page_has_its_texts_in_the_language_of_the_browser(client: httpx.AsyncClient) -> None:
     texts = await client.get("/browser/texts.js", headers={"accept-language": "de-AT,en"})
 
