@@ -180,6 +180,6 @@ def test_a_genuine_model_answers_a_sample_question_from_the_documents_without_an
         done(page, 60)
         expect(answer.get_by_role("heading")).to_have_text("smollm2-135m · WebAssembly · q8")
         text = answer.locator("p").last.inner_text()
-        assert len(text.split()) > 3, text
+        assert "5273" in text
         assert "<|" not in text
         expect(answer.locator("li").first).to_contain_text("foundry-local-setup.md")
