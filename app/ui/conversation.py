@@ -213,8 +213,9 @@ class Conversation:
         if (keeper := Keeper.current()) is None:
             return
         self.choices = await asyncio.to_thread(Choices.load, keeper.folder)
-        if await keeper.load(self.screen):
-            self.choices = self.choices.updated(self.screen.choices)
+        loaded = await keeper.load(self.screen)
+        self.choices = self.choices.updated(self.screen.choices)  # of a screen that outlived its conversation, too
+        if loaded:
             settle(self.screen.elements.values())
             usage = self.choices.applied(keeper.settings).show_usage
             for button in buttons.kept(self.screen.rows.values(), usage=usage):

@@ -63,7 +63,7 @@ def test_our_own_lines_and_a_replaced_draft_are_taken_out(text: str, left: str) 
 def test_a_reference_takes_the_place_of_the_documents_and_an_empty_one_leaves_none() -> None:
     def asked(**more: str) -> Turn:
         body = {"model": "m", "messages": [{"role": "user", "content": "When?"}], **more}
-        return CompletionRequest.parse(json.dumps(body).encode()).turn({"m": Turn("", mode="large")})
+        return CompletionRequest.model_validate(body).turn({"m": Turn("", mode="large")})
 
     [text] = asked(reference="The bus leaves at 7:15.").brought
     assert text.text == "The bus leaves at 7:15."

@@ -421,7 +421,8 @@ async def test_more_requests_than_can_be_answered_soon_are_told_to_come_back(
 
 async def test_further_sources_for_the_large_model_follow_and_keep_their_numbers(gateway: Client, corpus: Path) -> None:
     for number in range(9):
-        (corpus / f"ferry {number}.md").write_text(f"# Ferry {number}\n\nThe ferry {number} leaves at {number}:30 " * 9)
+        text = f"# Ferry {number}\n\nThe ferry {number} leaves at {number}:30 " * 9
+        (corpus / f"ferry {number}.md").write_text(text, encoding="utf-8")
     gateway.models.small = UNSURE
 
     chunks = await gateway.chunks(headers={"X-OpenWebUI-Chat-Id": "1"})

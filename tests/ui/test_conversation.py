@@ -1,0 +1,35 @@
+"""A conversation as one object: what it remembers."""
+
+import gc
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from app.settings import load
+from app.ui.conversation import Conversation
+from app.ui.keeper import Keeper
+from app.ui.screen import Screen
+
+
+@pytest.fixture
+async def keeper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Keeper]:
+    keeper = Keeper(load(state_dir=tmp_path))
+    monkeypatch.setattr(Keeper, "current", lambda: keeper)
+    yield keeper
+    await keeper.close()
+
+
+async def test_the_mode_of_a_conversation_comes_back_also_while_its_screen_is_still_in_memory(keeper: Keeper) -> None:
+    screen = Screen.of("a thread")  # as one that is being written
+    first = Conversation("a thread")
+    await first._recall()
+    screen.begun, screen.choices = True, {"mode": "small", "dial": None}
+    del first
+    gc.collect()
+
+    again = Conversation("a thread")
+    await again._recall()
+
+    assert again.screen is screen
+    assert again.choices.mode == "small"
