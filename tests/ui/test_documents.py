@@ -301,11 +301,11 @@ async def test_while_the_corpus_is_read_for_the_first_time_the_page_is_told_how_
             await chat.until(told)
             assert "of 1,001 new files read" in told()[0]["text"]
             assert 0 <= told()[0]["percent"] < 100
+            assert (await chat.documents())["reading"]["text"].startswith("Reading your documents: ")
             assert chat.of_type("user_message", "assistant_message") == []  # these would take the starters away
             answer = await chat.ask("What is said of the harbour?")
             assert "new files read" in steps(chat)[0]
             assert "Your documents are still being read" in answer["output"]
-            assert (await chat.documents())["reading"]["text"].startswith("Reading your documents: ")
 
             await chat.until(lambda: told()[-1] is None, 60)
             assert (await chat.documents())["reading"] is None
