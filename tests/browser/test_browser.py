@@ -253,7 +253,7 @@ def test_the_line_above_an_answer_shows_the_escalation_and_unfolds_to_the_draft_
         shot(page, f"unfolded-{sample['decision']}")
 
         page.get_by_role("button", name="Keep the small answer").click()
-        expect(line(page)).to_contain_text("→ phi-4-mini, kept by you")
+        expect(line(page)).to_contain_text("→ phi-4-mini, kept by you", timeout=20_000)
         expect(page.locator(".ai-message").filter(has_text=draft).last).to_be_visible()
         expect(page.get_by_role("button", name="Keep the small answer")).to_have_count(0)
         shot(page, f"kept-{sample['decision']}")
@@ -295,7 +295,7 @@ def test_nothing_is_wider_than_the_screen(app: App, browser: Browser, width: int
         expect(page.get_by_role("columnheader", name="Plain BM25")).to_have_count(0)
 
         page.get_by_role("button", name="Keep the small answer").click()
-        expect(line(page)).to_contain_text("→ phi-4-mini, kept by you")
+        expect(line(page)).to_contain_text("→ phi-4-mini, kept by you", timeout=20_000)
         fits(page, f"{width}-{theme}-kept")
 
 

@@ -137,7 +137,7 @@ def test_a_model_answers_on_webgpu_as_on_webassembly_beside_those_of_the_server_
 
         page.locator("#model").select_option("slow (fp32; 1 MB)")
         answer = ask(page)
-        expect(answer).to_contain_text("Older")
+        expect(answer).to_contain_text("Older", timeout=30_000)
         page.get_by_role("button", name="Stop").click()
         expect(page.get_by_role("status")).to_have_text("Stopped.", timeout=3000)
         expect(answer).not_to_contain_text(SAYS)
