@@ -11,7 +11,7 @@ from typing import Any
 
 from app.answering.escalation import decide
 from app.answering.pipeline import Assistant
-from app.answering.turn import Mode, Stopwatch, Turn
+from app.answering.turn import Mode, Sampling, Stopwatch, Turn
 from app.errors import InputError, ModelError
 from app.evaluation.figures import SINGLE, with_figures
 from app.evaluation.meters import Energy, machine, server_memory
@@ -26,8 +26,8 @@ from app.models.catalogue import ModelPair
 from app.models.server import Notify
 from app.settings import Settings
 
-SEED = 0
-"""Sent to the servers with every request, beside the temperature of 0."""
+SEEDED = Sampling(seed=0)
+"""How every answer is written: as the most probable one, and by servers that choose all the same, alike each time."""
 
 FAILURES = 2
 """Failed answers in a row after which a contender is asked no more: its model has died."""
@@ -94,7 +94,6 @@ class Comparison:
             Turn(question.text).check()
         self._energy = await asyncio.to_thread(Energy)
         assistant = Assistant(self.settings, patience=None, learn=False)
-        assistant.models.sampling = {"seed": SEED}
         try:
             if True in self.plan.retrieval:
                 await assistant.retriever.run(assistant.retriever.refresh)  # reading files is no part of an answer
@@ -138,7 +137,8 @@ class Comparison:
             load_ms, self._last = clock.ms, name
             request = [{"role": "user", "content": WARM_UP}]
             clock = Stopwatch()
-            async with aclosing(chat.answer(foundry, model, request, max_tokens=1, instead_of=other)) as stream:
+            pieces = chat.answer(foundry, model, request, max_tokens=1, seed=SEEDED.seed, instead_of=other)
+            async with aclosing(pieces) as stream:
                 async for _ in stream:
                     pass
             warm_up_ms = clock.ms
@@ -209,7 +209,7 @@ class Comparison:
             assistant.models.pair = self._pair(who)
         self._last = who.models[-1]
         modes: Mapping[str, Mode] = {"small": "small", "auto": "auto", "refine": "refine"}
-        turn = Turn(question.text, mode=modes.get(who.kind, "large"), unaided=not who.retrieval)
+        turn = Turn(question.text, mode=modes.get(who.kind, "large"), unaided=not who.retrieval, sampling=SEEDED)
         energy = self._energy or Energy()
         await asyncio.to_thread(energy.start)
         answer, declined, failure = await asked(assistant, turn)

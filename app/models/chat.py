@@ -152,7 +152,7 @@ async def complete(
     stream = None
     given = {"model": model.id, "messages": messages, "max_tokens": max_tokens, "temperature": temperature}
     streamed = {"stream": True, "stream_options": {"include_usage": True}}
-    request = partial(cast("Any", client.chat.completions).create, **given, **streamed, **foundry.sampling)
+    request = partial(cast("Any", client.chat.completions).create, **given, **streamed)
     extras: dict[str, Any] = {"seed": seed} if seed is not None else {}
     extras |= {"stop": list(stop)} if stop else {}
     if model.service.root not in foundry.without_logprobs:

@@ -5,10 +5,9 @@ import logging
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from functools import partial
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from app.errors import NoModel
@@ -49,9 +48,6 @@ class Foundry:
     `pair` are the models that answer: the configured ones until a server is found. Only a server of the dialect
     "foundry" may then have them replaced by models on its disk, which `substitution` says.
     """
-
-    sampling: Mapping[str, int] = MappingProxyType({})
-    """Parameters of every request, such as a seed."""
 
     def __init__(self, settings: Settings):
         self.settings = settings
