@@ -9,6 +9,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.people import is_here
 from app.settings import LOOPBACK
 
 POLICY = "; ".join([
@@ -82,10 +83,8 @@ class ThisMachine:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        client, _ = scope.get("client") or ("", 0)
         text = "Only programs on the machine of this server are answered here.\n"
-        here = client.removeprefix("::ffff:").startswith("127.") or client == "::1"
-        await (self._app if here else PlainTextResponse(text, status_code=403))(scope, receive, send)
+        await (self._app if is_here(scope) else PlainTextResponse(text, status_code=403))(scope, receive, send)
 
 
 def _needs_key(scope: Scope) -> bool:

@@ -19,7 +19,7 @@ from app.settings import ROOT
 
 MODULES = sorted((ROOT / "app").rglob("*.py"))
 FACES = {"main", "ui", "cli", "gateway", "mcp", "evaluation", "kit", "doctor"}
-COMMON = {"settings", "errors", "export", "guard", "humanize", "files", "history", "processes", "translation"}
+COMMON = {"settings", "errors", "export", "guard", "humanize", "files", "history", "people", "processes", "translation"}
 """Modules below all rooms."""
 
 BELOW = {

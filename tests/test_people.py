@@ -1,0 +1,28 @@
+"""Who asks, and from where."""
+
+import pytest
+
+from app.people import is_here, organises
+
+
+@pytest.mark.parametrize(
+    ("client", "headers", "here"),
+    [
+        (("127.0.0.1", 5000), [], True),
+        (("127.0.1.1", 5000), [], True),
+        (("::1", 5000), [], True),
+        (("::ffff:127.0.0.1", 5000), [], True),
+        (("192.168.1.7", 5000), [], False),
+        (("::ffff:192.168.1.7", 5000), [], False),
+        (None, [], False),
+        (("127.0.0.1", 5000), [(b"x-forwarded-for", b"192.168.1.7")], False),
+        (("127.0.0.1", 5000), [(b"X-Real-IP", b"127.0.0.1")], False),
+        (("192.168.1.7", 5000), [(b"x-forwarded-for", b"127.0.0.1")], False),
+    ],
+)
+def test_only_a_program_on_this_machine_is_here_and_organises(
+    client: tuple[str, int] | None, headers: list[tuple[bytes, bytes]], here: bool
+) -> None:
+    scope = {"type": "http", "client": client, "headers": headers}
+
+    assert is_here(scope) == organises(scope) == here
