@@ -1,16 +1,30 @@
-"""The guards of a web server of ours: against foreign hosts and origins, and, if wanted, by a key."""
+"""The guards of a web server of ours: against foreign hosts and origins, by a key if wanted, and of what is sent."""
 
+import asyncio
 import hmac
 import re
 from collections.abc import Callable
+from contextlib import aclosing
+from typing import TypeVar
 from urllib.parse import urlsplit
 
+from pydantic import BaseModel, ValidationError
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.people import is_here
 from app.settings import LOOPBACK
+
+Body = TypeVar("Body", bound=BaseModel)
+
+MOST_BYTES = 4_000_000
+"""A longer body is refused: a conversation of text is shorter, with tools too."""
+
+BODY_SECONDS = 10.0
+"""For a body to arrive; it comes from this machine or its neighbourhood."""
 
 POLICY = "; ".join([
     "default-src 'self'",
@@ -108,3 +122,31 @@ class KeyCheck:
                 error = {"message": text, "type": "invalid_request_error", "param": None, "code": "invalid_api_key"}
                 app = JSONResponse({"error": error}, 401, {"www-authenticate": "Bearer"})
         await app(scope, receive, send)
+
+
+class Refusal(HTTPException):
+    """A request that is refused; `param` is the field of its body that is wrong, `code` OpenAI's name for that."""
+
+    def __init__(self, status: int, text: str, param: str | None = None, code: str | None = None) -> None:
+        super().__init__(status, text)
+        self.param, self.code = param, code
+
+
+async def json_body(request: Request, kind: type[Body]) -> Body:
+    """Read the body of a request; raises Refusal if it is of another kind or no JSON, too long or too slow."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise Refusal(415, "Send JSON, with the header Content-Type: application/json.")
+    received = bytearray()
+    try:
+        async with asyncio.timeout(BODY_SECONDS), aclosing(request.stream()) as pieces:
+            async for piece in pieces:
+                received += piece
+                if len(received) > MOST_BYTES:
+                    raise Refusal(413, f"The body is too long; {MOST_BYTES // 1_000_000} MB are the most.")
+        return kind.model_validate_json(received)
+    except TimeoutError:
+        raise Refusal(408, f"The body did not arrive within {BODY_SECONDS:.0f} s.") from None
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        param = ".".join(map(str, first["loc"]))
+        raise Refusal(400, f"{param}: {first['msg']}".removeprefix(": "), param or None) from None

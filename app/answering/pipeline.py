@@ -2,7 +2,7 @@
 
 import asyncio
 import importlib
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing, suppress
 from typing import Any
 
@@ -81,6 +81,10 @@ class Assistant:
         decide("", None, "warm", "stop")
         intent("warm")
         importlib.import_module("openai")  # last, because quotes do without
+
+
+Shared = Callable[[], Awaitable[Assistant]]
+"""Returns the assistant that all user interfaces of a process share; the first call may take a second."""
 
 
 async def _elsewhere(run: Run) -> None:

@@ -256,9 +256,9 @@ class Answer:
         return rejected and self.attempt is not None and self.attempt.role == "large"
 
     @property
-    def by_model(self) -> bool:
-        """Whether a model wrote the answer."""
-        return self.attempt is not None and self.attempt.role != "extractive"
+    def author(self) -> str | None:
+        """The model that wrote the answer; None for quotes, and where no model was needed."""
+        return self.attempt.model if self.attempt is not None and self.attempt.role != "extractive" else None
 
     @property
     def draft(self) -> Attempt | None:

@@ -37,7 +37,7 @@ def answer(result: Answer, prices: Prices) -> dict[str, Any]:
         "rendered": result.rendered,
         "mode": result.turn.mode,
         "scope": result.turn.scope or (),
-        "model": result.attempt.model if result.attempt and result.attempt.role != "extractive" else None,
+        "model": result.author,
         "escalated": result.escalated,
         "reason": escalated,
         "attempts": [_attempt(attempt, prices) for attempt in result.attempts],

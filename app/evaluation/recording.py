@@ -57,9 +57,9 @@ def measured(
     attempts = [attempt for attempt in answer.attempts if attempt.role != "extractive"]
     if attempts and all(attempt.failure is None for attempt in attempts):
         failure = ""
-    text = answer.text if answer.by_model else ""
+    text = answer.text if answer.author else ""
     abstained, decision = declined or is_abstention(text), answer.decision
-    citations = answer.citations if answer.by_model else ()
+    citations = answer.citations if answer.author else ()
     return MeasuredAnswer(
         question=question.id,
         contender="",
@@ -67,7 +67,7 @@ def measured(
         retrieval=not answer.turn.unaided,
         text=text,
         rendered=answer.rendered,
-        model=answer.attempt.model if answer.by_model and answer.attempt else "",
+        model=answer.author or "",
         attempts=tuple(_attempt(attempt, TIMES + STREAMED if streamed else TIMES) for attempt in attempts),
         retrieve_ms=_rounded(answer.metrics.retrieve_ms),
         prompt_ms=_rounded(answer.metrics.prompt_ms),

@@ -3,28 +3,26 @@
 A face adds its routes in `application`, and to `open_meanwhile` what must be open while the server runs.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.answering.pipeline import Assistant
+from app.answering.pipeline import Shared
+from app.errors import EscalatorError
 from app.gateway import browser, completions
-from app.gateway.refusals import refused
+from app.gateway.openai_format import refusal
 from app.guard import KeyCheck, ThisMachine
 from app.settings import Settings, load
 
 PREFIXES = ("v1", "mcp", "browser")
 """The first parts of paths that the application answers; all others are the chat's."""
-
-
-Shared = Callable[[], Awaitable[Assistant]]
-"""Returns the assistant that all user interfaces of a process share."""
 
 Opened = Callable[[], AbstractAsyncContextManager[object]]
 """Opens what a face needs while the server runs."""
@@ -48,7 +46,10 @@ def application(settings: Settings, assistant: Shared, *opened: Opened) -> Starl
                 await stack.enter_async_context(enter())
             yield
 
-    handlers: Mapping[Any, Any] = {HTTPException: refused, Exception: refused}
+    async def refused(_: Request, error: Exception) -> Response:
+        return refusal(error)  # of another error the server writes the details to the terminal
+
+    handlers = dict.fromkeys((HTTPException, EscalatorError, Exception), refused)
     checks = [Middleware(KeyCheck, key=settings.gateway_key)]
     return Starlette(routes=routes, middleware=checks, lifespan=lifespan, exception_handlers=handlers)
 

@@ -4,7 +4,6 @@ The files are sent as they are, so that the page can tell how much of one has co
 Windows takes them from its registry, where other programs change them.
 """
 
-from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,12 +13,11 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from app.answering.pipeline import Assistant
+from app.answering.pipeline import Assistant, Shared
 from app.answering.scope import LONGEST_REFERENCE, about_text
 from app.answering.turn import Turn
 from app.files import is_portable
-from app.gateway.completions import json_body
-from app.gateway.refusals import Refusal
+from app.guard import Refusal, json_body
 from app.models.browser_models import browser_models, missing, model_file, public, runtime
 from app.translation import VARYING, preferred, script_of_page
 
@@ -48,7 +46,7 @@ class Asked(BaseModel):
         return Turn(self.question) if self.reference is None else about_text(Turn(self.question), self.reference)
 
 
-def routes(assistant: Callable[[], Awaitable[Assistant]]) -> list[BaseRoute]:
+def routes(assistant: Shared) -> list[BaseRoute]:
     """Return the routes of the page."""
 
     async def prompt(request: Request) -> Response:

@@ -5,7 +5,7 @@ Nothing else of ours imports the package mcp, whose next version has other names
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, suppress
 from importlib.metadata import version
 from io import TextIOWrapper
@@ -22,7 +22,7 @@ from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecuritySettings
 from starlette.types import ASGIApp
 
-from app.answering.pipeline import Assistant
+from app.answering.pipeline import Shared
 from app.errors import InputError
 from app.mcp.tools import Record, Tools
 
@@ -46,9 +46,6 @@ CONTRACT = json.loads((Path(__file__).parent / "tools.json").read_text(encoding=
 """What clients are told at the start: instructions, tools with the schemas of what they take and return, templates."""
 
 TOOLS = {each["name"]: types.Tool(**each) for each in CONTRACT["tools"]}
-
-Shared = Callable[[], Awaitable[Assistant]]
-"""Returns the assistant that all user interfaces of a process share; the first call may take a second."""
 
 
 def tool_server(assistant: Shared) -> Server[Any, Any]:

@@ -105,7 +105,7 @@ def _reply(answer: Answer) -> Record:
     others = [it for it in answer.attempts if it is not answer.attempt and it.text.strip()]
     return {
         "answer": answer.rendered,
-        "model": answer.attempt.model if answer.attempt is not None and answer.by_model else None,
+        "model": answer.author,
         "escalated": answer.escalated,
         "reason": answer.decision.why if answer.decision is not None else "",
         "sources": [_piece(it) | {"number": it.number, "quotes": answer.quotes(it)} for it in answer.sources],

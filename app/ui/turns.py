@@ -124,7 +124,7 @@ class Turns:
                 await self.ask(assistant, message, how, choices, anew=same, begun=before if continues else None)
         finally:
             answer = next((each.answer for each in self._views if each not in views), None)
-            if same and before.get("role") in ("small", "large") and not (answer and answer.by_model):
+            if same and before.get("role") in ("small", "large") and not (answer and answer.author):
                 await self._screen.cut(name)
                 await self._screen.apply(shown)
                 self._views = views

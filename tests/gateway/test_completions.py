@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
+from app import guard
 from app.gateway import completions
 from tests.gateway.conftest import GOOD, ORIGIN, QUESTION, Client, spoken, text_of
 from tests.support.servers import Asked, chunk, events, reply
@@ -211,7 +212,7 @@ async def test_a_body_that_is_no_json_of_reasonable_length_is_refused(
 
 
 async def test_a_body_that_does_not_arrive_is_not_waited_for(gateway: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(completions, "BODY_SECONDS", 0.05)
+    monkeypatch.setattr(guard, "BODY_SECONDS", 0.05)
 
     async def stalled() -> AsyncIterator[bytes]:
         yield b"{"
@@ -374,8 +375,8 @@ async def test_a_mistake_of_ours_is_an_error_without_details(
     assert "secret" not in response.text
 
 
-@pytest.mark.parametrize("stream", [True, False])
-async def test_when_the_client_is_gone_the_model_stops(gateway: Client, stream: bool) -> None:
+@pytest.mark.parametrize(("stream", "asgi"), [(True, "2.0"), (False, "2.0"), (False, "2.4")])
+async def test_when_the_client_is_gone_the_model_stops(gateway: Client, stream: bool, asgi: str) -> None:
     gateway.models.small = None  # endless
     body = {"model": "escalator", "stream": stream, "messages": [{"role": "user", "content": QUESTION}]}
     waiting = [{"type": "http.request", "body": json.dumps(body).encode(), "more_body": False}]
@@ -391,14 +392,21 @@ async def test_when_the_client_is_gone_the_model_stops(gateway: Client, stream: 
 
     headers = [(b"host", b"127.0.0.1:8001"), (b"content-type", b"application/json")]
     scope = {"type": "http", "method": "POST", "path": "/v1/chat/completions", "headers": headers, "query_string": b""}
-    scope |= {"http_version": "1.1", "scheme": "http", "server": ("127.0.0.1", 8001), "root_path": "", "raw_path": b""}
+    scope |= {
+        "asgi": {"spec_version": asgi},
+        "http_version": "1.1",
+        "scheme": "http",
+        "server": ("127.0.0.1", 8001),
+        "root_path": "",
+        "raw_path": b"",
+    }
     async with asyncio.timeout(5):
         await gateway.app(scope, receive, send)
         await gateway.models.left.wait()
 
 
 async def test_more_requests_than_can_be_answered_soon_are_told_to_come_back(
-    gateway: Client, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch, gateway_with: Callable[..., Any]
 ) -> None:
     monkeypatch.setattr(completions, "MOST_WAITING", 1)
     asked, go_on = asyncio.Event(), asyncio.Event()
@@ -408,15 +416,16 @@ async def test_more_requests_than_can_be_answered_soon_are_told_to_come_back(
         await go_on.wait()
         return spoken(GOOD)
 
-    gateway.models.answers["/v1/chat/completions"] = slow
-    first = asyncio.create_task(gateway.complete())
-    await asked.wait()
-    refused = await gateway.complete()
-    go_on.set()
+    async with gateway_with() as gateway:
+        gateway.models.answers["/v1/chat/completions"] = slow
+        first = asyncio.create_task(gateway.complete())
+        await asked.wait()
+        refused = await gateway.complete()
+        go_on.set()
 
-    assert (refused.status_code, refused.headers["retry-after"]) == (429, "5")
-    assert (await first).status_code == 200
-    assert (await gateway.complete()).status_code == 200
+        assert (refused.status_code, refused.headers["retry-after"]) == (429, "5")
+        assert (await first).status_code == 200
+        assert (await gateway.complete()).status_code == 200
 
 
 async def test_further_sources_for_the_large_model_follow_and_keep_their_numbers(gateway: Client, corpus: Path) -> None:

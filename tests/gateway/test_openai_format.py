@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from app.answering.turn import Turn
-from app.gateway import completion_request
-from app.gateway.completion_request import CompletionRequest, Message, conversation, without_additions
+from app.gateway import openai_format
+from app.gateway.openai_format import CompletionRequest, Message, conversation, without_additions
 from app.retrieval.search import Exchange
 
-DESCRIPTION = Path(completion_request.__file__).with_name("openapi.json")
+DESCRIPTION = Path(openai_format.__file__).with_name("openapi.json")
 
 
 def test_the_description_has_the_fields_that_are_read() -> None:
