@@ -16,7 +16,7 @@ from app import files
 from app.documents import readers
 from app.documents.document import NEVER, Known, Limits, Outcome, Problem, Signature
 from app.documents.ingest import read_file
-from app.documents.sandbox.pool import Pool
+from app.documents.sandbox.pool import shared_pool
 from app.errors import CorpusError
 from app.settings import Settings
 from app.translation import mark
@@ -71,7 +71,7 @@ class Folder:
         self.path = path
         self.max_bytes = max_bytes
         self.limits = limits
-        self._pool = Pool(max_bytes, limits)
+        self._pool = shared_pool(max_bytes, limits)
 
     @classmethod
     def of(cls, settings: Settings) -> "Folder":

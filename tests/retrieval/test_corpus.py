@@ -25,7 +25,6 @@ import pytest
 from app.documents import readers
 from app.documents.document import Document, Limits
 from app.documents.folder import Folder
-from app.documents.sandbox import process
 from app.errors import CorpusError
 from app.retrieval import corpus, store, writer
 from app.retrieval.corpus import Corpus
@@ -591,8 +590,7 @@ def test_what_is_read_is_searchable_in_all_processes_while_the_rest_is_read(
     notes = tmp_path / "notes"
     notes.mkdir()
     monkeypatch.setenv("TEST_READERS_NOTES", str(notes))
-    monkeypatch.setattr(process, "WORKER", "tests.support.bad_readers")
-    monkeypatch.setattr(readers, "SUFFIXES", bad_readers.formats())
+    bad_readers.use(monkeypatch)
     monkeypatch.setattr(corpus, "SHOWN_SECONDS", 0.0)
     home.put("a.md", "The library")
     home.put("b.wait", "takes its time")

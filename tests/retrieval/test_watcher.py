@@ -14,7 +14,6 @@ import watchfiles
 
 from app.documents import readers
 from app.documents.folder import Folder
-from app.documents.sandbox import process
 from app.errors import CorpusError
 from app.retrieval import corpus, watcher, writer
 from app.retrieval.corpus import Corpus, Reading
@@ -89,8 +88,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
 @pytest.fixture
 def waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files "*.wait" are read when the test says so."""
-    monkeypatch.setattr(process, "WORKER", WORKER)
-    monkeypatch.setattr(readers, "SUFFIXES", bad_readers.formats())
+    bad_readers.use(monkeypatch)
     monkeypatch.setattr(corpus, "SHOWN_SECONDS", 0.0)
     monkeypatch.setattr(watcher, "PATIENCE_SECONDS", 0.1)
 

@@ -8,10 +8,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from app.documents import readers
+import pytest
+
+from app.documents import folder, readers
 from app.documents.passages import Page, Place
 from app.documents.readers import Format
-from app.documents.sandbox import protocol, worker
+from app.documents.sandbox import process, protocol, worker
+from app.documents.sandbox.pool import Pool
 
 PAGE = [Page("The text of a page.", Place("page", "page 1", 1))]
 
@@ -143,6 +146,13 @@ FORMATS = {
 def formats() -> dict[str, Format]:
     """All formats, and these."""
     return {**readers.SUFFIXES, **{suffix: Format((suffix,), read) for suffix, read in FORMATS.items()}}
+
+
+def use(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have folders read these formats, too, by processes that no other folder shares."""
+    monkeypatch.setattr(process, "WORKER", __name__)
+    monkeypatch.setattr(readers, "SUFFIXES", formats())
+    monkeypatch.setattr(folder, "shared_pool", Pool)
 
 
 def main() -> None:

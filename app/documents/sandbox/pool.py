@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Generator, Sequence
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -114,6 +115,12 @@ class Pool:
         with self._lock:
             while self._idle:
                 self._idle.pop().end()
+
+
+@cache
+def shared_pool(max_bytes: int, limits: Limits) -> Pool:
+    """Return the pool of all folders that are read within these limits: to start a process takes a second."""
+    return Pool(max_bytes, limits)
 
 
 def _next(results: Results) -> list[Outcome] | None:

@@ -12,7 +12,6 @@ import psutil
 import pytest
 
 from app.documents import folder as folders
-from app.documents import readers
 from app.documents.document import Document, Limits, Problem
 from app.documents.folder import Folder
 from app.documents.ingest import read_file
@@ -53,8 +52,7 @@ class Home:
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     found = Home(tmp_path)
-    monkeypatch.setattr(process, "WORKER", WORKER)
-    monkeypatch.setattr(readers, "SUFFIXES", bad_readers.formats())
+    bad_readers.use(monkeypatch)
     monkeypatch.setenv("TEST_READERS_NOTES", str(found.notes))
     return found
 
