@@ -11,10 +11,12 @@ size      note today's sizes in tests/size.json: those of app only fall, what th
 bench     the benchmark of the search on 20,000 passages
 """
 
+import os
 import subprocess
 import sys
 
-WORKERS = ("-n", "2", "--dist", "worksteal")
+WORKERS = ("-n", str((os.cpu_count() or 1) + 1), "--dist", "worksteal")
+"""One process more than there are processors, because tests of servers and pages wait often."""
 
 TASKS: dict[str, list[list[str]]] = {
     "test": [["pytest", "-m", "not slow", *WORKERS]],
