@@ -20,8 +20,8 @@ from app.documents.folder import Difference, Folder
 from app.errors import CorpusError, DamagedIndex
 from app.humanize import time_left
 from app.retrieval.search import Exchange, SearchResult, search
-from app.retrieval.store import NOTHING, Snapshot, Store
-from app.retrieval.writer import Writer, writing
+from app.retrieval.store import NOTHING, IndexStore, IndexWriter, Snapshot
+from app.retrieval.writer import LocalIndex
 from app.translation import figure, plural
 
 logger = logging.getLogger(__name__)
@@ -71,11 +71,16 @@ class Corpus:
         self._home = state_dir.expanduser().absolute() / "index" if state_dir else self._temporary()
 
     @cached_property
-    def _store(self) -> Store:
-        """The index, opened by the first method that needs it, because its name asks the disk."""
+    def _store(self) -> IndexStore:
+        """The index in use."""
+        return self._local
+
+    @cached_property
+    def _local(self) -> LocalIndex:
+        """The index on this machine, opened by the first method that needs it, because its name asks the disk."""
         limits = self.folder.limits  # a file that was left out is tried again under other limits than these
         limits_in_words = f"{self.folder.max_bytes} bytes, {limits.seconds} s, {limits.megabytes} MB"
-        return Store(self._home / corpus_id(self.folder.path), limits_in_words)
+        return LocalIndex(self._home / corpus_id(self.folder.path), limits_in_words)
 
     def latest(self) -> Snapshot:
         """Return the corpus as of the last look at the folder."""
@@ -87,7 +92,7 @@ class Corpus:
             try:
                 self.ready = self._sound(progress)
             except OSError as error:
-                logger.warning("the index cannot be kept in %s: %s", self._store.folder, error)
+                logger.warning("the index cannot be kept in %s: %s", self._local.folder, error)
                 if not (self.ready and self.ready.documents):
                     self.ready = self._elsewhere(progress)
             return self.ready
@@ -98,10 +103,10 @@ class Corpus:
 
     def settle(self) -> None:
         """Merge segments and free space, unless another process writes; to be called when nobody waits."""
-        with self._lock, suppress(OSError, DamagedIndex):
+        with self._lock, suppress(OSError, CorpusError):
             if (before := self.ready) is None or not before.mark:
                 return
-            with writing(self._store, 0.0) as writer:
+            with self._store.writing(0.0) as writer:
                 if writer is not None and self._store.current(before) is before:
                     self.ready = writer.settle(before)
                     self._store.tidy()
@@ -109,7 +114,7 @@ class Corpus:
     def forget(self) -> None:
         """Have everything read and indexed anew by the next refresh."""
         with self._lock:
-            self._store.supersede(self._store.path)
+            self._store.forget()
             self.ready = None
 
     def _temporary(self) -> Path:
@@ -129,7 +134,7 @@ class Corpus:
     def _elsewhere(self, progress: Progress | None) -> Snapshot:
         """Index the corpus in a temporary folder."""
         try:
-            self._store = Store(self._temporary(), self._store.limits)
+            self._store = self._local = LocalIndex(self._temporary(), self._local.limits)
             return self._refreshed(progress)
         except OSError as error:
             raise CorpusError(
@@ -144,7 +149,7 @@ class Corpus:
         snapshot = self.ready = self._store.current(self.ready or NOTHING)
         while (difference := self._difference(snapshot)) is not None:
             self.reading = Reading(0, len(difference.changed), 0, 0.0) if difference.changed else None
-            with writing(self._store, 0.0 if snapshot.documents else WAIT_SECONDS) as writer:
+            with self._store.writing(0.0 if snapshot.documents else WAIT_SECONDS) as writer:
                 current = self._store.current(snapshot)
                 if writer is not None and current is snapshot:
                     return self._changed(writer, snapshot, difference, progress)
@@ -155,7 +160,7 @@ class Corpus:
         return snapshot
 
     def _changed(
-        self, writer: Writer, snapshot: Snapshot, difference: Difference, progress: Progress | None
+        self, writer: IndexWriter, snapshot: Snapshot, difference: Difference, progress: Progress | None
     ) -> Snapshot:
         """Put what is new into the index, in parts each of which takes twice as long as the one before it."""
         seconds, until = SHOWN_SECONDS, math.inf

@@ -16,7 +16,7 @@ from app.retrieval.analysis import QueryWord, normalize, query_words
 from app.retrieval.bm25 import BM25, idf
 from app.retrieval.expansion import CACHED, MAX_SIMILAR, VARIANT, Spellings, Variants, alphabet, correct_spelling
 from app.retrieval.explain import Explanation, surfaces, word_shares
-from app.retrieval.kernel import Array
+from app.retrieval.kernel import Array, Ranked
 from app.retrieval.rerank import DEPTH, proximity, rerank
 from app.retrieval.scoring import FUNCTION, NO_POSITION, QueryTerm, Scorer
 from app.retrieval.segment import Segment
@@ -134,30 +134,28 @@ class Index:
     def top_k(self, terms: Sequence[QueryTerm], k: int, *, reranked: bool = True) -> list[Match]:
         """Return the `k` best passages that contain one of the terms, equal ones in their order."""
         matches: list[Match] = []
-        first = [term for term in terms if term.finds]
-        for number, (scorer, (segment, _)) in enumerate(zip(self._scorers, self._segments, strict=True)):
-            ranked = scorer.top_k(first, max(DEPTH, k) if reranked else k)
-            passages, scores = rerank(scorer, segment.documents, terms, ranked, k) if reranked else ranked
+        for number in range(len(self._segments)):
+            passages, scores = self._ranked(number, terms, k, reranked)
             matches += [Match(score, number, at) for score, at in zip(scores.tolist(), passages.tolist(), strict=True)]
-        return matches if len(self._scorers) == 1 else nsmallest(k, matches, key=lambda match: (-match[0], *match[1:]))
+        return matches if len(self._segments) == 1 else nsmallest(k, matches, key=lambda match: (-match[0], *match[1:]))
 
-    def passage(self, match: Match) -> Passage:
-        """Return the passage of a match."""
-        return self._segments[match.segment][0].passage(match.passage)
+    def passages(self, matches: Sequence[Match]) -> list[Passage]:
+        """Return the passages of matches."""
+        return [self._segments[match.segment][0].passage(match.passage) for match in matches]
 
     def explain(self, match: Match, words: Sequence[QueryWord], terms: Sequence[QueryTerm]) -> Explanation:
         """Explain a match by the words of the question, which the terms belong to."""
-        scorer, passage = self._scorers[match.segment], self.passage(match)
-        parts = {term.text: scorer.score(term, match.passage) for term in terms}
+        (scorer, at), (passage,) = self._scorer(match), self.passages([match])
+        parts = {term.text: scorer.score(term, at) for term in terms}
         shares = word_shares(words, parts)
-        held = set(scorer.postings.of_passage(match.passage))
+        held = set(scorer.postings.of_passages([at])[0])
         variants = {term.text: [text for text, _ in term.variants if text in held] for term in terms}
         alike = {}
         for word in words:
             matching = [text for term in word.terms if term not in held for text in variants.get(term, ())]
             if word.surface in shares and matching:
                 alike[word.surface] = surfaces(passage, matching)
-        own = sum(parts.values()) + float(proximity(scorer, terms, np.array([match.passage]))[0])
+        own = sum(parts.values()) + float(proximity(scorer, terms, np.array([at]))[0])
         return Explanation(shares, alike, round(max(0.0, 1 - own / match.score), 3))
 
     def plain_top_k(self, words: Sequence[QueryWord], k: int) -> list[Match]:
@@ -175,7 +173,18 @@ class Index:
             for number, (segment, alive) in enumerate(self._segments)
             for passage in (range(segment.size) if alive is None else np.flatnonzero(alive).tolist())
         ]
-        return places, BM25([self._segments[number][0].postings.of_passage(passage) for number, passage in places])
+        texts: list[list[str]] = []
+        for number, (segment, _) in enumerate(self._segments):
+            texts += segment.postings.of_passages([passage for at, passage in places if at == number])
+        return places, BM25(texts)
+
+    def _ranked(self, number: int, terms: Sequence[QueryTerm], k: int, reranked: bool) -> Ranked:
+        """Return the `k` best passages of a segment."""
+        return best(self._scorers[number], self._segments[number][0].documents, terms, k, reranked)
+
+    def _scorer(self, match: Match) -> tuple[Scorer, int]:
+        """Return what scores a match, and the number of its passage there."""
+        return self._scorers[match.segment], match.passage
 
     @cached_property
     def _scorers(self) -> list[Scorer]:
@@ -276,6 +285,12 @@ class Index:
         known = self._vocabulary
         similar = {other: near for segment, _ in self._segments for other, near in segment.similar_terms(term, known)}
         return tuple(nsmallest(MAX_SIMILAR, similar.items(), key=lambda item: (-item[1], item[0])))
+
+
+def best(scorer: Scorer, documents: Array, terms: Sequence[QueryTerm], k: int, reranked: bool) -> Ranked:
+    """Return the `k` best passages of a scorer; `documents` is the document number of each of its passages."""
+    ranked = scorer.top_k([term for term in terms if term.finds], max(DEPTH, k) if reranked else k)
+    return rerank(scorer, documents, terms, ranked, k) if reranked else ranked
 
 
 def _joined(variants: Variants, more: Iterable[tuple[str, float]]) -> Variants:

@@ -66,13 +66,18 @@ class Builder:
         import numpy as np
 
         sizes = np.diff(other.begins)
-        tokens = other.tokens[np.repeat(keep, sizes)]
-        there = np.zeros(len(other.terms) + 1, bool)  # one more, where -1 leads
+        self.add_tokens(other.terms, other.tokens[np.repeat(keep, sizes)], sizes[keep])
+
+    def add_tokens(self, terms: Sequence[str], tokens: "Array", sizes: "Array") -> None:
+        """Add passages by their tokens, numbers of `terms` one passage after the other, and their number in each."""
+        import numpy as np
+
+        there = np.zeros(len(terms) + 1, bool)  # one more, where -1 leads
         there[tokens] = True
-        used = np.flatnonzero(there[:-1])  # terms of the other passages alone are dropped
+        used = np.flatnonzero(there[:-1])  # terms of other passages are dropped
         numbers = np.full(len(there), BREAK, np.int32)
-        numbers[used] = [self._terms.setdefault(other.terms[number], len(self._terms)) for number in used.tolist()]
-        begins = len(self._tokens) + np.cumsum(sizes[keep])
+        numbers[used] = [self._terms.setdefault(terms[number], len(self._terms)) for number in used.tolist()]
+        begins = len(self._tokens) + np.cumsum(sizes)
         self._tokens.frombytes(numbers[tokens].tobytes())
         self._begins.frombytes(begins.astype(np.int64).tobytes())
 
@@ -135,10 +140,27 @@ class Postings:
         first, last = self.starts[number], self.starts[number + 1]
         return self.passages[first:last], self.kinds[first:last]
 
-    def of_passage(self, passage: int) -> list[str]:
-        """Return the terms of a passage in reading order, then those above it."""
-        first, last = self.begins[passage : passage + 2].tolist()
-        return [self.terms[token] for token in self.tokens[first:last].tolist() if token != BREAK]
+    def gathered(self, numbers: "Array") -> tuple["Array", "Array", "Array", "Array"]:
+        """Return flat arrays that hold the postings of some terms, where each begins, and the terms' numbers there."""
+        return self.passages, self.kinds, self.starts, numbers
+
+    def counts(self, alive: "Array | None") -> "Array":
+        """Return for each term how many passages contain it, of those that are `alive`, of all if that is None."""
+        import numpy as np
+
+        if alive is None or not len(self.passages):
+            return np.diff(self.starts)
+        counts: Array = np.add.reduceat(alive[self.passages].astype(np.int64), self.starts[:-1])
+        return counts
+
+    def tokens_of(self, passages: Sequence[int]) -> list["Array"]:
+        """Return the tokens of some passages."""
+        return [self.tokens[self.begins[passage] : self.begins[passage + 1]] for passage in passages]
+
+    def of_passages(self, passages: Sequence[int]) -> list[list[str]]:
+        """Return the terms of some passages, of each in reading order, then those above it."""
+        every = self.tokens_of(passages)
+        return [[self.terms[token] for token in tokens.tolist() if token != BREAK] for tokens in every]
 
 
 class _Words(dict[str, int]):

@@ -110,8 +110,7 @@ def _occurrences(scorer: Scorer, terms: Sequence[QueryTerm], passages: Array) ->
     order = np.lexsort((owners, similarity))  # where two match the same word, the most similar is set last
     known = np.zeros(len(postings.starts), np.min_scalar_type(len(order)))  # one more than there are terms, for BREAK
     known[np.concatenate([each.numbers for each in matches])[order]] = order + 1
-    bounds = zip(postings.begins[passages].tolist(), postings.begins[passages + 1].tolist(), strict=True)
-    parts = [postings.tokens[begin:end] for begin, end in bounds]
+    parts = postings.tokens_of(passages.tolist())
     tokens = np.concatenate(parts)
     variant = known[tokens]
     place = np.flatnonzero(variant)

@@ -223,8 +223,8 @@ def answerability(index: "Index", question: str, hit: Hit) -> float:
 
 def _hits(index: "Index", matches: Sequence["Match"], explain: Callable[["Match"], Explanation]) -> tuple[Hit, ...]:
     return tuple(
-        Hit(rank, round(match.score, 4), index.passage(match), partial(explain, match))
-        for rank, match in enumerate(matches, 1)
+        Hit(rank, round(match.score, 4), passage, partial(explain, match))
+        for rank, (match, passage) in enumerate(zip(matches, index.passages(matches), strict=True), 1)
     )
 
 

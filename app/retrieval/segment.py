@@ -52,12 +52,10 @@ class Segment:
         """Return the terms of the passages that are `alive`, of all of them if that is None."""
         import numpy as np
 
-        postings = self.postings
+        terms = self.postings.terms
         if alive is None:
-            return postings.terms
-        there = np.zeros(len(postings.terms) + 1, bool)  # one more, where the end of a sentence leads
-        there[postings.tokens[np.repeat(alive, np.diff(postings.begins))]] = True
-        return [postings.terms[number] for number in np.flatnonzero(there[:-1]).tolist()]
+            return terms
+        return [terms[number] for number in np.flatnonzero(self.postings.counts(alive)).tolist()]
 
     def similar_terms(self, term: str, among: Container[str]) -> Iterable[tuple[str, float]]:
         """Return those of some terms that are most similar in spelling to a term, with their similarity."""

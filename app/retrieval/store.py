@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from app.documents.document import NEVER, Document, Problem, Signature
 from app.documents.passages import Passage, Place
@@ -129,6 +129,29 @@ class Snapshot:
 
 NOTHING = Snapshot()
 """The snapshot of a corpus without documents."""
+
+
+class IndexWriter(Protocol):
+    """Changes an index: what was put in and removed is in force from `commit` on, all of it at once."""
+
+    def put(self, result: Document | Problem) -> None: ...
+    def remove(self, file: str) -> None: ...
+    def commit(self, known: Snapshot) -> Snapshot: ...
+    def settle(self, known: Snapshot) -> Snapshot: ...
+
+
+class IndexStore(Protocol):
+    """What a corpus needs of its index, wherever that is kept: on this disk, or in PostgreSQL.
+
+    `current` returns the snapshot in force, which is the known one if nothing has changed. `writing` gives the right to
+    change the index to one process at a time; None if another one has it for longer than some seconds. `forget` has the
+    next change begin anew, and `tidy` removes what nothing uses any more.
+    """
+
+    def current(self, known: Snapshot = NOTHING) -> Snapshot: ...
+    def writing(self, seconds: float = -1) -> AbstractContextManager[IndexWriter | None]: ...
+    def forget(self) -> None: ...
+    def tidy(self) -> None: ...
 
 
 class Store:

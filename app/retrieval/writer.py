@@ -6,7 +6,7 @@ import sqlite3
 import time
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -43,6 +43,18 @@ insert into state values('', 0);
 
 _DOCUMENT = "insert into documents values(null, ?, ?, cast(? as text), ?, ?, ?, ?, ?, ?, ?, 0)"
 _SIZES = "select segment, total(passages * (not gone)), avg(not gone) from documents group by segment order by min(id)"
+
+
+class LocalIndex(Store):
+    """The index in a folder of this machine, as a corpus needs it."""
+
+    def writing(self, seconds: float = -1) -> AbstractContextManager["Writer | None"]:
+        """Wait at most so long for the right to change the index; None if another process keeps it."""
+        return writing(self, seconds)
+
+    def forget(self) -> None:
+        """Begin anew with the next change."""
+        self.supersede(self.path)
 
 
 @contextmanager
@@ -136,7 +148,7 @@ class Writer:
 
     def _compact(self, most: int) -> None:
         """Make segments anew of which more than half is gone, and merge some if there are more than `most`."""
-        while segments := _mergeable(self._db.execute(_SIZES).fetchall(), most):
+        while segments := mergeable(self._db.execute(_SIZES).fetchall(), most):
             self._join(segments)
 
     def _join(self, segments: Sequence[int]) -> None:
@@ -171,7 +183,7 @@ def _made(path: Path) -> sqlite3.Connection:
     return db
 
 
-def _mergeable(sizes: Sequence[tuple[int, float, float]], most: int) -> list[int]:
+def mergeable(sizes: Sequence[tuple[int, float, float]], most: int) -> list[int]:
     """Choose segments to make anew as one, by their passages and the part of their documents that remain.
 
     This is one of which more than half is gone. If there are more than `most`, so many of the last become one that each
