@@ -5,14 +5,15 @@ equal.
 """
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args, get_origin
 from urllib.parse import urlsplit
 
 import platformdirs
 from dotenv import dotenv_values
 from pydantic import AliasChoices, Field, ValidationError, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.errors import SettingsError
 from app.translation import _, mark
@@ -25,6 +26,16 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 Origin = Literal["environment", ".env", "default"]
 
 Dial = Literal["never", "when needed", "often", "always"]
+
+TASKS = mark("one or more of code, summary, translation and general, each with =small, =large or =auto")
+"""What the setting of kinds of questions may be."""
+
+RouteName = Literal["local-first", "cloud-first", "task"]
+
+TaskKind = Literal["code", "summary", "translation", "general"]
+
+Answerer = Literal["small", "large", "auto"]
+"""Who answers questions of a kind: a model, or the small one first."""
 
 
 def _field(default: Any, meaning: str, *names: str, **limits: Any) -> Any:
@@ -71,6 +82,15 @@ class Settings(BaseSettings):
         le=100_000,
     )
     escalate: Dial = _field("when needed", "How readily the large model is asked: the dial.")
+    route: RouteName = _field(
+        "local-first",
+        "Whom *Auto* asks first: the small model; the large one at `LLM_ENDPOINT`; or by `ESCALATOR_TASKS`.",
+    )
+    tasks: Annotated[Mapping[TaskKind, Answerer], NoDecode] = _field(
+        "code=large, summary=small, translation=small, general=auto",
+        "Who answers which kind of question on the route `task`; a kind that is left out keeps its default.",
+    )
+    cloud_seconds: float = _field(6.0, "The longest wait for the first token on the route `cloud-first`.", gt=0)
     threshold: float | None = _field(
         None,
         "The soft score from which a draft is escalated; `escalator eval threshold` finds it. If unset, the dial says "
@@ -138,6 +158,17 @@ class Settings(BaseSettings):
     bench_stream: bool = _field(
         True, "Whether `escalator compare` and `escalator bench chat` report the first token.", "BENCH_STREAM"
     )
+
+    @field_validator("tasks", mode="before")
+    @classmethod
+    def _table(cls, given: str) -> dict[str, str]:
+        table: dict[str, str] = {}
+        for entry in filter(str.strip, f"{cls.model_fields['tasks'].default},{given}".split(",")):
+            kind, __, who = map(str.strip, entry.partition("="))
+            if kind not in get_args(TaskKind) or who not in get_args(Answerer):
+                raise ValueError(f"it must be {TASKS}")
+            table[kind] = who
+        return table
 
     @field_validator("corpus", "state_dir", "model_cache")
     @classmethod
@@ -219,7 +250,7 @@ def _allowed(field: str) -> str:
     kind_of, choices = described.annotation, get_args(described.annotation)
     if type(None) in choices:
         kind_of, choices = choices[0], ()
-    if choices:
+    if get_origin(kind_of) is Literal:
         return _("one of: {values}", values=", ".join(map(str, choices)))
     kind: dict[Any, str] = {
         bool: _("true or false"),

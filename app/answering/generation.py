@@ -17,7 +17,7 @@ from app.answering.prompt import Prompt
 from app.answering.sanitizer import SafeMarkdown, addresses, safe
 from app.answering.turn import NUMBERS, Attempt, Decision, Metrics, Role, Stopwatch, speed
 from app.answering.wrapping import AnswerFilter, is_no_answer, joined
-from app.errors import ContextOverflow, ModelError
+from app.errors import AnswerFailed, ContextOverflow, ModelError
 from app.models import chat
 from app.models.foundry import Foundry, Model, Service
 from app.models.tokens import TokenCounter
@@ -43,8 +43,19 @@ class Generator:
         """By model id: context length, and the model's tokens per token that we count."""
         self._answered: set[str] = set()
 
-    async def generate(self, role: Role, prompt: Prompt, watch: Watch, service: Service, emit: Emitter) -> Attempt:
-        """Run an attempt from `AttemptStarted` to `AttemptEnded`; a failed one has its error and the text so far."""
+    async def generate(
+        self,
+        role: Role,
+        prompt: Prompt,
+        watch: Watch,
+        service: Service,
+        emit: Emitter,
+        patience: float | None = None,
+    ) -> Attempt:
+        """Run an attempt from `AttemptStarted` to `AttemptEnded`; a failed one has its error and the text so far.
+
+        One whose model has not begun after `patience` seconds, loading and waiting included, fails.
+        """
         prompt = replace(prompt, ask_confidence=self._settings.ask_confidence and role == "small")
         alias, other = self._foundry.pair.of(role)
         started = AttemptStarted(NUMBERS[role], role, alias, service.host)
@@ -53,11 +64,17 @@ class Generator:
         stream.show_begun()
         failure: ModelError | None = None
         try:
-            model = await self._foundry.ready(alias, stream.progress, instead_of=other)
-            if self._foundry.slot(model).locked():
-                stream.progress(_("Waiting for {model}: it is answering another question.", model=alias))
-            async with self._foundry.slot(model):
-                await self._ask_fitting(stream, model, prompt)
+            async with asyncio.timeout(patience) as stream.limit:
+                model = await self._foundry.ready(alias, stream.progress, instead_of=other)
+                if self._foundry.slot(model).locked():
+                    stream.progress(_("Waiting for {model}: it is answering another question.", model=alias))
+                async with self._foundry.slot(model):
+                    await self._ask_fitting(stream, model, prompt)
+        except TimeoutError:
+            place = {"model": alias, "host": service.host}
+            failure = AnswerFailed(
+                "{model} at {host} did not begin within {number} s.", number=f"{patience:g}", **place
+            )
         except ModelError as error:
             failure = error
         if stream.left:  # a server reports its counts last, so they are missing
@@ -164,6 +181,8 @@ class _Stream:
     end = chat.End("error", None, None)
     left = False
     """Whether the attempt was ended before the model had."""
+    limit: asyncio.Timeout | None = None
+    """Until when the model must have begun."""
     _stopped: Decision | None = None
     _reasoning = ""
     _metrics = Metrics()
@@ -194,6 +213,8 @@ class _Stream:
 
     def take(self, piece: chat.Delta | chat.End) -> bool:
         """Pass a piece of the stream on; returns whether to end the attempt here."""
+        if self.limit is not None:
+            self.limit.reschedule(None)
         if isinstance(piece, chat.End):
             self.end = piece
             return False

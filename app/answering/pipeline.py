@@ -4,6 +4,7 @@ import asyncio
 import importlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing, suppress
+from dataclasses import replace
 from typing import Any
 
 from app.answering.context import Retriever
@@ -13,6 +14,7 @@ from app.answering.generation import Generator
 from app.answering.policy import POLISHED, Policy
 from app.answering.prompt import Prompt
 from app.answering.router import intent
+from app.answering.routes import task_of
 from app.answering.run import Answering, Parts, Run, no_answer
 from app.answering.turn import NUMBERS, Answer, Attempt, Decision, Mode, Role, Turn
 from app.answering.wrapping import whole_sentences
@@ -20,8 +22,8 @@ from app.errors import EscalatorError, ModelError, NoModel
 from app.models.foundry import Foundry
 from app.models.manager import ModelManager
 from app.models.tokens import TokenCounter
-from app.settings import Settings
-from app.translation import _
+from app.settings import RouteName, Settings
+from app.translation import _, mark
 
 
 class Assistant:
@@ -43,7 +45,8 @@ class Assistant:
 
     def answer(self, turn: Turn) -> AsyncGenerator[Event, None]:
         """Return the events of one turn, in the grammar of `events.py`; consume them under `contextlib.aclosing`."""
-        return stream(lambda emit: Run(self._parts, turn, answering(turn), emit).answer())
+        routed = replace(turn, route=(turn.route or self.settings.route) if turn.mode == "auto" else None)
+        return stream(lambda emit: Run(self._parts, routed, answering(routed), emit).answer())
 
     async def prompt(self, turn: Turn) -> tuple[Prompt | None, Answer]:
         """Return what a model elsewhere, such as in the browser, is to be asked, and the answer without a model.
@@ -101,6 +104,21 @@ async def auto(run: Run) -> None:
         await _escalate(run, draft, decision)
 
 
+async def by_task(run: Run) -> None:
+    """Let the model answer that the settings name for questions of this kind, and say so."""
+    task = task_of(run.turn, run.route.kind)
+    by = run.parts.foundry.settings.tasks[task.kind]
+    if why := task.said(by):
+        run.emit.progress(why)
+        run.notices.append(why)
+    if by == "auto" or run.pair.alone:
+        await auto(run)
+    elif by == "large":
+        await _large_first(run)
+    else:
+        run.keep(await run.generate("small"))
+
+
 async def large(run: Run) -> None:
     """Let the large model answer, beside a draft that exists already."""
     if (draft := run.turn.known("small")) is not None:
@@ -146,12 +164,30 @@ async def go_on(run: Run) -> None:
 
 def answering(turn: Turn) -> Answering:
     """Return who answers a turn."""
-    return go_on if turn.continues else MODES[turn.mode]
+    return go_on if turn.continues else ROUTES[turn.route] if turn.route else MODES[turn.mode]
 
+
+ROUTES: Mapping[RouteName, Answering] = {"local-first": auto, "cloud-first": auto, "task": by_task}
+"""Who answers in the mode "auto"."""
 
 MODES: Mapping[Mode, Answering] = {
     "auto": auto, "small": auto, "large": large, "compare": compare, "refine": refine
 }  # fmt: skip
+
+
+async def _large_first(run: Run, patience: float | None = None) -> None:
+    """Let the large model answer; if it writes nothing, the small one does, and both is said."""
+    answer = await run.generate("large", patience=patience)
+    if answer.text.strip():
+        run.keep(answer)
+        return
+    why = str(answer.failure or no_answer(answer)).removesuffix(".")
+    try:
+        run.keep(await run.generate("small"))
+    except ModelError as error:
+        raise NoModel(f"{why}. {error}") from error
+    said = mark("{why}, so {model} answered here."), mark("{why}. So {model} answered here.")
+    run.notices.append(_(said[". " in why], why=why, model=run.pair.small))
 
 
 async def _draft(run: Run) -> tuple[Attempt, Decision]:

@@ -161,7 +161,7 @@ def intent(message: str, *, goes_on: bool = False) -> Intent | None:
     """
     if len(message) > LONGEST:
         return None
-    text, spellings, languages = folded(message), _spellings(message), phrases("filler")
+    text, spellings, languages = folded(message), spelt(message), phrases("filler")
     kinds: list[Kind | Literal["alone"]] = ["greets", "overview", "app", "instructs"]
     if not goes_on:
         kinds.insert(3, "alone")
@@ -180,8 +180,8 @@ def intent(message: str, *, goes_on: bool = False) -> Intent | None:
         if kind == "greets":  # "hej då" is Swedish, not "hej" and a word to go with it
             codes = tuple(code for code in codes if _is(phrased, code, spellings, ())) or codes
         if kind == "instructs":
-            talk = any(_pattern(code, "talk").search(text) for code in codes)
-            if not (goes_on or talk or any(_pattern(code, "answer", "translates").search(text) for code in codes)):
+            talk = any(pattern(code, "talk").search(text) for code in codes)
+            if not (goes_on or talk or any(pattern(code, "answer", "translates").search(text) for code in codes)):
                 continue
             kind = "recaps" if talk else kind
         if codes:
@@ -198,7 +198,7 @@ def intent(message: str, *, goes_on: bool = False) -> Intent | None:
 def names_language(message: str) -> bool:
     """Whether a message names a language or asks for a translation, so that the answer may be in another language."""
     words = folded(message)
-    return any(_pattern(code, "tongue", "translates").search(words) for code in phrases("tongue"))
+    return any(pattern(code, "tongue", "translates").search(words) for code in phrases("tongue"))
 
 
 def folded(text: str) -> str:
@@ -212,16 +212,16 @@ def folded(text: str) -> str:
 
 def _points(words: str) -> bool:
     """Whether folded words only point to a document ("this file"), in any language."""
-    return any(_pattern(code, "this").fullmatch(words) for code in phrases("this"))
+    return any(pattern(code, "this").fullmatch(words) for code in phrases("this"))
 
 
 def _small_talk(message: str, code: str) -> Kind | None:
     """Return what a message of small talk says, None for others."""
-    spellings, around = _spellings(message), ("filler", *SMALL_TALK)
+    spellings, around = spelt(message), ("filler", *SMALL_TALK)
     return next((kind for kind in SMALL_TALK if _is((kind,), code, spellings, around)), None)
 
 
-def _spellings(message: str) -> set[str]:
+def spelt(message: str) -> set[str]:
     """Return a message as it is folded, and with the vowels that are spelt out in it ("ueber") as they are folded."""
     text = folded(message)
     return {text, _SPELT_OUT.sub("", text)}
@@ -229,17 +229,17 @@ def _spellings(message: str) -> set[str]:
 
 def _is(kinds: tuple[str, ...], code: str, spellings: set[str], around: tuple[str, ...]) -> bool:
     """Whether a message, in one of its spellings, consists of phrases of the kinds and of words `around` them."""
-    return any(_consists(kinds, code, text, around) for text in spellings)
+    return any(consists(kinds, code, text, around) for text in spellings)
 
 
-def _consists(kinds: tuple[str, ...], code: str, text: str, around: tuple[str, ...]) -> bool:
+def consists(kinds: tuple[str, ...], code: str, text: str, around: tuple[str, ...]) -> bool:
     """Whether a folded message consists of phrases of the kinds and of words `around` them, which ask for nothing."""
     if {"overview", "digest"} & {*kinds}:
-        text = _pattern(code, "docs").sub("docs", text)
+        text = pattern(code, "docs").sub("docs", text)
     elif "instructs" in kinds:
-        text = _pattern(code, "tongue").sub("tongue", text)
+        text = pattern(code, "tongue").sub("tongue", text)
     # Two expressions: one of both would try all ways to divide the message where a word is of either kind.
-    phrase, filler = _pattern(code, *kinds), _pattern(code, *around)
+    phrase, filler = pattern(code, *kinds), pattern(code, *around)
     words = text.split()
     reached = {0: False}  # number of words accounted for → whether a phrase of the kind is among them
     for start in range(len(words)):
@@ -255,22 +255,22 @@ def _summary_names(text: str, spellings: set[str], code: str) -> list[str]:
     names = ["" if _points(name) else name for name in _captured("summary", code, text)]
     names += [name for each in names if (name := _stripped(each, "around", code)) != each and not _points(name)]
     if _is(("digest",), code, spellings, ("filler", "around")):
-        return [*names, *([] if _pattern(code, "docs").search(text) else [""]), "*"]
+        return [*names, *([] if pattern(code, "docs").search(text) else [""]), "*"]
     return [*names, ""] if _is(("digest",), code, spellings, ("filler", "around", "this")) else names
 
 
 def _captured(kind: str, code: str, text: str) -> list[str]:
     """Return what a phrase that makes up a folded message captures, without the words around it that ask nothing."""
-    match = _pattern(code, kind).fullmatch(re.sub(rf"^(?:{_pattern(code, 'filler').pattern} )+", "", text))
+    match = pattern(code, kind).fullmatch(re.sub(rf"^(?:{pattern(code, 'filler').pattern} )+", "", text))
     return [_stripped(name, "filler", code) for name in match.groups() if name] if match else []
 
 
 def _stripped(name: str, kind: str, code: str) -> str:
-    return re.sub(rf"(?: {_pattern(code, kind).pattern})+$", "", name)
+    return re.sub(rf"(?: {pattern(code, kind).pattern})+$", "", name)
 
 
 @functools.cache
-def _pattern(code: str, *kinds: str) -> re.Pattern[str]:
+def pattern(code: str, *kinds: str) -> re.Pattern[str]:
     """Compile all phrases of some kinds in a language; {this} and the like stand for phrases of other kinds."""
 
     def joined(*kinds: str) -> str:

@@ -146,9 +146,16 @@ class Run:
         )
 
     async def generate(
-        self, role: Role, *, stop_early: bool = False, draft: str | None = None, polish: bool = False, begun: str = ""
+        self,
+        role: Role,
+        *,
+        stop_early: bool = False,
+        draft: str | None = None,
+        polish: bool = False,
+        begun: str = "",
+        patience: float | None = None,
     ) -> Attempt:
-        """Have the model of a role write an answer; it is stopped where it repeats itself.
+        """Have the model of a role write an answer, which it begins within `patience`; repetitions end it.
 
         With `stop_early` it is also stopped if it declines, except without passages: then a refusal is kept.
         """
@@ -158,7 +165,7 @@ class Run:
             return early_reason(text, refusals=stop_early and bool(evidence) and not reasoning)
 
         prompt = self.prompt(draft, polish=polish, begun=begun)
-        attempt = await self.parts.generator.generate(role, prompt, watch, self.service, self.emit)
+        attempt = await self.parts.generator.generate(role, prompt, watch, self.service, self.emit, patience)
         self.attempts[attempt.id] = attempt
         return attempt
 

@@ -13,7 +13,7 @@ from app.documents.passages import Place
 from app.errors import InputError, ModelError
 from app.retrieval.packing import Evidence
 from app.retrieval.search import Exchange, SearchResult
-from app.settings import Dial
+from app.settings import Dial, RouteName
 from app.translation import figure
 
 Mode = Literal["auto", "small", "large", "compare", "refine"]
@@ -189,9 +189,10 @@ VARIED = Sampling(temperature=0.7)
 class Turn:
     """A question, the exchanges before it (oldest first), and how to answer it.
 
-    `earlier` is the answer that a button refers to: its evidence and attempts are reused. `dial` overrides the dial of
-    the settings. `brought` holds documents that came with the question, `dropped` all documents of the conversation,
-    these included; no index keeps them. An `unaided` turn is answered by the models alone, without passages; together
+    `earlier` is the answer that a button refers to: its evidence and attempts are reused. `dial` and `route` override
+    those of the settings; `route` counts in the mode "auto" alone, and an answer's turn has the one that it took.
+    `brought` holds documents that came with the question, `dropped` all documents of the conversation, these included;
+    no index keeps them. An `unaided` turn is answered by the models alone, without passages; together
     with `earlier` it is the button below a turn for which nothing was found. `scope` are the folders and files of the
     corpus that it is limited to, none for all of it, and None for those that the latest question with "in:" names. A
     turn that `continues` has the model of the earlier answer write on where that ends.
@@ -201,6 +202,7 @@ class Turn:
     history: tuple[Exchange, ...] = ()
     mode: Mode = "auto"
     dial: Dial | None = None
+    route: RouteName | None = None
     earlier: "Answer | None" = None
     brought: tuple[Document, ...] = ()
     dropped: tuple[Document, ...] = ()

@@ -1,0 +1,229 @@
+"""Which kind a question is of, and which rule tells; and who then answers it in the mode "auto"."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from contextvars import copy_context
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.answering.events import Progress
+from app.answering.pipeline import Assistant
+from app.answering.routes import Task, task_of
+from app.answering.turn import Answer, Turn
+from app.retrieval.search import Exchange
+from app.translation import choose
+from tests.answering.test_pipeline import FERRY, asked, events_of
+from tests.models.test_foundry import models_list
+from tests.support.runtime import settings_for
+from tests.support.servers import Answer as Reply
+from tests.support.servers import Asked, Canned, chunk, events
+
+KINDS = {
+    "translation": """
+        Translate this into Danish: The ferry leaves at nine. | Please translate the house rules into German
+        Can you translate the menu for me? | Could you please translate it to Dutch? | I need a translation of the menu
+        How do you say ferry in Danish? | What is a lighthouse called in Norwegian? | Put the timetable into Romanian
+        Give me a Danish translation of the fares | What is the German word for pier? | help me translate this letter
+        Übersetze die Hausordnung ins Englische | Bitte übersetze das | Übersetzen Sie den Fahrplan ins Dänische
+        Kannst du mir bitte den Brief ins Englische übersetzen? | Ich brauche eine Übersetzung der Regeln
+        Wie heißt die Fähre auf Dänisch? | Wie sagt man Anleger auf Niederländisch? | Uebersetze den Fahrplan
+        Oversæt det til dansk | Kan du oversætte brevet til engelsk? | Hvordan siger man færge på tysk?
+        Lav en oversættelse af reglerne | Vertaal dit naar het Engels | Kun je de brief in het Engels vertalen?
+        Hoe zeg je veerboot in het Deens? | Ik wil een vertaling van de regels | Oversett teksten til norsk
+        Kan du oversette brevet til engelsk? | Hva heter ferge på tysk? | Tradu textul în engleză
+        Poți să îmi traduci scrisoarea în germană? | Cum se spune feribot în daneză? | Vreau o traducere a regulilor
+    """,
+    "summary": """
+        Summarise the house rules | Summarize the following text: The ferry leaves at nine, and then | tl;dr
+        What is this about? | Give me an overview of the documents | the main points, please | a short summary
+        Fasse die Hausordnung zusammen | Worum geht es in diesem Dokument? | Zusammenfassung | Die wichtigsten Punkte
+        Opsummer dokumentet | Giv mig et resumé | Vat samen | Geef een samenvatting van het document
+        Oppsummer dokumentene | Gi meg et sammendrag | Rezumă documentul | Fă un rezumat
+    """,
+    "code": """
+        Write a short Python function that adds two numbers | Write me a script to rename files | Fix this code
+        Can you write a regular expression for dates? | Refactor the following method that reads files
+        Explain this code | Write unit tests | Generate an SQL query for the fares | How do I sort a list in Python?
+        Translate this function to Rust | What does read_all() do? | Why does parseDate fail? | Is load_index slow?
+        What does ValueError mean here? | Why does this fail? ```print(1/0)``` | Debug my script
+        Schreibe eine Funktion, die Zahlen addiert | Kannst du ein Skript schreiben, das Dateien umbenennt?
+        Schreib mir bitte eine SQL-Abfrage | Erkläre diesen Code | Wie sortiere ich eine Liste in Python?
+        Skriv en funktion, der lægger tal sammen | Kan du skrive et script, som omdøber filer? | Forklar denne kode
+        Schrijf een functie die getallen optelt | Kun je een script schrijven dat bestanden hernoemt?
+        Skriv en funksjon som legger sammen tall | Kan du skrive et skript som gir filer nye navn?
+        Scrie o funcție care adună două numere | Poți să scrii un script care redenumește fișiere?
+    """,
+    "general": """
+        When does the ferry leave? | Who translated the book? | How long does a translation take? | in Danish
+        Which documents must I translate into English for the visa? | Is there a Danish translation of the rules?
+        What does the translator earn? | What is the price in Norwegian kroner? | Which languages does the guide speak?
+        What does the summary of the annual report say about costs? | How long may the summary be?
+        What is the dress code? | Explain the dress code | What is the function of the valve? | What is the door code?
+        Write the code of conduct | Write a program for the summer party | Who wrote the script of the play?
+        What does house_rules.md say? | Does the iPhone work on board? | Which class has maths on Monday?
+        Where do pythons live? | What does ESCALATOR_ROUTE do? | Which method of payment is accepted? | What is a bug?
+        Write a letter to the tenants | What bites: a mosquito or a bug? | Is there a script for the announcement?
+        Wer kann Texte übersetzen? | Wer hat das Buch übersetzt? | Was kostet eine Übersetzung? | Was ist der Dresscode?
+        Was ist die Funktion des Ventils? | Schreibe ein Programm für das Sommerfest | Wie lang ist die Zusammenfassung?
+        Hvem oversatte bogen? | Hvad koster en oversættelse? | Hvad er ventilens funktion? | Lav et program til festen
+        Wie heeft het boek vertaald? | Wat kost een vertaling? | Wat is de functie van de klep? | Wat is de deurcode?
+        Hvem oversatte boka? | Hva koster en oversettelse? | Hva er funksjonen til ventilen? | Lag et program for festen
+        Cine a tradus cartea? | Cât costă o traducere? | Care este funcția supapei? | Scrie un program pentru petrecere
+    """,
+}
+LAST = (Exchange("When does the ferry leave?", "The ferry leaves at 9:30 [1]."),)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_kind_of_a_question_is_told_by_its_wording(kind: str) -> None:
+    questions = [each.strip() for line in KINDS[kind].strip().splitlines() for each in line.split(" | ")]
+
+    told = {question: task_of(Turn(question)).kind for question in questions}
+
+    assert {question: told[question] for question in told if told[question] != kind} == {}
+
+
+@pytest.mark.parametrize(
+    ("question", "kind", "rule"),
+    [
+        ("Can you translate it into Danish?", "translation", "“translate”"),
+        ("Translate it into Danish", "translation", "“translate”"),
+        ("Übersetze das ins Dänische", "translation", "“Übersetze”"),
+        ("Summarise the house rules", "summary", "“summarise”"),
+        ("Write a short Python function that adds", "code", "“write a short Python function”"),
+        ("Why does parseDate() fail?", "code", "“parseDate()”"),
+        ("What is wrong?\n```\nprint(1/0)\n```", "code", "a block of code"),
+        ("When does the ferry leave?", "general", ""),
+    ],
+)
+def test_the_rule_that_tells_is_named_in_the_words_of_the_question(question: str, kind: Any, rule: str) -> None:
+    assert task_of(Turn(question)) == Task(kind, rule)
+
+
+@pytest.mark.parametrize(
+    ("question", "kind"),
+    [
+        ("in Danish", "translation"),
+        ("auf Englisch bitte", "translation"),
+        ("summarise that in one sentence", "summary"),
+        ("shorter", "general"),
+    ],
+)
+def test_what_is_wanted_of_the_last_answer_is_of_a_kind_too(question: str, kind: str) -> None:
+    assert task_of(Turn(question, LAST)).kind == kind
+
+
+def test_a_question_that_is_answered_from_a_whole_document_asks_for_a_summary() -> None:
+    question = "What does ferry.md say?"
+
+    assert task_of(Turn(question), "summary") == Task("summary", "“What does ferry.md say?”")
+    assert task_of(Turn(question)).kind == "general"
+
+
+def test_the_sentence_says_kind_rule_and_model_in_the_language_of_the_page() -> None:
+    task = task_of(Turn("Please translate it"))
+
+    assert task.said("small") == "Translation, because of “translate”: the small model answers."
+    assert task.said("large") == "Translation, because of “translate”: the large model answers."
+    assert task.said("auto") == "Translation, because of “translate”: the small model answers first."
+    assert Task("general").said("auto") is None
+    assert Task("general").said("large") == "No code, summary or translation is asked for: the large model answers."
+
+
+def test_the_sentence_is_in_the_language_of_the_page() -> None:
+    context = copy_context()
+    context.run(choose, "de")
+
+    assert context.run(lambda: task_of(Turn("Please translate it")).said("small")) == (
+        "Übersetzung, wegen „translate“: Das kleine Modell antwortet."
+    )
+
+
+SMALL, LARGE = "phi-4-mini", "gpt-oss-20b"
+SAID = {SMALL: "The ferry leaves at 9:30 [1].", LARGE: "At 9:30, from the old harbour [1]."}
+
+
+def says(text: str) -> bytes:
+    return events(chunk(text), chunk(finish="stop"))
+
+
+@asynccontextmanager
+async def chatting(corpus: Path, says_of: Mapping[str, Reply] | None = None, **given: Any) -> AsyncIterator[Assistant]:
+    """An assistant on one server with two models; each says what is given, else what SAID has."""
+    replies: dict[str, Reply] = {name: says(text) for name, text in SAID.items()} | dict(says_of or {})
+
+    async def completed(request: Asked) -> bytes:
+        answer = replies[request.data["model"]]
+        given = answer(request) if callable(answer) else answer
+        return given if isinstance(given, bytes) else await given
+
+    answers: dict[str, Reply] = {"/v1/models": models_list(SMALL, LARGE), "/v1/chat/completions": completed}
+    async with Canned(answers) as server:
+        assistant = Assistant(settings_for(None, corpus, endpoint=server.url, retries=0, **given), patience=None)
+        try:
+            yield assistant
+        finally:
+            await assistant.close()
+
+
+def models_of(answer: Answer) -> list[str]:
+    return [attempt.model for attempt in answer.attempts]
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    (folder / "ferry.md").write_text(FERRY, encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("question", "model", "notice"),
+    [
+        ("Summarise ferry.md", SMALL, "Summary, because of “summarise”: the small model answers."),
+        ("Write a function that says when the ferry leaves", LARGE, "because of “write a function”: the large model"),
+        ("When does the ferry leave?", SMALL, ""),
+    ],
+)
+async def test_the_model_for_the_kind_answers_alone_and_the_chat_says_so(
+    corpus: Path, question: str, model: str, notice: str
+) -> None:
+    async with chatting(corpus, route="task") as assistant:
+        events = await events_of(assistant, Turn(question))
+
+    answer = events[-1].answer  # type: ignore[attr-defined]
+    assert (models_of(answer), answer.turn.route) == ([model], "task")
+    assert notice in " ".join(answer.notices)
+    assert bool(notice) == any("because of" in event.text for event in events if isinstance(event, Progress))
+
+
+async def test_the_table_may_be_another_one(corpus: Path) -> None:
+    async with chatting(corpus, route="task", tasks="general=large, summary=auto") as assistant:
+        general = await asked(assistant, "When does the ferry leave?")
+        summary = await asked(assistant, "Summarise ferry.md")
+
+    assert (models_of(general), models_of(summary)[0]) == ([LARGE], SMALL)
+    assert general.notices == ("No code, summary or translation is asked for: the large model answers.",)
+
+
+async def test_only_the_mode_auto_is_routed(corpus: Path) -> None:
+    async with chatting(corpus, route="task", tasks="general=large") as assistant:
+        small = await asked(assistant, "When does the ferry leave?", mode="small")
+        both = await asked(assistant, "When does the ferry leave?", mode="compare")
+        first = await asked(assistant, "When does the ferry leave?", route="local-first")
+
+    assert (models_of(small), small.turn.route) == ([SMALL], None)
+    assert models_of(both) == [SMALL, LARGE]
+    assert (models_of(first), first.turn.route) == ([SMALL], "local-first")
+
+
+async def test_the_small_model_answers_where_the_large_one_of_a_task_does_not(corpus: Path) -> None:
+    question = "Write a function that says when the ferry leaves"
+    async with chatting(corpus, {LARGE: says("")}, route="task") as assistant:
+        answer = await asked(assistant, question)
+
+    assert answer.text == SAID[SMALL]
+    assert answer.notices[-1] == "gpt-oss-20b gave an empty answer, so phi-4-mini answered here."
