@@ -7,6 +7,7 @@ EscalatorError
 │   ├── UnreadableFile    one file of it; the others are read
 │   └── DamagedIndex      its index; it is rebuilt
 └── ModelError            no answer from a model
+    ├── StaysHere         what would be sent is private, and the model is on another machine
     ├── NoModel           none could be found or loaded
     ├── DownloadFailed    a model did not arrive; what has arrived is kept
     │   ├── UnknownModel      no catalogue names it
@@ -70,6 +71,13 @@ class DamagedIndex(CorpusError):
 
 class ModelError(EscalatorError):
     """There is no answer from a model."""
+
+
+class StaysHere(ModelError):
+    """What a model would be sent rests on something private, and the model is on another machine."""
+
+    def __init__(self, rule: str):
+        super().__init__("Kept on this computer: {rule}", rule=rule)
 
 
 class NoModel(ModelError):

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import platformdirs
 from dotenv import dotenv_values
-from pydantic import AliasChoices, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.errors import SettingsError
@@ -66,7 +66,16 @@ class Settings(BaseSettings):
         "phi-4-mini", "Alias or id of the small model.", "SLM_ALIAS", "FOUNDRY_LOCAL_ALIAS", "MODEL", min_length=1
     )
     large: str = _field("gpt-oss-20b", "Alias or id of the large model.", "LLM_ALIAS", min_length=1)
-    api_key: str = _field("none", "Key for the model server; Foundry Local needs none.", "API_KEY")
+    api_key: SecretStr = _field(SecretStr(""), "Key for the model server; Foundry Local needs none.", "API_KEY")
+    small_endpoint: str = _field(
+        "",
+        "Address of the server of the small model, or several with commas. What is asked goes there, also to another "
+        "machine.",
+        "SLM_ENDPOINT",
+    )
+    small_key: SecretStr = _field(SecretStr(""), "Key for the addresses in `SLM_ENDPOINT`.", "SLM_API_KEY")
+    large_endpoint: str = _field("", "The same for the large model.", "LLM_ENDPOINT")
+    large_key: SecretStr = _field(SecretStr(""), "Key for the addresses in `LLM_ENDPOINT`.", "LLM_API_KEY")
     corpus: Path = _field(Path("corpus"), "The folder of documents.", "CORPUS_DIR")
     show_usage: bool = _field(True, "Show tokens and times with every answer.", "SHOW_USAGE")
     retries: int = _field(
@@ -122,7 +131,9 @@ class Settings(BaseSettings):
         False, "Allow `BASE_URL` to name another machine, which then receives questions and passages."
     )
     mcp: bool = _field(False, "Answer clients of the Model Context Protocol at `/mcp` of the chat and of `serve`.")
-    gateway_key: str = _field("", "The key that other programs must send to `/v1` and `/mcp`; none if empty.")
+    gateway_key: SecretStr = _field(
+        SecretStr(""), "The key that other programs must send to `/v1` and `/mcp`; none if empty."
+    )
     bare_models: bool = _field(
         False, "Offer the two models to other programs also without the documents, under their own names."
     )
@@ -170,6 +181,17 @@ class Settings(BaseSettings):
             table[kind] = who
         return table
 
+    def addresses(self, role: str) -> tuple[str, ...]:
+        """Return the addresses of a role that has an endpoint, without `/v1`."""
+        given = map(root_of, getattr(self, f"{role}_endpoint").split(","))
+        return tuple(dict.fromkeys(filter(None, given)))
+
+    @property
+    def secrets(self) -> set[str]:
+        """All keys, which nothing may show."""
+        values = (getattr(self, field) for field in type(self).model_fields)
+        return {value.get_secret_value() for value in values if isinstance(value, SecretStr)} - {"", "none"}
+
     @field_validator("corpus", "state_dir", "model_cache")
     @classmethod
     def _expanded(cls, given: Path) -> Path:
@@ -204,7 +226,20 @@ def load(**given: Any) -> Settings:
         raise SettingsError("The file .env is not UTF-8, so that no setting can be read. Save it as UTF-8.") from None
     if settings.endpoint is not None:
         _check_endpoint(settings)
+    for role in ("small", "large"):
+        if not all(_is_address(url) and not set("@?#") & set(url) for url in settings.addresses(role)):
+            raise SettingsError(
+                "The setting {name} must be an address such as https://models.example.org/v1, or several with commas. "
+                "The key has a setting of its own, {key}.",
+                name=origin(f"{role}_endpoint")[0],
+                key=origin(f"{role}_key")[0],
+            )
     return settings
+
+
+def root_of(url: str) -> str:
+    """Strip trailing slashes and `/v1` from an address."""
+    return url.strip().rstrip("/").removesuffix("/v1").rstrip("/")
 
 
 def is_loopback(url: str) -> bool:
@@ -272,15 +307,18 @@ def _allowed(field: str) -> str:
     return what
 
 
+def _is_address(url: str) -> bool:
+    parts = urlsplit(url)
+    try:
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:  # the port is not a number
+        return False
+
+
 def _check_endpoint(settings: Settings) -> None:
     url = settings.endpoint or ""
     name = origin("endpoint")[0]
-    parts = urlsplit(url)
-    try:
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
-    except ValueError:  # the port is not a number
-        good = False
-    if not good:
+    if not _is_address(url):
         raise SettingsError(
             "The setting {name} is {value}; it must be an address such as http://127.0.0.1:5273.",
             name=name,

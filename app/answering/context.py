@@ -9,7 +9,7 @@ from contextvars import copy_context
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from app.answering.escalation import early_reason
 from app.answering.events import Emitter, Retrieved
@@ -26,7 +26,8 @@ from app.documents.language import name, shown_name
 from app.errors import CorpusError, ModelError
 from app.humanize import listed
 from app.models import chat
-from app.models.foundry import Foundry, ServerLookup
+from app.models.foundry import Foundry
+from app.models.server_lookup import ServerLookup
 from app.models.tokens import TokenCounter
 from app.retrieval.corpus import Corpus, Reading
 from app.retrieval.inventory import Inventory
@@ -210,13 +211,14 @@ async def search_words(question: str, languages: Sequence[str], foundry: Foundry
     small, large = foundry.pair.of("small")
     shown = listed([shown_name(code) for code in languages[:TRANSLATION_LANGUAGES]])
     emit.progress(_("Asking {model} for search words in {languages}", model=small, languages=shown))
-    model = await foundry.ready(small, emit.progress, instead_of=large)
+    model = await foundry.ready(small, emit.progress, instead_of=large, role="small")
     prompt: list[Message] = [
         {"role": "system", "content": TRANSLATE.format(languages=names)},
         {"role": "user", "content": question},
     ]
     async with foundry.slot(model):
-        text = await chat.reply(foundry, model, prompt, max_tokens=TRANSLATION_TOKENS, instead_of=large)
+        how: dict[str, Any] = {"max_tokens": TRANSLATION_TOKENS, "instead_of": large}
+        text = await chat.reply(foundry, model, prompt, kept_here="", **how)
     return " ".join(text.split())[:TRANSLATION_CHARS]
 
 

@@ -14,7 +14,7 @@ from app.answering.router import Route
 from app.answering.sanitizer import addresses, label, safe
 from app.documents.passages import SEPARATOR, Passage
 from app.documents.sentences import Span
-from app.models.foundry import ServerLookup
+from app.models.server_lookup import ServerLookup
 from app.retrieval.packing import CountTokens, Evidence, TextOf
 from app.retrieval.sentence_ranking import (
     PASSED,

@@ -19,7 +19,7 @@ from app.answering.turn import NUMBERS, Attempt, Decision, Metrics, Role, Stopwa
 from app.answering.wrapping import AnswerFilter, is_no_answer, joined
 from app.errors import AnswerFailed, ContextOverflow, ModelError
 from app.models import chat
-from app.models.foundry import Foundry, Model, Service
+from app.models.foundry import Foundry, Model
 from app.models.tokens import TokenCounter
 from app.translation import _, figure
 
@@ -44,13 +44,7 @@ class Generator:
         self._answered: set[str] = set()
 
     async def generate(
-        self,
-        role: Role,
-        prompt: Prompt,
-        watch: Watch,
-        service: Service,
-        emit: Emitter,
-        patience: float | None = None,
+        self, role: Role, prompt: Prompt, watch: Watch, emit: Emitter, patience: float | None = None
     ) -> Attempt:
         """Run an attempt from `AttemptStarted` to `AttemptEnded`; a failed one has its error and the text so far.
 
@@ -58,20 +52,20 @@ class Generator:
         """
         prompt = replace(prompt, ask_confidence=self._settings.ask_confidence and role == "small")
         alias, other = self._foundry.pair.of(role)
-        started = AttemptStarted(NUMBERS[role], role, alias, service.host)
+        started = AttemptStarted(NUMBERS[role], role, alias, self._foundry.host(role))
         emit(started)
         stream = _Stream(started, emit, prompt, watch)
         stream.show_begun()
         failure: ModelError | None = None
         try:
             async with asyncio.timeout(patience) as stream.limit:
-                model = await self._foundry.ready(alias, stream.progress, instead_of=other)
+                model = await self._foundry.ready(alias, stream.progress, instead_of=other, role=role)
                 if self._foundry.slot(model).locked():
                     stream.progress(_("Waiting for {model}: it is answering another question.", model=alias))
                 async with self._foundry.slot(model):
                     await self._ask_fitting(stream, model, prompt)
         except TimeoutError:
-            place = {"model": alias, "host": service.host}
+            place = {"model": alias, "host": started.host}
             failure = AnswerFailed(
                 "{model} at {host} did not begin within {number} s.", number=f"{patience:g}", **place
             )
@@ -127,12 +121,14 @@ class Generator:
             self._foundry,
             model,
             sent,
+            kept_here="",
             max_tokens=most,
             stop=stop,
             temperature=prompt.sampling.temperature,
             seed=prompt.sampling.seed,
             notify=stream.progress,
             instead_of=other,
+            sending=stream.ask,
         )
         reading = asyncio.create_task(self._explain_wait(stream, model, prompt))
         try:
@@ -190,6 +186,7 @@ class _Stream:
     def __init__(self, started: AttemptStarted, emit: Emitter, prompt: Prompt, watch: Watch) -> None:
         self.role, self.progress = started.role, partial(emit.progress, attempt=started.id)
         self._started, self._emit, self._watch = started, emit, watch
+        self._host = started.host
         self._known = addresses(item.text for item in prompt.evidence)
         self._begin_text(prompt)
         self._safe_reasoning = SafeMarkdown(self._known)
@@ -204,6 +201,10 @@ class _Stream:
         """Emit the text that the model is to write on with."""
         if self._prompt.begun:
             self._emit(Token(self._started.id, self._prompt.begun))
+
+    def ask(self, model: Model) -> None:
+        """Note which server is asked."""
+        self._host = model.service.host
 
     def sending(self, prompt: Prompt, prompt_ms: float) -> None:
         """Note that the request goes out now."""
@@ -261,7 +262,7 @@ class _Stream:
         # What ends an answer takes a step too, and is not counted as a token.
         metrics = Metrics(None, *stages, *tokens, speed(tokens[1], began_ms, times[-1]) if times else None)
         it, level, sure = self._started, self._filter.confidence, certainty(self.text, end.logprobs)
-        written = it.id, it.role, it.model, it.host, self.text, finish, metrics
+        written = it.id, it.role, it.model, self._host, self.text, finish, metrics
         passages = len(self._prompt.evidence)
         return Attempt(*written, level, failure, self._stopped, sure, self._filter.over, passages)
 

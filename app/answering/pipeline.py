@@ -138,7 +138,7 @@ async def refine(run: Run) -> None:
 async def compare(run: Run) -> None:
     """Let both models answer at once from the same evidence; the large one's answer is kept."""
     roles: list[Role] = ["small", "large"]
-    if run.pair.alone:
+    if run.parts.foundry.alone:
         run.notices.append(
             _(
                 "There is nothing to compare: {model} is the small and the large model. Choose a pair under Models, or "
@@ -204,7 +204,7 @@ async def _draft(run: Run) -> tuple[Attempt, Decision]:
 async def _escalate(run: Run, draft: Attempt, decision: Decision, *, polish: bool = False) -> None:
     """Ask the large model, with more evidence unless it polishes; the draft is kept if it gives no answer."""
     try:
-        if run.pair.alone:
+        if run.parts.foundry.alone:
             raise NoModel(
                 "The large model was not asked: {model} is also the small one. Choose a pair under Models, or set "
                 "LLM_ALIAS to a larger model.",

@@ -20,7 +20,8 @@ from app.answering.turn import NUMBERS, Answer, Attempt, Citation, Decision, Met
 from app.answering.verification import CheckedAnswer, check
 from app.errors import EscalatorError, ModelError, NoModel
 from app.models.catalogue import ModelPair
-from app.models.foundry import Foundry, ServerLookup, Service
+from app.models.foundry import Foundry
+from app.models.server_lookup import ServerLookup
 from app.translation import _, mark
 
 BEST = mark("From your documents:")
@@ -49,7 +50,6 @@ class Run:
     emit: Emitter
     clock: Stopwatch = field(default_factory=Stopwatch)
     route: Route = field(init=False)
-    service: Service = field(init=False)
     context: Retrieved = field(init=False)
     attempts: dict[int, Attempt] = field(default_factory=dict)
     kept: Attempt | None = None
@@ -102,7 +102,7 @@ class Run:
         failure: ModelError | None = None
         try:
             async with preview(self.route, context, self._text_of, lookup, self.emit):
-                self.service = await lookup.wait(self.emit.progress)
+                await lookup.wait(self.emit.progress)
                 await self.mode(self)
         except ModelError as error:
             failure = error
@@ -165,7 +165,7 @@ class Run:
             return early_reason(text, refusals=stop_early and bool(evidence) and not reasoning)
 
         prompt = self.prompt(draft, polish=polish, begun=begun)
-        attempt = await self.parts.generator.generate(role, prompt, watch, self.service, self.emit, patience)
+        attempt = await self.parts.generator.generate(role, prompt, watch, self.emit, patience)
         self.attempts[attempt.id] = attempt
         return attempt
 
@@ -197,9 +197,9 @@ class Run:
 
     async def can_escalate(self) -> bool:
         """Whether a rejected draft is certain to reach the large model, so that it may be stopped early."""
-        if self.pair.alone or self.parts.policy.dial(self.turn) == "never":
+        if self.parts.foundry.alone or self.parts.policy.dial(self.turn) == "never":
             return False
-        return await self.parts.foundry.available(*self.pair.of("large"))
+        return await self.parts.foundry.available(*self.pair.of("large"), role="large")
 
     async def widen(self) -> None:
         """Find more evidence for the large model."""

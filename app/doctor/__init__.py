@@ -44,7 +44,7 @@ def _public(text: str, settings: Settings) -> str:
     home = Path.home()
     names = {home.name, *(os.environ.get(variable, "") for variable in ("USER", "USERNAME", "LOGNAME"))}
     homes = {str(home), home.as_posix(), str(home.resolve())} - {home.anchor}
-    for private, instead in (({settings.api_key} - {"none"}, "hidden"), (homes, "~"), (names - {""}, "USER")):
+    for private, instead in ((settings.secrets, "hidden"), (homes, "~"), (names - {""}, "USER")):
         for word in private:
             text = re.sub(rf"(?<!\w){re.escape(word)}(?!\w)", instead, text, flags=re.IGNORECASE)
     return text

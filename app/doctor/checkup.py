@@ -13,6 +13,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from pydantic import SecretStr
+
 from app.doctor import Check
 from app.documents.folder import Folder
 from app.errors import CorpusError, ModelError
@@ -213,6 +215,6 @@ async def _answers(foundry: Foundry, role: str) -> Check:
 def _given(settings: Settings) -> Iterator[dict[str, str]]:
     """List every setting with its value and where that came from."""
     for field in type(settings).model_fields:
-        (name, source), value = origin(field), str(getattr(settings, field))
-        hidden = field == "api_key" and value != "none"
-        yield {"name": name, "value": "hidden" if hidden else value, "source": source}
+        (name, source), value = origin(field), getattr(settings, field)
+        hidden = isinstance(value, SecretStr) and value.get_secret_value()
+        yield {"name": name, "value": "hidden" if hidden else str(value), "source": source}

@@ -137,7 +137,8 @@ class Comparison:
             load_ms, self._last = clock.ms, name
             request = [{"role": "user", "content": WARM_UP}]
             clock = Stopwatch()
-            pieces = chat.answer(foundry, model, request, max_tokens=1, seed=SEEDED.seed, instead_of=other)
+            how: dict[str, Any] = {"max_tokens": 1, "seed": SEEDED.seed, "instead_of": other}
+            pieces = chat.answer(foundry, model, request, kept_here="", **how)
             async with aclosing(pieces) as stream:
                 async for _ in stream:
                     pass

@@ -177,7 +177,8 @@ async def judge(
     unreadable = 0
     for sample in watch([sample for sample in others if sample.id not in rated]):
         try:
-            text = await chat.reply(foundry, model, messages(sample), max_tokens=foundry.settings.large_max_tokens)
+            most = foundry.settings.large_max_tokens
+            text = await chat.reply(foundry, model, messages(sample), kept_here="", max_tokens=most)
         except ModelError as error:
             if not rated:
                 raise

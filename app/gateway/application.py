@@ -50,7 +50,7 @@ def application(settings: Settings, assistant: Shared, *opened: Opened) -> Starl
         return refusal(error)  # of another error the server writes the details to the terminal
 
     handlers = dict.fromkeys((HTTPException, EscalatorError, Exception), refused)
-    checks = [Middleware(KeyCheck, key=settings.gateway_key)]
+    checks = [Middleware(KeyCheck, key=settings.gateway_key.get_secret_value())]
     return Starlette(routes=routes, middleware=checks, lifespan=lifespan, exception_handlers=handlers)
 
 

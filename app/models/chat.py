@@ -3,17 +3,18 @@
 import asyncio
 import re
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from app.errors import ModelGone, NoModel, ServerBusy, ServerError
+from app.errors import AnswerFailed, ContextOverflow, ModelGone, NoModel, ServerBusy, ServerError, StaysHere
 from app.models import error_mapping
 from app.models.foundry import Foundry
 from app.models.reasoning import Delta, ReasoningFilter, Retraction
 from app.models.server import Model, Notify, ignore
+from app.settings import is_loopback
 
 if TYPE_CHECKING:
     from openai.types.chat import ChatCompletionChunk
@@ -63,31 +64,36 @@ async def answer(
     model: Model,
     messages: Sequence[Mapping[str, Any]],
     *,
+    kept_here: str,
     max_tokens: int,
     stop: Sequence[str] = (),
     temperature: float = 0.0,
     seed: int | None = None,
     notify: Notify = ignore,
     instead_of: str | None = None,
+    sending: Callable[[Model], object] = lambda model: None,
 ) -> AsyncGenerator[Delta | End, None]:
     """Stream one completion, and try again on a failure before the first piece.
 
     There are `settings.retries` further tries if the server was busy or lost, and one if it had unloaded the model,
-    which is then loaded again, with `instead_of` unloaded for it if memory is short. Where one of the texts in `stop`
-    ended the reasoning, the model is asked once more without them. Raises ModelError.
+    which is then loaded again, with `instead_of` unloaded for it if memory is short. If the role has other servers,
+    each is tried, the least loaded one first; `sending` is told of each request. Where one of the texts in `stop` ended
+    the reasoning, the model is asked once more without them. Raises ModelError.
     """
-    failures, reloads = 0, 0
+    failures, reloads, moves = 0, 0, len(foundry.addresses(model.role)) - 1
+    several = moves > 0
     while True:
         shown = False
         try:
-            if failures or reloads:
-                model = await foundry.ready(model.alias, notify, instead_of)
+            if failures or reloads or several:
+                model = await foundry.ready(model.alias, notify, instead_of, role=model.role, kept_here=kept_here)
             how: dict[str, Any] = {"max_tokens": max_tokens, "temperature": temperature, "seed": seed}
-            tried = complete(foundry, model, messages, stop=stop, **how)
-            async with aclosing(tried) as stream:
-                async for event in stream:
-                    shown = True
-                    yield event
+            tried = complete(foundry, model, messages, kept_here=kept_here, stop=stop, sending=sending, **how)
+            with foundry.running(model):
+                async with aclosing(tried) as stream:
+                    async for event in stream:
+                        shown = True
+                        yield event
             return
         except _ReasoningStopped:
             stop = ()
@@ -96,8 +102,13 @@ async def answer(
             if shown or reloads:
                 raise
             reloads += 1
-        except (ServerError, NoModel) as error:
-            if shown or failures >= foundry.settings.retries:
+        except (AnswerFailed, NoModel) as error:
+            if shown or isinstance(error, ContextOverflow):
+                raise
+            if moves > 0 and foundry.forget(model, private=bool(kept_here)):
+                moves -= 1
+                continue
+            if failures >= foundry.settings.retries or not isinstance(error, ServerError | NoModel):
                 raise
             pause = foundry.settings.retry_backoff * 2**failures
             failures += 1
@@ -110,12 +121,13 @@ async def reply(
     model: Model,
     messages: Sequence[Mapping[str, Any]],
     *,
+    kept_here: str,
     max_tokens: int,
     instead_of: str | None = None,
 ) -> str:
     """Return a whole answer, without its reasoning; raises ModelError."""
-    said = ""
-    async with aclosing(answer(foundry, model, messages, max_tokens=max_tokens, instead_of=instead_of)) as stream:
+    said, how = "", cast("Any", {"max_tokens": max_tokens, "instead_of": instead_of})
+    async with aclosing(answer(foundry, model, messages, kept_here=kept_here, **how)) as stream:
         async for piece in stream:
             if isinstance(piece, Retraction):
                 said = ""
@@ -129,17 +141,24 @@ async def complete(
     model: Model,
     messages: Sequence[Mapping[str, Any]],
     *,
+    kept_here: str,
     max_tokens: int,
     stop: Sequence[str] = (),
     temperature: float = 0.0,
     seed: int | None = None,
+    sending: Callable[[Model], object] = lambda model: None,
 ) -> AsyncGenerator[Delta | End, None]:
     """Send one request, without retries, and yield its pieces and one End; raises AnswerFailed.
+
+    Nothing else sends text to a model. With a rule that has the messages `kept_here`, which is empty if there is none,
+    a model on another machine is sent nothing; raises StaysHere.
 
     The answer ends before the first of the texts in `stop`, unless the server refuses to look for them. Probabilities
     of tokens are asked for until the server refuses that or reports none. Closing the generator closes the connection,
     upon which the server stops generating.
     """
+    if kept_here and not is_loopback(model.service.root):
+        raise StaysHere(kept_here)
     client = await foundry.openai(model.service)
     import httpx2
     import openai
@@ -150,10 +169,12 @@ async def complete(
     first_by = asyncio.get_running_loop().time() + settings.first_token_seconds
     longest: float | None = None  # seconds of silence that are allowed after the first event
     stream = None
-    given = {"model": model.id, "messages": messages, "max_tokens": max_tokens, "temperature": temperature}
+    sending(model)
+    given = {"model": model.id, "messages": messages}
+    limit = {"max_tokens": max_tokens}
     streamed = {"stream": True, "stream_options": {"include_usage": True}}
     request = partial(cast("Any", client.chat.completions).create, **given, **streamed)
-    extras: dict[str, Any] = {"seed": seed} if seed is not None else {}
+    extras: dict[str, Any] = {"temperature": temperature} | ({"seed": seed} if seed is not None else {})
     extras |= {"stop": list(stop)} if stop else {}
     if model.service.root not in foundry.without_logprobs:
         extras["logprobs"] = True
@@ -162,8 +183,11 @@ async def complete(
         async with asyncio.timeout_at(first_by):
             while stream is None:
                 try:
-                    stream = await request(**extras)
+                    stream = await request(**limit, **extras)
                 except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
+                    if "max_tokens" in limit and "max_completion_tokens" in str(error):  # OpenAI's newer models
+                        limit = {"max_completion_tokens": max_tokens}
+                        continue
                     if not (extras and REFUSES_EXTRAS.search(str(error))):
                         raise
                     extras.popitem()
@@ -216,7 +240,7 @@ async def warm_up(foundry: Foundry, alias: str, instead_of: str | None = None, n
     async with foundry.slot(model):
         loaded = clock()
         messages = [{"role": "user", "content": "Hello"}]
-        async with aclosing(complete(foundry, model, messages, max_tokens=1)) as stream:
+        async with aclosing(complete(foundry, model, messages, kept_here="", max_tokens=1)) as stream:
             async for _ in stream:
                 pass
     return WarmUp(model, loaded - started, clock() - loaded)

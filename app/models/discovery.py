@@ -17,15 +17,15 @@ from app.errors import NoModel
 from app.files import load_json, save_state
 from app.models import supervisor
 from app.models.catalogue import can_embed, is_installed
-from app.models.server import Client, NotAModelServer, Server, Unreachable, identify
-from app.settings import Settings, is_loopback, origin
+from app.models.server import Connect, NotAModelServer, Server, Unreachable, identify
+from app.settings import Settings, is_loopback, origin, root_of
 
 log = logging.getLogger(__name__)
 
 COMMAND_SECONDS = 5.0
 
 
-async def find_server(settings: Settings, connect: Callable[[str], Client], on_start: Callable[[], None]) -> Server:
+async def find_server(settings: Settings, connect: Connect, on_start: Callable[[], None]) -> Server:
     """Look for a model server in all places; raises NoModel with the remedies.
 
     `connect` opens the connection to an address; `on_start` is called when the embedded runtime is about to be started.
@@ -38,11 +38,11 @@ async def find_server(settings: Settings, connect: Callable[[str], Client], on_s
     return server
 
 
-async def _endpoint(url: str, connect: Callable[[str], Client]) -> Server:
+async def _endpoint(url: str, connect: Connect) -> Server:
     setting, _ = await asyncio.to_thread(origin, "endpoint")
     root = root_of(url)
     try:
-        return await identify(connect(root), "endpoint")
+        return await identify(connect(root, "endpoint"), "endpoint")
     except Unreachable:
         raise NoModel(
             "Nothing answers at {address} ({setting}). Start the model server there, or unset {setting} to use Foundry "
@@ -60,7 +60,7 @@ async def _endpoint(url: str, connect: Callable[[str], Client]) -> Server:
         ) from None
 
 
-async def _service(settings: Settings, connect: Callable[[str], Client]) -> Server | None:
+async def _service(settings: Settings, connect: Connect) -> Server | None:
     """Find a running Foundry Local service; its last address is tried first, because its command line is slow."""
     program = await asyncio.to_thread(shutil.which, "foundry")
     if program is None:
@@ -76,17 +76,17 @@ async def _service(settings: Settings, connect: Callable[[str], Client]) -> Serv
     return server
 
 
-async def _verified(root: object, connect: Callable[[str], Client]) -> Server | None:
+async def _verified(root: object, connect: Connect) -> Server | None:
     if not isinstance(root, str) or not is_loopback(root):
         return None
     try:
-        server = await identify(connect(root), "service")
+        server = await identify(connect(root, "service"), "service")
     except (Unreachable, NotAModelServer):
         return None
     return server if server.dialect != "plain" else None
 
 
-async def _embedded(settings: Settings, connect: Callable[[str], Client], on_start: Callable[[], None]) -> Server:
+async def _embedded(settings: Settings, connect: Connect, on_start: Callable[[], None]) -> Server:
     cache = settings.model_cache
     if not is_installed():
         raise NoModel(
@@ -99,12 +99,7 @@ async def _embedded(settings: Settings, connect: Callable[[str], Client], on_sta
         )
     on_start()
     lease = await supervisor.acquire(cache, settings.state_dir)
-    return Server(connect(lease.url), "foundry", "embedded", lease)
-
-
-def root_of(url: str) -> str:
-    """Strip trailing slashes and `/v1` from an address."""
-    return url.strip().rstrip("/").removesuffix("/v1").rstrip("/")
+    return Server(connect(lease.url, "embedded"), "foundry", "embedded", lease)
 
 
 def service_address(program: str) -> str | None:

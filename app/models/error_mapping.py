@@ -97,8 +97,9 @@ def _of_status(error: "openai.APIStatusError", message: str, model: Model) -> An
     status, after = error.status_code, error.response.headers.get("retry-after")
     if status in (401, 403):
         return AnswerFailed(
-            "{host} refused the request ({status}): {message}. Set API_KEY to a key that it accepts.",
+            "{host} refused the request ({status}): {message}. Set {setting} to a key that it accepts.",
             host=model.service.host,
+            setting=model.service.key,
             status=status,
             message=message,
         )

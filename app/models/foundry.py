@@ -2,51 +2,42 @@
 
 import asyncio
 import logging
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Coroutine
-from contextlib import AsyncExitStack
+from contextlib import AbstractContextManager, AsyncExitStack, nullcontext
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from app.errors import NoModel
+from app.errors import NoModel, StaysHere
 from app.models import memory, selection
 from app.models.catalogue import ModelInfo, ModelPair
 from app.models.discovery import find_server
-from app.models.server import Client, Model, Notify, Server, Service, Unreachable, ignore
-from app.settings import Settings
-from app.translation import _, mark
+from app.models.endpoints import endpoints
+from app.models.server import Clients, Model, Notify, Server, Service, Unreachable, ignore
+from app.settings import Settings, is_loopback, root_of
+from app.translation import _
 
 if TYPE_CHECKING:
     import openai
 
 log = logging.getLogger(__name__)
 
-__all__ = ["Foundry", "Model", "ServerLookup", "Service"]
+__all__ = ["Foundry", "Model", "Service"]
 
 T = TypeVar("T")
 
 AVAILABLE_SECONDS = 1.0
 """How long a server may take to tell what it has before that counts as no."""
 
-PROGRESS_SECONDS = 0.5
-"""Interval between two looks at what a look-up is doing."""
-
-SLOW_SECONDS = 8.0
-STARTING = mark("Starting Foundry Local")
-SLOW = mark(
-    "Foundry Local is slow to start. An antivirus program may be checking its new files, which happens once: wait, or "
-    "exclude {folder} from its checks"
-)
-"""What is being waited for, in the first SLOW_SECONDS and after them."""
-
 
 class Foundry:
     """Finds the model server for this process and makes models ready; use it from one event loop only.
 
     `pair` are the models that answer: the configured ones until a server is found. Only a server of the dialect
-    "foundry" may then have them replaced by models on its disk, which `substitution` says.
+    "foundry" may then have them replaced by models on its disk, which `substitution` says. A role with an endpoint has
+    its model there, and needs no other server.
     """
 
     def __init__(self, settings: Settings):
@@ -55,76 +46,137 @@ class Foundry:
         self._replaced: Callable[[], str | None] = lambda: None
         self.without_logprobs = set[str]()
         """The addresses of servers that do not report how probable each token was."""
+        self._clients = Clients(settings)
+        self.endpoints = endpoints(settings, self._clients.connect)
         self._current: Server | None = None
-        self._starting_since: float | None = None
-        self._clients: dict[str, Client] = {}
-        self._models: dict[str, Model] = {}
+        self.starting_since: float | None = None
+        """When a runtime with models began to be started, by `time.monotonic`; None while none is."""
+        self._models: dict[tuple[str, str], Model] = {}
+        """The models that are ready, by the address of the server and the requested name."""
         self._load_seconds: dict[str, float] = {}
         self._search: asyncio.Task[Server] | None = None
         self._tasks = set[asyncio.Task[Any]]()
         self._listeners: list[Notify] = []
         self._message = ""
         self._slots = defaultdict[str, asyncio.Semaphore](partial(asyncio.Semaphore, settings.parallel))
-        self._loading = asyncio.Lock()
+        self._loading = defaultdict[str, asyncio.Lock](asyncio.Lock)
+
+    @property
+    def alone(self) -> bool:
+        """Whether one model at one place has both roles, so that no question can escalate."""
+        return self.pair.alone and self.endpoints.get("small") is self.endpoints.get("large")
+
+    def addresses(self, role: str) -> tuple[str, ...]:
+        """Return where the model of a role is; empty while no server has been found."""
+        if role in self.endpoints:
+            return tuple(self.endpoints[role].roots)
+        if self._current is not None:
+            return (self._current.client.root,)
+        return (root_of(self.settings.endpoint),) if self.settings.endpoint else ()
+
+    def remote(self, role: str) -> bool:
+        """Whether the model of a role is on other machines only, so that nothing private may be asked of it."""
+        return bool(self.addresses(role)) and not any(map(is_loopback, self.addresses(role)))
+
+    def host(self, role: str) -> str:
+        """Return the host of the server that is asked next for a role; empty while no server has been found."""
+        if role in self.endpoints:
+            return self.endpoints[role].service.host
+        return self._current.service.host if self._current else ""
 
     @property
     def substitution(self) -> str | None:
         """A sentence about the models that replace configured ones, in the language of who asks."""
         return self._replaced()
 
-    @property
-    def starting(self) -> str:
-        """A sentence about a runtime with models that is being started, which a turn waits for; else empty."""
-        if self._starting_since is None:
-            return ""
-        soon = time.monotonic() - self._starting_since < SLOW_SECONDS
-        return _(STARTING) if soon else _(SLOW, folder=sys.prefix)
-
     async def find(self) -> Service:
-        """Find the model server, once; raises NoModel, after which the next call looks again."""
-        return (await self._server()).service
+        """Find the model server of roles without an endpoint, once; raises NoModel if no role has another one.
 
-    async def ready(self, alias: str, notify: Notify = ignore, instead_of: str | None = None) -> Model:
-        """Load the model of this alias or id, unless it is loaded; raises NoModel.
-
-        If memory does not suffice for both, `instead_of` is unloaded first, once its answers in this process have
-        ended: do not hold a `slot` of it. Models are loaded one at a time, and a load goes on if its caller leaves.
+        After a failure the next call looks again.
         """
-        for __ in range(2):
-            server = await self._server()
-            if alias in self._models:
-                return self._models[alias]
-            if self._message and self._loading.locked():
-                notify(self._message)
-            self._listeners.append(notify)
+        if (role := self._local) not in self.endpoints:
             try:
-                return await asyncio.shield(self._start(self._load(server, alias, instead_of)))
-            except Unreachable:  # it has ended since it was found
-                self._drop(server)
-            finally:
-                self._listeners.remove(notify)
+                return (await self._server(role)).service
+            except NoModel:
+                if not self.endpoints:
+                    raise
+        return next(iter(self.endpoints.values())).service
+
+    async def ready(
+        self,
+        alias: str,
+        notify: Notify = ignore,
+        instead_of: str | None = None,
+        *,
+        role: str = "",
+        kept_here: str = "",
+    ) -> Model:
+        """Load the model of this alias or id, unless it is loaded; raises NoModel, and StaysHere.
+
+        Without a `role` it is the one that the name has. With a rule that has messages `kept_here` the server is on
+        this machine. If memory does not suffice for both, `instead_of` is unloaded first, once its answers in this
+        process have ended: do not hold a `slot` of it. Models are loaded one at a time, and a load goes on if its
+        caller leaves.
+        """
+        role = role or ("small" if alias == self.pair.small else "large")
+        private = bool(kept_here)
+        if private and self.remote(role):
+            raise StaysHere(kept_here)
+        if self.endpoints.get("small") is not self.endpoints.get("large"):
+            instead_of = None  # it is somewhere else
+        several = len(self.addresses(role)) > 1
+        for __ in range(2 * max(1, len(self.addresses(role))) + several):
+            server = await self._server(role, private=private)
+            root = server.client.root
+            if (root, alias) not in self._models:
+                if self._message and self._loading[root].locked():
+                    notify(self._message)
+                self._listeners.append(notify)
+                try:
+                    loaded = await asyncio.shield(self._start(self._load(server, alias, instead_of)))
+                    if not several:  # else another server may have less to do by now
+                        return replace(loaded, role=role)
+                    continue
+                except Unreachable:  # it has ended since it was found
+                    self._drop(server)
+                    continue
+                except NoModel:
+                    if self._fails_over(root, role, private=private):
+                        continue
+                    raise
+                finally:
+                    self._listeners.remove(notify)
+            return replace(self._models[root, alias], role=role)
         raise NoModel(
             "The model server at {host} ended twice. Start it again, and look into its log.", host=server.service.host
         )
 
-    async def available(self, alias: str, instead_of: str | None = None) -> bool:
+    async def available(self, alias: str, instead_of: str | None = None, *, role: str = "") -> bool:
         """Return whether `ready` could load the model without a download, as far as a quick look tells."""
-        server = self._current
-        if server is None or not server.alive:
-            return False
+        endpoint = self.endpoints.get(role)
         try:
             async with asyncio.timeout(AVAILABLE_SECONDS):
-                fit = await memory.check_fit(server, alias, instead_of)
+                server = await endpoint.server() if endpoint else self._current
+                if server is None or not server.alive:
+                    return False
+                fit = await memory.check_fit(server, alias, None if endpoint else instead_of)
                 return not (fit and fit.too_big) and await selection.is_available(server, alias)
-        except (Unreachable, TimeoutError):
+        except (Unreachable, NoModel, TimeoutError):
             return False
 
-    def forget(self, model: Model) -> None:
-        """Check the server and the model again before the next answer, because a request to them has failed."""
-        if self._models.get(model.alias) == model:
-            del self._models[model.alias]
+    def forget(self, model: Model, *, private: bool = False) -> bool:
+        """Check the server and the model again before the next answer, because a request to them has failed.
+
+        Returns whether another server of the role can be asked at once.
+        """
+        root = model.service.root
+        if self._models.get((root, model.alias)) == model:
+            del self._models[root, model.alias]
+        if model.role in self.endpoints:
+            return self._fails_over(root, model.role, private=private)
         if self._current is not None and self._current.lease is None:
             self._drop(self._current)
+        return False
 
     async def refresh(self) -> None:
         """Let go of a runtime that was started before a download, once no answer is written; one call at a time."""
@@ -137,16 +189,27 @@ class Foundry:
             self._drop(server)
 
     def slot(self, model: Model) -> asyncio.Semaphore:
-        """Return the semaphore that a model's answers hold; `settings.parallel` of them at a time."""
-        return self._slots[model.id]
+        """Return the semaphore that a model's answers hold; `settings.parallel` of them at a time at each address."""
+        if model.role not in self.endpoints:
+            return self._slots[model.id]
+        width = self.settings.parallel * len(self.addresses(model.role))
+        return self._slots.setdefault(f"{model.role} {model.id}", asyncio.Semaphore(width))
+
+    def running(self, model: Model) -> AbstractContextManager[None]:
+        """Count a request to a model as long as it runs, so that the next one goes to the least loaded server."""
+        endpoint = self.endpoints.get(model.role)
+        return endpoint.running(model.service.root) if endpoint else nullcontext()
 
     async def openai(self, service: Service) -> "openai.AsyncOpenAI":
         """Return the openai client of a service."""
-        return await self._client(service.root).openai()
+        return await self._clients.connect(service.root, service.source).openai()
 
     async def offered(self) -> tuple[list[str], list[str], dict[str, ModelInfo]]:
-        """Return the listed ids, the loaded ids and what is known of models by id; raises NoModel."""
-        server = await self._server()
+        """Return the listed ids, the loaded ids and what is known of models by id; raises NoModel.
+
+        They are those of the server of roles without an endpoint, if there are such roles.
+        """
+        server = await self._server(self._local)
         try:
             return sorted(await server.listed()), sorted(await server.loaded()), await server.models()
         except Unreachable as error:
@@ -157,7 +220,8 @@ class Foundry:
     async def use(self, pair: ModelPair) -> None:
         """Answer with a chosen pair, in later chats too, unless SLM_ALIAS and LLM_ALIAS name other models."""
         await asyncio.to_thread(selection.save_choice, self.settings, pair)
-        self.pair, self._replaced = pair, lambda: None
+        elsewhere: dict[str, Any] = {role: getattr(self.settings, role) for role in self.endpoints}
+        self.pair, self._replaced = replace(pair, **elsewhere), lambda: None
 
     async def __aenter__(self) -> Self:
         return self
@@ -169,9 +233,7 @@ class Foundry:
         """Close the connections and release the embedded runtime."""
         for task in self._tasks:
             task.cancel()
-        for client in self._clients.values():
-            await client.close()
-        self._clients.clear()
+        await self._clients.close()
         if self._current is not None:
             self._drop(self._current)
 
@@ -184,13 +246,21 @@ class Foundry:
                 on_wait()
             await slots.enter_async_context(self._slots[model_id])
 
-    def _client(self, root: str) -> Client:
-        if root not in self._clients:
-            # The key belongs to the configured server, not to one that was found.
-            self._clients[root] = Client(root, self.settings.api_key if self.settings.endpoint else "none")
-        return self._clients[root]
+    @property
+    def _local(self) -> str:
+        """A role without an endpoint; the small one if there is none."""
+        return "large" if "small" in self.endpoints and "large" not in self.endpoints else "small"
 
-    async def _server(self) -> Server:
+    def _fails_over(self, root: str, role: str, *, private: bool) -> bool:
+        """Note that an address has failed; returns whether the role has another one that has not."""
+        if (endpoint := self.endpoints.get(role)) is None:
+            return False
+        endpoint.fail(root)
+        return endpoint.others(root, private=private)
+
+    async def _server(self, role: str, *, private: bool = False) -> Server:
+        if role in self.endpoints:
+            return await self.endpoints[role].server(private=private)
         if self._current is not None and not self._current.alive:
             log.warning("the model runtime has ended")
             self._drop(self._current)
@@ -202,25 +272,30 @@ class Foundry:
 
     async def _find(self) -> Server:
         try:
-            server = await find_server(self.settings, self._client, self._note_start)
+            server = await find_server(self.settings, self._clients.connect, self._note_start)
             self.pair, self._replaced = await selection.pair_for(server, self.settings)
         finally:
-            self._starting_since = None
+            self.starting_since = None
         self._current = server
         return server
 
     def _note_start(self) -> None:
-        self._starting_since = time.monotonic()
+        self.starting_since = time.monotonic()
 
     def _drop(self, server: Server) -> None:
         """Look for a server again the next time one is needed, unless that has been done already."""
+        root = server.client.root
         if self._current is server:
             self._current = None
-            self._models.clear()
             server.release()
+        for endpoint in self.endpoints.values():
+            if endpoint.setting == server.source:
+                endpoint.fail(root)
+        self._models = {key: kept for key, kept in self._models.items() if key[0] != root}
 
     async def _load(self, server: Server, alias: str, instead_of: str | None, waited: bool = False) -> Model:
-        async with self._loading:  # one load at a time: a new id in the list of loaded models is the requested one
+        # One load at a time: a new id in the list of loaded models is the requested one.
+        async with self._loading[server.client.root]:
             fit = await self._fit(server, alias, instead_of)
             if waited or fit is None or not fit.swap:
                 return await self._loaded(server, alias, fit)
@@ -244,19 +319,19 @@ class Foundry:
         return fit
 
     async def _loaded(self, server: Server, alias: str, fit: memory.MemoryFit | None) -> Model:
-        if alias in self._models:  # another caller had it loaded
-            return self._models[alias]
+        root = server.client.root
+        if (root, alias) in self._models:  # another caller had it loaded
+            return self._models[root, alias]
         notify = self._notify
         if fit and fit.swap:
             notify(fit.swap_notice(self._load_seconds.get(alias)))
             notify = ignore  # the notice remains visible while the model is loaded
             await memory.unload(server, fit)
-            self._models = {name: kept for name, kept in self._models.items() if kept.id != fit.other_id}
+            self._models = {key: it for key, it in self._models.items() if (key[0], it.id) != (root, fit.other_id)}
         model = await selection.resolve(server, alias, notify)
         if model.load_seconds is not None:
             self._load_seconds[alias] = model.load_seconds
-        if self._current is server:
-            self._models[alias] = model
+        self._models[root, alias] = model
         return model
 
     def _notify(self, message: str) -> None:
@@ -272,32 +347,3 @@ class Foundry:
         task.add_done_callback(self._tasks.discard)
         task.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody may be there to raise it
         return task
-
-
-class ServerLookup:
-    """A look-up of the model server, begun with this object and awaited when a model is needed.
-
-    `patience` is the wait in seconds, None for the whole look-up; a runtime that is being started is always waited for.
-    """
-
-    def __init__(self, foundry: Foundry, patience: float | None) -> None:
-        self._foundry, self._patience = foundry, patience
-        self._task = asyncio.ensure_future(foundry.find())
-        self._task.add_done_callback(lambda done: done.cancelled() or done.exception())  # `wait` raises it
-
-    @property
-    def uncertain(self) -> bool:
-        """Whether it is still open if any server will answer."""
-        return not (self._task.done() or self._foundry.starting)
-
-    async def wait(self, notify: Notify) -> Service:
-        """Return the server; raises NoModel."""
-        message, timeout = "", self._patience or PROGRESS_SECONDS
-        while not (await asyncio.wait([self._task], timeout=timeout))[0]:
-            now = self._foundry.starting or message
-            if not now and self._patience is not None:
-                raise NoModel("Escalator is still looking for Foundry Local. Ask again in a moment.")
-            now, timeout = now or _("Looking for Foundry Local"), PROGRESS_SECONDS
-            if now != message:
-                notify(message := now)
-        return self._task.result()

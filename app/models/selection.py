@@ -28,9 +28,10 @@ NOT_CHAT = re.compile("whisper|embed")
 
 
 def fixed_roles(settings: Settings) -> set[str]:
-    """Return the roles ("small", "large") whose model a setting names. Blocks."""
+    """Return the roles ("small", "large") whose model a setting names, or which have an endpoint. Blocks."""
     default = {role: Settings.model_fields[role].default for role in ("small", "large")}
-    return {role for role in default if origin(role)[1] != "default" or getattr(settings, role) != default[role]}
+    named = {role for role in default if origin(role)[1] != "default" or getattr(settings, role) != default[role]}
+    return named | {role for role in default if settings.addresses(role)}
 
 
 def configured_pair(settings: Settings) -> ModelPair:
@@ -54,6 +55,8 @@ async def pair_for(server: Server, settings: Settings) -> tuple[ModelPair, Calla
         loaded = await server.loaded() if models else []
     except Unreachable:
         return configured, lambda: None
+    elsewhere = {configured.of(role)[0] for role in ("small", "large") if settings.addresses(role)}
+    models = {name: info for name, info in models.items() if info.alias not in elsewhere}
     machine = await asyncio.to_thread(inspect_machine, settings.model_cache)
     fixed = await asyncio.to_thread(fixed_roles, settings)
     pair = select_pair(configured, fixed, models, without_loaded(machine, loaded, models))

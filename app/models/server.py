@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote, urlsplit
 
+from pydantic import SecretStr
+
 from app.errors import ModelError
 from app.models.catalogue import ModelInfo, load_catalogue
-from app.settings import is_loopback
+from app.settings import Settings, is_loopback
 from app.translation import mark
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
 Dialect = Literal["foundry", "plain"]
-Source = Literal["endpoint", "service", "embedded"]
+Source = Literal["endpoint", "service", "embedded", "SLM_ENDPOINT", "LLM_ENDPOINT"]
 
 Notify = Callable[[str], None]
 """Receives a sentence about what is being waited for."""
@@ -75,13 +77,13 @@ class Reply:
 class Client:
     """The connections of one event loop to one model server: the openai client for answers, GET for the rest.
 
-    Proxies of the environment are ignored: with HTTP_PROXY set, 127.0.0.1 would be requested from the proxy. Redirects
-    are not followed: they could carry a prompt to another machine.
+    Proxies of the environment are ignored on this machine: with HTTP_PROXY set, 127.0.0.1 would be requested from the
+    proxy. Redirects are not followed: they could carry a prompt to another machine.
     """
 
-    def __init__(self, root: str, api_key: str):
+    def __init__(self, root: str, api_key: SecretStr):
         self.root, self.is_local = root, is_loopback(root)
-        self._api_key = api_key
+        self._api_key = api_key.get_secret_value() or "none"  # the openai client wants one
         self._opening: asyncio.Future[tuple[AsyncClient, AsyncOpenAI]] | None = None
 
     async def openai(self) -> "AsyncOpenAI":
@@ -118,9 +120,38 @@ class Client:
         import openai
 
         timeout = httpx2.Timeout(None, connect=CONNECT_SECONDS)
-        http = openai.DefaultAsyncHttpxClient(trust_env=False, follow_redirects=False, timeout=timeout)
+        trusted = not self.is_local
+        http = openai.DefaultAsyncHttpxClient(trust_env=trusted, follow_redirects=False, timeout=timeout)
         base = self.root + "/v1"
         return http, openai.AsyncOpenAI(base_url=base, api_key=self._api_key, http_client=http, max_retries=0)
+
+
+class Clients:
+    """The connections of one event loop, by the address and how it was found: a key is sent to its own addresses."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._keys: dict[Source, SecretStr] = {
+            "endpoint": settings.api_key,
+            "SLM_ENDPOINT": settings.small_key,
+            "LLM_ENDPOINT": settings.large_key,
+        }
+        self._open: dict[tuple[str, Source], Client] = {}
+
+    def connect(self, root: str, source: Source) -> Client:
+        """Return the client for an address."""
+        if (root, source) not in self._open:
+            self._open[root, source] = Client(root, self._keys.get(source, SecretStr("")))
+        return self._open[root, source]
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for client in self._open.values():
+            await client.close()
+        self._open.clear()
+
+
+Connect = Callable[[str, Source], Client]
+"""Opens the connection to an address that was found in some way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,15 +166,24 @@ class Service:
         """Host and port as an answer shows them, without user name and password."""
         return urlsplit(self.root).netloc.rpartition("@")[2]
 
+    @property
+    def key(self) -> str:
+        """The setting with the key that belongs to this address."""
+        return self.source.replace("ENDPOINT", "API_KEY") if self.source.isupper() else "API_KEY"
+
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A loaded model: the requested name, its full id, its server, and how long loading took, if it did."""
+    """A loaded model: the requested name, its full id, its server, and how long loading took, if it did.
+
+    `role` is the one that it was made ready for.
+    """
 
     alias: str
     id: str
     service: Service
     load_seconds: float | None = field(default=None, compare=False)
+    role: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         return f"{self.alias} at {self.service.host}"
@@ -203,7 +243,8 @@ class Server:
     async def loaded(self) -> list[str]:
         """List the ids of the models that can answer now; all listed ones if the server loads models by itself."""
         if self.dialect == "plain":
-            return await self.listed()
+            # Azure lists what could be deployed, and is asked by the names of what is.
+            return [] if self.service.host.endswith(".azure.com") else await self.listed()
         return _strings((await self.client.get("/models/loaded")).data)
 
     async def listed(self) -> list[str]:
@@ -234,7 +275,7 @@ async def identify(client: Client, source: Source) -> Server:
         return Server(client, "foundry", source)
     reply = await client.get("/v1/models")
     if reply.status in (401, 403):
-        raise NotAModelServer(mark("it wants a key; set API_KEY"))
+        raise NotAModelServer(mark("it wants a key; set {setting}"), setting=Service(client.root, source).key)
     # Some servers fail to list their models without a network and answer all the same.
     if reply.status >= 500 or isinstance(reply.fields.get("data"), list):
         return Server(client, "plain", source)

@@ -28,7 +28,9 @@ def asked(question: str) -> list[dict[str, Any]]:
 
 async def said(foundry: Foundry, model: Model, question: str, **more: Any) -> tuple[str, str, End]:
     """Text, reasoning and end of an answer."""
-    events = [event async for event in answer(foundry, model, asked(question), **({"max_tokens": 200} | more))]
+    events = [
+        event async for event in answer(foundry, model, asked(question), kept_here="", **({"max_tokens": 200} | more))
+    ]
     *deltas, end = events
     assert isinstance(end, End)
     assert all(isinstance(delta, Delta) and delta.text for delta in deltas)
@@ -74,7 +76,7 @@ async def test_leaving_an_answer_ends_its_generation_within_half_a_second(model_
     cache = model_cache(SLOW)
     async with opened(settings_for(cache)) as foundry:
         model = await foundry.ready("slow")
-        async with aclosing(complete(foundry, model, asked("Go on."), max_tokens=400)) as stream:
+        async with aclosing(complete(foundry, model, asked("Go on."), kept_here="", max_tokens=400)) as stream:
             for _ in range(3):
                 assert isinstance(await anext(stream), Delta)
         await asyncio.sleep(0.5)
@@ -88,7 +90,7 @@ async def test_a_model_that_writes_cannot_be_unloaded(model_cache: Callable[...,
     """The assumption of the test before this one."""
     async with opened(settings_for(model_cache(SLOW))) as foundry:
         model = await foundry.ready("slow")
-        async with aclosing(complete(foundry, model, asked("Go on."), max_tokens=400)) as stream:
+        async with aclosing(complete(foundry, model, asked("Go on."), kept_here="", max_tokens=400)) as stream:
             await anext(stream)
             assert await unload(foundry, model) != 200
 
@@ -100,7 +102,7 @@ async def test_cancelling_whoever_waits_for_an_answer_ends_it_too(model_cache: C
         begun = asyncio.Event()
 
         async def listen() -> None:
-            async with aclosing(answer(foundry, model, asked("Go on."), max_tokens=400)) as stream:
+            async with aclosing(answer(foundry, model, asked("Go on."), kept_here="", max_tokens=400)) as stream:
                 async for _ in stream:
                     begun.set()
 
@@ -186,7 +188,7 @@ async def test_a_runtime_that_is_killed_during_an_answer_is_reported_and_the_nex
     cache = model_cache(SLOW, SMALL)
     async with opened(settings_for(cache)) as foundry:
         model = await foundry.ready("slow")
-        async with aclosing(answer(foundry, model, asked("Go on."), max_tokens=400)) as stream:
+        async with aclosing(answer(foundry, model, asked("Go on."), kept_here="", max_tokens=400)) as stream:
             assert isinstance(await anext(stream), Delta)
             await kill(pid_of(cache))
             with pytest.raises(ServerError, match="refused or lost"):

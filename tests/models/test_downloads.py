@@ -113,7 +113,7 @@ async def answer(cache: Path, alias: str) -> str:
     async with opened(settings_for(cache)) as foundry:
         model = await foundry.ready(alias)
         asked = [{"role": "user", "content": "When does the ferry leave?"}]
-        events = [event async for event in chat.answer(foundry, model, asked, max_tokens=100)]
+        events = [event async for event in chat.answer(foundry, model, asked, kept_here="", max_tokens=100)]
         return "".join(event.text for event in events if isinstance(event, Delta))
 
 

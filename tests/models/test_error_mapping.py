@@ -23,7 +23,7 @@ async def through(runtime: str, fault: Fault, **over: Any) -> tuple[str, ModelEr
         proxy.fault = fault
         text, failure = "", None
         try:
-            async with aclosing(answer(foundry, model, QUESTION, max_tokens=100)) as stream:
+            async with aclosing(answer(foundry, model, QUESTION, kept_here="", max_tokens=100)) as stream:
                 async for event in stream:
                     text += event.text if isinstance(event, Delta) else ""
         except ModelError as error:
@@ -39,7 +39,7 @@ async def outcome(reply_of_chat: Answer, **over: Any) -> tuple[list[Delta | End]
         model = await foundry.ready("m")
         got: list[Delta | End] = []
         try:
-            async for event in complete(foundry, model, QUESTION, max_tokens=100):
+            async for event in complete(foundry, model, QUESTION, kept_here="", max_tokens=100):
                 got.append(event)
         except AnswerFailed as error:
             return got, error
@@ -99,10 +99,10 @@ async def test_a_server_that_has_gone_is_reported(runtime: str) -> None:
         model = await foundry.ready("phi-4-mini")
         await proxy.__aexit__(None, None, None)
         with pytest.raises(ServerError, match="refused or lost"):
-            async for _ in complete(foundry, model, QUESTION, max_tokens=9):
+            async for _ in complete(foundry, model, QUESTION, kept_here="", max_tokens=9):
                 pass
         with pytest.raises(NoModel, match="Nothing answers"):
-            async for _ in answer(foundry, model, QUESTION, max_tokens=9):
+            async for _ in answer(foundry, model, QUESTION, kept_here="", max_tokens=9):
                 pass
 
 
@@ -110,7 +110,7 @@ async def test_a_server_that_is_away_for_a_moment_is_waited_for(runtime: str) ->
     async with FaultProxy(runtime) as proxy, opened(settings_for(endpoint=proxy.url, retries=3)) as foundry:
         model = await foundry.ready("phi-4-mini")
         proxy.lost = 3  # the completion, and the first of the two requests that look for the server again
-        events = [event async for event in answer(foundry, model, QUESTION, max_tokens=100)]
+        events = [event async for event in answer(foundry, model, QUESTION, kept_here="", max_tokens=100)]
     assert "".join(event.text for event in events if isinstance(event, Delta)) == WHOLE
 
 
@@ -281,7 +281,7 @@ async def test_a_request_always_streams_and_always_limits_its_answer() -> None:
     answer_of = {"/v1/models": reply(200, {"data": [{"id": "m"}]})}
     answer_of["/v1/chat/completions"] = events(chunk("Yes."), chunk(finish="stop"))
     async with Canned(answer_of) as server, opened(settings_for(endpoint=server.url)) as foundry:
-        async for _ in answer(foundry, await foundry.ready("m"), QUESTION, max_tokens=7):
+        async for _ in answer(foundry, await foundry.ready("m"), QUESTION, kept_here="", max_tokens=7):
             pass
     sent = server.asked[-1].data
     assert sent == {

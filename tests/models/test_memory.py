@@ -90,7 +90,7 @@ async def said(foundry: Foundry, model: Model, question: str, instead_of: str) -
     """Ask as the chat does; return the text of the answer."""
     messages: list[dict[str, Any]] = [{"role": "user", "content": question}]
     async with foundry.slot(model):
-        stream = answer(foundry, model, messages, max_tokens=400, instead_of=instead_of)
+        stream = answer(foundry, model, messages, kept_here="", max_tokens=400, instead_of=instead_of)
         async with aclosing(stream):
             return "".join([event.text async for event in stream if isinstance(event, Delta)])
 
@@ -218,7 +218,7 @@ async def test_an_answer_of_another_program_is_waited_for_a_little(
     machine.total_mb = ONE
     monkeypatch.setattr("app.models.memory.UNLOAD_SECONDS", 0.3)
     model = await small(foundry)
-    stream = complete(foundry, model, [{"role": "user", "content": "Go on."}], max_tokens=400)
+    stream = complete(foundry, model, [{"role": "user", "content": "Go on."}], kept_here="", max_tokens=400)
     async with aclosing(stream):
         await anext(stream)
         with pytest.raises(NoModel, match="beside phi-4-mini: it cannot be unloaded: another program is using it"):

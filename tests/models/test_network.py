@@ -62,7 +62,7 @@ async def ask(cache: Path) -> str:
     async with opened(settings_for(cache)) as foundry:
         model = await foundry.ready("phi-4-mini")
         question = [{"role": "user", "content": "When does the ferry leave?"}]
-        events = [event async for event in answer(foundry, model, question, max_tokens=50)]
+        events = [event async for event in answer(foundry, model, question, kept_here="", max_tokens=50)]
         return "".join(event.text for event in events if isinstance(event, Delta))
 
 

@@ -34,17 +34,19 @@ class Asked:
 class Server:
     """An HTTP server on a free port of loopback; `asked` holds the requests in their order."""
 
+    host = "127.0.0.1"
+
     def __init__(self) -> None:
         self.asked: list[Asked] = []
 
     @property
     def url(self) -> str:
         """The address, without a path."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
     async def __aenter__(self) -> Self:
         self._tasks: set[asyncio.Task[None]] = set()
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._connected, self.host, 0)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 

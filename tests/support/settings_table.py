@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from pydantic import SecretStr
+
 from app.settings import Settings, names_of
 
 
@@ -18,7 +20,8 @@ def table() -> str:
 def _default(name: str, value: Any) -> str:
     if name == "state_dir":
         return "the user's state folder"
-    return "unset" if value is None else f"`{str(value).lower() if isinstance(value, bool) else value}`"
+    value = value.get_secret_value() if isinstance(value, SecretStr) else value
+    return "unset" if value in (None, "") else f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
 if __name__ == "__main__":
