@@ -216,7 +216,7 @@ async def search_words(question: str, languages: Sequence[str], foundry: Foundry
         {"role": "system", "content": TRANSLATE.format(languages=names)},
         {"role": "user", "content": question},
     ]
-    async with foundry.slot(model):
+    async with foundry.slot(model, emit.progress):
         how: dict[str, Any] = {"max_tokens": TRANSLATION_TOKENS, "instead_of": large}
         text = await chat.reply(foundry, model, prompt, kept_here="", **how)
     return " ".join(text.split())[:TRANSLATION_CHARS]

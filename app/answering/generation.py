@@ -60,9 +60,7 @@ class Generator:
         try:
             async with asyncio.timeout(patience) as stream.limit:
                 model = await self._foundry.ready(alias, stream.progress, instead_of=other, role=role)
-                if self._foundry.slot(model).locked():
-                    stream.progress(_("Waiting for {model}: it is answering another question.", model=alias))
-                async with self._foundry.slot(model):
+                async with self._foundry.slot(model, stream.progress):
                     await self._ask_fitting(stream, model, prompt)
         except TimeoutError:
             place = {"model": alias, "host": started.host}

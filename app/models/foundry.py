@@ -5,7 +5,7 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable, Coroutine
-from contextlib import AbstractContextManager, AsyncExitStack, nullcontext
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack, nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -15,6 +15,7 @@ from app.models import memory, selection
 from app.models.catalogue import ModelInfo, ModelPair
 from app.models.discovery import find_server
 from app.models.endpoints import endpoints
+from app.models.queue import ModelQueue
 from app.models.server import Clients, Model, Notify, Server, Service, Unreachable, ignore
 from app.settings import Settings, is_loopback, root_of
 from app.translation import _
@@ -58,7 +59,8 @@ class Foundry:
         self._tasks = set[asyncio.Task[Any]]()
         self._listeners: list[Notify] = []
         self._message = ""
-        self._slots = defaultdict[str, asyncio.Semaphore](partial(asyncio.Semaphore, settings.parallel))
+        self.queues = defaultdict[str, ModelQueue](partial(ModelQueue, settings.parallel))
+        """Who waits for a model, by its id; at the endpoint of a role the name of the role comes first."""
         self._loading = defaultdict[str, asyncio.Lock](asyncio.Lock)
 
     @property
@@ -184,16 +186,17 @@ class Foundry:
         if server is None or server.lease is None:
             return
         async with AsyncExitStack() as slots:
-            for model_id in list(self._slots):
-                await self._take_slots(slots, model_id)
+            for queue in [*self.queues.values()]:
+                await slots.enter_async_context(queue.hold("", alone=True))
             self._drop(server)
 
-    def slot(self, model: Model) -> asyncio.Semaphore:
-        """Return the semaphore that a model's answers hold; `settings.parallel` of them at a time at each address."""
+    def slot(self, model: Model, notify: Notify = ignore) -> AbstractAsyncContextManager[None]:
+        """Hold a model for an answer, `settings.parallel` at a time at each address; whoever waits is told how long."""
         if model.role not in self.endpoints:
-            return self._slots[model.id]
+            return self.queues[model.id].hold(model.alias, notify)
         width = self.settings.parallel * len(self.addresses(model.role))
-        return self._slots.setdefault(f"{model.role} {model.id}", asyncio.Semaphore(width))
+        queue = self.queues.setdefault(f"{model.role} {model.id}", ModelQueue(width))
+        return queue.hold(model.alias, notify)
 
     def running(self, model: Model) -> AbstractContextManager[None]:
         """Count a request to a model as long as it runs, so that the next one goes to the least loaded server."""
@@ -236,15 +239,6 @@ class Foundry:
         await self._clients.close()
         if self._current is not None:
             self._drop(self._current)
-
-    async def _take_slots(
-        self, slots: AsyncExitStack, model_id: str, on_wait: Callable[[], None] = lambda: None
-    ) -> None:
-        """Take all slots of a model, so that it writes no answer in this process until `slots` is closed."""
-        for __ in range(self.settings.parallel):
-            if self._slots[model_id].locked():
-                on_wait()
-            await slots.enter_async_context(self._slots[model_id])
 
     @property
     def _local(self) -> str:
@@ -304,10 +298,10 @@ class Foundry:
             return await self._load(server, alias, instead_of, waited=True)  # the free memory may have changed
 
     async def _wait_for_other(self, slots: AsyncExitStack, fit: memory.MemoryFit) -> None:
-        busy = _("Waiting for {model}: it is answering another question.", model=fit.other)
+        held = self.queues[fit.other_id].hold(fit.other, self._notify, alone=True)
         try:
             async with asyncio.timeout(self.settings.first_token_seconds):
-                await self._take_slots(slots, fit.other_id, partial(self._notify, busy))
+                await slots.enter_async_context(held)
         except TimeoutError:
             raise NoModel(fit.blocked(_("it has not come to the end of its answer"))) from None
 

@@ -363,7 +363,7 @@ async def test_leaving_an_answer_ends_the_models_work_at_once(model_cache: Calla
     model = await assistant.models.ready("phi-4-mini")
 
     async with asyncio.timeout(0.5):
-        while assistant.models.slot(model).locked():  # noqa: ASYNC110 - the model tells nobody when it has ended
+        while assistant.models.queues[model.id].full:  # noqa: ASYNC110 - the model tells nobody when it has ended
             await asyncio.sleep(0.01)
     await assistant.close()
 
@@ -379,7 +379,7 @@ async def test_a_question_that_waits_for_the_busy_model_says_so(model_cache: Cal
 
     said = [event.text for events in both for event in events if isinstance(event, Progress)]
     assert [text for text in said if " reads " not in text] == [
-        "Waiting for phi-4-mini: it is answering another question."
+        "phi-4-mini is answering another question; you are next."
     ]
     assert {events[-1].answer.text for events in both} == {"The ferry leaves at 9:30 [1]."}  # type: ignore[union-attr]
 

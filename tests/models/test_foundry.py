@@ -419,14 +419,14 @@ async def test_a_model_writes_as_many_answers_at_a_time_as_are_allowed(parallel:
         async with foundry.slot(model):
             running += 1
             most = max(most, running)
-            assert foundry.slot(model).locked() or running < parallel
-            assert not foundry.slot(other).locked()
+            assert foundry.queues[model.id].full or running < parallel
+            assert not foundry.queues[other.id].full
             await asyncio.sleep(0.001)
             running -= 1
 
     await asyncio.gather(*(answer() for _ in range(6)))
     assert most == parallel
-    assert not foundry.slot(model).locked()
+    assert not foundry.queues[model.id].full
 
 
 async def test_what_a_server_offers_is_what_it_lists_and_what_it_has_loaded(foundry: Foundry) -> None:

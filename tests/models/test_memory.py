@@ -188,12 +188,12 @@ async def test_an_answer_that_is_being_written_ends_before_its_model_is_unloaded
     model = await small(foundry)
     writing = asyncio.create_task(said(foundry, model, "Go on.", "gpt-oss-20b"))
     await asyncio.sleep(0)  # it has its slot
-    assert foundry.slot(model).locked()
+    assert foundry.queues[model.id].full
     await large(foundry, told.append)
     assert writing.done()
     assert await writing == SMALL.say
     assert [sentence[:31] for sentence in told] == [
-        "Waiting for phi-4-mini: it is a",
+        "phi-4-mini is answering another",
         "gpt-oss-20b needs 14.3 GB and 1",
     ]
 

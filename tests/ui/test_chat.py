@@ -708,7 +708,7 @@ async def test_passages_that_do_not_answer_are_called_near_and_not_found(chat: C
 
 
 async def test_two_users_are_kept_apart_and_the_second_is_told_that_it_waits(house: House, chat: Chat) -> None:
-    waiting = "Waiting for phi-4-mini: it is answering another question."
+    waiting = "phi-4-mini is answering another question; you are next"
     async with Chat(house.app.url) as other:
         slow = house.models.slow()
         await chat.send("What does the journal say?", "small")
