@@ -47,13 +47,12 @@ def search(question: str, *, corpus: str | Path | None = None, k: int = 10) -> "
     Raises InputError, SettingsError, CorpusError.
     """
     from app.answering.turn import Turn
-    from app.documents.folder import Folder
-    from app.retrieval.corpus import Corpus
+    from app.postgres.shared import corpus_of
     from app.settings import load
 
     Turn(question).check()
     settings = load(corpus=corpus)
-    return Corpus(Folder.of(settings), settings.state_dir).search(question, k=k).hits
+    return corpus_of(settings).search(question, k=k).hits
 
 
 async def answer(question: str, *, corpus: str | Path | None = None, mode: "Mode" = "auto", **given: Any) -> "Answer":

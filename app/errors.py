@@ -5,7 +5,8 @@ EscalatorError
 ├── SettingsError         a setting has a value that is not allowed
 ├── CorpusError           the corpus folder
 │   ├── UnreadableFile    one file of it; the others are read
-│   └── DamagedIndex      its index; it is rebuilt
+│   ├── DamagedIndex      its index; it is rebuilt
+│   └── IndexAway         its index in PostgreSQL; it is tried again
 └── ModelError            no answer from a model
     ├── StaysHere         what would be sent is private, and the model is on another machine
     ├── NoModel           none could be found or loaded
@@ -67,6 +68,10 @@ class DamagedIndex(CorpusError):
 
     def __init__(self, path: Path):
         super().__init__("The index file {path} is damaged. Delete its folder; the index is then made anew.", path=path)
+
+
+class IndexAway(CorpusError):
+    """The index in PostgreSQL is out of reach, or was changed while it was read."""
 
 
 class ModelError(EscalatorError):

@@ -5,6 +5,7 @@ equal.
 """
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
@@ -77,6 +78,11 @@ class Settings(BaseSettings):
     large_endpoint: str = _field("", "The same for the large model.", "LLM_ENDPOINT")
     large_key: SecretStr = _field(SecretStr(""), "Key for the addresses in `LLM_ENDPOINT`.", "LLM_API_KEY")
     corpus: Path = _field(Path("corpus"), "The folder of documents.", "CORPUS_DIR")
+    index: SecretStr | None = _field(
+        None,
+        "Where the index is kept: `postgresql://user:password@host:5432/database`, several with commas "
+        "([docs/postgresql.md](postgresql.md)). If unset, in the state folder.",
+    )
     show_usage: bool = _field(True, "Show tokens and times with every answer.", "SHOW_USAGE")
     retries: int = _field(
         1, "Retries when the server is busy or out of reach, before the first token.", "RETRY_ON_FAIL", ge=0, le=5
@@ -200,6 +206,14 @@ class Settings(BaseSettings):
         except RuntimeError:
             raise ValueError("it must be " + mark("a folder, and there is no such user's home folder")) from None
 
+    @field_validator("index")
+    @classmethod
+    def _address(cls, given: SecretStr | None) -> SecretStr | None:
+        addresses = re.split(",(?=postgres)", given.get_secret_value()) if given else []
+        if not all(re.fullmatch("postgres(ql)?://[^@]*@?[^@]*", each) for each in addresses):  # @ in a password: %40
+            raise ValueError("it must be " + mark("an address such as postgresql://user:password@host:5432/database"))
+        return given
+
     @field_validator("corpus")
     @classmethod
     def _absolute(cls, given: Path) -> Path:
@@ -269,7 +283,8 @@ def _sentence(error: ValidationError) -> str:
     for problem in error.errors():
         name = str(problem["loc"][0])
         field = next(field for field in Settings.model_fields if name in names_of(field))
-        given = {"name": name, "value": repr(str(problem["input"]))}
+        secret = SecretStr in get_args(Settings.model_fields[field].annotation)
+        given = {"name": name, "value": "…" if secret else repr(str(problem["input"]))}
         reason = problem["msg"].removeprefix("Value error, it must be ")
         given["allowed"] = _allowed(field) or _(reason)
         if origin(field)[1] == ".env":

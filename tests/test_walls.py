@@ -27,7 +27,8 @@ BELOW = {
     "documents": COMMON,
     "retrieval": COMMON | {"documents"},
     "models": COMMON,
-    "answering": COMMON | {"retrieval", "models", "documents"},
+    "postgres": COMMON | {"retrieval", "documents"},
+    "answering": COMMON | {"retrieval", "postgres", "models", "documents"},
 }
 """The rooms that each room may import."""
 
@@ -43,7 +44,7 @@ SLACK = {"lines": 100, "files": 3}
 
 HEAVY = {
     *("openai", "pypdfium2", "py3langid", "tiktoken", "foundry_local_sdk", "charset_normalizer", "rank_bm25", "numpy"),
-    "selectolax",
+    *("selectolax", "psycopg"),
 }
 
 

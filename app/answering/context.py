@@ -23,13 +23,14 @@ from app.answering.turn import Stopwatch, Turn
 from app.documents.document import Document, Problem
 from app.documents.folder import Folder
 from app.documents.language import name, shown_name
-from app.errors import CorpusError, ModelError
+from app.errors import CorpusError, IndexAway, ModelError
 from app.humanize import listed
 from app.models import chat
 from app.models.foundry import Foundry
 from app.models.server_lookup import ServerLookup
 from app.models.tokens import TokenCounter
-from app.retrieval.corpus import Corpus, Reading
+from app.postgres.shared import corpus_of
+from app.retrieval.corpus import Reading
 from app.retrieval.inventory import Inventory
 from app.retrieval.packing import MAX_HITS, pack_context
 from app.retrieval.search import SearchResult, is_answerable, search
@@ -65,14 +66,22 @@ class Retriever:
     def __init__(self, settings: Settings, counter: TokenCounter, *, live: bool) -> None:
         self.folder = Folder.of(settings)
         self._settings = settings
-        self._corpus = Corpus(self.folder, settings.state_dir)
+        self._corpus = corpus_of(settings)
         self._watcher = Watcher(self._corpus) if live else None
         self._count = counter.count
         self._threads = ThreadPoolExecutor(THREADS, "retrieval")
 
     async def run(self, work: Callable[[], T]) -> T:
         """Run blocking work in a thread of the retriever, away from the event loop's default threads."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, copy_context().run, work)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, copy_context().run, self._whole, work)
+
+    def _whole(self, work: Callable[[], T]) -> T:
+        """Do some work, and once more if the index was changed, or its server vanished, in the middle."""
+        try:
+            return work()
+        except IndexAway:
+            self.refresh()
+            return work()
 
     async def wait(self, work: Callable[[], T], tell: Callable[[str], object]) -> T:
         """Run blocking work that needs the documents, and tell how far reading them is."""
@@ -91,6 +100,11 @@ class Retriever:
     def refresh(self) -> Snapshot:
         """Return the corpus as it is now, or what is ready of it; raises CorpusError."""
         return self._watcher.current() if self._watcher else self._corpus.refresh()
+
+    @property
+    def notice(self) -> str:
+        """Why another index answers than the one of the settings; empty if none does."""
+        return str(self._corpus.notice or "")
 
     @property
     def reading(self) -> Reading | None:

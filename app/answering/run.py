@@ -90,6 +90,8 @@ class Run:
         context = await context_for(self.route, retriever, foundry, lookup, self.emit)
         self.context = context = replace(context, scope=self.turn.scope or ())
         self.emit(context)
+        if retriever.notice:
+            self.notices.append(retriever.notice)
         if context.reading is not None:
             self.notices.append(
                 _("Your documents are still being read ({how_far}); ask again when all are.", how_far=context.reading)
@@ -224,7 +226,7 @@ class Run:
 
     async def _quotes(self, most: int) -> tuple[str, tuple[Citation, ...]]:
         """Return the top quotes as Markdown, with their places as citations."""
-        quotes = await asyncio.to_thread(extract, self.route, self.context, self._text_of, most)
+        quotes = await self.parts.retriever.run(partial(extract, self.route, self.context, self._text_of, most))
         spans = dict.fromkeys(span for quote in quotes for span in (quote.head, quote) if span is not None)
         places = (Citation(it.text, it.number, it.file, it.place, it.start, it.end, True) for it in spans)
         return as_markdown(quotes, named=self.route.several), tuple(places)

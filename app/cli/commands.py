@@ -28,11 +28,11 @@ from app.cli.kit_commands import kit
 from app.cli.model_commands import models
 from app.cli.serving_commands import mcp, serve
 from app.cli.terminal import Commands, Json, Verbose, print_json, show, tell
-from app.documents.folder import Folder
 from app.errors import InputError
 from app.export import from_items
 from app.humanize import count, size
-from app.retrieval.corpus import Corpus, Reading
+from app.postgres.shared import corpus_of
+from app.retrieval.corpus import Reading
 from app.retrieval.search import plain
 from app.settings import ROOT, load
 
@@ -133,8 +133,10 @@ def search(
     settings = load(corpus=corpus)
     words = " ".join(query)
     Turn(words).check()
-    searcher = Corpus(Folder.of(settings), settings.state_dir)
+    searcher = corpus_of(settings)
     result = plain(searcher.refresh().index, words, k) if only_bm25 else searcher.search(words, k=k)
+    if searcher.notice:
+        tell(str(searcher.notice))
     if as_json:
         print_json(json_output.search_result(result))
         return
@@ -159,7 +161,7 @@ def index(
 ) -> None:
     """Index new and changed documents now, so that no question waits for it."""
     settings = load(corpus=corpus)
-    documents = Corpus(Folder.of(settings), settings.state_dir)
+    documents = corpus_of(settings)
     if rebuild:
         documents.forget()
     with typer.progressbar(length=1, label="Reading", file=sys.stderr, show_pos=True) as bar:
@@ -170,6 +172,8 @@ def index(
 
         result = json_output.index_result(documents.refresh(show_progress))
     documents.settle()
+    if documents.notice:
+        tell(str(documents.notice))
     counts = f"{result['documents']} documents, {result['passages']} passages, {len(result['problems'])} problems"
     show(result, as_json, [counts, *(f"{it['file']}: {it['reason']}" for it in result["problems"])])
 

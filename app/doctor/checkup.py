@@ -16,8 +16,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from app.doctor import Check
-from app.documents.folder import Folder
-from app.errors import CorpusError, ModelError
+from app.errors import CorpusError, IndexAway, ModelError
 from app.files import load_json
 from app.history import History
 from app.humanize import ago, count, gigabytes
@@ -27,7 +26,7 @@ from app.models.chat import warm_up
 from app.models.downloads import Downloader
 from app.models.foundry import Foundry
 from app.models.memory import Machine, MemoryFit, inspect_machine
-from app.retrieval.corpus import Corpus
+from app.postgres.shared import corpus_of
 from app.retrieval.inventory import Inventory, notes, summary
 from app.settings import Settings, origin
 
@@ -97,10 +96,17 @@ def _port() -> Check:
 
 def _corpus(settings: Settings, named: bool) -> Iterator[Check]:
     try:
-        inventory = Inventory(Corpus(Folder.of(settings), settings.state_dir).refresh())
+        corpus = corpus_of(settings)
+        inventory = Inventory(corpus.refresh())
+        where = corpus.described()
+    except IndexAway as error:
+        yield Check("index", False, "in PostgreSQL", str(error))
+        return
     except CorpusError as error:
         yield Check("corpus", False, str(settings.corpus), str(error))
         return
+    remedy = str(corpus.notice or "")
+    yield Check("index", not remedy, where, remedy)
     summed_up = f"{settings.corpus}: {'; '.join(summary(inventory))}"
     remedy = "Put Markdown, text, PDF or Office files into this folder."
     yield Check("corpus", bool(inventory.snapshot.documents), summed_up, remedy)

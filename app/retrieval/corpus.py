@@ -63,6 +63,10 @@ class Corpus:
     def __init__(self, folder: Folder, state_dir: Path | None = None):
         """The index is kept below `state_dir`, and without one in a folder that ends with this object."""
         self.folder = folder
+        self.follows = False
+        """Whether somebody keeps looking at the folder."""
+        self.notice: CorpusError | None = None
+        """Why another index answers than the one that was asked for, None if none does."""
         self.ready: Snapshot | None = None
         """The part of the corpus that can be searched already, None before there is any."""
         self.reading: Reading | None = None
@@ -116,6 +120,10 @@ class Corpus:
         with self._lock:
             self._store.forget()
             self.ready = None
+
+    def described(self) -> str:
+        """Say where the index is that answers; may raise CorpusError."""
+        return str(self._local.folder)
 
     def _temporary(self) -> Path:
         """Make a folder that ends with this object."""

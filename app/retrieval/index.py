@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from functools import cached_property, lru_cache
 from heapq import nsmallest
+from itertools import compress
 from typing import NamedTuple
 
 import numpy as np
@@ -58,6 +59,9 @@ class Match(NamedTuple):
 
 class Index:
     """Searches segments of passages, each passage in its own language."""
+
+    elsewhere = False
+    """Whether another process is asked for postings and texts, which may take time, or fail."""
 
     def __init__(self, segments: Sequence[tuple[Segment, Array | None]]):
         """Take each segment with a truth value for each of its passages, false for deleted ones, or None."""
@@ -187,13 +191,21 @@ class Index:
         return self._scorers[match.segment], match.passage
 
     @cached_property
-    def _scorers(self) -> list[Scorer]:
+    def _mean_length(self) -> float:
         words = sum(
             int((segment.postings.lengths if alive is None else segment.postings.lengths[alive]).sum())
             for segment, alive in self._segments
         )
-        mean_length = words / max(1, self._size)
-        return [Scorer(segment.postings, mean_length, alive) for segment, alive in self._segments]
+        return words / max(1, self._size)
+
+    @cached_property
+    def _scorers(self) -> list[Scorer]:
+        return [Scorer(segment.postings, self._mean_length, alive) for segment, alive in self._segments]
+
+    @cached_property
+    def _counts(self) -> list[Array]:
+        """For each segment, how many passages contain each of its terms."""
+        return [segment.postings.counts(alive) for segment, alive in self._segments]
 
     @cached_property
     def _letters(self) -> str:
@@ -201,7 +213,12 @@ class Index:
 
     @cached_property
     def _vocabulary(self) -> frozenset[str]:
-        return frozenset().union(*(segment.terms(alive) for segment, alive in self._segments))
+        return frozenset().union(
+            *(
+                segment.postings.terms if alive is None else compress(segment.postings.terms, counts.tolist())
+                for (segment, alive), counts in zip(self._segments, self._counts, strict=True)
+            )
+        )
 
     @cached_property
     def _spellings(self) -> Spellings:
@@ -246,7 +263,12 @@ class Index:
 
     def _count(self, *terms: str) -> int:
         """Return the number of passages that contain at least one of the terms."""
-        return sum(scorer.holding(*terms) for scorer in self._scorers)
+        known = [term for term in dict.fromkeys(terms) if term in self._vocabulary]
+        if len(known) > 1:
+            return sum(scorer.holding(*known) for scorer in self._scorers)
+        numbers = [segment.postings.numbers for segment, _ in self._segments]
+        pairs = zip(numbers, self._counts, strict=True)
+        return sum(int(counts[of[term]]) for of, counts in pairs for term in known if term in of)
 
     def _look_up(self, term: str, expand: bool, also: Variants) -> tuple[float, Variants]:
         """Return the rarity of a term, 0 if it occurs nowhere, and its variants, with those that are given."""

@@ -157,7 +157,7 @@ def search(
     terms = index.terms(own, earlier, answered, function)
     matches = index.top_k(terms, k)
     known = {word.surface.casefold() for word in own if index.knows(word)}
-    return SearchResult(
+    result = SearchResult(
         query=question,
         hits=_hits(index, matches, partial(index.explain, words=words, terms=terms)),
         unknown_words=_surfaces(word for word in index.words(question) if not index.knows(word)),
@@ -168,6 +168,9 @@ def search(
         translation=translation,
         plain_ranks=partial(_plain_ranks, index, question, matches),
     )
+    for hit in result.hits if index.elsewhere else ():
+        _ = hit.explanation  # it is asked for where nothing may wait
+    return result
 
 
 def plain(index: "Index", question: str, k: int = 10) -> SearchResult:

@@ -48,15 +48,6 @@ class Segment:
         """Return the passage of this number."""
         return self._passages[number]
 
-    def terms(self, alive: "Array | None") -> Iterable[str]:
-        """Return the terms of the passages that are `alive`, of all of them if that is None."""
-        import numpy as np
-
-        terms = self.postings.terms
-        if alive is None:
-            return terms
-        return [terms[number] for number in np.flatnonzero(self.postings.counts(alive)).tolist()]
-
     def similar_terms(self, term: str, among: Container[str]) -> Iterable[tuple[str, float]]:
         """Return those of some terms that are most similar in spelling to a term, with their similarity."""
         return expansion.similar_terms(term, self.postings.terms, self.postings.arrays, among)

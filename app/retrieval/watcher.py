@@ -61,6 +61,7 @@ class Watcher:
         with self._lock:
             if self._threads:
                 return
+            self._corpus.follows = True
             for work in (self._keep_up, self._watch):
                 self._threads.append(threading.Thread(target=work, name=f"corpus{work.__name__}", daemon=True))
                 self._threads[-1].start()
