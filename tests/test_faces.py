@@ -14,7 +14,7 @@ from app.answering import events
 from app.answering.pipeline import Assistant
 from app.answering.turn import Turn
 from app.cli import commands
-from app.mcp.tools import Tools
+from app.mcp.tool_server import Tools
 from app.ui import conversation
 from tests.gateway.conftest import QUESTION, Models, opened
 from tests.support.corpora import FERRY

@@ -9,8 +9,6 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -33,11 +31,11 @@ def application(settings: Settings, assistant: Shared, *opened: Opened) -> Starl
     open_meanwhile = [*opened]
     routes: list[BaseRoute] = [*completions.routes(settings, assistant), *browser.routes(assistant)]
     if settings.mcp:
-        from app.mcp.tool_server import http_server  # whose import takes half a second
+        from app.mcp.tool_server import http_sessions  # whose import takes half a second
 
-        answering, sessions = http_server(assistant)
-        routes.append(Route("/mcp", ThisMachine(answering), methods=["POST", "DELETE"]))
-        open_meanwhile.append(sessions)
+        sessions = http_sessions(assistant)
+        routes.append(Route("/mcp", ThisMachine(sessions.asgi_app), methods=["POST", "DELETE"]))
+        open_meanwhile.append(sessions.run)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -46,10 +44,8 @@ def application(settings: Settings, assistant: Shared, *opened: Opened) -> Starl
                 await stack.enter_async_context(enter())
             yield
 
-    async def refused(_: Request, error: Exception) -> Response:
-        return refusal(error)  # of another error the server writes the details to the terminal
-
-    handlers = dict.fromkeys((HTTPException, EscalatorError, Exception), refused)
+    # The details of other errors are written to the terminal by the server.
+    handlers = dict.fromkeys((HTTPException, EscalatorError, Exception), lambda _, error: refusal(error))
     checks = [Middleware(KeyCheck, key=settings.gateway_key.get_secret_value())]
     return Starlette(routes=routes, middleware=checks, lifespan=lifespan, exception_handlers=handlers)
 

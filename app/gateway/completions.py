@@ -33,14 +33,16 @@ MOST_WAITING = 32
 
 
 class Written(StreamingResponse):
-    """A response that is sent while it is written, and ends when whoever asked is gone: then no model writes on.
+    """A completion that is sent while it is written, and ends when whoever asked is gone: then no model writes on.
 
-    It begins with its first part: what fails before is refused with a status of its own.
+    It begins with its first part; what fails before is refused with a status of its own, and what fails later is the
+    last event of a stream.
     """
 
-    def __init__(self, parts: AsyncGenerator[bytes, None], media_type: str) -> None:
-        super().__init__(parts, headers={"cache-control": "no-cache"}, media_type=media_type)
-        self._parts = parts
+    def __init__(self, parts: AsyncGenerator[Json, None], streamed: bool, places: asyncio.Semaphore) -> None:
+        kind = "text/event-stream" if streamed else "application/json"
+        super().__init__((), headers={"cache-control": "no-cache"}, media_type=kind)
+        self._parts, self._streamed, self._places = parts, streamed, places
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # By later versions of ASGI, Starlette would notice who is gone only when there is something to send.
@@ -48,13 +50,23 @@ class Written(StreamingResponse):
 
     async def stream_response(self, send: Send) -> None:
         """Send the parts."""
-        async with aclosing(self._parts) as parts:
-            first = await anext(parts)
-            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-            await send({"type": "http.response.body", "body": first, "more_body": True})
-            async for part in parts:
-                await send({"type": "http.response.body", "body": part, "more_body": True})
-            await send({"type": "http.response.body", "body": b""})
+        begun = False
+        try:
+            async with self._places, aclosing(self._parts) as parts:
+                async for part in parts:
+                    if not begun:
+                        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+                        begun = True
+                    data = EVENT % encoded(part) if self._streamed else encoded(part)
+                    await send({"type": "http.response.body", "body": data, "more_body": True})
+            end = DONE if self._streamed else b""
+        except Exception as error:
+            if not begun:
+                raise
+            if not isinstance(error, EscalatorError):
+                log.exception("a turn failed")
+            end = EVENT % refusal(error).body + DONE
+        await send({"type": "http.response.body", "body": end})
 
 
 def routes(settings: Settings, assistant: Shared) -> list[BaseRoute]:
@@ -88,8 +100,7 @@ def routes(settings: Settings, assistant: Shared) -> list[BaseRoute]:
         documents = "" if settings.gateway_key else f"{request.base_url}v1/documents/"  # a browser sends no key
         as_events = "x-openwebui-chat-id" in request.headers
         parts = completion(asked, answering.answer(turn), documents, as_events=as_events)
-        streamed = bool(asked.stream)
-        return Written(_written(parts, places, streamed), "text/event-stream" if streamed else "application/json")
+        return Written(parts, bool(asked.stream), places)
 
     description = FileResponse(Path(__file__).with_name("openapi.json"), media_type="application/json")
     return [
@@ -98,23 +109,3 @@ def routes(settings: Settings, assistant: Shared) -> list[BaseRoute]:
         Route("/v1/documents/{file:path}", document),
         Route("/v1/openapi.json", description, methods=["GET"]),
     ]
-
-
-async def _written(
-    parts: AsyncGenerator[Json, None], places: asyncio.Semaphore, streamed: bool
-) -> AsyncGenerator[bytes, None]:
-    """Yield the bytes of a completion: the events of a stream, of which a failure may be the last, or one object."""
-    begun = False
-    try:
-        async with places, aclosing(parts):
-            async for part in parts:
-                begun = True
-                yield EVENT % encoded(part) if streamed else encoded(part)
-    except Exception as error:
-        if not begun:
-            raise
-        if not isinstance(error, EscalatorError):
-            log.exception("a turn failed")
-        yield EVENT % refusal(error).body
-    if streamed:
-        yield DONE

@@ -1,12 +1,13 @@
-"""The server of the Model Context Protocol: tools and documents by its messages, over stdio or HTTP.
+"""The server of the Model Context Protocol: what its clients can do with the documents, over stdio or HTTP.
 
 Nothing else of ours imports the package mcp, whose next version has other names.
 """
 
 import asyncio
 import json
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import aclosing, suppress
+from dataclasses import replace
 from importlib.metadata import version
 from io import TextIOWrapper
 from pathlib import Path
@@ -20,11 +21,24 @@ from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.stdio import stdio_server
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecuritySettings
-from starlette.types import ASGIApp
 
-from app.answering.pipeline import Shared
-from app.errors import InputError
-from app.mcp.tools import Record, Tools
+from app.answering import events
+from app.answering.pipeline import Assistant, Shared
+from app.answering.turn import Answer, Mode, Turn
+from app.documents.passages import Passage
+from app.documents.references import ROOT, reference, resolve
+from app.errors import EscalatorError, InputError, ModelError
+from app.retrieval.corpus import Reading
+from app.retrieval.inventory import Inventory, notes
+from app.retrieval.packing import Evidence
+from app.retrieval.store import Snapshot
+from app.translation import again
+
+LONGEST_TEXT = 40_000
+"""Characters that `fetch` returns at most: about 10,000 tokens, of which clients complain if there are more."""
+
+LISTED = 200
+"""Documents, and files that were not read, that `corpus` names at once."""
 
 REPEAT_SECONDS = 5.0
 """After which a client is told again what is waited for: some give up after a minute in which they hear nothing."""
@@ -47,6 +61,97 @@ CONTRACT = json.loads((Path(__file__).parent / "tools.json").read_text(encoding=
 
 TOOLS = {each["name"]: types.Tool(**each) for each in CONTRACT["tools"]}
 
+Record = dict[str, Any]
+
+
+class Tools:
+    """The tools for one call, which `tell` what they wait for; they take and return what tools.json says.
+
+    They search and answer as the chat does, and only put its results into other words.
+    """
+
+    def __init__(self, assistant: Assistant, tell: Callable[[str], object]) -> None:
+        self._assistant, self._retriever, self._tell = assistant, assistant.retriever, tell
+
+    async def search(self, query: str, limit: float = 10, folders: Sequence[str] = ()) -> Record:
+        """Find passages."""
+
+        def find() -> Record:
+            it = self._retriever.look_up(Turn(query, scope=tuple(folders)))
+            results = [_piece(hit.passage) | {"why": str(hit.explanation)} for hit in it.found.hits[: int(limit)]]
+            unread = f"Files that were not read, named by corpus: {len(it.problems)}" if it.problems else ""
+            return {"results": results, "notes": [*filter(None, (it.found.missing, str(it.reading or ""), unread))]}
+
+        return await self._retriever.wait(find, self._tell)
+
+    async def fetch(self, id: str, most: int = LONGEST_TEXT) -> Record:  # noqa: A002 - the name that clients expect
+        """Read `most` characters of a document, with the stretch that the id names in their middle."""
+        return await self._retriever.wait(lambda: _read(self._retriever.refresh(), id, most), self._tell)
+
+    async def ask(self, question: str, mode: Mode = "auto", folders: Sequence[str] = ()) -> Record:
+        """Answer a question; raises the failure of a turn that has no answer."""
+        failure: EscalatorError | None = None
+        async with aclosing(self._assistant.answer(Turn(question, mode=mode, scope=tuple(folders)))) as stream:
+            async for event in stream:
+                match event:
+                    case events.Progress(text) | events.Escalated(why=text):
+                        self._tell(text)
+                    case events.Retrieved(reading=Reading() as reading):
+                        self._tell(str(reading))
+                    case events.AttemptStarted(model=model):
+                        self._tell(f"{model} is answering")
+                    case events.Failed(error):
+                        failure = error
+                    case events.Finished(answer) if answer.rendered or failure is None:
+                        return _reply(answer)
+        raise failure or AssertionError("a turn always finishes")
+
+    async def corpus(self, offset: float = 0, most: int = LISTED) -> Record:
+        """List the documents."""
+        inventory = Inventory(await self._retriever.wait(self._retriever.refresh, self._tell))
+        known, said = [*inventory.snapshot.documents.values()], notes(inventory)
+        listed = [
+            _named(it.file, it.title)
+            | {"language": it.language, "pages": it.pages, "passages": it.passages, "notes": said.get(it.file, [])}
+            for it in known[int(offset) :][:most]
+        ]
+        unread = [{"file": it.name, "reason": again(it.reason)} for it in inventory.files if it.entry is None]
+        totals = {"total": len(known), "unread_total": len(unread), "reading": str(self._retriever.reading or "")}
+        return {"documents": listed, "unread": unread[:most]} | totals
+
+
+def _named(file: str, title: str, start: int = 0, end: int = 0) -> Record:
+    name = reference(file, start, end)
+    return {"id": name, "title": title or file, "url": ROOT + name, "file": file}
+
+
+def _piece(it: Passage | Evidence) -> Record:
+    found = {"text": it.text, "place": it.place.shown, "heading": it.place.heading}
+    return _named(it.file, it.title, it.start, it.end) | found
+
+
+def _read(snapshot: Snapshot, name: str, most: int) -> Record:
+    file, start, end = resolve(name, snapshot.documents)
+    it, whole = snapshot.around(file, start, end, most), len(snapshot.text(file))
+    before = reference(file, max(0, it.start - most), it.start) if it.start else ""
+    after = reference(file, it.end, it.end + most) if it.end < whole else ""
+    metadata = {"language": it.language, "start": it.start, "end": it.end, "characters": whole}
+    return _piece(replace(it, start=start, end=end)) | {"metadata": metadata | {"before": before, "after": after}}
+
+
+def _reply(answer: Answer) -> Record:
+    others = [it for it in answer.attempts if it is not answer.attempt and it.text.strip()]
+    return {
+        "answer": answer.rendered,
+        "model": answer.author,
+        "escalated": answer.escalated,
+        "reason": answer.decision.why if answer.decision is not None else "",
+        "sources": [_piece(it) | {"number": it.number, "quotes": answer.quotes(it)} for it in answer.sources],
+        "unsupported": [it.sentence for it in answer.citations if not it.supported],
+        "drafts": [{"model": it.model, "text": it.text} for it in others],
+        "notes": list(answer.notices),
+    }
+
 
 def tool_server(assistant: Shared) -> Server[Any, Any]:
     """Make the server, which asks for the assistant once a client is connected."""
@@ -54,12 +159,17 @@ def tool_server(assistant: Shared) -> Server[Any, Any]:
 
     async def result(name: str, **arguments: Any) -> str:
         sentences = asyncio.Queue[str]()
-        reporting = asyncio.create_task(_report(server.request_context, sentences))
+        tools = Tools(await assistant(), sentences.put_nowait)
+        working = asyncio.ensure_future(getattr(tools, name)(**arguments))
+        reporting = asyncio.ensure_future(_report(server.request_context, sentences))
         try:
-            record = await getattr(Tools(await assistant(), sentences.put_nowait), name)(**arguments)
+            await asyncio.wait([working, reporting], return_when=asyncio.FIRST_COMPLETED)
+            if not working.done():
+                raise ModelError("The client is gone.")
         finally:
+            working.cancel()
             reporting.cancel()
-        text = json.dumps(record, ensure_ascii=False)
+        text = json.dumps(working.result(), ensure_ascii=False)
         return text.encode(errors="replace").decode()  # a document may hold half a pair of surrogates
 
     async def connected(_: types.InitializedNotification) -> None:
@@ -96,15 +206,17 @@ def tool_server(assistant: Shared) -> Server[Any, Any]:
 
 
 async def _report(request: Any, sentences: "asyncio.Queue[str]") -> None:
-    """Send each sentence to a client that wants to know how its request goes on, the last one again and again."""
+    """Send each sentence to a client that wants to know how its request goes on, the last one again and again.
+
+    Returns when the client is gone, which over HTTP nothing else tells.
+    """
     number, text = 0, "Still working"
-    while request.meta and request.meta.progressToken is not None:
+    while request.request is None or not await request.request.is_disconnected():
         with suppress(TimeoutError):
             text = await asyncio.wait_for(sentences.get(), REPEAT_SECONDS)
-        number += 1
-        await request.session.send_progress_notification(
-            request.meta.progressToken, number, None, text, str(request.request_id)
-        )
+        if request.meta and (token := request.meta.progressToken) is not None:
+            number += 1
+            await request.session.send_progress_notification(token, number, None, text, str(request.request_id))
 
 
 async def serve_stdio(assistant: Shared, source: BinaryIO, sink: BinaryIO) -> None:
@@ -119,12 +231,8 @@ async def serve_stdio(assistant: Shared, source: BinaryIO, sink: BinaryIO) -> No
         pass  # the client is gone before it had all answers
 
 
-def http_server(assistant: Shared) -> tuple[ASGIApp, Callable[[], AbstractAsyncContextManager[None]]]:
-    """Make the application that serves clients over HTTP, and what must be open meanwhile: its sessions."""
-    sessions = StreamableHTTPSessionManager(
-        tool_server(assistant),
-        security_settings=SECURITY,
-        max_sessions=SESSIONS,
-        max_request_body_size=LONGEST_REQUEST,
+def http_sessions(assistant: Shared) -> StreamableHTTPSessionManager:
+    """Make what serves clients over HTTP, and must be open meanwhile."""
+    return StreamableHTTPSessionManager(
+        tool_server(assistant), security_settings=SECURITY, max_sessions=SESSIONS, max_request_body_size=LONGEST_REQUEST
     )
-    return sessions.asgi_app, sessions.run

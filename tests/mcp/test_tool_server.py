@@ -286,8 +286,8 @@ class Kept(io.BytesIO):
         pass
 
 
-def request(name: str, number: int, **parameters: Any) -> bytes:
-    message = {"jsonrpc": "2.0", "id": number, "method": name, "params": parameters}
+def request(method: str, number: int, **parameters: Any) -> bytes:
+    message = {"jsonrpc": "2.0", "id": number, "method": method, "params": parameters}
     return json.dumps(message).encode() + b"\n"
 
 
@@ -432,6 +432,35 @@ async def test_over_http_only_this_machine_is_answered_and_with_a_key_only_who_h
         answer = await http.post("/mcp", content=INITIALIZE, headers=headers | {"authorization": f"Bearer {key}"})
 
     assert answer.status_code == status
+
+
+async def test_over_http_a_client_that_leaves_without_cancelling_ends_its_turn(
+    corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tool_server, "REPEAT_SECONDS", 0.02)
+    assistant = Waiting()
+    app = await asyncio.to_thread(application, settings_for(corpus=corpus, mcp=True), shared(assistant))
+    headers = {"accept": "application/json, text/event-stream", "content-type": "application/json"}
+    async with app.router.lifespan_context(app), http_client(app) as http:
+        session = (await http.post("/mcp", content=INITIALIZE, headers=headers)).headers["mcp-session-id"]
+        named = [("host", HOST.removeprefix("http://")), ("mcp-session-id", session), *headers.items()]
+        scope = {"type": "http", "method": "POST", "path": "/mcp", "query_string": b"", "client": ("127.0.0.1", 40_000)}
+        scope["headers"] = [(name.encode(), value.encode()) for name, value in named]
+        body = request("tools/call", 2, name="ask", arguments={"question": "Why?"})
+        waiting = [{"type": "http.request", "body": body, "more_body": False}]
+
+        async def receive() -> dict[str, Any]:
+            if waiting:
+                return waiting.pop()
+            await assistant.began.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(_: Any) -> None:
+            pass
+
+        async with asyncio.timeout(5):
+            await app(scope, receive, send)
+            await assistant.ended.wait()
 
 
 async def test_over_http_nothing_answers_unless_it_is_switched_on(corpus: Path) -> None:
