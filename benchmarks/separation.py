@@ -34,7 +34,7 @@ def resampled(groups: Sequence[str], bad: Sequence[bool], score: Sequence[float]
     """Return both figures in each resample of whole groups, as answers to one question correlate."""
     labels, scores = np.asarray(bad, bool), np.asarray(score, float)
     _, group = np.unique(np.asarray(groups), return_inverse=True)
-    members = [np.flatnonzero(group == number) for number in range(group.max() + 1)]
+    members = [np.flatnonzero(group == number) for number in range(int(np.max(group)) + 1)]
     random = np.random.default_rng(0)
     figures = []
     for _ in range(_RESAMPLES):

@@ -178,7 +178,7 @@ def _grams(terms: Sequence[str]) -> tuple["Array", "Array"]:
     numbers = np.array([number for number, term in enumerate(terms) if not term.isdecimal()], np.int64)
     marked = [f"{_END}{terms[number][: _WIDTH - 2]}{_END}" for number in numbers.tolist()]
     sizes = np.array([max(GRAM, len(term)) for term in marked], np.int64)
-    width = int(sizes.max(initial=GRAM))
+    width = int(np.max(sizes, initial=GRAM))
     letters = np.array(marked, f"U{width}").view(np.uint32).reshape(len(marked), width)
     starts = np.arange(width - GRAM + 1)
     hashes = np.zeros((len(marked), len(starts)), np.uint64)

@@ -185,7 +185,7 @@ def _kinds(frequency: "Array", length: "Array") -> tuple["Array", Sequence["Arra
 
     width = int(length.max(initial=0)) + 1
     codes = frequency.astype(np.int64) * width + length
-    if codes.max(initial=0) < _MANY:
+    if np.max(codes, initial=0) < _MANY:
         there = np.bincount(codes) > 0
         pairs, kinds = np.flatnonzero(there), (np.cumsum(there) - 1)[codes]
     else:  # a passage of very many words
