@@ -1,10 +1,11 @@
-"""The guards of a web server of ours: against foreign hosts and origins, by a key if wanted, and of what is sent."""
+"""The guards of a web server of ours: which hosts, origins, keys and bodies it accepts, and how it refuses others."""
 
 import asyncio
 import hmac
 import re
 from collections.abc import Callable
 from contextlib import aclosing
+from http import HTTPStatus
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -15,10 +16,16 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.errors import EscalatorError, InputError, ServerBusy
 from app.people import is_here
 from app.settings import LOOPBACK
 
 Body = TypeVar("Body", bound=BaseModel)
+
+ACCIDENT = "Something went wrong inside Escalator. Its terminal shows the details."
+
+STATUS = {ServerBusy: 429, InputError: 400, EscalatorError: 503}
+"""The status of a request that failed: that of the first kind to which its error belongs."""
 
 MOST_BYTES = 4_000_000
 """A longer body is refused: a conversation of text is shorter, with tools too."""
@@ -119,8 +126,7 @@ class KeyCheck:
             given = Headers(scope=scope).get("authorization", "").removeprefix("Bearer ")
             if not hmac.compare_digest(given.encode(), self._key.encode()):
                 text = "Send the key of ESCALATOR_GATEWAY_KEY in the header Authorization: Bearer KEY."
-                error = {"message": text, "type": "invalid_request_error", "param": None, "code": "invalid_api_key"}
-                app = JSONResponse({"error": error}, 401, {"www-authenticate": "Bearer"})
+                app = refused(Refusal(401, text, code="invalid_api_key"))
         await app(scope, receive, send)
 
 
@@ -128,8 +134,22 @@ class Refusal(HTTPException):
     """A request that is refused; `param` is the field of its body that is wrong, `code` OpenAI's name for that."""
 
     def __init__(self, status: int, text: str, param: str | None = None, code: str | None = None) -> None:
-        super().__init__(status, text)
+        super().__init__(status, text, {"www-authenticate": "Bearer"} if status == 401 else None)
         self.param, self.code = param, code
+
+
+def refused(error: Exception) -> JSONResponse:
+    """Return an error as OpenAI's clients read it; of a mistake of ours it says nothing more."""
+    if isinstance(error, HTTPException):
+        status, text, headers = error.status_code, error.detail, dict(error.headers or {})
+    else:
+        status = next((each for kind, each in STATUS.items() if isinstance(error, kind)), 500)
+        text = str(error) if isinstance(error, EscalatorError) else ACCIDENT
+        headers = {"retry-after": str(max(1, round(error.seconds)))} if isinstance(error, ServerBusy) else {}
+    kind = "server_error" if status >= 500 else "rate_limit_error" if status == 429 else "invalid_request_error"
+    code = getattr(error, "code", None) or HTTPStatus(status).name.lower()
+    described = {"message": text, "type": kind, "param": getattr(error, "param", None), "code": code}
+    return JSONResponse({"error": described}, status, headers)
 
 
 async def json_body(request: Request, kind: type[Body]) -> Body:

@@ -16,7 +16,6 @@ from chainlit.context import init_ws_context  # noqa: E402
 from chainlit.server import sio  # noqa: E402
 from chainlit.session import WebsocketSession  # noqa: E402
 
-from app.gateway.application import Gateway  # noqa: E402
 from app.ui import (  # noqa: E402
     buttons,
     corpus_panel,
@@ -30,6 +29,7 @@ from app.ui import (  # noqa: E402
     uploads,
 )
 from app.ui.conversation import Conversation, shared_assistant  # noqa: E402
+from app.web.application import Gateway  # noqa: E402
 
 server_guard.install(partial(Gateway, assistant=partial(asyncio.to_thread, shared_assistant)))
 keeper.install()

@@ -28,7 +28,7 @@ def serve(
     """Answer other programs from the documents, at an address that OpenAI's clients understand."""
     settings = load(corpus=corpus)
     listening = _listen(host, port)
-    from app.gateway.listener import serve
+    from app.web.application import serve
 
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}/v1"
     tell(f"Answering from {settings.corpus} at {url}, until Ctrl+C. Try it in another terminal:\n")

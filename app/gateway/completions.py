@@ -15,8 +15,8 @@ from starlette.types import Receive, Scope, Send
 from app.answering.pipeline import Assistant, Shared
 from app.answering.turn import Turn
 from app.errors import EscalatorError, ServerBusy
-from app.gateway.openai_format import CompletionRequest, Json, completion, encoded, refusal
-from app.guard import Refusal, json_body
+from app.gateway.openai_format import CompletionRequest, Json, completion, encoded
+from app.guard import Refusal, json_body, refused
 from app.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ class Written(StreamingResponse):
                 raise
             if not isinstance(error, EscalatorError):
                 log.exception("a turn failed")
-            end = EVENT % refusal(error).body + DONE
+            end = EVENT % refused(error).body + DONE
         await send({"type": "http.response.body", "body": end})
 
 

@@ -1,4 +1,4 @@
-"""OpenAI's format: a request as a turn, the events of the turn as a completion, and a failure as an error."""
+"""OpenAI's format: a request as a turn, and the events of the turn as a completion."""
 
 import json
 import re
@@ -7,21 +7,18 @@ import uuid
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from http import HTTPStatus
 from itertools import dropwhile, groupby
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
 from pydantic import BaseModel, Field
-from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse
 
 from app.answering import events
 from app.answering.run import BEST
 from app.answering.sanitizer import label, safe
 from app.answering.scope import LONGEST_REFERENCE, about_text
 from app.answering.turn import Answer, Sampling, Turn
-from app.errors import EscalatorError, InputError, ServerBusy
+from app.errors import EscalatorError
 from app.guard import Refusal
 from app.retrieval.packing import Evidence
 from app.retrieval.search import Exchange
@@ -37,11 +34,6 @@ NOTE, SOURCES, RULE = "*Note: {text}*", "*Sources: {listed}*", "\n\n---\n\n"
 
 _BELOW = re.compile(rf"{RULE}\*(?:Note|Sources): .*\Z", re.DOTALL)
 _ABOVE = re.compile(rf"^(?:\*Escalated to [^\n]*\*|{re.escape(RETRACTED)})$", re.MULTILINE)
-
-ACCIDENT = "Something went wrong inside Escalator. Its terminal shows the details."
-
-STATUS = {ServerBusy: 429, InputError: 400, EscalatorError: 503}
-"""The status of a turn that failed: that of the first kind to which its error belongs."""
 
 Json = dict[str, Any]
 
@@ -242,17 +234,3 @@ def _one_line(text: str) -> str:
 def encoded(data: Json) -> bytes:
     """Return JSON; half a pair of surrogates, which a document may hold, becomes a question mark."""
     return json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
-
-
-def refusal(error: Exception) -> JSONResponse:
-    """Return an error as OpenAI's clients read it; of a mistake of ours it says nothing more."""
-    if isinstance(error, HTTPException):
-        status, text, headers = error.status_code, error.detail, dict(error.headers or {})
-    else:
-        status = next((each for kind, each in STATUS.items() if isinstance(error, kind)), 500)
-        text = str(error) if isinstance(error, EscalatorError) else ACCIDENT
-        headers = {"retry-after": str(max(1, round(error.seconds)))} if isinstance(error, ServerBusy) else {}
-    kind = "server_error" if status >= 500 else "rate_limit_error" if status == 429 else "invalid_request_error"
-    code = getattr(error, "code", None) or HTTPStatus(status).name.lower()
-    described = {"message": text, "type": kind, "param": getattr(error, "param", None), "code": code}
-    return JSONResponse({"error": described}, status, headers)

@@ -20,7 +20,6 @@ from mcp.server.lowlevel import Server
 from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.stdio import stdio_server
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
-from mcp.server.transport_security import TransportSecuritySettings
 
 from app.answering import events
 from app.answering.pipeline import Assistant, Shared
@@ -48,11 +47,6 @@ SESSIONS = 100
 
 LONGEST_REQUEST = 100_000
 """Bytes of a request over HTTP; a question has 8,000 characters at most."""
-
-HOSTS = [f"{name}{port}" for name in ("127.0.0.1", "localhost", "[::1]") for port in ("", ":*")]
-"""By which names the server may be called over HTTP, wherever it listens: by no other host's (DNS rebinding)."""
-
-SECURITY = TransportSecuritySettings(allowed_hosts=HOSTS, allowed_origins=[f"http://{host}" for host in HOSTS])
 
 VERSION, PLAIN = version("escalator-chat"), "text/plain"
 
@@ -234,5 +228,5 @@ async def serve_stdio(assistant: Shared, source: BinaryIO, sink: BinaryIO) -> No
 def http_sessions(assistant: Shared) -> StreamableHTTPSessionManager:
     """Make what serves clients over HTTP, and must be open meanwhile."""
     return StreamableHTTPSessionManager(
-        tool_server(assistant), security_settings=SECURITY, max_sessions=SESSIONS, max_request_body_size=LONGEST_REQUEST
+        tool_server(assistant), max_sessions=SESSIONS, max_request_body_size=LONGEST_REQUEST
     )

@@ -12,9 +12,9 @@ import httpx
 import pytest
 
 from app.answering.pipeline import Assistant
-from app.gateway.application import application
 from app.guard import Guard
 from app.settings import Settings
+from app.web.application import application
 from tests.support.runtime import settings_for
 from tests.support.servers import EVENTS, Asked, Canned, chunk, events, reply
 

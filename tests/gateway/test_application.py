@@ -11,8 +11,8 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocket
 
 from app.answering.pipeline import Assistant
-from app.gateway.application import Gateway, application
 from app.settings import load
+from app.web.application import Gateway, application
 
 
 async def nobody() -> Assistant:

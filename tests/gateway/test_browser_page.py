@@ -12,9 +12,9 @@ from app.answering.events import Retrieved
 from app.answering.pipeline import Assistant
 from app.answering.prompt import Prompt
 from app.answering.turn import Turn
-from app.gateway.application import application
 from app.models.browser_models import PACKAGES
 from app.settings import ROOT, load
+from app.web.application import application
 
 VERSION = PACKAGES[0].version
 SIZES = {name: size for package in PACKAGES for name, (size, _) in package.files.items()}

@@ -47,9 +47,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     corpus.mkdir()
     (corpus / "ferry.md").write_text(FERRY, encoding="utf-8")
     with served(Models()) as models:
-        script = (
-            "from app.cli.commands import main; from app.gateway import listener; listener.HEAD_SECONDS = 1; main()"
-        )
+        script = "from app.cli.commands import main; from app.web import application as it; it.HEAD_SECONDS = 1; main()"
         command = [sys.executable, "-X", "importtime", "-c", script, "serve", "--port", str(port)]
         settings = environment(folder, corpus, FOUNDRY_LOCAL_ENDPOINT=models.url, PYTHONPATH=str(ROOT))
         with log.open("wb") as written:
