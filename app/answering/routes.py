@@ -5,6 +5,7 @@ Requests for translations and code are known by the phrases "translation" and "c
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
 
@@ -30,10 +31,13 @@ SAID = {
     "large": mark("{kind}, because of {rule}: the large model answers."),
     "auto": mark("{kind}, because of {rule}: the small model answers first."),
 }
-GENERAL = {
-    "small": mark("No code, summary or translation is asked for: the small model answers."),
-    "large": mark("No code, summary or translation is asked for: the large model answers."),
+
+NAMES: Mapping[str, str] = {
+    "local-first": mark("Local first"),
+    "cloud-first": mark("Cloud first"),
+    "task": mark("By task"),
 }
+"""What the routes are called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,7 @@ class Task:
     def said(self, by: Answerer) -> str | None:
         """Say which kind a question is of, which rule tells, and who answers; None for a general one as always."""
         if self.kind == "general":
-            return _(GENERAL[by]) if by in GENERAL else None
+            return None if by == "auto" else _("No code, summary or translation is asked for.")
         return _(SAID[by], kind=_(KINDS[self.kind]), rule=self.rule)
 
 

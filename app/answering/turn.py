@@ -13,7 +13,7 @@ from app.documents.passages import Place
 from app.errors import InputError, ModelError
 from app.retrieval.packing import Evidence
 from app.retrieval.search import Exchange, SearchResult
-from app.settings import Dial, RouteName
+from app.settings import Dial, RouteName, is_loopback
 from app.translation import figure
 
 Mode = Literal["auto", "small", "large", "compare", "refine"]
@@ -106,6 +106,11 @@ class Attempt:
     certainty: float | None = None
     echoed: bool = False
     passages: int = 0
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether another machine was asked."""
+        return bool(self.host) and not is_loopback(f"//{self.host}")
 
     @property
     def whole(self) -> bool:

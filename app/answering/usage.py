@@ -81,6 +81,12 @@ def blend(answers: Iterable[Answer], prices: Prices) -> Blend:
     )
 
 
+def sent(answers: Iterable[Answer]) -> tuple[int, int]:
+    """Return for how many answers other machines were asked, and the tokens that they read, as far as they count."""
+    away = [[it.metrics.prompt_tokens or 0 for it in answer.attempts if it.elsewhere] for answer in answers]
+    return sum(map(bool, away)), sum(map(sum, away))
+
+
 def model_ms(answer: Answer) -> float:
     """Return how long models wrote for an answer, in milliseconds; models asked at once count as the slower one."""
     times = [attempt.metrics.total_ms or 0.0 for attempt in answer.attempts]

@@ -12,7 +12,7 @@ import typer
 
 from app.cli.terminal import Json, Progress, Verbose, show, tell
 from app.errors import InputError
-from app.settings import Settings, load
+from app.settings import RouteName, Settings, load
 
 if TYPE_CHECKING:
     from app.answering.turn import Mode
@@ -26,6 +26,14 @@ class Hybrid(StrEnum):
 
     AUTO = "auto"
     REFINE = "refine"
+
+
+class RouteOption(StrEnum):
+    """A route, as the setting ESCALATOR_ROUTE has it."""
+
+    LOCAL_FIRST = "local-first"
+    CLOUD_FIRST = "cloud-first"
+    TASK = "task"
 
 
 SEARCHED = {None: None, "with": (True,), "without": (False,), "both": (True, False)}
@@ -52,6 +60,9 @@ def compare(
     mode: Annotated[
         list[Hybrid] | None,
         typer.Option(help="Measure the cascade too; may be repeated (default for questions: both)."),
+    ] = None,
+    route: Annotated[
+        list[RouteOption] | None, typer.Option(help="Measure a route of the mode auto; may be repeated.")
     ] = None,
     prices: Annotated[Path | None, typer.Option(help="Prices by model, as JSON (default: ESCALATOR_PRICES).")] = None,
     run: Annotated[Path | None, typer.Option(help="Keep each answer in this file (default: the state folder).")] = None,
@@ -87,7 +98,7 @@ def compare(
     check_writable(report)
     if ratings and not (saved and report):
         raise InputError("--ratings adds to the report of a run that was kept. Give --from and --report too.")
-    modes: list[Mode] = [each.value for each in mode or ()]
+    modes: list[Mode | RouteName] = [each.value for each in (*(mode or ()), *(route or ()))]
     wanted = (" ".join(prompt or ()), models, rounds, corpus, questions, SEARCHED[retrieval], modes, prices)
     if saved is not None and any((*wanted, run, resume)):
         raise InputError(

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from statistics import fmean
-from typing import Any
+from typing import Any, get_args
 
 from app.answering.escalation import decide
 from app.answering.pipeline import Assistant
@@ -24,7 +24,7 @@ from app.evaluation.summary import document, shown
 from app.models import chat
 from app.models.catalogue import ModelPair
 from app.models.server import Notify
-from app.settings import Settings
+from app.settings import RouteName, Settings
 
 SEEDED = Sampling(seed=0)
 """How every answer is written: as the most probable one, and by servers that choose all the same, alike each time."""
@@ -209,8 +209,10 @@ class Comparison:
         if self.plan.models:
             assistant.models.pair = self._pair(who)
         self._last = who.models[-1]
-        modes: Mapping[str, Mode] = {"small": "small", "auto": "auto", "refine": "refine"}
-        turn = Turn(question.text, mode=modes.get(who.kind, "large"), unaided=not who.retrieval, sampling=SEEDED)
+        modes: Mapping[str, Mode] = {"small": "small", "refine": "refine", "model": "large", "large": "large"}
+        route = who.kind if who.kind in get_args(RouteName) else "local-first"
+        given: dict[str, Any] = {"unaided": not who.retrieval, "sampling": SEEDED, "route": route}
+        turn = Turn(question.text, mode=modes.get(who.kind, "auto"), **given)
         energy = self._energy or Energy()
         await asyncio.to_thread(energy.start)
         answer, declined, failure = await asked(assistant, turn)

@@ -70,7 +70,7 @@ def _with_figures(
         answers=len(answers),
         escalated=sum(answer.escalated for answer in answers) / len(answers) if answers and not alone else None,
         figures=_present(figures),
-        means=_means(outcomes),
+        means=_means(outcomes) | _sent(answers),
         quality=_quality(answers),
     )
 
@@ -107,6 +107,16 @@ def _minus(value: float | None, part: float | None) -> float | None:
 
 def _means(outcomes: Mapping[Key, Outcome]) -> dict[str, Figure]:
     return _present({name: mean_of(_values(outcomes, name)) for name in Outcome._fields if name != "score"})
+
+
+def _sent(answers: Sequence[MeasuredAnswer]) -> dict[str, Figure]:
+    """Compute how many answers other machines were asked for, and the tokens that these read."""
+    away = [(it.question, [each.prompt_tokens or 0 for each in it.attempts if each.elsewhere]) for it in answers]
+    if not any(tokens for _, tokens in away):
+        return {}
+    shares = by_question((question, float(bool(tokens))) for question, tokens in away)
+    read = by_question((question, float(sum(tokens))) for question, tokens in away)
+    return _present({"sent": mean_of(shares), "sent_tokens": mean_of(read)})
 
 
 def _values(outcomes: Mapping[Key, Outcome], name: str) -> Sequence[Sequence[float]]:

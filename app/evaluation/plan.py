@@ -10,7 +10,7 @@ from app.answering.usage import Price, Prices
 from app.errors import InputError
 from app.evaluation.question_set import SAMPLE, Question, read_questions, sample_documents
 from app.evaluation.results import Contender, ContenderKind, from_json
-from app.settings import Settings, load
+from app.settings import RouteName, Settings, load
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +50,15 @@ def default_prices(setting: str, models: tuple[str, ...]) -> PriceTable:
 class Plan:
     """What is asked of whom: every question in every round, of each model and in each mode.
 
-    `models` go from the smallest to the largest; none stands for the pair of the settings. `retrieval` is with
-    passages, without, or both. `corpus` is the folder, "" for that of the settings.
+    `models` go from the smallest to the largest; none stands for the pair of the settings. `modes` are those of two
+    models, and routes of the mode "auto". `retrieval` is with passages, without, or both. `corpus` is the folder, ""
+    for that of the settings.
     """
 
     questions: tuple[Question, ...]
     rounds: int = 1
     models: tuple[str, ...] = ()
-    modes: tuple[Mode, ...] = ()
+    modes: tuple[Mode | RouteName, ...] = ()
     retrieval: tuple[bool, ...] = (False,)
     question_set: str = ""
     corpus: str = ""
@@ -84,7 +85,7 @@ def planned(
     corpus: Path | None,
     questions: str | None,
     retrieval: Sequence[bool] | None,
-    modes: Sequence[Mode],
+    modes: Sequence[Mode | RouteName],
     prices: Path | None,
 ) -> tuple[Plan, Settings]:
     """Plan the comparison on a prompt (COMPARE_PROMPT if it is empty) or a set of questions; raises InputError.

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import PurePath
 from statistics import fmean
 
+from app.answering.routes import NAMES as ROUTES
 from app.evaluation import charts, rubric
 from app.evaluation.figures import by_stage
 from app.evaluation.question_set import Question
@@ -26,6 +27,7 @@ KINDS = {
     "refine": mark("Refine"),
     "oracle": mark("Oracle"),
     "random": mark("Random"),
+    **ROUTES,
 }
 """The names of contenders; that of a further model is its own."""
 
@@ -42,6 +44,8 @@ WORTH = {
     "total_ms": mark("Time of an answer"),
     "cost": mark("Price of 1,000 answers"),
     "escalated": mark("Escalated"),
+    "sent": mark("Sent to other machines"),
+    "sent_tokens": mark("Tokens sent"),
 }
 
 QUALITIES = {
@@ -102,7 +106,7 @@ def written(name: str, value: float) -> str:
         return duration(value)
     if name == "cost":
         return f"${figure(value * SAMPLE, 2)}"
-    if name in QUALITIES or name in ("score", "escalated"):
+    if name in QUALITIES or name in ("score", "escalated", "sent"):
         return percent(value)
     if name == "energy_j":
         return f"{figure(value, 1)} J"
@@ -152,7 +156,12 @@ def _worth(result: ComparisonResult) -> Iterator[Section]:
     """Yield quality against price, or against time where no prices are known."""
     against = "cost" if any("cost" in it.means for it in result.contenders) else "total_ms"
     points = [
-        charts.Point(label(it), _range(it.means[against]), _range(it.quality["score"]), SHAPES.get(it.kind, "alone"))
+        charts.Point(
+            label(it),
+            _range(it.means[against]),
+            _range(it.quality["score"]),
+            SHAPES.get(it.kind, "hybrid" if it.kind in ROUTES else "alone"),
+        )
         for it in result.contenders
         if against in it.means and "score" in it.quality
     ]

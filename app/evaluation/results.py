@@ -14,11 +14,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from app.errors import InputError
 from app.evaluation.question_set import Question
+from app.settings import RouteName
 
 VERSION = 1
 """Of the JSON form: a higher number means that an earlier program cannot read it."""
 
-ContenderKind = Literal["small", "large", "model", "auto", "refine", "oracle", "random"]
+ContenderKind = Literal["small", "large", "model", "auto", "refine", "oracle", "random"] | RouteName
 
 STAGES = ("load_ms", "retrieve_ms", "prompt_ms", "sent_ms", "first_token_ms", "writing_ms")
 """The names of the stages of an answer, in the order in which they pass; their figures add up, the cold start aside.
@@ -88,7 +89,8 @@ class MeasuredAttempt:
 
     `sent_ms` contains `prompt_ms`; `total_ms` runs from the request to the end, `gap_ms` is the median time between two
     pieces of the text, `tokens_per_s` is of writing only, after the first token. Where the answer was ended before the
-    model had, tokens are `estimated`, and neither they nor the speed count for a figure.
+    model had, tokens are `estimated`, and neither they nor the speed count for a figure. `elsewhere` is whether another
+    machine was asked.
     """
 
     role: str
@@ -104,6 +106,7 @@ class MeasuredAttempt:
     completion_tokens: int | None = None
     tokens_per_s: float | None = None
     estimated: bool = False
+    elsewhere: bool = False
     error: str = ""
 
 
@@ -156,7 +159,8 @@ class Contender:
     escalated, "random" as many drawn by lot, as an expectation; both are computed from the answers of the two models,
     and have `means` and `quality` only. `figures` are medians of STAGES, "total_ms" (from the question to the end),
     "gap_ms" (between two pieces of the text), "tokens_per_s", "prompt_tokens", "completion_tokens", "energy_j". `means`
-    are "total_ms", "prompt_tokens", "completion_tokens", "cost" per answer.
+    are "total_ms", "prompt_tokens", "completion_tokens", "cost" per answer, and where other machines were asked "sent",
+    the share of answers for which they were, and "sent_tokens", which they read.
     `quality` are shares: "score", "facts", "right", "citations", "abstained" (of what the documents do not answer),
     "wrongly_abstained" (of what they do). A name is absent where nothing was measured. `error` says why the rest of its
     answers is missing.

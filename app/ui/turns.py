@@ -198,9 +198,10 @@ class Turns:
 
 def measured(record: Mapping[str, Any]) -> Answer:
     """Return an answer as far as its times and tokens go, from its record."""
-    turn = Turn(record["question"], mode=mode(record["mode"]))
+    route = record.get("route", "local-first" if record["mode"] == "auto" else None)
+    turn = Turn(record["question"], mode=mode(record["mode"]), route=route)
     attempts = tuple(
-        Attempt(NUMBERS[it["role"]], it["role"], it["model"], "", "", "", Metrics(**it["metrics"]))
+        Attempt(NUMBERS[it["role"]], it["role"], it["model"], it.get("host", ""), "", "", Metrics(**it["metrics"]))
         for it in record["attempts"]
     )
     shown = next((each for each in attempts if each.role == record["role"]), None)

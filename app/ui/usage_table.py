@@ -4,11 +4,14 @@ from collections.abc import Sequence
 
 import chainlit as cl
 
+from app.answering.routes import NAMES
 from app.answering.turn import Answer, Attempt
-from app.answering.usage import Prices, blend
-from app.settings import is_loopback
-from app.translation import _, figure
+from app.answering.usage import Prices, blend, sent
+from app.translation import _, figure, mark
 from app.ui.messages import show_beside, table
+
+CHOSEN = mark("Chosen by you")
+"""In place of a route, where the user chose who answers."""
 
 SAMPLE = 1_000
 """Answers whose price is given: what a single one costs in a cloud is too little for anyone to imagine."""
@@ -32,7 +35,7 @@ def summary(attempt: Attempt, *, usage: bool) -> str:
 def who(attempt: Attempt) -> str:
     """Name the model of an attempt, with its host if that is another machine, and say if it failed."""
     model = attempt.model
-    if attempt.host and not is_loopback(f"//{attempt.host}"):
+    if attempt.elsewhere:
         model = _("{model} on {host}", model=model, host=attempt.host)
     return model if attempt.failure is None else _("{model} failed", model=model)
 
@@ -64,12 +67,14 @@ def format_figures(answers: Sequence[Answer], latest: Answer, prices: Prices, ta
     sums = table(head, [
         (name, seconds(time and time * means.turns), _dollars(cost * SAMPLE)) for name, time, cost in rows
     ])  # fmt: skip
+    charge = {"price": _dollars(means.cost * means.turns), "date": prices.date}
     note = _(
         "Here nothing was paid. A cloud would have charged {price} for this conversation, at the prices of {date} "
         "(`ESCALATOR_PRICES`).",
-        price=_dollars(means.cost * means.turns),
-        date=prices.date,
+        **charge,
     )
+    if sent(answers)[0]:
+        note = _("At the prices of {date} (`ESCALATOR_PRICES`) this conversation costs {price}.", **charge)
     details = {
         _("Wait for the model"): [seconds(each.metrics.sent_ms) for each in attempts],
         _("First word after"): [seconds(each.metrics.first_token_ms) for each in attempts],
@@ -82,7 +87,30 @@ def format_figures(answers: Sequence[Answer], latest: Answer, prices: Prices, ta
     models = table(["", *(each.model for each in attempts)], [(name, *cells) for name, cells in details.items()])
     searched = _("The search took {time}.", time=seconds(latest.metrics.retrieve_ms or 0))
     heads = f"**{_('This conversation')}**", f"**{_('This answer')}**"
-    return "\n\n".join(filter(None, [heads[0], asked, sums, note, tally, heads[1], models, searched]))
+    return "\n\n".join(
+        filter(None, [heads[0], asked, sums, _routes(answers, prices), note, tally, heads[1], models, searched])
+    )
+
+
+def _routes(answers: Sequence[Answer], prices: Prices) -> str:
+    """Format a table with a row for each route; empty if all went as it does without any setting."""
+    taken = {route: own for route in (*NAMES, None) if (own := [it for it in answers if it.turn.route == route])}
+    if not (taken.keys() & {"cloud-first", "task"} or sent(answers)[0]):
+        return ""
+    heads = _("Route"), _("Answers"), _("Time per answer"), _("Cloud price of {number} answers", number=figure(SAMPLE))
+    rows = []
+    for route, own in taken.items():
+        means, (away, tokens) = blend(own, prices), sent(own)
+        shares = {"number": away, "all": means.turns, "tokens": figure(tokens)}
+        cells = figure(means.turns), seconds(means.latency_ms), _dollars(means.cost * SAMPLE)
+        rows.append(
+            (
+                _(NAMES.get(route or "", CHOSEN)),
+                *cells,
+                _("{number} of {all}: {tokens} tokens", **shares) if away else "–",
+            )
+        )
+    return table([*heads, _("Sent to other machines")], rows)
 
 
 def _number(value: float | None) -> str:
