@@ -111,12 +111,24 @@ async def by_task(run: Run) -> None:
     if why := task.said(by):
         run.emit.progress(why)
         run.notices.append(why)
-    if by == "auto" or run.pair.alone:
+    if by == "auto" or run.parts.foundry.alone:
         await auto(run)
     elif by == "large":
         await _large_first(run)
     else:
         run.keep(await run.generate("small"))
+
+
+async def cloud_first(run: Run) -> None:
+    """Ask the large model at its endpoint at once; the small one answers where that does not."""
+    foundry = run.parts.foundry
+    if "large" in foundry.endpoints:
+        await _large_first(run, foundry.settings.cloud_seconds)
+        return
+    if not run.turn.history:
+        run.notices.append(_("The route cloud-first needs LLM_ENDPOINT; without it the small model answers first."))
+    run.turn = replace(run.turn, route="local-first")
+    await auto(run)
 
 
 async def large(run: Run) -> None:
@@ -159,7 +171,7 @@ async def compare(run: Run) -> None:
 async def go_on(run: Run) -> None:
     """Let the model of the earlier answer write on where that ends, from the evidence of that answer."""
     if (begun := run.kept) is not None:
-        run.keep(await run.generate(begun.role, begun=whole_sentences(begun.text)))
+        run.keep(await run.generate(begun.role, run.prompt(begun=whole_sentences(begun.text))))
 
 
 def answering(turn: Turn) -> Answering:
@@ -167,7 +179,7 @@ def answering(turn: Turn) -> Answering:
     return go_on if turn.continues else ROUTES[turn.route] if turn.route else MODES[turn.mode]
 
 
-ROUTES: Mapping[RouteName, Answering] = {"local-first": auto, "cloud-first": auto, "task": by_task}
+ROUTES: Mapping[RouteName, Answering] = {"local-first": auto, "cloud-first": cloud_first, "task": by_task}
 """Who answers in the mode "auto"."""
 
 MODES: Mapping[Mode, Answering] = {
@@ -214,7 +226,7 @@ async def _escalate(run: Run, draft: Attempt, decision: Decision, *, polish: boo
             await run.widen()
         run.emit(Escalated(draft.id, NUMBERS["large"], str(decision.code), decision.why))
         continued = draft.text if polish or decision.code in ("cut_off", "short") else None
-        answer = await run.generate("large", draft=continued, polish=polish)
+        answer = await run.generate("large", run.prompt(continued, polish=polish))
         if answer.failure or not answer.text.strip():
             raise answer.failure or no_answer(answer, _("The draft is kept.") if draft.text.strip() else "")
     except ModelError as error:

@@ -104,7 +104,8 @@ class Run:
         failure: ModelError | None = None
         try:
             async with preview(self.route, context, self._text_of, lookup, self.emit):
-                await lookup.wait(self.emit.progress)
+                if turn.route != "cloud-first" or "large" not in foundry.endpoints:  # which is asked at once
+                    await lookup.wait(self.emit.progress)
                 await self.mode(self)
         except ModelError as error:
             failure = error
@@ -148,25 +149,17 @@ class Run:
         )
 
     async def generate(
-        self,
-        role: Role,
-        *,
-        stop_early: bool = False,
-        draft: str | None = None,
-        polish: bool = False,
-        begun: str = "",
-        patience: float | None = None,
+        self, role: Role, prompt: Prompt | None = None, *, stop_early: bool = False, patience: float | None = None
     ) -> Attempt:
         """Have the model of a role write an answer, which it begins within `patience`; repetitions end it.
 
         With `stop_early` it is also stopped if it declines, except without passages: then a refusal is kept.
         """
-        evidence = self.context.evidence
+        evidence, prompt = self.context.evidence, prompt or self.prompt()
 
         def watch(text: str, reasoning: bool) -> Decision | None:
             return early_reason(text, refusals=stop_early and bool(evidence) and not reasoning)
 
-        prompt = self.prompt(draft, polish=polish, begun=begun)
         attempt = await self.parts.generator.generate(role, prompt, watch, self.emit, patience)
         self.attempts[attempt.id] = attempt
         return attempt

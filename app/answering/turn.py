@@ -10,7 +10,7 @@ from typing import Literal, cast, get_args
 
 from app.documents.document import Document
 from app.documents.passages import Place
-from app.errors import InputError, ModelError
+from app.errors import InputError, ModelError, StaysHere
 from app.retrieval.packing import Evidence
 from app.retrieval.search import Exchange, SearchResult
 from app.settings import Dial, RouteName, is_loopback
@@ -110,7 +110,8 @@ class Attempt:
     @property
     def elsewhere(self) -> bool:
         """Whether another machine was asked."""
-        return bool(self.host) and not is_loopback(f"//{self.host}")
+        kept = isinstance(self.failure, StaysHere)
+        return bool(self.host) and not kept and not is_loopback(f"//{self.host}")
 
     @property
     def whole(self) -> bool:

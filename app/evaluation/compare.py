@@ -110,7 +110,8 @@ class Comparison:
                 self._models[name] = await self._load(assistant, name)
                 await self._keep("model", self._models[name])
             _, loaded, _ = await assistant.models.offered()
-            self._together = all(model.id in loaded for model in self._models.values() if model.id)
+            here = [model.id for model in self._models.values() if model.id and model.host == service.host]
+            self._together = {*here} <= {*loaded}
             await self._ask_all(assistant)
             memory = await asyncio.to_thread(server_memory, service.root)
             self._peak_mb = memory and memory.peak_mb

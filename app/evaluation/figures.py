@@ -156,6 +156,7 @@ def _differences(
     singles = [it for it in found.values() if it.kind in SINGLE]
     pairs = [(a.id, b.id) for a, b in combinations(singles, 2) if a.retrieval == b.retrieval or a.models == b.models]
     hybrids = [("small", "auto"), ("large", "auto"), ("random", "auto"), ("auto", "oracle"), ("large", "refine")]
+    hybrids += [("local-first", "cloud-first"), ("local-first", "task")]
     for one, other in (*pairs, *((a, b) for a, b in hybrids if a in found and b in found)):
         keys = [key for key in outcomes[one] if key in outcomes[other]]
         paired = partial(_paired, outcomes[one], outcomes[other], keys)

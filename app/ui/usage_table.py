@@ -102,14 +102,9 @@ def _routes(answers: Sequence[Answer], prices: Prices) -> str:
     for route, own in taken.items():
         means, (away, tokens) = blend(own, prices), sent(own)
         shares = {"number": away, "all": means.turns, "tokens": figure(tokens)}
-        cells = figure(means.turns), seconds(means.latency_ms), _dollars(means.cost * SAMPLE)
-        rows.append(
-            (
-                _(NAMES.get(route or "", CHOSEN)),
-                *cells,
-                _("{number} of {all}: {tokens} tokens", **shares) if away else "–",
-            )
-        )
+        left = _("{number} of {all}: {tokens} tokens", **shares) if away else "–"
+        cells = figure(means.turns), seconds(means.latency_ms), _dollars(means.cost * SAMPLE), left
+        rows.append((_(NAMES.get(route or "", CHOSEN)), *cells))
     return table([*heads, _("Sent to other machines")], rows)
 
 

@@ -1,5 +1,6 @@
 """Which kind a question is of, and which rule tells; and who then answers it in the mode "auto"."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from contextvars import copy_context
@@ -15,10 +16,11 @@ from app.answering.turn import Answer, Turn
 from app.retrieval.search import Exchange
 from app.translation import choose
 from tests.answering.test_pipeline import FERRY, asked, events_of
+from tests.models.test_endpoints import Elsewhere
 from tests.models.test_foundry import models_list
 from tests.support.runtime import settings_for
+from tests.support.servers import EVENTS, Asked, Canned, chunk, events, reply
 from tests.support.servers import Answer as Reply
-from tests.support.servers import Asked, Canned, chunk, events
 
 KINDS = {
     "translation": """
@@ -129,7 +131,7 @@ def test_the_sentence_says_kind_rule_and_model_in_the_language_of_the_page() -> 
     assert task.said("large") == "Translation, because of “translate”: the large model answers."
     assert task.said("auto") == "Translation, because of “translate”: the small model answers first."
     assert Task("general").said("auto") is None
-    assert Task("general").said("large") == "No code, summary or translation is asked for: the large model answers."
+    assert Task("general").said("large") == "No code, summary or translation is asked for."
 
 
 def test_the_sentence_is_in_the_language_of_the_page() -> None:
@@ -206,7 +208,7 @@ async def test_the_table_may_be_another_one(corpus: Path) -> None:
         summary = await asked(assistant, "Summarise ferry.md")
 
     assert (models_of(general), models_of(summary)[0]) == ([LARGE], SMALL)
-    assert general.notices == ("No code, summary or translation is asked for: the large model answers.",)
+    assert general.notices == ("No code, summary or translation is asked for.",)
 
 
 async def test_only_the_mode_auto_is_routed(corpus: Path) -> None:
@@ -227,3 +229,105 @@ async def test_the_small_model_answers_where_the_large_one_of_a_task_does_not(co
 
     assert answer.text == SAID[SMALL]
     assert answer.notices[-1] == "gpt-oss-20b gave an empty answer, so phi-4-mini answered here."
+
+
+class Halting(Elsewhere):
+    """Writes the beginning of an answer, and after a pause the rest, or nothing more."""
+
+    def __init__(self, rest: str) -> None:
+        super().__init__(LARGE)
+        self._rest = rest
+
+    async def respond(self, asked: Asked, writer: asyncio.StreamWriter) -> None:
+        if asked.path != "/v1/chat/completions":
+            await super().respond(asked, writer)
+            return
+        writer.write(events(chunk("The ferry leaves at 9:30 "), done=False))
+        await writer.drain()
+        await asyncio.sleep(0.4)
+        if self._rest:
+            writer.write(events(chunk(self._rest), chunk(finish="stop")).removeprefix(EVENTS))
+
+
+async def cloud_first(corpus: Path, cloud: Elsewhere | str, **given: Any) -> Answer:
+    """The answer where the large model is at an address of another machine, and the small one here."""
+    address = cloud if isinstance(cloud, str) else cloud.url
+    async with chatting(corpus, route="cloud-first", large_endpoint=address, **given) as assistant:
+        return await asked(assistant, "When does the ferry leave?")
+
+
+async def test_the_large_model_elsewhere_answers_at_once_and_alone(corpus: Path) -> None:
+    async with Elsewhere(LARGE, says=SAID[LARGE]) as cloud:
+        answer = await cloud_first(corpus, cloud)
+
+    assert (models_of(answer), answer.turn.route, answer.notices) == ([LARGE], "cloud-first", ())
+    assert answer.attempts[0].elsewhere
+    assert not answer.escalated
+
+
+async def test_where_it_does_not_begin_in_time_the_small_model_answers_here(corpus: Path) -> None:
+    async with Elsewhere(LARGE) as cloud:
+        cloud.answers["/v1/chat/completions"] = lambda _: asyncio.sleep(5, b"")
+        answer = await cloud_first(corpus, cloud, cloud_seconds=0.2)
+
+    assert (answer.text, models_of(answer)) == (SAID[SMALL], [SMALL, LARGE])
+    assert answer.notices == (
+        f"gpt-oss-20b at {cloud.url[7:]} did not begin within 0.2 s, so phi-4-mini answered here.",
+    )
+
+
+@pytest.mark.parametrize("failure", [reply(500, {"error": {"message": "broken"}}), says("")])
+async def test_where_it_fails_or_says_nothing_the_small_model_answers_here(corpus: Path, failure: bytes) -> None:
+    async with Elsewhere(LARGE) as cloud:
+        cloud.answers["/v1/chat/completions"] = failure
+        answer = await cloud_first(corpus, cloud)
+
+    assert answer.text == SAID[SMALL]
+    assert answer.notices[-1].endswith("o phi-4-mini answered here.")
+
+
+async def test_offline_the_small_model_answers_here(corpus: Path, unused_port: int) -> None:
+    answer = await cloud_first(corpus, f"http://127.0.0.2:{unused_port}")
+
+    assert answer.text == SAID[SMALL]
+    assert "nothing answers" in answer.notices[-1]
+    assert answer.notices[-1].endswith("So phi-4-mini answered here.")
+
+
+async def test_what_has_begun_in_time_may_take_longer(corpus: Path) -> None:
+    async with Halting("from the old harbour [1].") as cloud:
+        answer = await cloud_first(corpus, cloud, cloud_seconds=0.2)
+
+    assert answer.text == "The ferry leaves at 9:30 from the old harbour [1]."
+
+
+async def test_a_part_that_breaks_off_is_kept_and_said(corpus: Path) -> None:
+    async with Halting("") as cloud:
+        answer = await cloud_first(corpus, cloud)
+
+    assert (models_of(answer), answer.text.strip()) == ([LARGE], "The ferry leaves at 9:30")
+    assert answer.notices
+    assert not any("answered here" in notice for notice in answer.notices)
+
+
+async def test_without_an_endpoint_the_route_says_so_once_and_is_local_first(corpus: Path) -> None:
+    async with chatting(corpus, route="cloud-first") as assistant:
+        first = await asked(assistant, "When does the ferry leave?")
+        then = await asked(assistant, "Where does it leave?", history=LAST)
+
+    assert (models_of(first), first.turn.route) == ([SMALL], "local-first")
+    assert "LLM_ENDPOINT" in first.notices[0]
+    assert then.notices == ()
+
+
+async def test_where_nobody_answers_both_failures_are_said_and_the_documents_are_quoted(
+    corpus: Path, unused_port: int
+) -> None:
+    address = f"http://127.0.0.2:{unused_port}"
+    async with chatting(corpus, {SMALL: says("")}, route="cloud-first", large_endpoint=address) as assistant:
+        answer = await asked(assistant, "When does the ferry leave?")
+
+    assert answer.attempt is not None
+    assert answer.attempt.role == "extractive"
+    assert "LLM_ENDPOINT" in answer.notices[0]
+    assert "phi-4-mini gave an empty answer" in answer.notices[0]

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from app.answering.turn import Answer, Attempt, Decision, Metrics, Mode, Turn
-from app.answering.usage import Prices, blend, cost
+from app.answering.usage import Prices, blend, cost, sent
 from app.retrieval.search import SearchResult
 
 PRICES = Prices.parse("2025-08-05 1.0/2.0 10/20")
@@ -73,3 +73,11 @@ def test_two_that_were_asked_at_once_took_as_long_as_the_slower_one_and_are_no_e
     result = blend([both], PRICES)
 
     assert (result.escalated, result.latency_ms) == (0, 1_000)
+
+
+def test_what_other_machines_read_is_what_left_this_one() -> None:
+    here, there = attempt("small", 1, 100, 10), replace(attempt("large", 1, 2_000, 10), host="api.example.com")
+    uncounted = replace(there, metrics=Metrics())
+
+    assert sent([turned(here), turned(here, there), turned(there), turned(uncounted)]) == (3, 4_000)
+    assert sent([turned(here)]) == (0, 0)

@@ -16,16 +16,19 @@ import pytest
 
 from app.cli.terminal import Progress
 from app.evaluation.compare import Comparison
-from app.evaluation.plan import Plan, PriceTable
+from app.evaluation.plan import Plan, PriceTable, planned
 from app.evaluation.question_set import Question
-from app.evaluation.results import ComparisonResult, MeasuredAnswer, MeasuredModel
+from app.evaluation.report import page
+from app.evaluation.results import ComparisonResult, MeasuredAnswer, MeasuredModel, from_json
 from app.evaluation.run_file import RunFile, begun, read_run, resumed
+from app.evaluation.summary import document
 from app.models.server import ignore
 from app.retrieval.corpus import corpus_id
 from app.settings import Settings
+from tests.models.test_endpoints import Elsewhere, Here
 from tests.support.runtime import SMALL, held, settings_for
 from tests.support.scripted import Script
-from tests.support.servers import Asked, Fault, FaultProxy
+from tests.support.servers import Asked, Fault, FaultProxy, chunk, events
 from tests.support.terminal import escalator
 
 QUESTIONS = (
@@ -322,3 +325,38 @@ def test_a_person_sees_a_table_of_models_and_cascade(
         "random",
     ]  # fmt: skip
     assert len({len(row) for row in (head, *rows)}) == 1
+
+
+@pytest.mark.slow
+async def test_routes_are_compared_in_one_run_with_what_left_the_machine(tmp_path: Path) -> None:
+    (tmp_path / "ferry.md").write_text("The ferry leaves at 9:30 from the old harbour.", encoding="utf-8")
+    code = Question("code", "Write a function that says when the ferry leaves.")
+    routes: tuple[Any, ...] = ("local-first", "cloud-first", "task")
+    plan = Plan((QUESTIONS[0], code), models=("little", "big"), modes=routes, retrieval=(True,))
+    async with Here("little") as near, Elsewhere("big", says="At 9:30 [1].") as far:
+        near.answers["/v1/chat/completions"] = events(chunk("The ferry leaves at 9:30 [1].", "stop"))
+        settings = settings_for(None, tmp_path, endpoint=near.url, large_endpoint=far.url, route="task", retries=0)
+        result = await measure(settings, plan)
+
+    by = {(it.contender, it.question): it.model for it in result.answers if it.contender in routes}
+    assert [model for (route, _), model in by.items() if route == "cloud-first"] == ["big", "big"]
+    assert (by["task", "when"], by["task", "code"]) == ("little", "big")
+    assert by["local-first", "when"] == "little"
+    assert result.in_turns
+    who = {it.id: it for it in result.contenders}
+    assert (who["cloud-first"].means["sent"].value, who["task"].means["sent"].value) == (1, 0.5)
+    assert "sent" not in who["small"].means
+    read = from_json(ComparisonResult, json.loads(json.dumps(document(result))))
+    assert read.contenders == result.contenders
+    table = page(read).sections[0]
+    column = table.heads.index("Sent to other machines")
+    shown = {row[0].value: row[column].value for row in table.rows}
+    assert (shown["Small"], shown["Cloud first"], shown["By task"]) == ("–", "100%", "50%")
+    pairs = {(it.one, it.other) for it in result.differences}
+    assert {("local-first", "cloud-first"), ("local-first", "task")} <= pairs
+
+
+def test_the_command_line_measures_the_routes_that_are_named() -> None:
+    plan, _ = planned("", "little,big", 1, None, "sample", None, ("task", "cloud-first"), None)
+
+    assert [it.id for it in plan.contenders(("little", "big"))][-2:] == ["task", "cloud-first"]

@@ -1,13 +1,18 @@
 """Times and tokens beside the chat: sums first, amounts that a person can imagine, cells on one line."""
 
+import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from app.answering.turn import Answer, Attempt, Decision, Metrics, Turn
 from app.answering.usage import Prices
+from app.errors import NoModel
 from app.retrieval.search import SearchResult
 from app.ui import usage_table
+from app.ui.turn_view import _record
+from app.ui.turns import measured
 
 SMALL = Attempt(
     1, "small", "phi-4-mini", "127.0.0.1:1", "It leaves.", "stop",
@@ -62,6 +67,55 @@ def test_what_no_model_was_asked_has_no_row_of_a_model() -> None:
 
     assert "quotes" not in text
     assert "| As answered | – | $0.00 |" in text
+
+
+GONE = NoModel("Gone.")
+AWAY = replace(LARGE, host="api.example.com")
+
+
+def routed(route: Any, *attempts: Attempt) -> Answer:
+    last = attempts[-1]
+    return replace(ANSWER, turn=Turn("When?", route=route), attempts=attempts, attempt=last, decision=None)
+
+
+def test_each_route_that_was_taken_has_a_row_with_what_other_machines_got() -> None:
+    text = shown(
+        routed("local-first", SMALL),
+        routed("cloud-first", AWAY),
+        routed("cloud-first", replace(AWAY, failure=GONE), SMALL),
+    )
+
+    head = "| Route | Answers | Time per answer | Cloud price of 1,000 answers | Sent to other machines |"
+    table = text[text.index(head) :].partition("\n\n")[0].splitlines()
+    assert table[2:] == [
+        "| Local first | 1 | 1.50 s | $0.13 | – |",
+        "| Cloud first | 2 | 22 s | $0.37 | 2 of 2: 5,538 tokens |",
+    ]
+    assert "At the prices of 2025-08-05 (`ESCALATOR_PRICES`) this conversation costs" in text
+    assert "nothing was paid" not in text
+
+
+def test_what_the_user_chose_has_a_row_where_it_left_the_machine() -> None:
+    text = shown(routed(None, AWAY), routed("task", SMALL))
+
+    assert "| By task | 1 | 1.50 s |" in text
+    assert "| Chosen by you | 1 | 21 s | $0.30 | 1 of 1: 2,769 tokens |" in text
+
+
+def test_without_any_setting_there_is_no_table_of_routes() -> None:
+    text = shown(routed("local-first", SMALL), routed(None, SMALL))
+
+    assert "Route" not in text
+    assert "Here nothing was paid." in text
+
+
+def test_a_conversation_that_is_opened_again_counts_routes_and_what_left() -> None:
+    answers = [routed("cloud-first", AWAY), routed("task", SMALL), routed(None, LARGE)]
+    kept = json.loads(json.dumps([_record(it, None) for it in answers]))
+
+    assert shown(*map(measured, kept)) == shown(*answers)
+    del kept[1]["route"]  # as an earlier version kept it
+    assert measured(kept[1]).turn.route == "local-first"
 
 
 @pytest.mark.parametrize(
