@@ -40,11 +40,12 @@ async def start() -> None:
     """Look for a model and read the corpus before the first question."""
     gc.freeze()  # what is loaded now stays: so what conversations leave behind is collected sooner, and in less time
     (await asyncio.to_thread(shared_assistant)).warm()
+    server_guard.at_end(Conversation.end_all)
 
 
 @cl.on_app_shutdown
 async def stop() -> None:
-    """End all turns, and release the model server."""
+    """Release the model server."""
     await Conversation.end_all()
     if shared_assistant.cache_info().currsize:
         await shared_assistant().close()

@@ -212,8 +212,8 @@ async def context_for(
         await lookup.wait(emit.progress)
         corpus = await retriever.run(partial(retriever.snapshot, turn))
         words = await search_words(turn.question, corpus.index.languages, foundry, emit)
-    except ModelError:  # reported with the answer
-        return retrieved
+    except ModelError as error:
+        return replace(retrieved, failure=error)
     if early_reason(words) is not None:  # the model declined
         return retrieved
     return await retriever.run(partial(retriever.retrieve, turn, words))

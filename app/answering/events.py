@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from app.answering.turn import Answer, Attempt, Citation, Decision, Role, Turn
 from app.documents.document import Problem
-from app.errors import EscalatorError
+from app.errors import EscalatorError, ModelError
 from app.retrieval.corpus import Reading
 from app.retrieval.packing import Evidence
 from app.retrieval.search import SearchResult
@@ -48,7 +48,8 @@ class Progress(Event):
 class Retrieved(Event):
     """The search is over; `problems` are unreadable files of the corpus, `reading` is set while files are unread.
 
-    `scope` names the folders and files that were searched, if not all were.
+    `scope` names the folders and files that were searched, if not all were. `failure` is why no search words in the
+    language of the documents could be had.
     """
 
     found: SearchResult
@@ -57,6 +58,7 @@ class Retrieved(Event):
     packed_ms: float = 0.0
     reading: Reading | None = None
     scope: tuple[str, ...] = ()
+    failure: ModelError | None = None
 
 
 @dataclass(frozen=True, slots=True)

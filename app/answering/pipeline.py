@@ -41,12 +41,33 @@ class Assistant:
         self.retriever = Retriever(settings, counter, live=patience is not None)
         generator = Generator(self.models, counter)
         self._warming: asyncio.Future[Any] | None = None  # the event loop itself keeps no reference
+        self._running: set[asyncio.Task[Any]] | None = set()
+        """The turns that are being answered; None once no more are."""
         self._parts = Parts(self.retriever, self.models, generator, Policy(settings, learns=learn), patience)
 
     def answer(self, turn: Turn) -> AsyncGenerator[Event, None]:
         """Return the events of one turn, in the grammar of `events.py`; consume them under `contextlib.aclosing`."""
         routed = replace(turn, route=(turn.route or self.settings.route) if turn.mode == "auto" else None)
-        return stream(lambda emit: Run(self._parts, routed, answering(routed), emit).answer())
+        return stream(lambda emit: self._answer(Run(self._parts, routed, answering(routed), emit)))
+
+    async def _answer(self, run: Run) -> None:
+        """Answer a turn, unless the assistant is ended before, or meanwhile, which raises EscalatorError."""
+        task = asyncio.current_task()
+        try:
+            if self._running is not None and task is not None:
+                self._running.add(task)
+                task.add_done_callback(self._running.discard)
+                return await run.answer()
+        except asyncio.CancelledError:
+            if self._running is not None:
+                raise
+        raise EscalatorError("Escalator was ended. Ask again when it runs again.")
+
+    def end(self) -> None:
+        """End the turns that are being answered, and refuse further ones."""
+        running, self._running = self._running or (), None
+        for task in running:
+            task.cancel()
 
     async def prompt(self, turn: Turn) -> tuple[Prompt | None, Answer]:
         """Return what a model elsewhere, such as in the browser, is to be asked, and the answer without a model.

@@ -98,6 +98,8 @@ class Run:
             )
         if not (context.evidence or self.kept or turn.unaided or self.route.kind in INSTRUCTED):
             self._abstain(await asyncio.to_thread(nothing_found, context), unaided=True)
+            if context.failure is not None:
+                raise context.failure
             return
         if self.route.several:
             self.notices.append(summarised(self.route, context.evidence))

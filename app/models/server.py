@@ -96,10 +96,11 @@ class Client:
         import httpx2
 
         headers = {"Authorization": f"Bearer {self._api_key}"}
-        timeout = httpx2.Timeout(seconds, connect=CONNECT_SECONDS)
+        timeout = httpx2.Timeout(None, connect=CONNECT_SECONDS)
         try:
-            response = await http.get(self.root + path, headers=headers, timeout=timeout)
-        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+            async with asyncio.timeout(seconds):  # httpx would allow as much for each piece
+                response = await http.get(self.root + path, headers=headers, timeout=timeout)
+        except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError) as error:
             raise Unreachable(str(error) or type(error).__name__) from error
         return Reply(response.status_code, response.text)
 
@@ -276,8 +277,8 @@ async def identify(client: Client, source: Source) -> Server:
     reply = await client.get("/v1/models")
     if reply.status in (401, 403):
         raise NotAModelServer(mark("it wants a key; set {setting}"), setting=Service(client.root, source).key)
-    # Some servers fail to list their models without a network and answer all the same.
-    if reply.status >= 500 or isinstance(reply.fields.get("data"), list):
+    # Some servers fail to list their models without a network, or are busy, and answer all the same.
+    if reply.status == 429 or reply.status >= 500 or isinstance(reply.fields.get("data"), list):
         return Server(client, "plain", source)
     raise NotAModelServer(mark("it is not a model server: GET /v1/models returned {status}"), status=reply.status)
 

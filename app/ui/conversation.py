@@ -49,6 +49,7 @@ class Conversation:
     """What the tabs of a conversation share; one turn runs at a time, which any of them can stop."""
 
     _open: ClassVar[WeakValueDictionary[str, "Conversation"]] = WeakValueDictionary()
+    _ended: ClassVar[bool] = False
 
     def __init__(self, thread: str) -> None:
         self.screen = Screen.of(thread)
@@ -75,12 +76,15 @@ class Conversation:
 
     @classmethod
     async def end_all(cls) -> None:
-        """Stop the turns of all conversations, as Stop does."""
+        """Stop the turns of all conversations, as Stop does, and those of other programs; none is begun any more."""
+        cls._ended = True
         running = [each._running for each in [*cls._open.values()] if each._running is not None]
         for task in running:
             task.cancel()
         if running:
             await asyncio.wait(running, timeout=ENDING_SECONDS)
+        if shared_assistant.cache_info().currsize:
+            shared_assistant().end()
 
     async def open(self) -> None:
         """Open the conversation in a tab: offer modes and settings, report what an empty chat shows, and reading."""
@@ -196,6 +200,8 @@ class Conversation:
     async def _busy(self, informed: object = None) -> AsyncIterator[None]:
         """Run one turn at a time, and have all tabs show that one runs, but for one that Chainlit informs."""
         async with self._turn:
+            if self._ended:
+                raise asyncio.CancelledError
             self._running, self.screen.busy = asyncio.current_task(), True
             await self.screen.emit("task_start", {}, informed)
             try:

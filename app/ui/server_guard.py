@@ -8,19 +8,22 @@ import logging
 import os
 import re
 import secrets
+import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
 from socket import AF_INET, AF_INET6
+from types import FrameType
 from typing import Any
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.server import HANDLED_SIGNALS, Server
 
 from app.errors import SettingsError
 from app.guard import Guard
@@ -33,6 +36,9 @@ FOREIGN_LINK = re.compile(r"<(?:link|meta)\s[^>]*https?://[^>]*>")
 
 TEXTS = "/texts.js"
 """A script in the head of the page: its components find the texts in the language of the browser there, with `say`."""
+
+ENDING_SECONDS = 5
+"""For requests that are still open when the server is ended."""
 
 USER = "you"
 """The name of the one user, who never logs in."""
@@ -146,6 +152,21 @@ def install(faces: Callable[[ASGIApp], ASGIApp]) -> None:
     server.app.add_middleware(Guard, loopback_only=is_local)
     for chatty in ("httpx", "httpx2", "mcp", "watchfiles"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+def at_end(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Do some work as soon as the server is told to end, which first waits for the answers to all requests."""
+    loop = asyncio.get_running_loop()
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        asyncio.run_coroutine_threadsafe(work(), loop)
+        server.handle_exit(number, frame)
+
+    for number in HANDLED_SIGNALS:
+        server = getattr(signal.getsignal(number), "__self__", None)
+        if isinstance(server, Server):
+            server.config.timeout_graceful_shutdown = ENDING_SECONDS
+            signal.signal(number, handle)
 
 
 def _readme(root: str, tag: str) -> str:

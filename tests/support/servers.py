@@ -5,8 +5,8 @@ import json
 import os
 import socket
 import struct
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
@@ -140,8 +140,8 @@ class Fault:
     """What a proxy does to a completion, `times` over (None: always).
 
     status: this status, with `headers` and `body`, instead of an answer · raw: these bytes instead · after: the fault
-    comes behind so many bytes of the answer · how: "stall" (silence), "cut" (FIN) or "reset" (RST) · delay: seconds
-    before the answer · pace: seconds before each piece of at most 64 bytes.
+    comes behind so many bytes of the answer · how: "stall" (silence), "drip" (a blank now and then, without end), "cut"
+    (FIN) or "reset" (RST) · delay: seconds before the answer · pace: seconds before each piece of at most 64 bytes.
     """
 
     status: int | None = None
@@ -155,14 +155,20 @@ class Fault:
     times: int | None = None
 
 
-class FaultProxy(Server):
-    """Stands before a model server and spoils its completions; everything else passes."""
+def is_completion(asked: Asked) -> bool:
+    """Whether a request is one for an answer."""
+    return asked.path.endswith("/chat/completions")
 
-    def __init__(self, upstream: str, fault: Fault | None = None):
+
+class FaultProxy(Server):
+    """Stands before a model server and spoils the requests that `spoils` chooses, completions unless told otherwise."""
+
+    def __init__(self, upstream: str, fault: Fault | None = None, spoils: Callable[[Asked], bool] = is_completion):
         super().__init__()
         parts = urlsplit(upstream)
         self._upstream = (parts.hostname, parts.port)
         self.fault = fault
+        self._spoils = spoils
         self.lost = 0
         """How many of the next requests, of whatever kind, find nobody."""
 
@@ -171,7 +177,7 @@ class FaultProxy(Server):
             self.lost -= 1
             _end(writer, "reset")
             return
-        fault = self.fault if asked.path.endswith("/chat/completions") else None
+        fault = self.fault if self._spoils(asked) else None
         if fault is not None and fault.times is not None:
             fault.times -= 1
             if fault.times < 0:
@@ -189,19 +195,18 @@ class FaultProxy(Server):
         await self._forward(asked, writer, fault or Fault())
 
     async def _forward(self, asked: Asked, writer: asyncio.StreamWriter, fault: Fault) -> None:
-        reader, upstream = await asyncio.open_connection(*self._upstream)
-        try:
-            head = b"\r\n".join(
-                line for line in asked.head[:-4].split(b"\r\n") if not line.lower().startswith(b"connection:")
-            )
-            upstream.write(head + b"\r\nConnection: close\r\n\r\n" + asked.body)
-            sent = 0
-            while data := await reader.read(64 if fault.how or fault.pace else 65536):
+        sent = 0
+        async with aclosing(self._answer(asked, 64 if fault.how or fault.pace else 65536)) as pieces:
+            async for data in pieces:
                 if fault.how and sent + len(data) >= fault.after:
                     writer.write(data[: fault.after - sent])
                     await writer.drain()
                     if fault.how == "stall":
                         await asyncio.Event().wait()
+                    while fault.how == "drip":
+                        writer.write(b" ")
+                        await writer.drain()
+                        await asyncio.sleep(0.02)
                     await asyncio.sleep(0.05)  # RST drops what is still queued
                     _end(writer, fault.how)
                     return
@@ -209,6 +214,17 @@ class FaultProxy(Server):
                 writer.write(data)
                 await writer.drain()
                 sent += len(data)
+
+    async def _answer(self, asked: Asked, most: int) -> AsyncGenerator[bytes, None]:
+        """Yield the answer of the server behind, in pieces of so many bytes at most."""
+        reader, upstream = await asyncio.open_connection(*self._upstream)
+        try:
+            head = b"\r\n".join(
+                line for line in asked.head[:-4].split(b"\r\n") if not line.lower().startswith(b"connection:")
+            )
+            upstream.write(head + b"\r\nConnection: close\r\n\r\n" + asked.body)
+            while data := await reader.read(most):
+                yield data
         finally:
             upstream.close()
 
