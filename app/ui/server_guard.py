@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from socket import AF_INET, AF_INET6
 from types import FrameType
@@ -158,7 +159,7 @@ def at_end(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Do some work as soon as the server is told to end, which first waits for the answers to all requests."""
     loop = asyncio.get_running_loop()
 
-    def handle(number: int, frame: FrameType | None) -> None:
+    def handled(server: Server, number: int, frame: FrameType | None) -> None:
         asyncio.run_coroutine_threadsafe(work(), loop)
         server.handle_exit(number, frame)
 
@@ -166,7 +167,7 @@ def at_end(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         server = getattr(signal.getsignal(number), "__self__", None)
         if isinstance(server, Server):
             server.config.timeout_graceful_shutdown = ENDING_SECONDS
-            signal.signal(number, handle)
+            signal.signal(number, partial(handled, server))
 
 
 def _readme(root: str, tag: str) -> str:

@@ -13,11 +13,11 @@ from pathlib import Path
 import httpx
 import openai
 import pytest
+from app.gateway.application import application
 
 from app.answering.events import Failed, Finished
 from app.answering.pipeline import Assistant
 from app.answering.turn import Answer, Turn
-from app.gateway.application import application
 from app.models import server
 from app.settings import Settings
 from tests.support.corpora import FERRY
