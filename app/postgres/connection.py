@@ -47,6 +47,19 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
 
     seconds: float = READ_SECONDS
 
+    def execute(self, query: Any, params: Any = None, **named: Any) -> Any:
+        """Execute a query in which a question mark stands for a value, as in those for SQLite."""
+        return super().execute(query.replace("?", "%s") if params is not None else query, params, **named)
+
+    def executemany(self, query: str, rows: Any) -> None:
+        """Execute a query for each row."""
+        self.cursor().executemany(query.replace("?", "%s"), rows)
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether something was changed since the last commit."""
+        return bool(self.execute("select txid_current_if_assigned() is not null").fetchone()[0])
+
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
         """Wait for what libpq does, no longer than `seconds`."""
         return super().wait(gen, interval, timeout or self.seconds)

@@ -10,15 +10,14 @@ import json
 import re
 import threading
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from typing import Any, TypeVar
+from functools import cached_property, lru_cache, partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import psycopg
 
-from app.documents.document import NEVER, Problem, Signature
 from app.documents.passages import Passage, Place
 from app.errors import IndexAway
 from app.postgres.connection import Connection
@@ -26,11 +25,17 @@ from app.retrieval.index import Index, Match, best
 from app.retrieval.kernel import Array, Ranked
 from app.retrieval.postings import Builder, Postings
 from app.retrieval.scoring import QueryTerm, Scorer
-from app.retrieval.segment import DocumentSegment, Entry, Segment
-from app.retrieval.store import NOTHING, Snapshot
+from app.retrieval.segment import DocumentSegment, Entry
+from app.retrieval.store import NOTHING, Database, Snapshot, load, read_snapshot
 
-CACHED_BYTES = 64_000_000
-"""Size of the postings, and again of the texts and tokens, that a process keeps; a question needs up to a few MB."""
+if TYPE_CHECKING:
+    from app.retrieval.postings import Arrays
+
+CACHED_BYTES = 128_000_000
+"""Size of the postings, tokens and texts that a process keeps; a question needs up to a few MB."""
+
+CACHED_DOCUMENTS = 64
+"""Documents whose places are kept as objects."""
 
 CANDIDATES = 200
 """Passages that the extension names for a question; four times what is reranked, because its idf differs."""
@@ -39,121 +44,90 @@ REPEATED = 5
 """How often an own term is in the query of the extension, where a variant, which counts a fifth or less, is once."""
 
 AT_ONCE = 20_000
-"""Passages whose tokens are asked for together: some 10 MB."""
+"""Rows that are asked for together; of tokens they take some 10 MB."""
 
 KEPT = 8
 """Questions whose candidates are kept."""
 
 _PLAIN = re.compile("[a-wyz][a-z]*")
 
-_DOCUMENTS = "select id, file, title, language, pages, passages, size, modified_ns, digest, silent from documents"
 _POSTINGS = """select segment, term, passages, kinds from postings
-    join unnest(%s::bigint[], %s::text[]) as asked(s, t) on segment = s and term = t"""
+    join unnest(?::bigint[], ?::text[]) as asked(s, t) on segment = s and term = t"""
 _TOKENS = """select segment, passage, tokens from tokens
-    join unnest(%s::bigint[], %s::int[]) as asked(s, p) on segment = s and passage = p"""
-_TEXTS = """select id, text, (select json_agg(json_build_array(start, stop, place) order by number) from passages
-    where document = id)::text from documents where id = any(%s) and not gone"""
-_CANDIDATES = """select document, number from passages where terms is not null
-    order by terms <@> to_bm25query(%s, 'passages_bm25') limit %s"""
-_BM25 = "select to_regclass('passages_bm25') is not null"
+    join unnest(?::bigint[], ?::int[]) as asked(s, p) on segment = s and passage = p"""
+_TEXTS = """select texts.document, text, coalesce(json_agg(json_build_array(start, stop, place) order by number)
+    filter (where number is not null), '[]')::text from texts left join passages on passages.document = texts.document
+    where texts.document = any(?) group by texts.document, text"""
+_CANDIDATES = """select segment, passage from tokens order by terms <@> to_bm25query(?, 'tokens_bm25') limit ?"""
 
 Read = Callable[[Callable[[Connection], Any]], Any]
 """Does some reading on a connection."""
 
-K = TypeVar("K")
-V = TypeVar("V")
-
-
-class Cache:
-    """Values that were asked for last, up to a size in bytes."""
-
-    def __init__(self, most: int = CACHED_BYTES):
-        self._most, self._size = most, 0
-        self._values: OrderedDict[Any, tuple[Any, int]] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def of(self, keys: Sequence[K], fetch: Callable[[list[K]], Iterable[tuple[K, V, int]]]) -> list[V]:
-        """Return the values of some keys; those that are missing are fetched, each with its size, all at once."""
-        with self._lock:
-            found = {key: self._values[key] for key in keys if key in self._values}
-        if missing := [key for key in dict.fromkeys(keys) if key not in found]:
-            found |= {key: (value, size) for key, value, size in fetch(missing)}
-        if len(found) < len(set(keys)):  # they were replaced since this snapshot was taken
-            raise IndexAway("The index was changed while it was read. Ask again.")
-        with self._lock:
-            for key, (value, size) in found.items():
-                self._size += size - self._values.pop(key, (None, 0))[1]
-                self._values[key] = value, size
-            while self._size > self._most and len(self._values) > len(found):
-                self._size -= self._values.popitem(last=False)[1][1]
-        return [found[key][0] for key in keys]
+Row = tuple[Any, ...]
 
 
 class Reader:
-    """Reads the tables of an index; any thread may use it."""
+    """Reads the tables of an index, and keeps the rows that were asked for last; any thread may use it."""
 
     def __init__(self, read: Read):
         self.read = read
-        self._postings, self._texts = Cache(), Cache()
+        self._kept: OrderedDict[Row, Row] = OrderedDict()
+        self._size = 0
+        self._lock = threading.Lock()
+        self._document = lru_cache(CACHED_DOCUMENTS)(self._parse)
 
-    def fetch(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+    def fetch(self, query: str, values: Row) -> list[Row]:
         """Return the rows of a query; raises IndexAway."""
-        rows: list[tuple[Any, ...]] = self.read(lambda db: db.execute(query, values).fetchall())
+        rows: list[Row] = self.read(lambda db: db.execute(query, values).fetchall())
         return rows
 
-    def postings(self, keys: Sequence[tuple[int, str]]) -> list[tuple[Array, Array]]:
-        """Return the passages of terms of segments, and the kinds of their postings."""
-
-        def fetched(missing: list[tuple[int, str]]) -> Iterable[tuple[tuple[int, str], tuple[Array, Array], int]]:
-            for segment, term, passages, kinds in self.fetch(_POSTINGS, *map(list, zip(*missing, strict=True))):
-                numbers = np.frombuffer(passages, np.int32)
-                pairs = np.frombuffer(kinds, np.uint16 if len(kinds) < len(passages) else np.int32)
-                yield (segment, term), (numbers, pairs), len(passages) + len(kinds)
-
-        return self._postings.of(keys, fetched)
-
-    def tokens(self, segment: int, passages: Sequence[int]) -> list[Array]:
-        """Return the tokens of passages of a segment."""
-
-        def fetched(missing: list[tuple[int, int]]) -> Iterable[tuple[tuple[int, int], Array, int]]:
-            for at in range(0, len(missing), AT_ONCE):
-                part = map(list, zip(*missing[at : at + AT_ONCE], strict=True))
-                for key, number, tokens in self.fetch(_TOKENS, *part):
-                    yield (key, number), np.frombuffer(tokens, np.int32), len(tokens)
-
-        return self._texts.of([(segment, passage) for passage in passages], fetched)
-
-    def documents(self, ids: Sequence[int]) -> list[tuple[str, list[Any]]]:
-        """Return the texts of documents, and where their passages are."""
-
-        def fetched(missing: list[int]) -> Iterable[tuple[int, tuple[str, list[Any]], int]]:
-            for number, text, places in self.fetch(_TEXTS, missing):
-                yield number, (text, json.loads(places or "[]")), len(text) + len(places or "")
-
-        return self._texts.of(ids, fetched)
+    def rows(self, query: str, keys: Sequence[Row]) -> list[Row]:
+        """Return what follows each key in its row; rows that are not kept are fetched all at once."""
+        with self._lock:
+            found = {key: self._kept[query, *key] for key in keys if (query, *key) in self._kept}
+        missing = [key for key in dict.fromkeys(keys) if key not in found]
+        for at in range(0, len(missing), AT_ONCE):
+            columns = [list(column) for column in zip(*missing[at : at + AT_ONCE], strict=True)]
+            for row in self.fetch(query, tuple(columns)):
+                found[row[: len(columns)]] = row[len(columns) :]
+        if len(found) < len(set(keys)):  # they were replaced since the snapshot was taken
+            raise IndexAway("The index was changed while it was read. Ask again.")
+        with self._lock:
+            for key, row in found.items():
+                self._size += sum(map(len, row)) - sum(map(len, self._kept.pop((query, *key), ())))
+                self._kept[query, *key] = row
+            while self._size > CACHED_BYTES and len(self._kept) > len(found):
+                self._size -= sum(map(len, self._kept.popitem(last=False)[1]))
+        return [found[key] for key in keys]
 
     def text(self, entry: Entry) -> str:
         """Return the text of a document."""
-        return self.documents([entry.id])[0][0]
+        return str(self._document(entry.id)[0])
 
     def passage(self, entry: Entry, number: int) -> Passage:
         """Return a passage of a document by its number there."""
-        ((text, places),) = self.documents([entry.id])
+        text, places = self._document(entry.id)
         start, stop, name = places[number]
         place = Place(*json.loads(name))
         return Passage(entry.file, start, stop, text[start:stop], place, entry.title, entry.language)
+
+    def _parse(self, document: int) -> tuple[str, list[Any]]:
+        ((text, places),) = self.rows(_TEXTS, [(document,)])
+        return text, json.loads(places)
 
 
 class RemotePostings(Postings):
     """The postings of a segment, of which the lists and the tokens are in PostgreSQL."""
 
-    def __init__(self, arrays: Mapping[str, Array], segment: int, reader: Reader):
+    def __init__(self, arrays: "Arrays", segment: int, reader: Reader):
         self.arrays, self.starts, self.lengths = arrays, arrays["starts"], arrays["lengths"]
         self.frequency, self.length = arrays["frequency"], arrays["length"]
-        self.segment, self._reader = segment, reader
+        self._segment, self._reader = segment, reader
 
     def of(self, number: int) -> tuple[Array, Array]:
-        return self._reader.postings([(self.segment, self.terms[number])])[0]
+        ((passages, kinds),) = self._reader.rows(_POSTINGS, [(self._segment, self.terms[number])])
+        small = len(kinds) < len(passages)
+        return np.frombuffer(passages, np.int32), np.frombuffer(kinds, np.uint16 if small else np.int32)
 
     def gathered(self, numbers: Array) -> tuple[Array, Array, Array, Array]:
         lists = [self.of(number) for number in numbers.tolist()]
@@ -174,7 +148,8 @@ class RemotePostings(Postings):
         return held if few else counts - held
 
     def tokens_of(self, passages: Sequence[int]) -> list[Array]:
-        return self._reader.tokens(self.segment, passages)
+        rows = self._reader.rows(_TOKENS, [(self._segment, passage) for passage in passages])
+        return [np.frombuffer(tokens, np.int32) for (tokens,) in rows]
 
 
 class PostgresIndex(Index):
@@ -182,27 +157,23 @@ class PostgresIndex(Index):
 
     elsewhere = True
 
-    def __init__(self, segments: Sequence[tuple[Segment, Array | None]], reader: Reader, extension: bool):
+    def __init__(self, segments: Sequence[tuple[DocumentSegment, Array | None]], reader: Reader, extension: bool):
         super().__init__(segments)
+        self._remote = {number: segment for number, (segment, _) in enumerate(segments) if segment.key}
         self._reader, self._extension = reader, extension
         self._alone = lru_cache(CANDIDATES)(lambda segment, passage: self._few(segment, np.array([passage]))[0])
         self._named = lru_cache(KEPT)(self._name)
 
     def passages(self, matches: Sequence[Match]) -> list[Passage]:
         remote = [(self._remote[match.segment], match) for match in matches if match.segment in self._remote]
-        self._reader.documents([segment.indexed[segment.documents[match.passage]].id for segment, match in remote])
+        ids = [segment.indexed[segment.documents[match.passage]].id for segment, match in remote]
+        self._reader.rows(_TEXTS, [(number,) for number in ids])
         return super().passages(matches)
 
     def top_k(self, terms: Sequence[QueryTerm], k: int, *, reranked: bool = True) -> list[Match]:
         if not self._extension:
             self._ask(text for term in terms for text, _ in term.variants)
         return super().top_k(terms, k, reranked=reranked)
-
-    @cached_property
-    def _remote(self) -> dict[int, DocumentSegment]:
-        """The segments in PostgreSQL, by their numbers."""
-        numbered = enumerate(segment for segment, _ in self._segments)
-        return {at: each for at, each in numbered if isinstance(each, DocumentSegment) and each.key}
 
     def _count(self, *terms: str) -> int:
         self._ask(terms if len(terms) > 1 else ())
@@ -211,35 +182,32 @@ class PostgresIndex(Index):
     def _ask(self, terms: Iterable[str]) -> None:
         """Fetch the postings of terms in all segments at once."""
         every = dict.fromkeys(terms)
-        segments = [(segment.key, segment.postings.numbers) for segment in self._remote.values()]
-        self._reader.postings([(key, term) for key, numbers in segments for term in every if term in numbers])
+        known = [(segment.key, segment.postings.numbers) for segment in self._remote.values()]
+        self._reader.rows(_POSTINGS, [(key, term) for key, numbers in known for term in every if term in numbers])
 
     def _ranked(self, number: int, terms: Sequence[QueryTerm], k: int, reranked: bool) -> Ranked:
         if not self._extension or number not in self._remote:
             return super()._ranked(number, terms, k, reranked)
-        passages = self._named(tuple(terms), max(CANDIDATES, 2 * k)).get(number)
-        if passages is None:
-            return np.zeros(0, np.int64), np.zeros(0)
-        scorer, at = self._few(number, passages)
-        owners = np.zeros(at[-1] + 1, np.int64)
-        owners[at] = self._remote[number].documents[passages]
+        passages = self._named(tuple(terms), max(CANDIDATES, 2 * k)).get(self._remote[number].key, [])
+        alive = self._segments[number][1]
+        at = np.array(sorted(it for it in passages if alive is None or alive[it]), np.int64)
+        if not len(at):
+            return at, np.zeros(0)
+        scorer, places = self._few(number, at)
+        owners = np.zeros(places[-1] + 1, np.int64)
+        owners[places] = self._remote[number].documents[at]
         found, scores = best(scorer, owners, terms, k, reranked)
-        return passages[np.searchsorted(at, found)], scores
+        return at[np.searchsorted(places, found)], scores
 
-    def _name(self, terms: tuple[QueryTerm, ...], most: int) -> dict[int, Array]:
+    def _name(self, terms: tuple[QueryTerm, ...], most: int) -> dict[int, list[int]]:
         """Return the passages of each segment that the extension finds best."""
         words = Counter[str]()
         for text, share in (variant for term in terms if term.finds for variant in term.variants):
             words[spelled(text)] = max(words[spelled(text)], round(REPEATED * share), 1)
-        firsts: dict[int, tuple[int, int]] = {}
-        for number, segment in self._remote.items():
-            before = np.cumsum([0, *(entry.passages for entry in segment.indexed)]).tolist()
-            firsts |= {entry.id: (number, at) for entry, at in zip(segment.indexed, before, strict=False)}
         named: dict[int, list[int]] = {}
-        for document, passage in self._reader.fetch(_CANDIDATES, " ".join(words.elements()), most) if words else ():
-            number, first = firsts.get(document, (-1, 0))  # a document may be newer than this snapshot
-            named.setdefault(number, []).append(first + passage)
-        return {number: np.array(sorted(passages)) for number, passages in named.items()}
+        for key, passage in self._reader.fetch(_CANDIDATES, (" ".join(words.elements()), most)) if words else ():
+            named.setdefault(key, []).append(passage)
+        return named
 
     def _scorer(self, match: Match) -> tuple[Scorer, int]:
         return (self._alone(*match[1:]), 0) if match.segment in self._remote else super()._scorer(match)
@@ -250,12 +218,13 @@ class PostgresIndex(Index):
         An empty passage stands between two that are no neighbours, which a rank depends on.
         """
         postings = self._segments[number][0].postings
-        at = np.arange(len(passages)) + np.cumsum(np.diff(passages, prepend=passages[:1]) > 1)
-        tokens, sizes = postings.tokens_of(passages.tolist()), np.zeros(at[-1] + 1, np.int64)
-        sizes[at] = [len(each) for each in tokens]
+        places = np.arange(len(passages)) + np.cumsum(np.diff(passages, prepend=passages[:1]) > 1)
+        tokens = [np.zeros(0, np.int32)] * (int(places[-1]) + 1)
+        for place, each in zip(places.tolist(), postings.tokens_of(passages.tolist()), strict=True):
+            tokens[place] = each
         builder = Builder()
-        builder.add_tokens(postings.terms, np.concatenate(tokens), sizes)
-        return Scorer(Postings(builder.arrays()), self._mean_length), at
+        builder.add_tokens(postings.terms, tokens)
+        return Scorer(Postings(builder.arrays()), self._mean_length), places
 
 
 @dataclass(frozen=True, eq=False)
@@ -268,50 +237,32 @@ class PostgresSnapshot(Snapshot):
 
     @cached_property
     def index(self) -> Index:
-        segments = [(segment, segment.alive) for segment in self.segments]
-        if self.source is None:
-            return Index(segments)
+        assert self.source is not None
         whole = sum(len(segment.entries) for segment in self.segments if segment.key) == self.living
+        segments = [(segment, segment.alive) for segment in self.segments]
         return PostgresIndex(segments, self.source, self.extension and whole)  # of a folder all that match are ranked
 
 
-def load(db: Connection, reader: Reader, known: Snapshot, limits: str) -> Snapshot:
-    """Load the snapshot in force, the known one if nothing has changed; raises errors of psycopg."""
+def read(db: Connection, reader: Reader, known: Snapshot, limits: str) -> Snapshot:
+    """Return the snapshot in force, the known one if nothing has changed; raises errors of psycopg."""
     try:
         if db.execute("select mark from state").fetchone() == (known.mark,):
             return known
     except psycopg.errors.UndefinedTable:
-        db.rollback()
         return NOTHING
+    finally:
+        db.rollback()
+
+    def loaded(_: Database, key: int) -> tuple[Postings, Sequence[Entry]]:
+        return load(db, key, partial(RemotePostings, segment=key, reader=reader))
+
     if db.autocommit:
         db.execute("begin isolation level repeatable read read only")
-    ((mark, changed),) = db.execute("select mark, changed from state").fetchall()
-    loaded = {it.key: (it.postings, it.indexed) for it in known.segments if isinstance(it.postings, RemotePostings)}
-    gone = {number for (number,) in db.execute("select id from documents where gone")}
-    order = "select segment from documents group by segment order by min(id)"
-    segments = tuple(
-        DocumentSegment(key, *(loaded.get(key) or load_segment(db, reader, key)), reader.text, reader.passage, gone)
-        for (key,) in db.execute(order).fetchall()
-    )
-    problems = {}
-    for file, reason, size, modified_ns, passing, under in db.execute("select * from problems order by file"):
-        tried: Signature = (size, modified_ns) if under == limits else NEVER
-        problems[file] = Problem(file, reason, *tried, passing)
-    ((extension,),) = db.execute(_BM25).fetchall()
+    found = read_snapshot(db, known, limits, reader.text, reader.passage, loaded)
+    extension = db.execute("select to_regclass('tokens_bm25')").fetchone() != (None,)
     db.rollback()
-    living = sum(len(segment.entries) for segment in segments)
-    return PostgresSnapshot(segments, problems, mark, changed, None, reader, living, extension)
-
-
-def load_segment(db: Connection, reader: Reader, key: int) -> tuple[RemotePostings, list[Entry]]:
-    """Load what is kept in memory of a segment."""
-    arrays = {
-        name: np.frombuffer(data, kind)
-        for name, kind, data in db.execute("select name, type, data from arrays where segment = %s", (key,))
-    }
-    rows = db.execute(f"{_DOCUMENTS} where segment = %s order by id", (key,)).fetchall()
-    entries = [Entry(*(*row[:-1], tuple(json.loads(row[-1])))) for row in rows]
-    return RemotePostings(arrays, key, reader), entries
+    living = len(found.documents)
+    return PostgresSnapshot(found.segments, found.problems, found.mark, found.changed, None, reader, living, extension)
 
 
 def spelled(term: str) -> str:

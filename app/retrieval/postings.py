@@ -65,13 +65,15 @@ class Builder:
         """Add the passages of other postings for which `keep` is true."""
         import numpy as np
 
-        sizes = np.diff(other.begins)
-        self.add_tokens(other.terms, other.tokens[np.repeat(keep, sizes)], sizes[keep])
+        tokens = other.tokens_of(np.flatnonzero(keep).tolist())
+        self.add_tokens(other.terms, tokens)
 
-    def add_tokens(self, terms: Sequence[str], tokens: "Array", sizes: "Array") -> None:
-        """Add passages by their tokens, numbers of `terms` one passage after the other, and their number in each."""
+    def add_tokens(self, terms: Sequence[str], passages: Sequence["Array"]) -> None:
+        """Add passages by the tokens of each, which are numbers of `terms`."""
         import numpy as np
 
+        sizes = [len(each) for each in passages]
+        tokens = np.concatenate([np.zeros(0, np.int32), *passages])
         there = np.zeros(len(terms) + 1, bool)  # one more, where -1 leads
         there[tokens] = True
         used = np.flatnonzero(there[:-1])  # terms of other passages are dropped

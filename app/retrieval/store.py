@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from app.documents.document import NEVER, Document, Problem, Signature
 from app.documents.passages import Passage, Place
@@ -25,6 +25,7 @@ from app.retrieval.segment import DocumentSegment, Entry
 
 if TYPE_CHECKING:
     from app.retrieval.index import Index
+    from app.retrieval.postings import Array
 
 INDEX_VERSION = 8
 """The version of the tables and of what a term is; an index of another version is made anew.
@@ -40,7 +41,8 @@ _DERIVED = 8
 
 _SEGMENTS = "select segment from documents group by segment order by min(id)"
 _ARRAYS = "select name, type, checksum, data from arrays where segment = ?"
-_DOCUMENTS = "select * from documents where segment = ? order by id"
+_DOCUMENTS = """select id, file, title, language, pages, passages, size, modified_ns, digest, silent from documents
+    where segment = ? order by id"""
 _PASSAGE = "select start, stop, place from passages where document = ? and number = ?"
 _PROBLEMS = "select file, reason, size, modified_ns, passing, limits from problems order by file"
 
@@ -140,6 +142,16 @@ class IndexWriter(Protocol):
     def settle(self, known: Snapshot) -> Snapshot: ...
 
 
+class Database(Protocol):
+    """A connection to the tables of an index, of SQLite or PostgreSQL; a question mark stands for a value."""
+
+    def execute(self, query: str, values: Any = ..., /) -> Any: ...
+    def executemany(self, query: str, rows: Any, /) -> Any: ...
+    def commit(self) -> None: ...
+    @property
+    def in_transaction(self) -> bool: ...
+
+
 class IndexStore(Protocol):
     """What a corpus needs of its index, wherever that is kept: on this disk, or in PostgreSQL.
 
@@ -147,6 +159,8 @@ class IndexStore(Protocol):
     change the index to one process at a time; None if another one has it for longer than some seconds. `forget` has the
     next change begin anew, and `tidy` removes what nothing uses any more.
     """
+
+    limits: str
 
     def current(self, known: Snapshot = NOTHING) -> Snapshot: ...
     def writing(self, seconds: float = -1) -> AbstractContextManager[IndexWriter | None]: ...
@@ -217,20 +231,8 @@ class Store:
                 if version:
                     raise ValueError("another version")
                 return NOTHING  # another process is about to make it
-            mark, changed = db.execute("select mark, changed from state").fetchone()
-            if mark == known.mark:
-                return known
-            loaded = {segment.key: (segment.postings, segment.indexed) for segment in known.segments}
-            gone = frozenset(number for (number,) in db.execute("select id from documents where gone"))
-            segments = tuple(
-                DocumentSegment(key, *(loaded.get(key) or load(db, key)), reader.text, reader.passage, gone)
-                for (key,) in db.execute(_SEGMENTS).fetchall()
-            )
-            problems = {}
-            for file, reason, size, modified_ns, passing, limits in db.execute(_PROBLEMS):
-                tried: Signature = (size, modified_ns) if limits == self.limits else NEVER
-                problems[file] = Problem(file, reason, *tried, passing)
-            return Snapshot(segments, problems, mark, changed, reader)
+            found = read_snapshot(db, known, self.limits, reader.text, reader.passage)
+            return found if found is known else replace(found, reader=reader)
 
 
 class Reader:
@@ -263,8 +265,14 @@ class Reader:
             self.db.execute("select mark from state").fetchone()
 
 
-def load(db: sqlite3.Connection, segment: int) -> tuple[Postings, Sequence[Entry]]:
-    """Load what never changes of a segment; raises errors of SQLite and `ODD` ones if it is damaged."""
+Load = Callable[[Database, int], tuple[Postings, Sequence[Entry]]]
+"""Loads what never changes of a segment."""
+
+
+def load(
+    db: Database, segment: int, make: Callable[[Mapping[str, "Array"]], Postings] = Postings
+) -> tuple[Postings, Sequence[Entry]]:
+    """Load what never changes of a segment; raises errors of the database and `ODD` ones if it is damaged."""
     import numpy as np
 
     arrays = {}
@@ -272,13 +280,38 @@ def load(db: sqlite3.Connection, segment: int) -> tuple[Postings, Sequence[Entry
         if zlib.crc32(data) != checksum:
             raise ValueError(f"{name} is damaged")
         arrays[name] = np.frombuffer(data, kind)
-    postings = Postings(arrays)
+    postings = make(arrays)
     entries = []
-    for number, _, *columns, silent, _ in db.execute(_DOCUMENTS, (segment,)):
-        entries.append(Entry(*(number, *columns, tuple(json.loads(silent)))))
+    for *columns, silent in db.execute(_DOCUMENTS, (segment,)):
+        entries.append(Entry(*(*columns, tuple(json.loads(silent)))))
     if sum(entry.passages for entry in entries) != len(postings.lengths):
         raise ValueError("documents are missing")
     return postings, entries
+
+
+def read_snapshot(
+    db: Database,
+    known: Snapshot,
+    limits: str,
+    text: Callable[[Entry], str],
+    passage: Callable[[Entry, int], Passage],
+    load: Load = load,
+) -> Snapshot:
+    """Return the snapshot in force, the known one if nothing has changed, with functions that fetch its texts."""
+    mark, changed = db.execute("select mark, changed from state").fetchone()
+    if mark == known.mark:
+        return known
+    loaded = {segment.key: (segment.postings, segment.indexed) for segment in known.segments}
+    gone = frozenset(number for (number,) in db.execute("select id from documents where gone"))
+    segments = tuple(
+        DocumentSegment(key, *(loaded.get(key) or load(db, key)), text, passage, gone)
+        for (key,) in db.execute(_SEGMENTS).fetchall()
+    )
+    problems = {}
+    for file, reason, size, modified_ns, passing, under in db.execute(_PROBLEMS):
+        tried: Signature = (size, modified_ns) if under == limits else NEVER
+        problems[file] = Problem(file, reason, *tried, bool(passing))
+    return Snapshot(segments, problems, mark, changed)
 
 
 def connect(path: Path) -> sqlite3.Connection:

@@ -5,16 +5,21 @@ import secrets
 import sqlite3
 import time
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
 from app.documents.document import Document, Problem
-from app.retrieval.postings import Builder
+from app.retrieval.postings import Builder, Postings
 from app.retrieval.segment import Entry, add, arrays
-from app.retrieval.store import INDEX_VERSION, ODD, Snapshot, Store, connect, load
+from app.retrieval.store import INDEX_VERSION, ODD, Database, Snapshot, Store, connect, load
+
+if TYPE_CHECKING:
+    from app.retrieval.postings import Arrays
 
 FEW = 8
 """Segments up to which nothing is merged; a change merges only from twice as many on."""
@@ -41,14 +46,16 @@ create table state(mark text, changed real);
 insert into state values('', 0);
 """
 
-_DOCUMENT = "insert into documents values(null, ?, ?, cast(? as text), ?, ?, ?, ?, ?, ?, ?, 0)"
-_SIZES = "select segment, total(passages * (not gone)), avg(not gone) from documents group by segment order by min(id)"
+_DOCUMENT = """insert into documents(segment, file, title, language, pages, passages, size, modified_ns, digest, silent,
+    gone) values(?, ?, cast(? as text), ?, ?, ?, ?, ?, ?, ?, false) returning id"""
+_SIZES = """select segment, sum(case when gone then 0 else passages end), avg(case when gone then 0.0 else 1.0 end)
+    from documents group by segment order by min(id)"""
 
 
 class LocalIndex(Store):
     """The index in a folder of this machine, as a corpus needs it."""
 
-    def writing(self, seconds: float = -1) -> AbstractContextManager["Writer | None"]:
+    def writing(self, seconds: float = -1) -> AbstractContextManager["LocalWriter | None"]:
         """Wait at most so long for the right to change the index; None if another process keeps it."""
         return writing(self, seconds)
 
@@ -58,7 +65,7 @@ class LocalIndex(Store):
 
 
 @contextmanager
-def writing(store: Store, seconds: float = -1) -> Iterator["Writer | None"]:
+def writing(store: Store, seconds: float = -1) -> Iterator["LocalWriter | None"]:
     """Wait at most so long for the right to change an index; None if another process keeps it.
 
     What has not been committed at the end is dropped. Raises OSError and DamagedIndex.
@@ -71,17 +78,20 @@ def writing(store: Store, seconds: float = -1) -> Iterator["Writer | None"]:
         return
     path = store.path
     with acquired, store.checked(path), closing(_made(path)) as db:
-        yield Writer(store, path, db)
+        yield LocalWriter(store, path, db)
 
 
 class Writer:
-    """Changes the index of a store in transactions; there is one at a time.
+    """Changes the index of a store in transactions, by what SQLite and PostgreSQL both understand.
 
-    The methods raise OSError and DamagedIndex; then the index is as it was after the last commit.
+    There is one at a time. If a method raises an error, the index is as it was after the last commit.
     """
 
-    def __init__(self, store: Store, path: Path, db: sqlite3.Connection):
-        self._store, self._path, self._db = store, path, db
+    erase: Sequence[str] = ("delete from arrays where segment = ?",)
+    """What deletes all that is kept of a segment but its documents."""
+
+    def __init__(self, db: Database, limits: str, current: Callable[[Snapshot], Snapshot]):
+        self._db, self._limits, self._current = db, limits, current
         self._builder, self._segment = Builder(), secrets.randbits(62)
 
     def put(self, result: Document | Problem) -> None:
@@ -90,31 +100,34 @@ class Writer:
         A file that could not be read for a temporary reason keeps what was read of it before, beside its problem.
         """
         if isinstance(result, Problem):
-            if not result.temporary:
+            if result.temporary:
+                self._db.execute("delete from problems where file = ?", (result.file,))
+            else:
                 self.remove(result.file)
-            insert = "insert or replace into problems values(?, cast(? as text), ?, ?, ?, ?)"
+            insert = "insert into problems values(?, cast(? as text), ?, ?, ?, ?)"
             signature = result.size, result.modified_ns
-            problem = result.file, _utf8(result.reason), *signature, result.temporary, self._store.limits
+            problem = result.file, self.storable(result.reason), *signature, result.temporary, self._limits
             self._db.execute(insert, problem)
             return
         self.remove(result.file)
         entry = Entry.of(0, result)
         counts = entry.pages, entry.passages, entry.size, entry.modified_ns, entry.digest, json.dumps(entry.silent)
-        values = self._segment, entry.file, _utf8(entry.title), entry.language, *counts
-        document = self._db.execute(_DOCUMENT, values).lastrowid
-        self._db.execute("insert into texts values(?, cast(? as text))", (document, _utf8(result.text)))
+        values = self._segment, entry.file, self.storable(entry.title), entry.language, *counts
+        ((document,),) = self._db.execute(_DOCUMENT, values).fetchall()
+        self._db.execute("insert into texts values(?, cast(? as text))", (document, self.storable(result.text)))
+        rows = []
         for number, passage in enumerate(result.passages):
             place = passage.place
             columns = json.dumps([place.kind, place.label, place.number, place.heading])
-            row = document, number, passage.start, passage.end, columns
-            self._db.execute("insert into passages values(?, ?, ?, ?, ?)", row)
+            rows.append((document, number, passage.start, passage.end, columns))
+        self._db.executemany("insert into passages values(?, ?, ?, ?, ?)", rows)
         if len(add(self._builder, result.passages)) >= PASSAGES:
             self._write_segment()
 
     def remove(self, file: str) -> None:
         """Take out what there is of a file; its postings stay until the segment is made anew."""
         self._db.execute("delete from problems where file = ?", (file,))
-        self._db.execute("update documents set gone = 1 where file = ? and not gone", (file,))
+        self._db.execute("update documents set gone = true where file = ? and not gone", (file,))
 
     def commit(self, known: Snapshot) -> Snapshot:
         """Put the changes so far in force, if there are any, and return the snapshot that has them."""
@@ -123,27 +136,33 @@ class Writer:
             self._compact(2 * FEW)
             self._db.execute("update state set mark = ?, changed = ?", (secrets.token_hex(8), time.time()))
             self._db.commit()
-        return self._store.current(known)
+        return self._current(known)
 
     def settle(self, known: Snapshot) -> Snapshot:
-        """Merge segments if there are too many, give free space back to the system, and shorten the log."""
+        """Merge segments if there are too many."""
         self._compact(FEW)
         self._db.commit()
-        self._db.execute("pragma incremental_vacuum").fetchall()
-        snapshot = self._store.current(known)
-        if snapshot.reader is not None:
-            snapshot.reader.renew()  # else the log is copied only as far as it reads
-            self._db.execute("pragma wal_checkpoint(passive)").fetchall()
-            snapshot.reader.renew()  # and now the log is not read any more, so that the next change can overwrite it
-        return snapshot
+        return self._current(known)
+
+    def storable(self, text: str) -> str | bytes:
+        """Return what is stored of a text."""
+        return text.encode("utf-8", "surrogatepass")
+
+    def keep(self, segment: int, arrays: "Arrays") -> None:
+        """Store what never changes of a segment."""
+        for name, array in arrays.items():
+            data = array.tobytes()
+            row = segment, name, array.dtype.str, zlib.crc32(data), data
+            self._db.execute("insert into arrays values(?, ?, ?, ?, ?)", row)
+
+    def load(self, segment: int) -> tuple[Postings, Sequence[Entry]]:
+        """Load what never changes of a segment."""
+        return load(self._db, segment)
 
     def _write_segment(self) -> None:
         """Write the postings of the documents that have been put into the segment, if there are any; begin another."""
         if self._db.execute("select 1 from documents where segment = ?", (self._segment,)).fetchone():
-            for name, array in arrays(self._builder).items():
-                data = array.tobytes()
-                row = self._segment, name, array.dtype.str, zlib.crc32(data), data
-                self._db.execute("insert into arrays values(?, ?, ?, ?, ?)", row)
+            self.keep(self._segment, arrays(self._builder))
         self._builder, self._segment = Builder(), secrets.randbits(62)
 
     def _compact(self, most: int) -> None:
@@ -156,17 +175,39 @@ class Writer:
         import numpy as np
 
         for key in segments:
-            with self._store.checked(self._path, *ODD):
-                postings, entries = load(self._db, key)
+            postings, entries = self.load(key)
             living = "select id from documents where segment = ? and not gone"
             ids = {number for (number,) in self._db.execute(living, (key,))}
             keep = [entry.id in ids for entry in entries]
             self._builder.add_postings(postings, np.repeat(keep, [entry.passages for entry in entries]))
-            self._db.execute("delete from arrays where segment = ?", (key,))
+            for query in self.erase:
+                self._db.execute(query, (key,))
             self._db.execute("delete from documents where segment = ? and gone", (key,))
             self._db.execute("update documents set segment = ? where segment = ?", (self._segment, key))
         self._write_segment()
         self._db.execute("update state set mark = ?", (secrets.token_hex(8),))
+
+
+class LocalWriter(Writer):
+    """Changes the index in a folder; the methods raise OSError and DamagedIndex."""
+
+    def __init__(self, store: Store, path: Path, db: sqlite3.Connection):
+        super().__init__(db, store.limits, store.current)
+        self._checked = partial(store.checked, path, *ODD)
+
+    def settle(self, known: Snapshot) -> Snapshot:
+        """Merge segments if there are too many, give free space back to the system, and shorten the log."""
+        snapshot = super().settle(known)
+        self._db.execute("pragma incremental_vacuum").fetchall()
+        if snapshot.reader is not None:
+            snapshot.reader.renew()  # else the log is copied only as far as it reads
+            self._db.execute("pragma wal_checkpoint(passive)").fetchall()
+            snapshot.reader.renew()  # and now the log is not read any more, so that the next change can overwrite it
+        return snapshot
+
+    def load(self, segment: int) -> tuple[Postings, Sequence[Entry]]:
+        with self._checked():
+            return super().load(segment)
 
 
 def _made(path: Path) -> sqlite3.Connection:
@@ -199,7 +240,3 @@ def mergeable(sizes: Sequence[tuple[int, float, float]], most: int) -> list[int]
             if passages < 2 * rest and passages + rest <= PASSAGES:
                 return [segment for segment, *_ in sizes[first:]]
     return []
-
-
-def _utf8(text: str) -> bytes:
-    return text.encode("utf-8", "surrogatepass")

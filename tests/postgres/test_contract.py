@@ -135,15 +135,13 @@ def test_after_many_changes_both_find_and_explain_the_same(
     server: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, numba: bool
 ) -> None:
     """Also within a folder, and beside documents that were dropped into a conversation."""
-    from app.postgres import writing
     from app.retrieval import kernel
 
     kernel.compiler().join()
     loop = kernel.compiled(0) if numba else None
     monkeypatch.setattr(kernel, "compiled", lambda _: loop)
-    for module in (writing, writer):
-        monkeypatch.setattr(module, "FEW", 2)
-        monkeypatch.setattr(module, "PASSAGES", 150)
+    monkeypatch.setattr(writer, "FEW", 2)
+    monkeypatch.setattr(writer, "PASSAGES", 150)
     chance, both = random.Random(int(numba)), (LocalIndex(tmp_path / "index", "limits"), on_postgres(server)())
     numbers: list[int] = []
     for turn in range(6):

@@ -92,6 +92,12 @@ class Postgres:
             self.process.wait(SECONDS)
             self.process = None
 
+    def children(self) -> list[int]:
+        """Return the processes of the server's connections and its helpers."""
+        import psutil
+
+        return [child.pid for child in psutil.Process(self.process.pid).children()] if self.process else []
+
     def _program(self, name: str) -> str:
         return str(self._programs / name)
 
