@@ -13,13 +13,13 @@ from pathlib import Path
 import httpx
 import openai
 import pytest
-from app.gateway.application import application
 
 from app.answering.events import Failed, Finished
 from app.answering.pipeline import Assistant
 from app.answering.turn import Answer, Turn
 from app.models import server
 from app.settings import Settings
+from app.web.application import application
 from tests.support.corpora import FERRY
 from tests.support.runtime import settings_for
 from tests.support.servers import EVENTS, Asked, Fault, FaultProxy, chunk, events, is_completion, reply
