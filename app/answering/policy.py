@@ -80,7 +80,7 @@ class Policy:
         if checked.evidence and self._learns:  # a draft without is not scored by what it says
             self.remember(turn.question, decision)
         if decision.code in ("cut_off", "short") and turn.sampling.ends(draft):
-            decision = replace(decision, code=None, why="The answer ends where whoever asked wanted it to.")
+            decision = replace(decision, code=None, why=_("The answer ends where whoever asked wanted it to."))
         decision = with_dial(decision, dial)
         if turn.mode == "refine" and decision.code is None and len(draft.text) >= POLISHED:
             why = _(

@@ -45,7 +45,8 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
-        text = f"Port {port} of {host} cannot be used: {error.strerror or error}. Name another one with --port."
+        why = (error.strerror or str(error)).partition(" (while attempting")[0]  # to bind on the address that is named
+        text = f"Port {port} of {host} cannot be used: {why}. Name another one with --port."
         raise InputError(text) from None
 
 

@@ -45,7 +45,7 @@ Opened = Callable[[], AbstractAsyncContextManager[object]]
 def application(settings: Settings, assistant: Shared, *opened: Opened) -> Starlette:
     """Make the application."""
     open_meanwhile = [*opened]
-    routes: list[BaseRoute] = [*completions.routes(settings, assistant), *browser.routes(assistant)]
+    routes: list[BaseRoute] = [*completions.routes(settings, assistant), *browser.routes(settings, assistant)]
     if settings.mcp:
         from app.mcp.tool_server import http_sessions  # whose import takes half a second
 

@@ -19,6 +19,7 @@ from app.answering.turn import Turn
 from app.files import is_portable
 from app.guard import Refusal, json_body
 from app.models.browser_models import browser_models, missing, model_file, public, runtime
+from app.settings import Settings
 from app.translation import VARYING, preferred, script_of_page
 
 TYPES = {".html": "text/html", ".css": "text/css", ".json": "application/json", ".wasm": "application/wasm"}
@@ -46,17 +47,23 @@ class Asked(BaseModel):
         return Turn(self.question) if self.reference is None else about_text(Turn(self.question), self.reference)
 
 
-def routes(assistant: Shared) -> list[BaseRoute]:
+def routes(settings: Settings, assistant: Shared) -> list[BaseRoute]:
     """Return the routes of the page."""
 
     async def prompt(request: Request) -> Response:
         asked = await json_body(request, Asked)
         return JSONResponse(await _prompt(await assistant(), asked))
 
+    def models(_: Request) -> Response:
+        """List the models, the files that the runtime lacks, and whether the server wants a key."""
+        found = {"runtime": f"runtime/{runtime().name}/", "missing": missing(), "key": bool(settings.gateway_key)}
+        known = [*map(asdict, browser_models())]
+        return JSONResponse(found | {"models": known}, headers={"cache-control": "no-store"})
+
     return [
         Route("/browser", lambda _: RedirectResponse("browser/")),
         Route("/browser/texts.js", _texts),
-        Route("/browser/models", _models),
+        Route("/browser/models", models),
         Route("/browser/models/{path:path}", _model_file),
         Route("/browser/prompt", prompt, methods=["POST"]),
         Route("/browser/{path:path}", _page_file),
@@ -78,12 +85,6 @@ async def _prompt(assistant: Assistant, asked: Asked) -> dict[str, Any]:
 def _texts(request: Request) -> Response:
     script = script_of_page(preferred(request.headers.get("accept-language", "")))
     return Response(script, headers={**HEADERS, **VARYING}, media_type=TYPES[".js"])
-
-
-def _models(_: Request) -> Response:
-    """List the models, and the files that the runtime lacks."""
-    found = {"runtime": f"runtime/{runtime().name}/", "missing": missing(), "models": [*map(asdict, browser_models())]}
-    return JSONResponse(found, headers={"cache-control": "no-store"})
 
 
 def _model_file(request: Request) -> Response:

@@ -5,7 +5,7 @@ const TEXTS = {
   title: say('Models side by side, one of them in this browser'),
   lead: say('Ask a model on this machine’s server, or one that this browser runs itself. Nothing leaves the machine.'),
   question: say('Question'), from: say('Answer from'), documents: say('the documents'),
-  text: say('this text (empty: without any text)'), who: say('Who answers'),
+  text: say('this text (empty: without any text)'), who: say('Who answers'), key: say('Key of the server (ESCALATOR_GATEWAY_KEY)'),
   small: say('the small model'), large: say('the large model'), browser: say('this browser'),
   model: say('Model'), device: say('Runs on'), unload: say('Unload'), ask: say('Ask'), stop: say('Stop'), runs: say('Runs'),
   times: say('Times'), medians: say('Medians of the runs'), csv: say('Download as CSV'),
@@ -100,7 +100,8 @@ async function askBrowser(question, reference, show) {
 
 async function posted(path, body) {
   request = new AbortController();
-  const response = await fetch(path, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body), signal: request.signal });
+  const headers = { 'content-type': 'application/json', ...(server.key && { authorization: `Bearer ${$('key').value}` }) };
+  const response = await fetch(path, { method: 'POST', headers, body: JSON.stringify(body), signal: request.signal });
   if (!response.ok) throw new Error((await response.json().catch(() => null))?.error?.message ?? response.status);
   return body.stream ? response : response.json();
 }
@@ -122,8 +123,7 @@ async function askServer(role, question, reference, show) {
       if (chunk.escalator) show({ model: chunk.escalator.model, note: chunk.escalator.notices.join(' '), text: text || chunk.escalator.text });
       if (delta.annotations) show({ evidence: delta.annotations.map((each) => each.url_citation) }); // beside our lines below the answer
       if (!delta.content || delta.annotations) continue;
-      first ??= performance.now();
-      last = performance.now();
+      last = performance.now(), first ??= last;
       show({ text: text += delta.content });
     }
   }
@@ -158,8 +158,7 @@ async function ask(event) {
   if (!targets.length) return status(say('Choose who answers.'));
   $('answers').replaceChildren();
   busy(true);
-  stopped = false;
-  cards = {};
+  stopped = false, cards = {};
   status('');
   let said = '';
   for (let run = 0; run < $('runs').valueAsNumber && !stopped; run += 1) {
@@ -273,7 +272,7 @@ async function begin() {
   if (!server.models.length) complain(say('There is no model in public/models. Put a folder there in the layout of transformers.js; docs/browser.md says how. Then reload this page.'));
   if (server.missing.length) server.runtime = '';
   else gpu = await call('look');
-  $('check').disabled = !server.runtime;
+  $('check').disabled = !server.runtime, $('key').parentElement.hidden = !server.key;
   const ready = server.runtime && server.models.length > 0;
   server.models.forEach(({ name, size, precisions }, at) => $('model').append(element('option', `${name} (${precisions.join(', ')}; ${Math.ceil(size / 1e6)} MB)`, { value: at })));
   const offered = [['webgpu', gpu ? `WebGPU: ${gpu.name}` : `WebGPU: ${say('not available')}`, !gpu], ['wasm', say('the processor (WebAssembly)'), false]];

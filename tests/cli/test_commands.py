@@ -551,5 +551,5 @@ def test_a_taken_port_of_serve_is_said_in_a_sentence(corpus: Path) -> None:
         result = escalator("serve", "--port", port, "--corpus", corpus)
 
     assert result.exit_code == 2
-    assert f"Port {port} of 127.0.0.1 cannot be used" in result.stderr
+    assert f"Port {port} of 127.0.0.1 cannot be used: Address already in use. Name" in result.stderr
     assert "--port" in result.stderr

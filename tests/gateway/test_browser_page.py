@@ -97,6 +97,7 @@ async def test_the_list_says_which_files_are_missing_and_a_model_has_another_add
     after = (await client.get("/browser/models")).json()["models"]
 
     assert nothing["missing"] == [*SIZES]
+    assert not nothing["key"]
     assert nothing["models"] == []
     assert [(it["name"], it["precisions"]) for it in before] == [
         ("onnx-community/Some-0.5B", ["q4"]),
@@ -171,6 +172,7 @@ async def test_with_a_key_the_page_opens_and_gives_passages_to_nobody_without_it
     app = await asyncio.to_thread(application, load(corpus=corpus, gateway_key="secret"), nobody)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1") as client:
         assert (await client.get("/browser/page.js")).status_code == 200
+        assert (await client.get("/browser/models")).json()["key"]
         assert (await client.post("/browser/prompt", json={"question": "When?"})).status_code == 401
 
 
