@@ -3,9 +3,11 @@
 import asyncio
 import hmac
 import re
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Collection, Sequence
 from contextlib import aclosing
 from http import HTTPStatus
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -17,7 +19,7 @@ from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import EscalatorError, InputError, ServerBusy
-from app.people import is_here
+from app.people import FORWARDED, is_here
 from app.settings import LOOPBACK
 
 Body = TypeVar("Body", bound=BaseModel)
@@ -27,11 +29,16 @@ ACCIDENT = "Something went wrong inside Escalator. Its terminal shows the detail
 STATUS = {ServerBusy: 429, InputError: 400, EscalatorError: 503}
 """The status of a request that failed: that of the first kind to which its error belongs."""
 
+Network = IPv4Network | IPv6Network
+
 MOST_BYTES = 4_000_000
 """A longer body is refused: a conversation of text is shorter, with tools too."""
 
 BODY_SECONDS = 10.0
 """For a body to arrive; it comes from this machine or its neighbourhood."""
+
+BODY_SPEED = 10_000
+"""Bytes a second that lengthen this for files; what is slower than the worst wireless network is an attack."""
 
 POLICY = "; ".join([
     "default-src 'self'",
@@ -53,13 +60,14 @@ class Guard:
     """ASGI middleware that refuses requests from other pages and sends the content policy with every response.
 
     A page somewhere on the web must not use this server through its visitor's browser: an `Origin` must be this
-    server's own, and while it listens on loopback only, `Host` must be a loopback name (DNS rebinding). A response that
-    has a content policy of its own keeps it.
+    server's own, and `Host` one of the names under which it is reached, if these are known (DNS rebinding). A response
+    that has a content policy of its own keeps it.
     """
 
-    def __init__(self, app: ASGIApp, loopback_only: Callable[[], bool]) -> None:
+    def __init__(self, app: ASGIApp, hosts: Callable[[], Collection[str]]) -> None:
+        """Take what returns the names; where it returns none, they are not known."""
         self._app = app
-        self._loopback_only = loopback_only
+        self._hosts = hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -68,12 +76,8 @@ class Guard:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         if not self._allows(host, headers.get("origin")):
-            if scope["type"] == "websocket":
-                await receive()
-                await send({"type": "websocket.close", "code": 1008})
-            else:
-                text = "This request comes from another page. Use the server's own address.\n"
-                await PlainTextResponse(text, status_code=403)(scope, receive, send)
+            text = "This request comes from another page. Use the server's own address.\n"
+            await refuse(scope, receive, send, 403, text)
             return
 
         async def with_policy(message: Message) -> None:
@@ -87,14 +91,104 @@ class Guard:
         await self._app(scope, receive, with_policy)
 
     def _allows(self, host: str, origin: str | None) -> bool:
+        hosts = self._hosts()
+        if not re.fullmatch(r"[\w.:\[\]-]*", host) or (hosts and _name(host) not in hosts):
+            return False
         try:
-            name = urlsplit(f"//{host}").hostname or ""
-            requester = host if origin is None else urlsplit(origin).netloc
+            return origin is None or urlsplit(origin).netloc == host
         except ValueError:  # an address with a bracket too few
             return False
-        if not re.fullmatch(r"[\w.:\[\]-]*", host) or (self._loopback_only() and name not in LOOPBACK):
+
+
+def _name(host: str) -> str:
+    """Return the name or address in a header `Host`, without its port; "" for one that is wrong."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
+
+
+class Proxies:
+    """ASGI middleware that finds who asks: the headers of a proxy count only if it is one of these networks.
+
+    What comes through another proxy, or under a name that is not this machine's own, has no address.
+    """
+
+    def __init__(self, app: ASGIApp, networks: Sequence[Network]) -> None:
+        self._app, self._networks = app, networks
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] in ("http", "websocket"):
+            told = {name: value for name, value in scope["headers"] if _is_forwarded(name)}  # the last of each
+            headers = [(name, value) for name, value in scope["headers"] if name not in told]
+            scope = {**scope, "headers": headers}
+            address, port = scope["client"] or ("", 0)
+            if self._is_proxy(address):
+                scope["client"] = told.get(b"x-forwarded-for", b"").decode("latin-1").split(",")[-1].strip(), 0
+                if host := told.get(b"x-forwarded-host"):
+                    headers[:] = [*((name, value) for name, value in headers if name != b"host"), (b"host", host)]
+                if told.get(b"x-forwarded-proto") == b"https":
+                    scope["scheme"] = "https" if scope["type"] == "http" else "wss"
+            elif told:
+                scope["client"] = "", port
+            own = scope["client"] == (address, port) and _name(Headers(scope=scope).get("host", "")) in LOOPBACK
+            if is_here(scope) and not own:
+                scope["client"] = "", port
+        await self._app(scope, receive, send)
+
+    def _is_proxy(self, address: str) -> bool:
+        try:
+            known = ip_address(address.removeprefix("::ffff:"))
+        except ValueError:  # the connection is no network's
             return False
-        return requester == host
+        return any(known in network for network in self._networks)
+
+
+def _is_forwarded(name: bytes) -> bool:
+    return name in FORWARDED or name.startswith(b"x-forwarded-")
+
+
+class Bodies:
+    """ASGI middleware that ends requests whose body is too long, or takes too long to come."""
+
+    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+        self._app = app
+        self._max_bytes = max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began, got, more = time.monotonic(), 0, True
+
+        async def limited() -> Message:
+            nonlocal got, more
+            if not more:  # whoever asks now waits for the end of the connection
+                return await receive()
+            try:
+                async with asyncio.timeout(began + BODY_SECONDS + got / BODY_SPEED - time.monotonic()):
+                    message = await receive()
+            except TimeoutError:
+                raise HTTPException(408, headers={"connection": "close"}) from None
+            got, more = got + len(message.get("body", b"")), message.get("more_body", False)
+            if got > self._max_bytes:
+                raise HTTPException(413, headers={"connection": "close"})
+            return message
+
+        length = Headers(scope=scope).get("content-length", "0")
+        if length.isdecimal() and int(length) > self._max_bytes:
+            await PlainTextResponse("", 413, {"connection": "close"})(scope, receive, send)
+        else:
+            await self._app(scope, limited, send)
+
+
+async def refuse(scope: Scope, receive: Receive, send: Send, status: int, text: str = "") -> None:
+    """Answer a request with a status, or close what is to be a websocket."""
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.close", "code": 1008})
+    else:
+        await PlainTextResponse(text, status)(scope, receive, send)
 
 
 class ThisMachine:

@@ -8,9 +8,16 @@ if TYPE_CHECKING:
 
 person: ContextVar[str] = ContextVar("person", default="")
 """Whose event is being handled, also in the tasks that it begins; "" is the one person at this machine."""
+organiser: ContextVar[bool] = ContextVar("organiser", default=True)
+"""Whether that person may change what all share: the documents and the models."""
 
 FORWARDED = (b"forwarded", b"x-forwarded-for", b"x-real-ip")
 """Headers by which a proxy on this machine says that it passes on a request of another one."""
+
+
+def sits_here() -> bool:
+    """Whether the event is of the person at this machine, for whom programs of it may be started."""
+    return not person.get() and organiser.get()
 
 
 def is_here(scope: "Scope") -> bool:
@@ -21,5 +28,5 @@ def is_here(scope: "Scope") -> bool:
 
 
 def organises(scope: "Scope") -> bool:
-    """Whether a request may see what all people ask of the models: it comes from the machine of this server."""
-    return is_here(scope)
+    """Whether a request may see what all people ask of the models: it is the organiser's, or of this machine."""
+    return is_here(scope) or scope.get("organiser") is True

@@ -140,6 +140,8 @@ class Settings(BaseSettings):
     gateway_key: SecretStr = _field(
         SecretStr(""), "The key that other programs must send to `/v1` and `/mcp`; none if empty."
     )
+    password: SecretStr = _field(SecretStr(""), "The password of `escalator serve --lan`, instead of a code.")
+    proxy: str = _field("", "Addresses or networks of trusted proxies before `escalator serve --lan`, with commas.")
     bare_models: bool = _field(
         False, "Offer the two models to other programs also without the documents, under their own names."
     )

@@ -1,11 +1,17 @@
 """The commands that answer other programs: `escalator serve` and `escalator mcp`."""
 
 import asyncio
+import io
 import json
+import os
+import re
 import signal
 import socket
+import ssl
 import sys
+from contextlib import suppress
 from functools import cache
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, BinaryIO
 
@@ -13,24 +19,45 @@ import typer
 
 from app import processes
 from app.cli.terminal import Verbose, tell
-from app.errors import InputError
-from app.settings import LOOPBACK, Settings, load
+from app.errors import InputError, SettingsError
+from app.room import Room, own_addresses
+from app.settings import LOOPBACK, ROOT, Settings, load
+
+EVERYWHERE = "0.0.0.0"  # noqa: S104
+"""The address to listen on in all networks."""
+
+ROOM_CONNECTIONS = 900
+"""Each tab has up to seven, and a process may have 1,024 files open."""
 
 Corpus = Annotated[Path | None, typer.Option("--corpus", help="The folder of documents (default: CORPUS_DIR).")]
+File = Annotated[Path | None, typer.Option(help="With --lan: a file in PEM format.")]
 
 
 def serve(
     corpus: Corpus = None,
-    port: Annotated[int, typer.Option("--port", min=1, max=65_535, help="The port.")] = 8001,
-    host: Annotated[str, typer.Option("--host", help="The address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="The port; else 8001, or 8000 with --lan.")] = 0,
+    host: Annotated[list[str], typer.Option(help="Where to listen; 0.0.0.0 for all. With --lan also names.")] = [],  # noqa: B006
+    lan: Annotated[bool, typer.Option("--lan", help="Start the chat for everyone in this network.")] = False,
+    tls_cert: File = None,
+    tls_key: File = None,
+    organiser_code: Annotated[bool, typer.Option("--organiser-code", help="With --lan: print it.")] = False,
     verbose: Verbose = False,
 ) -> None:
-    """Answer other programs from the documents, at an address that OpenAI's clients understand."""
+    """Answer other programs from the documents, as OpenAI's services do; with --lan, people in the chat as well."""
     settings = load(corpus=corpus)
+    if lan:
+        _serve_room(settings, host, port or 8000, tls_cert, tls_key, organised=organiser_code)
+    elif tls_cert or tls_key or organiser_code:
+        raise InputError("--tls-cert, --tls-key and --organiser-code need --lan.")
+    else:
+        _serve_programs(settings, [LOOPBACK[0], *host][-1], port or 8001)
+
+
+def _serve_programs(settings: Settings, host: str, port: int) -> None:
     listening = _listen(host, port)
     from app.web.application import serve
 
-    url = f"http://{f'[{host}]' if ':' in host else host}:{port}/v1"
+    url = f"{_link(host, port)}/v1"
     tell(f"Answering from {settings.corpus} at {url}, until Ctrl+C. Try it in another terminal:\n")
     asked = {"model": "escalator", "stream": True, "messages": [{"role": "user", "content": "What is BM25?"}]}
     tell(f"    curl -N {url}/chat/completions --json '{json.dumps(asked)}'\n")
@@ -38,6 +65,61 @@ def serve(
         who = "that send the key" if settings.gateway_key else "(with ESCALATOR_GATEWAY_KEY only those that send it)"
         tell(f"Other machines {who} can ask what your documents say.")
     serve(settings, host, listening)
+
+
+def _serve_room(
+    settings: Settings, hosts: list[str], port: int, cert: Path | None, key: Path | None, *, organised: bool
+) -> None:
+    """Serve the chat to a network until Ctrl+C, and print how people come in."""
+    address = next((each for each in hosts if re.fullmatch(r"[\d.]+|.*:.*", each)), EVERYWHERE)
+    own = [each for each in own_addresses() if not each.startswith(("127.", "169.254."))]
+    reached = [each for each in hosts if each != address] + (own if address == EVERYWHERE else [address])
+    try:
+        if first := cert or key:
+            ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(first, key)
+    except OSError as error:
+        raise InputError(f"{first} is no certificate, or there is no key to it: {error}.") from None
+    room = Room.current = Room(settings.state_dir, reached, settings.password.get_secret_value(), organised=organised)
+    try:
+        room.proxies = [ip_network(each.strip(), strict=False) for each in filter(None, settings.proxy.split(","))]
+    except ValueError as error:
+        raise SettingsError(f"The setting ESCALATOR_PROXY is wrong: {error}.") from None
+    listening = _listen(address, port)
+    typer.echo("The chat is open to this network, until Ctrl+C. People log in with a name of their own and the code.")
+    for each in reached or LOOPBACK[:1]:
+        _tell_link(_link(each, port, "https" if cert else "http"))
+    typer.echo("Code: the password of ESCALATOR_PASSWORD" if settings.password else f"Code: {room.code}")
+    if organised:
+        typer.echo(f"Code of the organiser, who may change documents and models: {room.organiser_code}")
+    sys.stdout.flush()
+    os.environ["CORPUS_DIR"] = str(settings.corpus)
+    os.environ.setdefault("CHAINLIT_APP_ROOT", str(ROOT))  # before the import, from whatever folder this was started
+    from chainlit.config import config, load_module
+    from chainlit.server import app
+
+    from app.web.application import run
+
+    config.run.host, config.run.port, config.run.headless = address, port, True
+    config.run.module_name = str(ROOT / "app" / "main.py")
+    load_module(config.run.module_name)
+    ours = {"loop": "asyncio", "proxy_headers": False, "limit_concurrency": ROOM_CONNECTIONS}
+    run(app, listening, ssl_certfile=cert, ssl_keyfile=key, **ours)
+
+
+def _tell_link(link: str) -> None:
+    """Print a link, with its QR code where the output can show one."""
+    import segno
+
+    drawn = io.StringIO()
+    segno.make(link, micro=False).terminal(drawn, compact=True)
+    typer.echo(f"\n    {link}\n")
+    with suppress(UnicodeEncodeError):
+        drawn.getvalue().encode(sys.stdout.encoding)
+        typer.echo(drawn.getvalue())
+
+
+def _link(host: str, port: int, scheme: str = "http") -> str:
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -8,7 +8,6 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-import psutil
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -18,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.humanize import size
 from app.kit.bundle import Kit
+from app.room import own_addresses
 
 TELL_SECONDS = 5.0
 
@@ -68,5 +68,5 @@ def addresses(host: str, port: int) -> list[str]:
     """List the addresses of a server that listens at `host`."""
     hosts = [host]
     if host == "0.0.0.0":  # noqa: S104
-        hosts = [each.address for card in psutil.net_if_addrs().values() for each in card if each.family == 2]
+        hosts = own_addresses()
     return [f"http://{host}:{port}" for host in hosts]

@@ -7,6 +7,7 @@ import chainlit as cl
 
 from app.answering.turn import Answer, Mode
 from app.history import remembered
+from app.people import organiser
 from app.translation import _, mark
 
 KEEP, ASK, COMPARE, UNAIDED, MODELS, FIGURES = "keep", "ask", "compare", "unaided", "choose", "figures"
@@ -60,7 +61,7 @@ def choose(answer: Answer, *, comparing: bool, usage: bool) -> list[str]:
     if chosen is None:
         return []
     if chosen.role == "extractive":
-        return [AGAIN, MODELS, EXPORT]
+        return [AGAIN, *([MODELS] if organiser.get() else []), EXPORT]
     first = [CONTINUE, AGAIN] if chosen.finish in ("length", "error") and not comparing else [AGAIN]
     keep = [KEEP] if answer.draft is not None and chosen.role == "large" else []
     ask = [] if any(each.role == "large" and each.whole for each in answer.attempts) else [ASK]

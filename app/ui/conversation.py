@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 
 import chainlit as cl
 from chainlit.server import sio
-from chainlit.session import WebsocketSession, ws_sessions_id
+from chainlit.session import WebsocketSession
 from chainlit.user_session import user_sessions
 
 from app.answering.pipeline import Assistant
@@ -19,6 +19,8 @@ from app.answering.turn import Turn, mode
 from app.errors import EscalatorError
 from app.export import gather
 from app.history import History
+from app.people import person
+from app.room import HERE
 from app.settings import load
 from app.translation import _, again
 from app.ui import buttons, slash_commands, start_page
@@ -27,7 +29,6 @@ from app.ui.comparison import REPORT, settle
 from app.ui.keeper import Keeper
 from app.ui.messages import escape
 from app.ui.screen import Screen
-from app.ui.server_guard import USER
 from app.ui.turns import Turns
 
 log = logging.getLogger(__name__)
@@ -48,7 +49,7 @@ def shared_assistant() -> Assistant:
 class Conversation:
     """What the tabs of a conversation share; one turn runs at a time, which any of them can stop."""
 
-    _open: ClassVar[WeakValueDictionary[str, "Conversation"]] = WeakValueDictionary()
+    _open: ClassVar[WeakValueDictionary[tuple[str, str], "Conversation"]] = WeakValueDictionary()
     _ended: ClassVar[bool] = False
 
     def __init__(self, thread: str) -> None:
@@ -68,8 +69,9 @@ class Conversation:
         conversation = user_sessions.get(session.id, {}).get("conversation")
         if isinstance(conversation, cls):
             return conversation
-        if (conversation := cls._open.get(session.thread_id)) is None:
-            conversation = cls._open[session.thread_id] = cls(session.thread_id)
+        key = person.get(), session.thread_id
+        if (conversation := cls._open.get(key)) is None:
+            conversation = cls._open[key] = cls(session.thread_id)
         memories = [memory for memory in user_sessions.values() if memory.get("conversation") is conversation]
         user_sessions[session.id] = memories[0] if memories else {"conversation": conversation}
         return conversation
@@ -191,7 +193,9 @@ class Conversation:
 
     async def _follow(self, question: str) -> None:
         """Ask what a button suggests, as if it had been typed."""
-        message = cl.Message(question, author=USER, type="user_message", modes={"mode": self.choices.mode})
+        message = cl.Message(
+            question, author=person.get() or HERE, type="user_message", modes={"mode": self.choices.mode}
+        )
         await message.send()
         async with cl.Step(name="on_message", type="run", parent_id=message.id):
             await self.ask(message)
@@ -257,8 +261,7 @@ class Conversation:
         await asyncio.sleep(0.1)  # the message that a new chat was begun can come just after the connection's end
         if not session.to_clear:
             await asyncio.sleep(GONE_SECONDS)
-        tabs = [each for each in ws_sessions_id.values() if each.thread_id == session.thread_id]
-        if not any(sio.manager.is_connected(tab.socket_id, "/") for tab in tabs):
+        if not any(sio.manager.is_connected(tab.socket_id, "/") for tab in self.screen.tabs):
             self.stop()
 
 

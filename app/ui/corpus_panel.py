@@ -19,11 +19,11 @@ from app.documents.readers.text import CODE_SUFFIXES
 from app.errors import CorpusError, UnreadableFile
 from app.files import launch
 from app.humanize import size
+from app.people import organiser, sits_here
 from app.retrieval.corpus import Reading
 from app.retrieval.inventory import STATES, File, Inventory, extent, notes, summary
 from app.translation import _, figure, mark, plural
 from app.ui import source_viewer
-from app.ui.server_guard import is_local
 
 NAME = mark("Documents")
 """The name of the component and of the message that public/escalator.js sends when its button is pressed."""
@@ -41,7 +41,8 @@ MAX_NAMED = 20
 async def press(retriever: Retriever, pressed: dict[str, Any]) -> dict[str, Any]:
     """Do what was pressed in the panel and return what became of it, or what the panel shows if nothing was.
 
-    What changes the folder, or opens a program on this machine, is for whoever sits at it: see `locked`.
+    What changes the folder is for the organiser of a room, and what opens a program on this machine for whoever sits
+    at it: see `locked`.
     """
     folder, file = retriever.folder, str(pressed.get("file", ""))
     try:
@@ -63,21 +64,23 @@ async def press(retriever: Retriever, pressed: dict[str, Any]) -> dict[str, Any]
                 return await asyncio.to_thread(_launch, folder)
     except CorpusError as error:
         return {"said": str(error), "failed": True}
-    return await asyncio.to_thread(contents, retriever, str(pressed.get("filter", "")), look=bool(pressed.get("look")))
+    return await asyncio.to_thread(
+        contents, retriever, str(pressed.get("filter", "")), look=bool(pressed.get("look")) and organiser.get()
+    )
 
 
 def locked(folder: Folder) -> str:
     """Say why the folder cannot be changed from the page, "" if it can."""
-    if not is_local():
-        return _("Documents are added, removed and opened only by whoever uses the page on the machine it runs on.")
+    if not organiser.get():
+        return _("Documents are added and removed only by the organiser, on the machine of this page.")
     if folder.path.is_dir() and not os.access(folder.path, os.W_OK):
         return _("The folder is read-only: nothing can be added to it or removed from it.")
     return ""
 
 
-def check(folder: Folder, *, writing: bool = True) -> None:
-    """Raise CorpusError if the folder cannot be changed from the page, or opened."""
-    if (why := locked(folder)) and (writing or not is_local()):
+def check(folder: Folder) -> None:
+    """Raise CorpusError if the folder cannot be changed from the page."""
+    if why := locked(folder):
         raise CorpusError(why)
 
 
@@ -169,7 +172,7 @@ async def _opened(retriever: Retriever, file: str) -> dict[str, Any]:
         snapshot = await asyncio.to_thread(retriever.refresh)
     if file in snapshot.documents:
         view = await source_viewer.whole(file, snapshot, path)
-        own = is_local() and _is_harmless(path)
+        own = sits_here() and _is_harmless(path)
         return {"view": {**view, "file": file, "own": own}}
     return await asyncio.to_thread(_launch, retriever.folder, file)
 
@@ -210,7 +213,8 @@ def _remove(folder: Folder, file: str) -> str:
 
 def _launch(folder: Folder, file: str = "") -> dict[str, Any]:
     """Open a file, or the folder, in the system's program, or say where it is."""
-    check(folder, writing=False)
+    if not sits_here():
+        raise CorpusError("Programs are started only for whoever sits at the machine of this page.")
     path = folder.find(file) if file else folder.path
     if file and not _is_harmless(path):
         said = _("{file} cannot be shown here, and it could be a program: open it yourself.", file=path.name)

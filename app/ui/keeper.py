@@ -2,11 +2,15 @@
 
 import asyncio
 import logging
+import os
+import secrets
 import sqlite3
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import cache, partial
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import chainlit as cl
@@ -19,9 +23,12 @@ from chainlit.user import PersistedUser
 
 from app.errors import InputError
 from app.history import PREFERENCE, History, Kept, remembered, titled
+from app.people import person
+from app.room import HERE, Room, folder_of
 from app.settings import Settings, load
+from app.ui.members import log_in
 from app.ui.screen import Emitter, Screen
-from app.ui.server_guard import USER, is_local, log_in
+from app.ui.server_guard import is_local
 
 log = logging.getLogger(__name__)
 
@@ -32,9 +39,9 @@ class Keeper(BaseDataLayer):
     """The history as Chainlit sees it: lists, renames, deletes and finds conversations; screens know what they hold."""
 
     def __init__(self, settings: Settings) -> None:
-        self.settings, self.folder = settings, settings.state_dir
+        self.settings = settings
         self.keeps = settings.history  # anything at all
-        self._history = History(self.folder)
+        self._history = cache(lambda name: History(folder_of(settings.state_dir, name)))
         self._thread = ThreadPoolExecutor(1, "history")
         Screen.stores[:] = [self.store]
 
@@ -44,9 +51,15 @@ class Keeper(BaseDataLayer):
         layer = get_data_layer()
         return layer if isinstance(layer, cls) else None
 
+    @property
+    def folder(self) -> Path:
+        """The folder of the person whose event is being handled."""
+        return folder_of(self.settings.state_dir, person.get())
+
     async def run(self, work: Callable[..., T], *values: Any) -> T:
         """Have the history do something, after all that was submitted before; raises sqlite3.Error."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work, self._history, *values)
+        history = self._history(person.get())
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, history, *values)
 
     async def load(self, screen: Screen) -> bool:
         """Load a conversation from the history, unless it is open; returns whether it is there."""
@@ -59,11 +72,11 @@ class Keeper(BaseDataLayer):
         """Write what has changed on a screen, without waiting for it."""
         if not (screen.kept and screen.begun):
             return
-        items, choices = screen.changes(), screen.choices
+        items, choices, history = screen.changes(), screen.choices, self._history(screen.person)
 
         def write() -> None:
             try:
-                self._history.write(screen.id, items, choices)
+                history.write(screen.id, items, choices)
             except sqlite3.IntegrityError:  # deleted elsewhere
                 screen.kept = False
             except sqlite3.Error as error:
@@ -74,7 +87,8 @@ class Keeper(BaseDataLayer):
     async def notice(self) -> str:
         """Return what is wrong with the history, once."""
         await self.run(lambda history: history.latest(most=1))
-        notice, self._history.notice = self._history.notice, ""
+        history = self._history(person.get())
+        notice, history.notice = history.notice, ""
         return notice
 
     async def list_threads(self, pagination: Pagination, filters: ThreadFilter) -> "PaginatedResponse[ThreadDict]":
@@ -92,8 +106,8 @@ class Keeper(BaseDataLayer):
         return _thread(kept) if kept is not None else None
 
     async def get_thread_author(self, thread_id: str) -> str:
-        """Return the user's name if there is such a conversation."""
-        return USER if await self.get_thread(thread_id) is not None else ""
+        """Return the name of whoever asks if they have such a conversation."""
+        return _user() if await self.get_thread(thread_id) is not None else ""
 
     async def update_thread(self, thread_id: str, name: str | None = None, *_: Any, **__: Any) -> None:
         """Begin a conversation, titled by its first question, or rename it; Chainlit's metadata is not kept."""
@@ -141,7 +155,8 @@ class Keeper(BaseDataLayer):
 
     async def delete_feedback(self, feedback_id: str) -> bool:
         """Take a thumb back."""
-        thread = next((screen.id for screen in Screen.open.values() if feedback_id in screen.rows), "")
+        own = (screen for (name, _thread), screen in Screen.open.items() if name == person.get())
+        thread = next((screen.id for screen in own if feedback_id in screen.rows), "")
         await self._note(thread, feedback_id, None, None)
         return True
 
@@ -165,14 +180,14 @@ class Keeper(BaseDataLayer):
         """Write everything that is open, and close the history."""
         for screen in [*Screen.open.values()]:
             screen.flush()
-        await self.run(History.close)
+        await self.run(History.close)  # those of others end with the process
 
     async def get_user(self, identifier: str) -> PersistedUser:
-        """Return the one user."""
-        return PersistedUser(id=USER, createdAt="", identifier=USER)
+        """Return whoever has proved that this is their name."""
+        return PersistedUser(id=identifier, createdAt="", identifier=identifier)
 
     async def _ignore(self, *_: Any, **__: Any) -> Any:
-        """Do nothing: screens keep their own rows and elements, there is one user, and there are no favourites."""
+        """Do nothing: screens keep their own rows and elements, people are no records, and there are no favourites."""
 
     create_step = update_step = delete_step = create_element = delete_element = _ignore
     create_user = build_debug_url = get_favorite_steps = _ignore
@@ -187,22 +202,31 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
+def _user() -> str:
+    return person.get() or HERE
+
+
 def _thread(kept: Kept) -> ThreadDict:
     created = datetime.fromtimestamp(kept.changed, UTC).isoformat()  # by which the page sorts
-    known = {"id": kept.id, "createdAt": created, "name": kept.title, "userId": USER, "userIdentifier": USER}
+    known = {"id": kept.id, "createdAt": created, "name": kept.title, "userId": _user(), "userIdentifier": _user()}
     return cast("ThreadDict", {**known, "tags": [], "metadata": {}, "steps": [], "elements": []})
 
 
 def install() -> None:
-    """Have Chainlit use the emitter of this module, and on loopback the history: its one user is whoever sits here.
+    """Have Chainlit use the emitter of this module, and on loopback or in a room the history.
+
+    On loopback the one user is whoever passes the guard, by a secret that ends with the process.
 
     Raises SettingsError, which Chainlit reports when it reads a changed file again.
     """
     chainlit.emitter.ChainlitEmitter = Emitter  # type: ignore[misc]
-    if is_local():
+    if (room := Room.current) or is_local():
         settings = load()
         cl.data_layer(lambda: Keeper(settings))
         if upload := config.features.spontaneous_file_upload:
             upload.max_size_mb = settings.max_file_mb
         config.ui.default_sidebar_state = config.ui.default_sidebar_state if settings.history else "hidden"
-        log_in()
+        os.environ["CHAINLIT_CUSTOM_AUTH"] = "true"
+        os.environ["CHAINLIT_AUTH_SECRET"] = room.signing_key() if room else secrets.token_hex(32)
+        if room:  # Chainlit's decorator would swallow the reason of a refusal
+            config.code.password_auth_callback = partial(log_in, room)

@@ -7,6 +7,7 @@ from app.humanize import count, gigabytes
 from app.models.catalogue import ModelInfo, ModelPair
 from app.models.manager import ModelManager
 from app.models.presets import Preset, first_steps, in_words, presets_for, recommended
+from app.people import organiser
 from app.translation import _, mark
 
 NAME = mark("Models")
@@ -21,7 +22,7 @@ async def press(manager: ModelManager, pressed: dict[str, Any]) -> dict[str, Any
     machine, known = await manager.inventory()
     presets = presets_for(machine, known)
     steps = first_steps(machine, presets)
-    match pressed:
+    match pressed if organiser.get() else {}:
         case {"do": "get", "pair": name}:
             for preset in presets:
                 if preset.name == name:
@@ -46,6 +47,7 @@ async def press(manager: ModelManager, pressed: dict[str, Any]) -> dict[str, Any
         "used": _used(manager, known),
         "error": manager.error,
         "busy": manager.busy,
+        "free": organiser.get(),
         "download": progress | {"plan": _plan(plan, presets)} if manager.busy else None,
         "start": _start(*steps) if steps and not plan else None,
         "interrupted": _("The download of {name} was interrupted.", name=_name(plan[0], presets))

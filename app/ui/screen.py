@@ -16,7 +16,9 @@ from chainlit.session import WebsocketSession, ws_sessions_id
 from chainlit.types import FileDict, MessagePayload, ThreadDict
 
 from app.history import Item, Kind, remembered
+from app.people import person
 from app.translation import _, choose
+from app.ui.server_guard import name_of
 
 KEEP_SECONDS = 0.5
 """Between two writes to the history; an answer that is being written is kept as far as it is."""
@@ -31,12 +33,14 @@ PICTURES = ("image/png", "image/jpeg", "image/gif", "image/webp", "image/avif", 
 class Screen:
     """The rows, elements and buttons of a conversation, as Chainlit sends them, by their ids."""
 
-    open: ClassVar[WeakValueDictionary[str, "Screen"]] = WeakValueDictionary()
+    open: ClassVar[WeakValueDictionary[tuple[str, str], "Screen"]] = WeakValueDictionary()
+    """By the person and the id of the conversation: no id leads to the conversation of somebody else."""
     stores: ClassVar[list[Callable[["Screen"], None]]] = []
     """What stores a screen that has changed: the history, where there is one."""
 
     def __init__(self, thread: str) -> None:
         self.id = thread
+        self.person = person.get()
         self.kept = False  # in the history
         self.listed = False  # has been in the history: if it is not there, it was deleted
         self.choices: dict[str, Any] = {}
@@ -57,25 +61,32 @@ class Screen:
     @classmethod
     def of(cls, thread: str) -> "Screen":
         """Return the screen of a conversation; whoever needs it to stay keeps it."""
-        screen = cls.open.get(thread)
+        screen = cls.find(thread)
         if screen is None:
-            screen = cls.open[thread] = cls(thread)
+            screen = cls.open[person.get(), thread] = cls(thread)
         return screen
 
     @classmethod
     def find(cls, thread: str) -> "Screen | None":
         """Return the screen of a conversation that is open."""
-        return cls.open.get(thread)
+        return cls.open.get((person.get(), thread))
 
     @property
     def files(self) -> dict[str, FileDict]:
         """The dropped files as Chainlit knows them, by the key of their element."""
         return {each["key"]: cast("FileDict", {**each, "id": each["key"]}) for each in self.dropped.values()}
 
+    @property
+    def tabs(self) -> list[WebsocketSession]:
+        """The tabs in which the conversation is open."""
+        tabs = [tab for tab in ws_sessions_id.values() if tab.thread_id == self.id]
+        return [tab for tab in tabs if name_of(tab.user) == self.person]
+
     async def emit(self, event: str, data: Any, but: object = None) -> None:
         """Send an event to all tabs but one."""
-        for tab in [tab for tab in ws_sessions_id.values() if tab.thread_id == self.id and tab is not but]:
-            await send(tab, event, data)
+        for tab in self.tabs:
+            if tab is not but:
+                await send(tab, event, data)
 
     def take(self, event: str, data: dict[str, Any]) -> bool:
         """Note what an event changes; returns whether it is of a kind that changes the screen."""
@@ -219,6 +230,7 @@ class Emitter(ChainlitEmitter):
     def __init__(self, session: WebsocketSession) -> None:
         super().__init__(session)
         choose(session.language)  # each event of a tab makes an emitter, in the task that handles it
+        person.set(name_of(session.user))
 
     @property
     def emit(self) -> Callable[[str, Any], Coroutine[Any, Any, None]]:

@@ -1,4 +1,4 @@
-"""What Chainlit's server lacks: the guard, one user, our texts, no foreign links, a check of port and settings.
+"""What Chainlit's server lacks: the guard, who asks, our texts, no foreign links, a check of port and settings.
 
 Chainlit has no setting for any of this, so it is added to its server from outside; knows nothing of chats.
 """
@@ -7,7 +7,6 @@ import asyncio
 import logging
 import os
 import re
-import secrets
 import signal
 import socket
 import sys
@@ -27,10 +26,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.server import HANDLED_SIGNALS, Server
 
 from app.errors import SettingsError
-from app.guard import Guard
-from app.settings import LOOPBACK
+from app.guard import Bodies, Guard, Proxies
+from app.people import organiser, person, sits_here
+from app.room import HERE, Room
+from app.settings import LOOPBACK, Settings
 from app.settings import load as load_settings
 from app.translation import VARYING, _, choose, load, preferred, script_of_page, supported
+from app.ui.members import Members, check_upload
 
 FOREIGN_LINK = re.compile(r"<(?:link|meta)\s[^>]*https?://[^>]*>")
 """A tag in Chainlit's page that loads from another host: a font, a style sheet, a preview picture."""
@@ -41,15 +43,18 @@ TEXTS = "/texts.js"
 ENDING_SECONDS = 5
 """For requests that are still open when the server is ended."""
 
-USER = "you"
-"""The name of the one user, who never logs in."""
+SESSION = re.compile(r"[0-9a-f-]{36}")
+"""The ids that a page gives its session."""
+
+FORM_BYTES = 1_000_000
+"""What a request with a file has around it."""
 
 
 class Page:
     """ASGI middleware that adds to Chainlit's server what our page needs.
 
-    Each request gets the one user's `token`, if there is one: nobody has to log in, and the browser has no secret. It
-    is handled in the language of the browser, whose texts are a script.
+    Each request of the person at this machine gets the `token` of the one user, if there is one: nobody has to log in
+    there, and the browser has no secret. It is handled in the language of the browser, whose texts are a script.
     """
 
     def __init__(self, app: ASGIApp, token: Callable[[], str] = str) -> None:
@@ -60,7 +65,9 @@ class Page:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        if token := self._token():
+        if not (is_local() or Room.current):
+            organiser.set(False)
+        if sits_here() and (token := self._token()):
             others = [(name, value) for name, value in scope["headers"] if name != b"cookie"]
             scope = {**scope, "headers": [*others, (b"cookie", f"access_token={token}".encode())]}
         if scope["path"].startswith("/public/elements/["):
@@ -81,10 +88,9 @@ def is_local() -> bool:
     return config.run.host in LOOPBACK
 
 
-def log_in() -> None:
-    """Make whoever passes the guard the one user, by a secret that ends with the process."""
-    os.environ["CHAINLIT_CUSTOM_AUTH"] = "true"
-    os.environ["CHAINLIT_AUTH_SECRET"] = secrets.token_hex(32)
+def name_of(user: Any) -> str:
+    """Return the person who is a user of Chainlit: "" is the one user."""
+    return user.identifier if user is not None and user.identifier != HERE else ""
 
 
 def _token() -> str:
@@ -92,7 +98,7 @@ def _token() -> str:
     from chainlit.auth import create_jwt
     from chainlit.user import User
 
-    return create_jwt(User(identifier=USER)) if "CHAINLIT_AUTH_SECRET" in os.environ else ""
+    return create_jwt(User(identifier=HERE)) if "CHAINLIT_AUTH_SECRET" in os.environ else ""
 
 
 def install(faces: Callable[[ASGIApp], ASGIApp]) -> None:
@@ -107,10 +113,11 @@ def install(faces: Callable[[ASGIApp], ASGIApp]) -> None:
 
     if getattr(server, "escalator_guard", False):  # `chainlit run -w` runs main.py again
         return
-    if config.run.module_name:
-        _check_settings()
+    room, settings = Room.current, _settings()
+    if config.run.module_name and room is None:
         _check_port(config.run.host, config.run.port)
     get_html_template: Callable[[str], str] = server.get_html_template
+    connect = server.sio.handlers["/"]["connect"]
     persist, words, dump = BaseSession.persist_file, ChainlitConfig.load_translation, UISettings.model_dump
     # Chainlit deletes this folder when it ends, also under another app that was started in the same place.
     own_files = Path(tempfile.mkdtemp(prefix="escalator-"))
@@ -119,7 +126,14 @@ def install(faces: Callable[[ASGIApp], ASGIApp]) -> None:
     async def persist_file(self: BaseSession, *arguments: Any, **options: Any) -> Any:
         if options.get("content") == b"":  # which Chainlit ends with a traceback
             raise HTTPException(400, _("it is empty"))
+        if person.get() and "path" not in options:  # with which elements of an answer come
+            await check_upload(self, len(options["content"]), settings)
         return await persist(self, *arguments, **options)
+
+    async def connect_safely(socket_id: str, environ: dict[str, Any], auth: Any) -> Any:
+        if not SESSION.fullmatch(str((auth or {}).get("sessionId"))):  # with which Chainlit names a folder
+            raise ConnectionRefusedError("a session has another kind of id")
+        return await connect(socket_id, environ, auth)
 
     def require(socket_id: str) -> WebsocketSession:
         session: WebsocketSession | None = WebsocketSession.get(socket_id)
@@ -143,6 +157,7 @@ def install(faces: Callable[[ASGIApp], ASGIApp]) -> None:
         FILES_DIRECTORY=own_files,
         escalator_guard=True,
     )
+    server.sio.on("connect", connect_safely)
     BaseSession.persist_file = persist_file  # type: ignore[method-assign]
     WebsocketSession.require = require  # type: ignore[method-assign]
     UISettings.model_dump = settings_of_page  # type: ignore[method-assign, assignment]
@@ -150,7 +165,13 @@ def install(faces: Callable[[ASGIApp], ASGIApp]) -> None:
     ChainlitConfig.load_translation = lambda self, language: words(self, supported(language))  # type: ignore[method-assign]
     server.app.add_middleware(Page, token=_token)
     server.app.add_middleware(faces)  # before Chainlit's compression, rules about origins, and page for any path
-    server.app.add_middleware(Guard, loopback_only=is_local)
+    if room is None:
+        server.app.add_middleware(Guard, hosts=lambda: LOOPBACK if is_local() else ())
+    else:
+        server.app.add_middleware(Bodies, max_bytes=(settings.max_file_mb << 20) + FORM_BYTES)
+        server.app.add_middleware(Members, room=room, has_key=bool(settings.gateway_key))
+        server.app.add_middleware(Guard, hosts=lambda: room.hosts)
+        server.app.add_middleware(Proxies, networks=room.proxies)
     for chatty in ("httpx", "httpx2", "mcp", "watchfiles"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
@@ -176,10 +197,10 @@ def _readme(root: str, tag: str) -> str:
     return (translated if translated.is_file() else Path(root, "chainlit.md")).read_text(encoding="utf-8")
 
 
-def _check_settings() -> None:
-    """Exit with a sentence, which Python prints, if a setting is wrong."""
+def _settings() -> Settings:
+    """Return the settings; exit with a sentence, which Python prints, if one is wrong."""
     try:
-        load_settings()
+        return load_settings()
     except SettingsError as error:
         raise SystemExit(str(error)) from None
 

@@ -18,6 +18,7 @@ from app.answering.sanitizer import label
 from app.documents.document import Document, Problem
 from app.documents.folder import safe
 from app.errors import CorpusError
+from app.people import organiser
 from app.retrieval.inventory import extent, silence
 from app.translation import _, again, mark, plural
 from app.ui import corpus_panel
@@ -109,7 +110,7 @@ class Uploads:
         if not asked:
             text = f"{text} {plural('Ask about it.', 'Ask about them.', len(names))}"
         message = cl.Message(text, author="Escalator")
-        message.actions = [
+        message.actions = organiser.get() * [
             cl.Action(
                 name=KEEP,
                 payload={"file": document.file},

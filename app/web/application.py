@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from socket import socket
+from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
@@ -27,7 +28,7 @@ PREFIXES = ("v1", "mcp", "browser")
 """The first parts of paths that the application answers; all others are the chat's."""
 
 HEAD_SECONDS = 10.0
-"""For a new connection to send the head of its first request; uvicorn would wait for ever."""
+"""For a connection to send the head of its next request; uvicorn would wait for ever."""
 
 CONNECTIONS = 256
 """More are answered 503; each takes a file handle, of which a process may have 1,024."""
@@ -50,7 +51,9 @@ def application(settings: Settings, assistant: Shared, *opened: Opened) -> Starl
         from app.mcp.tool_server import http_sessions  # whose import takes half a second
 
         sessions = http_sessions(assistant)
-        routes.append(Route("/mcp", ThisMachine(Guard(sessions.asgi_app, lambda: True)), methods=["POST", "DELETE"]))
+        routes.append(
+            Route("/mcp", ThisMachine(Guard(sessions.asgi_app, lambda: LOOPBACK)), methods=["POST", "DELETE"])
+        )
         open_meanwhile.append(sessions.run)
 
     @asynccontextmanager
@@ -90,11 +93,16 @@ class _Punctual(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.loop.call_later(HEAD_SECONDS, self._close_unless_asked)
+        self.loop.call_later(HEAD_SECONDS, self._close_unless_asked, self.scope)
 
-    def _close_unless_asked(self) -> None:
-        if self.scope is None:  # which its type does not say
-            self.transport.close()  # type: ignore[unreachable]
+    def on_response_complete(self) -> None:
+        answered = self.scope
+        super().on_response_complete()  # which may begin the next one, if that is here
+        self.loop.call_later(HEAD_SECONDS, self._close_unless_asked, answered)
+
+    def _close_unless_asked(self, before: object) -> None:
+        if self.scope is before:
+            self.transport.close()
 
 
 def serve(settings: Settings, host: str, listening: socket) -> None:
@@ -112,13 +120,14 @@ def serve(settings: Settings, host: str, listening: socket) -> None:
         finally:
             await assistant.close()
 
-    config = uvicorn.Config(
-        Guard(application(settings, shared, warmed), lambda: host in LOOPBACK),
-        http=_Punctual,
-        ws="none",
-        log_level="warning",
-        limit_concurrency=CONNECTIONS,
-        timeout_graceful_shutdown=ENDING_SECONDS,
+    run(
+        Guard(application(settings, shared, warmed), lambda: LOOPBACK if host in LOOPBACK else ()), listening, ws="none"
     )
+
+
+def run(app: ASGIApp, listening: socket, **options: Any) -> None:
+    """Answer requests to an open port until Ctrl+C, with these options of uvicorn; slow connections are ended."""
+    chosen = {"limit_concurrency": CONNECTIONS, "timeout_graceful_shutdown": ENDING_SECONDS, **options}
+    config = uvicorn.Config(app, http=_Punctual, log_level="warning", **chosen)
     with suppress(KeyboardInterrupt):
         uvicorn.Server(config).run(sockets=[listening])

@@ -27,7 +27,7 @@ export default function Models() {
       <p className="text-xs text-muted-foreground">{panel.machine}</p>
       <p>{typed(panel.used)}</p>
       {panel.error && <p role="alert">{typed(panel.error)}</p>}
-      {panel.start && (
+      {panel.free && panel.start && (
         <div className="flex flex-col items-start gap-1 rounded-md border p-3">
           <Button size="sm" className="h-auto py-2 whitespace-normal text-left" disabled={panel.busy} onClick={() => press({ do: 'start' })}>
             {panel.start.button}
@@ -35,7 +35,7 @@ export default function Models() {
           <p className="text-xs">{panel.start.text}</p>
         </div>
       )}
-      {panel.interrupted && (
+      {panel.free && panel.interrupted && (
         <div className="flex flex-col items-start gap-2 rounded-md border p-3">
           <p>{panel.interrupted}</p>
           <div className="flex flex-wrap gap-2">
@@ -49,7 +49,9 @@ export default function Models() {
           <Progress value={panel.download.percent} aria-label={say('Download')} />
           <p>{panel.download.text}</p>
           <p className="text-xs">{panel.download.plan}</p>
-          <Button variant="outline" size="sm" onClick={() => press({ do: 'cancel' })}>{say('Cancel (what has arrived is kept)')}</Button>
+          {panel.free && (
+            <Button variant="outline" size="sm" onClick={() => press({ do: 'cancel' })}>{say('Cancel (what has arrived is kept)')}</Button>
+          )}
         </div>
       )}
       <ul className="flex flex-col gap-3" aria-label={say('Pairs of models')}>
@@ -59,7 +61,7 @@ export default function Models() {
             <div>{offer.pair}</div>
             <div className="text-xs text-muted-foreground">{offer.facts}</div>
             <div className="text-xs">{typed(offer.why)}</div>
-            {offer.button && (
+            {panel.free && offer.button && (
               <div>
                 <Button size="sm" disabled={panel.busy} onClick={() => press({ do: 'get', pair: offer.name })}>
                   {offer.button}
@@ -69,11 +71,13 @@ export default function Models() {
           </li>
         ))}
       </ul>
-      <div>
-        <Button variant="outline" size="sm" disabled={panel.busy} onClick={() => press({ do: 'look' })}>
-          {say('Update from the online catalogue')}
-        </Button>
-      </div>
+      {panel.free && (
+        <div>
+          <Button variant="outline" size="sm" disabled={panel.busy} onClick={() => press({ do: 'look' })}>
+            {say('Update from the online catalogue')}
+          </Button>
+        </div>
+      )}
       {panel.variants.length > 0 && (
         <details>
           <summary>{say('All models in the catalogue')}</summary>

@@ -13,7 +13,7 @@ import pytest
 
 from app.answering.pipeline import Assistant
 from app.guard import Guard
-from app.settings import Settings
+from app.settings import LOOPBACK, Settings
 from app.web.application import application
 from tests.support.runtime import settings_for
 from tests.support.servers import EVENTS, Asked, Canned, chunk, events, reply
@@ -114,7 +114,7 @@ async def opened(settings: Settings, models: Models, own: Assistant | None = Non
     async def shared() -> Assistant:
         return assistant
 
-    app = Guard(application(settings, shared), lambda: True)
+    app = Guard(application(settings, shared), lambda: LOOPBACK)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     try:
         async with Client(transport=transport, base_url=ORIGIN) as client:

@@ -4,14 +4,13 @@ import asyncio
 import io
 import os
 import shutil
-from functools import partial
+from contextvars import ContextVar
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import chainlit as cl
 import pytest
-from chainlit.config import config
 from reportlab.pdfgen.canvas import Canvas
 
 from app.documents.folder import Folder
@@ -402,12 +401,14 @@ def test_whoever_is_not_at_this_machine_and_a_folder_that_is_read_only_change_no
     with pytest.raises(CorpusError, match="read-only"):
         corpus_panel._remove(folder, "ferry.md")
 
-    monkeypatch.setattr(config.run, "host", "0.0.0.0")
-    for work in (partial(corpus_panel._remove, folder, "ferry.md"), partial(corpus_panel._launch, folder, "ferry.md")):
-        with pytest.raises(CorpusError, match="only by whoever uses the page on the machine it runs on"):
-            work()
+    monkeypatch.setattr(corpus_panel, "organiser", ContextVar("organiser", default=False))
+    monkeypatch.setattr(corpus_panel, "sits_here", lambda: False)
+    with pytest.raises(CorpusError, match="only by the organiser"):
+        corpus_panel._remove(folder, "ferry.md")
+    with pytest.raises(CorpusError, match="only for whoever sits at the machine"):
+        corpus_panel._launch(folder, "ferry.md")
     button = cl.Action(name="keep-file", payload={"file": "bread.txt (dropped)"})
     retriever = SimpleNamespace(folder=folder)
-    with pytest.raises(CorpusError, match="only by whoever uses the page on the machine it runs on"):
+    with pytest.raises(CorpusError, match="only by the organiser"):
         asyncio.run(Uploads(Screen("a")).keep(button, cast("Any", retriever)))
     assert (corpus / "ferry.md").exists()

@@ -6,6 +6,7 @@ import re
 import socket
 import subprocess
 import urllib.request
+from collections.abc import Collection
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,9 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from app.guard import Guard
-from app.settings import ROOT
-from app.ui.server_guard import TEXTS, USER, Page
+from app.room import HERE
+from app.settings import LOOPBACK, ROOT
+from app.ui.server_guard import TEXTS, Page
 from tests.support.chat import App, Chat, command, environment, running
 
 OWN = "127.0.0.1:8000"
@@ -37,9 +39,9 @@ async def greet(websocket: WebSocket) -> None:
     await websocket.close()
 
 
-def browser(*, loopback_only: bool = True) -> TestClient:
+def browser(hosts: Collection[str] = LOOPBACK) -> TestClient:
     routes = [Route("/", hello), Route("/error", lambda _: 1 / 0), WebSocketRoute("/ws", greet)]  # type: ignore[arg-type,return-value]
-    return TestClient(Guard(Page(Starlette(routes=routes)), lambda: loopback_only), raise_server_exceptions=False)
+    return TestClient(Guard(Page(Starlette(routes=routes)), lambda: hosts), raise_server_exceptions=False)
 
 
 @pytest.mark.slow
@@ -81,7 +83,7 @@ def test_a_request_of_another_page_or_under_another_name_is_refused(headers: dic
 
 
 def test_in_a_local_network_any_name_of_this_machine_will_do_but_no_other_page() -> None:
-    lan = browser(loopback_only=False)
+    lan = browser(())
 
     assert lan.get("/", headers={"host": "trainer:8000", "origin": "http://trainer:8000"}).status_code == 200
     assert lan.get("/", headers={"host": "trainer:8000", "origin": "http://evil.example"}).status_code == 403
@@ -245,7 +247,7 @@ async def test_whoever_sits_here_needs_no_login_and_the_browser_gets_no_secret(w
     async with aiohttp.ClientSession(cookies={"access_token": "of another app on this machine"}) as http:
         async with http.get(without_models.url) as page, http.get(f"{without_models.url}/user") as user:
             assert not {*page.cookies, *user.cookies}
-            assert (await user.json())["identifier"] == USER
+            assert (await user.json())["identifier"] == HERE
         async with http.post(f"{without_models.url}/project/threads", json=listing) as answer:
             assert answer.status == 200
         async with http.post(
