@@ -26,7 +26,7 @@ from app.answering.pipeline import Assistant, Shared
 from app.answering.turn import Answer, Mode, Turn
 from app.documents.passages import Passage
 from app.documents.references import ROOT, reference, resolve
-from app.errors import EscalatorError, InputError, ModelError
+from app.errors import EscalatorError, InputError
 from app.retrieval.corpus import Reading
 from app.retrieval.inventory import Inventory, notes
 from app.retrieval.packing import Evidence
@@ -159,7 +159,7 @@ def tool_server(assistant: Shared) -> Server[Any, Any]:
         try:
             await asyncio.wait([working, reporting], return_when=asyncio.FIRST_COMPLETED)
             if not working.done():
-                raise ModelError("The client is gone.")
+                raise ConnectionError("the client is gone")
         finally:
             working.cancel()
             reporting.cancel()
