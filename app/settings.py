@@ -68,20 +68,18 @@ class Settings(BaseSettings):
     )
     large: str = _field("gpt-oss-20b", "Alias or id of the large model.", "LLM_ALIAS", min_length=1)
     api_key: SecretStr = _field(SecretStr(""), "Key for the model server; Foundry Local needs none.", "API_KEY")
-    small_endpoint: str = _field(
-        "",
-        "Address of the server of the small model, or several with commas. What is asked goes there, also to another "
-        "machine.",
-        "SLM_ENDPOINT",
-    )
-    small_key: SecretStr = _field(SecretStr(""), "Key for the addresses in `SLM_ENDPOINT`.", "SLM_API_KEY")
-    large_endpoint: str = _field("", "The same for the large model.", "LLM_ENDPOINT")
-    large_key: SecretStr = _field(SecretStr(""), "Key for the addresses in `LLM_ENDPOINT`.", "LLM_API_KEY")
+    small_endpoint: str = _field("", "Where the small model is: one address or several, with commas.", "SLM_ENDPOINT")
+    small_key: SecretStr = _field(SecretStr(""), "Key for `SLM_ENDPOINT`.", "SLM_API_KEY")
+    large_endpoint: str = _field("", "Where the large model is: one address or several, with commas.", "LLM_ENDPOINT")
+    large_key: SecretStr = _field(SecretStr(""), "Key for `LLM_ENDPOINT`.", "LLM_API_KEY")
     corpus: Path = _field(Path("corpus"), "The folder of documents.", "CORPUS_DIR")
     index: SecretStr | None = _field(
         None,
         "Where the index is kept: `postgresql://user:password@host:5432/database`, several with commas "
         "([docs/postgresql.md](postgresql.md)). If unset, in the state folder.",
+    )
+    private: str = _field(
+        "", "Documents that no model on another machine may be sent, as in folders named `private`: `hr/*, *.xlsx`."
     )
     show_usage: bool = _field(True, "Show tokens and times with every answer.", "SHOW_USAGE")
     retries: int = _field(
@@ -242,13 +240,12 @@ def load(**given: Any) -> Settings:
         raise SettingsError("The file .env is not UTF-8, so that no setting can be read. Save it as UTF-8.") from None
     if settings.endpoint is not None:
         _check_endpoint(settings)
-    for role in ("small", "large"):
+    for role, name in ("small", "SLM"), ("large", "LLM"):
         if not all(_is_address(url) and not set("@?#") & set(url) for url in settings.addresses(role)):
             raise SettingsError(
-                "The setting {name} must be an address such as https://models.example.org/v1, or several with commas. "
-                "The key has a setting of its own, {key}.",
-                name=origin(f"{role}_endpoint")[0],
-                key=origin(f"{role}_key")[0],
+                "The setting {name}_ENDPOINT must be an address such as https://models.example.org/v1, or several with "
+                "commas. The key has a setting of its own, {name}_API_KEY.",
+                name=name,
             )
     return settings
 

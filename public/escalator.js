@@ -10,7 +10,7 @@ document.addEventListener('click', ({ target }) => {
 });
 
 // Chainlit lets no button below an answer be pressed while another one is written. These only open a panel.
-const LOOKING = '[data-step-type=assistant_message] button:has(> :is(.lucide-cpu, .lucide-receipt, .lucide-download))';
+const LOOKING = '[data-step-type=assistant_message] button:has(> :is(.lucide-cpu, .lucide-receipt, .lucide-upload, .lucide-download))';
 document.addEventListener('click', ({ target }) => {
   const button = target.closest('button');
   if (button?.matches(LOOKING) && document.getElementById('stop-button')) window.postMessage(button.id, location.origin);

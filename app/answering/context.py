@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from contextvars import copy_context
@@ -23,6 +23,7 @@ from app.answering.turn import Stopwatch, Turn
 from app.documents.document import Document, Problem
 from app.documents.folder import Folder
 from app.documents.language import name, shown_name
+from app.documents.privacy import ANY, kept_here
 from app.errors import CorpusError, IndexAway, ModelError
 from app.humanize import listed
 from app.models import chat
@@ -123,13 +124,21 @@ class Retriever:
     def available(self, turn: Turn) -> Snapshot:
         """Return the corpus with the dropped documents; empty if it cannot be read, which a search will report."""
         try:
-            return _of_turn(turn, self.refresh())
+            return self._of_turn(turn, self.refresh())
         except CorpusError:
             return NOTHING
 
+    def public(self) -> Snapshot:
+        """Return the corpus as it is now, without private documents; raises CorpusError."""
+        return self.refresh().public(self._settings.private)
+
+    def rule(self, turn: Turn, grounds: Iterable[str]) -> str:
+        """Return the rule that keeps on this machine what rests on some grounds; empty if none does."""
+        return kept_here(grounds, self.available(replace(turn, scope=())).documents, self._settings.private)
+
     def snapshot(self, turn: Turn) -> Snapshot:
         """Return the corpus as of the last look, with the dropped documents."""
-        return _of_turn(turn, self._corpus.latest())
+        return self._of_turn(turn, self._corpus.latest())
 
     def retrieve(self, turn: Turn, translation: str = "") -> Retrieved:
         """Search and pack, with the words of a `translation` if given.
@@ -137,7 +146,7 @@ class Retriever:
         Documents that came with the question are searched alone first. There is no evidence if the top passage covers
         too little of the question. Raises CorpusError if the corpus is missing or holds no readable document.
         """
-        snapshot = _of_turn(turn, self.refresh())
+        snapshot = self._of_turn(turn, self.refresh())
         problems, reading = tuple(snapshot.problems.values()), self.reading
         if not snapshot.documents:
             no_document = CorpusError(
@@ -163,7 +172,7 @@ class Retriever:
     def look_up(self, turn: Turn) -> Retrieved:
         """Search for the words of a question alone, in the folders that it names; raises InputError and CorpusError."""
         turn.check()
-        asked = scoped(turn, self.available(Turn("")).documents)
+        asked = scoped(turn, self.available(Turn("", public=turn.public)).documents)
         return replace(self.retrieve(asked), scope=asked.scope or ())
 
     def widen(self, turn: Turn, retrieved: Retrieved) -> Retrieved:
@@ -177,6 +186,11 @@ class Retriever:
         evidence = pack_context(found, budget, self._count, snapshot.text, retrieved.evidence)
         return Retrieved(found, evidence, retrieved.problems, clock.ms, retrieved.reading)
 
+    def _of_turn(self, turn: Turn, corpus: Snapshot) -> Snapshot:
+        """Return what a turn may be answered from: its scope, and what came with it, or all that was dropped before."""
+        limited = corpus.within(turn.scope).plus(turn.brought) if turn.scope else corpus.plus(turn.dropped)
+        return limited.public(self._settings.private) if turn.public else limited
+
     def outline(self, route: Route) -> Retrieved:
         """Return the beginnings of the parts of the first documents of a route, or of the one that a search finds."""
         clock = Stopwatch()
@@ -185,11 +199,6 @@ class Retriever:
         documents = [(snapshot.passages(file), snapshot.text(file)) for file in files[:PARTS]]
         evidence = outlines(documents, self._settings.evidence_tokens, self._count)
         return replace(unsearched(turn), evidence=evidence, packed_ms=clock.ms, reading=self.reading)
-
-
-def _of_turn(turn: Turn, corpus: Snapshot) -> Snapshot:
-    """Return what a turn may be answered from: its scope, and what came with it, or all that was dropped before."""
-    return corpus.within(turn.scope).plus(turn.brought) if turn.scope else corpus.plus(turn.dropped)
 
 
 async def context_for(
@@ -211,7 +220,8 @@ async def context_for(
     try:
         await lookup.wait(emit.progress)
         corpus = await retriever.run(partial(retriever.snapshot, turn))
-        words = await search_words(turn.question, corpus.index.languages, foundry, emit)
+        rule = await retriever.run(partial(retriever.rule, turn, (ANY,)))  # of what it finds, nothing is known yet
+        words = await search_words(turn.question, corpus.index.languages, foundry, emit, rule)
     except ModelError as error:
         return replace(retrieved, failure=error)
     if early_reason(words) is not None:  # the model declined
@@ -219,20 +229,20 @@ async def context_for(
     return await retriever.run(partial(retriever.retrieve, turn, words))
 
 
-async def search_words(question: str, languages: Sequence[str], foundry: Foundry, emit: Emitter) -> str:
+async def search_words(question: str, languages: Sequence[str], foundry: Foundry, emit: Emitter, kept_here: str) -> str:
     """Ask the small model for search words in the languages of the documents; raises ModelError."""
     names = " and ".join(name(code) for code in languages[:TRANSLATION_LANGUAGES])
     small, large = foundry.pair.of("small")
     shown = listed([shown_name(code) for code in languages[:TRANSLATION_LANGUAGES]])
     emit.progress(_("Asking {model} for search words in {languages}", model=small, languages=shown))
-    model = await foundry.ready(small, emit.progress, instead_of=large, role="small")
+    model = await foundry.ready(small, emit.progress, instead_of=large, role="small", kept_here=kept_here)
     prompt: list[Message] = [
         {"role": "system", "content": TRANSLATE.format(languages=names)},
         {"role": "user", "content": question},
     ]
     async with foundry.slot(model, emit.progress):
         how: dict[str, Any] = {"max_tokens": TRANSLATION_TOKENS, "instead_of": large}
-        text = await chat.reply(foundry, model, prompt, kept_here="", **how)
+        text = await chat.reply(foundry, model, prompt, kept_here=kept_here, **how)
     return " ".join(text.split())[:TRANSLATION_CHARS]
 
 

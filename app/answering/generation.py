@@ -4,23 +4,25 @@ Knows nothing of decisions or of what follows an attempt.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
 from operator import sub
 from statistics import median
+from typing import Any
 
 from app.answering.events import AttemptEnded, AttemptStarted, Emitter, Reasoning, Retracted, Token
 from app.answering.features import certainty, without_loop
-from app.answering.prompt import Prompt
+from app.answering.prompt import Message, Prompt
 from app.answering.sanitizer import SafeMarkdown, addresses, safe
-from app.answering.turn import NUMBERS, Attempt, Decision, Metrics, Role, Stopwatch, speed
+from app.answering.turn import NUMBERS, Attempt, Decision, Metrics, Role, Sent, Stopwatch, speed
 from app.answering.wrapping import AnswerFilter, is_no_answer, joined
 from app.errors import AnswerFailed, ContextOverflow, ModelError
 from app.models import chat
 from app.models.foundry import Foundry, Model
 from app.models.tokens import TokenCounter
+from app.settings import is_loopback
 from app.translation import _, figure
 
 SPARE = 0.9
@@ -44,22 +46,24 @@ class Generator:
         self._answered: set[str] = set()
 
     async def generate(
-        self, role: Role, prompt: Prompt, watch: Watch, emit: Emitter, patience: float | None = None
+        self, role: Role, prompt: Prompt, kept_here: str, watch: Watch, emit: Emitter, patience: float | None = None
     ) -> Attempt:
         """Run an attempt from `AttemptStarted` to `AttemptEnded`; a failed one has its error and the text so far.
 
+        It fails if a rule keeps the prompt here, on this machine, and the model is on another one.
         One whose model has not begun after `patience` seconds, loading and waiting included, fails.
         """
         prompt = replace(prompt, ask_confidence=self._settings.ask_confidence and role == "small")
         alias, other = self._foundry.pair.of(role)
         started = AttemptStarted(NUMBERS[role], role, alias, self._foundry.host(role))
         emit(started)
-        stream = _Stream(started, emit, prompt, watch)
+        stream = _Stream(started, emit, prompt, watch, kept_here)
         stream.show_begun()
         failure: ModelError | None = None
         try:
             async with asyncio.timeout(patience) as stream.limit:
-                model = await self._foundry.ready(alias, stream.progress, instead_of=other, role=role)
+                how: dict[str, Any] = {"instead_of": other, "role": role, "kept_here": kept_here}
+                model = await self._foundry.ready(alias, stream.progress, **how)
                 async with self._foundry.slot(model, stream.progress):
                     await self._ask_fitting(stream, model, prompt)
         except TimeoutError:
@@ -119,14 +123,14 @@ class Generator:
             self._foundry,
             model,
             sent,
-            kept_here="",
+            kept_here=stream.kept_here,
             max_tokens=most,
             stop=stop,
             temperature=prompt.sampling.temperature,
             seed=prompt.sampling.seed,
             notify=stream.progress,
             instead_of=other,
-            sending=stream.ask,
+            sending=partial(stream.ask, sent),
         )
         reading = asyncio.create_task(self._explain_wait(stream, model, prompt))
         try:
@@ -181,10 +185,11 @@ class _Stream:
     _reasoning = ""
     _metrics = Metrics()
 
-    def __init__(self, started: AttemptStarted, emit: Emitter, prompt: Prompt, watch: Watch) -> None:
+    def __init__(self, started: AttemptStarted, emit: Emitter, prompt: Prompt, watch: Watch, kept_here: str) -> None:
         self.role, self.progress = started.role, partial(emit.progress, attempt=started.id)
         self._started, self._emit, self._watch = started, emit, watch
-        self._host = started.host
+        self.kept_here, self._host = kept_here, started.host
+        self._sent: list[Sent] = []
         self._known = addresses(item.text for item in prompt.evidence)
         self._begin_text(prompt)
         self._safe_reasoning = SafeMarkdown(self._known)
@@ -200,9 +205,11 @@ class _Stream:
         if self._prompt.begun:
             self._emit(Token(self._started.id, self._prompt.begun))
 
-    def ask(self, model: Model) -> None:
-        """Note which server is asked."""
+    def ask(self, messages: Sequence[Message], model: Model) -> None:
+        """Note which server is asked, and what one on another machine is sent."""
         self._host = model.service.host
+        if not is_loopback(model.service.root):
+            self._sent.append(Sent(self._host, tuple((it["role"], it["content"]) for it in messages)))
 
     def sending(self, prompt: Prompt, prompt_ms: float) -> None:
         """Note that the request goes out now."""
@@ -262,7 +269,8 @@ class _Stream:
         it, level, sure = self._started, self._filter.confidence, certainty(self.text, end.logprobs)
         written = it.id, it.role, it.model, self._host, self.text, finish, metrics
         passages = len(self._prompt.evidence)
-        return Attempt(*written, level, failure, self._stopped, sure, self._filter.over, passages)
+        ended = level, failure, self._stopped, sure, self._filter.over, passages
+        return Attempt(*written, *ended, tuple(self._sent))
 
     def _show(self, kind: type[Reasoning] | type[Token], text: str) -> None:
         if text:

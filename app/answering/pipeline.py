@@ -18,7 +18,7 @@ from app.answering.routes import task_of
 from app.answering.run import Answering, Parts, Run, no_answer
 from app.answering.turn import NUMBERS, Answer, Attempt, Decision, Mode, Role, Turn
 from app.answering.wrapping import whole_sentences
-from app.errors import EscalatorError, ModelError, NoModel
+from app.errors import EscalatorError, ModelError, NoModel, StaysHere
 from app.models.foundry import Foundry
 from app.models.manager import ModelManager
 from app.models.tokens import TokenCounter
@@ -156,6 +156,8 @@ async def large(run: Run) -> None:
     """Let the large model answer, beside a draft that exists already."""
     if (draft := run.turn.known("small")) is not None:
         await _escalate(run, draft, Decision("requested", _("You asked for the large model.")))
+    elif run.parts.foundry.remote("large") and await run.rule():
+        await _large_first(run)
     else:
         run.keep(await run.generate("large"))
 
@@ -243,6 +245,8 @@ async def _escalate(run: Run, draft: Attempt, decision: Decision, *, polish: boo
                 "LLM_ALIAS to a larger model.",
                 model=run.pair.large,
             )
+        if run.parts.foundry.remote("large") and (rule := await run.rule()):
+            raise StaysHere(rule)
         if not polish:
             await run.widen()
         run.emit(Escalated(draft.id, NUMBERS["large"], str(decision.code), decision.why))
@@ -251,7 +255,9 @@ async def _escalate(run: Run, draft: Attempt, decision: Decision, *, polish: boo
         if answer.failure or not answer.text.strip():
             raise answer.failure or no_answer(answer, _("The draft is kept.") if draft.text.strip() else "")
     except ModelError as error:
-        if draft.failure is None:
+        if draft.failure is None or str(draft.failure) == str(error):
             raise
         raise NoModel(f"{draft.failure} {error}") from error  # neither hides the other
+    if isinstance(draft.failure, StaysHere):
+        run.notices.append(str(draft.failure))
     run.kept, run.decision = answer, decision

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal, TypedDict
 
 from app.answering.lexicon import bare
-from app.answering.turn import PLAIN, Sampling
+from app.answering.turn import PLAIN, Sampling, resting_on
 from app.retrieval.packing import Evidence
 from app.retrieval.search import Exchange
 
@@ -104,7 +104,8 @@ class Prompt:
 
     `draft` is a text to continue from, marked as unverified; `polish` asks to keep it. Without evidence the model
     answers from its own knowledge. `begun` is an answer that the model is to write on with. `ask_confidence` asks for a
-    last line about how sure it is. `about` says what the question is about, so that this comes whole.
+    last line about how sure it is. `about` says what the question is about, so that this comes whole. What else than
+    evidence and history its texts rest on is `given`.
     """
 
     question: str
@@ -116,6 +117,12 @@ class Prompt:
     sampling: Sampling = PLAIN
     ask_confidence: bool = False
     about: About = "documents"
+    given: tuple[str, ...] = ()
+
+    @property
+    def grounds(self) -> tuple[str, ...]:
+        """What the messages rest on, by which they may have to stay on this machine."""
+        return resting_on(self.evidence, self.history, self.given)
 
     def messages(self) -> list[Message]:
         """Build the messages; the question comes last, where small models heed it most."""
@@ -160,8 +167,11 @@ class Prompt:
         """Return the exchanges that go before the question, shortened."""
         if self.about == "conversation":
             share = max(SHORTEST, REWORKED_CHARS // (2 * max(1, len(self.history))))
-            return _recent([Exchange(asked[:share], answer[:share]) for asked, answer in self.history], REWORKED_CHARS)
-        last = len("".join(self.history[-1])) if self.about == "answer" and self.history else 0
+            shared = [it._replace(question=it.question[:share], answer=it.answer[:share]) for it in self.history]
+            return _recent(shared, REWORKED_CHARS)
+        last = (
+            len(self.history[-1].question + self.history[-1].answer) if self.about == "answer" and self.history else 0
+        )
         return _recent(self.history, min(REWORKED_CHARS, max(HISTORY_CHARS, last)))
 
 
@@ -177,7 +187,8 @@ def _recent(history: Sequence[Exchange], room: int) -> list[Exchange]:
         size = len(exchange.question) + len(exchange.answer)
         if kept and size > room:
             break
-        kept.append(Exchange(exchange.question[:HISTORY_CHARS], exchange.answer[: max(SHORTEST, room)]))
+        question, answer = exchange.question[:HISTORY_CHARS], exchange.answer[: max(SHORTEST, room)]
+        kept.append(exchange._replace(question=question, answer=answer))
         room -= size
     return kept[::-1]
 

@@ -18,7 +18,7 @@ from app.answering.router import INSTRUCTED, Route, route
 from app.answering.scope import scoped
 from app.answering.turn import NUMBERS, Answer, Attempt, Citation, Decision, Metrics, Role, Stopwatch, Turn
 from app.answering.verification import CheckedAnswer, check
-from app.errors import EscalatorError, ModelError, NoModel
+from app.errors import EscalatorError, ModelError, NoModel, StaysHere
 from app.models.catalogue import ModelPair
 from app.models.foundry import Foundry
 from app.models.server_lookup import ServerLookup
@@ -52,6 +52,8 @@ class Run:
     route: Route = field(init=False)
     context: Retrieved = field(init=False)
     attempts: dict[int, Attempt] = field(default_factory=dict)
+    kept_here: str = ""
+    """The rule by which the turn stays on this machine; empty if there is none, or no model elsewhere."""
     kept: Attempt | None = None
     """The attempt that is the answer, as far as is known."""
     decision: Decision | None = None
@@ -146,9 +148,17 @@ class Run:
     def prompt(self, draft: str | None = None, *, polish: bool = False, begun: str = "") -> Prompt:
         """Return what a model is asked now."""
         turn, about = self.turn, self.route.about
-        return Prompt(
-            turn.question, self.context.evidence, turn.history, draft, polish, begun, turn.sampling, about=about
-        )
+        given = (*turn.grounds, *(turn.earlier.grounds if turn.earlier is not None else ()))
+        how = draft, polish, begun, turn.sampling
+        return Prompt(turn.question, self.context.evidence, turn.history, *how, about=about, given=given)
+
+    async def rule(self, prompt: Prompt | None = None) -> str:
+        """Return the rule that keeps a prompt on this machine, if there is a model elsewhere; empty if none does."""
+        grounds, retriever = (prompt or self.prompt()).grounds, self.parts.retriever
+        if not self.parts.foundry.elsewhere("small", "large"):
+            return ""
+        self.kept_here = await retriever.run(partial(retriever.rule, self.turn, grounds))
+        return self.kept_here
 
     async def generate(
         self, role: Role, prompt: Prompt | None = None, *, stop_early: bool = False, patience: float | None = None
@@ -162,7 +172,10 @@ class Run:
         def watch(text: str, reasoning: bool) -> Decision | None:
             return early_reason(text, refusals=stop_early and bool(evidence) and not reasoning)
 
-        attempt = await self.parts.generator.generate(role, prompt, watch, self.emit, patience)
+        kept_here = await self.rule(prompt)
+        attempt = await self.parts.generator.generate(role, prompt, kept_here, watch, self.emit, patience)
+        if kept_here and attempt.failure is None and self.parts.foundry.elsewhere(role):
+            self.notices = list(dict.fromkeys([*self.notices, str(StaysHere(kept_here))]))
         self.attempts[attempt.id] = attempt
         return attempt
 
@@ -196,11 +209,14 @@ class Run:
         """Whether a rejected draft is certain to reach the large model, so that it may be stopped early."""
         if self.parts.foundry.alone or self.parts.policy.dial(self.turn) == "never":
             return False
+        if self.parts.foundry.remote("large") and await self.rule():
+            return False
         return await self.parts.foundry.available(*self.pair.of("large"), role="large")
 
     async def widen(self) -> None:
-        """Find more evidence for the large model."""
-        wider = await self.parts.retriever.run(lambda: self.parts.retriever.widen(self.route.turn, self.context))
+        """Find more evidence for the large model, for one elsewhere no private one."""
+        turn = replace(self.route.turn, public=self.turn.public or self.parts.foundry.remote("large"))
+        wider = await self.parts.retriever.run(lambda: self.parts.retriever.widen(turn, self.context))
         if len(wider.evidence) > len(self.context.evidence):
             self.context = replace(wider, scope=self.context.scope)
             self.emit(self.context)
@@ -262,6 +278,7 @@ class Run:
             citations=self.citations,
             notices=tuple(self.notices),
             metrics=replace(metrics, retrieve_ms=searched_ms, prompt_ms=packed_ms, total_ms=self.clock.ms),
+            rule=self.kept_here,
         )
 
 

@@ -10,7 +10,6 @@ from pathlib import PurePosixPath
 from app.answering.turn import IN, Turn
 from app.documents.ingest import from_text
 from app.errors import InputError
-from app.retrieval.search import Exchange
 from app.translation import figure
 
 EVERYTHING = {"all", "*", "alle", "alles", "alt", "toate"}
@@ -42,15 +41,15 @@ def scoped(turn: Turn, documents: Collection[str]) -> Turn:
     """
     places = _places(documents)
     own, question = _split(turn.question, places)
-    history = [(_split(asked, places), said) for asked, said in turn.history]
-    earlier = [names for (names, __), __ in history if names and all(_key(each) in places for each in names)]
+    history = [(*_split(it.question, places), it) for it in turn.history]
+    earlier = [names for names, *__ in history if names and all(_key(each) in places for each in names)]
     names = own or (earlier[-1] if turn.scope is None and earlier else turn.scope or ())
     scope: dict[str, None] = {}
     for each in () if any(_key(each) in EVERYTHING for each in names) else names:
         if _key(each) not in places and documents:
             raise _unknown(each, folders(documents))
         scope |= dict.fromkeys(places.get(_key(each), ()))
-    exchanges = tuple(Exchange(asked, said) for (__, asked), said in history)
+    exchanges = tuple(it._replace(question=asked) for __, asked, it in history)
     return replace(turn, question=question, history=exchanges, scope=tuple(scope))
 
 

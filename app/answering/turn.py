@@ -5,11 +5,13 @@ Nothing here searches, decides or asks a model.
 
 import re
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal, cast, get_args
+from typing import Literal, NamedTuple, cast, get_args
 
 from app.documents.document import Document
 from app.documents.passages import Place
+from app.documents.privacy import RULE
 from app.errors import InputError, ModelError, StaysHere
 from app.retrieval.packing import Evidence
 from app.retrieval.search import Exchange, SearchResult
@@ -84,6 +86,13 @@ def speed(tokens: int | None, first_ms: float | None, last_ms: float) -> float |
     return (tokens - 1) * 1000 / (last_ms - first_ms)
 
 
+class Sent(NamedTuple):
+    """What a server on another machine was sent: its host, and the role and text of each message."""
+
+    host: str
+    messages: tuple[tuple[str, str], ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """One model's answer as it ended; `finish` is "stop", "length", "stopped" or, if it is a part, "error".
@@ -91,6 +100,7 @@ class Attempt:
     An answer that was stopped while it was written has the decision that did so, and no repetitions at its end.
     `certainty` is the probability of its least certain words, if the server reports it. Behind an answer that is
     `echoed` its model repeated the prompt. `passages` counts those that its model was given, of the evidence the first.
+    `sent` is what went to other machines.
     """
 
     id: int
@@ -106,6 +116,7 @@ class Attempt:
     certainty: float | None = None
     echoed: bool = False
     passages: int = 0
+    sent: tuple[Sent, ...] = ()
 
     @property
     def elsewhere(self) -> bool:
@@ -191,6 +202,12 @@ VARIED = Sampling(temperature=0.7)
 """For an answer that is to be another one than before, which a model would repeat at 0."""
 
 
+def resting_on(evidence: Iterable[Evidence], history: Iterable[Exchange], given: Iterable[str]) -> tuple[str, ...]:
+    """Return the grounds of a text that was written with evidence, after a history."""
+    earlier = (ground for exchange in history for ground in exchange.grounds)
+    return tuple(dict.fromkeys([*given, *(item.file for item in evidence), *earlier]))
+
+
 @dataclass(frozen=True, slots=True)
 class Turn:
     """A question, the exchanges before it (oldest first), and how to answer it.
@@ -201,7 +218,8 @@ class Turn:
     no index keeps them. An `unaided` turn is answered by the models alone, without passages; together
     with `earlier` it is the button below a turn for which nothing was found. `scope` are the folders and files of the
     corpus that it is limited to, none for all of it, and None for those that the latest question with "in:" names. A
-    turn that `continues` has the model of the earlier answer write on where that ends.
+    turn that `continues` has the model of the earlier answer write on where that ends. `grounds` are what its question,
+    and what it continues, rest on. A `public` turn is answered without private documents.
     """
 
     question: str
@@ -216,6 +234,8 @@ class Turn:
     scope: tuple[str, ...] | None = None
     continues: bool = False
     sampling: Sampling = PLAIN
+    grounds: tuple[str, ...] = ()
+    public: bool = False
 
     @property
     def may_be_limited(self) -> bool:
@@ -256,6 +276,14 @@ class Answer:
     citations: tuple[Citation, ...]
     notices: tuple[str, ...]
     metrics: Metrics
+    rule: str = ""
+    """What kept it on this machine; empty if nothing did."""
+
+    @property
+    def grounds(self) -> tuple[str, ...]:
+        """What it rests on, by which what rests on it may have to stay on this machine."""
+        rule = (RULE + self.rule,) if self.rule else ()
+        return resting_on(self.evidence, self.turn.history, (*self.turn.grounds, *rule))
 
     @property
     def escalated(self) -> bool:

@@ -255,8 +255,14 @@ def rubric(
 
 
 async def _judged(settings: Settings, asked: "Sequence[Sample]", rated: "dict[str, Values]") -> tuple[str, ...]:
+    from app.answering.pipeline import Assistant
+    from app.answering.turn import Turn
+    from app.documents.privacy import ANY
     from app.evaluation import rubric
-    from app.models.foundry import Foundry
 
-    async with Foundry(settings) as foundry:
-        return await rubric.judge(foundry, settings.judge, asked, rated, tell, watch)
+    assistant = Assistant(settings, patience=None)
+    try:
+        rule = await assistant.retriever.run(lambda: assistant.retriever.rule(Turn(""), (ANY,)))
+        return await rubric.judge(assistant.models, settings.judge, rule, asked, rated, tell, watch)
+    finally:
+        await assistant.close()

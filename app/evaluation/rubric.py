@@ -162,14 +162,16 @@ def _values(row: Mapping[str, Any] | None) -> Values | None:
 
 
 async def judge(
-    foundry: Foundry, alias: str, asked: Sequence[Sample], rated: dict[str, Values], tell: Callable[[str], None],
+    foundry: Foundry, alias: str, kept_here: str,
+    asked: Sequence[Sample], rated: dict[str, Values], tell: Callable[[str], None],
     watch: Callable[[Sequence[Sample]], Iterable[Sample]] = iter,
 ) -> tuple[str, ...]:  # fmt: skip
     """Have a model rate answers that are not `rated` yet, at temperature 0, except its own.
 
-    Returns remarks on what was not rated. Raises ModelError if it cannot be asked at all.
+    The rule that keeps the answers and their passages here, on this machine, is empty if there is none. Returns remarks
+    on what was not rated. Raises ModelError if it cannot be asked at all.
     """
-    model = await foundry.ready(alias, tell)
+    model = await foundry.ready(alias, tell, kept_here=kept_here)
     others = [sample for sample in asked if not sample.writers & {alias, model.alias, model.id}]
     remarks = []
     if own := len(asked) - len(others):
@@ -178,7 +180,7 @@ async def judge(
     for sample in watch([sample for sample in others if sample.id not in rated]):
         try:
             most = foundry.settings.large_max_tokens
-            text = await chat.reply(foundry, model, messages(sample), kept_here="", max_tokens=most)
+            text = await chat.reply(foundry, model, messages(sample), kept_here=kept_here, max_tokens=most)
         except ModelError as error:
             if not rated:
                 raise

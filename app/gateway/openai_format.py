@@ -18,6 +18,7 @@ from app.answering.run import BEST
 from app.answering.sanitizer import label, safe
 from app.answering.scope import LONGEST_REFERENCE, about_text
 from app.answering.turn import Answer, Sampling, Turn
+from app.documents.privacy import ANY
 from app.errors import EscalatorError
 from app.guard import Refusal
 from app.retrieval.packing import Evidence
@@ -89,8 +90,10 @@ class CompletionRequest(BaseModel):
         stop = tuple(filter(None, [self.stop] if isinstance(self.stop, str) else self.stop or []))
         limit = self.max_completion_tokens or self.max_tokens
         sampling = Sampling(limit, self.temperature or 0.0, stop, self.seed)
-        turn = replace(models[self.model], question=question, history=history, sampling=sampling)
-        if question.startswith(SIDE_CALL):
+        side_call = question.startswith(SIDE_CALL)
+        grounds = (ANY,) if history or side_call or self.reference else ()  # may say what private documents do
+        turn = replace(models[self.model], question=question, history=history, sampling=sampling, grounds=grounds)
+        if side_call:
             return replace(turn, mode="small", history=(), unaided=True, scope=())
         return turn if self.reference is None else about_text(turn, self.reference)
 

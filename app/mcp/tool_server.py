@@ -61,7 +61,8 @@ Record = dict[str, Any]
 class Tools:
     """The tools for one call, which `tell` what they wait for; they take and return what tools.json says.
 
-    They search and answer as the chat does, and only put its results into other words.
+    They search and answer as the chat does, and only put its results into other words; but without private documents,
+    as nobody knows where the client's model is.
     """
 
     def __init__(self, assistant: Assistant, tell: Callable[[str], object]) -> None:
@@ -71,7 +72,7 @@ class Tools:
         """Find passages."""
 
         def find() -> Record:
-            it = self._retriever.look_up(Turn(query, scope=tuple(folders)))
+            it = self._retriever.look_up(Turn(query, scope=tuple(folders), public=True))
             results = [_piece(hit.passage) | {"why": str(hit.explanation)} for hit in it.found.hits[: int(limit)]]
             unread = f"Files that were not read, named by corpus: {len(it.problems)}" if it.problems else ""
             return {"results": results, "notes": [*filter(None, (it.found.missing, str(it.reading or ""), unread))]}
@@ -80,12 +81,13 @@ class Tools:
 
     async def fetch(self, id: str, most: int = LONGEST_TEXT) -> Record:  # noqa: A002 - the name that clients expect
         """Read `most` characters of a document, with the stretch that the id names in their middle."""
-        return await self._retriever.wait(lambda: _read(self._retriever.refresh(), id, most), self._tell)
+        return await self._retriever.wait(lambda: _read(self._retriever.public(), id, most), self._tell)
 
     async def ask(self, question: str, mode: Mode = "auto", folders: Sequence[str] = ()) -> Record:
         """Answer a question; raises the failure of a turn that has no answer."""
         failure: EscalatorError | None = None
-        async with aclosing(self._assistant.answer(Turn(question, mode=mode, scope=tuple(folders)))) as stream:
+        turn = Turn(question, mode=mode, scope=tuple(folders), public=True)
+        async with aclosing(self._assistant.answer(turn)) as stream:
             async for event in stream:
                 match event:
                     case events.Progress(text) | events.Escalated(why=text):
@@ -102,7 +104,7 @@ class Tools:
 
     async def corpus(self, offset: float = 0, most: int = LISTED) -> Record:
         """List the documents."""
-        inventory = Inventory(await self._retriever.wait(self._retriever.refresh, self._tell))
+        inventory = Inventory(await self._retriever.wait(self._retriever.public, self._tell))
         known, said = [*inventory.snapshot.documents.values()], notes(inventory)
         listed = [
             _named(it.file, it.title)

@@ -76,6 +76,10 @@ class Foundry:
             return (self._current.client.root,)
         return (root_of(self.settings.endpoint),) if self.settings.endpoint else ()
 
+    def elsewhere(self, *roles: str) -> bool:
+        """Whether the model of one of these roles is on another machine, perhaps beside this one."""
+        return not all(is_loopback(root) for role in roles for root in self.addresses(role))
+
     def remote(self, role: str) -> bool:
         """Whether the model of a role is on other machines only, so that nothing private may be asked of it."""
         return bool(self.addresses(role)) and not any(map(is_loopback, self.addresses(role)))

@@ -7,7 +7,7 @@ insert into state values('', 0);
 -- `folder` is there for policies of row-level security: a document of hr/contracts/ has 'hr/contracts'.
 create table documents(id bigint generated always as identity primary key, segment bigint not null, file text not null,
     title text, language text, pages integer, passages integer, size bigint, modified_ns bigint, digest text, silent text,
-    gone boolean not null, folder text generated always as (regexp_replace(file, '/?[^/]*$', '')) stored);
+    private boolean, gone boolean not null, folder text generated always as (regexp_replace(file, '/?[^/]*$', '')) stored);
 create unique index current_documents on documents(file) where not gone;
 create index documents_by_segment on documents(segment);
 create table texts(document bigint primary key, text text);

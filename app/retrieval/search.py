@@ -70,10 +70,11 @@ MAX_NAMED = 3
 
 
 class Exchange(NamedTuple):
-    """An earlier question of the conversation and its answer."""
+    """An earlier question of the conversation and its answer; `grounds` are those of `app/documents/privacy.py`."""
 
     question: str
     answer: str
+    grounds: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -243,7 +244,7 @@ def _from_history(
     """Return the words of earlier questions and of the last answer that are searched as well, with their weights."""
     earlier = [
         word._replace(weight=DECAY**ago)
-        for ago, (asked, _) in enumerate(history[: -1 - EXCHANGES : -1], 1)
+        for ago, (asked, *_) in enumerate(history[: -1 - EXCHANGES : -1], 1)
         for word in index.words(asked)
         if index.knows(word)
     ]

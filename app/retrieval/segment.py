@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from app.documents.document import Document
 from app.documents.passages import Passage
+from app.documents.privacy import declared_private
 from app.retrieval import expansion
 from app.retrieval.expansion import parts
 from app.retrieval.postings import Builder, Postings
@@ -58,7 +59,8 @@ class Entry:
     """A document of the index without its text.
 
     `passages` is their number, `size` counts bytes, `silent` are the pages that hold no text, and documents of the same
-    words have the same `digest`. `id` is the document's number where its text is kept.
+    words have the same `digest`. One that says so at its top is `private`. `id` is the document's number where its text
+    is kept.
     """
 
     id: int = field(compare=False)
@@ -71,6 +73,7 @@ class Entry:
     modified_ns: int
     digest: str
     silent: tuple[int, ...]
+    private: bool
 
     @classmethod
     def of(cls, number: int, document: Document) -> "Entry":
@@ -79,7 +82,7 @@ class Entry:
         digest = blake2b(words, digest_size=8).hexdigest()
         name = document.file, document.title, document.language
         counts = document.pages, len(document.passages), document.size, document.modified_ns
-        return cls(number, *name, *counts, digest, document.silent)
+        return cls(number, *name, *counts, digest, document.silent, declared_private(document.text))
 
 
 class DocumentSegment(Segment):

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from app.documents.document import NEVER, Document, Problem, Signature
 from app.documents.passages import Passage, Place
+from app.documents.privacy import ANY, private_rule
 from app.errors import DamagedIndex
 from app.retrieval.postings import Postings
 from app.retrieval.segment import DocumentSegment, Entry
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from app.retrieval.index import Index
     from app.retrieval.postings import Array
 
-INDEX_VERSION = 8
+INDEX_VERSION = 9
 """The version of the tables and of what a term is; an index of another version is made anew.
 
 To be raised also when more formats can be read, since an index lists the files that could not be.
@@ -41,8 +42,8 @@ _DERIVED = 8
 
 _SEGMENTS = "select segment from documents group by segment order by min(id)"
 _ARRAYS = "select name, type, checksum, data from arrays where segment = ?"
-_DOCUMENTS = """select id, file, title, language, pages, passages, size, modified_ns, digest, silent from documents
-    where segment = ? order by id"""
+_DOCUMENTS = """select id, file, title, language, pages, passages, size, modified_ns, digest, silent, private
+    from documents where segment = ? order by id"""
 _PASSAGE = "select start, stop, place from passages where document = ? and number = ?"
 _PROBLEMS = "select file, reason, size, modified_ns, passing, limits from problems order by file"
 
@@ -92,12 +93,20 @@ class Snapshot:
         def inside(file: str) -> bool:
             return any(file == each or (each.endswith("/") and file.startswith(each)) for each in scope)
 
-        def limited() -> "Snapshot":
-            segments = (segment.within(inside) for segment in self.segments)
-            problems = {file: problem for file, problem in self.problems.items() if inside(file)}
-            return replace(self, segments=tuple(each for each in segments if each.entries), problems=problems)
+        return self._derive(scope, lambda: self._limited(inside))
 
-        return self._derive(scope, limited)
+    def public(self, patterns: str) -> "Snapshot":
+        """Return what no rule makes private, of which the patterns of the settings are one."""
+
+        def inside(file: str) -> bool:
+            return not private_rule(file, file in self.documents and self.documents[file].private, patterns)
+
+        return self._derive((ANY, patterns), lambda: self._limited(inside))
+
+    def _limited(self, inside: Callable[[str], bool]) -> "Snapshot":
+        segments = (segment.within(inside) for segment in self.segments)
+        problems = {file: problem for file, problem in self.problems.items() if inside(file)}
+        return replace(self, segments=tuple(each for each in segments if each.entries), problems=problems)
 
     def _derive(self, key: tuple[Document | str, ...], make: Callable[[], "Snapshot"]) -> "Snapshot":
         if key and key not in self._derived:
@@ -282,8 +291,8 @@ def load(
         arrays[name] = np.frombuffer(data, kind)
     postings = make(arrays)
     entries = []
-    for *columns, silent in db.execute(_DOCUMENTS, (segment,)):
-        entries.append(Entry(*(*columns, tuple(json.loads(silent)))))
+    for *columns, silent, private in db.execute(_DOCUMENTS, (segment,)):
+        entries.append(Entry(*(*columns, tuple(json.loads(silent)), bool(private))))
     if sum(entry.passages for entry in entries) != len(postings.lengths):
         raise ValueError("documents are missing")
     return postings, entries

@@ -29,7 +29,7 @@ PASSAGES = 1 << 17
 
 _SCHEMA = """
 create table documents(id integer primary key, segment integer, file text, title text, language text, pages integer,
-    passages integer, size integer, modified_ns integer, digest text, silent text, gone integer);
+    passages integer, size integer, modified_ns integer, digest text, silent text, private integer, gone integer);
 create unique index current_documents on documents(file) where not gone;
 create index documents_by_segment on documents(segment, gone, passages);
 create table texts(document integer primary key, text text);
@@ -47,7 +47,7 @@ insert into state values('', 0);
 """
 
 _DOCUMENT = """insert into documents(segment, file, title, language, pages, passages, size, modified_ns, digest, silent,
-    gone) values(?, ?, cast(? as text), ?, ?, ?, ?, ?, ?, ?, false) returning id"""
+    private, gone) values(?, ?, cast(? as text), ?, ?, ?, ?, ?, ?, ?, ?, false) returning id"""
 _SIZES = """select segment, sum(case when gone then 0 else passages end), avg(case when gone then 0.0 else 1.0 end)
     from documents group by segment order by min(id)"""
 
@@ -112,7 +112,7 @@ class Writer:
         self.remove(result.file)
         entry = Entry.of(0, result)
         counts = entry.pages, entry.passages, entry.size, entry.modified_ns, entry.digest, json.dumps(entry.silent)
-        values = self._segment, entry.file, self.storable(entry.title), entry.language, *counts
+        values = self._segment, entry.file, self.storable(entry.title), entry.language, *counts, entry.private
         ((document,),) = self._db.execute(_DOCUMENT, values).fetchall()
         self._db.execute("insert into texts values(?, cast(? as text))", (document, self.storable(result.text)))
         rows = []

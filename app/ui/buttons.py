@@ -9,12 +9,13 @@ from app.answering.turn import Answer, Mode
 from app.history import remembered
 from app.people import organiser
 from app.translation import _, mark
+from app.ui import usage_table
 
 KEEP, ASK, COMPARE, UNAIDED, MODELS, FIGURES = "keep", "ask", "compare", "unaided", "choose", "figures"
 CONTINUE, AGAIN, FOLLOW = "continue", "again", "follow"
-PREFER, EXPORT = "prefer", "export"
+PREFER, EXPORT, SENT = "prefer", "export", "sent"
 
-LOOKING = (MODELS, FIGURES, EXPORT)
+LOOKING = (MODELS, FIGURES, EXPORT, SENT)
 """Buttons that only open a panel, also while an answer is written; public/escalator.js knows them by their icons."""
 
 PRESSED = (CONTINUE, AGAIN, FOLLOW, KEEP, ASK, COMPARE, UNAIDED, PREFER, *LOOKING)
@@ -36,6 +37,7 @@ LABELS = {
     UNAIDED: (mark("Ask the model anyway"), "message-circle-question"),
     FIGURES: (mark("Times and tokens"), "receipt"),
     EXPORT: (mark("Export"), "download"),
+    SENT: (mark("What was sent"), "upload"),
 }
 
 MODE_OF: dict[str, Mode] = {ASK: "large", COMPARE: "compare"}
@@ -46,7 +48,7 @@ def badge(answer: Answer) -> str:
     """Say who wrote an answer, as a badge in Markdown."""
     if answer.attempt is None:
         return ""
-    model, role = answer.attempt.model, answer.attempt.role
+    model, role = usage_table.placed(answer.attempt), answer.attempt.role
     if role == "extractive":
         return _("`quotes · no model`")
     return _("`{model} · small model`", model=model) if role == "small" else _("`{model} · large model`", model=model)
@@ -65,7 +67,8 @@ def choose(answer: Answer, *, comparing: bool, usage: bool) -> list[str]:
     first = [CONTINUE, AGAIN] if chosen.finish in ("length", "error") and not comparing else [AGAIN]
     keep = [KEEP] if answer.draft is not None and chosen.role == "large" else []
     ask = [] if any(each.role == "large" and each.whole for each in answer.attempts) else [ASK]
-    return [*first, *([] if comparing else [*keep, *ask, COMPARE]), *([FIGURES] if usage else []), EXPORT]
+    sent = [SENT] if any(each.sent for each in answer.attempts) else []
+    return [*first, *([] if comparing else [*keep, *ask, COMPARE]), *([FIGURES] if usage else []), *sent, EXPORT]
 
 
 def make(name: str, message: str) -> cl.Action:
@@ -83,7 +86,8 @@ def kept(rows: Iterable[Mapping[str, Any]], *, usage: bool) -> list[dict[str, An
     answers = {row["id"]: record for row in rows if (record := remembered(row))}
     for message, record in answers.items():
         measured = record.get("role") != "extractive" and any(it["metrics"] for it in record.get("attempts", ()))
-        made = [make(name, message) for name in ((FIGURES, EXPORT) if usage and measured else (EXPORT,))]
+        looking = {FIGURES: usage and measured, SENT: record.get("sent"), EXPORT: True}
+        made = [make(name, message) for name, offered_here in looking.items() if offered_here]
         if message == [*answers][-1]:
             names = {"small": [AGAIN, ASK, COMPARE], "large": [AGAIN, COMPARE]}.get(str(record.get("role")), [AGAIN])
             names = [CONTINUE, *names] if record.get("broken") else names

@@ -322,6 +322,8 @@ def _record(answer: Answer, preferred: str | None) -> dict[str, Any]:
         ],
         "metrics": _known(answer.metrics),
         "evidence": [f"{item.file}#{item.start}-{item.end}" for item in answer.evidence],
+        "grounds": answer.grounds,
+        "sent": [[each.model, *it] for each in asked for it in each.sent],
     }
 
 

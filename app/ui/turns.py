@@ -160,6 +160,8 @@ class Turns:
             await messages.open_panel(models_panel.NAME)
         elif button.name == buttons.EXPORT:
             await messages.open_panel(buttons.EXPORT_PANEL, {"message": message})
+        elif button.name == buttons.SENT:
+            await usage_table.open_sent(remembered(self._screen.rows.get(message, {})).get("sent", ()))
         elif (record := remembered(self._screen.rows.get(message, {}))).get("attempts"):
             answers = [measured(each) for each in self._screen.said() if each.get("attempts")]
             await usage_table.open_panel(
@@ -187,7 +189,8 @@ class Turns:
 
     def _history(self, until: str = "") -> tuple[Exchange, ...]:
         """Return the questions and answers above a message, or all of them."""
-        return tuple(Exchange(each["question"], each["text"]) for each in self._screen.said(until) if each["text"])
+        said = [each for each in self._screen.said(until) if each["text"]]
+        return tuple(Exchange(each["question"], each["text"], grounds(each)) for each in said)
 
     async def _run(self, assistant: Assistant, turn: Turn, view: TurnView) -> None:
         async with view.ending(), aclosing(assistant.answer(turn)) as events:
@@ -209,9 +212,14 @@ def measured(record: Mapping[str, Any]) -> Answer:
     return Answer(turn, unsearched(turn).found, (), attempts, shown, decision, "", "", (), (), metrics)
 
 
+def grounds(record: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what an answer rests on; those of earlier versions have the documents of their evidence."""
+    return tuple(record.get("grounds") or (it.rpartition("#")[0] for it in record.get("evidence", ())))
+
+
 def recalled(turn: Turn, record: Mapping[str, Any]) -> Answer:
     """Return the answer of a turn as far as the history keeps it: its text, without the evidence."""
-    role: Role = record["role"]
+    turn, role = replace(turn, grounds=grounds(record)), cast("Role", record["role"])
     attempt = Attempt(NUMBERS[role], role, record["model"], "", record["text"], "error", Metrics())
     found = unsearched(turn).found
     return Answer(turn, found, (), (attempt,), attempt, None, attempt.text, attempt.text, (), (), Metrics())

@@ -1,12 +1,16 @@
 """What a conversation has cost so far, shown beside the chat: its sums first, then its latest answer in detail."""
 
+import re
 from collections.abc import Sequence
+from typing import Any
 
 import chainlit as cl
 
 from app.answering.routes import NAMES
+from app.answering.sanitizer import label
 from app.answering.turn import Answer, Attempt
 from app.answering.usage import Prices, blend, sent
+from app.errors import StaysHere
 from app.translation import _, figure, mark
 from app.ui.messages import show_beside, table
 
@@ -27,6 +31,18 @@ async def open_panel(answers: Sequence[Answer], latest: Answer, prices: Prices, 
     await show_beside(cl.Text(name=name, content=content, display="side"), name)
 
 
+async def open_sent(requests: Sequence[Any]) -> None:
+    """Show beside the chat what other machines were sent: model, host, and the role and text of each message."""
+    parts = []
+    for model, host, messages in requests:
+        parts.append(f"**{_('{model} on {host}', model=label(model), host=label(host))}**")
+        for role, text in messages:
+            fence = "`" * (1 + max(map(len, re.findall("`+", f"``{text}"))))
+            parts += [f"*{role}*", f"{fence}text\n{text}\n{fence}"]
+    name = _("What was sent")
+    await show_beside(cl.Text(name=name, content="\n\n".join(parts), display="side"), name)
+
+
 def summary(attempt: Attempt, *, usage: bool) -> str:
     """Sum up an attempt in one line, with its times and tokens if `usage` is set."""
     return " · ".join([who(attempt), *(figures(attempt) if usage else [])])
@@ -34,10 +50,14 @@ def summary(attempt: Attempt, *, usage: bool) -> str:
 
 def who(attempt: Attempt) -> str:
     """Name the model of an attempt, with its host if that is another machine, and say if it failed."""
-    model = attempt.model
-    if attempt.elsewhere:
-        model = _("{model} on {host}", model=model, host=attempt.host)
-    return model if attempt.failure is None else _("{model} failed", model=model)
+    if isinstance(attempt.failure, StaysHere):
+        return _("{model} not asked, as this is private", model=attempt.model)
+    return placed(attempt) if attempt.failure is None else _("{model} failed", model=placed(attempt))
+
+
+def placed(attempt: Attempt) -> str:
+    """Name the model of an attempt, with its host if that is another machine."""
+    return _("{model} on {host}", model=attempt.model, host=attempt.host) if attempt.elsewhere else attempt.model
 
 
 def figures(attempt: Attempt) -> list[str]:

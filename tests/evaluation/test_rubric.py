@@ -147,9 +147,9 @@ async def test_a_judge_rates_no_answer_of_its_own_and_odd_replies_do_not_count()
         opened(settings_for(endpoint=server.url)) as foundry,
     ):
         rated: dict[str, Values] = {}
-        remarks = await judge(foundry, "gpt-oss-20b:1", asked, rated, ignore)
+        remarks = await judge(foundry, "gpt-oss-20b:1", "", asked, rated, ignore)
         requests = server.count("/v1/chat/completions")
-        await judge(foundry, "gpt-oss-20b:1", asked, rated, ignore)  # goes on with what is missing
+        await judge(foundry, "gpt-oss-20b:1", "", asked, rated, ignore)  # goes on with what is missing
         again = server.count("/v1/chat/completions") - requests
 
     assert {it.text for it in asked if it.id in rated} == {"At 9:30."}
