@@ -1,5 +1,6 @@
 """A corpus that several processes share, and what happens when the server is away, slow or restarted."""
 
+import asyncio
 import logging
 import os
 import secrets
@@ -142,7 +143,7 @@ def test_the_local_index_takes_over_until_the_server_is_back(
     retriever.close()
 
 
-async def test_a_server_that_stops_in_the_middle_of_a_question_costs_no_answer(
+def test_a_server_that_stops_in_the_middle_of_a_question_costs_no_answer(
     server: Postgres, folder: Path, tmp_path: Path, stopped: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ESCALATOR_INDEX", server.address)
@@ -155,12 +156,12 @@ async def test_a_server_that_stops_in_the_middle_of_a_question_costs_no_answer(
         stopped()
         return len(index.top_k(index.terms(index.words("ferry")), 1))
 
-    assert await retriever.run(ask) == 1
+    assert asyncio.run(retriever.run(ask)) == 1
     assert retriever.notice
     retriever.close()
 
 
-async def test_a_question_whose_index_is_replaced_meanwhile_is_asked_again(
+def test_a_question_whose_index_is_replaced_meanwhile_is_asked_again(
     server: Postgres, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ESCALATOR_INDEX", server.address)
@@ -177,7 +178,7 @@ async def test_a_question_whose_index_is_replaced_meanwhile_is_asked_again(
         index = seen[-1].index
         return index.passages(index.top_k(index.terms(index.words("ferry")), 1))[0].text
 
-    assert "10:45" in await retriever.run(ask)
+    assert "10:45" in asyncio.run(retriever.run(ask))
     assert len(seen) == 2
     retriever.close()
 
