@@ -5,18 +5,18 @@ A change is one transaction, and what it replaces is deleted in it: a question t
 
 import re
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from importlib import resources
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 
 from app.errors import IndexAway
 from app.postgres.connection import READ_SECONDS, WRITE_SECONDS, Connection, Server
-from app.postgres.reading import Reader, RemotePostings, read, spelled
+from app.postgres.reading import AT_ONCE, Reader, RemotePostings, read, spelled
 from app.retrieval.postings import BREAK, Postings
 from app.retrieval.segment import Entry
 from app.retrieval.store import INDEX_VERSION, NOTHING, Snapshot, load
@@ -34,6 +34,8 @@ LOOK_SECONDS = 0.1
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")
 """Characters that PostgreSQL does not take."""
 
+_POSTINGS = "insert into postings select * from unnest(%b::bigint[], %b::text[], %b::bytea[], %b::bytea[])"
+_TOKENS = "insert into tokens select * from unnest(%b::bigint[], %b::integer[], %b::bytea[], %b::text[])"
 _BM25 = "create index tokens_bm25 on tokens using bm25(terms) with (text_config = 'simple', k1 = 1.2, b = 0.75)"
 
 
@@ -53,22 +55,21 @@ class PostgresWriter(Writer):
         passages, kinds, terms = arrays["passages"], arrays["kinds"], Postings(arrays).terms
         lists = zip(terms, pairwise(arrays["starts"].tolist()), strict=True)
         rows = ((segment, term, passages[at:to].tobytes(), kinds[at:to].tobytes()) for term, (at, to) in lists)
-        self._copy("postings", "int8 text bytea bytea", rows)
+        self._insert(_POSTINGS, rows)
         every = [arrays["tokens"][first:last] for first, last in pairwise(arrays["begins"].tolist())]
         names = [spelled(term) for term in terms] if self.extension else []
         texts = (" ".join(names[it] for it in each.tolist() if it != BREAK) if names else None for each in every)
         tokens = ((segment, at, each.tobytes(), text) for at, (each, text) in enumerate(zip(every, texts, strict=True)))
-        self._copy("tokens", "int8 int4 bytea text", tokens)
+        self._insert(_TOKENS, tokens)
 
     def load(self, segment: int) -> tuple[Postings, Sequence[Entry]]:
         reader = Reader(lambda work: work(self._db))  # which sees what is not yet in force
         return load(self._db, segment, partial(RemotePostings, segment=segment, reader=reader))
 
-    def _copy(self, table: str, types: str, rows: Iterable[tuple[Any, ...]]) -> None:
-        with self._db.cursor() as cursor, cursor.copy(f"copy {table} from stdin (format binary)") as copy:
-            copy.set_types(types.split())
-            for row in rows:
-                copy.write_row(row)
+    def _insert(self, query: str, rows: Iterator[tuple[Any, ...]]) -> None:
+        """Insert rows, many at a time."""
+        while part := list(islice(rows, AT_ONCE)):
+            self._db.execute(query, [list(column) for column in zip(*part, strict=True)])
 
 
 class PostgresStore:
