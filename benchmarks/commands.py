@@ -91,6 +91,23 @@ def retrieval(
 
 
 @bench.command()
+def postgres(
+    passages: Annotated[int, typer.Option(min=10, help="Number of generated passages.")] = 20_000,
+    questions: Annotated[int, typer.Option(min=1, help="Number of questions.")] = 300,
+    collection: Annotated[Path | None, typer.Option(help="Take text from a folder as for `eval retrieval`.")] = None,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Compare the index in the PostgreSQL of ESCALATOR_INDEX with the local one: ranks, times, sizes."""
+    from app.evaluation.datasets import read_collection
+    from benchmarks import postgres
+
+    given = read_collection(collection) if collection else None
+    result = postgres.bench_postgres(passages, questions, given, tell)
+    show(result, as_json, postgres.lines(result))
+
+
+@bench.command()
 def corpus(
     quick: Annotated[bool, typer.Option("--quick", help="Few and small files, for a first look.")] = False,
     as_json: Json = False,

@@ -39,7 +39,7 @@ def escalator(texts: Sequence[str], language: str, folder: Path, *, numba: bool 
     """Build the index of the product on the disk, and search it with everything that the product ranks by."""
     with writing(Store(folder)) as writer:
         assert writer is not None
-        for document in _documents(texts, language):
+        for document in documents(texts, language):
             writer.put(document)
         writer.commit(NOTHING)
     index = opened(folder)
@@ -122,7 +122,7 @@ def _compiled(numba: bool) -> None:
         kernel.LARGE = sys.maxsize
 
 
-def _documents(texts: Sequence[str], language: str) -> Iterator[Document]:
+def documents(texts: Sequence[str], language: str) -> Iterator[Document]:
     """Yield documents whose passages are the texts, ten in each."""
     for first in range(0, len(texts), _PASSAGES):
         file, own = str(first), texts[first : first + _PASSAGES]
