@@ -115,12 +115,22 @@ Object.defineProperty(WebSocket.prototype, 'onmessage', { ...socket, set(take) {
   socket.set.call(this, take && ((event) => (waiting ? waiting.push(event) : deliver([event]))));
 } });
 
-// The one user stays who he is while the server cannot be reached: Chainlit would leave the chat for a log-in that is not there.
+// Who uses the page stays the same while the server cannot be reached: Chainlit would leave the chat for the login. Only in a
+// room people have names.
 const request = window.fetch;
-window.fetch = (address, ...rest) => request(address, ...rest).catch((error) => {
-  if (new URL(address, location).pathname !== '/user') throw error;
-  return Response.json({ identifier: 'you', metadata: {} });
-});
+let user = { identifier: 'you', metadata: {} };
+window.fetch = async (address, ...rest) => {
+  const asksWho = new URL(address, location).pathname === '/user';
+  const answer = await request(address, ...rest).catch((error) => {
+    if (!asksWho) throw error;
+    return Response.json(user);
+  });
+  if (asksWho && answer.ok) {
+    user = await answer.clone().json();
+    document.documentElement.classList.toggle('in-room', user.identifier !== 'you');
+  }
+  return answer;
+};
 
 // What the keyboard and screen readers need and Chainlit's page lacks: what each selector finds gets these attributes, and
 // loses those that are null.

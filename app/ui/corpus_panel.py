@@ -123,7 +123,8 @@ def contents(retriever: Retriever, typed: str, *, look: bool = False) -> dict[st
     With `look`, the folder is looked at before.
     """
     folder = retriever.folder
-    panel: dict[str, Any] = {"folder": str(folder.path), "locked": locked(folder), "error": "", "more": ""}
+    shown = folder.path if sits_here() else folder.path.name
+    panel: dict[str, Any] = {"folder": str(shown), "locked": locked(folder), "error": "", "more": ""}
     try:
         if look or not folder.path.is_dir():
             retriever.refresh()  # raises CorpusError with what is wrong

@@ -60,7 +60,7 @@ class Members:
         if here or member or self._is_open(scope):
             await self._app(scope, receive, with_cookies)
         else:
-            await refuse(scope, receive, send, 401)
+            await refuse(scope, receive, send, 401, "{}")  # Chainlit's page reads JSON
 
     async def _member(self, request: HTTPConnection) -> Member | None:
         """Return who has logged in; None for nobody, and for whoever had a name before it was given away again."""

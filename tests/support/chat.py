@@ -168,7 +168,7 @@ class Chat:
         self._changed = asyncio.Event()
 
     async def __aenter__(self) -> Self:
-        self._http = aiohttp.ClientSession()
+        self._http = aiohttp.ClientSession(headers=self._headers)
         try:
             await self.open()
             await self.until(lambda: self._turns >= 1)  # the start of a chat is a turn of its own
