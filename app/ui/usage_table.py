@@ -117,14 +117,13 @@ def _routes(answers: Sequence[Answer], prices: Prices) -> str:
     taken = {route: own for route in (*NAMES, None) if (own := [it for it in answers if it.turn.route == route])}
     if not (taken.keys() & {"cloud-first", "task"} or sent(answers)[0]):
         return ""
-    heads = _("Route"), _("Answers"), _("Time per answer"), _("Cloud price of {number} answers", number=figure(SAMPLE))
+    heads = _("Route"), _("Time per answer"), _("Cloud price of {number} answers", number=figure(SAMPLE))
     rows = []
     for route, own in taken.items():
         means, (away, tokens) = blend(own, prices), sent(own)
-        shares = {"number": away, "all": means.turns, "tokens": figure(tokens)}
-        left = _("{number} of {all}: {tokens} tokens", **shares) if away else "–"
-        cells = figure(means.turns), seconds(means.latency_ms), _dollars(means.cost * SAMPLE), left
-        rows.append((_(NAMES.get(route or "", CHOSEN)), *cells))
+        left = _("{number} of {all}, {tokens} tokens", number=away, all=means.turns, tokens=figure(tokens))
+        name, cost = _(NAMES.get(route or "", CHOSEN)), _dollars(means.cost * SAMPLE)
+        rows.append((name, seconds(means.latency_ms), cost, left))
     return table([*heads, _("Sent to other machines")], rows)
 
 
