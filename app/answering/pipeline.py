@@ -128,11 +128,11 @@ async def auto(run: Run) -> None:
 async def by_task(run: Run) -> None:
     """Let the model answer that the settings name for questions of this kind, and say so."""
     task = task_of(run.turn, run.route.kind)
-    by = run.parts.foundry.settings.tasks[task.kind]
+    by = "auto" if run.parts.foundry.alone else run.parts.foundry.settings.tasks[task.kind]
     if why := task.said(by):
         run.emit.progress(why)
         run.notices.append(why)
-    if by == "auto" or run.parts.foundry.alone:
+    if by == "auto":
         await auto(run)
     elif by == "large":
         await _large_first(run)
@@ -199,15 +199,14 @@ async def go_on(run: Run) -> None:
 
 def answering(turn: Turn) -> Answering:
     """Return who answers a turn."""
-    return go_on if turn.continues else ROUTES[turn.route] if turn.route else MODES[turn.mode]
+    return go_on if turn.continues else MODES[turn.route or turn.mode]
 
 
-ROUTES: Mapping[RouteName, Answering] = {"local-first": auto, "cloud-first": cloud_first, "task": by_task}
-"""Who answers in the mode "auto"."""
-
-MODES: Mapping[Mode, Answering] = {
-    "auto": auto, "small": auto, "large": large, "compare": compare, "refine": refine
+MODES: Mapping[Mode | RouteName, Answering] = {
+    "auto": auto, "small": auto, "large": large, "compare": compare, "refine": refine,
+    "local-first": auto, "cloud-first": cloud_first, "task": by_task,
 }  # fmt: skip
+"""Who answers in each mode, and on each route of the mode "auto"."""
 
 
 async def _large_first(run: Run, patience: float | None = None) -> None:

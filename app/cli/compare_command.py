@@ -22,15 +22,10 @@ if TYPE_CHECKING:
 
 
 class Hybrid(StrEnum):
-    """A mode in which two models answer."""
+    """A mode in which two models answer, or a route of the mode "auto"."""
 
     AUTO = "auto"
     REFINE = "refine"
-
-
-class RouteOption(StrEnum):
-    """A route, as the setting ESCALATOR_ROUTE has it."""
-
     LOCAL_FIRST = "local-first"
     CLOUD_FIRST = "cloud-first"
     TASK = "task"
@@ -59,10 +54,9 @@ def compare(
     ] = None,
     mode: Annotated[
         list[Hybrid] | None,
-        typer.Option(help="Measure the cascade too; may be repeated (default for questions: both)."),
-    ] = None,
-    route: Annotated[
-        list[RouteOption] | None, typer.Option(help="Measure a route of the mode auto; may be repeated.")
+        typer.Option(
+            "--mode", "--route", help="A mode or route of both models; may be repeated (default: auto and refine)."
+        ),
     ] = None,
     prices: Annotated[Path | None, typer.Option(help="Prices by model, as JSON (default: ESCALATOR_PRICES).")] = None,
     run: Annotated[Path | None, typer.Option(help="Keep each answer in this file (default: the state folder).")] = None,
@@ -98,7 +92,7 @@ def compare(
     check_writable(report)
     if ratings and not (saved and report):
         raise InputError("--ratings adds to the report of a run that was kept. Give --from and --report too.")
-    modes: list[Mode | RouteName] = [each.value for each in (*(mode or ()), *(route or ()))]
+    modes: list[Mode | RouteName] = [each.value for each in mode or ()]
     wanted = (" ".join(prompt or ()), models, rounds, corpus, questions, SEARCHED[retrieval], modes, prices)
     if saved is not None and any((*wanted, run, resume)):
         raise InputError(

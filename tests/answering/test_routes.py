@@ -234,9 +234,9 @@ async def test_the_small_model_answers_where_the_large_one_of_a_task_does_not(co
 class Halting(Elsewhere):
     """Writes the beginning of an answer, and after a pause the rest, or nothing more."""
 
-    def __init__(self, rest: str) -> None:
+    def __init__(self, rest: str, pause: float = 0.1) -> None:
         super().__init__(LARGE)
-        self._rest = rest
+        self._rest, self._pause = rest, pause
 
     async def respond(self, asked: Asked, writer: asyncio.StreamWriter) -> None:
         if asked.path != "/v1/chat/completions":
@@ -244,7 +244,7 @@ class Halting(Elsewhere):
             return
         writer.write(events(chunk("The ferry leaves at 9:30 "), done=False))
         await writer.drain()
-        await asyncio.sleep(0.4)
+        await asyncio.sleep(self._pause)
         if self._rest:
             writer.write(events(chunk(self._rest), chunk(finish="stop")).removeprefix(EVENTS))
 
@@ -294,9 +294,10 @@ async def test_offline_the_small_model_answers_here(corpus: Path, unused_port: i
     assert answer.notices[-1].endswith("So phi-4-mini answered here.")
 
 
+@pytest.mark.slow
 async def test_what_has_begun_in_time_may_take_longer(corpus: Path) -> None:
-    async with Halting("from the old harbour [1].") as cloud:
-        answer = await cloud_first(corpus, cloud, cloud_seconds=0.2)
+    async with Halting("from the old harbour [1].", pause=2.2) as cloud:
+        answer = await cloud_first(corpus, cloud, cloud_seconds=2)
 
     assert answer.text == "The ferry leaves at 9:30 from the old harbour [1]."
 
