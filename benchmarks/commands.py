@@ -48,6 +48,20 @@ def gateway(
 
 
 @bench.command()
+def privacy(
+    turns: Annotated[int, typer.Option(min=1, help="How many turns are asked.")] = 1_000,
+    seed: Annotated[int, typer.Option(help="Ask other turns.")] = 0,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Ask random turns over a server elsewhere that keeps every byte, and look for private passages in them."""
+    from benchmarks import privacy
+
+    result = asyncio.run(privacy.bench_privacy(turns, seed, tell))
+    show(result, as_json, privacy.lines(result))
+
+
+@bench.command()
 def mcp(
     corpus: Annotated[Path, typer.Option("--corpus", help="The folder of documents.")] = Path("corpus"),
     rounds: Annotated[int, typer.Option(min=1, help="How often each start is measured.")] = 5,

@@ -25,7 +25,7 @@ from app.documents.folder import Folder
 from app.documents.language import name, shown_name
 from app.documents.privacy import ANY, kept_here
 from app.errors import CorpusError, IndexAway, ModelError
-from app.humanize import listed
+from app.humanize import listed, quoted
 from app.models import chat
 from app.models.foundry import Foundry
 from app.models.server_lookup import ServerLookup
@@ -45,6 +45,9 @@ THREADS = 16
 
 PROGRESS_SECONDS = 0.5
 """Interval between two messages about documents being read."""
+
+TELLING = 4
+"""Characters of a word by which a question can tell what only private documents say; a number of fewer is anywhere."""
 
 TRANSLATE = """\
 Translate the question of the user into search words in {languages}. Write the words that matter, names unchanged, with
@@ -133,8 +136,16 @@ class Retriever:
         return self.refresh().public(self._settings.private)
 
     def rule(self, turn: Turn, grounds: Iterable[str]) -> str:
-        """Return the rule that keeps on this machine what rests on some grounds; empty if none does."""
-        return kept_here(grounds, self.available(replace(turn, scope=())).documents, self._settings.private)
+        """Return the rule that keeps on this machine a question and what rests on some grounds; empty if none does."""
+        snapshot = self.available(replace(turn, scope=()))
+        if rule := kept_here(grounds, snapshot.documents, self._settings.private):
+            return rule
+        public = snapshot.public(self._settings.private)
+        if len(public.documents) < len(snapshot.documents):
+            words = [it for it in snapshot.index.words(turn.question) if len(it.surface) >= TELLING]
+            for word in (it for it in words if snapshot.index.knows(it) and not public.index.knows(it)):
+                return _("Only private documents have {word}.", word=quoted(word.surface))
+        return ""
 
     def snapshot(self, turn: Turn) -> Snapshot:
         """Return the corpus as of the last look, with the dropped documents."""
