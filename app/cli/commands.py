@@ -21,13 +21,12 @@ from app.answering.turn import mode as mode_named
 from app.answering.usage import Prices
 from app.cli import json_output
 from app.cli.browser_commands import browser
-from app.cli.clone import add_clone_command
 from app.cli.compare_command import compare
 from app.cli.evaluation_commands import evaluate
 from app.cli.kit_commands import kit
 from app.cli.model_commands import models
 from app.cli.serving_commands import mcp, serve
-from app.cli.terminal import Commands, Json, Verbose, print_json, show, tell
+from app.cli.terminal import Commands, Json, Verbose, add_clone_command, print_json, show, tell
 from app.errors import InputError
 from app.export import from_items
 from app.humanize import count, size
@@ -187,8 +186,7 @@ def doctor(
     verbose: Verbose = False,
 ) -> None:
     """Check everything that an answer needs, and say how to mend what is missing."""
-    from app.doctor import lines, markdown
-    from app.doctor.checkup import checks
+    from app.doctor import checks, lines, markdown
 
     settings = load(corpus=corpus)
     result = asyncio.run(checks(settings, online=online, named=not to_report))

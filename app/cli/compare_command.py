@@ -16,9 +16,8 @@ from app.settings import RouteName, Settings, load
 
 if TYPE_CHECKING:
     from app.answering.turn import Mode
-    from app.evaluation.plan import Plan
+    from app.evaluation.plan import Done, Plan, RunFile
     from app.evaluation.results import ComparisonResult
-    from app.evaluation.run_file import Done, RunFile
 
 
 class Hybrid(StrEnum):
@@ -81,11 +80,10 @@ def compare(
     from app.evaluation import ragas, summary
     from app.evaluation.changes import changes
     from app.evaluation.datasets import check_writable
-    from app.evaluation.plan import planned
+    from app.evaluation.plan import planned, read_run
     from app.evaluation.report import page
     from app.evaluation.report_page import form_of
     from app.evaluation.rubric import read_ratings, samples
-    from app.evaluation.run_file import read_run
 
     exported = None if export is None else ragas.contender_named(export)
     form, before = report and form_of(report), against and _kept(against)
@@ -122,18 +120,19 @@ def _asked(
     path: Path | None, done: "Done | None", exported: str | None, planned: Callable[[], "tuple[Plan, Settings]"]
 ) -> "ComparisonResult":
     """Ask all of a plan, or what a run has not done yet, with the progress on stderr; raises InputError."""
-    from app.evaluation import ragas, run_file
+    from app.evaluation import ragas
     from app.evaluation.compare import Comparison
     from app.evaluation.datasets import check_writable
+    from app.evaluation.plan import begun, resumed
 
     plan, settings = (done.plan, load(corpus=done.plan.corpus or None)) if done else planned()
     if exported:
         ragas.check(exported, [it.id for it in plan.contenders(plan.models or ("", ""))])
     if done and path:
         check_writable(path)
-        file: RunFile | None = run_file.resumed(path)
+        file: RunFile | None = resumed(path)
     else:
-        file = run_file.begun(settings, plan, path)
+        file = begun(settings, plan, path)
     progress = Progress()
     comparison = Comparison(settings, plan, tell, progress.step, file, done)
     with suppress(KeyboardInterrupt), progress:  # what is there is shown, and what is missing named
@@ -143,11 +142,11 @@ def _asked(
 
 def _kept(file: Path) -> "ComparisonResult":
     """Read what `--json` printed, or what a run has kept so far; raises InputError."""
-    from app.evaluation import run_file
     from app.evaluation.compare import Comparison
+    from app.evaluation.plan import read_run
     from app.evaluation.results import read_result
 
     if file.suffix != ".jsonl":
         return read_result(file)
-    done = run_file.read_run(file)
+    done = read_run(file)
     return Comparison(load(corpus=done.plan.corpus or None), done.plan, tell, lambda *_: None, done=done).result()

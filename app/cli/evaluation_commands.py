@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.cli.clone import add_clone_command, clone_module
-from app.cli.terminal import Json, Verbose, show, tell, watch
+from app.cli.terminal import Json, Verbose, add_clone_command, clone_module, show, tell, watch
 from app.errors import InputError
 from app.humanize import count
 from app.settings import Settings, load

@@ -6,8 +6,7 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
-from app.cli.clone import add_clone_command, clone_module
-from app.cli.terminal import Verbose, tell
+from app.cli.terminal import Verbose, add_clone_command, clone_module, tell
 from app.kit.bundle import Kit
 from app.kit.use import main as use_kit
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from statistics import fmean
 
-from app.evaluation.measures import LEAST, difference
+from app.evaluation.figures import LEAST, difference
 from app.evaluation.report import NAMES, SAMPLE, label, written
 from app.evaluation.results import ComparisonResult, Contender, Figure, MeasuredAnswer
 from app.humanize import count

@@ -14,12 +14,10 @@ from app.answering.pipeline import Assistant
 from app.answering.turn import Mode, Sampling, Stopwatch, Turn
 from app.errors import InputError, ModelError
 from app.evaluation.figures import SINGLE, with_figures
-from app.evaluation.meters import Energy, machine, server_memory
-from app.evaluation.plan import Plan, default_prices
+from app.evaluation.plan import Done, Plan, RunFile, default_prices
 from app.evaluation.question_set import Question
-from app.evaluation.recording import asked, measured
+from app.evaluation.recording import Energy, asked, machine, measured, server_memory
 from app.evaluation.results import ComparisonResult, Contender, MeasuredAnswer, MeasuredModel
-from app.evaluation.run_file import Done, RunFile
 from app.evaluation.summary import document, shown
 from app.models import chat
 from app.models.catalogue import ModelPair

@@ -6,9 +6,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from app.cli import clone
-from app.cli.clone import add_clone_command
-from app.cli.terminal import Commands
+from app.cli import terminal
+from app.cli.terminal import Commands, add_clone_command
 from tests.evaluation.conftest import Write, write
 from tests.support.terminal import escalator
 
@@ -29,7 +28,7 @@ __all__ = ["write"]
 def test_outside_a_clone_a_command_ends_with_the_way_to_get_it(
     arguments: list[str], folder: str, extra: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(clone, "ROOT", tmp_path)
+    monkeypatch.setattr(terminal, "ROOT", tmp_path)
     cli = typer.Typer(cls=Commands)
     (tmp_path / folder).mkdir()  # another package of this name, or what is left of ours
     for name, module in (
@@ -59,7 +58,7 @@ def test_outside_a_clone_a_command_ends_with_the_way_to_get_it(
 def test_outside_a_clone_an_option_that_needs_one_ends_with_the_way_to_get_it(
     arguments: list[str], folder: str, write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(clone, "ROOT", tmp_path)
+    monkeypatch.setattr(terminal, "ROOT", tmp_path)
     given = [write()] if "eval" in arguments else []
 
     result = escalator(*arguments, *given)

@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 
 from app.evaluation.datasets import check_writable
-from app.evaluation.plan import Plan
+from app.evaluation.plan import FOLDER, Plan, begun
 from app.evaluation.rubric import Ratings, samples
 from app.evaluation.rubric import as_json as ratings_as_json
-from app.evaluation.run_file import FOLDER, begun
 from app.evaluation.summary import document
 from app.settings import load
 from tests.support.comparisons import LARGE, PAIR, RUN

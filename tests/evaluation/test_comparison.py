@@ -16,11 +16,10 @@ import pytest
 
 from app.cli.terminal import Progress
 from app.evaluation.compare import Comparison
-from app.evaluation.plan import Plan, PriceTable, planned
+from app.evaluation.plan import Plan, PriceTable, RunFile, begun, planned, read_run, resumed
 from app.evaluation.question_set import Question
 from app.evaluation.report import page
 from app.evaluation.results import ComparisonResult, MeasuredAnswer, MeasuredModel, from_json
-from app.evaluation.run_file import RunFile, begun, read_run, resumed
 from app.evaluation.summary import document
 from app.models.server import ignore
 from app.retrieval.corpus import corpus_id

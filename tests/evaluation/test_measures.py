@@ -4,8 +4,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from app.evaluation.figures import Outcome, at_random, oracle, with_figures
-from app.evaluation.measures import by_question, difference, mean_of, median_of
+from app.evaluation.figures import Outcome, at_random, by_question, difference, mean_of, median_of, oracle, with_figures
 from app.evaluation.results import Contender, Figure, MeasuredAnswer, MeasuredAttempt, MeasuredModel
 
 

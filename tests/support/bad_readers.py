@@ -13,7 +13,7 @@ import pytest
 from app.documents import folder, readers
 from app.documents.passages import Page, Place
 from app.documents.readers import Format
-from app.documents.sandbox import process, protocol, worker
+from app.documents.sandbox import pool, protocol, worker
 from app.documents.sandbox.pool import Pool
 
 PAGE = [Page("The text of a page.", Place("page", "page 1", 1))]
@@ -150,7 +150,7 @@ def formats() -> dict[str, Format]:
 
 def use(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have folders read these formats, too, by processes that no other folder shares."""
-    monkeypatch.setattr(process, "WORKER", __name__)
+    monkeypatch.setattr(pool, "WORKER", __name__)
     monkeypatch.setattr(readers, "SUFFIXES", formats())
     monkeypatch.setattr(folder, "shared_pool", Pool)
 

@@ -6,9 +6,8 @@ from itertools import chain
 from xml.etree.ElementTree import Element
 
 from app.documents.passages import Page
-from app.documents.readers.drawings import chart, diagram, embed
 from app.documents.readers.numbering import Numbering
-from app.documents.readers.ooxml import Package, inherited, value
+from app.documents.readers.ooxml import Package, chart, diagram, embed, inherited, value
 from app.documents.readers.sections import Block, item, margin, numbers_page, paged
 from app.documents.readers.tables import Row, repeated
 from app.documents.readers.text import clean

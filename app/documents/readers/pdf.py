@@ -18,8 +18,7 @@ from app.documents.passages import PAGE_LABEL, Contents, Page, Place
 from app.documents.readers import ocr, pdf_layout
 from app.documents.readers.pdf_forms import entries, placed
 from app.documents.readers.pdf_layout import irregular, rows
-from app.documents.readers.printing import unprinted
-from app.documents.readers.text import clean
+from app.documents.readers.text import clean, unprinted
 from app.errors import UnreadableFile
 from app.translation import mark
 

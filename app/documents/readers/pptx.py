@@ -6,8 +6,7 @@ from typing import NamedTuple
 from xml.etree.ElementTree import Element
 
 from app.documents.passages import Page, Place
-from app.documents.readers.drawings import chart, diagram, embed
-from app.documents.readers.ooxml import Package
+from app.documents.readers.ooxml import Package, chart, diagram, embed
 from app.documents.readers.sections import comment
 from app.documents.readers.tables import Row, groups, repeated
 from app.documents.readers.text import clean

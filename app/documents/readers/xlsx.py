@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element
 
 from app.documents.passages import Page, Place
-from app.documents.readers.drawings import captions
-from app.documents.readers.ooxml import Package, shown
+from app.documents.readers.ooxml import Package, captions, shown
 from app.documents.readers.sections import comment
 from app.documents.readers.tables import Cells, Row, groups, repeated
 from app.errors import UnreadableFile

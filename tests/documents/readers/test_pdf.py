@@ -18,7 +18,7 @@ from reportlab.pdfgen.canvas import Canvas
 from app.documents.folder import Folder
 from app.documents.passages import Page, Place
 from app.documents.readers import ocr, pdf, read
-from app.documents.readers.printing import unprinted
+from app.documents.readers.text import unprinted
 from app.errors import UnreadableFile
 from app.retrieval.corpus import Corpus
 from app.settings import ROOT
