@@ -26,7 +26,7 @@ from app.retrieval.kernel import Array, Ranked
 from app.retrieval.postings import Builder, Postings
 from app.retrieval.scoring import QueryTerm, Scorer
 from app.retrieval.segment import DocumentSegment, Entry
-from app.retrieval.store import NOTHING, Database, Snapshot, load, read_snapshot
+from app.retrieval.store import NOTHING, Snapshot, load, read_snapshot
 
 if TYPE_CHECKING:
     from app.retrieval.postings import Arrays
@@ -119,6 +119,8 @@ class Reader:
 class RemotePostings(Postings):
     """The postings of a segment, of which the lists and the tokens are in PostgreSQL."""
 
+    flat = False
+
     def __init__(self, arrays: "Arrays", segment: int, reader: Reader):
         self.arrays, self.starts, self.lengths = arrays, arrays["starts"], arrays["lengths"]
         self.frequency, self.length = arrays["frequency"], arrays["length"]
@@ -128,15 +130,6 @@ class RemotePostings(Postings):
         ((passages, kinds),) = self._reader.rows(_POSTINGS, [(self._segment, self.terms[number])])
         small = len(kinds) < len(passages)
         return np.frombuffer(passages, np.int32), np.frombuffer(kinds, np.uint16 if small else np.int32)
-
-    def gathered(self, numbers: Array) -> tuple[Array, Array, Array, Array]:
-        lists = [self.of(number) for number in numbers.tolist()]
-        passages = np.concatenate([np.zeros(0, np.int32), *(passages for passages, _ in lists)])
-        kinds = np.concatenate([np.zeros(0, np.uint16), *(kinds for _, kinds in lists)])
-        starts = np.cumsum([0, *(len(passages) for passages, _ in lists)])
-        for each in (passages, kinds, starts):
-            each.flags.writeable = False
-        return passages, kinds, starts, np.arange(len(lists))
 
     def counts(self, alive: Array | None) -> Array:
         counts = np.diff(self.starts)
@@ -210,7 +203,8 @@ class PostgresIndex(Index):
         return named
 
     def _scorer(self, match: Match) -> tuple[Scorer, int]:
-        return (self._alone(*match[1:]), 0) if match.segment in self._remote else super()._scorer(match)
+        alone = self._extension and match.segment in self._remote  # else the postings have just been asked for
+        return (self._alone(*match[1:]), 0) if alone else super()._scorer(match)
 
     def _few(self, number: int, passages: Array) -> tuple[Scorer, Array]:
         """Return a scorer of some passages of a segment, given in ascending order, and their numbers there.
@@ -253,7 +247,7 @@ def read(db: Connection, reader: Reader, known: Snapshot, limits: str) -> Snapsh
     finally:
         db.rollback()
 
-    def loaded(_: Database, key: int) -> tuple[Postings, Sequence[Entry]]:
+    def loaded(_: Connection, key: int) -> tuple[Postings, Sequence[Entry]]:
         return load(db, key, partial(RemotePostings, segment=key, reader=reader))
 
     if db.autocommit:

@@ -20,8 +20,8 @@ from app.documents.folder import Difference, Folder
 from app.errors import CorpusError, DamagedIndex
 from app.humanize import time_left
 from app.retrieval.search import Exchange, SearchResult, search
-from app.retrieval.store import NOTHING, IndexStore, IndexWriter, Snapshot
-from app.retrieval.writer import LocalIndex
+from app.retrieval.store import NOTHING, Snapshot
+from app.retrieval.writer import IndexStore, LocalIndex, Writer
 from app.translation import figure, plural
 
 logger = logging.getLogger(__name__)
@@ -168,7 +168,7 @@ class Corpus:
         return snapshot
 
     def _changed(
-        self, writer: IndexWriter, snapshot: Snapshot, difference: Difference, progress: Progress | None
+        self, writer: Writer, snapshot: Snapshot, difference: Difference, progress: Progress | None
     ) -> Snapshot:
         """Put what is new into the index, in parts each of which takes twice as long as the one before it."""
         seconds, until = SHOWN_SECONDS, math.inf

@@ -41,10 +41,10 @@ def top_sums(
     each adds. Passages that are not `alive` are left out.
     """
     size = len(postings.lengths)
-    if k <= _MOST and (loop := compiled(size)):
+    if postings.flat and k <= _MOST and (loop := compiled(size)):
         living = np.zeros(0, bool) if alive is None else alive
-        passages, kinds, starts, at = postings.gathered(numbers)
-        top: Ranked = loop(passages, kinds, starts, table, at, weights, *more, living, min(k, size), *_scratch(size))
+        arrays = postings.passages, postings.kinds, postings.starts
+        top: Ranked = loop(*arrays, table, numbers, weights, *more, living, min(k, size), *_scratch(size))
         return top
     lists = [postings.of(number) for number in numbers.tolist()]
     parts = [weight * table.take(kinds) for weight, (_, kinds) in zip(weights.tolist(), lists, strict=True)]

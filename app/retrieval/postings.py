@@ -118,6 +118,9 @@ class Builder:
 class Postings:
     """The postings of some passages, read from the arrays that a builder made; they may hold further arrays."""
 
+    flat = True
+    """Whether all postings are in memory, one list after the other."""
+
     def __init__(self, arrays: "Arrays"):
         for each in arrays.values():
             each.flags.writeable = False  # numba compiles for such arrays alone
@@ -141,10 +144,6 @@ class Postings:
         """Return the passages of a term, ascending, and the kinds of its postings."""
         first, last = self.starts[number], self.starts[number + 1]
         return self.passages[first:last], self.kinds[first:last]
-
-    def gathered(self, numbers: "Array") -> tuple["Array", "Array", "Array", "Array"]:
-        """Return flat arrays that hold the postings of some terms, where each begins, and the terms' numbers there."""
-        return self.passages, self.kinds, self.starts, numbers
 
     def counts(self, alive: "Array | None") -> "Array":
         """Return for each term how many passages contain it, of those that are `alive`, of all if that is None."""

@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from app.documents.document import NEVER, Document, Problem, Signature
 from app.documents.passages import Passage, Place
@@ -142,41 +142,6 @@ NOTHING = Snapshot()
 """The snapshot of a corpus without documents."""
 
 
-class IndexWriter(Protocol):
-    """Changes an index: what was put in and removed is in force from `commit` on, all of it at once."""
-
-    def put(self, result: Document | Problem) -> None: ...
-    def remove(self, file: str) -> None: ...
-    def commit(self, known: Snapshot) -> Snapshot: ...
-    def settle(self, known: Snapshot) -> Snapshot: ...
-
-
-class Database(Protocol):
-    """A connection to the tables of an index, of SQLite or PostgreSQL; a question mark stands for a value."""
-
-    def execute(self, query: str, values: Any = ..., /) -> Any: ...
-    def executemany(self, query: str, rows: Any, /) -> Any: ...
-    def commit(self) -> None: ...
-    @property
-    def in_transaction(self) -> bool: ...
-
-
-class IndexStore(Protocol):
-    """What a corpus needs of its index, wherever that is kept: on this disk, or in PostgreSQL.
-
-    `current` returns the snapshot in force, which is the known one if nothing has changed. `writing` gives the right to
-    change the index to one process at a time; None if another one has it for longer than some seconds. `forget` has the
-    next change begin anew, and `tidy` removes what nothing uses any more.
-    """
-
-    limits: str
-
-    def current(self, known: Snapshot = NOTHING) -> Snapshot: ...
-    def writing(self, seconds: float = -1) -> AbstractContextManager[IndexWriter | None]: ...
-    def forget(self) -> None: ...
-    def tidy(self) -> None: ...
-
-
 class Store:
     """Opens the index in a folder; the methods may block, and raise OSError and DamagedIndex.
 
@@ -274,12 +239,12 @@ class Reader:
             self.db.execute("select mark from state").fetchone()
 
 
-Load = Callable[[Database, int], tuple[Postings, Sequence[Entry]]]
+Load = Callable[[Any, int], tuple[Postings, Sequence[Entry]]]
 """Loads what never changes of a segment."""
 
 
 def load(
-    db: Database, segment: int, make: Callable[[Mapping[str, "Array"]], Postings] = Postings
+    db: Any, segment: int, make: Callable[[Mapping[str, "Array"]], Postings] = Postings
 ) -> tuple[Postings, Sequence[Entry]]:
     """Load what never changes of a segment; raises errors of the database and `ODD` ones if it is damaged."""
     import numpy as np
@@ -299,7 +264,7 @@ def load(
 
 
 def read_snapshot(
-    db: Database,
+    db: Any,
     known: Snapshot,
     limits: str,
     text: Callable[[Entry], str],

@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from filelock import FileLock, Timeout
 
 from app.documents.document import Document, Problem
 from app.retrieval.postings import Builder, Postings
 from app.retrieval.segment import Entry, add, arrays
-from app.retrieval.store import INDEX_VERSION, ODD, Database, Snapshot, Store, connect, load
+from app.retrieval.store import INDEX_VERSION, NOTHING, ODD, Snapshot, Store, connect, load
 
 if TYPE_CHECKING:
     from app.retrieval.postings import Arrays
@@ -50,6 +50,20 @@ _DOCUMENT = """insert into documents(segment, file, title, language, pages, pass
     private, gone) values(?, ?, cast(? as text), ?, ?, ?, ?, ?, ?, ?, ?, false) returning id"""
 _SIZES = """select segment, sum(case when gone then 0 else passages end), avg(case when gone then 0.0 else 1.0 end)
     from documents group by segment order by min(id)"""
+
+
+class IndexStore(Protocol):
+    """What a corpus needs of its index, wherever that is kept: on this disk, or in PostgreSQL.
+
+    `current` returns the snapshot in force, which is the known one if nothing has changed. `writing` gives the right to
+    change the index to one process at a time; None if another one has it for longer than some seconds. `forget` has the
+    next change begin anew, and `tidy` removes what nothing uses any more.
+    """
+
+    def current(self, known: Snapshot = NOTHING) -> Snapshot: ...
+    def writing(self, seconds: float = -1) -> AbstractContextManager["Writer | None"]: ...
+    def forget(self) -> None: ...
+    def tidy(self) -> None: ...
 
 
 class LocalIndex(Store):
@@ -90,7 +104,7 @@ class Writer:
     erase: Sequence[str] = ("delete from arrays where segment = ?",)
     """What deletes all that is kept of a segment but its documents."""
 
-    def __init__(self, db: Database, limits: str, current: Callable[[Snapshot], Snapshot]):
+    def __init__(self, db: Any, limits: str, current: Callable[[Snapshot], Snapshot]):
         self._db, self._limits, self._current = db, limits, current
         self._builder, self._segment = Builder(), secrets.randbits(62)
 
