@@ -20,6 +20,7 @@ EscalatorError
         ├── ModelGone     the server no longer has the model loaded; loading it again may help
         └── ServerError   worth another try: unavailable, connection refused or lost
             └── ServerBusy
+                └── TooManyTurns  of one person, here
 """
 
 from pathlib import Path
@@ -146,6 +147,17 @@ class ServerBusy(ServerError):
     def __init__(self, text: str, seconds: float, **values: object):
         super().__init__(text, **values)
         self.seconds = seconds
+
+
+class TooManyTurns(ServerBusy):
+    """A person has asked as many questions at once as are allowed."""
+
+    def __init__(self, most: int):
+        super().__init__(
+            "You may have {most} questions in line or being answered at a time. Ask again when one is answered.",
+            5,
+            most=most,
+        )
 
 
 class ContextOverflow(AnswerFailed):

@@ -19,12 +19,12 @@ from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import EscalatorError, InputError, ServerBusy
-from app.people import FORWARDED, is_here
+from app.people import FORWARDED, begin_request, is_here, request
 from app.settings import LOOPBACK
 
 Body = TypeVar("Body", bound=BaseModel)
 
-ACCIDENT = "Something went wrong inside Escalator. Its terminal shows the details."
+ACCIDENT = "Something went wrong inside Escalator. Its terminal shows the details of request {name}."
 
 STATUS = {ServerBusy: 429, InputError: 400, EscalatorError: 503}
 """The status of a request that failed: that of the first kind to which its error belongs."""
@@ -203,8 +203,8 @@ class ThisMachine:
 
 
 def _needs_key(scope: Scope) -> bool:
-    """Whether a request is for more than the page's files."""
-    return scope["method"] == "POST" or not scope["path"].startswith("/browser")
+    """Whether a request is for more than our pages, which have checks of their own."""
+    return scope["method"] == "POST" or not scope["path"].startswith(("/browser", "/organiser"))
 
 
 class KeyCheck:
@@ -238,7 +238,8 @@ def refused(error: Exception) -> JSONResponse:
         status, text, headers = error.status_code, error.detail, dict(error.headers or {})
     else:
         status = next((each for kind, each in STATUS.items() if isinstance(error, kind)), 500)
-        text = str(error) if isinstance(error, EscalatorError) else ACCIDENT
+        accident = ACCIDENT.format(name=request.get() or begin_request())
+        text = str(error) if isinstance(error, EscalatorError) else accident
         headers = {"retry-after": str(max(1, round(error.seconds)))} if isinstance(error, ServerBusy) else {}
     kind = "server_error" if status >= 500 else "rate_limit_error" if status == 429 else "invalid_request_error"
     code = getattr(error, "code", None) or HTTPStatus(status).name.lower()

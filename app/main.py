@@ -1,7 +1,6 @@
 """Escalator in the browser: `chainlit run app/main.py`. These handlers only pass events on to app/ui."""
 
 import asyncio
-import gc
 import sys
 from functools import partial
 from pathlib import Path
@@ -38,9 +37,8 @@ keeper.install()
 @cl.on_app_startup
 async def start() -> None:
     """Look for a model and read the corpus before the first question."""
-    gc.freeze()  # what is loaded now stays: so what conversations leave behind is collected sooner, and in less time
+    server_guard.begin(Conversation.end_all)
     (await asyncio.to_thread(shared_assistant)).warm()
-    server_guard.at_end(Conversation.end_all)
 
 
 @cl.on_app_shutdown

@@ -1,5 +1,6 @@
 """Who asks, in a room of several people, and who organises the room."""
 
+import secrets
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
@@ -11,8 +12,17 @@ person: ContextVar[str] = ContextVar("person", default="")
 organiser: ContextVar[bool] = ContextVar("organiser", default=True)
 """Whether that person may change what all share: the documents and the models."""
 
+request: ContextVar[str] = ContextVar("request", default="")
+"""The id of what is being handled, such as a question: errors that people see have it, and the log."""
+
 FORWARDED = (b"forwarded", b"x-forwarded-for", b"x-real-ip")
 """Headers by which a proxy on this machine says that it passes on a request of another one."""
+
+
+def begin_request() -> str:
+    """Give what is being handled an id, and return it."""
+    request.set(name := secrets.token_hex(3))
+    return name
 
 
 def sits_here() -> bool:

@@ -26,6 +26,8 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 Origin = Literal["environment", ".env", "default"]
 
+LogForm = Literal["text", "json"]
+
 Dial = Literal["never", "when needed", "often", "always"]
 
 TASKS = mark("one or more of code, summary, translation and general, each with =small, =large or =auto")
@@ -126,6 +128,13 @@ class Settings(BaseSettings):
     first_token_seconds: float = _field(300.0, "The longest wait for the first token.", gt=0)
     stall_seconds: float = _field(60.0, "The longest silence within an answer.", gt=0)
     parallel: int = _field(1, "Answers that one model writes at a time; others wait.", ge=1, le=64)
+    per_person: int = _field(
+        3, "Questions of one person of a room that may wait or be answered at a time; 0 for no limit.", ge=0, le=1000
+    )
+    metrics: bool = _field(False, "Offer figures for Prometheus at `/metrics`, without any text.")
+    log: LogForm = _field(
+        "text", "The form of the log: `text`, or `json`, one object per line. A line for each turn, without any text."
+    )
     max_file_mb: int = _field(40, "Larger files are not read, but reported.", ge=1)
     read_seconds: int = _field(30, "Files that take longer to read are skipped and reported.", ge=1, le=86_400)
     read_mb: int = _field(

@@ -11,6 +11,7 @@ from app.answering.context import Retriever
 from app.answering.escalation import decide
 from app.answering.events import Abstained, Emitter, Escalated, Event, Failed, Finished, stream
 from app.answering.generation import Generator
+from app.answering.journal import Journal
 from app.answering.policy import POLISHED, Policy
 from app.answering.prompt import Prompt
 from app.answering.router import intent
@@ -40,10 +41,12 @@ class Assistant:
         self.manager = ModelManager(self.models)
         self.retriever = Retriever(settings, counter, live=patience is not None)
         generator = Generator(self.models, counter)
+        self.journal = Journal(settings.per_person)
         self._warming: asyncio.Future[Any] | None = None  # the event loop itself keeps no reference
         self._running: set[asyncio.Task[Any]] | None = set()
         """The turns that are being answered; None once no more are."""
-        self._parts = Parts(self.retriever, self.models, generator, Policy(settings, learns=learn), patience)
+        parts = self.retriever, self.models, generator, Policy(settings, learns=learn)
+        self._parts = Parts(*parts, self.journal.check, patience)
 
     def answer(self, turn: Turn) -> AsyncGenerator[Event, None]:
         """Return the events of one turn, in the grammar of `events.py`; consume them under `contextlib.aclosing`."""
@@ -57,7 +60,8 @@ class Assistant:
             if self._running is not None and task is not None:
                 self._running.add(task)
                 task.add_done_callback(self._running.discard)
-                return await run.answer()
+                with self.journal.noting(run):
+                    return await run.answer()
         except asyncio.CancelledError:
             if self._running is not None:
                 raise

@@ -36,6 +36,8 @@ class Parts:
     foundry: Foundry
     generator: Generator
     policy: Policy
+    admit: Callable[[], None]
+    """Raises TooManyTurns for a person with too many turns."""
     patience: float | None
     """Seconds to wait for a model server to be found; None waits for the whole search."""
 
@@ -83,6 +85,7 @@ class Run:
         self.emit(Finished(self._result()))
 
     async def _answer(self) -> None:
+        self.parts.admit()
         self.turn.check()
         turn, retriever, foundry = self.turn, self.parts.retriever, self.parts.foundry
         lookup = ServerLookup(foundry, self.parts.patience)

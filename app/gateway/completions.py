@@ -17,6 +17,7 @@ from app.answering.turn import Turn
 from app.errors import EscalatorError, ServerBusy
 from app.gateway.openai_format import CompletionRequest, Json, completion, encoded
 from app.guard import Refusal, json_body, refused
+from app.people import begin_request, is_here, person
 from app.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -92,6 +93,9 @@ def routes(settings: Settings, assistant: Shared) -> list[BaseRoute]:
         raise Refusal(404, "There is no such document.")
 
     async def complete(request: Request) -> Response:
+        begin_request()
+        if not (person.get() or is_here(request.scope)):
+            person.set(request.client.host if request.client else "?")
         asked = await json_body(request, CompletionRequest)
         answering = await assistant()
         turn = await answering.retriever.run(lambda: asked.turn(turns(answering)))

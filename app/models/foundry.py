@@ -202,6 +202,10 @@ class Foundry:
         queue = self.queues.setdefault(f"{model.role} {model.id}", ModelQueue(width))
         return queue.hold(model.alias, notify)
 
+    def loaded(self, alias: str) -> bool:
+        """Whether the model of this alias or id is ready to answer, as far as is known."""
+        return any(alias == known for __, known in self._models)
+
     def running(self, model: Model) -> AbstractContextManager[None]:
         """Count a request to a model as long as it runs, so that the next one goes to the least loaded server."""
         endpoint = self.endpoints.get(model.role)

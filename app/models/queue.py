@@ -11,7 +11,7 @@ from time import monotonic
 
 from app.humanize import time_left
 from app.models.server import Notify, ignore
-from app.people import person
+from app.people import person, request
 from app.translation import _, figure
 
 UPDATE_SECONDS = 1.0
@@ -26,9 +26,11 @@ RECENT = 20
 
 @dataclass(eq=False, slots=True)
 class Place:
-    """One who waits for a model or holds it: who, for how many answers at a time, and since when it waits or holds."""
+    """A question that waits for a model or holds it, for so many answers at a time, since a moment of `monotonic`."""
 
     person: str
+    request: str
+    model: str
     answers: int
     since: float
     admitted: asyncio.Event = field(default_factory=asyncio.Event)
@@ -58,7 +60,8 @@ class ModelQueue:
     @asynccontextmanager
     async def hold(self, model: str, notify: Notify = ignore, *, alone: bool = False) -> AsyncIterator[None]:
         """Hold the model for an answer, or `alone` so that it writes none; whoever waits is notified of their place."""
-        place, told = Place(person.get(), self._capacity if alone else 1, monotonic()), ""
+        answers, told = self._capacity if alone else 1, ""
+        place = Place(person.get(), request.get(), model, answers, monotonic())
         self._waiting.append(place)
         self._admit()
         try:
@@ -82,7 +85,8 @@ class ModelQueue:
         """
         now = monotonic()
         if newest not in self._seen[1] or now - self._seen[0] > UPDATE_SECONDS / 2:
-            mean = fmean(self._seconds) if self._seconds else math.nan
+            longest = max((now - place.since for place in self.holding), default=0.0)
+            mean = max(fmean(self._seconds), longest) if self._seconds else math.nan
             free = [0.0] * self._free
             free += [max(0.0, it.since + mean - now) for it in self.holding for __ in range(it.answers)]
             found: dict[Place, tuple[int, float | None]] = {}
@@ -121,16 +125,12 @@ class ModelQueue:
 
 
 def _sentence(model: str, number: int, seconds: float | None) -> str:
+    values = {"model": model, "number": figure(number)}
+    if seconds is None and number == 1:
+        return _("{model} is answering another question; you are next.", **values)
     if seconds is None:
-        if number == 1:
-            return _("{model} is answering another question; you are next.", model=model)
-        return _("{model} is answering other questions; you are number {number} in line.", model=model, number=number)
-    left = time_left(max(1, math.ceil(seconds / STEP_SECONDS)) * STEP_SECONDS)
+        return _("{model} is answering other questions; you are number {number} in line.", **values)
+    values["left"] = time_left(max(1, math.ceil(seconds / STEP_SECONDS)) * STEP_SECONDS)
     if number == 1:
-        return _("{model} is answering another question; you are next, {left}.", model=model, left=left)
-    return _(
-        "{model} is answering other questions; you are number {number} in line, {left}.",
-        model=model,
-        number=figure(number),
-        left=left,
-    )
+        return _("{model} is answering another question; you are next, {left}.", **values)
+    return _("{model} is answering other questions; you are number {number} in line, {left}.", **values)

@@ -19,7 +19,7 @@ from app.answering.turn import Turn, mode
 from app.errors import EscalatorError
 from app.export import gather
 from app.history import History
-from app.people import person
+from app.people import begin_request, person
 from app.room import HERE
 from app.settings import load
 from app.translation import _, again
@@ -268,6 +268,7 @@ class Conversation:
 @asynccontextmanager
 async def _errors_in_chat() -> AsyncIterator[None]:
     """Show the errors of a block in the chat."""
+    name = begin_request()
     try:
         yield
     except EscalatorError as error:
@@ -275,7 +276,9 @@ async def _errors_in_chat() -> AsyncIterator[None]:
     except Exception as error:
         log.exception("a turn failed")
         what = _(
-            "Something went wrong inside Escalator ({kind}). The terminal shows the details.", kind=type(error).__name__
+            "Something went wrong inside Escalator ({kind}, request {name}). The terminal shows the details.",
+            kind=type(error).__name__,
+            name=name,
         )
         await cl.ErrorMessage(content=what).send()
     finally:

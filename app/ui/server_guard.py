@@ -4,6 +4,7 @@ Chainlit has no setting for any of this, so it is added to its server from outsi
 """
 
 import asyncio
+import gc
 import logging
 import os
 import re
@@ -25,6 +26,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.server import HANDLED_SIGNALS, Server
 
+from app import logs
 from app.errors import SettingsError
 from app.guard import Bodies, Guard, Proxies
 from app.people import organiser, person, sits_here
@@ -176,12 +178,14 @@ def install(faces: Callable[[ASGIApp], ASGIApp]) -> None:
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
-def at_end(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Do some work as soon as the server is told to end, which first waits for the answers to all requests."""
+def begin(at_end: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Start the log, and do some work as soon as the server is told to end, which first waits for all answers."""
+    logs.start()
+    gc.freeze()  # what is loaded now stays: so what conversations leave behind is collected sooner, and in less time
     loop = asyncio.get_running_loop()
 
     def handled(server: Server, number: int, frame: FrameType | None) -> None:
-        asyncio.run_coroutine_threadsafe(work(), loop)
+        asyncio.run_coroutine_threadsafe(at_end(), loop)
         server.handle_exit(number, frame)
 
     for number in HANDLED_SIGNALS:

@@ -17,14 +17,15 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from app import logs
 from app.answering.pipeline import Assistant, Shared
 from app.errors import EscalatorError
 from app.gateway import completions
 from app.guard import Guard, KeyCheck, ThisMachine, refused
 from app.settings import LOOPBACK, Settings, load
-from app.web import browser
+from app.web import browser, dashboard
 
-PREFIXES = ("v1", "mcp", "browser")
+PREFIXES = ("v1", "mcp", "browser", "organiser", "metrics")
 """The first parts of paths that the application answers; all others are the chat's."""
 
 HEAD_SECONDS = 10.0
@@ -46,7 +47,11 @@ Opened = Callable[[], AbstractAsyncContextManager[object]]
 def application(settings: Settings, assistant: Shared, *opened: Opened) -> Starlette:
     """Make the application."""
     open_meanwhile = [*opened]
-    routes: list[BaseRoute] = [*completions.routes(settings, assistant), *browser.routes(settings, assistant)]
+    routes: list[BaseRoute] = [
+        *completions.routes(settings, assistant),
+        *browser.routes(settings, assistant),
+        *dashboard.routes(settings, assistant),
+    ]
     if settings.mcp:
         from app.mcp.tool_server import http_sessions  # whose import takes half a second
 
@@ -114,6 +119,7 @@ def serve(settings: Settings, host: str, listening: socket) -> None:
 
     @asynccontextmanager
     async def warmed() -> AsyncIterator[None]:
+        logs.start()
         assistant.warm()
         try:
             yield

@@ -16,7 +16,7 @@ from app.settings import ROOT
 from app.translation import ENGLISH, FOLDER, KEPT, LANGUAGES, PAGE
 
 IN_PAGE = re.compile(r"""\bsay\(\s*(['"`])((?:\\.|(?!\1).)*)\1""")
-"""A text in public/*.js, public/browser/*.js and public/elements/*.jsx: `say('Filter by name')`."""
+"""A text in public/*.js, in the folders browser and organiser, and in public/elements/*.jsx: `say('Filter')`."""
 
 ERRORS = [name for name, known in vars(errors).items() if isinstance(known, type) and issubclass(known, Exception)]
 """Whose first argument is a text."""
@@ -53,7 +53,11 @@ def texts() -> Iterator[tuple[str, str, str]]:
 
 def texts_of_page() -> set[str]:
     """Return the texts of the page's own files."""
-    paths = [path for kind in ("*.js", "browser/*.js", "elements/*.jsx") for path in (ROOT / "public").glob(kind)]
+    paths = [
+        path
+        for kind in ("*.js", "browser/*.js", "organiser/*.js", "elements/*.jsx")
+        for path in (ROOT / "public").glob(kind)
+    ]
     found = (each for path in paths for each in IN_PAGE.finditer(path.read_text(encoding="utf-8")))
     return {re.sub(r"\\(.)", r"\1", each[2]) for each in found}
 
