@@ -54,9 +54,9 @@ def start() -> None:
     if load().log == "json":
         targets = [logging.StreamHandler()]
         lines.setFormatter(JsonFormatter())
+        logging.getLogger("app").setLevel(logging.INFO)
         for name in [name for name in logging.root.manager.loggerDict if name.startswith("uvicorn")]:
             logging.getLogger(name).handlers, logging.getLogger(name).propagate = [], True
-    logging.getLogger("app").setLevel(logging.INFO)
     listener = QueueListener(lines.queue, *targets)
     root.handlers = [lines]
     listener.start()

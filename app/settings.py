@@ -1,7 +1,6 @@
 """All settings: names, defaults, meanings, and where a value came from.
 
-The table of docs/settings.md is made from this file: `python tasks.py settings` prints it, and a test keeps them
-equal.
+`python tasks.py settings` makes the table of docs/settings.md from this file, and a test keeps them equal.
 """
 
 import os
@@ -25,8 +24,6 @@ ROOT = Path(__file__).resolve().parents[1]
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 Origin = Literal["environment", ".env", "default"]
-
-LogForm = Literal["text", "json"]
 
 Dial = Literal["never", "when needed", "often", "always"]
 
@@ -128,12 +125,10 @@ class Settings(BaseSettings):
     first_token_seconds: float = _field(300.0, "The longest wait for the first token.", gt=0)
     stall_seconds: float = _field(60.0, "The longest silence within an answer.", gt=0)
     parallel: int = _field(1, "Answers that one model writes at a time; others wait.", ge=1, le=64)
-    per_person: int = _field(
-        3, "Questions of one person of a room that may wait or be answered at a time; 0 for no limit.", ge=0, le=1000
-    )
-    metrics: bool = _field(False, "Offer figures for Prometheus at `/metrics`, without any text.")
-    log: LogForm = _field(
-        "text", "The form of the log: `text`, or `json`, one object per line. A line for each turn, without any text."
+    per_person: int = _field(3, "Questions of one person of a room at a time, waiting ones too; 0: no limit.", ge=0)
+    metrics: bool = _field(False, "Offer figures for Prometheus at `/metrics`.")
+    log: Literal["text", "json"] = _field(
+        "text", "The form of the log, with a line for each question without its text."
     )
     max_file_mb: int = _field(40, "Larger files are not read, but reported.", ge=1)
     read_seconds: int = _field(30, "Files that take longer to read are skipped and reported.", ge=1, le=86_400)

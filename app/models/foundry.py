@@ -199,8 +199,7 @@ class Foundry:
         if model.role not in self.endpoints:
             return self.queues[model.id].hold(model.alias, notify)
         width = self.settings.parallel * len(self.addresses(model.role))
-        queue = self.queues.setdefault(f"{model.role} {model.id}", ModelQueue(width))
-        return queue.hold(model.alias, notify)
+        return self.queues.setdefault(f"{model.role} {model.id}", ModelQueue(width)).hold(model.alias, notify)
 
     def loaded(self, alias: str) -> bool:
         """Whether the model of this alias or id is ready to answer, as far as is known."""

@@ -8,7 +8,7 @@ const TEXTS = {
 const OUTCOMES = {
   answered: say('Answered'), escalated: say('Escalated'), abstained: say('Without a model'), failed: say('Failed'), stopped: say('Stopped'),
 };
-const RUNNING = [say('Person'), say('Mode'), say('Model'), say('Since'), say('In line')];
+const RUNNING = [say('Person'), say('In line'), say('Model'), say('Since'), say('Mode')];
 const MODELS = [say('Model'), say('Address'), say('Loaded'), say('Waiting'), say('Writing'), say('Answers'), say('First token, p50 / p95'), say('Tokens/s, p50 / p95')];
 const MODES = { auto: say('Auto'), small: say('Small'), large: say('Large'), compare: say('Compare'), refine: say('Refine') };
 const EVERY = 2000; // ms
@@ -36,7 +36,7 @@ function show({ running, samples }) {
   const one = (name, labels) => all(name).find(([, has]) => Object.entries(labels).every(([key, value]) => has[key] === value))?.[2];
   const pair = (name, model, digits) => ['0.5', '0.95'].map((quantile) => one(name, { model, quantile })).map((each) => figure(each, digits)).join(' / ');
   $('outcomes').replaceChildren(...Object.entries(OUTCOMES).map(([outcome, name]) => filled('div', element('dt', name), element('dd', figure(one('turns_total', { outcome }))))));
-  table('running', RUNNING, running.map((it) => [it.person || say('this machine'), MODES[it.mode], it.model || '–', seconds(it.seconds), place(it.line)]), say('Nobody asks anything at the moment.'));
+  table('running', RUNNING, running.map((it) => [it.person || say('this machine'), place(it.line), it.model || '–', seconds(it.seconds), MODES[it.mode]]), say('Nobody asks anything at the moment.'));
   const states = new Map(all('model_loaded').map(([, labels, loaded]) => [labels.model, { ...labels, loaded }]));
   const models = [...new Set([...states.keys(), ...all('questions_waiting').map(([, { model }]) => model), ...all('first_token_seconds').map(([, { model }]) => model)])];
   table('models', MODELS, models.map((model) => {
