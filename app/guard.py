@@ -123,7 +123,7 @@ class Proxies:
             headers = [(name, value) for name, value in scope["headers"] if name not in told]
             scope = {**scope, "headers": headers}
             address, port = scope["client"] or ("", 0)
-            if self._is_proxy(address):
+            if address and any(ip_address(address) in network for network in self._networks):
                 scope["client"] = told.get(b"x-forwarded-for", b"").decode("latin-1").split(",")[-1].strip(), 0
                 if host := told.get(b"x-forwarded-host"):
                     headers[:] = [*((name, value) for name, value in headers if name != b"host"), (b"host", host)]
@@ -136,30 +136,23 @@ class Proxies:
                 scope["client"] = "", port
         await self._app(scope, receive, send)
 
-    def _is_proxy(self, address: str) -> bool:
-        try:
-            known = ip_address(address.removeprefix("::ffff:"))
-        except ValueError:  # the connection is no network's
-            return False
-        return any(known in network for network in self._networks)
-
 
 def _is_forwarded(name: bytes) -> bool:
     return name in FORWARDED or name.startswith(b"x-forwarded-")
 
 
 class Bodies:
-    """ASGI middleware that ends requests whose body is too long, or takes too long to come."""
+    """ASGI middleware that ends requests whose body is too long, above all if it is no file, or comes too slowly."""
 
     def __init__(self, app: ASGIApp, max_bytes: int) -> None:
-        self._app = app
-        self._max_bytes = max_bytes
+        self._app, self._max_bytes = app, max_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         began, got, more = time.monotonic(), 0, True
+        most = self._max_bytes if scope["path"].endswith("/project/file") else MOST_BYTES
 
         async def limited() -> Message:
             nonlocal got, more
@@ -171,15 +164,14 @@ class Bodies:
             except TimeoutError:
                 raise HTTPException(408, headers={"connection": "close"}) from None
             got, more = got + len(message.get("body", b"")), message.get("more_body", False)
-            if got > self._max_bytes:
+            if got > most:
                 raise HTTPException(413, headers={"connection": "close"})
             return message
 
         length = Headers(scope=scope).get("content-length", "0")
-        if length.isdecimal() and int(length) > self._max_bytes:
-            await PlainTextResponse("", 413, {"connection": "close"})(scope, receive, send)
-        else:
-            await self._app(scope, limited, send)
+        too_long = length.isdecimal() and int(length) > most
+        app = PlainTextResponse("", 413, {"connection": "close"}) if too_long else self._app
+        await app(scope, limited, send)
 
 
 async def refuse(scope: Scope, receive: Receive, send: Send, status: int, text: str = "") -> None:

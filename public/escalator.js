@@ -117,6 +117,7 @@ Object.defineProperty(WebSocket.prototype, 'onmessage', { ...socket, set(take) {
 
 // Who uses the page stays the same while the server cannot be reached: Chainlit would leave the chat for the login. Only in a
 // room people have names.
+const PHRASES = { 400: 'Bad Request', 401: 'Unauthorized', 409: 'Conflict', 429: 'Too Many Requests', 503: 'Service Unavailable' };
 const request = window.fetch;
 let user = { identifier: 'you', metadata: {} };
 window.fetch = async (address, ...rest) => {
@@ -129,6 +130,8 @@ window.fetch = async (address, ...rest) => {
     user = await answer.clone().json();
     document.documentElement.classList.toggle('in-room', user.identifier !== 'you');
   }
+  // By these the page of the login finds what to say, and HTTP/2 has none.
+  if (!answer.ok && !answer.statusText) Object.defineProperty(answer, 'statusText', { value: PHRASES[answer.status] ?? '' });
   return answer;
 };
 

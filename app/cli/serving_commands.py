@@ -74,11 +74,8 @@ def _serve_room(
     address = next((each for each in hosts if re.fullmatch(r"[\d.]+|.*:.*", each)), EVERYWHERE)
     own = [each for each in own_addresses() if not each.startswith(("127.", "169.254."))]
     reached = [each for each in hosts if each != address] + (own if address == EVERYWHERE else [address])
-    try:
-        if first := cert or key:
-            ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(first, key)
-    except OSError as error:
-        raise InputError(f"{first} is no certificate, or there is no key to it: {error}.") from None
+    if cert or key:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(cert or "", key)  # whose errors end this
     room = Room.current = Room(settings.state_dir, reached, settings.password.get_secret_value(), organised=organised)
     try:
         room.proxies = [ip_network(each.strip(), strict=False) for each in filter(None, settings.proxy.split(","))]

@@ -28,7 +28,7 @@ from uvicorn.server import HANDLED_SIGNALS, Server
 
 from app import logs
 from app.errors import SettingsError
-from app.guard import Bodies, Guard, Proxies
+from app.guard import MOST_BYTES, Bodies, Guard, Proxies
 from app.people import organiser, person, sits_here
 from app.room import HERE, Room
 from app.settings import LOOPBACK, Settings
@@ -47,9 +47,6 @@ ENDING_SECONDS = 5
 
 SESSION = re.compile(r"[0-9a-f-]{36}")
 """The ids that a page gives its session."""
-
-FORM_BYTES = 1_000_000
-"""What a request with a file has around it."""
 
 
 class Page:
@@ -170,7 +167,7 @@ def install(faces: Callable[[ASGIApp], ASGIApp]) -> None:
     if room is None:
         server.app.add_middleware(Guard, hosts=lambda: LOOPBACK if is_local() else ())
     else:
-        server.app.add_middleware(Bodies, max_bytes=(settings.max_file_mb << 20) + FORM_BYTES)
+        server.app.add_middleware(Bodies, max_bytes=(settings.max_file_mb << 20) + MOST_BYTES)
         server.app.add_middleware(Members, room=room, has_key=bool(settings.gateway_key))
         server.app.add_middleware(Guard, hosts=lambda: room.hosts)
         server.app.add_middleware(Proxies, networks=room.proxies)

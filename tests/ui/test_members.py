@@ -1,6 +1,7 @@
 """A room as its people have it: one running server, who may come in, and what nobody gets of anybody else."""
 
 import asyncio
+import io
 import re
 import signal
 import subprocess
@@ -26,6 +27,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 from yarl import URL
 
+from app.cli.serving_commands import _tell_link
 from app.guard import Bodies
 from app.history import History
 from app.people import person
@@ -125,6 +127,17 @@ def test_the_links_are_those_of_the_network_and_a_pipe_gets_no_drawing(served: S
     assert "█" not in served.said
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252"])
+def test_a_terminal_that_can_draw_it_shows_the_code_of_a_link(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding, write_through=True))
+    _tell_link("http://192.168.1.20:8000")
+
+    said = written.getvalue().decode(encoding)
+    assert "    http://192.168.1.20:8000\n" in said
+    assert ("▀" in said) is (encoding == "utf-8")
+
+
 async def test_without_a_login_there_is_the_page_and_nothing_else(served: Served) -> None:
     for path in ("/", "/login", "/thread/x", "/texts.js", "/health", "/project/translations", "/public/escalator.css"):
         assert await served.status(path) == 200
@@ -200,6 +213,7 @@ async def test_nobody_gets_anything_of_anybody_else_by_its_id(served: Served) ->
     async with Chat(served.url, Cookie=anna) as hers, Chat(served.url, Cookie=ben) as his:
         file = await hers.upload("horse.md", b"# Horse\n\nAnna's horse is called Blitz.\n", "text/markdown")
         await hers.ask(SECRET, "small", files=[file])
+        await hers.settings(dial="often")
         row, element = hers.of_type("user_message", "assistant_message")[0], hers.elements[0]
         thread = hers.conversation
         assert await hers.listed() == [SECRET]
@@ -256,6 +270,9 @@ async def test_nobody_gets_anything_of_anybody_else_by_its_id(served: Served) ->
     assert await asyncio.to_thread(titles, served.state, "Anna") == [SECRET]
     assert await asyncio.to_thread(titles, served.state, "Ben") == [QUESTION]
     assert await asyncio.to_thread(titles, served.state, "") == []
+    chosen = await asyncio.to_thread(lambda: [path.parent for path in served.state.rglob("choices.json")])
+    assert folder_of(served.state, "Anna") in chosen
+    assert not {served.state, folder_of(served.state, "Ben")} & {*chosen}
 
 
 def titles(state: Path, name: str) -> list[str]:
@@ -338,13 +355,15 @@ def test_a_body_that_does_not_say_how_long_it_is_ends_where_it_is_too_long() -> 
     async def echo(request: Request) -> PlainTextResponse:
         return PlainTextResponse(str(len(await request.body())))
 
-    client = TestClient(Bodies(Starlette(routes=[Route("/", echo, methods=["POST"])]), 100))
+    routes = [Route(path, echo, methods=["POST"]) for path in ("/login", "/project/file")]
+    client = TestClient(Bodies(Starlette(routes=routes), 5_000_000))
 
     def pieces(number: int) -> Iterator[bytes]:
-        yield from [b"x" * 10] * number
+        yield from [b"x" * 1_000_000] * number
 
-    assert client.post("/", content=pieces(10)).text == "100"
-    assert client.post("/", content=pieces(11)).status_code == 413
+    assert client.post("/project/file", content=pieces(5)).text == "5000000"
+    assert client.post("/project/file", content=pieces(6)).status_code == 413
+    assert client.post("/login", content=pieces(5)).status_code == 413
 
 
 async def test_a_person_drops_so_many_files_and_so_many_bytes_and_no_more(tmp_path: Path) -> None:
