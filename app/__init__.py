@@ -67,14 +67,11 @@ async def answer(question: str, *, corpus: str | Path | None = None, mode: "Mode
 
     turn = Turn(question, mode=mode)
     turn.check()
-    assistant = Assistant(load(corpus=corpus, **given), patience=None)
-    try:
-        async with aclosing(assistant.answer(turn)) as events:
-            async for event in events:
-                if isinstance(event, Finished):
-                    return event.answer
-    finally:
-        await assistant.close()
+    made = Assistant(load(corpus=corpus, **given), patience=None)
+    async with made as assistant, aclosing(assistant.answer(turn)) as events:
+        async for event in events:
+            if isinstance(event, Finished):
+                return event.answer
     raise AssertionError("a turn always finishes")
 
 

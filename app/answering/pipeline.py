@@ -5,7 +5,7 @@ import importlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 from app.answering.context import Retriever
 from app.answering.escalation import decide
@@ -96,6 +96,12 @@ class Assistant:
         """Look for a model server, read the corpus and import what is heavy, all in the background."""
         work = self.models.find(), self.retriever.run(self._warm)
         self._warming = asyncio.gather(*work, return_exceptions=True)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
 
     async def close(self) -> None:
         """Give the model server back and end all threads."""

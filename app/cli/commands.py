@@ -235,44 +235,41 @@ async def _ask(assistant: "Assistant", turn: Turn, as_json: bool) -> Answer:
     from app.answering import events
 
     failure = ""
-    try:
-        async with aclosing(assistant.answer(turn)) as stream:
-            async for event in stream:
-                match event:
-                    case events.Retrieved(found, evidence, problems, scope=scope):
-                        if scope:
-                            tell(f"Searched in {', '.join(scope)} only.")
-                        if problems:
-                            tell(f"{len(problems)} files were not read; `escalator doctor` names them.")
-                        if evidence and found.missing:
-                            tell(f"{found.missing}.")
-                    case events.Progress(text) | events.Abstained(text):
-                        tell(text)
-                    case events.Failed(InputError() as error, _):
-                        raise error
-                    case events.Failed(error, _):
-                        failure = str(error)
-                        tell(failure if as_json else f"\n{failure}")
-                    case events.Finished(answer):
-                        for notice in answer.notices:
-                            if not (as_json or notice == failure):
-                                tell(f"\n{notice}")
-                        return answer
-                    case _ if as_json:
-                        pass
-                    case events.Previewed(quote, text):
-                        tell(f"Until the answer comes, from {quote.file}:\n{text}\n")
-                    case events.Token(_, text) if turn.mode != "compare":
-                        typer.echo(text, nl=False)
-                    case events.Retracted() if turn.mode != "compare":
-                        tell("\n\nSo far the model was thinking. The answer:\n")
-                    case events.AttemptEnded(attempt) if turn.mode == "compare":  # whose tokens interleave
-                        typer.echo(f"{attempt.model}:\n{attempt.text}\n")
-                    case events.Escalated():
-                        typer.echo()
-                        tell(f"\nAsking {assistant.models.pair.large}: {event.why}\n")
-    finally:
-        await assistant.close()
+    async with assistant, aclosing(assistant.answer(turn)) as stream:
+        async for event in stream:
+            match event:
+                case events.Retrieved(found, evidence, problems, scope=scope):
+                    if scope:
+                        tell(f"Searched in {', '.join(scope)} only.")
+                    if problems:
+                        tell(f"{len(problems)} files were not read; `escalator doctor` names them.")
+                    if evidence and found.missing:
+                        tell(f"{found.missing}.")
+                case events.Progress(text) | events.Abstained(text):
+                    tell(text)
+                case events.Failed(InputError() as error, _):
+                    raise error
+                case events.Failed(error, _):
+                    failure = str(error)
+                    tell(failure if as_json else f"\n{failure}")
+                case events.Finished(answer):
+                    for notice in answer.notices:
+                        if not (as_json or notice == failure):
+                            tell(f"\n{notice}")
+                    return answer
+                case _ if as_json:
+                    pass
+                case events.Previewed(quote, text):
+                    tell(f"Until the answer comes, from {quote.file}:\n{text}\n")
+                case events.Token(_, text) if turn.mode != "compare":
+                    typer.echo(text, nl=False)
+                case events.Retracted() if turn.mode != "compare":
+                    tell("\n\nSo far the model was thinking. The answer:\n")
+                case events.AttemptEnded(attempt) if turn.mode == "compare":  # whose tokens interleave
+                    typer.echo(f"{attempt.model}:\n{attempt.text}\n")
+                case events.Escalated():
+                    typer.echo()
+                    tell(f"\nAsking {assistant.models.pair.large}: {event.why}\n")
     raise AssertionError("a turn always finishes")
 
 

@@ -77,7 +77,7 @@ def compare(
     verbose: Verbose = False,
 ) -> None:
     """Ask models the same, a prompt or a set of questions, and show how fast and how well each answers."""
-    from app.evaluation import ragas, summary
+    from app.evaluation import summary
     from app.evaluation.changes import changes
     from app.evaluation.datasets import check_writable
     from app.evaluation.plan import planned, read_run
@@ -85,7 +85,7 @@ def compare(
     from app.evaluation.report_page import form_of
     from app.evaluation.rubric import read_ratings, samples
 
-    exported = None if export is None else ragas.contender_named(export)
+    exported = None if export is None else summary.contender_named(export)
     form, before = report and form_of(report), against and _kept(against)
     check_writable(report)
     if ratings and not (saved and report):
@@ -103,7 +103,7 @@ def compare(
     changed = changes(before, result) if before else ()
     raters = [read_ratings(file, samples(result)) for file in ratings or ()]
     if exported is not None:
-        typer.echo(ragas.export(result, exported), nl=False)
+        typer.echo(summary.export(result, exported), nl=False)
     else:
         document = summary.document(result) | ({"changes": changed} if before else {})
         since = ["", f"Since {against.name}:", *changed] if against else []
@@ -120,14 +120,14 @@ def _asked(
     path: Path | None, done: "Done | None", exported: str | None, planned: Callable[[], "tuple[Plan, Settings]"]
 ) -> "ComparisonResult":
     """Ask all of a plan, or what a run has not done yet, with the progress on stderr; raises InputError."""
-    from app.evaluation import ragas
+    from app.evaluation import summary
     from app.evaluation.compare import Comparison
     from app.evaluation.datasets import check_writable
     from app.evaluation.plan import begun, resumed
 
     plan, settings = (done.plan, load(corpus=done.plan.corpus or None)) if done else planned()
     if exported:
-        ragas.check(exported, [it.id for it in plan.contenders(plan.models or ("", ""))])
+        summary.check_contender(exported, [it.id for it in plan.contenders(plan.models or ("", ""))])
     if done and path:
         check_writable(path)
         file: RunFile | None = resumed(path)

@@ -135,11 +135,8 @@ async def _answered(settings: Settings, expected: "Sequence[Expectation]", mode:
     from app.answering.pipeline import Assistant
     from app.evaluation.regression import ask_all
 
-    assistant = Assistant(settings, patience=None, learn=False)
-    try:
+    async with Assistant(settings, patience=None, learn=False) as assistant:
         await ask_all(assistant, expected, mode, done.append, watch)
-    finally:
-        await assistant.close()
 
 
 @evaluate.command("retrieval")

@@ -91,8 +91,7 @@ class Comparison:
         for question in self.plan.questions:
             Turn(question.text).check()
         self._energy = await asyncio.to_thread(Energy)
-        assistant = Assistant(self.settings, patience=None, learn=False)
-        try:
+        async with Assistant(self.settings, patience=None, learn=False) as assistant:
             if True in self.plan.retrieval:
                 await assistant.retriever.run(assistant.retriever.refresh)  # reading files is no part of an answer
                 if not self.plan.question_set:
@@ -113,8 +112,6 @@ class Comparison:
             await self._ask_all(assistant)
             memory = await asyncio.to_thread(server_memory, service.root)
             self._peak_mb = memory and memory.peak_mb
-        finally:
-            await assistant.close()
 
     async def _check_passages(self, assistant: Assistant) -> None:
         question = self.plan.questions[0].text

@@ -1,5 +1,9 @@
-"""What `escalator compare` prints: JSON for programs, tables for a person."""
+"""What `escalator compare` prints: JSON for programs, tables for a person, the answers in the form of Ragas.
 
+Ragas is a package that evaluates answers with metrics of its own.
+"""
+
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from statistics import median
@@ -9,6 +13,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from app.errors import InputError
 from app.evaluation.figures import SINGLE
 from app.evaluation.results import ComparisonResult, Contender, Difference, Figure, MeasuredModel
 
@@ -117,3 +122,56 @@ def _texts(result: ComparisonResult) -> Iterator[str]:
     for row in document(result)["models"]:
         cut = " (cut off at its longest length)" if row.get("finish") == "length" else ""
         yield f"\n{row['model']}{cut}:\n{row.get('error') or row.get('text', '').strip()}"
+
+
+RAGAS = "ragas"
+"""What `--export` calls the form of that package; a contender may stand behind it, as in ragas:large."""
+
+DECLINES = "The documents do not say."
+"""The reference where the documents do not hold the answer."""
+
+
+def contender_named(wanted: str) -> str:
+    """Return the contender that is named in "ragas:CONTENDER", "" if none is; raises InputError for another form."""
+    form, _, name = wanted.partition(":")
+    if form != RAGAS:
+        raise InputError(f"--export is {wanted!r}; it must be {RAGAS}, or {RAGAS}:CONTENDER.")
+    return name
+
+
+def check_contender(name: str, names: Sequence[str]) -> None:
+    """Raise InputError if there is no contender of this name; "" stands for any."""
+    if not names or (name and name not in names):
+        there = ", ".join(names) or "nobody"
+        raise InputError(f"No answers of {name or 'a contender'} can be exported; there are those of {there}.")
+
+
+def export(result: ComparisonResult, name: str = "") -> str:
+    """Write the answers of a contender for Ragas: of the named one, else of *auto*, else of the first.
+
+    `ragas.EvaluationDataset.from_jsonl` reads fields of a SingleTurnSample, in the encoding of the system, so that all
+    is ASCII. It takes the fields of the first row for those of all, so that rows with a reference come first. Raises
+    InputError.
+    """
+    names = [contender.id for contender in result.contenders if result.of(contender.id)]
+    check_contender(name, names)
+    chosen = name or ("auto" if "auto" in names else names[0])
+    rows = sorted(_rows(result, chosen), key=lambda row: "reference" not in row)
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+def _rows(result: ComparisonResult, contender: str) -> Iterator[dict[str, Any]]:
+    """Yield a row for the first answer to each question.
+
+    The reference is made of the expected facts, and absent where nothing is known about the right answer.
+    """
+    questions = {question.id: question for question in result.questions}
+    for answer in result.of(contender):
+        question = questions.pop(answer.question, None) if answer.text.strip() else None
+        if question is None:
+            continue
+        facts = "; ".join(spellings[0] for spellings in question.facts)
+        reference = DECLINES if question.answerable is False else facts
+        row: dict[str, Any] = {"user_input": question.text, "response": answer.text}
+        row |= {"retrieved_contexts": [item.text for item in answer.evidence]} if answer.retrieval else {}
+        yield row | ({"reference": reference} if reference else {})

@@ -24,8 +24,8 @@ from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from app.answering import events
 from app.answering.pipeline import Assistant, Shared
 from app.answering.turn import Answer, Mode, Turn
+from app.documents.document import ROOT, reference, resolve
 from app.documents.passages import Passage
-from app.documents.references import ROOT, reference, resolve
 from app.errors import EscalatorError, InputError
 from app.retrieval.corpus import Reading
 from app.retrieval.inventory import Inventory, notes

@@ -120,11 +120,9 @@ def serve(settings: Settings, host: str, listening: socket) -> None:
     @asynccontextmanager
     async def warmed() -> AsyncIterator[None]:
         logs.start()
-        assistant.warm()
-        try:
+        async with assistant:
+            assistant.warm()
             yield
-        finally:
-            await assistant.close()
 
     run(
         Guard(application(settings, shared, warmed), lambda: LOOPBACK if host in LOOPBACK else ()), listening, ws="none"

@@ -5,7 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import AnyUrl
 
-from app.documents.references import ROOT, reference, resolve
+from app.documents.document import ROOT, reference, resolve
 from app.errors import InputError
 
 PART = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1).filter(

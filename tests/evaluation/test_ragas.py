@@ -8,7 +8,7 @@ import pytest
 
 from app.errors import InputError
 from app.evaluation.question_set import Question
-from app.evaluation.ragas import contender_named, export
+from app.evaluation.summary import contender_named, export
 from tests.evaluation.test_rubric import FERRY, PRICE, RUN, answered
 from tests.support.terminal import escalator
 
