@@ -124,7 +124,7 @@ class Settings(BaseSettings):
     large_max_tokens: int = _field(2048, "The longest answer of the large model, its reasoning included.", ge=16)
     first_token_seconds: float = _field(300.0, "The longest wait for the first token.", gt=0)
     stall_seconds: float = _field(60.0, "The longest silence within an answer.", gt=0)
-    parallel: int = _field(1, "Answers that one model writes at a time; others wait.", ge=1, le=64)
+    parallel: int = _field(1, "Answers that one model writes at a time; others wait.", ge=1, le=1024)
     per_person: int = _field(3, "Questions of one person of a room at a time, waiting ones too; 0: no limit.", ge=0)
     metrics: bool = _field(False, "Offer figures for Prometheus at `/metrics`.")
     log: Literal["text", "json"] = _field(

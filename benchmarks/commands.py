@@ -35,6 +35,22 @@ def load(
 
 
 @bench.command()
+def room(
+    users: Annotated[str, typer.Option(help="Numbers of people, separated by commas.")] = "100",
+    turns: Annotated[int, typer.Option(min=1, help="Questions of a person in one conversation.")] = 20,
+    minutes: Annotated[float, typer.Option(min=0, help="How long they go on, in new conversations.")] = 0.0,
+    bare: Annotated[bool, typer.Option(help="Compare with a chat that only passes questions on.")] = True,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Measure a room of people who ask one chat: turns a second, mixed answers, a loop that is held up, memory."""
+    from benchmarks import retrieval, room
+
+    result = room.bench_room(retrieval.sizes(users), turns, minutes, tell, bare=bare)
+    show(result, as_json, room.lines(result))
+
+
+@bench.command()
 def gateway(
     rounds: Annotated[int, typer.Option(min=1, help="How often the first token is measured.")] = 20,
     as_json: Json = False,

@@ -6,7 +6,7 @@ import random
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -76,19 +76,24 @@ def bench_load(seconds: float, tell: Tell) -> dict[str, Any]:
     for name, unit in UNITS.items():
         tell(f"{name}: {seconds:.0f} s")
         model = WriterOfDrafts(unit)
-        with TemporaryDirectory() as folder, served(model), running(Path(folder), model) as (url, pid):
+        with TemporaryDirectory() as folder, served(model), running(Path(folder), model.url) as (url, pid):
             rows.append({"draft": name} | asyncio.run(_row(url, pid, model, seconds)))
     return {"rows": rows}
 
 
 @contextmanager
-def running(folder: Path, model: WriterOfDrafts) -> Iterator[tuple[str, int]]:
-    """Start the chat with this model over the sample corpus; yield its address and its process."""
+def running(
+    folder: Path, model: str, corpus: Path = ROOT / "corpus", line: Callable[[int], list[str]] = command, **more: str
+) -> Iterator[tuple[str, int]]:
+    """Start the chat with the models at this address over a corpus; yield its address and its process.
+
+    `line` makes the command for a port; `more` are further settings.
+    """
     port = free_port()
-    settings = {"FOUNDRY_LOCAL_ENDPOINT": f"{model.url}/v1/", "SLM_ALIAS": "small", "LLM_ALIAS": "large"}
-    started = environment(folder, ROOT / "corpus", **settings)
+    settings = {"FOUNDRY_LOCAL_ENDPOINT": f"{model}/v1/", "SLM_ALIAS": "small", "LLM_ALIAS": "large"}
+    started = environment(folder, corpus, **(settings | more))
     quiet = subprocess.DEVNULL
-    chat = subprocess.Popen(command(port), cwd=ROOT, env=started, stdout=quiet, stderr=quiet)  # noqa: S603
+    chat = subprocess.Popen(line(port), cwd=ROOT, env=started, stdout=quiet, stderr=quiet)  # noqa: S603
     try:
         _wait(port)
         yield f"http://127.0.0.1:{port}", chat.pid

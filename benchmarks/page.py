@@ -34,7 +34,7 @@ ROWS, ANSWERS = "[data-step-type=tool]", "[data-step-type=assistant_message]"
 def bench_page(rounds: int, tell: Tell) -> dict[str, Any]:
     """Return a row of medians for an empty chat and for a long one; raises InputError."""
     model = WriterOfDrafts(tokens=TOKENS, pace=PACE)
-    with TemporaryDirectory() as folder, served(model), running(Path(folder), model) as (url, _):
+    with TemporaryDirectory() as folder, served(model), running(Path(folder), model.url) as (url, _):
         tell(f"{EARLIER} earlier turns")
         conversation = asyncio.run(_converse(url, EARLIER))
         rows = _rows(url, conversation, rounds, model, tell)

@@ -178,6 +178,7 @@ class Retriever:
         evidence = pack_context(found, self._settings.evidence_tokens, self._count, snapshot.text) if answerable else ()
         if evidence and find_phrase(turn.question, "counts"):
             evidence = with_row_count(turn.question, evidence, snapshot.passages, snapshot.text)
+        _ = found.missing  # explains each hit, here and not in the event loop that shows the search
         return Retrieved(found, evidence, problems, clock.ms, reading)
 
     def look_up(self, turn: Turn) -> Retrieved:
