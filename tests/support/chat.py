@@ -8,7 +8,6 @@ import subprocess
 import sysconfig
 import threading
 import time
-import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -125,7 +124,7 @@ def _wait(app: App) -> None:
         try:
             with urllib.request.urlopen(app.url + "/health", timeout=5):
                 return
-        except urllib.error.URLError:
+        except OSError:  # refused, or reset in between
             time.sleep(0.05)
     raise AssertionError(f"not up after {START_SECONDS:.0f} seconds: {app.said}")
 
@@ -149,7 +148,9 @@ def served(server: AnyServer) -> Iterator[AnyServer]:
 class Chat:
     """One browser tab: sends what the page would send, and keeps what the page would show."""
 
-    def __init__(self, url: str, conversation: str = "", **headers: str) -> None:
+    def __init__(
+        self, url: str, conversation: str = "", cookies: aiohttp.CookieJar | None = None, **headers: str
+    ) -> None:
         self.url = url
         self.conversation = conversation
         """The id in the address of the page, once there is one."""
@@ -162,13 +163,16 @@ class Chat:
         self.actions: dict[str, dict[str, Any]] = {}
         self.modes: list[dict[str, Any]] = []
         self.commands: list[dict[str, Any]] = []
+        self.cookies = cookies
+        """Those of the browser, of which the tab is one."""
         self._headers = headers
         self._turns = 0
         self._busy = False
         self._changed = asyncio.Event()
 
     async def __aenter__(self) -> Self:
-        self._http = aiohttp.ClientSession(headers=self._headers)
+        self.cookies = self.cookies or aiohttp.CookieJar()
+        self._http = aiohttp.ClientSession(headers=self._headers, cookie_jar=self.cookies)
         try:
             await self.open()
             await self.until(lambda: self._turns >= 1)  # the start of a chat is a turn of its own
