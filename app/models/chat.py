@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from app.errors import AnswerFailed, ContextOverflow, ModelGone, NoModel, ServerBusy, ServerError, StaysHere
 from app.models import error_mapping
@@ -15,9 +15,6 @@ from app.models.foundry import Foundry
 from app.models.reasoning import Delta, ReasoningFilter, Retraction
 from app.models.server import Model, Notify, ignore
 from app.settings import is_loopback
-
-if TYPE_CHECKING:
-    from openai.types.chat import ChatCompletionChunk
 
 __all__ = ["Delta", "End", "Retraction", "answer", "complete", "reply", "warm_up"]
 
@@ -173,7 +170,9 @@ async def complete(
     given = {"model": model.id, "messages": messages}
     limit = {"max_tokens": max_tokens}
     streamed = {"stream": True, "stream_options": {"include_usage": True}}
-    request = partial(cast("Any", client.chat.completions).create, **given, **streamed)
+    # As JSON: the objects that `client.chat.completions` makes of events cost half of the time of a stream.
+    how: Any = {"cast_to": object, "stream": True, "stream_cls": openai.AsyncStream[object]}
+    request = partial(client.post, "/chat/completions", **how)
     extras: dict[str, Any] = {"temperature": temperature} | ({"seed": seed} if seed is not None else {})
     extras |= {"stop": list(stop)} if stop else {}
     if model.service.root not in foundry.without_logprobs:
@@ -183,7 +182,7 @@ async def complete(
         async with asyncio.timeout_at(first_by):
             while stream is None:
                 try:
-                    stream = await request(**limit, **extras)
+                    stream = await request(body=given | streamed | limit | extras)
                 except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
                     if "max_tokens" in limit and "max_completion_tokens" in str(error):  # OpenAI's newer models
                         limit = {"max_completion_tokens": max_tokens}
@@ -197,8 +196,8 @@ async def complete(
             if chunk is None:
                 break
             began = True
-            usage = getattr(chunk, "usage", None) or usage
             content, thought, end = _parts(chunk)
+            usage = chunk.get("usage") or usage
             logprobs += _logprobs(chunk)
             first_at = first_at or (time.perf_counter() if content or thought else 0.0)
             for delta in sieve.feed(content, thought):
@@ -228,8 +227,8 @@ async def complete(
         raise _ReasoningStopped
     if "logprobs" not in extras or (sieve.content and not logprobs):
         foundry.without_logprobs.add(model.service.root)
-    prompt_tokens, completion_tokens = (usage.prompt_tokens, usage.completion_tokens) if usage else (None, None)
-    yield End(finish, prompt_tokens, completion_tokens, tuple(logprobs), first_at)
+    counts = usage if isinstance(usage, dict) else {}
+    yield End(finish, counts.get("prompt_tokens"), counts.get("completion_tokens"), tuple(logprobs), first_at)
 
 
 async def warm_up(foundry: Foundry, alias: str, instead_of: str | None = None, notify: Notify = ignore) -> WarmUp:
@@ -246,22 +245,23 @@ async def warm_up(foundry: Foundry, alias: str, instead_of: str | None = None, n
     return WarmUp(model, loaded - started, clock() - loaded)
 
 
-def _parts(chunk: "ChatCompletionChunk") -> tuple[str, str, str | None]:
+def _parts(chunk: Any) -> tuple[str, str, str | None]:
     """Return content, reasoning and finish reason of an event; raises ValueError, as the client checks no shapes."""
     try:
-        if not chunk.choices:
+        if not chunk.get("choices"):
             return "", "", None
-        choice = chunk.choices[0]
+        choice = chunk["choices"][0]
+        delta = choice.get("delta") or {}
         # Foundry Local and llama.cpp call it reasoning_content, Ollama reasoning; the protocol has no name for it.
-        thought = getattr(choice.delta, "reasoning_content", None) or getattr(choice.delta, "reasoning", None)
-        return str(choice.delta.content or ""), str(thought or ""), choice.finish_reason
-    except (AttributeError, TypeError) as error:
+        thought = delta.get("reasoning_content") or delta.get("reasoning")
+        return str(delta.get("content") or ""), str(thought or ""), choice.get("finish_reason")
+    except (AttributeError, KeyError, TypeError) as error:
         raise ValueError("an event of an unknown shape") from error
 
 
-def _logprobs(chunk: "ChatCompletionChunk") -> list[tuple[str, float]]:
+def _logprobs(chunk: Any) -> list[tuple[str, float]]:
     """Return the tokens of an event with the logarithms of their probabilities; empty if they have another shape."""
-    with suppress(AttributeError, IndexError, TypeError, ValueError):
-        entries = cast("Any", chunk.choices[0].logprobs).content
-        return [(str(entry.token), value) for entry in entries if (value := float(entry.logprob)) <= 0]
+    with suppress(IndexError, KeyError, TypeError, ValueError):
+        entries = chunk["choices"][0]["logprobs"]["content"]
+        return [(str(entry["token"]), value) for entry in entries if (value := float(entry["logprob"])) <= 0]
     return []
