@@ -50,7 +50,7 @@ class Monitor:
             if took > TICK:
                 self._note(handle, 1_000 * took, 1_000 * (processor() - used))
 
-        asyncio.Handle._run = measured  # type: ignore[method-assign]
+        asyncio.Handle._run = measured  # type: ignore[method-assign,assignment]
         threading.Thread(target=self._look, args=(threading.get_ident(),), daemon=True).start()
 
     async def watch(self) -> None:
@@ -103,7 +103,7 @@ def main(file: str, *arguments: str) -> None:
         await start(server, **given)
         server.monitoring = asyncio.create_task(monitor.watch())  # type: ignore[attr-defined]
 
-    uvicorn.Server.startup = startup  # type: ignore[method-assign]
+    uvicorn.Server.startup = startup  # type: ignore[method-assign,assignment]
     sys.argv = ["chainlit", *arguments]
     cli()
 

@@ -140,7 +140,7 @@ async def _ask(seat: Seat, word: str, tally: Tally) -> None:
     tally.whole_ms.append(1_000 * (time.perf_counter() - start))
     text = str(answer["output"])
     if f"Chapter 0 of {word}" not in text:
-        tally.errors.append(f"no answer: {text}"[:300])
+        tally.errors.append(f"no answer: {text[-300:]}")
         return
     tally.first_ms.append(1_000 * (seat.first_at - start))
     note(word, seat.streamed, tally)

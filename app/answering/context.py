@@ -9,6 +9,7 @@ from contextvars import copy_context
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from threading import BoundedSemaphore
 from typing import Any, TypeVar
 
 from app.answering.escalation import early_reason
@@ -43,6 +44,9 @@ from app.translation import _, again
 THREADS = 16
 """Questions that can wait for documents at once; further ones queue."""
 
+SEARCHES = 2
+"""Searches at a time: more of them would not end sooner, and hold up the event loop."""
+
 PROGRESS_SECONDS = 0.5
 """Interval between two messages about documents being read."""
 
@@ -74,6 +78,7 @@ class Retriever:
         self._watcher = Watcher(self._corpus) if live else None
         self._count = counter.count
         self._threads = ThreadPoolExecutor(THREADS, "retrieval")
+        self._searching = BoundedSemaphore(SEARCHES)
 
     async def run(self, work: Callable[[], T]) -> T:
         """Run blocking work in a thread of the retriever, away from the event loop's default threads."""
@@ -167,6 +172,12 @@ class Retriever:
             )
             reasons = [f"{problem.file}: {again(problem.reason)}" for problem in problems[:3]]
             raise CorpusError(" ".join([str(no_document), *reasons]))
+        with self._searching:
+            return self._searched(turn, snapshot, translation, problems, reading)
+
+    def _searched(
+        self, turn: Turn, snapshot: Snapshot, translation: str, problems: tuple[Problem, ...], reading: Reading | None
+    ) -> Retrieved:
         started = time.perf_counter()  # reading what is new is no part of the search
         indexes = [NOTHING.plus(turn.brought).index] if turn.brought else []
         for index in [*indexes, snapshot.index]:

@@ -30,7 +30,7 @@ Source = Literal["endpoint", "service", "embedded", "SLM_ENDPOINT", "LLM_ENDPOIN
 Notify = Callable[[str], None]
 """Receives a sentence about what is being waited for."""
 
-CONNECT_SECONDS = 2.0
+CONNECT_SECONDS = 5.0  # a server that is there accepts at once, but a busy event loop may see it late
 PROBE_SECONDS = 5.0
 LIST_SECONDS = 10.0  # the first look into the catalogue takes four seconds without a network
 LOAD_SECONDS = 900.0  # twelve gigabytes from a slow disk

@@ -45,6 +45,9 @@ TEXTS = "/texts.js"
 ENDING_SECONDS = 5
 """For requests that are still open when the server is ended."""
 
+SWITCH_SECONDS = 0.001
+"""A thread that computes gives way to the event loop after so long; after 0.005 by default."""
+
 SESSION = re.compile(r"[0-9a-f-]{36}")
 """The ids that a page gives its session."""
 
@@ -112,6 +115,7 @@ def install(faces: Callable[[ASGIApp], ASGIApp]) -> None:
 
     if getattr(server, "escalator_guard", False):  # `chainlit run -w` runs main.py again
         return
+    sys.setswitchinterval(SWITCH_SECONDS)
     room, settings = Room.current, _settings()
     if config.run.module_name and room is None:
         _check_port(config.run.host, config.run.port)
