@@ -34,6 +34,7 @@ from app.people import person
 from app.room import folder_of
 from app.settings import ROOT, Settings
 from app.ui import members
+from app.ui.choices import Choices
 from tests.support.chat import Chat, environment, free_port
 from tests.support.corpora import FERRY
 
@@ -270,9 +271,8 @@ async def test_nobody_gets_anything_of_anybody_else_by_its_id(served: Served) ->
     assert await asyncio.to_thread(titles, served.state, "Anna") == [SECRET]
     assert await asyncio.to_thread(titles, served.state, "Ben") == [QUESTION]
     assert await asyncio.to_thread(titles, served.state, "") == []
-    chosen = await asyncio.to_thread(lambda: [path.parent for path in served.state.rglob("choices.json")])
-    assert folder_of(served.state, "Anna") in chosen
-    assert not {served.state, folder_of(served.state, "Ben")} & {*chosen}
+    for name, dial in (("Anna", "often"), ("Ben", None), ("", None)):
+        assert (await asyncio.to_thread(Choices.load, folder_of(served.state, name))).dial == dial
 
 
 def titles(state: Path, name: str) -> list[str]:
