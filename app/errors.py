@@ -150,14 +150,7 @@ class ServerBusy(ServerError):
 
 
 class TooManyTurns(ServerBusy):
-    """A person has asked as many questions at once as are allowed."""
-
-    def __init__(self, most: int):
-        super().__init__(
-            "You may have {most} questions in line or being answered at a time. Ask again when one is answered.",
-            5,
-            most=most,
-        )
+    """A person has as many questions in line or being answered as are allowed."""
 
 
 class ContextOverflow(AnswerFailed):

@@ -127,7 +127,11 @@ class Journal:
         """Raise TooManyTurns if the person whose turn runs has more of them than allowed."""
         who = person.get()
         if who and 0 < self._per_person < sum(entry.person == who for entry in self.running):
-            raise TooManyTurns(self._per_person)
+            raise TooManyTurns(
+                "You may have {most} questions in line or being answered at a time. Ask again when one is answered.",
+                seconds=5,
+                most=self._per_person,
+            )
 
     def _note_end(self, entry: Entry) -> None:
         self.outcomes[entry.outcome] += 1

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser import test_browser as chat
-from tests.browser.test_browser import SAMPLES, SHORT, UNSURE, answer, ask, fits, line, tab, words
+from tests.browser.test_browser import SAMPLES, SHORT, UNSURE, answer, ask, fits, line, shot, tab, words
 from tests.support.chat import App
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -222,3 +222,24 @@ def test_what_a_button_begins_is_scrolled_to(app: App, browser: chat.Browser, nu
         expect(page.locator(".compared").last).to_be_in_viewport(ratio=0.3)
         expect(page.locator("#stop-button")).to_have_count(0)
         expect(line(page, number)).to_be_in_viewport()
+
+
+def test_the_organisers_page_shows_figures_that_go_on_and_has_no_serious_fault(app: App, browser: chat.Browser) -> None:
+    with tab(browser, app, width=390, height=844) as page:
+        page.emulate_media(color_scheme="dark")
+        page.goto(f"{app.url}/organiser")
+        abstained = page.locator("#outcomes div", has_text="Without a model").locator("dd")
+        before = int(abstained.text_content() or 0)
+        with tab(browser, app) as other:
+            ask(other, "Hello!")
+            expect(abstained).to_have_text(str(before + 1))
+        expect(page.locator("#running")).to_have_text("Nobody asks anything at the moment.")
+        expect(page.locator("#models tbody th")).to_have_text(["phi-4-mini", "gpt-oss-20b"])
+        for scheme, width in (("dark", 390), ("light", 1280)):
+            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            page.set_viewport_size({"width": width, "height": 844})
+            shot(page, f"organiser-{scheme}")
+            assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+            page.evaluate(AXE)
+            found = page.evaluate("async () => (await axe.run({resultTypes: ['violations']})).violations")
+            assert [(it["id"], [node["html"] for node in it["nodes"]]) for it in found] == []

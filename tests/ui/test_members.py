@@ -321,6 +321,10 @@ async def test_only_the_organiser_changes_what_all_share(served: Served) -> None
         assert (await trainer.call({"name": "models", "payload": {}}))["free"]
         shown = await trainer.call({"name": "corpus", "payload": {"do": "show"}})
         assert "only for whoever sits at the machine" in shown["said"]
+    for code, status in (("", 403), (served.organiser_code, 200)):
+        known = {"Cookie": await served.cookies(f"Looks {status}", code)}
+        assert await served.status("/organiser/figures", headers=known) == status
+    assert await served.status("/organiser/figures") == 401
 
 
 async def test_connections_and_bodies_that_are_too_slow_or_too_long_are_ended(served: Served) -> None:
