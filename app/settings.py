@@ -196,11 +196,11 @@ class Settings(BaseSettings):
         given = map(root_of, getattr(self, f"{role}_endpoint").split(","))
         return tuple(dict.fromkeys(filter(None, given)))
 
-    @property
-    def secrets(self) -> set[str]:
-        """All keys, which nothing may show."""
-        values = (getattr(self, field) for field in type(self).model_fields)
-        return {value.get_secret_value() for value in values if isinstance(value, SecretStr)} - {"", "none"}
+    def hidden(self, text: str) -> str:
+        """Return a text without the keys, which nothing may show."""
+        given = (getattr(self, field) for field in type(self).model_fields)
+        keys = {it.get_secret_value() for it in given if isinstance(it, SecretStr)} - {"", "none"}
+        return re.sub("|".join(map(re.escape, sorted(keys, key=len, reverse=True))), "hidden", text) if keys else text
 
     @field_validator("corpus", "state_dir", "model_cache")
     @classmethod

@@ -11,6 +11,7 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -277,7 +278,8 @@ class Driver:
             asked = {"error": str(error)}
         heard = json.dumps([asked, await tools.search(question), await tools.corpus()], ensure_ascii=False)
         if leaked := [file for file, word in self._corpus.canaries.items() if word in heard]:
-            raise AssertionError(f"a client of MCP was told of {leaked}")
+            at = heard.index(self._corpus.canaries[leaked[0]])
+            raise AssertionError(f"a client of MCP was told of {leaked}: {heard[max(0, at - 300) : at + 100]}")
 
     def _question(self, named: float = 0.1) -> str:
         fact, subject = self._chance.choice(FACTS), self._chance.choice(SUBJECTS)
@@ -382,7 +384,8 @@ async def _with_defaults(home: Path, corpus: Corpus, chance: random.Random, turn
     sys.addaudithook(watch)  # for good: nothing takes it away
     assistant = Assistant(load(corpus=corpus.folder, state_dir=home / "other"), patience=None, learn=False)
     try:
-        driver = Driver(assistant, corpus, Conversation(), chance)
+        by_default = {file: word for file, word in corpus.canaries.items() if not fnmatchcase(file, PATTERN)}
+        driver = Driver(assistant, replace(corpus, canaries=by_default), Conversation(), chance)
         for _ in range(turns):
             await driver.step()
     finally:

@@ -64,6 +64,7 @@ async def _listed(settings: Settings, look: bool) -> dict[str, Any]:
     every = [one for alias in sorted({told.alias for told in known.values()}) for one in presets.variants(known, alias)]
     return {
         "pair": asdict(foundry.pair),
+        "places": {role: foundry.named(role) for role in ("small", "large")},
         "standing_in": foundry.substitution,
         "recommended": best.name if best else None,
         "offers": [asdict(it) for it in offered],
@@ -80,7 +81,7 @@ def _lines(result: dict[str, Any]) -> Iterator[str]:
             yield f"      {alias}: {gigabytes(size)}, {'downloaded' if here else 'not downloaded'}"
     if result["recommended"]:
         yield f"\n* recommended for this machine: `escalator models get {result['recommended']}`"
-    chosen = f"Chosen: {' and '.join(dict.fromkeys(result['pair'].values()))}."
+    chosen = f"Chosen: {' and '.join(dict.fromkeys(result['places'].values()))}."
     yield " ".join(filter(None, [f"\n{chosen}", result["standing_in"]])) + "\n"
     for it in result["models"]:
         state = "loaded" if it["loaded"] else "downloaded" if it["here"] else "not downloaded"

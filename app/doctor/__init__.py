@@ -29,7 +29,7 @@ from app.models.foundry import Foundry
 from app.models.memory import Machine, MemoryFit, inspect_machine
 from app.postgres.shared import corpus_of
 from app.retrieval.inventory import Inventory, notes, summary
-from app.settings import Settings, origin
+from app.settings import Settings, is_loopback, origin
 
 MARKS = {True: "ok  ", False: "FAIL", None: "    "}
 
@@ -62,11 +62,11 @@ def markdown(report: dict[str, Any], settings: Settings) -> Iterator[str]:
 
 def _public(text: str, settings: Settings) -> str:
     """Replace what is private in a text."""
-    text = re.sub(r"//[^/@\s]+@", "//", text)
+    text = re.sub(r"//[^/@\s]+@", "//", settings.hidden(text))
     home = Path.home()
     names = {home.name, *(os.environ.get(variable, "") for variable in ("USER", "USERNAME", "LOGNAME"))}
     homes = {str(home), home.as_posix(), str(home.resolve())} - {home.anchor}
-    for private, instead in ((settings.secrets, "hidden"), (homes, "~"), (names - {""}, "USER")):
+    for private, instead in ((homes, "~"), (names - {""}, "USER")):
         for word in private:
             text = re.sub(rf"(?<!\w){re.escape(word)}(?!\w)", instead, text, flags=re.IGNORECASE)
     return text
@@ -220,13 +220,14 @@ async def _server(foundry: Foundry, here: Machine) -> list[Check]:
         service, (listed, loaded, models) = await foundry.find(), await foundry.offered()
     except ModelError as error:
         models = await asyncio.to_thread(load_catalogue, foundry.settings.model_cache)
-        return [_preset(here, models), Check("model server", False, "none", str(error))]
+        missing = Check("model server", None if foundry.endpoints else False, "none", str(error))
+        return [_preset(here, models), missing, *[await _answers(foundry, role) for role in foundry.endpoints]]
     pair, here = foundry.pair, presets.without_loaded(here, loaded, models)
     result = [Check("model server", True, f"{service.root}, found as: {service.source}")]
     result += [_models(listed, loaded, models, here.free_mb), _preset(here, models)]
     if foundry.substitution:
         result.append(Check("pair", None, f"{pair.small}, {pair.large}", foundry.substitution))
-    return result + [await _answers(foundry, role) for role in pair.roles]
+    return result + [await _answers(foundry, role) for role in (("small",) if foundry.alone else ("small", "large"))]
 
 
 def _preset(here: Machine, models: Mapping[str, ModelInfo]) -> Check:
@@ -254,10 +255,11 @@ def _models(listed: list[str], loaded: list[str], models: Mapping[str, ModelInfo
 async def _answers(foundry: Foundry, role: str) -> Check:
     alias, other = foundry.pair.of(role)
     try:
-        warm = await warm_up(foundry, alias, other)
+        warm = await warm_up(foundry, alias, other, role=role)
     except ModelError as error:
         return Check(f"{role} model", False, alias, str(error))
-    return Check(f"{role} model", True, f"{alias} is {warm.model.id}; {warm}")
+    place = "" if is_loopback(warm.model.service.root) else f" on {warm.model.service.host}, another machine"
+    return Check(f"{role} model", True, f"{alias} is {warm.model.id}{place}; {warm}")
 
 
 def _given(settings: Settings) -> Iterator[dict[str, str]]:

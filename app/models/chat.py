@@ -231,11 +231,13 @@ async def complete(
     yield End(finish, counts.get("prompt_tokens"), counts.get("completion_tokens"), tuple(logprobs), first_at)
 
 
-async def warm_up(foundry: Foundry, alias: str, instead_of: str | None = None, notify: Notify = ignore) -> WarmUp:
+async def warm_up(
+    foundry: Foundry, alias: str, instead_of: str | None = None, notify: Notify = ignore, *, role: str = ""
+) -> WarmUp:
     """Load a model and generate one token, so that the first question does not wait for it; raises ModelError."""
     clock = asyncio.get_running_loop().time
     started = clock()
-    model = await foundry.ready(alias, notify, instead_of)
+    model = await foundry.ready(alias, notify, instead_of, role=role)
     async with foundry.slot(model):
         loaded = clock()
         messages = [{"role": "user", "content": "Hello"}]

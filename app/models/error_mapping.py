@@ -54,7 +54,7 @@ def mapped(error: Exception, model: Model, silence: float | None, settings: Sett
             "server. `escalator doctor` shows whether it answers.",
             model=model,
         )
-    message = _message(error)
+    message = settings.hidden(_message(error))  # some servers repeat the key
     if _OVERFLOW.search(message):
         return _overflow(message, model)
     if _GONE.search(message):

@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager, Asyn
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar
+from urllib.parse import urlsplit
 
 from app.errors import NoModel, StaysHere
 from app.models import memory, selection
@@ -90,16 +91,21 @@ class Foundry:
             return self.endpoints[role].service.host
         return self._current.service.host if self._current else ""
 
+    def named(self, role: str) -> str:
+        """Name the model of a role, with its hosts on other machines."""
+        model, hosts = (
+            self.pair.of(role)[0],
+            [urlsplit(it).netloc for it in self.addresses(role) if not is_loopback(it)],
+        )
+        return _("{model} on {host}", model=model, host=", ".join(hosts)) if hosts else model
+
     @property
     def substitution(self) -> str | None:
         """A sentence about the models that replace configured ones, in the language of who asks."""
         return self._replaced()
 
     async def find(self) -> Service:
-        """Find the model server of roles without an endpoint, once; raises NoModel if no role has another one.
-
-        After a failure the next call looks again.
-        """
+        """Find the server of roles without an endpoint, once; raises NoModel if there is none, and no endpoint."""
         if (role := self._local) not in self.endpoints:
             try:
                 return (await self._server(role)).service
@@ -109,13 +115,7 @@ class Foundry:
         return next(iter(self.endpoints.values())).service
 
     async def ready(
-        self,
-        alias: str,
-        notify: Notify = ignore,
-        instead_of: str | None = None,
-        *,
-        role: str = "",
-        kept_here: str = "",
+        self, alias: str, notify: Notify = ignore, instead_of: str | None = None, *, role: str = "", kept_here: str = ""
     ) -> Model:
         """Load the model of this alias or id, unless it is loaded; raises NoModel, and StaysHere.
 
@@ -125,13 +125,12 @@ class Foundry:
         caller leaves.
         """
         role = role or ("small" if alias == self.pair.small else "large")
-        private = bool(kept_here)
-        if private and self.remote(role):
+        if (private := bool(kept_here)) and self.remote(role):
             raise StaysHere(kept_here)
         if self.endpoints.get("small") is not self.endpoints.get("large"):
             instead_of = None  # it is somewhere else
-        several = len(self.addresses(role)) > 1
-        for __ in range(2 * max(1, len(self.addresses(role))) + several):
+        several = (number := len(self.addresses(role))) > 1
+        for __ in range(2 * max(1, number) + several):
             server = await self._server(role, private=private)
             root = server.client.root
             if (root, alias) not in self._models:
@@ -176,8 +175,7 @@ class Foundry:
         Returns whether another server of the role can be asked at once.
         """
         root = model.service.root
-        if self._models.get((root, model.alias)) == model:
-            del self._models[root, model.alias]
+        self._models.pop((root, model.alias), None)
         if model.role in self.endpoints:
             return self._fails_over(root, model.role, private=private)
         if self._current is not None and self._current.lease is None:
@@ -215,10 +213,7 @@ class Foundry:
         return await self._clients.connect(service.root, service.source).openai()
 
     async def offered(self) -> tuple[list[str], list[str], dict[str, ModelInfo]]:
-        """Return the listed ids, the loaded ids and what is known of models by id; raises NoModel.
-
-        They are those of the server of roles without an endpoint, if there are such roles.
-        """
+        """Return the ids that the server of `find` lists, those loaded, and its models by id; raises NoModel."""
         server = await self._server(self._local)
         try:
             return sorted(await server.listed()), sorted(await server.loaded()), await server.models()

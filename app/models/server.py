@@ -102,7 +102,7 @@ class Client:
                 response = await http.get(self.root + path, headers=headers, timeout=timeout)
         except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError) as error:
             raise Unreachable(str(error) or type(error).__name__) from error
-        return Reply(response.status_code, response.text)
+        return Reply(response.status_code, response.text.replace(self._api_key, "hidden"))
 
     async def close(self) -> None:
         """Close the connections."""

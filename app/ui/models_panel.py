@@ -69,13 +69,16 @@ async def used(manager: ModelManager) -> str:
 
 
 def _used(manager: ModelManager, known: Mapping[str, ModelInfo]) -> str:
-    foundry, pair = manager.foundry, manager.foundry.pair
+    foundry = manager.foundry
     if foundry.substitution:
         return foundry.substitution
-    if foundry.settings.endpoint or any(model.here for model in known.values()):
-        if pair.alone:
-            return _("{small} answers.", small=pair.small)
-        return _("{small} answers, and {large} when needed.", small=pair.small, large=pair.large)
+    here = foundry.settings.endpoint or any(model.here for model in known.values())
+    roles = [role for role in ("small", "large") if here or role in foundry.endpoints]
+    if len(roles) == 1 or (roles and foundry.alone):
+        return _("{small} answers.", small=foundry.named(roles[0]))
+    if roles:
+        small, large = map(foundry.named, roles)
+        return _("{small} answers, and {large} when needed.", small=small, large=large)
     return _("No model is on this disk: answers are quotes from your documents.")
 
 

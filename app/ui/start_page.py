@@ -12,7 +12,6 @@ from app.answering.pipeline import Assistant
 from app.errors import CorpusError
 from app.retrieval.corpus import Reading
 from app.retrieval.store import NOTHING, Snapshot
-from app.settings import is_loopback
 from app.translation import _
 from app.ui import models_panel
 from app.ui.corpus_panel import contents, progress
@@ -77,7 +76,6 @@ async def start_lines(assistant: Assistant) -> list[str]:
         documents = _("There is no document in {folder} yet: put files there, or drop them here.", folder=folder)
     elif panel["facts"]:
         documents = _("{size} in {folder}", size=panel["facts"][0], folder=folder)
-    endpoint = assistant.settings.endpoint
-    here = endpoint is None or is_loopback(endpoint)
-    where = _("Nothing leaves this machine.") if here else _("Models run on {address}.", address=endpoint)
-    return [documents, f"{await models_panel.used(assistant.manager)} {where}"]
+    used, elsewhere = await models_panel.used(assistant.manager), assistant.models.elsewhere("small", "large")
+    where = _("What is private stays on this machine.") if elsewhere else _("Nothing leaves this machine.")
+    return [documents, f"{used} {where}"]

@@ -80,7 +80,7 @@ def test_programs_read_the_same_as_json(cache: Path) -> None:
 
     told = json.loads(escalator("models", "--json").stdout)
 
-    assert set(told) == {"pair", "standing_in", "recommended", "offers", "models"}
+    assert set(told) == {"pair", "places", "standing_in", "recommended", "offers", "models"}
     assert told["recommended"] == "tiny"
     assert [offer["name"] for offer in told["offers"]] == ["tiny", "standard", "large"]
     (model,) = told["models"]
