@@ -177,8 +177,10 @@ class Room:
         """Play a plan by its rows; returns what they are."""
         for step in steps:
             if step.do == "Demo":
-                for each in of_demo(step.see):
-                    self.play(each)
+                chosen = of_demo(step.see)
+                if chosen != DEMO[: len(chosen)]:  # else the demo's own test has played them, one after the other
+                    for each in chosen:
+                        self.play(each)
             elif "sets up a laptop" in step.do:
                 self.set_up()
             elif step.do == "Own documents":
