@@ -50,7 +50,11 @@ SAMPLE_SECONDS = 1.0
 
 
 class Author(Server):
-    """A model server that writes at a steady pace, with the word of the question in its answer."""
+    """A model server that writes so many tokens a second, with the word of the question in its answer."""
+
+    def __init__(self, pace: float) -> None:
+        super().__init__()
+        self._pace = pace
 
     async def respond(self, asked: Asked, writer: asyncio.StreamWriter) -> None:
         """List the models, or write an answer, token by token."""
@@ -62,7 +66,7 @@ class Author(Server):
         clock = asyncio.get_running_loop().time
         begun = clock()
         for number, token in enumerate(tokens(word), 1):
-            await asyncio.sleep(begun + number / PACE - clock())
+            await asyncio.sleep(begun + number / self._pace - clock())
             writer.write(events(chunk(token), done=False)[len(EVENTS) :])
         writer.write(events(chunk(finish="stop"))[len(EVENTS) :])
 
@@ -76,11 +80,11 @@ def tokens(word: str) -> list[str]:
     return [f"{each} " for each in text.split()]
 
 
-def serve_author(line: Connection) -> None:
+def serve_author(pace: float, line: Connection) -> None:
     """Run the model server until something is sent; runs in a process of its own."""
 
     async def run() -> None:
-        async with Author() as author:
+        async with Author(pace) as author:
             line.send(author.url)
             await asyncio.to_thread(line.recv)
 
@@ -193,10 +197,12 @@ def _slope(samples: list[tuple[float, float]]) -> float:
     return 60 * linear_regression(*zip(*samples, strict=True)).slope if len(samples) > 1 else 0.0
 
 
-def bench_room(users: list[int], turns: int, minutes: float, tell: Tell, *, bare: bool = True) -> dict[str, Any]:
+def bench_room(
+    users: list[int], turns: int, minutes: float, tell: Tell, *, bare: bool = True, pace: float = PACE
+) -> dict[str, Any]:
     """Return a row for each number of people, of our chat and of the bare one, and how they compare."""
     rows = []
-    with TemporaryDirectory() as folder, process(serve_author) as author:
+    with TemporaryDirectory() as folder, process(serve_author, pace) as author:
         url = author.recv()
         for name in ("escalator", "bare")[: 1 + bare]:
             with _chat(Path(folder), name, url) as (address, pid, monitor):
@@ -208,7 +214,7 @@ def bench_room(users: list[int], turns: int, minutes: float, tell: Tell, *, bare
                     row = asyncio.run(_fill(address, pid, each, turns, minutes))
                     time.sleep(1.2)
                     rows.append({"chat": name} | row | {"loop": load_json(monitor) or {}})
-    return {"pace": PACE, "tokens": len(tokens("")), "rows": rows} | ({"ratio": _ratios(rows)} if bare else {})
+    return {"pace": pace, "tokens": len(tokens("")), "rows": rows} | ({"ratio": _ratios(rows)} if bare else {})
 
 
 def _ratios(rows: list[dict[str, Any]]) -> dict[str, float]:

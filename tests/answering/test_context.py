@@ -42,6 +42,15 @@ def found(retriever: Retriever, turn: Turn) -> list[str]:
     return list(dict.fromkeys(item.file for item in retriever.retrieve(turn).evidence))
 
 
+def test_hits_for_an_unknown_word_are_explained_where_they_are_searched(
+    retriever: Retriever,
+) -> None:
+    known, unknown = (retriever.retrieve(Turn(f"What is the {it} notice period?")).found for it in ("", "zeppelin"))
+
+    assert unknown.unknown_words == ("zeppelin",)
+    assert [("explanation" in vars(hit)) for hit in (*known.hits, *unknown.hits)] == [False, True]
+
+
 def test_a_question_finds_what_was_dropped_earlier_beside_the_corpus(retriever: Retriever, dropped: Document) -> None:
     files = found(retriever, Turn("What is the notice period?", dropped=(dropped,)))
     assert set(files) == {"contract.md (dropped)", "handbook.md"}
