@@ -17,6 +17,9 @@ from app.translation import _, figure
 UPDATE_SECONDS = 1.0
 """Between two looks at how long one still has to wait."""
 
+FIRST_SECONDS = 0.02
+"""Before the first look, so that a hundred questions that come at once take one look together."""
+
 STEP_SECONDS = 5
 """An estimate is a multiple: it is not more exact, and a line that changes every second reads badly."""
 
@@ -66,11 +69,11 @@ class ModelQueue:
         self._admit()
         try:
             while not place.admitted.is_set():
-                if (text := _sentence(model, *self.outlook(place)[place])) != told:
-                    notify(told := text)
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(UPDATE_SECONDS):
+                    async with asyncio.timeout(UPDATE_SECONDS if told else FIRST_SECONDS):
                         await place.admitted.wait()
+                if not place.admitted.is_set() and (text := _sentence(model, *self.outlook(place)[place])) != told:
+                    notify(told := text)
             yield
             if not alone:
                 self._seconds.append(monotonic() - place.since)

@@ -88,15 +88,16 @@ def _texts(request: Request) -> Response:
 
 
 def _model_file(request: Request) -> Response:
-    return _file(*model_file(request.path_params["path"]), forever=True)
+    return file_of(*model_file(request.path_params["path"]), forever=True)
 
 
 def _page_file(request: Request) -> Response:
     path = request.path_params["path"] or "index.html"
-    return _file(public() / "browser", path, forever=path.startswith(f"runtime/{runtime().name}/"))
+    return file_of(public() / "browser", path, forever=path.startswith(f"runtime/{runtime().name}/"))
 
 
-def _file(folder: Path, path: str, *, forever: bool) -> Response:
+def file_of(folder: Path, path: str, *, forever: bool = False) -> Response:
+    """Send a file of a page; raises Refusal if there is none."""
     if not is_portable(path) or not (folder / path).is_file():
         raise Refusal(404, "There is no such file.")
     age = "public, max-age=31536000, immutable" if forever else "no-cache"

@@ -1,11 +1,12 @@
 """The organiser's page, with who waits, what is answered and how fast, and the same figures for Prometheus."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from app.answering.pipeline import Assistant, Shared
@@ -13,20 +14,13 @@ from app.models.browser_models import public
 from app.models.server import Service
 from app.people import organises
 from app.settings import Settings
+from app.web.browser import file_of
 
 Sample = tuple[str, dict[str, str], float]
 """A figure as Prometheus has it: name, labels, value."""
 
 SHARES = (0.5, 0.95)
 """The percentiles."""
-
-FILES = {"index.html": "text/html", "page.js": "text/javascript", "style.css": "text/css"}
-
-HEADERS = {
-    "content-security-policy": "default-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'",
-    "cache-control": "no-store",
-}
 
 
 def routes(settings: Settings, assistant: Shared) -> list[BaseRoute]:
@@ -37,10 +31,8 @@ def routes(settings: Settings, assistant: Shared) -> list[BaseRoute]:
         if not organises(request.scope):
             return PlainTextResponse("This page is for the organiser: open it on the machine of the server.\n", 403)
         if name == "figures":
-            return JSONResponse(figures(await assistant()), headers=HEADERS)
-        if name not in FILES:
-            return PlainTextResponse("There is no such file.\n", 404)
-        return FileResponse(public() / "organiser" / name, headers=HEADERS, media_type=FILES[name])
+            return JSONResponse(figures(await assistant()), headers={"cache-control": "no-store"})
+        return await asyncio.to_thread(file_of, public() / "organiser", name)
 
     async def metrics(_: Request) -> Response:
         return PlainTextResponse(as_text(samples(await assistant())), media_type="text/plain; version=0.0.4")

@@ -136,6 +136,7 @@ async def test_whoever_waits_is_told_the_place_and_how_long_while_it_changes(mon
     await room.ask("anna 0")
     await room.ask("ben 0")
     await room.ask("cleo 0")
+    await asyncio.sleep(0.05)
     now += 20
     await room.end("anna 0")  # from now on an answer is known to take 20 s
     await asyncio.sleep(0.03)
