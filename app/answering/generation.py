@@ -67,6 +67,7 @@ class Generator:
                 async with self._foundry.slot(model, stream.progress):
                     await self._ask_fitting(stream, model, prompt)
         except TimeoutError:
+            stream.left = True
             place = {"model": alias, "host": started.host}
             failure = AnswerFailed(
                 "{model} at {host} did not begin within {number} s.", number=f"{patience:g}", **place

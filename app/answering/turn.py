@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple, cast, get_args
 from app.documents.document import Document
 from app.documents.passages import Place
 from app.documents.privacy import RULE
-from app.errors import InputError, ModelError, StaysHere
+from app.errors import InputError, ModelError
 from app.retrieval.packing import Evidence
 from app.retrieval.search import Exchange, SearchResult
 from app.settings import Dial, RouteName, is_loopback
@@ -120,9 +120,8 @@ class Attempt:
 
     @property
     def elsewhere(self) -> bool:
-        """Whether another machine was asked."""
-        kept = isinstance(self.failure, StaysHere)
-        return bool(self.host) and not kept and not is_loopback(f"//{self.host}")
+        """Whether the model is on another machine."""
+        return bool(self.host) and not is_loopback(f"//{self.host}")
 
     @property
     def whole(self) -> bool:

@@ -102,7 +102,7 @@ def _attempt(attempt: Attempt, names: Sequence[str]) -> MeasuredAttempt:
     values: dict[str, Any] = {name: _rounded(getattr(attempt.metrics, name)) for name in names}
     estimated, error = attempt.stopped is not None or attempt.echoed, str(attempt.failure or "")
     said = attempt.role, attempt.model, attempt.finish, attempt.text
-    return MeasuredAttempt(*said, **values, estimated=estimated, elsewhere=attempt.elsewhere, error=error)
+    return MeasuredAttempt(*said, **values, estimated=estimated, elsewhere=bool(attempt.sent), error=error)
 
 
 def _rounded(value: float | None) -> float | None:

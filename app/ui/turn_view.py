@@ -316,10 +316,7 @@ def _record(answer: Answer, preferred: str | None) -> dict[str, Any]:
         "figures": [
             usage_table.summary(each, usage=True) for each in asked if each.failure or usage_table.figures(each)
         ],
-        "attempts": [
-            {"role": it.role, "model": it.model, "host": it.host * it.elsewhere, "metrics": _known(it.metrics)}
-            for it in asked
-        ],
+        "attempts": [{"role": each.role, "model": each.model, "metrics": _known(each.metrics)} for each in asked],
         "metrics": _known(answer.metrics),
         "evidence": [f"{item.file}#{item.start}-{item.end}" for item in answer.evidence],
         "grounds": answer.grounds,

@@ -22,6 +22,7 @@ from app.answering.turn import (
     Metrics,
     Mode,
     Role,
+    Sent,
     Turn,
     mode,
 )
@@ -203,8 +204,12 @@ def measured(record: Mapping[str, Any]) -> Answer:
     """Return an answer as far as its times and tokens go, from its record."""
     route = record.get("route", "local-first" if record["mode"] == "auto" else None)
     turn = Turn(record["question"], mode=mode(record["mode"]), route=route)
+    sent = {model: (Sent(host, ()),) for model, host, _ in record.get("sent", ())}
     attempts = tuple(
-        Attempt(NUMBERS[it["role"]], it["role"], it["model"], it.get("host", ""), "", "", Metrics(**it["metrics"]))
+        replace(
+            Attempt(NUMBERS[it["role"]], it["role"], it["model"], "", "", "", Metrics(**it["metrics"])),
+            sent=sent.get(it["model"], ()),
+        )
         for it in record["attempts"]
     )
     shown = next((each for each in attempts if each.role == record["role"]), None)

@@ -1,6 +1,7 @@
 """Which kind a question is of, and which rule tells; and who then answers it in the mode "auto"."""
 
 import asyncio
+import importlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from contextvars import copy_context
@@ -13,6 +14,7 @@ from app.answering.events import Progress
 from app.answering.pipeline import Assistant
 from app.answering.routes import Task, task_of
 from app.answering.turn import Answer, Turn
+from app.answering.usage import sent
 from app.retrieval.search import Exchange
 from app.translation import choose
 from tests.answering.test_pipeline import FERRY, asked, events_of
@@ -162,6 +164,7 @@ async def chatting(corpus: Path, says_of: Mapping[str, Reply] | None = None, **g
         return given if isinstance(given, bytes) else await given
 
     answers: dict[str, Reply] = {"/v1/models": models_list(SMALL, LARGE), "/v1/chat/completions": completed}
+    importlib.import_module("openai")  # which takes its time
     async with Canned(answers) as server:
         assistant = Assistant(settings_for(None, corpus, endpoint=server.url, retries=0, **given), patience=None)
         try:
@@ -268,11 +271,12 @@ async def test_the_large_model_elsewhere_answers_at_once_and_alone(corpus: Path)
 async def test_where_it_does_not_begin_in_time_the_small_model_answers_here(corpus: Path) -> None:
     async with Elsewhere(LARGE) as cloud:
         cloud.answers["/v1/chat/completions"] = lambda _: asyncio.sleep(5, b"")
-        answer = await cloud_first(corpus, cloud, cloud_seconds=0.2)
+        answer = await cloud_first(corpus, cloud, cloud_seconds=1.5)
 
     assert (answer.text, models_of(answer)) == (SAID[SMALL], [SMALL, LARGE])
+    assert sent([answer]) == (1, answer.attempts[1].metrics.prompt_tokens)
     assert answer.notices == (
-        f"gpt-oss-20b at {cloud.url[7:]} did not begin within 0.2 s, so phi-4-mini answered here.",
+        f"gpt-oss-20b at {cloud.url[7:]} did not begin within 1.5 s, so phi-4-mini answered here.",
     )
 
 
@@ -286,11 +290,24 @@ async def test_where_it_fails_or_says_nothing_the_small_model_answers_here(corpu
     assert answer.notices[-1].endswith("o phi-4-mini answered here.")
 
 
+async def test_what_is_private_is_answered_here(corpus: Path) -> None:
+    (corpus / "private").mkdir()
+    (corpus / "ferry.md").rename(corpus / "private" / "ferry.md")
+    async with Elsewhere(LARGE, says=SAID[LARGE]) as cloud:
+        answer = await cloud_first(corpus, cloud)
+
+    assert (answer.text, cloud.completions, sent([answer])) == (SAID[SMALL], [], (0, 0))
+    assert answer.notices == (
+        "Kept on this computer: private/ferry.md is in the folder private, so phi-4-mini answered here.",
+    )
+
+
 async def test_offline_the_small_model_answers_here(corpus: Path, unused_port: int) -> None:
     answer = await cloud_first(corpus, f"http://127.0.0.2:{unused_port}")
 
     assert answer.text == SAID[SMALL]
     assert "nothing answers" in answer.notices[-1]
+    assert sent([answer]) == (0, 0)
     assert answer.notices[-1].endswith("So phi-4-mini answered here.")
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from app.answering.turn import Answer, Attempt, Decision, Metrics, Mode, Turn
+from app.answering.turn import Answer, Attempt, Decision, Metrics, Mode, Sent, Turn
 from app.answering.usage import Prices, blend, cost, sent
 from app.retrieval.search import SearchResult
 
@@ -76,7 +76,10 @@ def test_two_that_were_asked_at_once_took_as_long_as_the_slower_one_and_are_no_e
 
 
 def test_what_other_machines_read_is_what_left_this_one() -> None:
-    here, there = attempt("small", 1, 100, 10), replace(attempt("large", 1, 2_000, 10), host="api.example.com")
+    here, there = (
+        attempt("small", 1, 100, 10),
+        replace(attempt("large", 1, 2_000, 10), sent=(Sent("api.example.com", ()),)),
+    )
     uncounted = replace(there, metrics=Metrics())
 
     assert sent([turned(here), turned(here, there), turned(there), turned(uncounted)]) == (3, 4_000)

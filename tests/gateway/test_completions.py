@@ -441,3 +441,12 @@ async def test_further_sources_for_the_large_model_follow_and_keep_their_numbers
     assert numbers == [*range(1, len(numbers) + 1)]
     assert f"[{numbers[-1]}] " not in draft
     assert all(f"[{number}] " in answer for number in numbers)
+
+
+async def test_a_completion_takes_the_route_as_the_chat_does(gateway_with: Callable[..., Any]) -> None:
+    async with gateway_with(route="task") as gateway:
+        code = (await gateway.complete("Write a function that says when the ferry leaves")).json()
+        general = (await gateway.complete()).json()
+
+    assert (code["escalator"]["model"], general["escalator"]["model"]) == ("gpt-oss-20b", "phi-4-mini")
+    assert "Code, because of “write a function”: the large model answers." in code["choices"][0]["message"]["content"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.answering.turn import Answer, Attempt, Decision, Metrics, Turn
+from app.answering.turn import Answer, Attempt, Decision, Metrics, Sent, Turn
 from app.answering.usage import Prices
 from app.errors import NoModel
 from app.retrieval.search import SearchResult
@@ -70,7 +70,7 @@ def test_what_no_model_was_asked_has_no_row_of_a_model() -> None:
 
 
 GONE = NoModel("Gone.")
-AWAY = replace(LARGE, host="api.example.com")
+AWAY = replace(LARGE, host="api.example.com", sent=(Sent("api.example.com", (("user", "When?"),)),))
 
 
 def routed(route: Any, *attempts: Attempt) -> Answer:
