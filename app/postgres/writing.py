@@ -5,8 +5,8 @@ A change is one transaction, and what it replaces is deleted in it: a question t
 
 import re
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from importlib import resources
 from itertools import islice, pairwise
@@ -82,9 +82,9 @@ class PostgresStore:
     def __init__(self, address: str, corpus: str, limits: str):
         schema = f"escalator_{corpus}_{INDEX_VERSION}"
         self._primary, self._nearest = Server(address, schema, writes=True), Server(address, schema)
-        self.reader = Reader(self._nearest.read)
+        self.reader = Reader(self._read)
         self.limits, self.follows = limits, False
-        self._latest, self._anew = NOTHING, False
+        self._latest, self._anew, self._wrote = NOTHING, False, False
         self._writing: Connection | None = None
 
     def current(self, known: Snapshot = NOTHING) -> Snapshot:
@@ -117,7 +117,7 @@ class PostgresStore:
             self._anew = False
             yield None
             return
-        self.reader.read = self._primary.read
+        self._wrote = True
         try:
             with self._primary.checked():
                 db.seconds = WRITE_SECONDS
@@ -148,6 +148,13 @@ class PostgresStore:
         ((version, plain, replica, size),) = self.reader.fetch(about, (self._nearest.schema,))
         grade = f"{'plain SQL' if plain else 'pg_textsearch'}{', read from a replica' if replica else ''}"
         return f"PostgreSQL {version} at {self._nearest.name}, {grade}, {float(size or 0) / 1e6:.0f} MB"
+
+    def _read(self, work: Callable[[Connection], Any]) -> Any:
+        """Read from the server that takes writes, if this process has written and it answers, else from the nearest."""
+        if self._wrote:
+            with suppress(IndexAway):
+                return self._primary.read(work)
+        return self._nearest.read(work)
 
     def _locked(self, seconds: float) -> Connection | None:
         """Connect and get the right to write; None if another process keeps it."""

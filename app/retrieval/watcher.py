@@ -89,9 +89,13 @@ class Watcher:
         return refresh.result() if refresh.done() else self._corpus.latest()
 
     def _takes_longer(self, seconds: float) -> bool:
-        """Whether reading goes on for longer than this, and there are documents to answer from meanwhile."""
+        """Whether reading goes on for longer than this, and there are documents to answer from meanwhile.
+
+        So does what takes as long without any reading: a server that is slow.
+        """
         reading, ready = self._corpus.reading, self._corpus.ready
         unread = reading is not None and reading.done < reading.total and reading.seconds_left >= seconds
+        unread = unread or seconds <= 0
         return unread and ready is not None and bool(ready.documents)
 
     def _request(self) -> "Future[Snapshot]":

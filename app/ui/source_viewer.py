@@ -185,7 +185,8 @@ async def whole(file: str, snapshot: Snapshot, path: Path) -> dict[str, Any]:
         shown = CitedPage(path, (entry.size, entry.modified_ns), 1, Excerpt(text, (), None))
         Screen.of(context.session.thread_id).pages[page] = shown.record(page)  # not for the history
     beginning = Excerpt(text[:WHOLE].replace(SEPARATOR, "\n"), (), 1 if readers.trusted(path) else None)
-    heads = frozenset(passage.place.label for passage in snapshot.passages(file) if passage.place.kind == "heading")
+    passages = await asyncio.to_thread(snapshot.passages, file)
+    heads = frozenset(passage.place.label for passage in passages if passage.place.kind == "heading")
     blocks = await asyncio.to_thread(beginning.blocks, suffix, heads)
     more = _("Only the beginning of this document is shown here.") if len(text) > WHOLE else ""
     return {"caption": file, "page": page, "lines": [*beginning.lines()], "blocks": blocks, "more": more}

@@ -212,6 +212,20 @@ def test_of_several_addresses_those_that_answer_are_asked(server: Postgres, fold
         assert PASSWORD not in shared.described()
 
 
+def test_a_process_that_has_written_reads_from_a_replica_while_the_primary_is_away(
+    server: Postgres, folder: Path, tmp_path: Path
+) -> None:
+    from app.postgres.connection import Server
+
+    shared = corpus(server, folder, tmp_path / "state")
+    shared.refresh()
+    store = shared.shared
+    store._primary = Server("postgresql://127.0.0.1:9/none", store._nearest.schema, writes=True)
+    (folder / "crane.md").write_text("The crane lifts forty tonnes.", encoding="utf-8")
+    assert shared.search("ferry").hits
+    assert not shared.search("crane").hits
+
+
 @pytest.mark.slow
 def test_the_doctor_says_how_the_index_is_without_the_password(
     server: Postgres, folder: Path, monkeypatch: pytest.MonkeyPatch, stopped: Callable[[], None]
