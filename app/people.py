@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
 person: ContextVar[str] = ContextVar("person", default="")
 """Whose event is being handled, also in the tasks that it begins; "" is the one person at this machine."""
+
 organiser: ContextVar[bool] = ContextVar("organiser", default=True)
 """Whether that person may change what all share: the documents and the models."""
 

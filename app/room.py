@@ -88,11 +88,15 @@ class Room:
         self._known[name] = _hash(secret)
         return Member(name, _hash(secret), organiser, secret)
 
+    def remembers(self, name: str, proof: str) -> bool:
+        """Whether a name is known to be the one of whoever logged in with it; asks no disk."""
+        return bool(proof) and self._known.get(name) == proof
+
     def knows(self, name: str, proof: str) -> bool:
-        """Whether this name is still the one of whoever logged in with it."""
-        if self._known.get(name) != proof:
+        """Whether a name is still the one of whoever logged in with it."""
+        if not self.remembers(name, proof):
             self._known[name] = (load_json(self._account(name)) or {}).get("proof", "")
-        return bool(proof) and self._known[name] == proof
+        return self.remembers(name, proof)
 
     def _account(self, name: str) -> Path:
         return self._people / _key(name) / "account.json"

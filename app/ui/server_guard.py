@@ -129,7 +129,7 @@ def install(faces: Callable[[ASGIApp], ASGIApp]) -> None:
     async def persist_file(self: BaseSession, *arguments: Any, **options: Any) -> Any:
         if options.get("content") == b"":  # which Chainlit ends with a traceback
             raise HTTPException(400, _("it is empty"))
-        if person.get() and "path" not in options:  # with which elements of an answer come
+        if not organiser.get() and person.get() and "path" not in options:  # with which elements of an answer come
             await check_upload(self, len(options["content"]), settings)
         return await persist(self, *arguments, **options)
 

@@ -110,7 +110,7 @@ class Uploads:
         if not asked:
             text = f"{text} {plural('Ask about it.', 'Ask about them.', len(names))}"
         message = cl.Message(text, author="Escalator")
-        message.actions = organiser.get() * [
+        message.actions = [
             cl.Action(
                 name=KEEP,
                 payload={"file": document.file},
@@ -118,6 +118,7 @@ class Uploads:
                 icon="folder-plus",
             )
             for name, document in zip(names, documents, strict=True)
+            if organiser.get()
         ]
         await message.send()
 

@@ -316,6 +316,8 @@ async def test_only_the_organiser_changes_what_all_share(served: Served) -> None
         added = {"do": "add", "id": file["id"], "file": "bread.md"}
         assert (await guest.call({"name": "corpus", "payload": added}))["failed"]
         assert not (await guest.call({"name": "models", "payload": {"do": "look"}}))["free"]
+    seen = {401: "", 403: await served.cookies("Watcher"), 200: await served.cookies("Boss", served.organiser_code)}
+    assert [await served.status("/organiser", headers={"Cookie": it}) for it in seen.values()] == [*seen]
     async with Chat(served.url, Cookie=await served.cookies("Trainer", served.organiser_code)) as trainer:
         assert not (await trainer.documents())["locked"]
         assert (await trainer.call({"name": "models", "payload": {}}))["free"]
