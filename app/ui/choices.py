@@ -12,11 +12,12 @@ import chainlit as cl
 from chainlit.input_widget import InputWidget, Select, Switch
 
 from app.answering.context import Retriever
+from app.answering.routes import NAMES
 from app.answering.scope import folders
 from app.answering.turn import Mode, Turn
 from app.files import load_json, save_state
 from app.humanize import count
-from app.settings import Dial, Settings
+from app.settings import Dial, RouteName, Settings
 from app.translation import _, mark
 
 PATIENCE_SECONDS = 1.0
@@ -77,10 +78,11 @@ _ALLOWED: dict[str, tuple[Any, ...]] = {
 }
 
 
-def modes(chosen: Mode) -> cl.Mode:
-    """Return the modes for the composer, where one is chosen."""
+def modes(chosen: Mode, route: RouteName) -> cl.Mode:
+    """Return the modes for the composer, where one is chosen; Auto is described by its route."""
+    routed = {} if route == "local-first" else {"auto": NAMES[route]}
     options = [
-        cl.ModeOption(id=mode, name=_(name), description=_(description), default=mode == chosen)
+        cl.ModeOption(id=mode, name=_(name), description=_(routed.get(mode, description)), default=mode == chosen)
         for mode, (name, description) in _MODES.items()
     ]
     return cl.Mode(id="mode", name=_("Answered by"), options=options)
@@ -117,13 +119,13 @@ class Scopes:
         """Whether the last answer is from other folders than the composer shows, or it shows none yet."""
         return self._late or self.last != self._shown
 
-    async def offer(self, retriever: Retriever, chosen: Mode) -> None:
+    async def offer(self, retriever: Retriever, chosen: Mode, route: RouteName) -> None:
         """Offer modes and folders in the composer: once, because the page forgets what was chosen there before."""
         self._shown = self.last
         look = asyncio.ensure_future(retriever.run(partial(retriever.available, Turn(""))))
         self._late = not (await asyncio.wait([look], timeout=PATIENCE_SECONDS))[0]
         documents = [] if self._late else look.result().documents
-        await cl.context.emitter.set_modes([modes(chosen), *folder_choice(folders(documents), self._shown)])
+        await cl.context.emitter.set_modes([modes(chosen, route), *folder_choice(folders(documents), self._shown)])
 
 
 def folder_choice(counts: Mapping[str, int], chosen: tuple[str, ...]) -> list[cl.Mode]:

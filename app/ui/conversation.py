@@ -98,7 +98,7 @@ class Conversation:
             self._in_background(start_page.report(assistant))
             history = Keeper.current() is not None
             await widgets(self.choices, assistant.settings, history=history).send()
-            await self._turns.scopes.offer(assistant.retriever, self.choices.mode)
+            await self._turns.scopes.offer(assistant.retriever, self.choices.mode, assistant.settings.route)
         except EscalatorError as error:
             await cl.send_window_message({"about": "start", "lines": [str(error)]})
 

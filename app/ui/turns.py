@@ -92,7 +92,7 @@ class Turns:
         self._views.append(view)
         await self._run(assistant, turn, view)
         if self.scopes.outdated:
-            await self.scopes.offer(assistant.retriever, choices.mode)
+            await self.scopes.offer(assistant.retriever, choices.mode, assistant.settings.route)
 
     async def ask_again(
         self,

@@ -1,5 +1,9 @@
 """What a person chooses in the composer."""
 
+from typing import get_args
+
+from app.settings import RouteName
+from app.ui.choices import modes
 from tests.support.chat import App, Chat
 
 
@@ -21,3 +25,9 @@ async def test_modes_and_folders_are_offered_once_so_that_nothing_chosen_is_set_
         await chat.ask("in: hr/ How many days of leave?", "small")
         await chat.until(lambda: offers(chat) == [["mode", "scope"]] * 2)
         assert [each["id"] for each in chat.modes[1]["options"] if each["default"]] == ["hr/"]
+
+
+def test_the_mode_auto_is_described_by_the_route_that_it_takes() -> None:
+    described = [modes("auto", route).options[0].description for route in get_args(RouteName)]
+
+    assert described == ["The small model; the large one when needed", "Cloud first", "By task"]
