@@ -892,7 +892,7 @@ def test_a_setting_that_is_not_allowed_ends_the_start(
 
     place = "" if given else " in .env"
     assert errors.read_text("utf-8") == (
-        f"The setting ESCALATOR_PARALLEL is 'many'{place}; it must be a whole number from 1 to 64.\n"
+        f"The setting ESCALATOR_PARALLEL is 'many'{place}; it must be a whole number from 1 to 1024.\n"
     )
     assert (code, "available" in output.read_text("utf-8")) == (1, False)
 
