@@ -13,7 +13,7 @@ FILES = {
     "reports/report-2024.pdf": "Annual report 2024",
     "guide.md": "Guide",
 }
-DOCUMENTS = {file: Entry(0, file, title, "en", 1, 1, 1, 1, file, ()) for file, title in FILES.items()}
+DOCUMENTS = {file: Entry(0, file, title, "en", 1, 1, 1, 1, file, (), private=False) for file, title in FILES.items()}
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ Doctor = Callable[..., dict[str, dict[str, Any]]]
 def doctor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Doctor:
     """Asks the doctor of a laptop of 8 GB, on which only 4 are free; its checks by their names."""
     laptop = Machine(8_000, 4_000, 200_000, 8)
-    for name in ("doctor.checkup.inspect_machine", "models.selection.inspect_machine"):
+    for name in ("doctor.inspect_machine", "models.selection.inspect_machine"):
         monkeypatch.setattr(f"app.{name}", lambda folder: laptop)
     monkeypatch.setattr("app.models.memory.free_mb", lambda: 4_000)
     corpus = tmp_path / "corpus"
@@ -115,7 +115,7 @@ def test_a_blocked_catalogue_is_told_when_it_is_asked_for(
         async def update_catalogue(self) -> None:
             raise ModelError("The public catalogue of models cannot be reached: no connection can be made.")
 
-    monkeypatch.setattr("app.doctor.checkup.Downloader", StubDownloader)
+    monkeypatch.setattr("app.doctor.Downloader", StubDownloader)
 
     found = doctor(model_cache(TINY), "--online")
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from app.errors import ModelError, NoModel, SettingsError, StaysHere
+from app.models import selection
 from app.models.chat import Delta, answer, complete
 from app.models.foundry import Foundry
 from tests.support.runtime import opened, settings_for
@@ -92,7 +93,10 @@ async def test_one_name_at_two_places_is_two_models() -> None:
         assert (await foundry.ready("m", role="large")).service.root == one.url
 
 
-async def test_the_models_of_this_machine_do_not_replace_one_that_is_elsewhere(models: Any, runtime: str) -> None:
+async def test_the_models_of_this_machine_do_not_replace_one_that_is_elsewhere(
+    models: Any, runtime: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(selection, "save_choice", lambda settings, pair: None)  # other tests have these settings, too
     async with Elsewhere() as server:
         settings = settings_for(models, large="big", large_endpoint=server.url)
         async with opened(settings) as foundry:
