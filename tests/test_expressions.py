@@ -97,7 +97,8 @@ def grows_too_fast(call: Callable[[Any], object], run: str, length: int, *, as_b
     for end in ("", "!\n"):
         if min(seconds(call, given(length // 16, end)) for _ in range(2)) > 0.1:
             return True  # the whole would take minutes
-        if seconds(call, given(length, end)) > 0.005:
+        once = seconds(call, given(length, end))
+        if once > 0.005 and once > 10 * seconds(call, given(length // 4, end)):  # measured better if it seems so
             quarter, whole = (min(seconds(call, given(size, end)) for _ in range(3)) for size in (length // 4, length))
             # What begins to be slow at some length is no more than that if it goes on in proportion.
             if (

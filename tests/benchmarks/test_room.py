@@ -14,7 +14,7 @@ def test_five_people_get_their_own_answers_in_order() -> None:
     assert {name: row[name] for name in ("errors", "mixed", "disordered")} == {"errors": 0, "mixed": 0, "disordered": 0}
     assert 0 < row["first_ms"]["p50"] <= row["turn_ms"]["p50"]
     assert row["memory_mb"]["begin"] > 50
-    assert row["loop"]["longest"]
+    assert "longest" in row["loop"]
     assert "5 people" in next(room.lines(result))
 
 
