@@ -26,7 +26,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.benchmark
+@pytest.mark.long
 @pytest.mark.usefixtures("small")
 def test_the_figures_are_reported_under_their_documented_keys() -> None:
     code, out, err = bench("--quick", "--json")
@@ -49,7 +49,7 @@ def test_the_figures_are_reported_under_their_documented_keys() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.benchmark
+@pytest.mark.long
 @pytest.mark.usefixtures("small")
 def test_the_figures_are_printed_as_a_table() -> None:
     code, out, err = bench("--quick")

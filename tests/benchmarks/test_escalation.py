@@ -80,7 +80,7 @@ def test_several_sources_are_read_together(data: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.benchmark
+@pytest.mark.long
 def test_each_set_is_also_judged_by_constants_chosen_without_it(data: Path, tmp_path: Path) -> None:
     more = tmp_path / "boats.jsonl"
     rows = [each | {"set": "boats", "id": f"boats-{each['id']}"} for each in ROWS[:10]]
@@ -104,7 +104,7 @@ def test_a_score_by_the_constants_as_they_are_is_that_of_the_decision(data: Path
 
 
 @pytest.mark.slow
-@pytest.mark.benchmark
+@pytest.mark.long
 def test_a_zipped_file_gives_the_same(data: Path, tmp_path: Path) -> None:
     zipped = tmp_path / "answers.jsonl.gz"
     zipped.write_bytes(gzip.compress(data.read_bytes()))

@@ -6,7 +6,7 @@ from benchmarks import load
 
 
 @pytest.mark.slow
-@pytest.mark.benchmark
+@pytest.mark.long
 def test_the_chat_answers_while_conversations_ask(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(load, "UNITS", {"newlines": "\n"})
     monkeypatch.setattr(load, "OTHERS", 2)

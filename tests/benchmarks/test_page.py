@@ -7,7 +7,7 @@ from benchmarks import page
 
 @pytest.mark.browser
 @pytest.mark.slow
-@pytest.mark.benchmark
+@pytest.mark.long
 def test_the_page_shows_an_answer_in_an_empty_chat_and_below_others(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(page, "TOKENS", 100)
     monkeypatch.setattr(page, "EARLIER", 2)

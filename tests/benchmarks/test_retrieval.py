@@ -28,7 +28,7 @@ def bench(*arguments: object) -> "tuple[int, str, str]":
 
 
 @pytest.mark.slow
-@pytest.mark.benchmark
+@pytest.mark.long
 def test_rows_hold_the_figures_of_every_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     names = ["escalator", "escalator_bm25", "rank_bm25"]
     monkeypatch.setattr(benchmark, "ENGINES", {name: ENGINES[name] for name in names} | {"absent": escalator_bm25})
@@ -48,7 +48,7 @@ def test_rows_hold_the_figures_of_every_engine(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.slow
-@pytest.mark.benchmark
+@pytest.mark.long
 def test_text_can_be_a_collections_own(monkeypatch: pytest.MonkeyPatch, write: Write) -> None:
     monkeypatch.setattr(benchmark, "ENGINES", {name: ENGINES[name] for name in ("escalator", "escalator_bm25")})
 
@@ -60,7 +60,7 @@ def test_text_can_be_a_collections_own(monkeypatch: pytest.MonkeyPatch, write: W
 
 
 @pytest.mark.slow
-@pytest.mark.benchmark
+@pytest.mark.long
 def test_an_engine_that_dies_ends_the_benchmark_with_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(benchmark, "ENGINES", {"escalator": ENGINES["escalator"], "dies": dies})
 
@@ -79,7 +79,7 @@ def test_numbers_of_passages_that_are_none_are_refused(passages: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.benchmark
+@pytest.mark.long
 @pytest.mark.parametrize("name", ENGINES)
 def test_every_engine_finds_the_passage_that_a_question_is_from(name: str, tmp_path: Path) -> None:
     if missing(name):

@@ -236,6 +236,7 @@ def test_the_demo_shows_what_it_promises_minute_by_minute(app: App, browser: Bro
             room.play(step)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.browser
 def test_half_an_hour_goes_as_planned(app: App, browser: Browser) -> None:

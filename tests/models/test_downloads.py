@@ -196,7 +196,9 @@ def kill_worker() -> None:
                 child.kill()
 
 
-@pytest.mark.parametrize(("way", "alias"), [("closed", "ferry"), ("unplugged", "big"), ("killed", "big")])
+@pytest.mark.parametrize(
+    ("way", "alias"), [("closed", "ferry"), pytest.param("unplugged", "big", marks=pytest.mark.long), ("killed", "big")]
+)
 async def test_an_interrupted_download_continues_and_fetches_no_finished_part_again(
     way: str,
     alias: str,

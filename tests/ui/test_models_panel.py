@@ -131,6 +131,7 @@ async def test_a_catalogue_that_is_blocked_is_said_with_a_way_on(app: App, store
     assert "`escalator kit use`" in found["error"]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 async def test_one_button_starts_with_a_small_pair_and_the_larger_one_takes_over_when_it_is_here(
     app: App, store: Store
