@@ -244,6 +244,7 @@ def test_half_an_hour_goes_as_planned(app: App, browser: Browser) -> None:
         assert len(Room(page, app).plan(HALF)) == 4
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.browser
 def test_the_full_session_goes_as_planned(app: App, browser: Browser) -> None:

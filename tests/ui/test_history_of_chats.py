@@ -489,6 +489,7 @@ async def test_a_dropped_file_that_was_not_kept_is_said_to_be_gone(house: House,
             assert file["name"] == "bread.md (not kept: drop it again to ask about it)"
 
 
+@pytest.mark.long
 async def test_conversations_that_were_left_take_no_memory(without_models: App) -> None:
     process = psutil.Process(without_models.process.pid)
     for number in range(300):
