@@ -74,8 +74,7 @@ def _serve_room(
     address = next((each for each in hosts if re.fullmatch(r"[\d.]+|.*:.*", each)), EVERYWHERE)
     own = [each for each in own_addresses() if not each.startswith(("127.", "169.254."))]
     reached = [each for each in hosts if each != address] + (own if address == EVERYWHERE else [address])
-    if cert or key:
-        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(cert or "", key)  # whose errors end this
+    _check_certificate(cert, key)
     room = Room.current = Room(settings.state_dir, reached, settings.password.get_secret_value(), organised=organised)
     try:
         room.proxies = [ip_network(each.strip(), strict=False) for each in filter(None, settings.proxy.split(","))]
@@ -101,6 +100,23 @@ def _serve_room(
     load_module(config.run.module_name)
     ours = {"loop": "asyncio", "proxy_headers": False, "limit_concurrency": ROOM_CONNECTIONS}
     run(app, listening, ssl_certfile=cert, ssl_keyfile=key, **ours)
+
+
+def _check_certificate(cert: Path | None, key: Path | None) -> None:
+    """Raise InputError if the files of HTTPS cannot be used; the key may be in the file of the certificate."""
+    if key and not cert:
+        raise InputError(f"--tls-key {key} needs --tls-cert, the file of its certificate.")
+    files = [each for each in (cert, key) if each]
+    for each in files:
+        if not each.is_file():
+            raise InputError(f"There is no file {each}. Name the certificate and its key, both in PEM format.")
+    try:
+        if cert:
+            ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(cert, key, password="")
+    except (OSError, ValueError) as error:
+        named = " and ".join(map(str, files))
+        text = f"{named}: HTTPS needs a certificate and its key in PEM format, without a password ({error})."
+        raise InputError(text) from None
 
 
 def _tell_link(link: str) -> None:
