@@ -146,7 +146,10 @@ def _facts(result: ComparisonResult) -> Iterator[str]:
     if not any(contender.retrieval for contender in result.contenders):
         yield _("Asked without documents.")
     if result.prices_of:
-        yield _("Prices are hypothetical, those of a cloud on {date}. Here nothing was paid.", date=result.prices_of)
+        said = _("Prices are hypothetical, those of a cloud on {date}. Here nothing was paid.", date=result.prices_of)
+        if any(attempt.elsewhere for answer in result.answers for attempt in answer.attempts):
+            said = _("Prices are those of a cloud on {date}; other machines were asked too.", date=result.prices_of)
+        yield said
     if any(figure.low is not None for it in result.contenders for figure in (*it.figures.values(), *it.means.values())):
         yield _("Below a figure stands its interval of 95%, from drawing the answers anew.")
     yield from result.problems

@@ -212,6 +212,15 @@ def test_without_prices_quality_is_drawn_against_time() -> None:
     assert len(read.all("svg", "alone")) == 2
 
 
+def test_nothing_was_paid_is_said_only_where_no_other_machine_was_asked() -> None:
+    away = replace(RUN.answers[0].attempts[0], elsewhere=True, error="Gone.")
+    here, sent = page(RUN).markdown(), page(replace(RUN, answers=(answer("large", 1, attempts=(away,)),))).markdown()
+
+    assert "those of a cloud on 2026-11-01. Here nothing was paid." in here
+    assert "Prices are those of a cloud on 2026-11-01; other machines were asked too." in sent
+    assert "nothing was paid" not in sent
+
+
 def test_every_chart_is_said_in_words_and_has_its_table() -> None:
     html = page(RUN).html()
     for chart in re.findall(r"<figure>(.*?)</section>", html, re.S):
