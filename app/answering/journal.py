@@ -16,8 +16,8 @@ from app.people import begin_request, person, request
 
 log = logging.getLogger(__name__)
 
-OUTCOMES = ("answered", "escalated", "abstained", "failed", "stopped")
-"""What comes of a turn; where it is abstained, no model was needed, or nothing was found to answer from."""
+OUTCOMES = ("answered", "escalated", "quoted", "abstained", "failed", "stopped")
+"""What comes of a turn; where it is quoted, there was no model's answer, and where it is abstained, none was needed."""
 
 LATEST = 500
 """As many of the last figures count in a percentile."""
@@ -72,8 +72,8 @@ class Entry:
     @property
     def outcome(self) -> str:
         """What came of it: one of the OUTCOMES."""
-        if self.answer is not None and self.answer.author is not None:
-            return "escalated" if self.answer.escalated else "answered"
+        if self.answer is not None and self.answer.attempt is not None:
+            return "quoted" if self.answer.author is None else "escalated" if self.answer.escalated else "answered"
         return "failed" if self.errors else "stopped" if self.answer is None else "abstained"
 
     @property

@@ -6,7 +6,7 @@ const TEXTS = {
   percentiles: say('p50 and p95: half of the last 500 answers, and 95 of 100, do not exceed this. The first token counts from the request to the model, after the wait in line.'),
 };
 const OUTCOMES = {
-  answered: say('Answered'), escalated: say('Escalated'), abstained: say('Without a model'), failed: say('Failed'), stopped: say('Stopped'),
+  answered: say('Answered'), escalated: say('Escalated'), quoted: say('Quotes'), abstained: say('Without a model'), failed: say('Failed'), stopped: say('Stopped'),
 };
 const RUNNING = [say('Person'), say('In line'), say('Model'), say('Since'), say('Mode')];
 const MODELS = [say('Model'), say('Address'), say('Loaded'), say('Waiting'), say('Writing'), say('Answers'), say('First token, p50 / p95'), say('Tokens/s, p50 / p95')];

@@ -52,7 +52,7 @@ async def test_the_page_counts_what_came_of_turns_and_how_fast_models_were(gatew
         await gateway.complete("Hello!")
         shown = await figures(gateway)
 
-    assert outcomes(shown) == {"answered": 1, "escalated": 1, "failed": 1, "abstained": 1}
+    assert outcomes(shown) == {"answered": 1, "escalated": 1, "quoted": 1, "abstained": 1}
     assert ["errors_total", {"kind": "ServerError"}, 1] in shown["samples"]
     counted = [
         (labels["model"], number) for name, labels, number in shown["samples"] if name.endswith("token_seconds_count")
