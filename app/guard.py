@@ -4,12 +4,9 @@ import asyncio
 import hmac
 import re
 import time
-from collections.abc import Callable, Collection, Sequence
-from contextlib import aclosing
+from collections.abc import Callable, Collection
 from http import HTTPStatus
-from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import TypeVar
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ValidationError
 from starlette.datastructures import Headers, MutableHeaders
@@ -17,9 +14,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocketClose
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from app.errors import EscalatorError, InputError, ServerBusy
-from app.people import FORWARDED, begin_request, is_here, request
+from app.people import begin_request, request
 from app.settings import LOOPBACK
 
 Body = TypeVar("Body", bound=BaseModel)
@@ -29,7 +28,14 @@ ACCIDENT = "Something went wrong inside Escalator. Its terminal shows the detail
 STATUS = {ServerBusy: 429, InputError: 400, EscalatorError: 503}
 """The status of a request that failed: that of the first kind to which its error belongs."""
 
-Network = IPv4Network | IPv6Network
+CLOSED = {"connection": "close"}
+HEADERS = {401: {"www-authenticate": "Bearer"}, 408: CLOSED, 413: CLOSED}
+"""The headers of a refusal, by its status."""
+
+FORWARDED = re.compile("forwarded|x-real-ip|x-forwarded-", re.IGNORECASE)
+"""Begins the headers by which a proxy says that it passes on a request of another one."""
+
+_HOST = re.compile(r"(\[[\w.:]+\]|[\w.-]*)(?::\d*)?")
 
 MOST_BYTES = 4_000_000
 """A longer body is refused: a conversation of text is shorter, with tools too."""
@@ -70,12 +76,13 @@ class Guard:
         self._hosts = hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in ("http", "websocket"):
+        if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        host = headers.get("host", "")
-        if not self._allows(host, headers.get("origin")):
+        host, hosts = headers.get("host", ""), self._hosts()
+        known = _name(host) in hosts if hosts else _HOST.fullmatch(host)
+        if not known or headers.get("origin") not in (None, f"http://{host}", f"https://{host}"):
             text = "This request comes from another page. Use the server's own address.\n"
             await refuse(scope, receive, send, 403, text)
             return
@@ -90,97 +97,75 @@ class Guard:
 
         await self._app(scope, receive, with_policy)
 
-    def _allows(self, host: str, origin: str | None) -> bool:
-        hosts = self._hosts()
-        if not re.fullmatch(r"[\w.:\[\]-]*", host) or (hosts and _name(host) not in hosts):
-            return False
-        try:
-            return origin is None or urlsplit(origin).netloc == host
-        except ValueError:  # an address with a bracket too few
-            return False
-
 
 def _name(host: str) -> str:
     """Return the name or address in a header `Host`, without its port; "" for one that is wrong."""
-    try:
-        return urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        return ""
+    found = _HOST.fullmatch(host)
+    return found[1].strip("[]").lower() if found else ""
 
 
-class Proxies:
-    """ASGI middleware that finds who asks: the headers of a proxy count only if it is one of these networks.
-
-    What comes through another proxy, or under a name that is not this machine's own, has no address.
-    """
-
-    def __init__(self, app: ASGIApp, networks: Sequence[Network]) -> None:
-        self._app, self._networks = app, networks
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] in ("http", "websocket"):
-            told = {name: value for name, value in scope["headers"] if _is_forwarded(name)}  # the last of each
-            headers = [(name, value) for name, value in scope["headers"] if name not in told]
-            scope = {**scope, "headers": headers}
-            address, port = scope["client"] or ("", 0)
-            if address and any(ip_address(address) in network for network in self._networks):
-                scope["client"] = told.get(b"x-forwarded-for", b"").decode("latin-1").split(",")[-1].strip(), 0
-                if host := told.get(b"x-forwarded-host"):
-                    headers[:] = [*((name, value) for name, value in headers if name != b"host"), (b"host", host)]
-                if told.get(b"x-forwarded-proto") == b"https":
-                    scope["scheme"] = "https" if scope["type"] == "http" else "wss"
-            elif told:
-                scope["client"] = "", port
-            own = scope["client"] == (address, port) and _name(Headers(scope=scope).get("host", "")) in LOOPBACK
-            if is_here(scope) and not own:
-                scope["client"] = "", port
-        await self._app(scope, receive, send)
+def is_here(scope: Scope) -> bool:
+    """Whether a request comes from a program on the machine of this server, to a name of its own, and by no proxy."""
+    (client, _), headers = scope.get("client") or ("", 0), Headers(scope=scope)
+    here = client.removeprefix("::ffff:").startswith("127.") or client == "::1"
+    own = _name(headers.get("host", LOOPBACK[0])) in LOOPBACK
+    return here and own and not any(FORWARDED.match(name) for name in headers)
 
 
-def _is_forwarded(name: bytes) -> bool:
-    return name in FORWARDED or name.startswith(b"x-forwarded-")
+def organises(scope: Scope) -> bool:
+    """Whether a request may see what all people ask of the models: it is the organiser's, or of this machine."""
+    return is_here(scope) or scope.get("organiser") is True
+
+
+class Proxies(ProxyHeadersMiddleware):
+    """ASGI middleware that finds who asks, and by which name of the server, if a trusted proxy says so."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # type: ignore[override]
+        client, _ = scope.get("client") or ("", 0)
+        if client in self.trusted_hosts:
+            headers = MutableHeaders(scope=scope)
+            headers.setdefault("x-forwarded-for", "")  # whoever comes through it is not here
+            headers["host"] = headers.get("x-forwarded-host", headers.get("host", ""))
+        await super().__call__(scope, receive, send)  # type: ignore[arg-type]
 
 
 class Bodies:
     """ASGI middleware that ends requests whose body is too long, above all if it is no file, or comes too slowly."""
 
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
-        self._app, self._max_bytes = app, max_bytes
+    def __init__(self, app: ASGIApp, max_file: int = MOST_BYTES) -> None:
+        self._app, self._max_file = app, max_file
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         began, got, more = time.monotonic(), 0, True
-        most = self._max_bytes if scope["path"].endswith("/project/file") else MOST_BYTES
+        most = self._max_file if scope["path"].endswith("/project/file") else MOST_BYTES
+        length = Headers(scope=scope).get("content-length", "0")
+        said = int(length) if length.isdecimal() else 0
 
         async def limited() -> Message:
             nonlocal got, more
             if not more:  # whoever asks now waits for the end of the connection
                 return await receive()
+            seconds = BODY_SECONDS + got / BODY_SPEED
             try:
-                async with asyncio.timeout(began + BODY_SECONDS + got / BODY_SPEED - time.monotonic()):
+                async with asyncio.timeout(began + seconds - time.monotonic()):
                     message = await receive()
             except TimeoutError:
-                raise HTTPException(408, headers={"connection": "close"}) from None
+                raise Refusal(408, f"The body did not arrive within {seconds:.0f} s.") from None
             got, more = got + len(message.get("body", b"")), message.get("more_body", False)
-            if got > most:
-                raise HTTPException(413, headers={"connection": "close"})
+            if max(got, said) > most:
+                raise Refusal(413, f"The body is too long; {most // 1_000_000} MB are the most.")
             return message
 
-        length = Headers(scope=scope).get("content-length", "0")
-        too_long = length.isdecimal() and int(length) > most
-        app = PlainTextResponse("", 413, {"connection": "close"}) if too_long else self._app
-        await app(scope, limited, send)
+        await self._app(scope, limited, send)
 
 
 async def refuse(scope: Scope, receive: Receive, send: Send, status: int, text: str = "") -> None:
     """Answer a request with a status, or close what is to be a websocket."""
-    if scope["type"] == "websocket":
-        await receive()
-        await send({"type": "websocket.close", "code": 1008})
-    else:
-        await PlainTextResponse(text, status)(scope, receive, send)
+    app = WebSocketClose() if scope["type"] == "websocket" else PlainTextResponse(text, status)
+    await app(scope, receive, send)
 
 
 class ThisMachine:
@@ -220,7 +205,7 @@ class Refusal(HTTPException):
     """A request that is refused; `param` is the field of its body that is wrong, `code` OpenAI's name for that."""
 
     def __init__(self, status: int, text: str, param: str | None = None, code: str | None = None) -> None:
-        super().__init__(status, text, {"www-authenticate": "Bearer"} if status == 401 else None)
+        super().__init__(status, text, HEADERS.get(status))
         self.param, self.code = param, code
 
 
@@ -240,19 +225,11 @@ def refused(error: Exception) -> JSONResponse:
 
 
 async def json_body(request: Request, kind: type[Body]) -> Body:
-    """Read the body of a request; raises Refusal if it is of another kind or no JSON, too long or too slow."""
+    """Read the body of a request; raises Refusal if it is of another kind or no JSON."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise Refusal(415, "Send JSON, with the header Content-Type: application/json.")
-    received = bytearray()
     try:
-        async with asyncio.timeout(BODY_SECONDS), aclosing(request.stream()) as pieces:
-            async for piece in pieces:
-                received += piece
-                if len(received) > MOST_BYTES:
-                    raise Refusal(413, f"The body is too long; {MOST_BYTES // 1_000_000} MB are the most.")
-        return kind.model_validate_json(received)
-    except TimeoutError:
-        raise Refusal(408, f"The body did not arrive within {BODY_SECONDS:.0f} s.") from None
+        return kind.model_validate_json(await request.body())
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         param = ".".join(map(str, first["loc"]))

@@ -16,7 +16,6 @@ from filelock import FileLock
 from starlette.exceptions import HTTPException
 
 from app.files import load_json, write_json
-from app.guard import Network
 from app.settings import LOOPBACK
 
 CODE = "abcdefghjkmnpqrstuvwxyz23456789", 8
@@ -51,7 +50,7 @@ class Room:
 
     def __init__(self, state: Path, hosts: Sequence[str], password: str = "", *, organised: bool = False) -> None:
         self.hosts = tuple(map(str.lower, (*LOOPBACK, *hosts)))
-        self.proxies: list[Network] = []
+        self.proxies = ""
         self.code = password or _new_code()
         self.organiser_code = _new_code() if organised else ""
         self._form = str.encode if password else _typed

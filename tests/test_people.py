@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.people import is_here, organises
+from app.guard import is_here, organises
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,10 @@ from app.people import is_here, organises
         (("127.0.0.1", 5000), [(b"x-forwarded-for", b"192.168.1.7")], False),
         (("127.0.0.1", 5000), [(b"X-Real-IP", b"127.0.0.1")], False),
         (("192.168.1.7", 5000), [(b"x-forwarded-for", b"127.0.0.1")], False),
+        (("127.0.0.1", 5000), [(b"X-Forwarded-Proto", b"https")], False),
+        (("127.0.0.1", 5000), [(b"host", b"Localhost:8000")], True),
+        (("127.0.0.1", 5000), [(b"host", b"room.test:8000")], False),
+        (("127.0.0.1", 5000), [(b"host", b"[::1")], False),
     ],
 )
 def test_only_a_program_on_this_machine_is_here_and_organises(

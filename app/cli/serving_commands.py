@@ -77,7 +77,8 @@ def _serve_room(
     _check_certificate(cert, key)
     room = Room.current = Room(settings.state_dir, reached, settings.password.get_secret_value(), organised=organised)
     try:
-        room.proxies = [ip_network(each.strip(), strict=False) for each in filter(None, settings.proxy.split(","))]
+        trusted = (ip_network(each.strip(), strict=False) for each in filter(None, settings.proxy.split(",")))
+        room.proxies = ",".join(map(str, trusted))
     except ValueError as error:
         raise SettingsError(f"The setting ESCALATOR_PROXY is wrong: {error}.") from None
     listening = _listen(address, port)

@@ -16,8 +16,8 @@ from app.answering.pipeline import Assistant, Shared
 from app.answering.turn import Turn
 from app.errors import EscalatorError, ServerBusy
 from app.gateway.openai_format import CompletionRequest, Json, completion, encoded
-from app.guard import Refusal, json_body, refused
-from app.people import begin_request, is_here, person
+from app.guard import Refusal, is_here, json_body, refused
+from app.people import begin_request, person
 from app.settings import Settings
 
 log = logging.getLogger(__name__)

@@ -9,9 +9,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.guard import refuse
+from app.guard import is_here, refuse
 from app.history import History
-from app.people import is_here, organiser, person
+from app.people import organiser, person
 from app.room import Member, Room, cookie, folder_of
 from app.settings import Settings
 from app.translation import _

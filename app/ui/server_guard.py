@@ -171,10 +171,10 @@ def install(faces: Callable[[ASGIApp], ASGIApp]) -> None:
     if room is None:
         server.app.add_middleware(Guard, hosts=lambda: LOOPBACK if is_local() else ())
     else:
-        server.app.add_middleware(Bodies, max_bytes=(settings.max_file_mb << 20) + MOST_BYTES)
+        server.app.add_middleware(Bodies, max_file=(settings.max_file_mb << 20) + MOST_BYTES)
         server.app.add_middleware(Members, room=room, has_key=bool(settings.gateway_key))
         server.app.add_middleware(Guard, hosts=lambda: room.hosts)
-        server.app.add_middleware(Proxies, networks=room.proxies)
+        server.app.add_middleware(Proxies, trusted_hosts=room.proxies)
     for chatty in ("httpx", "httpx2", "mcp", "watchfiles"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 

@@ -21,7 +21,7 @@ from app import logs
 from app.answering.pipeline import Assistant, Shared
 from app.errors import EscalatorError
 from app.gateway import completions
-from app.guard import Guard, KeyCheck, ThisMachine, refused
+from app.guard import Bodies, Guard, KeyCheck, ThisMachine, refused
 from app.settings import LOOPBACK, Settings, load
 from app.web import browser, dashboard
 
@@ -70,7 +70,7 @@ def application(settings: Settings, assistant: Shared, *opened: Opened) -> Starl
 
     # The details of other errors are written to the terminal by the server.
     handlers = dict.fromkeys((HTTPException, EscalatorError, Exception), lambda _, error: refused(error))
-    checks = [Middleware(KeyCheck, key=settings.gateway_key.get_secret_value())]
+    checks = [Middleware(Bodies), Middleware(KeyCheck, key=settings.gateway_key.get_secret_value())]
     return Starlette(routes=routes, middleware=checks, lifespan=lifespan, exception_handlers=handlers)
 
 

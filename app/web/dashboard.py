@@ -10,9 +10,9 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from app.answering.pipeline import Assistant, Shared
+from app.guard import organises
 from app.models.browser_models import public
 from app.models.server import Service
-from app.people import organises
 from app.settings import Settings
 from app.web.browser import file_of
 
