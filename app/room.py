@@ -118,6 +118,11 @@ def folder_of(state: Path, name: str) -> Path:
     return state / "people" / _key(name) if name else state
 
 
+def folders(state: Path) -> list[Path]:
+    """List where conversations are: first those of the one at this machine, then those of each person of a room."""
+    return [state, *sorted(path for path in (state / "people").glob("*") if path.is_dir())]
+
+
 def cookie(name: str) -> str:
     """Return the name of the cookie that keeps a person's secret."""
     return f"escalator_{_key(name)}"

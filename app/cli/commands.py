@@ -195,7 +195,7 @@ def doctor(
 
 @cli.command()
 def history(
-    wipe: Annotated[bool, typer.Option("--wipe", help="Delete all of them, and the thumbs.")] = False,
+    wipe: Annotated[bool, typer.Option("--wipe", help="Delete all of them, and the thumbs, of everyone.")] = False,
     export: Annotated[
         str | None,
         typer.Option("--export", metavar="ID", help="Print one: its id, as in the page's address, or latest."),
@@ -208,8 +208,10 @@ def history(
 ) -> None:
     """Show where the conversations of the chat are kept, and how many, or export one; also while the chat runs."""
     from app.history import History
+    from app.room import folders
 
-    kept = History(load().state_dir)
+    histories = [History(folder) for folder in folders(load().state_dir)]
+    kept, *people = histories
     if export is not None:
         found = next(iter(kept.latest(most=1)), None) if export == "latest" else kept.find(export)
         if found is None:
@@ -219,15 +221,20 @@ def history(
         text = from_items(found.title, kept.items(found.id)).write(form, figures=figures).encode()
         output.write_bytes(text) if output is not None else typer.echo(text, nl=False)
         return
-    deleted = kept.wipe() if wipe else None
+    deleted = sum(each.wipe() for each in histories) if wipe else None
     number, thumbs = len(kept.latest(most=-1)), len(kept.opinions())
+    of_people = sum(len(each.latest(most=-1)) for each in people)
     result = {"file": str(kept.path), "thumbs": str(kept.thumbs), "conversations": number, "opinions": thumbs}
     result |= {"files": str(kept.dropped), "bytes": sum(kept.files())}
+    result |= {"people": len(people), "conversations_of_people": of_people}
     told = [f"{kept.path}: {count(number, 'conversation')}", f"{kept.thumbs}: {count(thumbs, 'thumb')}"]
     if sizes := kept.files():
         told.append(f"{kept.dropped}: {count(len(sizes), 'dropped file')}, {size(sum(sizes))}")
+    if people:
+        told.append(f"People of a room: {len(people)}, with {count(of_people, 'conversation')}")
     told += [f"{count(deleted, 'conversation')} deleted."] if deleted is not None else []
-    show(result | ({"deleted": deleted} if wipe else {}), as_json, told + ([kept.notice] if kept.notice else []))
+    told += [each.notice for each in histories if each.notice]
+    show(result | ({"deleted": deleted} if wipe else {}), as_json, told)
 
 
 async def _ask(assistant: "Assistant", turn: Turn, as_json: bool) -> Answer:

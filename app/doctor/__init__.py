@@ -29,6 +29,7 @@ from app.models.foundry import Foundry
 from app.models.memory import Machine, MemoryFit, inspect_machine
 from app.postgres.shared import corpus_of
 from app.retrieval.inventory import Inventory, notes, summary
+from app.room import folders
 from app.settings import Settings, is_loopback, origin
 
 MARKS = {True: "ok  ", False: "FAIL", None: "    "}
@@ -164,11 +165,13 @@ def _corpus(settings: Settings, named: bool) -> Iterator[Check]:
 
 
 def _history(settings: Settings) -> Check:
-    history = History(settings.state_dir)
-    if not history.path.is_file():
+    histories = [each for each in map(History, folders(settings.state_dir)) if each.path.is_file()]
+    if not histories:
         return Check("conversations", None, "none are kept")
-    number, remedy = len(history.latest(most=-1)), "`escalator history --wipe` deletes them all."
-    return Check("conversations", not history.notice or None, history.notice or f"{history.path}: {number}", remedy)
+    number = sum(len(each.latest(most=-1)) for each in histories)
+    notices = " ".join(each.notice for each in histories if each.notice)
+    remedy = "`escalator history --wipe` deletes them all."
+    return Check("conversations", not notices or None, notices or f"{settings.state_dir}: {number}", remedy)
 
 
 def _machine(here: Machine) -> Iterator[Check]:

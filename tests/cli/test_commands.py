@@ -18,6 +18,7 @@ import pytest
 
 from app import settings
 from app.history import PREFERENCE, History, Item
+from app.room import folder_of
 from app.settings import ROOT
 from tests.support.chat import START_SECONDS, environment, free_port, served
 from tests.support.corpora import FERRY, prose
@@ -475,6 +476,27 @@ def test_conversations_are_counted_and_wiped_with_the_thumbs(tmp_path: Path, mon
     assert (wiped["deleted"], wiped["conversations"], wiped["opinions"]) == (1, 0, 0)
     assert history.latest() == []
     assert not [path for path in tmp_path.iterdir() if path.is_file() and b"9:30" in path.read_bytes()]
+
+
+def test_conversations_of_everyone_in_a_room_are_wiped_and_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ESCALATOR_STATE_DIR", str(tmp_path))
+    folders = tmp_path, folder_of(tmp_path, "Anna"), folder_of(tmp_path, "Ben")
+    dropped = folder_of(tmp_path, "Ben") / "ferry.md"
+    for folder in folders:
+        History(folder).title("a", "When does the ferry leave?")
+        History(folder).note({"id": "1", "value": 1, "comment": "At 9:30."})
+    dropped.write_text("At 9:30.", encoding="utf-8")
+    History(folders[2]).write("a", [Item("1", "file", 1, {"path": str(dropped), "name": "ferry.md"})], {})
+    dropped.unlink()
+
+    shown = escalator("history")
+    wiped = json.loads(escalator("history", "--wipe", "--json").stdout)
+
+    assert shown.stdout.endswith("\nPeople of a room: 2, with 2 conversations\n")
+    assert [wiped[name] for name in ("deleted", "conversations", "conversations_of_people", "people")] == [3, 0, 0, 2]
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and b"9:30" in path.read_bytes()]
 
 
 def test_a_conversation_that_is_not_there_or_in_no_known_format_is_not_exported(

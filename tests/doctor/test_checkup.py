@@ -8,6 +8,10 @@ from reportlab.pdfgen.canvas import Canvas
 from typer.testing import CliRunner
 
 from app.cli.commands import cli
+from app.doctor import _history
+from app.history import History
+from app.room import folder_of
+from app.settings import load
 
 
 def write_pdf(path: Path, *pages: str) -> None:
@@ -38,6 +42,15 @@ def test_the_doctor_lists_the_health_of_the_corpus_without_its_text(tmp_path: Pa
     assert found["copy.txt"]["found"] == "the same text as ferry.md"
     assert "crane" not in result.output
     assert "noon" not in result.output
+
+
+def test_the_conversations_of_everyone_in_a_room_are_counted(tmp_path: Path) -> None:
+    settings = load(state_dir=tmp_path)
+    none = _history(settings)
+    for name in ("Anna", "Ben"):
+        History(folder_of(tmp_path, name)).title("a", "When does the ferry leave?")
+
+    assert (none.found, _history(settings).found) == ("none are kept", f"{tmp_path}: 2")
 
 
 def test_a_report_for_others_names_no_document_no_person_and_no_key(
