@@ -16,9 +16,8 @@ import psutil
 from app.answering.turn import Stopwatch
 from app.documents.folder import Folder
 from app.errors import EscalatorError
-from app.retrieval.corpus import Corpus
+from app.retrieval.corpus import Corpus, Watcher
 from app.retrieval.search import SearchResult, search
-from app.retrieval.watcher import Watcher
 from benchmarks import generated
 from benchmarks.engines import opened
 from benchmarks.measuring import Tell, median, process, took

@@ -17,13 +17,12 @@ import numpy as np
 from app.documents.document import Document
 from app.documents.language import SNOWBALL
 from app.documents.passages import SEPARATOR, Passage, Place
-from app.retrieval import kernel
+from app.retrieval import scoring
 from app.retrieval.analysis import QueryWord, terms
 from app.retrieval.index import Index
-from app.retrieval.postings import Builder, Postings
-from app.retrieval.segment import Segment
-from app.retrieval.store import NOTHING, Store
-from app.retrieval.writer import writing
+from app.retrieval.segment import Builder, Postings, Segment
+from app.retrieval.store import NOTHING
+from app.retrieval.writer import LocalIndex
 
 TOP = 10
 
@@ -37,7 +36,7 @@ Engine = Callable[[Sequence[str], str, Path], Query]
 
 def escalator(texts: Sequence[str], language: str, folder: Path, *, numba: bool = True) -> Query:
     """Build the index of the product on the disk, and search it with everything that the product ranks by."""
-    with writing(Store(folder)) as writer:
+    with LocalIndex(folder).writing() as writer:
         assert writer is not None
         for document in documents(texts, language):
             writer.put(document)
@@ -54,7 +53,7 @@ def escalator(texts: Sequence[str], language: str, folder: Path, *, numba: bool 
 
 def opened(folder: Path) -> Index:
     """Open the index of the product in a folder, and load all that a first question needs."""
-    index = Store(folder).current().index
+    index = LocalIndex(folder).current().index
     index.top_k((), TOP)
     return index
 
@@ -117,9 +116,9 @@ def _words(terms: Sequence[str]) -> list[QueryWord]:
 def _compiled(numba: bool) -> None:
     """Compile the kernel before the first question, or rule it out."""
     if numba:
-        kernel.compiler().join()
+        scoring.compiler().join()
     else:
-        kernel.LARGE = sys.maxsize
+        scoring.LARGE = sys.maxsize
 
 
 def documents(texts: Sequence[str], language: str) -> Iterator[Document]:

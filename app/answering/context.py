@@ -32,12 +32,11 @@ from app.models.foundry import Foundry
 from app.models.server_lookup import ServerLookup
 from app.models.tokens import TokenCounter
 from app.postgres.shared import corpus_of
-from app.retrieval.corpus import Reading
+from app.retrieval.corpus import Reading, Watcher
 from app.retrieval.inventory import Inventory
-from app.retrieval.packing import MAX_HITS, pack_context
-from app.retrieval.search import SearchResult, is_answerable, search
+from app.retrieval.packing import MAX_HITS, is_answerable, pack_context
+from app.retrieval.search import SearchResult, search
 from app.retrieval.store import NOTHING, Snapshot
-from app.retrieval.watcher import Watcher
 from app.settings import Settings
 from app.translation import _, again
 

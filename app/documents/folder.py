@@ -79,6 +79,13 @@ class Folder:
         limits = Limits(settings.read_seconds, settings.read_mb)
         return cls(settings.corpus, settings.max_file_mb * 1_000_000, limits)
 
+    def identity(self) -> tuple[int, int] | None:
+        """Return what distinguishes the folder from a later one at its path, None if there is none."""
+        with suppress(OSError):
+            status = self.path.stat()
+            return status.st_dev, status.st_ino
+        return None
+
     def compare(self, known: Mapping[str, Known]) -> Difference:
         """Compare the folder with its known files, by name; raises CorpusError."""
         changed: list[tuple[str, Path | Problem]] = []

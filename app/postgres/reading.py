@@ -22,14 +22,12 @@ from app.documents.passages import Passage, Place
 from app.errors import IndexAway
 from app.postgres.connection import Connection
 from app.retrieval.index import Index, Match, best
-from app.retrieval.kernel import Array, Ranked
-from app.retrieval.postings import Builder, Postings
-from app.retrieval.scoring import QueryTerm, Scorer
-from app.retrieval.segment import DocumentSegment, Entry
+from app.retrieval.scoring import Array, QueryTerm, Ranked, Scorer
+from app.retrieval.segment import Builder, DocumentSegment, Entry, Postings
 from app.retrieval.store import NOTHING, Snapshot, load, read_snapshot
 
 if TYPE_CHECKING:
-    from app.retrieval.postings import Arrays
+    from app.retrieval.segment import Arrays
 
 CACHED_BYTES = 128_000_000
 """Size of the postings, tokens and texts that a process keeps; a question needs up to a few MB."""

@@ -22,7 +22,7 @@ create function erase() returns trigger language plpgsql as $$ begin
 end $$;
 create trigger erase after update of gone on documents for each row execute function erase();
 
--- What never changes of a segment. Arrays are little-endian; what is in them says app/retrieval/postings.py.
+-- What never changes of a segment. Arrays are little-endian; what is in them says app/retrieval/segment.py.
 create table arrays(segment bigint, name text, type text, checksum bigint, data bytea, primary key(segment, name));
 create table postings(segment bigint, term text collate "C", passages bytea, kinds bytea, primary key(segment, term));
 create table tokens(segment bigint, passage integer, tokens bytea, terms text, primary key(segment, passage));

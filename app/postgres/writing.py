@@ -17,13 +17,12 @@ import psycopg
 from app.errors import IndexAway
 from app.postgres.connection import READ_SECONDS, WRITE_SECONDS, Connection, Server
 from app.postgres.reading import AT_ONCE, Reader, RemotePostings, read, spelled
-from app.retrieval.postings import BREAK, Postings
-from app.retrieval.segment import Entry
+from app.retrieval.segment import BREAK, Entry, Postings
 from app.retrieval.store import INDEX_VERSION, NOTHING, Snapshot, load
 from app.retrieval.writer import Writer
 
 if TYPE_CHECKING:
-    from app.retrieval.postings import Arrays
+    from app.retrieval.segment import Arrays
 
 LISTS = ("passages", "kinds", "tokens", "begins")
 """The arrays of a segment that are kept in pieces."""

@@ -1,4 +1,8 @@
-"""A folder of documents and its index, kept in step; this module knows neither scores nor prompts."""
+"""A folder of documents and its index, kept in step: `Corpus` when it is asked, `Watcher` in threads of its own.
+
+These look at the folder when the system reports a change, from time to time where it may report none (a share on a
+network), and when somebody asks, so that a question seldom waits for files. Neither knows scores or prompts.
+"""
 
 import hashlib
 import logging
@@ -10,6 +14,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Future, wait
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -83,8 +88,8 @@ class Corpus:
     def _local(self) -> LocalIndex:
         """The index on this machine, opened by the first method that needs it, because its name asks the disk."""
         limits = self.folder.limits  # a file that was left out is tried again under other limits than these
-        limits_in_words = f"{self.folder.max_bytes} bytes, {limits.seconds} s, {limits.megabytes} MB"
-        return LocalIndex(self._home / corpus_id(self.folder.path), limits_in_words)
+        under = f"{self.folder.max_bytes} bytes, {limits.seconds} s, {limits.megabytes} MB"
+        return LocalIndex(self._home / corpus_id(self.folder.path), under)
 
     def latest(self) -> Snapshot:
         """Return the corpus as of the last look at the folder."""
@@ -167,22 +172,20 @@ class Corpus:
         self.reading = None
         return snapshot
 
-    def _changed(
-        self, writer: Writer, snapshot: Snapshot, difference: Difference, progress: Progress | None
-    ) -> Snapshot:
+    def _changed(self, writer: Writer, known: Snapshot, difference: Difference, progress: Progress | None) -> Snapshot:
         """Put what is new into the index, in parts each of which takes twice as long as the one before it."""
         seconds, until = SHOWN_SECONDS, math.inf
         for file in difference.gone:
             writer.remove(file)
         with closing(self._read(difference, progress)) as outcomes:
             for outcome in outcomes:
-                if outcome is not None and outcome != snapshot.problems.get(outcome.file):
+                if outcome is not None and outcome != known.problems.get(outcome.file):
                     writer.put(outcome)
                     until = min(until, time.monotonic() + seconds)
                 if time.monotonic() >= until:
-                    snapshot = self.ready = writer.commit(snapshot)
+                    known = self.ready = writer.commit(known)
                     seconds, until = 2 * seconds, math.inf
-        return writer.commit(snapshot)
+        return writer.commit(known)
 
     def _read(self, difference: Difference, progress: Progress | None) -> Generator[Outcome, None, None]:
         """Read the files one by one as they are asked for, and keep the progress; yields None for a pause."""
@@ -214,3 +217,133 @@ def corpus_id(folder: Path) -> str:
     """Return the identity of a corpus: 16 hex digits of its real path, where case counts only if the system says so."""
     path = os.path.normcase(os.path.realpath(folder))
     return hashlib.sha256(path.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+POLL_SECONDS = 5.0
+"""Between two refreshes without a reported change; longer if a refresh takes long, so that they take at most 1 %."""
+
+PATIENCE_SECONDS = 1.0
+"""Time that a question waits for new files."""
+
+NEARLY_SECONDS = 3.0
+"""Further time that it waits if all will be read by then, so that a few new files are not reported as missing."""
+
+LOOK_SECONDS = 0.05
+"""Interval at which a question that waits looks how far reading is."""
+
+SETTLE_SECONDS = 2.0
+"""Time without a refresh after which segments are merged."""
+
+CLOSE_SECONDS = 2.0
+"""Time that closing waits for a refresh to end; the thread ends with the process if it takes longer."""
+
+
+class Watcher:
+    """Keeps a corpus up to date in the background; every method may block, and any thread may call it."""
+
+    def __init__(self, corpus: Corpus):
+        self._corpus = corpus
+        self._lock = threading.Lock()
+        self._requested = threading.Event()
+        self._next: Future[Snapshot] = Future()
+        """The result of the next refresh that begins."""
+        self._due = 0.0
+        """When the folder is looked at though no change is reported."""
+        self._closed = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    def start(self) -> None:
+        """Start the threads unless they run."""
+        with self._lock:
+            if self._threads:
+                return
+            self._corpus.follows = True
+            for work in (self._keep_up, self._watch):
+                self._threads.append(threading.Thread(target=work, name=f"corpus{work.__name__}", daemon=True))
+                self._threads[-1].start()
+        self._request()
+
+    def close(self) -> None:
+        """End the threads; what has been read can still be searched."""
+        self._closed.set()
+        self._request()
+        for thread in self._threads:
+            thread.join(CLOSE_SECONDS)
+
+    def current(self) -> Snapshot:
+        """Return the corpus as it is now, or what is ready of it while new files take long to read.
+
+        Waits as long as nothing is ready at all; raises CorpusError.
+        """
+        self.start()
+        refresh, started = self._request(), time.monotonic()
+        while not (refresh.done() or self._closed.is_set()):
+            wait([refresh], LOOK_SECONDS)
+            left = PATIENCE_SECONDS + NEARLY_SECONDS - (time.monotonic() - started)
+            if left <= NEARLY_SECONDS and self._takes_longer(left):
+                break
+        return refresh.result() if refresh.done() else self._corpus.latest()
+
+    def _takes_longer(self, seconds: float) -> bool:
+        """Whether reading goes on for longer than this, and there are documents to answer from meanwhile.
+
+        So does what takes as long without any reading: a server that is slow.
+        """
+        reading, ready = self._corpus.reading, self._corpus.ready
+        unread = reading is not None and reading.done < reading.total and reading.seconds_left >= seconds
+        return (unread or seconds <= 0) and ready is not None and bool(ready.documents)
+
+    def _request(self) -> "Future[Snapshot]":
+        """Request a refresh, and return the result of the first one that begins after this."""
+        with self._lock:
+            self._requested.set()
+            return self._next
+
+    def _keep_up(self) -> None:
+        """Refresh when it is requested, once for all requests so far, and settle afterwards; runs in a thread."""
+        unsettled = False
+        while True:
+            unsettled = self._requested.wait(SETTLE_SECONDS if unsettled else None)
+            if self._closed.is_set():
+                return
+            if unsettled:
+                self._refresh()
+            else:
+                self._corpus.settle()
+
+    def _refresh(self) -> None:
+        with self._lock:
+            refresh, self._next = self._next, Future()
+            self._requested.clear()
+        started = time.monotonic()
+        try:
+            refresh.set_result(self._corpus.refresh())
+        except Exception as error:  # it is raised where the corpus is asked for, and the thread lives on
+            refresh.set_exception(error)
+        now = time.monotonic()
+        self._due = now + max(POLL_SECONDS, 100 * (now - started))
+
+    def _watch(self) -> None:
+        """Request a refresh whenever the folder has changed, or may have; runs in a thread."""
+        from watchfiles import watch
+
+        folder = self._corpus.folder
+        while not self._closed.wait(0 if folder.identity() else POLL_SECONDS):
+            watched = folder.identity()
+            with suppress(OSError, RuntimeError):  # the folder is gone, or the system watches no more folders
+                for changes in watch(
+                    folder.path,
+                    watch_filter=None,
+                    step=200,  # milliseconds without a further change: a folder that is being copied is read once
+                    debounce=1000,
+                    stop_event=self._closed,
+                    rust_timeout=int(1000 * POLL_SECONDS),
+                    yield_on_timeout=True,
+                    ignore_permission_denied=True,
+                ):
+                    if changes or time.monotonic() >= self._due:
+                        self._request()
+                    if folder.identity() != watched:
+                        break
+            self._closed.wait(POLL_SECONDS)
+            self._request()

@@ -7,19 +7,18 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from functools import cached_property, lru_cache
 from heapq import nsmallest
-from itertools import compress
+from itertools import chain, compress
 from typing import NamedTuple
 
 import numpy as np
 
 from app.documents.passages import Passage
+from app.retrieval import expansion
 from app.retrieval.analysis import QueryWord, normalize, query_words
 from app.retrieval.bm25 import BM25, idf
-from app.retrieval.expansion import CACHED, MAX_SIMILAR, VARIANT, Spellings, Variants, alphabet, correct_spelling
-from app.retrieval.explain import Explanation, surfaces, word_shares
-from app.retrieval.kernel import Array, Ranked
+from app.retrieval.expansion import CACHED, MAX_SIMILAR, VARIANT, Spellings, Variants
 from app.retrieval.rerank import DEPTH, proximity, rerank
-from app.retrieval.scoring import FUNCTION, NO_POSITION, QueryTerm, Scorer
+from app.retrieval.scoring import FUNCTION, NO_POSITION, Array, QueryTerm, Ranked, Scorer
 from app.retrieval.segment import Segment
 
 PART = 0.25
@@ -147,20 +146,12 @@ class Index:
         """Return the passages of matches."""
         return [self._segments[match.segment][0].passage(match.passage) for match in matches]
 
-    def explain(self, match: Match, words: Sequence[QueryWord], terms: Sequence[QueryTerm]) -> Explanation:
-        """Explain a match by the words of the question, which the terms belong to."""
-        (scorer, at), (passage,) = self._scorer(match), self.passages([match])
+    def parts(self, match: Match, terms: Sequence[QueryTerm]) -> tuple[dict[str, float], float, set[str]]:
+        """Return what each term adds to the score of a match, the share of other passages in it, and its terms."""
+        scorer, at = self._scorer(match)
         parts = {term.text: scorer.score(term, at) for term in terms}
-        shares = word_shares(words, parts)
-        held = set(scorer.postings.of_passages([at])[0])
-        variants = {term.text: [text for text, _ in term.variants if text in held] for term in terms}
-        alike = {}
-        for word in words:
-            matching = [text for term in word.terms if term not in held for text in variants.get(term, ())]
-            if word.surface in shares and matching:
-                alike[word.surface] = surfaces(passage, matching)
         own = sum(parts.values()) + float(proximity(scorer, terms, np.array([at]))[0])
-        return Explanation(shares, alike, round(max(0.0, 1 - own / match.score), 3))
+        return parts, max(0.0, 1 - own / match.score), set(scorer.postings.of_passages([at])[0])
 
     def plain_top_k(self, words: Sequence[QueryWord], k: int) -> list[Match]:
         """Return the `k` best passages by the class that extends rank_bm25's alone; the first call is slow."""
@@ -209,7 +200,7 @@ class Index:
 
     @cached_property
     def _letters(self) -> str:
-        return alphabet(self._spellings.terms)
+        return expansion.alphabet(self._spellings.terms)
 
     @cached_property
     def _vocabulary(self) -> frozenset[str]:
@@ -299,13 +290,14 @@ class Index:
 
     def _correct(self, surface: str) -> tuple[str, ...]:
         """Return the terms of words that are one error away."""
-        near = correct_spelling(normalize(surface), self.languages, self._letters, self._vocabulary)
+        near = expansion.correct_spelling(normalize(surface), self.languages, self._letters, self._vocabulary)
         return tuple(filter(self._holding, near))
 
     def _similar(self, term: str) -> Variants:
         """Return the terms that are most similar to one, over all segments, with their similarity."""
-        known = self._vocabulary
-        similar = {other: near for segment, _ in self._segments for other, near in segment.similar_terms(term, known)}
+        every = (segment.postings for segment, _ in self._segments)
+        found = (expansion.similar_terms(term, each.terms, each.arrays, self._vocabulary) for each in every)
+        similar = dict(chain.from_iterable(found))
         return tuple(nsmallest(MAX_SIMILAR, similar.items(), key=lambda item: (-item[1], item[0])))
 
 

@@ -1,4 +1,4 @@
-"""Context packing: choose the sentences for a prompt that are worth most within a budget of tokens.
+"""Context packing: whether the hits cover a question, and the sentences of them that are worth most in a prompt.
 
 Sentences are chosen by their chance to hold the answer per byte. Sentences next to each other become one stretch of
 their document, so that the best passage comes almost whole, and further ones only in part. The module knows no
@@ -11,10 +11,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from app.documents.passages import SEPARATOR, Passage, Place
+from app.retrieval import analysis
+from app.retrieval.expansion import VARIANT
 from app.retrieval.search import Hit, SearchResult
+from app.retrieval.segment import above
 from app.retrieval.sentence_ranking import comparable, dependencies, introduces, rank_sentences
+
+if TYPE_CHECKING:
+    from app.retrieval.index import Index
 
 MAX_HITS = 20
 """Hits whose sentences are considered."""
@@ -51,6 +58,27 @@ MIN_CHANCE = 0.00001
 
 MAX_MISSES = 12
 """Sentences in a row that do not fit, after which the budget counts as used up."""
+
+GUESSED = 0.7
+"""Coverage of an unknown word by a similar word, where a known word counts 1: some guesses are wrong."""
+
+
+COVERED = 0.24
+"""The least share of a question that the top passage must cover for models to be asked.
+
+Corpora of 1 to 240 passages refuse at most 0.8 % of their own questions, the sample documents 75 to 96 % of these
+(docs/retrieval-evaluation.md).
+"""
+
+ELSEWHERE = 50
+"""Passages without the words of a question by which a corpus is thought larger: a word that each passage of a small
+corpus holds is still rare in its language."""
+
+FEW = 12
+"""Number of passages of a corpus in which a word that occurs nowhere weighs half: a few passages lack most words."""
+
+LONG = 8
+"""Number of words of a question from which on more words demand no more: a long one has a preface or a story in it."""
 
 CountTokens = Callable[[str], int]
 TextOf = Callable[[str], str]
@@ -100,6 +128,42 @@ def pack_context(
     numbered = enumerate(stretches, len(before) + 1)
     more = (_evidence(number, first, text, shares[rank]) for number, (rank, first, text) in numbered)
     return (*before, *more)
+
+
+def is_answerable(index: "Index", result: SearchResult) -> bool:
+    """Return whether models are asked: the top passage covers the question, or more than its words were searched."""
+    if not result.hits:
+        return False
+    more = bool(result.earlier_words or result.translation)
+    return more or answerability(index, result.query, result.hits[0]) >= COVERED
+
+
+def answerability(index: "Index", question: str, hit: Hit) -> float:
+    """Return the share, from 0 to 1, of a question's words that a passage covers, weighted by their rarity.
+
+    The weights depend little on the size of a small corpus (ELSEWHERE, FEW), and a long question needs no
+    more words than a shorter one (LONG). A word that a similar term matches is covered as much as these are similar. A
+    question without content words is covered. The best passage alone predicts more than several together, over which
+    the words of many topics are scattered.
+    """
+    words = index.words(question)
+    searched = {term.text: term for term in index.terms(words)}
+    held = set(analysis.terms(f"{above(hit.passage)} {hit.passage.text}", hit.passage.language))
+    covered = total = 0.0
+    size = len(index)
+    for word in words:
+        own = [searched[text] for text in word.terms if text in searched]
+        share = max((share for term in own for text, share in term.variants if text in held), default=0.0)
+        rarity = index.rarity(index.holding(word), ELSEWHERE)
+        if index.knows(word):
+            share = min(1.0, share / VARIANT)
+        else:
+            rarity *= size / (size + FEW)
+            share *= GUESSED
+        total += rarity
+        covered += rarity * share
+    enough = LONG * index.rarity(1, ELSEWHERE) * max(0.5, size / (size + FEW))
+    return min(1.0, covered / min(total, enough)) if total else 1.0
 
 
 @dataclass(frozen=True, slots=True)

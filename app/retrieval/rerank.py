@@ -6,14 +6,13 @@ passage whose document or neighbours match as well is more likely to be the one 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from app.retrieval.bm25 import saturation
-from app.retrieval.kernel import Array, Ranked, largest
-from app.retrieval.postings import BREAK
-from app.retrieval.scoring import QueryTerm, Scorer, changes
+from app.retrieval.scoring import Array, QueryTerm, Ranked, Scorer, largest
+from app.retrieval.segment import BREAK
 
 DEPTH = 50
 """Passages of the first ranking that are reranked."""
@@ -73,7 +72,7 @@ def context(passages: Array, scores: Array, documents: Array) -> Array:
     owners = documents[passages]
     if not len(owners):
         return np.zeros(0)
-    first = changes(owners)
+    first = np.diff(owners, prepend=-1) != 0
     best = np.maximum.reduceat(scores, np.flatnonzero(first))[np.cumsum(first) - 1]
     adjacent = (passages[1:] - passages[:-1] == 1) & ~first[1:]
     beside = np.zeros(len(passages))
@@ -83,8 +82,7 @@ def context(passages: Array, scores: Array, documents: Array) -> Array:
     return added
 
 
-@dataclass(frozen=True, slots=True)
-class _Occurrences:
+class _Occurrences(NamedTuple):
     """Where terms of the question occur, and how similar the words there are to the terms.
 
     `passage` is an index of the given passages; sentences and places are numbered through all of them.
@@ -98,8 +96,7 @@ class _Occurrences:
 
     def of(self, chosen: Array) -> "_Occurrences":
         """Return those for which `chosen` is true."""
-        fields = (self.passage, self.sentence, self.place, self.term, self.similarity)
-        return self if chosen.all() else _Occurrences(*(field[chosen] for field in fields))
+        return self if chosen.all() else _Occurrences(*(field[chosen] for field in self))
 
 
 def _occurrences(scorer: Scorer, terms: Sequence[QueryTerm], passages: Array) -> _Occurrences:

@@ -1,22 +1,20 @@
 """Search an index for a question and the conversation before it."""
 
 import time
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from app.documents.passages import Passage
-from app.humanize import listed, quoted
-from app.retrieval import analysis
-from app.retrieval.analysis import QueryWord, foreign_language, names_subject
-from app.retrieval.expansion import VARIANT
-from app.retrieval.explain import FUNCTION_WORDS, MAX_SIMILAR_SHOWN, Explanation
-from app.retrieval.segment import above
-from app.translation import plural
+from app.humanize import listed, percent, quoted
+from app.retrieval.analysis import BREAKS, QueryWord, foreign_language, names_subject, stems, tokens
+from app.translation import _, mark, plural
 
 if TYPE_CHECKING:
     from app.retrieval.index import Index, Match
+    from app.retrieval.scoring import QueryTerm
 
 DECAY = 0.3
 """Weight of an earlier question's words, to the power of how many questions ago it was asked."""
@@ -43,27 +41,14 @@ alone; a question that follows another conversation loses at most 0.004 (docs/re
 COMPARED = 100
 """Number of best passages of each search that are compared."""
 
-GUESSED = 0.7
-"""Coverage of an unknown word by a similar word, where a known word counts 1: some guesses are wrong."""
+FUNCTION_WORDS = mark("function words")
+"""What stands in an explanation for all function words of a question together."""
 
+MAX_SIMILAR_SHOWN = 3
+"""Words that are named as matching instead of one."""
 
-COVERED = 0.24
-"""The least share of a question that the top passage must cover for models to be asked.
-
-Corpora of 1 to 240 passages refuse at most 0.8 % of their own questions, the sample documents 75 to 96 % of these
-(docs/retrieval-evaluation.md).
-"""
-
-ELSEWHERE = 50
-"""Passages without the words of a question by which a corpus is thought larger: a word that each passage of a small
-corpus holds is still rare in its language."""
-
-FEW = 12
-"""Number of passages of a corpus in which a word that occurs nowhere weighs half: a few passages lack most words."""
-
-LONG = 8
-"""Number of words of a question from which on more words demand no more: a long one has a preface or a story in it."""
-
+MAX_WORDS_SHOWN = 8
+"""Words of the question that are named as the reason for a hit."""
 
 MAX_NAMED = 3
 """Maximum number of unknown words named before an answer: a long question has some that do not matter."""
@@ -75,6 +60,31 @@ class Exchange(NamedTuple):
     question: str
     answer: str
     grounds: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """`terms` maps words of the question, and its function words together, to their shares of the passage's own score.
+
+    `alike` maps words that the passage lacks to words of it that match instead. `context` is the share of the score
+    that comes from other passages of its document.
+    """
+
+    terms: Mapping[str, float]
+    alike: Mapping[str, tuple[str, ...]]
+    context: float
+
+    def __str__(self) -> str:
+        """List words of the question, the words of the passage that match instead, and the share of each."""
+        shares, terms = dict[str, float](), [*self.terms.items()]
+        for word, share in terms[:MAX_WORDS_SHOWN]:
+            others = "".join(f" ≈ {other}" for other in self.alike.get(word, ())[:1])
+            shown = _(FUNCTION_WORDS) if word == FUNCTION_WORDS else word
+            shares[shown + others] = share * (1 - self.context)
+        shares[_("other words")] = sum(share for _word, share in terms[MAX_WORDS_SHOWN:]) * (1 - self.context)
+        shares[_("the rest of the document")] = self.context
+        whole = _rounded([*shares.values()], 100)
+        return ", ".join(f"{name} {percent(share / 100)}" for name, share in zip(shares, whole, strict=True) if share)
 
 
 @dataclass(frozen=True)
@@ -160,7 +170,7 @@ def search(
     known = {word.surface.casefold() for word in own if index.knows(word)}
     result = SearchResult(
         query=question,
-        hits=_hits(index, matches, partial(index.explain, words=words, terms=terms)),
+        hits=_hits(index, matches, partial(_explain, index, words, terms)),
         unknown_words=_surfaces(word for word in index.words(question) if not index.knows(word)),
         earlier_words=_surfaces(word for word in earlier if word.surface.casefold() not in known),
         took_ms=1000 * (time.perf_counter() - started),
@@ -181,48 +191,12 @@ def plain(index: "Index", question: str, k: int = 10) -> SearchResult:
     matches = index.plain_top_k(words, k)
     return SearchResult(
         query=question,
-        hits=_hits(index, matches, partial(index.explain, words=words, terms=index.terms((), exact=words))),
+        hits=_hits(index, matches, partial(_explain, index, words, index.terms((), exact=words))),
         unknown_words=_surfaces(word for word in words if not index.knows(word)),
         earlier_words=(),
         took_ms=1000 * (time.perf_counter() - started),
         engine="rank_bm25",
     )
-
-
-def is_answerable(index: "Index", result: SearchResult) -> bool:
-    """Return whether models are asked: the top passage covers the question, or more than its words were searched."""
-    if not result.hits:
-        return False
-    more = bool(result.earlier_words or result.translation)
-    return more or answerability(index, result.query, result.hits[0]) >= COVERED
-
-
-def answerability(index: "Index", question: str, hit: Hit) -> float:
-    """Return the share, from 0 to 1, of a question's words that a passage covers, weighted by their rarity.
-
-    The weights depend little on the size of a small corpus (ELSEWHERE, FEW), and a long question needs no
-    more words than a shorter one (LONG). A word that a similar term matches is covered as much as these are similar. A
-    question without content words is covered. The best passage alone predicts more than several together, over which
-    the words of many topics are scattered.
-    """
-    words = index.words(question)
-    searched = {term.text: term for term in index.terms(words)}
-    held = set(analysis.terms(f"{above(hit.passage)} {hit.passage.text}", hit.passage.language))
-    covered = total = 0.0
-    size = len(index)
-    for word in words:
-        own = [searched[text] for text in word.terms if text in searched]
-        share = max((share for term in own for text, share in term.variants if text in held), default=0.0)
-        rarity = index.rarity(index.holding(word), ELSEWHERE)
-        if index.knows(word):
-            share = min(1.0, share / VARIANT)
-        else:
-            rarity *= size / (size + FEW)
-            share *= GUESSED
-        total += rarity
-        covered += rarity * share
-    enough = LONG * index.rarity(1, ELSEWHERE) * max(0.5, size / (size + FEW))
-    return min(1.0, covered / min(total, enough)) if total else 1.0
 
 
 def _hits(index: "Index", matches: Sequence["Match"], explain: Callable[["Match"], Explanation]) -> tuple[Hit, ...]:
@@ -287,3 +261,54 @@ def _ramp(value: float, low: float, high: float) -> float:
 
 def _surfaces(words: Iterable[QueryWord]) -> tuple[str, ...]:
     return tuple({word.surface.casefold(): word.surface for word in words}.values())
+
+
+def _explain(index: "Index", words: Sequence[QueryWord], terms: Sequence["QueryTerm"], match: "Match") -> Explanation:
+    """Explain a match by the words of the question, which the terms belong to."""
+    (passage,), (parts, context, held) = index.passages([match]), index.parts(match, terms)
+    shares = _word_shares(words, parts)
+    variants = {term.text: [text for text, _ in term.variants if text in held] for term in terms}
+    alike = {}
+    for word in words:
+        matching = [text for term in word.terms if term not in held for text in variants.get(term, ())]
+        if word.surface in shares and matching:
+            alike[word.surface] = _similar_words(passage, matching)
+    return Explanation(shares, alike, round(context, 3))
+
+
+def _rounded(shares: Sequence[float], whole: int) -> list[int]:
+    """Return shares of 1 as integers that add up to `whole`, or to their part of it.
+
+    What rounding down leaves goes to the shares that it cut most.
+    """
+    exact = [whole * share for share in shares]
+    found = [int(share + 1e-9) for share in exact]
+    left = round(sum(exact)) - sum(found)
+    for at in sorted(range(len(exact)), key=lambda at: found[at] - exact[at])[:left]:
+        found[at] += 1
+    return found
+
+
+def _word_shares(words: Sequence[QueryWord], parts: Mapping[str, float]) -> dict[str, float]:
+    """Return the share of each word in a score, in thousandths that add up to 1, the largest first.
+
+    `parts` maps terms to what they add to the score.
+    """
+    weights = Counter[str]()
+    for word in words:
+        weights.update(dict.fromkeys(word.terms, word.weight))
+    names: dict[str, str] = {}
+    by_word = defaultdict[str, float](float)
+    for word in words:
+        name = names.setdefault(word.surface.casefold(), word.surface)
+        by_word[name] += sum(parts.get(term, 0.0) * word.weight / weights[term] for term in word.terms)
+    total = sum(by_word.values())
+    exact = {name: part / total for name, part in sorted(by_word.items(), key=lambda item: -item[1]) if part > 0}
+    return {name: share / 1000 for name, share in zip(exact, _rounded([*exact.values()], 1000), strict=True)}
+
+
+def _similar_words(passage: Passage, terms: Sequence[str]) -> tuple[str, ...]:
+    """Return the words of a passage that have these terms, in the order of the terms, up to `MAX_SIMILAR_SHOWN`."""
+    words = [word for word in tokens(passage.text) if word[0] not in BREAKS]
+    of_term = dict(zip(reversed(stems(words, passage.language)), reversed(words), strict=True))
+    return tuple(dict.fromkeys(of_term[term] for term in terms if term in of_term))[:MAX_SIMILAR_SHOWN]

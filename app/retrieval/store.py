@@ -21,12 +21,11 @@ from app.documents.document import NEVER, Document, Problem, Signature
 from app.documents.passages import Passage, Place
 from app.documents.privacy import ANY, private_rule
 from app.errors import DamagedIndex
-from app.retrieval.postings import Postings
-from app.retrieval.segment import DocumentSegment, Entry
+from app.retrieval.segment import DocumentSegment, Entry, Postings
 
 if TYPE_CHECKING:
     from app.retrieval.index import Index
-    from app.retrieval.postings import Array
+    from app.retrieval.segment import Array
 
 INDEX_VERSION = 9
 """The version of the tables and of what a term is; an index of another version is made anew.

@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 from filelock import FileLock, Timeout
 
 from app.documents.document import Document, Problem
-from app.retrieval.postings import Builder, Postings
-from app.retrieval.segment import Entry, add, arrays
+from app.retrieval.segment import Builder, Entry, Postings, add, arrays
 from app.retrieval.store import INDEX_VERSION, NOTHING, ODD, Snapshot, Store, connect, load
 
 if TYPE_CHECKING:
-    from app.retrieval.postings import Arrays
+    from app.retrieval.segment import Arrays
 
 FEW = 8
 """Segments up to which nothing is merged; a change merges only from twice as many on."""
@@ -69,30 +68,25 @@ class IndexStore(Protocol):
 class LocalIndex(Store):
     """The index in a folder of this machine, as a corpus needs it."""
 
-    def writing(self, seconds: float = -1) -> AbstractContextManager["LocalWriter | None"]:
-        """Wait at most so long for the right to change the index; None if another process keeps it."""
-        return writing(self, seconds)
+    @contextmanager
+    def writing(self, seconds: float = -1) -> Iterator["LocalWriter | None"]:
+        """Wait at most so long for the right to change the index; None if another process keeps it.
+
+        What has not been committed at the end is dropped. Raises OSError and DamagedIndex.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            acquired = FileLock(self.folder / "write.lock").acquire(timeout=seconds)
+        except Timeout:
+            yield None
+            return
+        path = self.path
+        with acquired, self.checked(path), closing(_made(path)) as db:
+            yield LocalWriter(self, path, db)
 
     def forget(self) -> None:
         """Begin anew with the next change."""
         self.supersede(self.path)
-
-
-@contextmanager
-def writing(store: Store, seconds: float = -1) -> Iterator["LocalWriter | None"]:
-    """Wait at most so long for the right to change an index; None if another process keeps it.
-
-    What has not been committed at the end is dropped. Raises OSError and DamagedIndex.
-    """
-    store.folder.mkdir(parents=True, exist_ok=True)
-    try:
-        acquired = FileLock(store.folder / "write.lock").acquire(timeout=seconds)
-    except Timeout:
-        yield None
-        return
-    path = store.path
-    with acquired, store.checked(path), closing(_made(path)) as db:
-        yield LocalWriter(store, path, db)
 
 
 class Writer:
@@ -192,8 +186,8 @@ class Writer:
             postings, entries = self.load(key)
             living = "select id from documents where segment = ? and not gone"
             ids = {number for (number,) in self._db.execute(living, (key,))}
-            keep = [entry.id in ids for entry in entries]
-            self._builder.add_postings(postings, np.repeat(keep, [entry.passages for entry in entries]))
+            keep = np.repeat([entry.id in ids for entry in entries], [entry.passages for entry in entries])
+            self._builder.add_tokens(postings.terms, postings.tokens_of(np.flatnonzero(keep).tolist()))
             for query in self.erase:
                 self._db.execute(query, (key,))
             self._db.execute("delete from documents where segment = ? and gone", (key,))

@@ -7,9 +7,8 @@ import pytest
 from app.answering.suggestions import follow_ups
 from app.answering.turn import Answer, Attempt, Metrics, Turn
 from app.documents.passages import Passage, Place
-from app.retrieval.explain import Explanation
 from app.retrieval.packing import Evidence
-from app.retrieval.search import Exchange, Hit, SearchResult
+from app.retrieval.search import Exchange, Explanation, Hit, SearchResult
 
 TITLE = "The ferry to Odda"
 

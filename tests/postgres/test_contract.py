@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from app.documents.document import Document, Problem
-from app.retrieval import search, writer
-from app.retrieval.search import Exchange
+from app.retrieval import writer
+from app.retrieval.packing import is_answerable
+from app.retrieval.search import Exchange, search
 from app.retrieval.store import NOTHING, Snapshot
 from app.retrieval.writer import IndexStore, LocalIndex
 from tests.support.corpora import document
@@ -125,9 +126,9 @@ def randomly(chance: random.Random, number: int) -> Document:
 
 
 def found(snapshot: Snapshot, question: str, history: tuple[Exchange, ...] = ()) -> list[tuple[object, ...]]:
-    result = search.search(snapshot.index, question, history)
+    result = search(snapshot.index, question, history)
     hits = [(hit.passage, hit.score, str(hit.explanation)) for hit in result.hits]
-    return [*hits, result.unknown_words, result.earlier_words, search.is_answerable(snapshot.index, result)]
+    return [*hits, result.unknown_words, result.earlier_words, is_answerable(snapshot.index, result)]
 
 
 @pytest.mark.slow
@@ -135,9 +136,9 @@ def test_after_many_changes_both_find_and_explain_the_same(
     server: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also within a folder, and beside documents that were dropped into a conversation."""
-    from app.retrieval import kernel
+    from app.retrieval import scoring
 
-    monkeypatch.setattr(kernel, "compiled", lambda _: None)  # it adds up in another order
+    monkeypatch.setattr(scoring, "compiled", lambda _: None)  # it adds up in another order
     monkeypatch.setattr(writer, "FEW", 2)
     monkeypatch.setattr(writer, "PASSAGES", 150)
     chance, both = random.Random(0), (LocalIndex(tmp_path / "index", "limits"), on_postgres(server)())

@@ -26,13 +26,12 @@ from app.documents import readers
 from app.documents.document import Document, Limits
 from app.documents.folder import Folder
 from app.errors import CorpusError
-from app.retrieval import corpus, store, writer
+from app.retrieval import corpus, writer
 from app.retrieval.corpus import Corpus
 from app.retrieval.inventory import Inventory
-from app.retrieval.postings import Postings
 from app.retrieval.search import search
 from app.retrieval.store import Snapshot
-from app.retrieval.writer import writing
+from app.retrieval.writer import LocalIndex
 from app.settings import ROOT
 from tests.support import bad_readers
 from tests.support.corpora import document
@@ -321,13 +320,13 @@ def test_a_new_document_is_written_into_a_segment_of_its_own(home: Home) -> None
 @pytest.mark.slow
 def test_segments_stay_few_and_a_document_is_copied_a_few_times(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     copied: Counter[str] = Counter()
-    real = writer.Builder.add_postings
+    real = writer.Builder.add_tokens
 
-    def add_postings(self: writer.Builder, other: Postings, keep: Any) -> None:
-        copied.update(term for term in other.terms if term.isdecimal())  # the name of a file
-        real(self, other, keep)
+    def add_tokens(self: writer.Builder, terms: list[str], passages: Any) -> None:
+        copied.update(term for term in terms if term.isdecimal())  # the name of a file
+        real(self, terms, passages)
 
-    monkeypatch.setattr(writer.Builder, "add_postings", add_postings)
+    monkeypatch.setattr(writer.Builder, "add_tokens", add_tokens)
     retriever = home.retriever()
     for number in range(64):
         home.put(f"{number}.md", "The library")
@@ -456,7 +455,7 @@ def test_who_cannot_write_now_answers_from_what_there_is(home: Home) -> None:
     retriever = home.retriever()
     retriever.refresh()
     home.put("b.md", "The garden")
-    with writing(store.Store(home.index)):
+    with LocalIndex(home.index).writing():
         assert files(retriever, "garden") == []
         assert files(retriever, "library") == ["a.md"]
     assert files(retriever, "garden") == ["b.md"]

@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 
 from app.documents.passages import Page, Passage, Place, joined, split
 from app.documents.sentences import sentences
-from app.retrieval.explain import Explanation
 from app.retrieval.packing import MAX_EVIDENCE, MIN_ROOM, Evidence, pack_context
-from app.retrieval.search import Hit, SearchResult
+from app.retrieval.search import Explanation, Hit, SearchResult
 
 LINE = Place("line", "line 1", 1)
 PAGES = [

@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.retrieval import kernel
+from app.retrieval import scoring
 from app.retrieval.index import Index
-from app.retrieval.postings import BREAK, Builder, Postings
 from app.retrieval.rerank import (
     DEPTH,
     DOCUMENT,
@@ -24,7 +23,7 @@ from app.retrieval.rerank import (
 )  # fmt: skip
 from app.retrieval.scoring import QueryTerm, Scorer
 from app.retrieval.search import search
-from app.retrieval.segment import Segment
+from app.retrieval.segment import BREAK, Builder, Postings, Segment
 from tests.support.corpora import passage
 
 VOCABULARY = "aa bb cc dd ee".split()
@@ -178,8 +177,8 @@ def test_the_first_few_are_those_of_a_longer_list(k: int) -> None:
 
 @pytest.mark.parametrize("seed", range(8))
 def test_numba_ranks_as_numpy_does(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    kernel.compiler().join()
-    if kernel.compiled(0) is None:
+    scoring.compiler().join()
+    if scoring.compiled(0) is None:
         pytest.skip("numba is not installed")
     chance = random.Random(seed)
     words = [f"{root}{end}" for root in ("library", "garden", "castle", "river") for end in ("", "card", "s", "house")]
@@ -189,9 +188,9 @@ def test_numba_ranks_as_numpy_does(seed: int, monkeypatch: pytest.MonkeyPatch) -
     for _ in range(20):
         question = " ".join(chance.choices([*words, "libraryx", "unseen"], k=chance.randint(1, 6)))
         found = []
-        for loop in (None, kernel.compiled(0)):
+        for loop in (None, scoring.compiled(0)):
             with monkeypatch.context() as patch:
-                patch.setattr(kernel, "compiled", lambda _, loop=loop: loop)
+                patch.setattr(scoring, "compiled", lambda _, loop=loop: loop)
                 index = Index([(segment, alive)])
                 terms = index.terms(index.words(question))
                 best = index.top_k(terms, chance.choice([1, 10, 70]) if loop is None else max(1, len(found[0])))

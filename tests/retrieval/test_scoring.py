@@ -13,13 +13,11 @@ from app.documents.passages import Passage
 from app.retrieval.analysis import QueryWord, terms
 from app.retrieval.bm25 import BM25, saturation
 from app.retrieval.index import Index, Match
-from app.retrieval.kernel import largest
-from app.retrieval.postings import Builder, Postings
-from app.retrieval.scoring import QueryTerm, Scorer
+from app.retrieval.scoring import QueryTerm, Scorer, largest
 from app.retrieval.search import search
-from app.retrieval.segment import above
-from app.retrieval.store import NOTHING, Store
-from app.retrieval.writer import writing
+from app.retrieval.segment import Builder, Postings, above
+from app.retrieval.store import NOTHING
+from app.retrieval.writer import LocalIndex
 from tests.support.corpora import document, passage
 
 WORD = st.sampled_from("aa bb cc dd ee ff gg hh".split())
@@ -63,11 +61,11 @@ def test_plain_scores_are_those_of_bm25(texts: list[str], query: list[str]) -> N
 def test_plain_scores_are_those_of_bm25_after_changes_of_the_corpus(
     tmp_path_factory: pytest.TempPathFactory, changes: list[dict[str, list[str] | None]], query: list[str]
 ) -> None:
-    store = Store(tmp_path_factory.mktemp("index"))
+    store = LocalIndex(tmp_path_factory.mktemp("index"))
     kept: dict[str, Sequence[Passage]] = {}
     for change in changes:
         documents = [document(file, texts) for file, texts in change.items() if texts is not None]
-        with writing(store) as writer:
+        with store.writing() as writer:
             assert writer is not None
             for file, texts in change.items():
                 writer.put(document(file, texts)) if texts is not None else writer.remove(file)

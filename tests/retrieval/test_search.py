@@ -16,9 +16,9 @@ from app.errors import CorpusError
 from app.retrieval.analysis import terms
 from app.retrieval.bm25 import K1, B, idf
 from app.retrieval.corpus import Corpus
-from app.retrieval.explain import Explanation
 from app.retrieval.index import Index
-from app.retrieval.search import answerability, is_answerable, plain, search
+from app.retrieval.packing import answerability, is_answerable
+from app.retrieval.search import Explanation, plain, search
 from app.retrieval.segment import above
 
 LIBRARY = "# Library\nThe library opens at nine. A yearly card costs ten euros.\n\n## Rooms\nStudy rooms can be booked."

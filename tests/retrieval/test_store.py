@@ -12,13 +12,13 @@ import pytest
 from app.documents.document import Document, Problem
 from app.documents.passages import Place
 from app.retrieval import writer
-from app.retrieval.store import NOTHING, Snapshot, Store
-from app.retrieval.writer import writing
+from app.retrieval.store import NOTHING, Snapshot
+from app.retrieval.writer import LocalIndex
 from tests.support.corpora import document, passage
 
 
-def change(kept: Store, *results: Document | Problem, gone: tuple[str, ...] = ()) -> Snapshot:
-    with writing(kept) as changing:
+def change(kept: LocalIndex, *results: Document | Problem, gone: tuple[str, ...] = ()) -> Snapshot:
+    with kept.writing() as changing:
         assert changing is not None
         for file in gone:
             changing.remove(file)
@@ -40,18 +40,18 @@ def assert_aligned(snapshot: Snapshot) -> None:
                 assert postings.terms[postings.tokens[postings.begins[number]]] == segment.passage(number).text
 
 
-def rows(kept: Store, query: str) -> list[tuple[object, ...]]:
+def rows(kept: LocalIndex, query: str) -> list[tuple[object, ...]]:
     """What is in the database, whatever a snapshot sees."""
     with closing(sqlite3.connect(kept.path)) as db:
         return db.execute(query).fetchall()
 
 
 @pytest.fixture
-def kept(tmp_path: Path) -> Store:
-    return Store(tmp_path / "index")
+def kept(tmp_path: Path) -> LocalIndex:
+    return LocalIndex(tmp_path / "index")
 
 
-def test_without_an_index_there_is_the_snapshot_of_nothing(kept: Store) -> None:
+def test_without_an_index_there_is_the_snapshot_of_nothing(kept: LocalIndex) -> None:
     assert kept.current() is NOTHING
     assert not kept.path.exists()
 
@@ -62,19 +62,19 @@ def test_a_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
         (tmp_path / name).mkdir()
     except OSError:
         pytest.skip("this system refuses the name")
-    kept = Store(tmp_path / name)
+    kept = LocalIndex(tmp_path / name)
     assert texts(change(kept, document("a", ["aa"]))) == {"a": "aa"}
     assert [path.name for path in kept.folder.glob("*.db")] == ["1.db"]
 
 
-def test_a_change_is_in_force_for_everybody(kept: Store) -> None:
+def test_a_change_is_in_force_for_everybody(kept: LocalIndex) -> None:
     snapshot = change(kept, document("a", ["aa", "bb"]), Problem("b", "it is empty", 0, 1))
-    for current in (kept.current(), Store(kept.folder).current()):
+    for current in (kept.current(), LocalIndex(kept.folder).current()):
         assert (current.mark, current.problems) == (snapshot.mark, {"b": Problem("b", "it is empty", 0, 1)})
         assert texts(current) == {"a": "aa\fbb"}
 
 
-def test_what_is_read_again_replaces_what_was_there(kept: Store) -> None:
+def test_what_is_read_again_replaces_what_was_there(kept: LocalIndex) -> None:
     change(kept, document("a", ["aa"]), document("b", ["bb"]), Problem("c", "it is empty"))
     snapshot = change(kept, document("a", ["cc"]), document("c", ["dd"]))
     assert texts(snapshot) == {"a": "cc", "b": "bb", "c": "dd"}
@@ -82,40 +82,40 @@ def test_what_is_read_again_replaces_what_was_there(kept: Store) -> None:
     assert len(snapshot.index) == 3
 
 
-def test_what_is_gone_and_was_never_there_changes_nothing(kept: Store) -> None:
+def test_what_is_gone_and_was_never_there_changes_nothing(kept: LocalIndex) -> None:
     change(kept, document("a", ["aa"]))
     assert texts(change(kept, gone=("b",))) == {"a": "aa"}
 
 
-def test_a_document_may_hold_no_passage(kept: Store) -> None:
+def test_a_document_may_hold_no_passage(kept: LocalIndex) -> None:
     snapshot = change(kept, document("a", []))
     assert list(snapshot.documents) == ["a"]
     assert len(snapshot.index) == 0
     assert texts(change(kept, document("b", ["bb"]))) == {"a": "", "b": "bb"}
 
 
-def test_a_text_is_kept_to_the_last_code_point(kept: Store) -> None:
+def test_a_text_is_kept_to_the_last_code_point(kept: LocalIndex) -> None:
     text = "a\0b\r\n\u2028\ud800 \U0001f600 \udc00é"
     change(kept, document("a", [text, "", text]))
-    snapshot = Store(kept.folder).current()
+    snapshot = LocalIndex(kept.folder).current()
     assert snapshot.text("a") == f"{text}\f\f{text}"
     assert [passage.text for passage in snapshot.passages("a")] == [text, "", text]
 
 
-def test_titles_places_and_reasons_are_kept_to_the_last_code_point(kept: Store) -> None:
+def test_titles_places_and_reasons_are_kept_to_the_last_code_point(kept: LocalIndex) -> None:
     odd = "a\0\ud800\u2028é"
     page = replace(passage("aa", "a"), title=odd, place=Place("heading", odd, 3, odd))
     change(kept, replace(document("a", ["aa"]), title=odd, passages=(page,)), Problem("b", odd, 1, 2, temporary=True))
-    snapshot = Store(kept.folder).current()
+    snapshot = LocalIndex(kept.folder).current()
     assert snapshot.documents["a"].title == odd
     assert snapshot.passages("a") == [page]
     assert snapshot.problems["b"] == Problem("b", odd, 1, 2, temporary=True)
 
 
-def test_a_snapshot_goes_on_seeing_what_was_there(kept: Store) -> None:
+def test_a_snapshot_goes_on_seeing_what_was_there(kept: LocalIndex) -> None:
     before = change(kept, document("a", ["aa", "bb"]), document("b", ["cc"]))
     change(kept, document("a", ["dd"]), gone=("b",))
-    with writing(kept) as changing:
+    with kept.writing() as changing:
         assert changing is not None
         changing.settle(kept.current())
     assert texts(before) == {"a": "aa\fbb", "b": "cc"}
@@ -123,9 +123,9 @@ def test_a_snapshot_goes_on_seeing_what_was_there(kept: Store) -> None:
     assert texts(kept.current()) == {"a": "dd"}
 
 
-def test_what_was_refused_under_other_limits_counts_as_never_tried(kept: Store) -> None:
+def test_what_was_refused_under_other_limits_counts_as_never_tried(kept: LocalIndex) -> None:
     change(kept, Problem("a", "it is too large", 9, 1), Problem("b", "it is a link"))
-    other = Store(kept.folder, "other limits")
+    other = LocalIndex(kept.folder, "other limits")
     assert other.current().problems == {"a": Problem("a", "it is too large"), "b": Problem("b", "it is a link")}
     change(other, Problem("a", "it is too large", 9, 1))
     assert other.current().problems["a"] == Problem("a", "it is too large", 9, 1)
@@ -133,11 +133,11 @@ def test_what_was_refused_under_other_limits_counts_as_never_tried(kept: Store) 
 
 
 @pytest.mark.parametrize("error", [OSError, RuntimeError, KeyboardInterrupt])
-def test_a_change_that_fails_leaves_the_index_as_it_was(kept: Store, error: type[BaseException]) -> None:
+def test_a_change_that_fails_leaves_the_index_as_it_was(kept: LocalIndex, error: type[BaseException]) -> None:
     before = change(kept, document("a", ["aa"]))
 
     def fail() -> None:
-        with writing(kept) as changing:
+        with kept.writing() as changing:
             assert changing is not None
             changing.remove("a")
             changing.put(document("a", ["bb"]))
@@ -149,34 +149,34 @@ def test_a_change_that_fails_leaves_the_index_as_it_was(kept: Store, error: type
     assert texts(change(kept, document("b", ["bb"]))) == {"a": "aa", "b": "bb"}
 
 
-def test_there_is_one_writer_at_a_time(kept: Store) -> None:
-    with writing(kept) as changing:
+def test_there_is_one_writer_at_a_time(kept: LocalIndex) -> None:
+    with kept.writing() as changing:
         assert changing is not None
-        with writing(Store(kept.folder), 0) as other:
+        with LocalIndex(kept.folder).writing(0) as other:
             assert other is None
-    with writing(Store(kept.folder), 0) as other:
+    with LocalIndex(kept.folder).writing(0) as other:
         assert other is not None
 
 
-def test_tidying_keeps_what_is_in_force_and_waits_for_no_writer(kept: Store) -> None:
+def test_tidying_keeps_what_is_in_force_and_waits_for_no_writer(kept: LocalIndex) -> None:
     change(kept, document("a", ["aa"]))
     kept.supersede(kept.path)
     change(kept, document("a", ["bb"]))
     (kept.folder / "1.db-wal").touch()
-    with writing(kept):
-        Store(kept.folder).tidy()
+    with kept.writing():
+        LocalIndex(kept.folder).tidy()
     assert {path.name for path in kept.folder.glob("*.db")} == {"2.db"}
     assert not (kept.folder / "1.db-wal").exists()
-    assert texts(Store(kept.folder).current()) == {"a": "bb"}
+    assert texts(LocalIndex(kept.folder).current()) == {"a": "bb"}
 
 
 @pytest.mark.slow
-def test_the_log_of_changes_does_not_grow_for_ever(kept: Store) -> None:
+def test_the_log_of_changes_does_not_grow_for_ever(kept: LocalIndex) -> None:
     """Though there always is a snapshot that reads."""
     snapshot, sizes = NOTHING, []
     for number in range(60):
         snapshot = change(kept, document("a", [f"aa {number} " * 2000]))
-        with writing(kept) as changing:
+        with kept.writing() as changing:
             assert changing is not None
             snapshot = changing.settle(snapshot)
         assert texts(snapshot) == {"a": f"aa {number} " * 2000}
@@ -185,7 +185,7 @@ def test_the_log_of_changes_does_not_grow_for_ever(kept: Store) -> None:
     assert kept.path.stat().st_size < 1_000_000
 
 
-def test_a_large_build_is_parted_into_segments(kept: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_build_is_parted_into_segments(kept: LocalIndex, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer, "PASSAGES", 20)
     documents = [document(f"{number:02}", ["aa bb cc dd"] * 5) for number in range(40)]
     snapshot = change(kept, *documents)
@@ -198,7 +198,7 @@ def test_a_large_build_is_parted_into_segments(kept: Store, monkeypatch: pytest.
 @pytest.mark.parametrize("most", [30, 600, 1 << 17])
 @pytest.mark.parametrize(("seed", "few"), [(0, 8), (1, 8), (2, 1)])
 def test_after_many_changes_there_are_the_documents_there_should_be(
-    kept: Store, monkeypatch: pytest.MonkeyPatch, most: int, seed: int, few: int
+    kept: LocalIndex, monkeypatch: pytest.MonkeyPatch, most: int, seed: int, few: int
 ) -> None:
     monkeypatch.setattr(writer, "PASSAGES", most)
     monkeypatch.setattr(writer, "FEW", few)
@@ -216,10 +216,10 @@ def test_after_many_changes_there_are_the_documents_there_should_be(
         assert len(snapshot.segments) <= max(2 * writer.FEW, doublings) or most == 30
         if chance.random() < 0.5:
             continue
-        with writing(kept) as changing:
+        with kept.writing() as changing:
             assert changing is not None
             snapshot = changing.settle(snapshot)
-        assert texts(snapshot) == texts(Store(kept.folder).current()) == dict(sorted(expected.items()))
+        assert texts(snapshot) == texts(LocalIndex(kept.folder).current()) == dict(sorted(expected.items()))
         assert sum(len(segment.entries) for segment in snapshot.segments) == len(expected)
         assert sum(len(segment.indexed) for segment in snapshot.segments) <= 2 * len(expected) + 1 or most == 30
         assert len(snapshot.segments) <= max(writer.FEW, doublings) or most == 30

@@ -15,10 +15,9 @@ import watchfiles
 from app.documents import readers
 from app.documents.folder import Folder
 from app.errors import CorpusError
-from app.retrieval import corpus, watcher, writer
-from app.retrieval.corpus import Corpus, Reading
+from app.retrieval import corpus, writer
+from app.retrieval.corpus import Corpus, Reading, Watcher
 from app.retrieval.store import Snapshot
-from app.retrieval.watcher import Watcher
 from tests.support import bad_readers
 from tests.support.waiting import until
 
@@ -66,8 +65,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
 @pytest.fixture
 def polled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Looks follow each other quickly."""
-    monkeypatch.setattr(watcher, "POLL_SECONDS", 0.05)
-    monkeypatch.setitem(watcher._WATCHING, "rust_timeout", 50)
+    monkeypatch.setattr(corpus, "POLL_SECONDS", 0.05)
 
 
 @pytest.fixture
@@ -90,7 +88,7 @@ def waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files "*.wait" are read when the test says so."""
     bad_readers.use(monkeypatch)
     monkeypatch.setattr(corpus, "SHOWN_SECONDS", 0.0)
-    monkeypatch.setattr(watcher, "PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(corpus, "PATIENCE_SECONDS", 0.1)
 
 
 def looking(before: set[threading.Thread] = frozenset()) -> list[str]:  # type: ignore[assignment]
@@ -295,7 +293,7 @@ def test_a_question_right_after_a_change_is_answered_with_it(home: Home) -> None
 def test_many_parts_of_an_index_become_few_when_nobody_waits_and_a_question_meanwhile_is_answered(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watcher, "SETTLE_SECONDS", 0.3)
+    monkeypatch.setattr(corpus, "SETTLE_SECONDS", 0.3)
     watching, retriever = home.sync()
     for number in range(writer.FEW + 2):
         home.put(f"{number}.md", f"The ferry {number}")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.retrieval.postings import BREAK, Builder, Postings, _kinds
+from app.retrieval.segment import BREAK, Builder, Postings, _kinds
 
 TERM = st.sampled_from([*"abcde", "ß", "東京", "東", "\U0001f600", "e\u0301", "\ud800", "a b"]) | st.text(
     st.characters(blacklist_characters="\n"), min_size=1, max_size=5
@@ -71,7 +71,8 @@ def test_merged_postings_equal_those_made_of_what_was_kept(
     builder, kept = Builder(), []
     for passages in (first, second):
         keep = [random.random() < 0.7 for _ in passages]  # type: ignore[attr-defined]
-        builder.add_postings(built(passages), np.array(keep, bool))
+        earlier = built(passages)
+        builder.add_tokens(earlier.terms, earlier.tokens_of(np.flatnonzero(keep).tolist()))
         kept += [passage for passage, there in zip(passages, keep, strict=True) if there]
     merged = Postings(builder.arrays())
     assert content(merged) == naive(kept)
@@ -82,7 +83,8 @@ def test_merging_keeps_where_sentences_end() -> None:
     first, second = Builder(), Builder()
     first.add("One two. Three", "Above", "he")
     first.add("Four.", "", "he")
-    second.add_postings(Postings(first.arrays()), np.array([True, False]))
+    earlier = Postings(first.arrays())
+    second.add_tokens(earlier.terms, earlier.tokens_of([0]))
     second.add("Five", "", "he")
     assert texts(Postings(second.arrays())) == [
         ["one", "two", None, "three", None, "above"],
