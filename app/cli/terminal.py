@@ -4,6 +4,7 @@ import json
 import logging
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from importlib import import_module
 from pathlib import Path
@@ -16,7 +17,9 @@ from typer.core import TyperGroup
 
 from app.errors import EscalatorError, InputError, SettingsError
 from app.humanize import time_left
-from app.settings import ROOT
+from app.settings import ROOT, Settings, origin
+
+log = logging.getLogger(__name__)
 
 WIDEST = 10_000
 """Columns of a pipe: no table is as wide, so that none is cut or wrapped."""
@@ -28,7 +31,12 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def _start_log(verbose: bool) -> bool:
+    """Write the log to stderr; that of `--verbose` begins with the settings that count, without their values."""
     logging.basicConfig(level=logging.DEBUG if verbose else logging.WARNING, stream=sys.stderr)
+    if verbose:
+        with suppress(UnicodeDecodeError):  # which `load` names
+            given = [f"{name} ({where})" for name, where in map(origin, Settings.model_fields) if where != "default"]
+            log.debug("settings that are not the defaults: %s", ", ".join(given) or "none")
     return verbose
 
 
@@ -143,12 +151,13 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except EscalatorError as error:
+            log.debug("the command failed", exc_info=True)
             tell(str(error))
             raise typer.Exit(2 if isinstance(error, InputError | SettingsError) else 1) from None
         except BrokenPipeError:  # the reader is gone, which typer handles
             raise
         except OSError as error:
-            logging.getLogger(__name__).debug("the system refused", exc_info=True)
+            log.debug("the system refused", exc_info=True)
             tell(f"The system refuses what this needs: {error}. Make room, or name another file or folder.")
             raise typer.Exit(1) from None
 

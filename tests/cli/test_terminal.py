@@ -1,20 +1,37 @@
 """What the commands draw: tables that fit, plain text in a pipe, and the progress of work in steps."""
 
 import io
+import logging
 import re
 import sys
 
 import pytest
 
 from app.cli.terminal import Progress, show, tell
+from app.errors import InputError
 from app.evaluation.summary import table
-from tests.support.terminal import Screen
+from tests.support.terminal import Screen, escalator
 
 HEADS = ("", "answers", "first token ms", "total ms", "score", "$ per 1,000")
 ROWS = [
     ["phi-4-mini without passages", "35", "1,234 (1,100–1,300)", "2,345 (2,222–2,468)", "0.50 (0.40–0.55)", "0.100"],
     ["auto [x] → b", "35", "-", "mean 2,345", "0.80 (0.75–0.85)", "-"],
 ]
+
+
+def test_verbose_names_the_settings_that_count_and_says_where_a_command_failed(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setenv("API_KEY", "a-secret")
+
+    escalator("history", "--export", "b", "--verbose")
+
+    settings, failure = (record for record in caplog.records if record.name == "app.cli.terminal")
+    assert "API_KEY (environment)" in settings.getMessage()
+    assert failure.exc_info is not None
+    assert isinstance(failure.exc_info[1], InputError)
+    assert "a-secret" not in caplog.text
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 120])
