@@ -6,6 +6,7 @@
 import os
 import re
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 from urllib.parse import urlsplit
@@ -154,9 +155,7 @@ class Settings(BaseSettings):
     model_cache: Path = _field(None, "Folder of downloaded models. If unset, `~/.foundry/cache/models` if it exists.")
 
     compare_prompt: str = _field(
-        "List 5 benefits of local AI inference.",
-        "The prompt of `escalator compare` if none is given.",
-        "COMPARE_PROMPT",
+        "List 5 benefits of local AI inference.", "Prompt of `escalator compare` if none is given.", "COMPARE_PROMPT"
     )
     compare_retries: int = _field(
         2, "Retries of a failed request of `escalator compare`.", "COMPARE_RETRIES", ge=0, le=5
@@ -169,11 +168,7 @@ class Settings(BaseSettings):
         "BENCH_MODELS",
     )
     bench_rounds: int = _field(
-        20,
-        "Rounds of `escalator bench chat`, and if set of `escalator compare` (else 1).",
-        "BENCH_ROUNDS",
-        ge=1,
-        le=1000,
+        20, "Rounds of `escalator bench chat`; if set, of `escalator compare` (else 1).", "BENCH_ROUNDS", ge=1, le=1000
     )
     bench_prompt: str = _field("What is BM25?", "The question of `escalator bench chat`.", "BENCH_PROMPT")
     bench_stream: bool = _field(
@@ -218,6 +213,21 @@ class Settings(BaseSettings):
             raise ValueError("it must be " + mark("an address such as postgresql://user:password@host:5432/database"))
         return given
 
+    @field_validator("endpoint")
+    @classmethod
+    def _server(cls, given: str | None) -> str | None:
+        if given is not None and not _is_address(given):
+            raise ValueError("it must be " + mark("an address such as http://127.0.0.1:5273"))
+        return given
+
+    @field_validator("proxy")
+    @classmethod
+    def _networks(cls, given: str) -> str:
+        try:
+            return ",".join(str(ip_network(each.strip(), strict=False)) for each in filter(None, given.split(",")))
+        except ValueError:
+            raise ValueError("it must be " + mark("addresses or networks such as 127.0.0.1, 10.0.0.0/8")) from None
+
     @field_validator("corpus")
     @classmethod
     def _absolute(cls, given: Path) -> Path:
@@ -242,8 +252,13 @@ def load(**given: Any) -> Settings:
         raise SettingsError(_sentence(error)) from None
     except UnicodeDecodeError:
         raise SettingsError("The file .env is not UTF-8, so that no setting can be read. Save it as UTF-8.") from None
-    if settings.endpoint is not None:
-        _check_endpoint(settings)
+    away = settings.endpoint is not None and not is_loopback(settings.endpoint)
+    if away and origin("endpoint")[0] == "BASE_URL" and not settings.allow_remote:
+        raise SettingsError(
+            "The setting BASE_URL is {value}, which is another machine. Question and passages would be sent there; set "
+            "ESCALATOR_ALLOW_REMOTE=true if that is wanted, or unset BASE_URL.",
+            value=repr(settings.endpoint),
+        )
     for role, name in ("small", "SLM"), ("large", "LLM"):
         if not all(_is_address(url) and not set("@?#") & set(url) for url in settings.addresses(role)):
             raise SettingsError(
@@ -284,13 +299,13 @@ def names_of(field: str) -> list[str]:
 def _sentence(error: ValidationError) -> str:
     parts = []
     for problem in error.errors():
-        name = str(problem["loc"][0])
-        field = next(field for field in Settings.model_fields if name in names_of(field))
+        field = next(field for field in Settings.model_fields if problem["loc"][0] in names_of(field))
+        name, source = origin(field)
         secret = SecretStr in get_args(Settings.model_fields[field].annotation)
         given = {"name": name, "value": "…" if secret else repr(str(problem["input"]))}
         reason = problem["msg"].removeprefix("Value error, it must be ")
-        given["allowed"] = _allowed(field) or _(reason)
-        if origin(field)[1] == ".env":
+        given["allowed"] = _(reason) if problem["type"] == "value_error" else _allowed(field) or reason
+        if source == ".env":
             parts.append(_("The setting {name} is {value} in .env; it must be {allowed}.", **given))
         else:
             parts.append(_("The setting {name} is {value}; it must be {allowed}.", **given))
@@ -331,20 +346,3 @@ def _is_address(url: str) -> bool:
         return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
     except ValueError:  # the port is not a number
         return False
-
-
-def _check_endpoint(settings: Settings) -> None:
-    url = settings.endpoint or ""
-    name = origin("endpoint")[0]
-    if not _is_address(url):
-        raise SettingsError(
-            "The setting {name} is {value}; it must be an address such as http://127.0.0.1:5273.",
-            name=name,
-            value=repr(url),
-        )
-    if name == "BASE_URL" and not is_loopback(url) and not settings.allow_remote:
-        raise SettingsError(
-            "The setting BASE_URL is {value}, which is another machine. Question and passages would be sent there; set "
-            "ESCALATOR_ALLOW_REMOTE=true if that is wanted, or unset BASE_URL.",
-            value=repr(url),
-        )

@@ -29,8 +29,10 @@ def test_the_defaults_are_the_documented_pair_of_models() -> None:
         ("ESCALATOR_FIRST_TOKEN_SECONDS", "soon", "it must be a number greater than 0."),
         ("ESCALATOR_MAX_TOKENS", "1.5", "it must be a whole number of at least 16."),
         ("ESCALATOR_PRICES", "free", "it must be a value such as 2025-08-05 0.075/0.30 0.10/0.50."),
+        ("ESCALATOR_PROXY", "10.0.0.0/8, nginx", "it must be addresses or networks such as 127.0.0.1, 10.0.0.0/8."),
         ("FOUNDRY_LOCAL_ENDPOINT", "127.0.0.1:5273", "http://127.0.0.1:5273"),
         ("FOUNDRY_LOCAL_ENDPOINT", "http://127.0.0.1:port", "http://127.0.0.1:5273"),
+        ("BASE_URL", "localhost", "it must be an address such as http://127.0.0.1:5273."),
     ],
 )
 def test_a_bad_value_names_the_setting_the_value_and_what_is_allowed(
@@ -87,6 +89,12 @@ def test_what_is_given_beats_the_environment(monkeypatch: pytest.MonkeyPatch) ->
 
     assert load(short_chars=9).short_chars == 9
     assert load(short_chars=None).short_chars == 7
+
+
+def test_trusted_proxies_are_networks_written_in_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ESCALATOR_PROXY", "127.0.0.1, 10.1.2.3/8,")
+
+    assert load().proxy == "127.0.0.1/32,10.0.0.0/8"
 
 
 def test_folders_may_begin_with_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,6 @@ import ssl
 import sys
 from contextlib import suppress
 from functools import cache
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, BinaryIO
 
@@ -19,7 +18,7 @@ import typer
 
 from app import processes
 from app.cli.terminal import Verbose, tell
-from app.errors import InputError, SettingsError
+from app.errors import InputError
 from app.room import Room, own_addresses
 from app.settings import LOOPBACK, ROOT, Settings, load
 
@@ -76,11 +75,7 @@ def _serve_room(
     reached = [each for each in hosts if each != address] + (own if address == EVERYWHERE else [address])
     _check_certificate(cert, key)
     room = Room.current = Room(settings.state_dir, reached, settings.password.get_secret_value(), organised=organised)
-    try:
-        trusted = (ip_network(each.strip(), strict=False) for each in filter(None, settings.proxy.split(",")))
-        room.proxies = ",".join(map(str, trusted))
-    except ValueError as error:
-        raise SettingsError(f"The setting ESCALATOR_PROXY is wrong: {error}.") from None
+    room.proxies = settings.proxy
     listening = _listen(address, port)
     typer.echo("The chat is open to this network, until Ctrl+C. People log in with a name of their own and the code.")
     for each in reached or LOOPBACK[:1]:
