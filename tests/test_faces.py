@@ -16,8 +16,8 @@ from app.answering.turn import Turn
 from app.cli import commands
 from app.mcp.tool_server import Tools
 from app.ui import conversation
-from tests.gateway.conftest import QUESTION, Models, opened
 from tests.support.corpora import FERRY
+from tests.support.gateway import QUESTION, Models, opened
 from tests.support.runtime import settings_for
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.gateway.conftest import GOOD, QUESTION, Models
 from tests.support.chat import Chat, running, served
+from tests.support.gateway import GOOD, QUESTION, Models
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.slow

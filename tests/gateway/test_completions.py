@@ -11,7 +11,7 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from app import guard
 from app.gateway import completions
-from tests.gateway.conftest import GOOD, ORIGIN, QUESTION, Client, spoken, text_of
+from tests.support.gateway import GOOD, ORIGIN, QUESTION, Client, spoken, text_of
 from tests.support.servers import Asked, chunk, events, reply
 
 UNSURE = "I do not know."

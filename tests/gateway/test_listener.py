@@ -21,9 +21,9 @@ from hypothesis.errors import Unsatisfiable
 from schemathesis.checks import not_a_server_error
 
 from app.settings import ROOT
-from tests.gateway.conftest import GOOD, QUESTION, Models, text_of
 from tests.support.chat import environment, free_port, served
 from tests.support.corpora import FERRY
+from tests.support.gateway import GOOD, QUESTION, Models, text_of
 
 pytestmark = pytest.mark.slow
 

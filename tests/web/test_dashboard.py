@@ -18,7 +18,7 @@ from app.errors import TooManyTurns
 from app.logs import JsonFormatter
 from app.people import person, request
 from app.web.dashboard import as_text
-from tests.gateway.conftest import GOOD, ORIGIN, QUESTION, Client
+from tests.support.gateway import GOOD, ORIGIN, QUESTION, Client
 
 Opens = Callable[..., AbstractAsyncContextManager[Client]]
 
