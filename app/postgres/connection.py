@@ -3,9 +3,9 @@
 import logging
 import re
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from functools import cached_property
+from contextlib import contextmanager
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -32,8 +32,13 @@ KEPT = 8
 LONGEST_CHANGE = 600
 """Seconds after which the server gives up a statement of a change by itself."""
 
-_KEEPALIVE = {"keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3}
-"""Seconds and tries after which a server that has vanished without a word is given up."""
+_LIMITS: dict[str, Any] = {"connect_timeout": CONNECT_SECONDS, "application_name": "escalator"}
+_LIMITS |= {"keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3}
+"""What each connection is given: a server that has vanished without a word is given up, too."""
+
+_PRIMARY = {"target_session_attrs": "read-write"}
+_REPLICA = {"target_session_attrs": "prefer-standby", "load_balance_hosts": "random"}
+"""Which one of several servers is asked, to change something or to read."""
 
 _SPLIT = re.compile(r",(?=postgres(?:ql)?://)")
 
@@ -76,103 +81,79 @@ class Server:
     """
 
     def __init__(self, address: str, schema: str, *, writes: bool = False):
-        self._address, self.schema, self._writes = address, schema, writes
-        self._idle: list[Connection] = []
+        """Take several addresses as the hosts of one, which has the user and the database of the first."""
+        self.schema = schema
+        self._idle = deque[Connection](maxlen=KEPT)
         self._failed: tuple[float, str] = (0.0, "")
-
-    @cached_property
-    def _parameters(self) -> dict[str, Any]:
-        """What libpq is told; several addresses are the hosts of one, which has the user and database of the first."""
-        every = [conninfo_to_dict(each) for each in _SPLIT.split(self._address)]
-        hosts = [str(each.get("host") or "localhost") for each in every]
-        ports = [str(each.get("port") or "," * host.count(",")) for each, host in zip(every, hosts, strict=True)]
-        given = {**every[0], "connect_timeout": CONNECT_SECONDS, "application_name": "escalator", **_KEEPALIVE}
-        if "," not in (names := ",".join(hosts)):
-            return given
-        role = {"target_session_attrs": "read-write" if self._writes else "prefer-standby"}
-        balance = {} if self._writes else {"load_balance_hosts": "random"}
-        return {**given, "host": names, "port": ",".join(ports), **role, **balance}
-
-    @property
-    def name(self) -> str:
+        try:
+            every = [conninfo_to_dict(each) for each in _SPLIT.split(address)]
+        except psycopg.Error:  # whose text may quote a part of the address
+            raise _away("?", "it is not an address such as postgresql://user:password@host:5432/database") from None
+        hosts = ",".join(str(each.get("host") or "") for each in every).split(",")
+        ports = ",".join(str(each.get("port") or "," * str(each.get("host")).count(",")) for each in every).split(",")
+        given: dict[str, Any] = {"host": ",".join(hosts), "port": ",".join(ports)}
+        if len(hosts) > 1:
+            given |= _PRIMARY if writes else _REPLICA
+        self._parameters = {**every[0], **_LIMITS, **given}
+        named = (f"{host or 'localhost'}:{port or 5432}" for host, port in zip(hosts, ports, strict=False))
+        self.name = f"{', '.join(named)}/{every[0].get('dbname', '')}"
         """The servers and the database, without user and password."""
-        with suppress(psycopg.Error):
-            given = self._parameters
-            hosts, ports = str(given.get("host") or "localhost").split(","), f"{given.get('port') or ''},".split(",")
-            named = [f"{host}:{port or 5432}" for host, port in zip(hosts, ports, strict=False)]
-            return f"{', '.join(named)}/{given.get('dbname', '')}"
-        return "?"
 
     def read(self, work: Callable[[Connection], T]) -> T:
         """Do work that may be done twice, on a connection that no other thread uses meanwhile."""
         with self.checked():
             begun = time.monotonic()
-            if (idle := self._taken()) is not None:
-                try:
-                    return self._done(idle, work)
-                except psycopg.OperationalError:
-                    if time.monotonic() - begun >= AT_ONCE:  # it is slow, and not what broke while nobody used it
-                        raise
-                    self.close()
-            return self._done(self.connect(), work)
+            try:
+                return self._done(work)
+            except psycopg.OperationalError:
+                if time.monotonic() - begun >= AT_ONCE:  # it is slow, and not what broke while nobody used it
+                    raise
+                self._idle.clear()
+            return self._done(work)
 
     def connect(self, *, changes: bool = False) -> Connection:
         """Connect to the server, to read or to change something; raises errors of psycopg."""
         connection = Connection.connect(**self._parameters, autocommit=True, prepare_threshold=None)
         seconds = LONGEST_CHANGE if changes else READ_SECONDS
         connection.execute(f"set search_path to {self.schema}, public; set statement_timeout to '{seconds}s'")
-        connection.autocommit = not changes
+        connection.autocommit, connection.isolation_level = not changes, psycopg.IsolationLevel.REPEATABLE_READ
         return connection
-
-    def close(self) -> None:
-        """Close the connections that nobody uses."""
-        while (idle := self._taken()) is not None:
-            idle.close()
-
-    def _taken(self) -> Connection | None:
-        with suppress(IndexError):
-            return self._idle.pop()
-        return None
 
     @contextmanager
     def checked(self) -> Iterator[None]:
         """Raise IndexAway for errors of psycopg, and after one for a while at once."""
         until, why = self._failed
         if time.monotonic() < until:
-            raise self._away(why)
+            raise _away(self.name, why)
         try:
             yield
         except psycopg.Error as error:
-            self.close()
-            why = self._without_password(str(error).strip().partition("\n")[0]) or type(error).__name__
+            self._idle.clear()
+            why = str(error).strip().partition("\n")[0] or type(error).__name__
+            if password := str(self._parameters.get("password") or ""):
+                why = why.replace(password, "…").replace(quote(password, safe=""), "…")
             logger.warning("the index in PostgreSQL at %s cannot be used: %s", self.name, why)
             self._failed = time.monotonic() + PAUSE_SECONDS, why
-            raise self._away(why) from None
+            raise _away(self.name, why) from None
 
-    def _done(self, connection: Connection, work: Callable[[Connection], T]) -> T:
+    def _done(self, work: Callable[[Connection], T]) -> T:
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            connection = self.connect()
         try:
             result = work(connection)
         except BaseException:
             connection.close()
             raise
-        if len(self._idle) < KEPT:
-            self._idle.append(connection)
-        else:
-            connection.close()
+        self._idle.append(connection)
         return result
 
-    def _away(self, why: str) -> IndexAway:
-        return IndexAway(
-            "The index in PostgreSQL at {server} cannot be used ({reason}). Start the server, or correct or remove "
-            "ESCALATOR_INDEX. Escalator tries again by itself.",
-            server=self.name,
-            reason=why,
-        )
 
-    def _without_password(self, text: str) -> str:
-        """Return what libpq said, or nothing of it if it may quote a part of the address."""
-        try:
-            password = str(self._parameters.get("password") or "")
-        except psycopg.Error:
-            return "it is not an address such as postgresql://user:password@host:5432/database"
-        return text.replace(password, "…").replace(quote(password, safe=""), "…") if password else text
+def _away(server: str, why: str) -> IndexAway:
+    return IndexAway(
+        "The index in PostgreSQL at {server} cannot be used ({reason}). Start the server, or correct or remove "
+        "ESCALATOR_INDEX. Escalator tries again by itself.",
+        server=server,
+        reason=why,
+    )

@@ -58,26 +58,19 @@ _TEXTS = """select texts.document, text, coalesce(json_agg(json_build_array(star
     where texts.document = any(?) group by texts.document, text"""
 _CANDIDATES = """select segment, passage from tokens order by terms <@> to_bm25query(?, 'tokens_bm25') limit ?"""
 
-Read = Callable[[Callable[[Connection], Any]], Any]
-"""Does some reading on a connection."""
-
 Row = tuple[Any, ...]
 
 
 class Reader:
     """Reads the tables of an index, and keeps the rows that were asked for last; any thread may use it."""
 
-    def __init__(self, read: Read):
-        self.read = read
+    def __init__(self, fetch: Callable[[str, Row], list[Row]]):
+        self.fetch = fetch
+        """Returns the rows of a query with values; raises IndexAway."""
         self._kept: OrderedDict[Row, Row] = OrderedDict()
         self._size = 0
         self._lock = threading.Lock()
         self._document = lru_cache(CACHED_DOCUMENTS)(self._parse)
-
-    def fetch(self, query: str, values: Row) -> list[Row]:
-        """Return the rows of a query; raises IndexAway."""
-        rows: list[Row] = self.read(lambda db: db.execute(query, values).fetchall())
-        return rows
 
     def rows(self, query: str, keys: Sequence[Row]) -> list[Row]:
         """Return what follows each key in its row; rows that are not kept are fetched all at once."""
@@ -237,22 +230,18 @@ class PostgresSnapshot(Snapshot):
 
 def read(db: Connection, reader: Reader, known: Snapshot, limits: str) -> Snapshot:
     """Return the snapshot in force, the known one if nothing has changed; raises errors of psycopg."""
-    try:
-        if db.execute("select mark from state").fetchone() == (known.mark,):
-            return known
-    except psycopg.errors.UndefinedTable:
-        return NOTHING
-    finally:
-        db.rollback()
 
     def loaded(_: Connection, key: int) -> tuple[Postings, Sequence[Entry]]:
         return load(db, key, partial(RemotePostings, segment=key, reader=reader))
 
-    if db.autocommit:
-        db.execute("begin isolation level repeatable read read only")
-    found = read_snapshot(db, known, limits, reader.text, reader.passage, loaded)
-    extension = db.execute("select to_regclass('tokens_bm25')").fetchone() != (None,)
-    db.rollback()
+    try:
+        with db.transaction():
+            found = read_snapshot(db, known, limits, reader.text, reader.passage, loaded)
+            if found is known:
+                return known
+            extension = db.execute("select to_regclass('tokens_bm25')").fetchone() != (None,)
+    except psycopg.errors.UndefinedTable:
+        return NOTHING
     living = len(found.documents)
     return PostgresSnapshot(found.segments, found.problems, found.mark, found.changed, None, reader, living, extension)
 

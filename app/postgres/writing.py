@@ -4,13 +4,12 @@ A change is one transaction, and what it replaces is deleted in it: a question t
 """
 
 import re
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from importlib import resources
 from itertools import islice, pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
 
@@ -27,15 +26,15 @@ if TYPE_CHECKING:
 LISTS = ("passages", "kinds", "tokens", "begins")
 """The arrays of a segment that are kept in pieces."""
 
-LOOK_SECONDS = 0.1
-"""Interval at which the lock is tried again."""
-
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")
 """Characters that PostgreSQL does not take."""
 
 _POSTINGS = "insert into postings select * from unnest(%b::bigint[], %b::text[], %b::bytea[], %b::bytea[])"
 _TOKENS = "insert into tokens select * from unnest(%b::bigint[], %b::integer[], %b::bytea[], %b::text[])"
 _BM25 = "create index tokens_bm25 on tokens using bm25(terms) with (text_config = 'simple', k1 = 1.2, b = 0.75)"
+
+
+T = TypeVar("T")
 
 
 class PostgresWriter(Writer):
@@ -62,7 +61,7 @@ class PostgresWriter(Writer):
         self._insert(_TOKENS, tokens)
 
     def load(self, segment: int) -> tuple[Postings, Sequence[Entry]]:
-        reader = Reader(lambda work: work(self._db))  # which sees what is not yet in force
+        reader = Reader(lambda *query: self._db.execute(*query).fetchall())  # which sees what is not yet in force
         return load(self._db, segment, partial(RemotePostings, segment=segment, reader=reader))
 
     def _insert(self, query: str, rows: Iterator[tuple[Any, ...]]) -> None:
@@ -81,36 +80,34 @@ class PostgresStore:
     def __init__(self, address: str, corpus: str, limits: str):
         schema = f"escalator_{corpus}_{INDEX_VERSION}"
         self._primary, self._nearest = Server(address, schema, writes=True), Server(address, schema)
-        self.reader = Reader(self._read)
+        self.reader = Reader(lambda *query: self._read(lambda db: db.execute(*query).fetchall()))
         self.limits, self.follows = limits, False
-        self._latest, self._anew, self._wrote = NOTHING, False, False
+        self._anew, self._wrote = False, False
         self._writing: Connection | None = None
 
     def current(self, known: Snapshot = NOTHING) -> Snapshot:
-        """Return the snapshot in force, the one returned before if nothing has changed."""
+        """Return the snapshot in force, the known one if nothing has changed."""
         if self._anew:
             return NOTHING
-        work = partial(read, reader=self.reader, known=self._latest, limits=self.limits)
+        work = partial(read, reader=self.reader, known=known, limits=self.limits)
         if self._writing is not None:
             try:
-                self._latest = work(self._writing)
-                return self._latest
+                return work(self._writing)
             except psycopg.OperationalError:  # the server was restarted, and somebody else may write now
                 self._release()
-        self._latest = self.reader.read(work)
-        return self._latest
+        return self._read(work)
 
     @contextmanager
     def writing(self, seconds: float = -1) -> Iterator[PostgresWriter | None]:
         """Wait at most so long for the right to change the index; None if another process keeps it.
 
-        None also if the server that takes writes is away, and there is something to read.
+        With no time to wait it is None also if the server that takes writes is away.
         """
         try:
             with self._primary.checked():
                 self._writing = self._writing or self._locked(seconds)
         except IndexAway:
-            if not self._latest.documents:
+            if seconds:
                 raise
         if (db := self._writing) is None:
             self._anew = False
@@ -148,7 +145,7 @@ class PostgresStore:
         grade = f"{'plain SQL' if plain else 'pg_textsearch'}{', read from a replica' if replica else ''}"
         return f"PostgreSQL {version} at {self._nearest.name}, {grade}, {float(size or 0) / 1e6:.0f} MB"
 
-    def _read(self, work: Callable[[Connection], Any]) -> Any:
+    def _read(self, work: Callable[[Connection], T]) -> T:
         """Read from the server that takes writes, if this process has written and it answers, else from the nearest."""
         if self._wrote:
             with suppress(IndexAway):
@@ -157,13 +154,15 @@ class PostgresStore:
 
     def _locked(self, seconds: float) -> Connection | None:
         """Connect and get the right to write; None if another process keeps it."""
-        db, until = self._primary.connect(changes=True), time.monotonic() + seconds
-        while db.execute("select pg_try_advisory_lock(hashtext(?))", (self._primary.schema,)).fetchone() != (True,):
-            db.rollback()
-            if seconds >= 0 and until <= time.monotonic():
-                db.close()
-                return None
-            time.sleep(LOOK_SECONDS)
+        db = self._primary.connect(changes=True)
+        most = max(1, round(1000 * seconds)) if seconds >= 0 else 0  # for which PostgreSQL waits for ever
+        try:
+            db.execute(f"set local lock_timeout = {most}")
+            db.execute("select pg_advisory_lock(hashtext(?))", (self._primary.schema,))
+        except psycopg.errors.LockNotAvailable:
+            db.close()
+            return None
+        db.commit()
         return db
 
     def _make(self, db: Connection) -> None:

@@ -13,7 +13,7 @@ from app.retrieval.packing import is_answerable
 from app.retrieval.search import Exchange, search
 from app.retrieval.store import NOTHING, Snapshot
 from app.retrieval.writer import IndexStore, LocalIndex
-from tests.support.corpora import document
+from tests.support.corpora import change, document, texts
 from tests.support.postgres import Postgres
 
 Open = Callable[[], IndexStore]
@@ -32,20 +32,6 @@ def on_postgres(server: Postgres) -> Open:
 
     corpus = secrets.token_hex(8)
     return lambda: PostgresStore(server.address, corpus, "limits")
-
-
-def change(kept: IndexStore, *results: Document | Problem, gone: tuple[str, ...] = ()) -> Snapshot:
-    with kept.writing() as changing:
-        assert changing is not None
-        for file in gone:
-            changing.remove(file)
-        for result in results:
-            changing.put(result)
-        return changing.commit(NOTHING)
-
-
-def texts(snapshot: Snapshot) -> dict[str, str]:
-    return {file: snapshot.text(file) for file in snapshot.documents}
 
 
 def test_a_change_is_in_force_for_everybody(opened: Open) -> None:
@@ -76,7 +62,7 @@ def test_a_temporary_problem_keeps_what_was_read_before(opened: Open) -> None:
     assert (texts(snapshot), list(snapshot.problems)) == ({"a": "aa"}, ["a", "b"])
 
 
-@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
+@pytest.mark.parametrize("error", [OSError, RuntimeError, KeyboardInterrupt])
 def test_a_change_that_fails_leaves_the_index_as_it_was(opened: Open, error: type[BaseException]) -> None:
     kept = opened()
     before = change(kept, document("a", ["aa"]))
@@ -84,6 +70,7 @@ def test_a_change_that_fails_leaves_the_index_as_it_was(opened: Open, error: typ
     def fail() -> None:
         with kept.writing() as changing:
             assert changing is not None
+            changing.remove("a")
             changing.put(document("a", ["bb"]))
             raise error
 

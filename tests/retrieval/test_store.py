@@ -9,26 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from app.documents.document import Document, Problem
+from app.documents.document import Problem
 from app.documents.passages import Place
 from app.retrieval import writer
 from app.retrieval.store import NOTHING, Snapshot
 from app.retrieval.writer import LocalIndex
-from tests.support.corpora import document, passage
-
-
-def change(kept: LocalIndex, *results: Document | Problem, gone: tuple[str, ...] = ()) -> Snapshot:
-    with kept.writing() as changing:
-        assert changing is not None
-        for file in gone:
-            changing.remove(file)
-        for result in results:
-            changing.put(result)
-        return changing.commit(NOTHING)
-
-
-def texts(snapshot: Snapshot) -> dict[str, str]:
-    return {file: snapshot.text(file) for file in snapshot.documents}
+from tests.support.corpora import change, document, passage, texts
 
 
 def assert_aligned(snapshot: Snapshot) -> None:
@@ -65,21 +51,6 @@ def test_a_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
     kept = LocalIndex(tmp_path / name)
     assert texts(change(kept, document("a", ["aa"]))) == {"a": "aa"}
     assert [path.name for path in kept.folder.glob("*.db")] == ["1.db"]
-
-
-def test_a_change_is_in_force_for_everybody(kept: LocalIndex) -> None:
-    snapshot = change(kept, document("a", ["aa", "bb"]), Problem("b", "it is empty", 0, 1))
-    for current in (kept.current(), LocalIndex(kept.folder).current()):
-        assert (current.mark, current.problems) == (snapshot.mark, {"b": Problem("b", "it is empty", 0, 1)})
-        assert texts(current) == {"a": "aa\fbb"}
-
-
-def test_what_is_read_again_replaces_what_was_there(kept: LocalIndex) -> None:
-    change(kept, document("a", ["aa"]), document("b", ["bb"]), Problem("c", "it is empty"))
-    snapshot = change(kept, document("a", ["cc"]), document("c", ["dd"]))
-    assert texts(snapshot) == {"a": "cc", "b": "bb", "c": "dd"}
-    assert snapshot.problems == {}
-    assert len(snapshot.index) == 3
 
 
 def test_what_is_gone_and_was_never_there_changes_nothing(kept: LocalIndex) -> None:
@@ -130,32 +101,6 @@ def test_what_was_refused_under_other_limits_counts_as_never_tried(kept: LocalIn
     change(other, Problem("a", "it is too large", 9, 1))
     assert other.current().problems["a"] == Problem("a", "it is too large", 9, 1)
     assert kept.current().problems["a"] == Problem("a", "it is too large")
-
-
-@pytest.mark.parametrize("error", [OSError, RuntimeError, KeyboardInterrupt])
-def test_a_change_that_fails_leaves_the_index_as_it_was(kept: LocalIndex, error: type[BaseException]) -> None:
-    before = change(kept, document("a", ["aa"]))
-
-    def fail() -> None:
-        with kept.writing() as changing:
-            assert changing is not None
-            changing.remove("a")
-            changing.put(document("a", ["bb"]))
-            raise error
-
-    with pytest.raises(error):
-        fail()
-    assert kept.current(before) is before
-    assert texts(change(kept, document("b", ["bb"]))) == {"a": "aa", "b": "bb"}
-
-
-def test_there_is_one_writer_at_a_time(kept: LocalIndex) -> None:
-    with kept.writing() as changing:
-        assert changing is not None
-        with LocalIndex(kept.folder).writing(0) as other:
-            assert other is None
-    with LocalIndex(kept.folder).writing(0) as other:
-        assert other is not None
 
 
 def test_tidying_keeps_what_is_in_force_and_waits_for_no_writer(kept: LocalIndex) -> None:

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable
 
-from app.documents.document import Document
+from app.documents.document import Document, Problem
 from app.documents.passages import Passage, Place
+from app.retrieval.store import NOTHING, Snapshot
+from app.retrieval.writer import IndexStore
 
 LINE = Place("line", "line 1", 1)
 
@@ -34,3 +36,19 @@ def document(file: str, passages: Iterable[str], language: str = "he") -> Docume
         found.append(Passage(file, start, start + len(text), text, LINE, "", language))
         start += len(text) + 1
     return Document(file, "", "\f".join(texts), language, len(texts), tuple(found), start, 1)
+
+
+def change(kept: IndexStore, *results: Document | Problem, gone: tuple[str, ...] = ()) -> Snapshot:
+    """Take files out of an index and put others in, in one change."""
+    with kept.writing() as changing:
+        assert changing is not None
+        for file in gone:
+            changing.remove(file)
+        for result in results:
+            changing.put(result)
+        return changing.commit(NOTHING)
+
+
+def texts(snapshot: Snapshot) -> dict[str, str]:
+    """The text of each document."""
+    return {file: snapshot.text(file) for file in snapshot.documents}
