@@ -11,7 +11,7 @@ from typing import Any
 
 from app.answering.citations import cite
 from app.answering.turn import Citation
-from app.documents.sentences import sentences
+from app.documents.passages import sentences
 from app.errors import InputError
 from app.evaluation.datasets import Collection, Row, are_texts, read_rows
 from app.evaluation.retrieval_eval import ask

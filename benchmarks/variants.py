@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from random import Random
 
-from app.documents.sentences import sentences
+from app.documents.passages import sentences
 from app.errors import InputError
 from app.evaluation.datasets import Collection, Query
 from app.retrieval.analysis import query_words, word_spans

@@ -19,8 +19,7 @@ from app.answering.citations import cite
 from app.answering.escalation import decide, early_reason
 from app.answering.features import breaks_off, loops, repeats, without_loop
 from app.answering.sanitizer import safe
-from app.documents.passages import Place
-from app.documents.sentences import sentences
+from app.documents.passages import Place, sentences
 from app.models.reasoning import ReasoningFilter
 from app.retrieval.packing import Evidence
 
@@ -36,8 +35,8 @@ SHORT = {
     "documents.readers.html._INLINE": "likewise",
     "documents.readers.html._IN_CELL": "likewise",
     "documents.readers.html._TAG": "likewise",
-    "documents.readers.markup._ORG": "matched at the beginnings of lines",
-    "documents.sentences._LAST_WORD": "sees 24 characters",
+    "documents.readers.markdown._ORG": "matched at the beginnings of lines",
+    "documents.passages._LAST_WORD": "sees 24 characters",
     "ui.server_guard.FOREIGN_LINK": "sees our own page",
 }
 """Expressions that never meet a long run where they would be slow."""

@@ -8,7 +8,7 @@ from itertools import zip_longest
 from app.answering.sanitizer import addresses, safe
 from app.answering.turn import Answer, Attempt, Citation
 from app.answering.verification import MARKS, CheckedAnswer, CheckedSentence, check, marked_passages, without_marks
-from app.documents.sentences import Span
+from app.documents.passages import Span
 from app.retrieval.packing import Evidence
 from app.translation import _, mark
 

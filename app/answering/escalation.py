@@ -18,7 +18,7 @@ from app.answering.router import names_language
 from app.answering.turn import Code, Decision
 from app.answering.verification import CheckedAnswer, CheckedSentence, check, other_language
 from app.documents.language import shown_name
-from app.documents.sentences import sentences
+from app.documents.passages import sentences
 from app.humanize import listed, percent, quoted
 from app.retrieval.analysis import normalize, query_words
 from app.retrieval.packing import Evidence

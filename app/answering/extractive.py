@@ -12,8 +12,7 @@ from textwrap import indent
 from app.answering.events import Emitter, Escalated, Previewed, Retrieved, Token
 from app.answering.router import Route
 from app.answering.sanitizer import addresses, label, safe
-from app.documents.passages import SEPARATOR, Passage
-from app.documents.sentences import Span
+from app.documents.passages import SEPARATOR, Passage, Span
 from app.models.server_lookup import ServerLookup
 from app.retrieval.packing import CountTokens, Evidence, TextOf
 from app.retrieval.sentence_ranking import (

@@ -13,7 +13,7 @@ from math import exp
 
 from app.answering.lexicon import MARK, bare, find_phrase, without
 from app.documents.language import SPACELESS, detect
-from app.documents.sentences import sentences
+from app.documents.passages import sentences
 from app.retrieval.analysis import normalize, query_words, spoken, stems, tokens
 from app.retrieval.packing import Evidence
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from app.documents.sentences import sentences
+from app.documents.passages import sentences
 from app.retrieval.analysis import function_words
 
 Kind = Literal[

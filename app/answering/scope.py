@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 
 from app.answering.turn import IN, Turn
-from app.documents.ingest import from_text
+from app.documents.readers import from_text
 from app.errors import InputError
 from app.translation import figure
 

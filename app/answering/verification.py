@@ -12,7 +12,7 @@ from app.answering.alignment import Match, Name, Passages, Stretch, Words, names
 from app.answering.features import foreign
 from app.answering.lexicon import bare, declines, find_phrase, own_words, without
 from app.documents.language import detect
-from app.documents.sentences import Span, sentences
+from app.documents.passages import Span, sentences
 from app.retrieval.analysis import foreign_language, function_words, query_words, stems
 from app.retrieval.packing import Evidence
 

@@ -15,8 +15,7 @@ from pathlib import Path
 from app import files
 from app.documents import readers
 from app.documents.document import NEVER, Known, Limits, Outcome, Problem, Signature
-from app.documents.ingest import read_file
-from app.documents.sandbox.pool import shared_pool
+from app.documents.reader_pool import shared_pool
 from app.errors import CorpusError
 from app.settings import Settings
 from app.translation import mark
@@ -115,7 +114,7 @@ class Folder:
         here = [item for item in paths if readers.trusted(item[1])]
         end = time.monotonic() + HERE_SECONDS
         while here and (len(here) < MANY or time.monotonic() < end):
-            yield read_file(*here.pop(0), self.max_bytes)
+            yield readers.read_file(*here.pop(0), self.max_bytes)
         # What is left of them goes first: it is soon read, and then searchable.
         batches = [here[at : at + BATCH] for at in range(0, len(here), BATCH)]
         batches += [[item] for item in paths if not readers.trusted(item[1])]

@@ -21,7 +21,7 @@ from unicodedata import normalize
 
 from app import processes
 from app.documents.document import Limits
-from app.documents.sentences import Span
+from app.documents.passages import Span
 from app.errors import UnreadableFile
 
 if TYPE_CHECKING:

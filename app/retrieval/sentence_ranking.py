@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 from app.documents.language import MARKS
-from app.documents.sentences import Span, sentences
+from app.documents.passages import Span, sentences
 from app.retrieval.analysis import normalize
 
 SHARPNESS = 6.0

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate, groupby, pairwise
 from typing import Any
 
-from app.documents.sentences import Span
+from app.documents.passages import Span
 
 HIDDEN, BOLD, ITALIC, CODE, STRUCK, BREAK = (1 << bit for bit in range(6))
 """What a character is, as bits; `BREAK` is the end of a line that stays one."""

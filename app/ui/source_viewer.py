@@ -20,8 +20,7 @@ from chainlit.types import FileDict
 from app.answering.turn import Citation, Turn
 from app.documents import page_image, readers
 from app.documents.document import NEVER, Signature, signature
-from app.documents.passages import SEPARATOR
-from app.documents.sentences import Span
+from app.documents.passages import SEPARATOR, Span
 from app.errors import UnreadableFile
 from app.retrieval.packing import Evidence
 from app.retrieval.store import Snapshot

@@ -15,9 +15,8 @@ from hypothesis import strategies as st
 from app.documents import readers
 from app.documents.document import Document, Problem
 from app.documents.folder import Difference, Folder, safe, wanted
-from app.documents.ingest import read_file
 from app.documents.passages import Page
-from app.documents.readers import Format
+from app.documents.readers import Format, read_file
 from app.errors import CorpusError
 from app.files import is_portable
 

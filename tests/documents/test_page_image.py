@@ -13,8 +13,8 @@ from reportlab.pdfgen.canvas import Canvas
 
 from app.documents.document import Limits
 from app.documents.page_image import Box, draw, match, receive, render
+from app.documents.passages import sentences
 from app.documents.readers import pdf
-from app.documents.sentences import sentences
 from app.errors import UnreadableFile
 
 FILES = Path(__file__).parent / "readers/files"

@@ -5,8 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.documents.passages import MAX_CHARS, MAX_WORDS, Page, Place, joined, measure, split
-from app.documents.sentences import sentences
+from app.documents.passages import MAX_CHARS, MAX_WORDS, Page, Place, joined, measure, sentences, split
 
 LINE = Place("line", "line 1", 1)
 

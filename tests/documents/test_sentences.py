@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.documents.sentences import sentences
+from app.documents.passages import sentences
 
 
 def split(text: str) -> list[str]:

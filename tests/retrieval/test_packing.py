@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.documents.passages import Page, Passage, Place, joined, split
-from app.documents.sentences import sentences
+from app.documents.passages import Page, Passage, Place, joined, sentences, split
 from app.retrieval.packing import MAX_EVIDENCE, MIN_ROOM, Evidence, pack_context
 from app.retrieval.search import Explanation, Hit, SearchResult
 

@@ -10,11 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from app.documents import folder, readers
+from app.documents import folder, reader_pool, reader_process, readers
 from app.documents.passages import Page, Place
+from app.documents.reader_pool import Pool
 from app.documents.readers import Format
-from app.documents.sandbox import pool, protocol, worker
-from app.documents.sandbox.pool import Pool
 
 PAGE = [Page("The text of a page.", Place("page", "page 1", 1))]
 
@@ -132,8 +131,8 @@ FORMATS = {
     ".crash": crash,
     ".garbage": say(_GARBAGE),
     ".long": say(b"\xff" * 8),
-    ".wrong": say(protocol._LENGTHS.pack(len(_WRONG), 2) + _WRONG + b"hi"),
-    ".half": say(protocol._LENGTHS.pack(1000, 1000) + b"["),
+    ".wrong": say(reader_process._LENGTHS.pack(len(_WRONG), 2) + _WRONG + b"hi"),
+    ".half": say(reader_process._LENGTHS.pack(1000, 1000) + b"["),
     ".expand": expand,
     ".chat": chat,
     ".wait": wait,
@@ -150,7 +149,7 @@ def formats() -> dict[str, Format]:
 
 def use(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have folders read these formats, too, by processes that no other folder shares."""
-    monkeypatch.setattr(pool, "WORKER", __name__)
+    monkeypatch.setattr(reader_pool, "WORKER", __name__)
     monkeypatch.setattr(readers, "SUFFIXES", formats())
     monkeypatch.setattr(folder, "shared_pool", Pool)
 
@@ -159,7 +158,7 @@ def main() -> None:
     """The reader process, with these formats."""
     readers.SUFFIXES = formats()
     note("started")
-    worker.main()
+    reader_process.main()
 
 
 if __name__ == "__main__":

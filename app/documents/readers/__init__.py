@@ -1,16 +1,26 @@
-"""The registry of formats: which reader reads which file. A new format is one module here and its line in FORMATS."""
+"""The registry of formats: which reader reads which file. A new format is one module here and its line in FORMATS.
 
+With its reader a file becomes a document: bytes, pages, then title, language and passages. Nothing here knows the
+folder.
+"""
+
+import logging
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from app.documents.passages import Contents, Page
-from app.documents.readers import calendar, csv, docx, epub, html, json_yaml, mail, markdown, markup, notebook
+from app.documents import language
+from app.documents.document import NEVER, NO_MEMORY, Document, Outcome, Problem, Signature, signature
+from app.documents.passages import Contents, Page, joined, split
+from app.documents.readers import docx, html, json_yaml, mail, markdown, ocr
 
 # isort: split
-from app.documents.readers import ocr, opendocument, outlook, pdf, pptx, rtf, subtitles, text, xlsx
+from app.documents.readers import opendocument, pdf, pptx, tables, text, xlsx
 from app.errors import UnreadableFile
+from app.translation import mark
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,24 +47,24 @@ FORMATS = (
     Format(text.CODE_SUFFIXES, text.read_code, trusted=True),
     Format((".json", ".yaml", ".yml", ".geojson"), json_yaml.read),
     Format((".jsonl", ".ndjson"), json_yaml.read_lines),
-    Format((".ipynb",), notebook.read, markdown.title),
+    Format((".ipynb",), markdown.read_notebook, markdown.title),
     Format((".html", ".htm", ".xhtml"), html.read, html.title),
     Format((".docx", ".docm", ".dotx", ".dotm"), docx.read, markdown.title),
     Format((".pptx", ".pptm", ".potx", ".potm", ".ppsx", ".ppsm"), pptx.read, markdown.title),
     Format((".xlsx", ".xlsm", ".xltx", ".xltm", ".xlsb"), xlsx.read),
-    Format((".csv", ".tsv"), csv.read),
+    Format((".csv", ".tsv"), tables.read_csv),
     Format((".odt", ".ott"), opendocument.read_text, markdown.title),
     Format((".ods", ".ots"), opendocument.read_sheets),
     Format((".odp", ".otp"), opendocument.read_slides, markdown.title),
-    Format((".epub",), epub.read, html.title),
-    Format((".rtf",), rtf.read, markdown.title),
+    Format((".epub",), html.read_epub, html.title),
+    Format((".rtf",), docx.read_rtf, markdown.title),
     Format((".eml",), mail.read, mail.title),
     Format((".mbox",), mail.read_mailbox),
-    Format((".msg",), outlook.read, mail.title),
-    Format((".ics",), calendar.read, calendar.title),
-    Format((".srt", ".vtt"), subtitles.read),
-    Format((".adoc", ".asciidoc"), markup.read_adoc, markdown.title),
-    Format((".org",), markup.read_org, markdown.title),
+    Format((".msg",), mail.read_outlook, mail.title),
+    Format((".ics",), mail.read_calendar, mail.calendar_title),
+    Format((".srt", ".vtt"), text.read_subtitles),
+    Format((".adoc", ".asciidoc"), markdown.read_adoc, markdown.title),
+    Format((".org",), markdown.read_org, markdown.title),
     Format((".png", ".jpg", ".jpeg", ".tif", ".tiff"), ocr.read),
 )
 
@@ -122,3 +132,43 @@ def _bytes(path: Path, max_bytes: int) -> bytes:
         ) from error
     check(path, size if size > max_bytes else len(data), max_bytes)
     return data
+
+
+def read_file(file: str, path: Path, max_bytes: int) -> Outcome:
+    """Read a file of at most `max_bytes`, which the corpus names `file`; None if it is gone. Raises nothing."""
+    before = NEVER
+    try:
+        before = signature(path)
+        document = _document(file, read(path, max_bytes), before)
+        # A file that changes while it is read is read again next time.
+        return document if before == signature(path) else replace(document, size=-1, modified_ns=-1)
+    except FileNotFoundError:
+        return None
+    except UnreadableFile as error:
+        if isinstance(error.__cause__, OSError):
+            return Problem(file, error.english, temporary=True)
+        return Problem(file, error.english, *before)
+    except OSError as error:
+        reason = mark("it cannot be read ({error}); close it in other programs")
+        return Problem(file, reason.format(error=error.strerror or type(error).__name__), temporary=True)
+    except MemoryError:
+        return Problem(file, NO_MEMORY, *before)
+    except Exception as error:  # damaged files make parsers raise anything, and one must not stop the others
+        logger.info("reading %s failed: %s", file, type(error).__name__)
+        reason = mark("it cannot be read; it may be damaged: save it again, or in another format")
+        return Problem(file, reason, *before)
+
+
+def from_text(file: str, text: str) -> Document:
+    """Make a document of a text that is in no file; raises UnreadableFile if it is empty."""
+    return _document(file, parse(".txt", text.encode("utf-8", "replace")), NEVER)
+
+
+def _document(file: str, contents: Contents, signature: Signature) -> Document:
+    pages, title = contents.pages, contents.title or Path(file).stem
+    text = joined(pages)
+    code = language.detect(text)
+    passages = tuple(split(pages, file, title, code))
+    textless = (page for page in pages if page.place.kind == "page" and (page.unread or not page.text.strip()))
+    silent = tuple(page.place.number for page in textless)
+    return Document(file, title, text, code, len(pages), passages, *signature, silent)

@@ -1,12 +1,17 @@
-"""Markdown, one page for each section under a heading."""
+"""Markdown, AsciiDoc (.adoc), Org (.org) and notebooks (.ipynb), one page for each section under a heading."""
 
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import pairwise
 
-from app.documents.passages import LINE_LABEL, Page, Place
+from app.documents.passages import AIM_WORDS, LINE_LABEL, Page, Place, measure
+from app.documents.readers.sections import Sections
+from app.documents.readers.tables import Row
 from app.documents.readers.text import clean, decode
 from app.errors import UnreadableFile
+from app.translation import mark
 
 _ATX = re.compile(r" {0,3}(#{1,6})(?=[ \t]|$)")
 _UNDERLINE = re.compile(r" {0,3}(?:={2,}|-{2,})[ \t]*$")
@@ -83,3 +88,144 @@ def _plain(text: str) -> str:
     """Remove the markup of a heading."""
     text = _LINK.sub(r"\1", text)
     return " ".join(text.replace("`", "").replace("**", "").replace("__", "").strip(" \t*").split())
+
+
+_ADOC = re.compile(r"(?P<marks>={1,6}|#{1,6})[ \t]+(?P<text>\S.*)")
+_ORG = re.compile(
+    r"(?P<marks>\*+)[ \t]+(?:(?:TODO|DONE)[ \t]+)?(?:\[#\w\][ \t]+)?(?P<text>\S.*?)(?:[ \t]+:[\w@:]+:)?[ \t]*$"
+    r"|#\+title:[ \t]*(?P<title>\S.*)",
+    re.IGNORECASE,
+)
+_BLOCK = re.compile(r"(-{4,}|\.{4,}|\+{4,}|/{4,})[ \t]*$|#\+(?:begin|end)_", re.IGNORECASE)
+"""The first or the last line of a block, in which no line is a heading."""
+
+_DRAWER = re.compile(r"^[ \t]*:[\w-]+:[ \t]*\n(?:.*\n)*?[ \t]*:END:[ \t]*\n", re.MULTILINE | re.IGNORECASE)
+"""Settings of a heading in Org, which are folded away."""
+
+_ROW = re.compile(r"\s*\|.*\|\s*$")
+_RULE = re.compile(r"\s*\|-[-+|]*$")
+_TABLE = re.compile(
+    r"^(?:\[(?P<settings>[^\n]*)\]\n)?\|===[ \t]*\n(?P<cells>.*?)\n\|===[ \t]*$", re.MULTILINE | re.DOTALL
+)
+_COLUMNS = re.compile(r"\bcols=[\"']?([^\"'\]]*)")
+_CELL = re.compile(r"(?:^|(?<=\s))(?:[\d.]+[+*])?[<^>.]*[adehlmsv]?(?<!\\)\|", re.MULTILINE)
+
+
+def _table_rows(table: re.Match[str]) -> str:
+    """Write a table of AsciiDoc, whose cells may be on lines of their own, with a line for each row."""
+    cells = [" ".join(cell.split()) for cell in _CELL.split(table["cells"])[1:]]
+    stated = _COLUMNS.search(table["settings"] or "")
+    each = re.findall(r"(?:(\d+)\*)?[^,;]+", stated[1]) if stated else ()
+    columns = sum(int(times or 1) for times in each) or len(_CELL.findall(table["cells"].lstrip().partition("\n")[0]))
+    return "\n".join(f"|{' | '.join(cells[at : at + columns])}|" for at in range(0, len(cells), max(1, columns)))
+
+
+def _read_marked(pattern: re.Pattern[str], data: bytes) -> list[Page]:
+    """Return the sections in order, with all marks but those of headings, which are as in Markdown."""
+    sections = Sections(marked=True)
+    block = ""
+    rows: list[Row] = []
+    for line in _DRAWER.sub("", _TABLE.sub(_table_rows, clean(decode(data)))).split("\n"):
+        if not block and _ROW.match(line):
+            if not _RULE.match(line):
+                rows.append((len(rows) + 1, dict(enumerate(line.strip().strip("|").split("|"), 1))))
+            continue
+        sections.table(rows)
+        rows = []
+        if edge := _BLOCK.match(line):
+            mark = edge[1] or "#"
+            block = mark if not block else "" if block == mark else block
+        if not block and (heading := pattern.match(line)):
+            words = heading["text"] or heading["title"]
+            sections.heading(len(heading["marks"] or "") or 1, " ".join(words.split()))
+        elif line.strip():
+            sections.line(line.rstrip())
+        else:
+            sections.gap()
+    sections.table(rows)
+    if not (pages := sections.pages()):
+        raise UnreadableFile("it is empty")
+    return pages
+
+
+Reader = Callable[[bytes], list[Page]]
+
+read_adoc: Reader = partial(_read_marked, _ADOC)
+read_org: Reader = partial(_read_marked, _ORG)
+
+
+_OUTPUT_LINES = 20
+_OUTPUT_COLUMNS = 200
+_COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+_OBJECT = re.compile(r"<[^<>\n]*>\s*$")
+"""The representation of a Python object without a text form, such as a picture."""
+
+_HEADING = re.compile(r"\s{0,3}#{1,6}\s")
+
+
+def read_notebook(data: bytes) -> list[Page]:
+    """Return Markdown as it is, code fenced, and the first lines of its output; pictures are left out."""
+    try:
+        notebook = json.loads(decode(data))
+    except (ValueError, RecursionError):
+        raise UnreadableFile("it is not a whole notebook; open it in Jupyter and save it again") from None
+    together: list[dict[int, str]] = []
+    words = 0
+    for number, text in enumerate(map(_text, _cells(notebook)), 1):
+        if text:
+            words += (own := measure(text))
+            if not together or words > AIM_WORDS or _HEADING.match(text):
+                together.append({})
+                words = own
+            together[-1][number] = text
+    if not together:
+        raise UnreadableFile("it has no cells with text; open it in Jupyter and save it again")
+    return list(map(_page, together))
+
+
+def _page(texts: dict[int, str]) -> Page:
+    first, last = min(texts), max(texts)
+    label = mark("cell {number}") if first == last else mark("cells {number} to {last}")
+    return Page("\n\n".join(texts.values()), Place("cell", label.format(number=first, last=last), first))
+
+
+def _cells(notebook: object) -> Iterator[dict[str, object]]:
+    """Yield the cells, which are in worksheets before format 4."""
+    for part in (notebook, *_dicts(notebook, "worksheets")):
+        yield from _dicts(part, "cells")
+
+
+def _text(cell: dict[str, object]) -> str:
+    source = _joined(cell.get("source", cell.get("input"))).strip("\n").rstrip()
+    kind, level = cell.get("cell_type"), cell.get("level")
+    if kind != "code":
+        mark = "#" * min(max(level, 1), 6) + " " if kind == "heading" and isinstance(level, int) else ""
+        return mark + source if source.strip() else ""
+    parts = [f"```\n{source}\n```"] if source.strip() else []
+    printed = "\n".join(filter(None, map(_printed, _dicts(cell, "outputs")))).split("\n")
+    shown = [line if len(line) <= _OUTPUT_COLUMNS else line[:_OUTPUT_COLUMNS] + "…" for line in printed[:_OUTPUT_LINES]]
+    shown += ["…"] * (len(printed) > _OUTPUT_LINES)
+    if any(shown):
+        parts.append("\n".join(["Output:", "```", *shown, "```"]))
+    return "\n\n".join(parts)
+
+
+def _printed(output: dict[str, object]) -> str:
+    """Return the text of an output, in format 4 or older."""
+    if output.get("output_type") in ("error", "pyerr"):
+        return clean(f"{_joined(output.get('ename'))}: {_joined(output.get('evalue'))}")
+    data = output.get("data")
+    text = _joined(data.get("text/plain") if isinstance(data, dict) else output.get("text"))
+    return "" if _OBJECT.match(text) else _COLOUR.sub("", text).strip("\n").rstrip()
+
+
+def _dicts(value: object, key: str) -> list[dict[str, object]]:
+    """Return the objects in a list that another object has under some key."""
+    items = value.get(key) if isinstance(value, dict) else None
+    return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
+
+
+def _joined(value: object) -> str:
+    """Join a text, which notebooks may store as a list of lines."""
+    parts = value if isinstance(value, list) else [value]
+    return clean("".join([part for part in parts if isinstance(part, str)]))

@@ -1,12 +1,18 @@
-"""Tables as text: groups of rows, each under the header; it knows no format."""
+"""Tables as text: groups of rows, each under the header, for every format; and tables in text files (.csv, .tsv)."""
 
+import csv
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import NamedTuple
 
-from app.documents.passages import AIM_WORDS, MAX_CHARS, measure
-from app.documents.readers.text import clean
+from app.documents.passages import AIM_WORDS, LINE_LABEL, MAX_CHARS, Page, Place, measure
+from app.documents.readers.text import clean, decode
+from app.documents.readers.text import read as read_text
+from app.errors import UnreadableFile
+from app.translation import mark
 
 Cells = dict[int, str]
 """The cells of a row by their column, from 1."""
@@ -134,3 +140,44 @@ def _group(head: Sequence[_Line], rows: Sequence[_Line], columns: set[int]) -> G
 def _text(cells: Cells, columns: Sequence[int]) -> str:
     last = next(reversed(cells))
     return " | ".join([cells.get(column, "") for column in columns if column <= last])
+
+
+_DELIMITERS = (",", ";", "\t", "|")
+_LOOKED_AT = 50
+"""Rows by which the delimiter is chosen."""
+
+
+def read_csv(data: bytes) -> list[Page]:
+    """Return the groups of rows; their places are lines of the file, without those of the header."""
+    # Not Place("line", …): passages count on from it by the lines of the text, in which the header is repeated.
+    lines = clean(decode(data)).splitlines(keepends=True)
+    try:
+        found = list(groups(_numbered_rows(lines, _delimiter(lines))))
+    except csv.Error:  # for instance, one quotation mark too many makes all that follows one cell
+        return read_text(data)
+    if not found:
+        raise UnreadableFile("it is empty")
+    return [Page(group.text, _place(group.first_row, group.last_row)) for group in found]
+
+
+def _place(first: int, last: int) -> Place:
+    label = LINE_LABEL if first == last else mark("lines {number}-{last}")
+    return Place("sheet", label.format(number=first, last=last), first)
+
+
+def _numbered_rows(lines: list[str], delimiter: str) -> Iterator[Row]:
+    reader = csv.reader(lines, delimiter=delimiter)
+    line = 1
+    for cells in reader:
+        yield line, {column: cell for column, cell in enumerate(cells, 1) if cell}
+        line = reader.line_num + 1
+
+
+def _delimiter(lines: list[str]) -> str:
+    """Choose the character that cuts the most rows into an equal number of cells, and into more cells if several do."""
+
+    def agreement(delimiter: str) -> tuple[int, int]:
+        sizes = Counter(map(len, islice(csv.reader(lines, delimiter=delimiter), _LOOKED_AT)))
+        return max(((count, size) for size, count in sizes.items() if size > 1), default=(0, 0))
+
+    return max(_DELIMITERS, key=agreement)

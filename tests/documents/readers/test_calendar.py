@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.documents.passages import Page, Place
-from app.documents.readers import calendar
+from app.documents.readers.mail import calendar_title, read_calendar
 from app.errors import UnreadableFile
 
 REVIEW = """BEGIN:VCALENDAR
@@ -42,7 +42,7 @@ END:VCALENDAR
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_events_are_read_with_what_when_where_and_who(end: str) -> None:
-    assert calendar.read(REVIEW.replace("\n", end).encode()) == [
+    assert read_calendar(REVIEW.replace("\n", end).encode()) == [
         Page(
             "Annual review, part 2\n\nStart: Tuesday, 4 June 2024, 09:00 (Europe/Oslo)\n"
             "End: Tuesday, 4 June 2024, 08:30 UTC\nPlace: Room 3; north wing\n"
@@ -58,7 +58,7 @@ def test_events_are_read_with_what_when_where_and_who(end: str) -> None:
 
 
 def test_how_long_an_event_lasts_and_when_it_does_not_take_place_are_read() -> None:
-    (page,) = calendar.read(
+    (page,) = read_calendar(
         b"BEGIN:VEVENT\nDTSTART:20250310T170000\nDURATION:PT1H30M\nEXDATE:20250414T170000,20250512T170000\nEND:VEVENT"
     )
     assert page.text.split("\n")[3:] == [
@@ -68,14 +68,14 @@ def test_how_long_an_event_lasts_and_when_it_does_not_take_place_are_read() -> N
 
 
 def test_a_task_without_a_title_and_with_an_odd_date_is_read_as_it_is_written() -> None:
-    (page,) = calendar.read(b"BEGIN:VTODO\nDUE:soon\nDESCRIPTION:Paint it\nEND:VTODO")
+    (page,) = read_calendar(b"BEGIN:VTODO\nDUE:soon\nDESCRIPTION:Paint it\nEND:VTODO")
     assert page.text == "no title\n\nDue: soon\n\nPaint it"
-    assert calendar.title([page]) == "no title"
+    assert calendar_title([page]) == "no title"
 
 
 @given(st.lists(st.sampled_from(REVIEW.split("\n")) | st.text(max_size=9), max_size=20))
 def test_no_calendar_raises_anything_but_unreadable_file(lines: list[str]) -> None:
     try:
-        assert calendar.read("\n".join(lines).encode())
+        assert read_calendar("\n".join(lines).encode())
     except UnreadableFile:
         return

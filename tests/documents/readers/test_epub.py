@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from app.documents.readers import epub, parse, read
+from app.documents.readers import parse, read
+from app.documents.readers.html import read_epub
 from app.errors import UnreadableFile
 
 FILES = Path(__file__).with_name("files")
@@ -39,7 +40,7 @@ def test_a_book_is_read_under_its_headings_and_named_by_its_title() -> None:
 
 
 def test_chapters_come_in_the_order_of_the_spine_and_continue_under_the_last_heading() -> None:
-    pages = epub.read(book("<p>It goes on.</p>", "<h1>Ebb</h1><p>Water leaves.</p>", "<p>A foreword.</p>"))
+    pages = read_epub(book("<p>It goes on.</p>", "<h1>Ebb</h1><p>Water leaves.</p>", "<p>A foreword.</p>"))
     assert [(page.text, page.place.label, page.place.number) for page in pages] == [
         ("Tides", "Tides", 1),
         ("A foreword.", "Tides", 1),
@@ -54,14 +55,14 @@ def test_a_cover_without_text_and_a_missing_chapter_are_passed_over() -> None:
         '<item id="c" href="c%201.xhtml"/></manifest><spine><itemref idref="a"/><itemref idref="b"/>'
         '<itemref idref="c"/><itemref idref="c"/></spine></package>'
     )
-    pages = epub.read(book("<img src='cover.png'/>", "<p>Text.</p>", opf=opf))
+    pages = read_epub(book("<img src='cover.png'/>", "<p>Text.</p>", opf=opf))
     assert [page.text for page in pages] == ["Text."]
 
 
 def test_a_book_that_is_protected_says_so() -> None:
     locked = "<encryption><EncryptedData><CipherReference URI='a/c 0.xhtml'/></EncryptedData></encryption>"
     with pytest.raises(UnreadableFile, match="protected against copying"):
-        epub.read(book("<p>Secret.</p>", encryption=locked))
+        read_epub(book("<p>Secret.</p>", encryption=locked))
 
 
 @pytest.mark.parametrize(

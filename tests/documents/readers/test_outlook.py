@@ -5,18 +5,18 @@ from pathlib import Path
 import pytest
 
 from app.documents.passages import Place
-from app.documents.readers import mail, outlook, read
+from app.documents.readers import mail, read
 from app.errors import UnreadableFile
 
 FILES = Path(__file__).with_name("files")
 
 
-def streams(subject: str, body: str) -> outlook.Streams:
+def streams(subject: str, body: str) -> mail.Streams:
     texts = {"0037001F": subject, "1000001F": body, "0C1A001F": "Kari"}
     return {(f"__substg1.0_{name}",): text.encode("utf-16-le") for name, text in texts.items()}
 
 
-def within(folder: str, inner: outlook.Streams) -> outlook.Streams:
+def within(folder: str, inner: mail.Streams) -> mail.Streams:
     return {(*folder.split("/"), *path): data for path, data in inner.items()}
 
 
@@ -48,7 +48,7 @@ def test_attached_mails_and_texts_are_read_in_place() -> None:
         ("__substg1.0_37010102",): b"Name;Fee\nAnna;4\n",
     }
     whole |= within("__attach_version1.0_#00000001", table)
-    (page,) = mail.pages(outlook.message_of(whole))
+    (page,) = mail.pages(mail.message_of(whole))
     assert page.text == (
         "Subject: Fwd\nFrom: Kari\n\nSee below.\n\nSubject: Delay\nFrom: Kari\n\nOnly on 22 July.\n\n"
         "| Name | Fee |\n| Anna | 4 |\n\nAttachments: Delay, Gebühren.csv"
@@ -58,4 +58,4 @@ def test_attached_mails_and_texts_are_read_in_place() -> None:
 @pytest.mark.parametrize("data", [b"", b"Subject: a\n\nb"])
 def test_what_is_no_mail_of_outlook_is_named(data: bytes) -> None:
     with pytest.raises(UnreadableFile, match=r"save it as \.eml"):
-        outlook.read(data)
+        mail.read_outlook(data)

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.documents.document import Document
-from app.documents.ingest import read_file
-from app.documents.readers import read
+from app.documents.readers import read, read_file
 from app.errors import UnreadableFile
 
 MB = 1_000_000

@@ -4,14 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from app.documents.readers import parse, read, rtf
+from app.documents.readers import parse, read
+from app.documents.readers.docx import read_rtf
 from app.errors import UnreadableFile
 
 FILES = Path(__file__).with_name("files")
 
 
 def text(source: str) -> str:
-    return "\n\n".join(page.text for page in rtf.read(source.encode("latin-1")))
+    return "\n\n".join(page.text for page in read_rtf(source.encode("latin-1")))
 
 
 def test_headings_lists_notes_and_tables_are_found() -> None:
@@ -51,7 +52,7 @@ def test_alphabets_and_marks_of_the_format_become_text(source: str, expected: st
 
 
 def test_a_paragraph_with_a_level_is_a_heading() -> None:
-    first, second = rtf.read(
+    first, second = read_rtf(
         rb"{\rtf1\pard\outlinelevel0 Tides\par\pard Ebb.\par\pard\outlinelevel1 Flood\par\pard Wet.}"
     )
     assert (first.place.label, second.place.label) == ("Tides", "Flood")

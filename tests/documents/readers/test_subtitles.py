@@ -3,7 +3,7 @@
 import pytest
 
 from app.documents.passages import MAX_WORDS, Place
-from app.documents.readers import subtitles
+from app.documents.readers.text import read_subtitles
 from app.errors import UnreadableFile
 
 FIRST, SECOND, THIRD = "00:00:01,000 --> 00:00:04,0", "00:00:05,0 --> 00:00:06,0", "01:05.000 --> 01:06.000 line:0"
@@ -25,14 +25,14 @@ VOICE = "<v.loud Roger Bing>Tea &amp; <00:00:02.000><c>cake</c> < 3\n"
 )
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_what_is_said_is_read_without_numbers_times_and_marks(source: str, expected: str, end: str) -> None:
-    (page,) = subtitles.read(source.replace("\n", end).encode())
+    (page,) = read_subtitles(source.replace("\n", end).encode())
     assert page.text == expected
 
 
 def test_pages_hold_some_sentences_and_their_places_are_times() -> None:
     times = [f"{n // 60:02}:{n % 60:02}:00" for n in range(1, 100)]
     cues = "".join(f"{n}\n{t},000 --> {t},900\n{f'word{n} ' * 16}\nend {n}.\n\n" for n, t in enumerate(times, 1))
-    pages = subtitles.read(cues.encode())
+    pages = read_subtitles(cues.encode())
     assert pages[0].place == Place("heading", "00:01:00", 1)
     assert [page.place.label for page in pages][1:3] == ["00:10:00", "00:19:00"]
     assert all(page.text.endswith(".") and len(page.text.split()) <= MAX_WORDS for page in pages)
@@ -42,4 +42,4 @@ def test_pages_hold_some_sentences_and_their_places_are_times() -> None:
 @pytest.mark.parametrize("data", [b"WEBVTT\n\n", b"text", b"1\n00:00:01,000 --> 00:00:04,000\n\n"])
 def test_a_file_without_subtitles_is_named(data: bytes) -> None:
     with pytest.raises(UnreadableFile, match="no subtitles"):
-        subtitles.read(data)
+        read_subtitles(data)

@@ -12,10 +12,10 @@ import psutil
 import pytest
 
 from app.documents import folder as folders
+from app.documents import reader_pool
 from app.documents.document import Document, Limits, Problem
 from app.documents.folder import Folder
-from app.documents.ingest import read_file
-from app.documents.sandbox import pool
+from app.documents.readers import read_file
 from app.retrieval.corpus import Corpus
 from app.settings import ROOT
 from tests.support import bad_readers
@@ -155,7 +155,7 @@ def test_where_no_process_starts_each_file_is_a_problem_that_is_tried_again(
 ) -> None:
     home.put("a.tell", "b.md")
     folder = home.folder()
-    for owner, name, value in ((sys, "executable", "no-such-program"), (pool, "WORKER", "tests.no_such_module")):
+    for owner, name, value in ((sys, "executable", "no-such-program"), (reader_pool, "WORKER", "tests.no_such_module")):
         with monkeypatch.context() as patch:
             patch.setattr(owner, name, value)
             found = read(folder)
@@ -187,7 +187,7 @@ def test_many_text_files_are_read_by_processes_and_become_the_same_documents(
     folder = home.folder()
     here = {file: read_file(file, path, MB) for file, path in paths(folder)}
     assert read(folder) == here
-    assert len(home.started()) == min(os.cpu_count() or 1, pool.MAX_PROCESSES)
+    assert len(home.started()) == min(os.cpu_count() or 1, reader_pool.MAX_PROCESSES)
 
 
 def test_a_reader_is_used_again_and_ends_when_there_is_nothing_to_read_for_a_while(
@@ -200,7 +200,7 @@ def test_a_reader_is_used_again_and_ends_when_there_is_nothing_to_read_for_a_whi
     read(folder)
     (pid,) = home.started()
     assert not gone([pid])
-    monkeypatch.setattr(pool, "IDLE_SECONDS", 0.1)
+    monkeypatch.setattr(reader_pool, "IDLE_SECONDS", 0.1)
     read(folder)
     assert until(lambda: gone([pid]))
 
@@ -219,7 +219,7 @@ def test_who_wants_no_more_leaves_no_process(home: Home) -> None:
 
 
 def test_with_the_folder_its_readers_go(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool, "IDLE_SECONDS", 1.0)
+    monkeypatch.setattr(reader_pool, "IDLE_SECONDS", 1.0)
     home.put("a.tell")
     folder = home.folder()
     read(folder)
@@ -235,12 +235,12 @@ def test_readers_end_when_who_asks_them_is_killed(home: Home, kind: str, seconds
         import sys, time
         from pathlib import Path
         from app.documents import readers
-        from app.documents.sandbox import pool
+        from app.documents import reader_pool
         from app.documents.document import Limits
         from app.documents.folder import Folder
         from tests.support import bad_readers
-        pool.WORKER, readers.SUFFIXES = {WORKER!r}, bad_readers.formats()
-        pool.Reader.watch = lambda self: None  # nobody else ends them
+        reader_pool.WORKER, readers.SUFFIXES = {WORKER!r}, bad_readers.formats()
+        reader_pool.Reader.watch = lambda self: None  # nobody else ends them
         folder = Folder(Path({str(home.path)!r}), 10**6, Limits({seconds}, 400))
         found = list(folder.read(folder.compare({{}}).changed))
         print("read", flush=True)

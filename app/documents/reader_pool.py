@@ -12,12 +12,12 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 
 from app import processes
+from app.documents import reader_process
 from app.documents.document import NEVER, Limits, Outcome, Problem, Signature, signature
-from app.documents.sandbox import protocol
-from app.documents.sandbox.worker import OUT_OF_MEMORY, READY
+from app.documents.reader_process import OUT_OF_MEMORY, READY
 from app.translation import mark
 
-WORKER = "app.documents.sandbox.worker"
+WORKER = "app.documents.reader_process"
 
 MAX_TEXT = 200_000_000
 """Bytes of the text of one file; or 20 times the size of the largest file, if that is less."""
@@ -83,8 +83,8 @@ class Reader:
                 requests.flush()
             for file, _ in batch:
                 self._deadline = time.monotonic() + seconds
-                outcomes.append(protocol.receive(answers, file, self._max_text))
-        except protocol.Oversize:
+                outcomes.append(reader_process.receive(answers, file, self._max_text))
+        except reader_process.Oversize:
             raise Broken(TOO_LONG.format(size=f"{self._max_text / 1_000_000:.0f}")) from None
         except (EOFError, ValueError):
             raise Broken(self._fault or self._exit_reason()) from None

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.documents import reader_process
 from app.documents.document import Document, Outcome, Problem
 from app.documents.passages import Page, Place, joined, split
-from app.documents.sandbox import protocol
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=400)
 PLACES = st.builds(Place, st.sampled_from(["page", "heading", "slide", "line"]), TEXT, st.integers(0, 10**6), TEXT)
@@ -31,7 +31,7 @@ PROBLEMS = st.builds(Problem, st.just("a.md"), TEXT, st.integers(-1, 2**40), st.
 
 
 def received(data: bytes) -> Outcome:
-    return protocol.receive(BytesIO(data), "a.md", MOST)
+    return reader_process.receive(BytesIO(data), "a.md", MOST)
 
 
 def framed(head: bytes, text: bytes = b"hi") -> bytes:
@@ -42,9 +42,9 @@ def framed(head: bytes, text: bytes = b"hi") -> bytes:
 def test_what_is_sent_is_received(everything: list[Outcome]) -> None:
     stream = BytesIO()
     for found in everything:
-        protocol.send(stream, found)
+        reader_process.send(stream, found)
     stream.seek(0)
-    assert [protocol.receive(stream, "a.md", MOST) for _ in everything] == everything
+    assert [reader_process.receive(stream, "a.md", MOST) for _ in everything] == everything
     assert stream.read() == b""
 
 
@@ -88,7 +88,7 @@ def test_an_answer_with_a_wrong_value_is_refused(head: bytes) -> None:
         received(framed(head))
 
 
-@pytest.mark.parametrize("lengths", [(protocol.MAX_HEAD + 1, 0), (1, MOST + 1)])
+@pytest.mark.parametrize("lengths", [(reader_process.MAX_HEAD + 1, 0), (1, MOST + 1)])
 def test_an_answer_that_is_too_long_is_not_even_read(lengths: tuple[int, int]) -> None:
-    with pytest.raises(protocol.Oversize):
+    with pytest.raises(reader_process.Oversize):
         received(struct.pack("!II", *lengths))
