@@ -15,6 +15,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
+ROOT = Path(__file__).resolve().parents[1]
+"""The project's folder, which holds `app/`."""
+
 HELD = (5, 32, 33)
 """Windows' codes for a file that another program holds: access denied, sharing violation, lock violation."""
 

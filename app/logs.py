@@ -27,17 +27,11 @@ class JsonFormatter(logging.Formatter):
         """Return the line."""
         time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         who = hashlib.blake2s(person.get().encode(), key=_KEY, digest_size=4).hexdigest() if person.get() else ""
-        line: dict[str, Any] = {
-            "time": time,
-            "level": record.levelname,
-            "logger": record.name,
-            "request": request.get(),
-            "person": who,
-        }
+        line: dict[str, Any] = {"time": time, "level": record.levelname, "logger": record.name}
+        line |= {"request": request.get(), "person": who}
         line |= getattr(record, "fields", None) or {"message": record.getMessage()}
         if record.exc_info and (error := record.exc_info[1]):
-            frames = traceback.walk_tb(error.__traceback__)
-            places = [f"{frame.f_code.co_filename}:{number}" for frame, number in frames]
+            places = [f"{it.filename}:{it.lineno}" for it in traceback.extract_tb(error.__traceback__)]
             line |= {"error": type(error).__name__, "places": places}
         return json.dumps(line, ensure_ascii=False)
 
@@ -55,8 +49,8 @@ def start() -> None:
         targets = [logging.StreamHandler()]
         lines.setFormatter(JsonFormatter())
         logging.getLogger("app").setLevel(logging.INFO)
-        for name in [name for name in logging.root.manager.loggerDict if name.startswith("uvicorn")]:
-            logging.getLogger(name).handlers, logging.getLogger(name).propagate = [], True
+        for logger in (logging.getLogger(name) for name in ("uvicorn", "uvicorn.error", "uvicorn.access")):
+            logger.handlers, logger.propagate = [], True
     listener = QueueListener(lines.queue, *targets)
     root.handlers = [lines]
     listener.start()

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 import psutil
 
-from app.settings import ROOT
+from app.files import ROOT
 
 SECRETS = re.compile(r"KEY|SECRET|TOKEN|PASSW", re.IGNORECASE)
 """Names of environment variables whose values no document may read."""

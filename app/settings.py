@@ -17,10 +17,8 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, Validation
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.errors import SettingsError
+from app.files import ROOT as ROOT
 from app.translation import _, mark
-
-ROOT = Path(__file__).resolve().parents[1]
-"""The project's folder, which holds `app/`."""
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 

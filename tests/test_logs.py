@@ -37,6 +37,8 @@ def terminal() -> Iterator[Terminal]:
     terminal.goes_on.set()
     root.handlers = before
     app.setLevel(level)
+    person.set("")
+    request.set("")
 
 
 def test_lines_are_json_and_neither_they_nor_too_many_of_them_wait_for_the_terminal(

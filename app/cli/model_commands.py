@@ -58,7 +58,8 @@ async def _listed(settings: Settings, look: bool) -> dict[str, Any]:
             _, loaded, told = await foundry.offered()
             known = told or known
         except ModelError as error:
-            tell(str(error))
+            if len(foundry.endpoints) != 1:  # with one, a role has its model there, and this machine may have none
+                tell(str(error))
     offered = presets.presets_for(await asyncio.to_thread(inspect_machine, cache), known)
     best = presets.recommended(offered)
     every = [one for alias in sorted({told.alias for told in known.values()}) for one in presets.variants(known, alias)]

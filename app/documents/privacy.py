@@ -18,7 +18,7 @@ ANY = "*"
 RULE = "\n"
 """Begins a rule among the grounds of an answer, which no file's name does: it holds on where its document is gone."""
 
-_FRONT = re.compile(r"\A\s*(-{3}|\+{3})[ \t]*$", re.MULTILINE)
+_FRONT = re.compile(r"\A\s*(-{3}|\+{3})[ \t]*$(.*?)(?:^(?:\1|\.\.\.)[ \t]*$|\Z)", re.MULTILINE | re.DOTALL)
 _DECLARED = re.compile(r"^[\"']?private[\"']?\s*[:=]\s*[\"']?(?:true|yes|on|1)\b", re.IGNORECASE | re.MULTILINE)
 
 
@@ -31,12 +31,8 @@ class Declared(Protocol):
 
 def declared_private(text: str) -> bool:
     """Whether a document says so itself, by `private: true` in the block of settings at its top."""
-    if (front := _FRONT.match(text)) is None:
-        return False
-    block = re.split(rf"^(?:{re.escape(front[1])}|\.\.\.)[ \t]*$", text[front.end() :], maxsplit=1, flags=re.MULTILINE)[
-        0
-    ]
-    return _DECLARED.search(block) is not None
+    front = _FRONT.match(text)
+    return front is not None and _DECLARED.search(front[2]) is not None
 
 
 def private_rule(file: str, declared: bool, patterns: str) -> str | None:

@@ -50,14 +50,14 @@ class Endpoint:
             problems="; ".join(problems.values()),
         )
 
-    def fail(self, root: str) -> None:
-        """Ask the other addresses first for a while, and look at each of them again before it is used."""
+    def fail(self, root: str, *, private: bool = False) -> bool:
+        """Ask the other addresses first for a while, and look at each of them again before it is used.
+
+        Returns whether there is one that has not failed.
+        """
         self._failed[root] = time.monotonic()
         self._servers.clear()
-
-    def others(self, root: str, *, private: bool) -> bool:
-        """Whether there is an address that has not failed beside this one."""
-        return any(it != root and not self._paused(it) for it in (self.here if private else self.roots))
+        return not all(map(self._paused, self.here if private else self.roots))
 
     @contextmanager
     def running(self, root: str) -> Iterator[None]:

@@ -93,10 +93,8 @@ class Foundry:
 
     def named(self, role: str) -> str:
         """Name the model of a role, with its hosts on other machines."""
-        model, hosts = (
-            self.pair.of(role)[0],
-            [urlsplit(it).netloc for it in self.addresses(role) if not is_loopback(it)],
-        )
+        model, _other = self.pair.of(role)
+        hosts = [urlsplit(it).netloc for it in self.addresses(role) if not is_loopback(it)]
         return _("{model} on {host}", model=model, host=", ".join(hosts)) if hosts else model
 
     @property
@@ -146,9 +144,9 @@ class Foundry:
                     self._drop(server)
                     continue
                 except NoModel:
-                    if self._fails_over(root, role, private=private):
-                        continue
-                    raise
+                    if role not in self.endpoints or not self.endpoints[role].fail(root, private=private):
+                        raise
+                    continue
                 finally:
                     self._listeners.remove(notify)
             return replace(self._models[root, alias], role=role)
@@ -177,7 +175,7 @@ class Foundry:
         root = model.service.root
         self._models.pop((root, model.alias), None)
         if model.role in self.endpoints:
-            return self._fails_over(root, model.role, private=private)
+            return self.endpoints[model.role].fail(root, private=private)
         if self._current is not None and self._current.lease is None:
             self._drop(self._current)
         return False
@@ -245,14 +243,7 @@ class Foundry:
     @property
     def _local(self) -> str:
         """A role without an endpoint; the small one if there is none."""
-        return "large" if "small" in self.endpoints and "large" not in self.endpoints else "small"
-
-    def _fails_over(self, root: str, role: str, *, private: bool) -> bool:
-        """Note that an address has failed; returns whether the role has another one that has not."""
-        if (endpoint := self.endpoints.get(role)) is None:
-            return False
-        endpoint.fail(root)
-        return endpoint.others(root, private=private)
+        return next((role for role in ("small", "large") if role not in self.endpoints), "small")
 
     async def _server(self, role: str, *, private: bool = False) -> Server:
         if role in self.endpoints:
@@ -296,16 +287,13 @@ class Foundry:
             if waited or fit is None or not fit.swap:
                 return await self._loaded(server, alias, fit)
         async with AsyncExitStack() as slots:
-            await self._wait_for_other(slots, fit)
+            held = self.queues[fit.other_id].hold(fit.other, self._notify, alone=True)
+            try:
+                async with asyncio.timeout(self.settings.first_token_seconds):
+                    await slots.enter_async_context(held)
+            except TimeoutError:
+                raise NoModel(fit.blocked(_("it has not come to the end of its answer"))) from None
             return await self._load(server, alias, instead_of, waited=True)  # the free memory may have changed
-
-    async def _wait_for_other(self, slots: AsyncExitStack, fit: memory.MemoryFit) -> None:
-        held = self.queues[fit.other_id].hold(fit.other, self._notify, alone=True)
-        try:
-            async with asyncio.timeout(self.settings.first_token_seconds):
-                await slots.enter_async_context(held)
-        except TimeoutError:
-            raise NoModel(fit.blocked(_("it has not come to the end of its answer"))) from None
 
     async def _fit(self, server: Server, alias: str, instead_of: str | None) -> memory.MemoryFit | None:
         fit = await memory.check_fit(server, alias, instead_of)

@@ -18,6 +18,7 @@ from app.answering.sanitizer import label, safe
 from app.answering.turn import Answer
 from app.documents.language import shown_name
 from app.documents.passages import Passage
+from app.errors import CorpusError
 from app.humanize import count
 from app.retrieval.packing import Evidence
 from app.retrieval.search import Hit, SearchResult
@@ -155,7 +156,11 @@ async def press(retriever: Retriever, pressed: dict[str, Any]) -> Any:
     """Do what was pressed in the table of a search step, for which there is nothing left after a restart."""
     step = str(pressed.get("step"))
     if "row" in pressed:
-        return await opened(step, int(pressed["row"]), retriever)
+        try:
+            return await opened(step, int(pressed["row"]), retriever)
+        except CorpusError as error:
+            await cl.ErrorMessage(content=messages.escape(error)).send()
+            return None
     return await show_plain_ranks(step, shown=bool(pressed.get("shown")))
 
 

@@ -67,11 +67,8 @@ def samples(assistant: Assistant) -> Iterator[Sample]:
     waiting = Counter(place.model for queue in models.queues.values() for place in queue.outlook())
     writing = Counter(place.model for queue in models.queues.values() for place in queue.holding)
     for role in ("small", "large"):
-        model, address = (
-            models.pair.of(role)[0],
-            ", ".join(Service(it, "endpoint").host for it in models.addresses(role)),
-        )
-        labels = {"role": role, "model": model, "address": address}
+        hosts = [Service(it, "endpoint").host for it in models.addresses(role)]
+        labels = {"role": role, "model": (model := models.pair.of(role)[0]), "address": ", ".join(hosts)}
         yield "model_loaded", labels, models.loaded(model)
     for model in dict.fromkeys((*models.pair.both, *waiting, *writing)):
         yield "questions_waiting", {"model": model}, waiting[model]

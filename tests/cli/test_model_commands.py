@@ -75,6 +75,16 @@ def test_a_laptop_is_shown_its_pairs_with_sizes_and_speed(cache: Path) -> None:
     assert "qwen2.5-0.5b · CPU · 0.8 GB · downloaded · licence unknown · qwen2.5-0.5b-instruct-generic-cpu:1" in said
 
 
+def test_where_a_role_has_its_model_elsewhere_none_is_missed_here(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = escalator("models")
+    assert "There is no model on this machine" in said.output
+
+    monkeypatch.setenv("LLM_ENDPOINT", "http://127.0.0.2:9")
+    said = escalator("models")
+    assert "There is no model on this machine" not in said.output
+    assert " on 127.0.0.2:9." in said.output
+
+
 def test_programs_read_the_same_as_json(cache: Path) -> None:
     scripted.make(cache, TINY)
 

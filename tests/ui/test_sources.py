@@ -10,6 +10,7 @@ import pytest
 
 from app.answering.turn import Answer
 from app.documents.passages import Place
+from app.errors import IndexAway
 from app.retrieval.packing import Evidence
 from app.retrieval.store import NOTHING
 from app.ui import source_viewer, sources
@@ -95,3 +96,20 @@ async def test_a_row_of_the_table_of_hits_opens_its_passage(without_models: App)
         assert "ferry leaves" in str(opened["blocks"])
         for row in (-1, 99):
             assert not await chat.call({"name": "hits", "payload": {"step": search["id"], "row": row}})
+
+
+async def test_a_row_whose_document_is_out_of_reach_opens_nothing_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+
+    async def opened(*_: object) -> Any:
+        raise IndexAway("The index is away.")
+
+    class Message(SimpleNamespace):
+        async def send(self) -> None:
+            said.append(self.content)
+
+    monkeypatch.setattr(sources, "opened", opened)
+    monkeypatch.setattr(cl, "ErrorMessage", Message)
+
+    assert await sources.press(cast("Any", None), {"step": "x", "row": 0}) is None
+    assert said == ["The index is away."]
