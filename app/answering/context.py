@@ -15,12 +15,13 @@ from typing import Any, TypeVar
 from app.answering.escalation import early_reason
 from app.answering.events import Emitter, Retrieved
 from app.answering.extractive import PARTS, outlines
+from app.answering.generation import leaving
 from app.answering.lexicon import find_phrase
 from app.answering.prompt import Message
 from app.answering.router import Route
 from app.answering.row_counts import with_row_count
 from app.answering.scope import scoped
-from app.answering.turn import Stopwatch, Turn
+from app.answering.turn import Sent, Stopwatch, Turn
 from app.documents.document import Document, Problem
 from app.documents.folder import Folder
 from app.documents.language import name, shown_name
@@ -206,7 +207,7 @@ class Retriever:
         clock = Stopwatch()
         budget = 2 * self._settings.evidence_tokens
         evidence = pack_context(found, budget, self._count, snapshot.text, retrieved.evidence)
-        return Retrieved(found, evidence, retrieved.problems, clock.ms, retrieved.reading)
+        return replace(retrieved, found=found, evidence=evidence, packed_ms=clock.ms)
 
     def _of_turn(self, turn: Turn, corpus: Snapshot) -> Snapshot:
         """Return what a turn may be answered from: its scope, and what came with it, or all that was dropped before."""
@@ -239,20 +240,26 @@ async def context_for(
     retrieved = await retriever.wait(partial(retriever.retrieve, turn), emit.progress)
     if not retrieved.found.foreign or earlier is not None:
         return retrieved
+    sent: list[Sent] = []
     try:
         await lookup.wait(emit.progress)
         corpus = await retriever.run(partial(retriever.snapshot, turn))
         rule = await retriever.run(partial(retriever.rule, turn, (ANY,)))  # of what it finds, nothing is known yet
-        words = await search_words(turn.question, corpus.index.languages, foundry, emit, rule)
+        words = await search_words(turn.question, corpus.index.languages, foundry, emit, rule, sent)
     except ModelError as error:
-        return replace(retrieved, failure=error)
-    if early_reason(words) is not None:  # the model declined
-        return retrieved
-    return await retriever.run(partial(retriever.retrieve, turn, words))
+        return replace(retrieved, failure=error, sent=tuple(sent))
+    if early_reason(words) is None:  # else the model declined
+        retrieved = await retriever.run(partial(retriever.retrieve, turn, words))
+    return replace(retrieved, sent=tuple(sent))
 
 
-async def search_words(question: str, languages: Sequence[str], foundry: Foundry, emit: Emitter, kept_here: str) -> str:
-    """Ask the small model for search words in the languages of the documents; raises ModelError."""
+async def search_words(
+    question: str, languages: Sequence[str], foundry: Foundry, emit: Emitter, kept_here: str, sent: list[Sent]
+) -> str:
+    """Ask the small model for search words in the languages of the documents, and note what is sent for them.
+
+    Raises ModelError.
+    """
     names = " and ".join(name(code) for code in languages[:TRANSLATION_LANGUAGES])
     small, large = foundry.pair.of("small")
     shown = listed([shown_name(code) for code in languages[:TRANSLATION_LANGUAGES]])
@@ -264,6 +271,7 @@ async def search_words(question: str, languages: Sequence[str], foundry: Foundry
     ]
     async with foundry.slot(model, emit.progress):
         how: dict[str, Any] = {"max_tokens": TRANSLATION_TOKENS, "instead_of": large}
+        how["sending"] = lambda asked: sent.extend(leaving(prompt, asked))
         text = await chat.reply(foundry, model, prompt, kept_here=kept_here, **how)
     return " ".join(text.split())[:TRANSLATION_CHARS]
 

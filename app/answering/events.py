@@ -15,7 +15,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from app.answering.turn import Answer, Attempt, Citation, Decision, Role, Turn
+from app.answering.turn import Answer, Attempt, Citation, Decision, Role, Sent, Turn
 from app.documents.document import Problem
 from app.errors import EscalatorError, ModelError
 from app.retrieval.corpus import Reading
@@ -49,7 +49,7 @@ class Retrieved(Event):
     """The search is over; `problems` are unreadable files of the corpus, `reading` is set while files are unread.
 
     `scope` names the folders and files that were searched, if not all were. `failure` is why no search words in the
-    language of the documents could be had.
+    language of the documents could be had, `sent` what went to other machines to get some.
     """
 
     found: SearchResult
@@ -59,6 +59,7 @@ class Retrieved(Event):
     reading: Reading | None = None
     scope: tuple[str, ...] = ()
     failure: ModelError | None = None
+    sent: tuple[Sent, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,6 +163,13 @@ class Generator:
         return sum(self._count(message["content"]) for message in prompt.messages())
 
 
+def leaving(messages: Sequence[Message], model: Model) -> list[Sent]:
+    """Return what a request sends to another machine: nothing if its model is on this one."""
+    if is_loopback(model.service.root):
+        return []
+    return [Sent(model.alias, model.service.host, tuple((it["role"], it["content"]) for it in messages))]
+
+
 def replay(attempt: Attempt, emit: Emitter) -> Attempt:
     """Emit an attempt that exists already, as if it were written now."""
     emit(AttemptStarted(attempt.id, attempt.role, attempt.model, attempt.host))
@@ -209,8 +216,7 @@ class _Stream:
     def ask(self, messages: Sequence[Message], model: Model) -> None:
         """Note which server is asked, and what one on another machine is sent."""
         self._host = model.service.host
-        if not is_loopback(model.service.root):
-            self._sent.append(Sent(self._host, tuple((it["role"], it["content"]) for it in messages)))
+        self._sent += leaving(messages, model)
 
     def sending(self, prompt: Prompt, prompt_ms: float) -> None:
         """Note that the request goes out now."""

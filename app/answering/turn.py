@@ -87,8 +87,9 @@ def speed(tokens: int | None, first_ms: float | None, last_ms: float) -> float |
 
 
 class Sent(NamedTuple):
-    """What a server on another machine was sent: its host, and the role and text of each message."""
+    """What a server on another machine was sent: for which model, its host, and the role and text of each message."""
 
+    model: str
     host: str
     messages: tuple[tuple[str, str], ...]
 
@@ -277,6 +278,13 @@ class Answer:
     metrics: Metrics
     rule: str = ""
     """What kept it on this machine; empty if nothing did."""
+    words_sent: tuple[Sent, ...] = ()
+    """What went to other machines so that they write search words."""
+
+    @property
+    def sent(self) -> tuple[Sent, ...]:
+        """What went to other machines."""
+        return (*self.words_sent, *(it for attempt in self.attempts for it in attempt.sent))
 
     @property
     def grounds(self) -> tuple[str, ...]:

@@ -83,8 +83,8 @@ def blend(answers: Iterable[Answer], prices: Prices) -> Blend:
 
 def sent(answers: Iterable[Answer]) -> tuple[int, int]:
     """Return for how many answers other machines were asked, and the tokens that they read, as far as they count."""
-    away = [[it.metrics.prompt_tokens or 0 for it in answer.attempts if it.sent] for answer in answers]
-    return sum(map(bool, away)), sum(map(sum, away))
+    away = [answer for answer in answers if answer.sent]
+    return len(away), sum(it.metrics.prompt_tokens or 0 for answer in away for it in answer.attempts if it.sent)
 
 
 def model_ms(answer: Answer) -> float:

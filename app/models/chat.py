@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from app.errors import AnswerFailed, ContextOverflow, ModelGone, NoModel, ServerBusy, ServerError, StaysHere
 from app.models import error_mapping
@@ -119,11 +119,10 @@ async def reply(
     messages: Sequence[Mapping[str, Any]],
     *,
     kept_here: str,
-    max_tokens: int,
-    instead_of: str | None = None,
+    **how: Any,
 ) -> str:
-    """Return a whole answer, without its reasoning; raises ModelError."""
-    said, how = "", cast("Any", {"max_tokens": max_tokens, "instead_of": instead_of})
+    """Return a whole answer, asked for as by `answer`, without its reasoning; raises ModelError."""
+    said = ""
     async with aclosing(answer(foundry, model, messages, kept_here=kept_here, **how)) as stream:
         async for piece in stream:
             if isinstance(piece, Retraction):

@@ -59,15 +59,14 @@ def choose(answer: Answer, *, comparing: bool, usage: bool) -> list[str]:
 
     In a comparison the columns have buttons of their own.
     """
-    chosen = answer.attempt
+    chosen, sent = answer.attempt, [SENT] if answer.sent else []
     if chosen is None:
         return []
     if chosen.role == "extractive":
-        return [AGAIN, *([MODELS] if organiser.get() else []), EXPORT]
+        return [AGAIN, *([MODELS] if organiser.get() else []), *sent, EXPORT]
     first = [CONTINUE, AGAIN] if chosen.finish in ("length", "error") and not comparing else [AGAIN]
     keep = [KEEP] if answer.draft is not None and chosen.role == "large" else []
     ask = [] if any(each.role == "large" and each.whole for each in answer.attempts) else [ASK]
-    sent = [SENT] if any(each.sent for each in answer.attempts) else []
     return [*first, *([] if comparing else [*keep, *ask, COMPARE]), *([FIGURES] if usage else []), *sent, EXPORT]
 
 

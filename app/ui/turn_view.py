@@ -101,7 +101,9 @@ class TurnView:
                 await self._line.escalate(source, text, code, why)
             case events.Abstained(text, unaided):
                 await self._stream.begin("Escalator", escape(text))
-                await self._stream.offer([buttons.make(buttons.UNAIDED, self.id)] if unaided else [])
+                sent = [buttons.SENT] if self._context is not None and self._context.sent else []
+                names = [*([buttons.UNAIDED] if unaided else []), *sent]
+                await self._stream.offer([buttons.make(name, self.id) for name in names])
             case events.Failed(error, None):
                 await cl.ErrorMessage(content=escape(error)).send()
             case events.Finished(answer):
@@ -285,10 +287,11 @@ class TurnView:
         if number is None or self._context is None or not text.strip():
             return None
         it, found, evidence = self._asked[number], self._context.found, self._context.evidence
+        sent = self._context.sent
         attempt = Attempt(it.id, it.role, it.model, it.host, text, "error", Metrics())
         ended = {key: each for key, each in self._ended.items() if key != number}
         attempts = tuple({**ended, number: self._ended.get(number, attempt)}.values())
-        return Answer(self.turn, found, evidence, attempts, attempts[-1], None, text, text, (), (), Metrics())
+        return Answer(self.turn, found, evidence, attempts, attempts[-1], None, text, text, (), (), Metrics(), "", sent)
 
 
 def _record(answer: Answer, preferred: str | None) -> dict[str, Any]:
@@ -320,7 +323,7 @@ def _record(answer: Answer, preferred: str | None) -> dict[str, Any]:
         "metrics": _known(answer.metrics),
         "evidence": [f"{item.file}#{item.start}-{item.end}" for item in answer.evidence],
         "grounds": answer.grounds,
-        "sent": [[each.model, *it] for each in asked for it in each.sent],
+        "sent": [[*it] for it in answer.sent],
     }
 
 

@@ -162,7 +162,9 @@ class Turns:
         elif button.name == buttons.EXPORT:
             await messages.open_panel(buttons.EXPORT_PANEL, {"message": message})
         elif button.name == buttons.SENT:
-            await usage_table.open_sent(remembered(self._screen.rows.get(message, {})).get("sent", ()))
+            record, view = remembered(self._screen.rows.get(message, {})), self._view(message)
+            told = view.answer.sent if view and view.answer else ()  # also where there is no answer to remember
+            await usage_table.open_sent(record.get("sent", told))
         elif (record := remembered(self._screen.rows.get(message, {}))).get("attempts"):
             answers = [measured(each) for each in self._screen.said() if each.get("attempts")]
             await usage_table.open_panel(
@@ -204,17 +206,19 @@ def measured(record: Mapping[str, Any]) -> Answer:
     """Return an answer as far as its times and tokens go, from its record."""
     route = record.get("route", "local-first" if record["mode"] == "auto" else None)
     turn = Turn(record["question"], mode=mode(record["mode"]), route=route)
-    sent = {model: (Sent(host, ()),) for model, host, _ in record.get("sent", ())}
+    sent = [Sent(model, host, ()) for model, host, __ in record.get("sent", ())]
     attempts = tuple(
         replace(
             Attempt(NUMBERS[it["role"]], it["role"], it["model"], "", "", "", Metrics(**it["metrics"])),
-            sent=sent.get(it["model"], ()),
+            sent=tuple(each for each in sent if each.model == it["model"]),
         )
         for it in record["attempts"]
     )
     shown = next((each for each in attempts if each.role == record["role"]), None)
     decision, metrics = Decision(record["decision"], ""), Metrics(**record["metrics"])
-    return Answer(turn, unsearched(turn).found, (), attempts, shown, decision, "", "", (), (), metrics)
+    return Answer(
+        turn, unsearched(turn).found, (), attempts, shown, decision, "", "", (), (), metrics, words_sent=tuple(sent)
+    )
 
 
 def grounds(record: Mapping[str, Any]) -> tuple[str, ...]:

@@ -13,10 +13,12 @@ import pytest
 from app.answering.events import Event, Failed, Finished
 from app.answering.pipeline import Assistant
 from app.answering.turn import Answer, Turn
+from app.answering.usage import sent
 from app.retrieval.search import Exchange
 from app.settings import ROOT
+from app.ui.buttons import SENT, choose
 from app.ui.turn_view import _record
-from app.ui.turns import grounds, recalled
+from app.ui.turns import grounds, measured, recalled
 from tests.models.test_endpoints import Elsewhere, Here
 from tests.support.runtime import settings_for
 from tests.support.servers import chunk, events
@@ -24,6 +26,7 @@ from tests.support.servers import chunk, events
 FOLDER = "Kept on this computer: private/pay.md is in the folder private."
 HERE = "Kept on this computer: private/pay.md is in the folder private, so little answered here."
 PAY, FERRY = "What does the captain earn?", "When does the ferry leave?"
+SPANISH = "¿A qué hora sale el transbordador por la mañana y dónde está?"
 
 pytestmark = pytest.mark.slow
 
@@ -106,6 +109,22 @@ async def test_what_is_public_is_sent_and_can_be_looked_at_also_from_the_history
     asked = [[it["role"], it["content"]] for it in house.large.completions[0].data["messages"]]
     assert (model, host, messages) == ("big", house.large.url[7:], asked)
     assert "9:30" in house.left
+
+
+async def test_the_request_for_search_words_is_among_what_was_sent(corpus: Path) -> None:
+    async with Elsewhere("little", says="ferry old harbour leaves") as far, Here("big") as near:
+        house = House(corpus, far, near)
+        found = await house.ask(Turn(SPANISH, mode="large"))
+        house.says(far, "I do not know.")
+        nothing = await house.ask(Turn(SPANISH))
+        await house.assistant.close()
+
+    words, further = ([[it["role"], it["content"]] for it in asked.data["messages"]] for asked in far.completions)
+    assert (found.text, kept(found)["sent"]) == ("It leaves at 9:30.", [["little", far.url[7:], words]])
+    assert (nothing.attempt, kept(nothing)["sent"]) == (None, [["little", far.url[7:], further]])
+    assert (sent([found, nothing]), sent([measured(kept(found))])) == ((2, 0), (1, 0))
+    quotes = replace(found.attempt, role="extractive")  # type: ignore[type-var]
+    assert SENT in choose(replace(found, attempt=quotes), comparing=False, usage=False)
 
 
 async def test_the_large_model_that_is_asked_for_is_replaced_by_the_small_one(house: House) -> None:

@@ -78,7 +78,7 @@ def test_two_that_were_asked_at_once_took_as_long_as_the_slower_one_and_are_no_e
 def test_what_other_machines_read_is_what_left_this_one() -> None:
     here, there = (
         attempt("small", 1, 100, 10),
-        replace(attempt("large", 1, 2_000, 10), sent=(Sent("api.example.com", ()),)),
+        replace(attempt("large", 1, 2_000, 10), sent=(Sent("gpt-oss-20b", "api.example.com", ()),)),
     )
     uncounted = replace(there, metrics=Metrics())
 

@@ -70,7 +70,7 @@ def test_what_no_model_was_asked_has_no_row_of_a_model() -> None:
 
 
 GONE = NoModel("Gone.")
-AWAY = replace(LARGE, host="api.example.com", sent=(Sent("api.example.com", (("user", "When?"),)),))
+AWAY = replace(LARGE, host="api.example.com", sent=(Sent("gpt-oss-20b", "api.example.com", (("user", "When?"),)),))
 
 
 def routed(route: Any, *attempts: Attempt) -> Answer:
