@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from app.answering.citations import cite
     from app.answering.pipeline import Assistant
     from app.answering.turn import Answer, Mode, Turn
-    from app.evaluation.question_set import Question
+    from app.evaluation.datasets import Question
     from app.evaluation.report_page import Page
     from app.evaluation.results import ComparisonResult
     from app.retrieval.search import Hit
@@ -28,7 +28,7 @@ __all__ = ["Assistant", "Question", "Turn", "answer", "cite", "compare", "report
 
 _MODULES = {
     "Assistant": "app.answering.pipeline",
-    "Question": "app.evaluation.question_set",
+    "Question": "app.evaluation.datasets",
     "Turn": "app.answering.turn",
     "cite": "app.answering.citations",
 }
@@ -89,8 +89,8 @@ async def compare(
     What is missing is in `problems` of the result. Raises InputError, SettingsError, ModelError, CorpusError.
     """
     from app.evaluation.compare import Comparison
+    from app.evaluation.datasets import Question
     from app.evaluation.plan import Plan
-    from app.evaluation.question_set import Question
     from app.settings import load
 
     questions = (Question("1", asked),) if isinstance(asked, str) else tuple(asked)
@@ -107,9 +107,9 @@ def report(
 
     `ratings` are files that `escalator eval rubric` or its page has saved. Raises InputError.
     """
-    from app.evaluation.changes import changes
     from app.evaluation.report import page
     from app.evaluation.rubric import read_ratings, samples
+    from app.evaluation.summary import changes
 
     changed = changes(against, result) if against is not None else ()
     return page(result, changed, [read_ratings(Path(file), samples(result)) for file in ratings])

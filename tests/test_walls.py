@@ -302,7 +302,7 @@ def test_every_module_says_what_it_is_in_its_first_line() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "module",
-    ["app.cli.commands", "app.cli.json_output", "app.answering.pipeline", "app.ui.conversation", "app.mcp.tool_server"],
+    ["app.cli.commands", "app.cli.terminal", "app.answering.pipeline", "app.ui.conversation", "app.mcp.tool_server"],
 )
 def test_importing_a_face_imports_nothing_heavy(module: str, tmp_path: Path) -> None:
     heavy = HEAVY - ({"numpy", "charset_normalizer"} if module.startswith("app.ui") else set())  # Chainlit's own

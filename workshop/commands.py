@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
-from app.cli.model_commands import download
+from app.cli.setup_commands import download
 from app.cli.terminal import Verbose, tell
 from app.errors import InputError
 from app.humanize import size

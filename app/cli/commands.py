@@ -19,14 +19,22 @@ import typer
 from app.answering.turn import Answer, Citation, Mode, Turn
 from app.answering.turn import mode as mode_named
 from app.answering.usage import Prices
-from app.cli import json_output
-from app.cli.browser_commands import browser
 from app.cli.compare_command import compare
 from app.cli.evaluation_commands import evaluate
-from app.cli.kit_commands import kit
-from app.cli.model_commands import models
 from app.cli.serving_commands import mcp, serve
-from app.cli.terminal import Commands, Json, Verbose, add_clone_command, print_json, show, tell
+from app.cli.setup_commands import browser, kit, models
+from app.cli.terminal import (
+    Commands,
+    Json,
+    Verbose,
+    add_clone_command,
+    answer_json,
+    index_json,
+    print_json,
+    search_json,
+    show,
+    tell,
+)  # fmt: skip
 from app.errors import InputError
 from app.export import from_items
 from app.humanize import count, size
@@ -112,7 +120,7 @@ def ask(
     settings = load(corpus=corpus)
     answer = asyncio.run(_ask(Assistant(settings, patience=None), turn, as_json))
     if as_json:
-        print_json(json_output.answer(answer, Prices.parse(settings.prices)))
+        print_json(answer_json(answer, Prices.parse(settings.prices)))
     else:
         _print_sources(answer)
     if answer.attempt is None and answer.notices:
@@ -137,7 +145,7 @@ def search(
     if searcher.notice:
         tell(str(searcher.notice))
     if as_json:
-        print_json(json_output.search_result(result))
+        print_json(search_json(result))
         return
     for hit in result.hits:
         typer.echo(f"{hit.rank:2}. {hit.passage.file}, {hit.passage.place.label}  ({hit.score:.2f})")
@@ -169,7 +177,7 @@ def index(
             bar.length, bar.label = reading.total, f"Reading, {reading.passages:,} passages"
             bar.update(reading.done - bar.pos)
 
-        result = json_output.index_result(documents.refresh(show_progress))
+        result = index_json(documents.refresh(show_progress))
     documents.settle()
     if documents.notice:
         tell(str(documents.notice))

@@ -78,12 +78,12 @@ def compare(
 ) -> None:
     """Ask models the same, a prompt or a set of questions, and show how fast and how well each answers."""
     from app.evaluation import summary
-    from app.evaluation.changes import changes
     from app.evaluation.datasets import check_writable
     from app.evaluation.plan import planned, read_run
     from app.evaluation.report import page
     from app.evaluation.report_page import form_of
     from app.evaluation.rubric import read_ratings, samples
+    from app.evaluation.summary import changes
 
     exported = None if export is None else summary.contender_named(export)
     form, before = report and form_of(report), against and _kept(against)

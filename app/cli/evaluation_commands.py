@@ -100,8 +100,7 @@ def answers(
     """
     from app.answering.turn import mode as mode_named
     from app.evaluation import regression
-    from app.evaluation.datasets import check_writable, write_rows, write_text
-    from app.evaluation.question_set import SAMPLE, read_questions, sample_documents
+    from app.evaluation.datasets import SAMPLE, check_writable, read_questions, sample_documents, write_rows, write_text
     from app.history import History
 
     check_writable(junit, drafts)

@@ -1,4 +1,4 @@
-"""What all commands share: options, JSON on stdout, errors as sentences on stderr, and what only a clone has."""
+"""What all commands share: options, errors as sentences on stderr, JSON with stable keys, and what only a clone has."""
 
 import json
 import logging
@@ -15,8 +15,12 @@ from rich.console import Console
 from rich.table import Column, Table
 from typer.core import TyperGroup
 
+from app.answering.turn import Answer, Attempt, Metrics
+from app.answering.usage import Prices, blend
 from app.errors import EscalatorError, InputError, SettingsError
 from app.humanize import time_left
+from app.retrieval.search import Hit, SearchResult
+from app.retrieval.store import Snapshot
 from app.settings import ROOT, Settings, origin
 
 log = logging.getLogger(__name__)
@@ -198,3 +202,66 @@ def add_clone_command(group: typer.Typer, name: str, module: str) -> None:
 
 def _path(module: str) -> Path:
     return ROOT.joinpath(*module.split(".")).with_suffix(".py")
+
+
+SPAN = ("file", "place", "start", "end")
+"""Where a text is in a document; offsets count characters of the document's text."""
+
+
+def search_json(result: SearchResult) -> dict[str, Any]:
+    """Build what `escalator search --json` prints."""
+    words = _fields(result, "unknown_words", "taken_for", "earlier_words", "foreign", "translation")
+    took = {"took_ms": round(result.took_ms, 3)}
+    return _fields(result, "query", "engine") | took | words | {"hits": [_hit(hit) for hit in result.hits]}
+
+
+def index_json(snapshot: Snapshot) -> dict[str, Any]:
+    """Build what `escalator index --json` prints."""
+    return {
+        "documents": len(snapshot.documents),
+        "passages": sum(document.passages for document in snapshot.documents.values()),
+        "problems": [_fields(problem, "file", "reason") for problem in snapshot.problems.values()],
+    }
+
+
+def answer_json(result: Answer, prices: Prices) -> dict[str, Any]:
+    """Build what `escalator ask --json` prints; the ledger covers this one turn, with costs in US dollars."""
+    decision = result.decision
+    escalated = {"code": decision.code, "why": decision.why} if decision is not None and decision.escalate else None
+    return {
+        "answer": result.text,
+        "rendered": result.rendered,
+        "mode": result.turn.mode,
+        "scope": result.turn.scope or (),
+        "model": result.author,
+        "escalated": result.escalated,
+        "reason": escalated,
+        "attempts": [_attempt(attempt, prices) for attempt in result.attempts],
+        "citations": [_fields(it, "sentence", *SPAN, "supported") for it in result.citations],
+        "evidence": [{"n": it.number} | _fields(it, *SPAN, "text") for it in result.evidence],
+        "unknown_words": result.found.unknown_words,
+        "notices": result.notices,
+        "metrics": _metrics(result.metrics),
+        "ledger": {"prices_of": prices.date, **asdict(blend([result], prices))},
+    }
+
+
+def _metrics(result: Metrics) -> dict[str, float | int | None]:
+    """Round times (in milliseconds), tokens, and tokens per second."""
+    return {name: None if value is None else round(value, 1) for name, value in asdict(result).items()}
+
+
+def _hit(hit: Hit) -> dict[str, Any]:
+    passage = _fields(hit.passage, *SPAN, "text")
+    return {"rank": hit.rank, "score": round(hit.score, 4)} | passage | asdict(hit.explanation)
+
+
+def _attempt(attempt: Attempt, prices: Prices) -> dict[str, Any]:
+    cost = prices.cost(attempt, attempt.role) if attempt.role != "extractive" else 0.0
+    fields = _fields(attempt, "role", "model", "host", "text", "finish")
+    return fields | {"metrics": _metrics(attempt.metrics), "cost": cost}
+
+
+def _fields(record: object, *names: str) -> dict[str, Any]:
+    """Pick some fields and properties of a record."""
+    return {name: getattr(record, name) for name in names}

@@ -13,9 +13,9 @@ from app.answering.escalation import decide
 from app.answering.pipeline import Assistant
 from app.answering.turn import Mode, Sampling, Stopwatch, Turn
 from app.errors import InputError, ModelError
+from app.evaluation.datasets import Question
 from app.evaluation.figures import SINGLE, with_figures
 from app.evaluation.plan import Done, Plan, RunFile, default_prices
-from app.evaluation.question_set import Question
 from app.evaluation.recording import Energy, asked, machine, measured, server_memory
 from app.evaluation.results import ComparisonResult, Contender, MeasuredAnswer, MeasuredModel
 from app.evaluation.summary import document, shown

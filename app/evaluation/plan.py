@@ -10,8 +10,7 @@ from typing import Any
 from app.answering.turn import Mode
 from app.answering.usage import Price, Prices
 from app.errors import InputError
-from app.evaluation.datasets import parse_object
-from app.evaluation.question_set import SAMPLE, Question, read_questions, sample_documents
+from app.evaluation.datasets import SAMPLE, Question, parse_object, read_questions, sample_documents
 from app.evaluation.results import VERSION, Contender, ContenderKind, MeasuredAnswer, MeasuredModel, from_json
 from app.settings import RouteName, Settings, load
 

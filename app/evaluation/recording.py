@@ -22,7 +22,7 @@ from app.answering.lexicon import abstains, bare
 from app.answering.pipeline import Assistant
 from app.answering.turn import Answer, Attempt, Turn
 from app.answering.usage import Price, cost
-from app.evaluation.question_set import Question
+from app.evaluation.datasets import Question
 from app.evaluation.results import CitedSentence, MeasuredAnswer, MeasuredAttempt, Passage
 from app.settings import is_loopback
 

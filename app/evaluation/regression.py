@@ -19,8 +19,7 @@ from app.answering.pipeline import Assistant
 from app.answering.turn import Mode, Turn
 from app.answering.verification import ALL_NOUNS
 from app.documents.language import detect
-from app.evaluation.datasets import Row
-from app.evaluation.question_set import Question
+from app.evaluation.datasets import Question, Row, folded
 from app.evaluation.recording import asked, is_abstention, measured, score
 from app.evaluation.results import MeasuredAnswer
 from app.humanize import count, quoted
@@ -109,7 +108,7 @@ def from_thumbs(opinions: Iterable[Mapping[str, Any]], corpus: Path) -> tuple[li
         files = {str(span).rpartition("#")[0] for span in each.get("evidence") or ()}
         alone = not each.get("unaided") and not each.get("follows") and each.get("role") in ("small", "large")
         if question and text and alone and any((corpus / file).is_file() for file in files):
-            groups.setdefault((_plain(question), tuple(each.get("scope") or ())), []).append(each)
+            groups.setdefault((folded(question), tuple(each.get("scope") or ())), []).append(each)
         else:
             left_out += 1
     return [_expected(f"thumb-{number}", own) for number, own in enumerate(groups.values(), 1)], left_out
@@ -140,14 +139,14 @@ def _facts(question: str, text: str) -> Iterator[tuple[str, ...]]:
 
 def merged(questions: Iterable[Question], thumbs: Iterable[Expectation]) -> list[Expectation]:
     """Put questions of a set before those of thumbs; where both have one, the set says what is expected of it."""
-    found = {_plain(question.text): Expectation(question) for question in questions}
+    found = {folded(question.text): Expectation(question) for question in questions}
     rest = []
     for it in thumbs:
-        own = found.get(_plain(it.question.text))
+        own = found.get(folded(it.question.text))
         if own is None or it.scope:
             rest.append(it)
         else:
-            found[_plain(it.question.text)] = replace(own, unwanted=it.unwanted)
+            found[folded(it.question.text)] = replace(own, unwanted=it.unwanted)
     return [*found.values(), *rest]
 
 
@@ -173,7 +172,7 @@ async def _ask(assistant: Assistant, expectation: Expectation, mode: Mode) -> Ou
 def judged(expectation: Expectation, answer: MeasuredAnswer) -> Outcome:
     """Say what is wrong with an answer, by what is expected."""
     question, text = expectation.question, answer.text
-    repeated = any(_plain(bare(text)) == _plain(bare(each)) for each in expectation.unwanted)
+    repeated = any(folded(bare(text)) == folded(bare(each)) for each in expectation.unwanted)
     problems = ["It is the answer that was given a thumb down, unchanged."] if repeated else []
     if question.answerable is False and not answer.abstained:
         problems.append("The documents do not hold the answer, and it does not say so.")
@@ -202,10 +201,6 @@ def _shared(liked: str, text: str) -> float:
     found = (query_words(bare(each), language) for each in (liked, text))
     own, other = ({it.surface.casefold() for it in each if it.content} for each in found)
     return len(own & other) / len(own) if own else 1.0
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.casefold().split())
 
 
 def figures(outcomes: Sequence[Outcome], mode: Mode) -> dict[str, float | None]:

@@ -7,9 +7,9 @@ from pathlib import PurePath
 from statistics import fmean
 
 from app.answering.routes import NAMES as ROUTES
-from app.evaluation import charts, rubric
+from app.evaluation import report_page, rubric
+from app.evaluation.datasets import Question
 from app.evaluation.figures import by_stage
-from app.evaluation.question_set import Question
 from app.evaluation.report_page import Asked, Cell, Page, Reply, Section
 from app.evaluation.results import STAGES, ComparisonResult, Contender, Figure, MeasuredAnswer
 from app.humanize import count, listed, percent, size
@@ -34,7 +34,7 @@ KINDS = {
 BARE = "-bare"
 """How the id of a contender ends that gets no passages, where the others do."""
 
-SHAPES: dict[str, charts.Shape] = {"auto": "hybrid", "refine": "hybrid", "oracle": "bound", "random": "bound"}
+SHAPES: dict[str, report_page.Shape] = {"auto": "hybrid", "refine": "hybrid", "oracle": "bound", "random": "bound"}
 
 PARTS = STAGES[1:]
 """Of the time of an answer; a cold start is none."""
@@ -159,7 +159,7 @@ def _worth(result: ComparisonResult) -> Iterator[Section]:
     """Yield quality against price, or against time where no prices are known."""
     against = "cost" if any("cost" in it.means for it in result.contenders) else "total_ms"
     points = [
-        charts.Point(
+        report_page.Point(
             label(it),
             _range(it.means[against]),
             _range(it.quality["score"]),
@@ -175,7 +175,7 @@ def _worth(result: ComparisonResult) -> Iterator[Section]:
         about.append(_("Higher and further left is better."))
         words = "; ".join(f"{it.name}: {percent(it.up[1])}, {written(against, it.across[1])}" for it in points)
         scales = partial(written, against), percent
-        chart = charts.plane(title, words, points, (_(WORTH[against]), _(WORTH["score"])), scales)
+        chart = report_page.plane(title, words, points, (_(WORTH[against]), _(WORTH["score"])), scales)
     if any(it.kind == "oracle" for it in result.contenders):
         about += [
             _("Oracle and Random give the large model as many questions as Auto: those that gain most by it, and any."),
@@ -222,7 +222,7 @@ def _stages(result: ComparisonResult) -> Iterator[Section]:
     bars = [(label(it), _mean_parts(result.of(it.id))) for it in result.contenders if "total_ms" in it.figures]
     words = "; ".join(f"{name}: {duration(sum(parts))}" for name, parts in bars)
     about = _("The bars are means, which add up; the table has medians. Loading a model is not included.")
-    chart, key = charts.stacked(title, words, bars, duration), [*(_(TIMES[name]) for name in PARTS), _("Other")]
+    chart, key = report_page.stacked(title, words, bars, duration), [*(_(TIMES[name]) for name in PARTS), _("Other")]
     yield from _section(title, about, TIMES, lambda it: it.figures, result.contenders, chart, key)
 
 
@@ -246,7 +246,7 @@ def _speeds(result: ComparisonResult) -> Iterator[Section]:
     ]
     words = "; ".join(f"{name}: {write(middle)} ({write(low)}–{write(high)})" for name, (low, middle, high) in speeds)
     about = _("Medians. The speed is that of writing: after the first token, without the time to read the prompt.")
-    chart = charts.intervals(title, words, speeds, write) if speeds else ""
+    chart = report_page.intervals(title, words, speeds, write) if speeds else ""
     yield from _section(title, about, COUNTS, lambda it: it.figures, result.contenders, chart)
 
 
@@ -286,7 +286,7 @@ def _signed(name: str, value: float) -> str:
     return f"{'+' if value > 0 else '−' if value < 0 else ''}{written(name, abs(value))}"
 
 
-def _range(given: Figure) -> charts.Range:
+def _range(given: Figure) -> report_page.Range:
     low = given.value if given.low is None else given.low
     return low, given.value, given.value if given.high is None else given.high
 

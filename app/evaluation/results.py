@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from app.errors import InputError
-from app.evaluation.question_set import Question
+from app.evaluation.datasets import Question
 from app.settings import RouteName
 
 VERSION = 1

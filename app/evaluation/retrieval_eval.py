@@ -9,7 +9,7 @@ from typing import Any
 from app.answering.extractive import quotes
 from app.answering.turn import Stopwatch
 from app.errors import InputError
-from app.evaluation.datasets import Collection, Query, Row, write_rows
+from app.evaluation.datasets import Collection, Query, Row, folded, write_rows
 from app.models.tokens import BYTES_PER_TOKEN
 from app.retrieval.index import Index
 from app.retrieval.packing import MAX_HITS, pack_context
@@ -152,9 +152,5 @@ def tokens(text: str) -> int:
 
 def holds(texts: Iterable[str], answers: Iterable[str]) -> bool:
     """Return whether one of the texts contains one of the answers."""
-    wanted = [plain for answer in answers if (plain := _plain(answer))]
-    return any(answer in text for text in map(_plain, texts) for answer in wanted)
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.casefold().split())
+    wanted = [plain for answer in answers if (plain := folded(answer))]
+    return any(answer in text for text in map(folded, texts) for answer in wanted)

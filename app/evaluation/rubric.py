@@ -21,9 +21,8 @@ from rich.table import Table
 from app.answering.prompt import Message, defused, fence_token, quoted
 from app.errors import InputError, ModelError
 from app.evaluation.datasets import are_texts, parse_object, read_text
-from app.evaluation.report_page import Cell, Section
+from app.evaluation.report_page import Cell, Section, table
 from app.evaluation.results import ComparisonResult, MeasuredAnswer
-from app.evaluation.summary import table
 from app.humanize import count, listed
 from app.models import chat
 from app.models.foundry import Foundry

@@ -1,21 +1,22 @@
-"""What `escalator compare` prints: JSON for programs, tables for a person, the answers in the form of Ragas.
+"""What `escalator compare` prints: JSON for programs, tables for a person, and what has changed since another run.
 
-Ragas is a package that evaluates answers with metrics of its own.
+It also writes the answers in the form of Ragas, a package that evaluates answers with metrics of its own.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from statistics import median
+from statistics import fmean, median
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
-from rich.text import Text
 
 from app.errors import InputError
-from app.evaluation.figures import SINGLE
-from app.evaluation.results import ComparisonResult, Contender, Difference, Figure, MeasuredModel
+from app.evaluation.figures import LEAST, SINGLE, difference
+from app.evaluation.report import NAMES, SAMPLE, label, written
+from app.evaluation.report_page import table
+from app.evaluation.results import ComparisonResult, Contender, Difference, Figure, MeasuredAnswer, MeasuredModel
+from app.humanize import count
 
 TIMES = ("load_ms", "first_token_ms", "total_ms", "tokens_per_s", "completion_tokens")
 
@@ -53,19 +54,6 @@ def shown(contender: Contender) -> str:
     """Return the name of a contender for a reader."""
     name = contender.models[0] if contender.kind in SINGLE else contender.kind
     return f"{name} without passages" if contender.id.endswith("-bare") else name
-
-
-def table(heads: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> Table:
-    """Make a table whose first columns, so many, are of names, and the others of figures."""
-    made = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, pad_edge=False)
-    for at, head in enumerate(heads):
-        made.add_column(head, justify="left" if at < left else "right", overflow="fold")
-    for row in rows:
-        texts = [Text(cell) for cell in row]
-        for text in texts:
-            text.highlight_regex(r"\(.*\)$", "dim")  # an interval
-        made.add_row(*texts)
-    return made
 
 
 def lines(result: ComparisonResult) -> Iterator[str | Table]:
@@ -175,3 +163,84 @@ def _rows(result: ComparisonResult, contender: str) -> Iterator[dict[str, Any]]:
         row: dict[str, Any] = {"user_input": question.text, "response": answer.text}
         row |= {"retrieved_contexts": [item.text for item in answer.evidence]} if answer.retrieval else {}
         yield row | ({"reference": reference} if reference else {})
+
+
+COMPARED = ("score", "total_ms", "cost", "first_token_ms", "tokens_per_s")
+
+
+def changes(before: ComparisonResult, after: ComparisonResult) -> tuple[str, ...]:
+    """Say what differs beyond noise, and what makes the runs hard to compare."""
+    told = [*_conditions(before, after)]
+    old = {it.id: it for it in before.contenders}
+    both = [(old[it.id], it) for it in after.contenders if it.id in old]
+    if not both:
+        return (*told, "The runs have no model and no mode in common.")
+    if not any(figure.n >= LEAST for one, _ in both for figure in (*one.means.values(), *one.figures.values())):
+        return (*told, f"The answers are too few to tell a difference from noise: ask {LEAST} questions or more.")
+    found = [text for pair in both for text in _changed(before, after, *pair)]
+    rest = " in other figures" if found else ""
+    return (*told, *found, f"There is no difference beyond noise{rest}.")
+
+
+def _conditions(before: ComparisonResult, after: ComparisonResult) -> Iterator[str]:
+    if before.machine != after.machine:
+        yield f"The machine was another one before: {before.machine}"
+    if before.prices_of != after.prices_of:
+        yield "The prices were others before."
+    asked = {it.id: it for it in before.questions}
+    if before.questions != after.questions:
+        shared = sum(asked.get(it.id) == it for it in after.questions)
+        yield f"Of {count(len(after.questions), 'question')}, {shared} are those of before."
+    old = {it.id: it for it in before.contenders}
+    for it in after.contenders:
+        if it.id in old and old[it.id].models != it.models:
+            yield f"{label(it)} was {', '.join(old[it.id].models)} before."
+
+
+def _changed(before: ComparisonResult, after: ComparisonResult, old: Contender, new: Contender) -> Iterator[str]:
+    """Yield the figures of a contender that differ beyond noise."""
+    for name in COMPARED:
+        one, other = _figure(old, name), _figure(new, name)
+        if one is not None and other is not None and _differ(before, after, new.id, name, one, other):
+            yield f"{label(new)}: {NAMES[name]} {written(name, other.value)}, before {written(name, one.value)}"
+
+
+def _figure(contender: Contender, name: str) -> Figure | None:
+    return contender.quality.get(name) or contender.means.get(name) or contender.figures.get(name)
+
+
+def _differ(
+    before: ComparisonResult, after: ComparisonResult, contender: str, name: str, one: Figure, other: Figure
+) -> bool:
+    """Whether a figure differs: over the questions of both runs, or by its intervals if these are too few."""
+    was, now = _by_question(before, contender, name), _by_question(after, contender, name)
+    pairs = [[now[question] - was[question]] for question in now if question in was]
+    if len(pairs) >= LEAST:
+        found = difference(name, contender, contender, pairs, mean=True)
+        return found is not None and found.beyond_noise
+    if one.low is None or one.high is None or other.low is None or other.high is None or min(one.n, other.n) < LEAST:
+        return False
+    return one.high < other.low or other.high < one.low
+
+
+def _by_question(result: ComparisonResult, contender: str, name: str) -> dict[str, float]:
+    """Return the mean of a figure for each question, by its text."""
+    texts = {it.id: it.text for it in result.questions}
+    values: dict[str, list[float]] = {}
+    for answer in result.of(contender):
+        if (value := _value(answer, name)) is not None:
+            values.setdefault(texts[answer.question], []).append(value)
+    return {question: fmean(given) for question, given in values.items()}
+
+
+def _value(answer: MeasuredAnswer, name: str) -> float | None:
+    match name:
+        case "score":
+            return answer.score
+        case "total_ms":
+            return answer.total_ms
+        case "cost":
+            return None if answer.cost is None else answer.cost * SAMPLE
+    values = [getattr(each, name) for each in answer.attempts if not each.estimated]
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None

@@ -1,24 +1,31 @@
-"""A kit in a folder, on a share or on the room's network, and copies out of it that are whole, checked and resumable.
+"""A kit in a folder, on a share or on the room's network: its server, and copies that are whole, checked and resumable.
 
-`use.py` runs this before anything is installed: it needs the standard library alone.
+`use.py` runs this before anything is installed: it needs the standard library alone, but for the server.
 """
 
 import errno
 import hashlib
+import html
 import http.client
 import json
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar, cast
+from string import Template
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 from urllib.parse import quote
 from urllib.request import OpenerDirector, ProxyHandler, Request, build_opener
 
 from app import files
 from app.errors import EscalatorError
 from app.humanize import size as in_words
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 FORMAT = 2
 VOCABULARY = "tiktoken"
@@ -198,3 +205,62 @@ class Kit:
         if time.monotonic() - self._reported >= 5:
             self._reported = time.monotonic()
             say(f"  {in_words(self._done)} of {in_words(self.total)}")
+
+
+TELL_SECONDS = 5.0
+
+CODE = (
+    "import runpy,urllib.request as u;open('use.pyz','wb').write(u.build_opener(u.ProxyHandler({{}}))"
+    ".open('http://{host}/use.pyz').read());runpy.run_path('use.pyz',run_name='__main__')"
+)
+
+
+class Traffic:
+    """Counts the bytes that each machine has received, and reports them from time to time."""
+
+    def __init__(self, app: "ASGIApp", tell: Callable[[str], Any]):
+        self._app, self._tell = app, tell
+        self.bytes: Counter[str] = Counter()
+        self._told = 0.0
+
+    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        async def counted(message: "Message") -> None:
+            await send(message)
+            self.bytes[(scope.get("client") or ["?"])[0]] += len(message.get("body", b""))
+            if time.monotonic() - self._told > TELL_SECONDS:
+                self._told = time.monotonic()
+                self._tell(", ".join(f"{host}: {in_words(got)}" for host, got in self.bytes.items()))
+
+        await self._app(scope, receive, counted if scope["type"] == "http" else send)
+
+
+def application(folder: Path) -> tuple["Starlette", str]:
+    """Make the server of a kit, and the SHA-256 of its kit.json; it offers no file that kit.json does not list."""
+    from starlette.applications import Starlette
+    from starlette.exceptions import HTTPException
+    from starlette.requests import Request as Asked
+    from starlette.responses import FileResponse, HTMLResponse, Response
+    from starlette.routing import Route
+
+    kit = Kit(str(folder))
+    page = Template((Path(__file__).parent / "page.html").read_text(encoding="utf-8"))
+
+    def index(request: Asked) -> Response:
+        host = html.escape(request.headers.get("host", ""), quote=True)
+        return HTMLResponse(page.substitute(code=CODE.format(host=host), host=host, sum=kit.digest))
+
+    def file(request: Asked) -> Response:
+        name = request.path_params["path"]
+        if (name not in kit.files and name != "kit.json") or not (folder / name).is_file():
+            raise HTTPException(404)
+        return FileResponse(folder / name)
+
+    return Starlette(routes=[Route("/", index), Route("/{path:path}", file)]), kit.digest
+
+
+def addresses(host: str, port: int) -> list[str]:
+    """List the addresses of a server that listens at `host`."""
+    from app.room import own_addresses
+
+    hosts = own_addresses() if host == "0.0.0.0" else [host]  # noqa: S104
+    return [f"http://{host}:{port}" for host in hosts]

@@ -11,8 +11,8 @@ import chainlit as cl
 from app.answering.citations import choose
 from app.answering.turn import Answer, Attempt
 from app.answering.usage import Prices
+from app.evaluation.datasets import Question
 from app.evaluation.figures import with_figures
-from app.evaluation.question_set import Question
 from app.evaluation.recording import machine, measured
 from app.evaluation.report import page
 from app.evaluation.results import ComparisonResult, Contender, MeasuredAnswer, MeasuredModel

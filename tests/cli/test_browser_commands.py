@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from app.cli import browser_commands
-from app.cli.browser_commands import registry
+from app.cli import setup_commands
 from app.cli.commands import cli
+from app.cli.setup_commands import registry
 from app.models import browser_models
 from app.models.browser_models import Package, runtime
 
@@ -32,7 +32,7 @@ def stick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     data = packed.getvalue()
     files = {name: (len(content), sha256(content).hexdigest()) for name, content in FILES.items()}
     package = Package("@some/run", "1.0.0", len(data), sha256(data).hexdigest(), files)
-    for module in (browser_commands, browser_models):
+    for module in (setup_commands, browser_models):
         monkeypatch.setattr(module, "PACKAGES", (package,))
     folder = tmp_path / "stick"
     (folder / "npm").mkdir(parents=True)

@@ -30,7 +30,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("ESCALATOR_MODEL_CACHE", str(cache))
     monkeypatch.setenv("ESCALATOR_STATE_DIR", str(state_of(cache)))
     laptop = Machine(8_000, 4_000, 200_000, 8)
-    for name in ("cli.model_commands.inspect_machine", "models.selection.inspect_machine"):
+    for name in ("cli.setup_commands.inspect_machine", "models.selection.inspect_machine"):
         monkeypatch.setattr(f"app.{name}", lambda folder: laptop)
     return cache
 
@@ -57,7 +57,7 @@ def fetched(cache: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
             await asyncio.to_thread(scripted.make, cache, {"qwen2.5-0.5b": TINY, "qwen2.5-1.5b": SMALLER}[name])
             names.append(name)
 
-    monkeypatch.setattr("app.cli.model_commands.Downloader", StubDownloader)
+    monkeypatch.setattr("app.cli.setup_commands.Downloader", StubDownloader)
     return names
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from app.cli.terminal import Progress, show, tell
 from app.errors import InputError
-from app.evaluation.summary import table
+from app.evaluation.report_page import table
 from tests.support.terminal import Screen, escalator
 
 HEADS = ("", "answers", "first token ms", "total ms", "score", "$ per 1,000")

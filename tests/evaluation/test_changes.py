@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from app.evaluation.changes import changes
-from app.evaluation.question_set import Question
+from app.evaluation.datasets import Question
 from app.evaluation.results import ComparisonResult, Contender, Figure, MeasuredAnswer
+from app.evaluation.summary import changes
 
 NOTHING = "There is no difference beyond noise."
 QUESTIONS = tuple(Question(f"q{n}", f"Question {n}?") for n in range(12))

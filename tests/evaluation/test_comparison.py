@@ -16,8 +16,8 @@ import pytest
 
 from app.cli.terminal import Progress
 from app.evaluation.compare import Comparison
+from app.evaluation.datasets import Question
 from app.evaluation.plan import Plan, PriceTable, RunFile, begun, planned, read_run, resumed
-from app.evaluation.question_set import Question
 from app.evaluation.report import page
 from app.evaluation.results import ComparisonResult, MeasuredAnswer, MeasuredModel, from_json
 from app.evaluation.summary import document

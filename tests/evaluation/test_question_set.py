@@ -7,7 +7,7 @@ import pytest
 
 from app.documents.folder import Folder
 from app.errors import InputError
-from app.evaluation.question_set import SAMPLE, Question, read_questions, sample_documents
+from app.evaluation.datasets import SAMPLE, Question, read_questions, sample_documents
 from app.evaluation.recording import facts_found, is_abstention, score
 from app.retrieval.corpus import Corpus
 from app.settings import load

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from app.errors import InputError
-from app.evaluation.question_set import Question
+from app.evaluation.datasets import Question
 from app.evaluation.summary import contender_named, export
 from tests.evaluation.test_rubric import FERRY, PRICE, RUN, answered
 from tests.support.terminal import escalator

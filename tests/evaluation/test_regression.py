@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from app.evaluation.question_set import Question
+from app.evaluation.datasets import Question
 from app.evaluation.regression import (
     Expectation,
     Outcome,

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from app.evaluation import charts
+from app.evaluation import report_page
 from app.evaluation.report import page
 from app.evaluation.results import (
     CitedSentence,
@@ -172,7 +172,7 @@ def test_the_bars_are_the_times_of_the_stages_and_add_up_to_the_whole() -> None:
 
 
 def test_an_interval_is_drawn_from_end_to_end_on_the_scale_of_its_axis() -> None:
-    svg = Reader(charts.intervals("Speed", "", [("a", (40, 50, 62.5)), ("b", (80, 80, 80))], str))
+    svg = Reader(report_page.intervals("Speed", "", [("a", (40, 50, 62.5)), ("b", (80, 80, 80))], str))
 
     assert numbers(svg.all("circle", "median"), "cx") == [62.5, 100]
     whole = svg.all("line", "interval")[0]
@@ -188,8 +188,8 @@ def test_quality_is_drawn_against_the_price_with_every_way_to_answer() -> None:
 
     assert {kind: len(found) for kind, found in places.items()} == {"alone": 2, "hybrid": 1, "bound": 2}
     (large, small), (auto,) = sorted(places["alone"], key=lambda it: -it[0]), places["hybrid"]
-    assert large[0] - charts.LEFT == pytest.approx(4 * (small[0] - charts.LEFT), abs=0.05)
-    assert auto[0] - charts.LEFT == pytest.approx(2 * (small[0] - charts.LEFT), abs=0.05)
+    assert large[0] - report_page.LEFT == pytest.approx(4 * (small[0] - report_page.LEFT), abs=0.05)
+    assert auto[0] - report_page.LEFT == pytest.approx(2 * (small[0] - report_page.LEFT), abs=0.05)
     assert large[1] < auto[1] < small[1]  # a better one is higher
     assert "Oracle" in read.text
     assert "Random" in read.text
@@ -292,7 +292,7 @@ def test_a_run_of_which_nothing_came_is_a_page_without_figures() -> None:
 
 @given(st.floats(0, 1e9))
 def test_an_axis_has_few_round_ticks_that_reach_the_highest_value(highest: float) -> None:
-    scale = charts.ticks(highest)
+    scale = report_page.ticks(highest)
 
     assert 2 <= len(scale) <= 6
     assert scale[0] == 0
@@ -302,9 +302,9 @@ def test_an_axis_has_few_round_ticks_that_reach_the_highest_value(highest: float
 
 @pytest.mark.parametrize("up", [0.0, 0.5, 1.0])
 def test_names_of_points_that_lie_together_overlap_neither_each_other_nor_the_axis(up: float) -> None:
-    same = [charts.Point(str(n), (1, 1, 1), (up, up, up), "alone") for n in range(6)]
-    names = Reader(charts.plane("", "", same, ("x", "y"), (str, str))).all("text", "name")
+    same = [report_page.Point(str(n), (1, 1, 1), (up, up, up), "alone") for n in range(6)]
+    names = Reader(report_page.plane("", "", same, ("x", "y"), (str, str))).all("text", "name")
     heights = sorted(numbers(names, "y"))
 
-    assert all(after - before >= charts.APART for before, after in pairwise(heights))
-    assert heights[-1] <= charts.PLOT + 10 + 4  # the middle of a name, at the axis
+    assert all(after - before >= report_page.APART for before, after in pairwise(heights))
+    assert heights[-1] <= report_page.PLOT + 10 + 4  # the middle of a name, at the axis

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from app.errors import InputError
-from app.evaluation.question_set import Question
+from app.evaluation.datasets import Question
 from app.evaluation.results import ComparisonResult, Contender, MeasuredAnswer, MeasuredModel, Passage
 from app.evaluation.rubric import (
     Agreement,

@@ -16,15 +16,15 @@ import uvicorn
 from typer.testing import CliRunner
 
 from app.cli.commands import cli
-from app.kit import serve, use
+from app.kit import bundle, use
 from app.kit.bundle import Kit
 from app.models.catalogue import load_catalogue
 from tests.support.runtime import SMALL
 
 
 @contextmanager
-def offered(kit: Path, port: int) -> Iterator[serve.Traffic]:
-    counter = serve.Traffic(serve.application(kit)[0], lambda text: None)
+def offered(kit: Path, port: int) -> Iterator[bundle.Traffic]:
+    counter = bundle.Traffic(bundle.application(kit)[0], lambda text: None)
     server = uvicorn.Server(uvicorn.Config(counter, host="127.0.0.1", port=port, log_level="error"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -113,5 +113,5 @@ def test_what_is_no_kit_is_not_offered(tmp_path: Path) -> None:
 
 
 def test_every_address_of_this_machine_is_named() -> None:
-    assert serve.addresses("127.0.0.1", 8080) == ["http://127.0.0.1:8080"]
-    assert "http://127.0.0.1:8080" in serve.addresses("0.0.0.0", 8080)
+    assert bundle.addresses("127.0.0.1", 8080) == ["http://127.0.0.1:8080"]
+    assert "http://127.0.0.1:8080" in bundle.addresses("0.0.0.0", 8080)

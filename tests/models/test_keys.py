@@ -16,8 +16,8 @@ from app.answering.usage import Prices
 from app.doctor import _given, lines, markdown
 from app.errors import ModelError
 from app.evaluation.compare import Comparison
+from app.evaluation.datasets import Question
 from app.evaluation.plan import Plan
-from app.evaluation.question_set import Question
 from app.evaluation.summary import document
 from app.settings import Settings
 from app.ui.comparison import report

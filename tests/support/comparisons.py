@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from app.evaluation.question_set import Question
+from app.evaluation.datasets import Question
 from app.evaluation.results import (
     ComparisonResult,
     Contender,

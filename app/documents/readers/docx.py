@@ -9,9 +9,8 @@ from itertools import chain
 from xml.etree.ElementTree import Element
 
 from app.documents.passages import Page
-from app.documents.readers.numbering import Numbering
 from app.documents.readers.ooxml import Package, chart, diagram, embed, inherited, value
-from app.documents.readers.sections import Block, item, margin, numbers_page, paged
+from app.documents.readers.sections import Block, Numbering, item, margin, numbers_page, paged
 from app.documents.readers.tables import Row, repeated
 from app.documents.readers.text import clean
 from app.errors import UnreadableFile

@@ -7,9 +7,8 @@ from xml.etree.ElementTree import Element
 
 from app.documents.passages import Page
 from app.documents.readers import pptx, xlsx
-from app.documents.readers.numbering import Counts, Level, counted
 from app.documents.readers.ooxml import PROTECTED, Package
-from app.documents.readers.sections import Block, comment, item, margin, numbers_page, paged
+from app.documents.readers.sections import Block, Counts, Level, comment, counted, item, margin, numbers_page, paged
 from app.documents.readers.tables import Cells, Row, repeated
 from app.documents.readers.text import clean
 from app.errors import UnreadableFile

@@ -1,11 +1,19 @@
-"""Sections of text under headings, for formats whose files have no lines that a person sees."""
+"""Sections of text under headings, for formats whose files have no lines that a person sees, and the numbers of lists.
+
+Automatic numbers, such as "3.2" or "(b)", are as Word and LibreOffice show them (ECMA-376, part 1, 17.9).
+"""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import chain
+from string import ascii_lowercase
 from typing import NamedTuple
+from xml.etree.ElementTree import Element
 
 from app.documents.passages import Page, Place
+from app.documents.readers.ooxml import Package, inherited, value
 from app.documents.readers.tables import Row, groups
 from app.documents.readers.text import clean
 from app.errors import UnreadableFile
@@ -128,3 +136,186 @@ class Sections:
         """Return the sections; the number of a place is that of its section."""
         texts = ((place, clean("\n".join(lines))) for place, lines in self._pages)
         return [Page(text, place) for place, text in texts if text.strip()]
+
+
+_ROMAN = (
+    *((1000, "m"), (900, "cm"), (500, "d"), (400, "cd"), (100, "c"), (90, "xc"), (50, "l"), (40, "xl")),
+    *((10, "x"), (9, "ix"), (5, "v"), (4, "iv"), (1, "i")),
+)
+_MAX_REPEATS = 30
+"""Letters: z is followed by aa, bb, …, and Word begins again after thirty times z."""
+
+_COUNTED = re.compile(r"%([1-9])")
+_NOTHING = Element("none")
+
+Counts = dict[int, int]
+"""How far each level of a list is counted, levels from 0."""
+
+
+class Item(NamedTuple):
+    """A paragraph of a list: its level from 0, and its number, or nothing for a bullet."""
+
+    level: int
+    number: str
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """A level of a list: how its number is written, and how it is counted.
+
+    `text` is the number with what is around it, "%1" for that of the first level; `restart` is the number of levels
+    above whose items restart this one; `style` is the style whose paragraphs are items of this level.
+    """
+
+    form: str
+    text: str
+    start: int
+    digits: int = 1
+    arabic: bool = False
+    restart: int = 9
+    style: str = ""
+
+
+Levels = Mapping[int, Level]
+
+
+class _List(NamedTuple):
+    """A list; those of the same `definition` are counted on, except for the levels that this one restarts."""
+
+    definition: str
+    levels: Levels
+    restarted: frozenset[int]
+
+
+class Numbering:
+    """The lists of a document of Word, and how far each is counted."""
+
+    def __init__(self, parts: Package, main: str, styles: Mapping[str, Element]):
+        self._styles = styles
+        self._source = parts, main
+        self._lists: dict[str, _List | None] = {}
+        self._places: dict[str, tuple[str, str]] = {}
+        self._counts: dict[str, Counts] = {}
+        self._begun: set[tuple[str, int]] = set()
+
+    def item(self, paragraph: Element) -> Item | None:
+        """Return the paragraph as an item if it is one; paragraphs are passed in order, each once."""
+        identity, inner = self._place(paragraph)
+        if identity in ("", "0"):
+            return None
+        level = int(inner or 0)
+        own = self._list(identity)
+        if own is None or level not in own.levels:
+            return Item(level, "")
+        counts = self._counts.setdefault(own.definition, {})
+        if level in own.restarted and (identity, level) not in self._begun:
+            self._begun.add((identity, level))
+            counts.pop(level, None)
+        number = counted(own.levels, level, counts)
+        return Item(level, number) if number or own.levels[level].form == "bullet" else None
+
+    def _place(self, paragraph: Element) -> tuple[str, str]:
+        """Return the list and the level of a paragraph, its own or those of its style; "" for none."""
+        identity, level = value(paragraph, "pPr/numPr/numId"), value(paragraph, "pPr/numPr/ilvl")
+        if identity:
+            return identity, level
+        style = value(paragraph, "pPr/pStyle")
+        if style not in self._places:
+            self._places[style] = self._place_of_style(style)
+        identity, of_style = self._places[style]
+        return identity, level or of_style
+
+    def _place_of_style(self, identity: str) -> tuple[str, str]:
+        level = ""
+        for name, style in inherited(self._styles, identity):
+            own = value(style, "pPr/numPr/ilvl")
+            if number := value(style, "pPr/numPr/numId"):
+                levels = found.levels.items() if (found := self._list(number)) else ()
+                linked = (str(inner) for inner, each in levels if each.style == name)
+                return (number, level or next(linked, own)) if found else ("", "")
+            level = level or own
+        return "", ""
+
+    def _list(self, identity: str) -> _List | None:
+        if identity not in self._lists:
+            number = self._stored[0].get(identity)
+            self._lists[identity] = None if number is None else self._defined(number)
+        return self._lists[identity]
+
+    def _defined(self, number: Element) -> _List:
+        """Return a list with what it overrides of its definition, which may be that of a style."""
+        numbers, definitions = self._stored
+        identity = value(number, "abstractNumId")
+        style = self._styles.get(value(definitions.get(identity, _NOTHING), "numStyleLink"), _NOTHING)
+        if (linked := numbers.get(value(style, "pPr/numPr/numId"))) is not None:
+            identity = value(linked, "abstractNumId")
+        definition = definitions.get(identity, _NOTHING)
+        levels = {int(level.get("ilvl", "0")): _level(level) for level in definition.iterfind("lvl")}
+        starts = {}
+        for override in number.iterfind("lvlOverride"):
+            inner = int(override.get("ilvl", "0"))
+            if (level := override.find("lvl")) is not None:
+                levels[inner] = _level(level)
+            if inner in levels and (start := value(override, "startOverride")):
+                starts[inner] = replace(levels[inner], start=int(start))
+        return _List(identity, levels | starts, frozenset(starts))
+
+    @cached_property
+    def _stored(self) -> tuple[dict[str, Element], dict[str, Element]]:
+        """The lists and their definitions as stored, in a part that is large; many documents have no numbers."""
+        parts, main = self._source
+        root = parts.linked(main, "numbering")
+        pairs = (("num", "numId"), ("abstractNum", "abstractNumId"))
+        numbers, definitions = ({each.get(name, ""): each for each in root.iterfind(tag)} for tag, name in pairs)
+        return numbers, definitions
+
+
+def _level(level: Element) -> Level:
+    form = next(level.iter("numFmt"), _NOTHING)  # within AlternateContent if it is of the program's own
+    restart = value(level, "lvlRestart")
+    arabic = level.find("isLgl")
+    return Level(
+        form=form.get("val", "decimal"),
+        text=value(level, "lvlText"),
+        start=int(value(level, "start") or 0),
+        digits=len(form.get("format", "").partition(",")[0]),
+        arabic=arabic is not None and arabic.get("val") not in ("0", "false"),
+        restart=int(restart) if restart else 9,
+        style=value(level, "pStyle"),
+    )
+
+
+def counted(levels: Levels, level: int, counts: Counts) -> str:
+    """Count an item; return its number, which may name the numbers of the items above, or nothing for a bullet."""
+    own = levels[level]
+    counts[level] = counts[level] + 1 if level in counts else own.start
+    for deeper, each in levels.items():
+        if level < min(deeper, each.restart):
+            counts.pop(deeper, None)
+    if own.form == "bullet":
+        return ""
+
+    def written(mark: re.Match[str]) -> str:
+        inner = levels.get(int(mark[1]) - 1)
+        if inner is None:
+            return ""
+        form = "decimal" if own.arabic and inner.form != "decimalZero" else inner.form
+        return _number(counts.get(int(mark[1]) - 1, inner.start), form, inner.digits)
+
+    return _COUNTED.sub(written, own.text).strip()
+
+
+def _number(number: int, form: str, digits: int) -> str:
+    """Write a number in a form of Word; those of other scripts and in words become digits."""
+    if form in ("none", "bullet"):
+        return ""
+    text = str(number).zfill(2 if form == "decimalZero" else digits)
+    if form in ("lowerLetter", "upperLetter") and number > 0:
+        repeats, letter = divmod(number - 1, len(ascii_lowercase))
+        text = ascii_lowercase[letter] * (repeats % _MAX_REPEATS + 1)
+    elif form in ("lowerRoman", "upperRoman"):
+        text = ""
+        for worth, letters in _ROMAN:
+            times, number = divmod(number, worth)
+            text += letters * min(times, _MAX_REPEATS)
+    return text.upper() if form.startswith("upper") else text
