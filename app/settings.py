@@ -99,7 +99,7 @@ class Settings(BaseSettings):
     )
     tasks: Annotated[Mapping[TaskKind, Answerer], NoDecode] = _field(
         "code=large, summary=small, translation=small, general=auto",
-        "Who answers which kind of question on the route `task`; a kind that is left out keeps its default.",
+        "Who answers which kind on the route `task`; only `auto` escalates. A kind left out keeps its default.",
     )
     cloud_seconds: float = _field(6.0, "The longest wait for the first token on the route `cloud-first`.", gt=0)
     threshold: float | None = _field(

@@ -27,7 +27,7 @@ IDENTIFIER = re.compile(
 KINDS = {"code": mark("Code"), "summary": mark("Summary"), "translation": mark("Translation")}
 
 SAID = {
-    "small": mark("{kind}, because of {rule}: the small model answers."),
+    "small": mark("{kind}, because of {rule}: the small model answers alone."),
     "large": mark("{kind}, because of {rule}: the large model answers."),
     "auto": mark("{kind}, because of {rule}: the small model answers first."),
 }

@@ -129,7 +129,7 @@ def test_a_question_that_is_answered_from_a_whole_document_asks_for_a_summary() 
 def test_the_sentence_says_kind_rule_and_model_in_the_language_of_the_page() -> None:
     task = task_of(Turn("Please translate it"))
 
-    assert task.said("small") == "Translation, because of “translate”: the small model answers."
+    assert task.said("small") == "Translation, because of “translate”: the small model answers alone."
     assert task.said("large") == "Translation, because of “translate”: the large model answers."
     assert task.said("auto") == "Translation, because of “translate”: the small model answers first."
     assert Task("general").said("auto") is None
@@ -141,7 +141,7 @@ def test_the_sentence_is_in_the_language_of_the_page() -> None:
     context.run(choose, "de")
 
     assert context.run(lambda: task_of(Turn("Please translate it")).said("small")) == (
-        "Übersetzung, wegen „translate“: Das kleine Modell antwortet."
+        "Übersetzung, wegen „translate“: Das kleine Modell antwortet allein."
     )
 
 
@@ -188,7 +188,7 @@ def corpus(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("question", "model", "notice"),
     [
-        ("Summarise ferry.md", SMALL, "Summary, because of “summarise”: the small model answers."),
+        ("Summarise ferry.md", SMALL, "Summary, because of “summarise”: the small model answers alone."),
         ("Write a function that says when the ferry leaves", LARGE, "because of “write a function”: the large model"),
         ("When does the ferry leave?", SMALL, ""),
     ],
@@ -203,6 +203,17 @@ async def test_the_model_for_the_kind_answers_alone_and_the_chat_says_so(
     assert (models_of(answer), answer.turn.route) == ([model], "task")
     assert notice in " ".join(answer.notices)
     assert bool(notice) == any("because of" in event.text for event in events if isinstance(event, Progress))
+
+
+@pytest.mark.parametrize(("who", "models"), [("small", [SMALL]), ("auto", [SMALL, LARGE])])
+async def test_a_kind_for_the_small_model_never_escalates_and_one_for_auto_may(
+    corpus: Path, who: str, models: list[str]
+) -> None:
+    declines = {SMALL: says("I could not find this in the documents.")}
+    async with chatting(corpus, declines, route="task", tasks=f"summary={who}") as assistant:
+        answer = await asked(assistant, "Summarise ferry.md")
+
+    assert models_of(answer) == models
 
 
 async def test_the_table_may_be_another_one(corpus: Path) -> None:
