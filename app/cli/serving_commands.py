@@ -123,7 +123,6 @@ def _tell_link(link: str) -> None:
     segno.make(link, micro=False).terminal(drawn, compact=True)
     typer.echo(f"\n    {link}\n")
     with suppress(UnicodeEncodeError):
-        drawn.getvalue().encode(sys.stdout.encoding)
         typer.echo(drawn.getvalue())
 
 

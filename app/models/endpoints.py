@@ -77,11 +77,9 @@ class Endpoint:
 
 def endpoints(settings: Settings, connect: Connect) -> dict[str, Endpoint]:
     """Return the endpoints of the roles that have one; roles with equal ones share it."""
-    made: dict[str, Endpoint] = {}
     names: dict[str, Source] = {"small": "SLM_ENDPOINT", "large": "LLM_ENDPOINT"}
-    for role, setting in names.items():
-        if roots := settings.addresses(role):
-            made[role] = Endpoint(setting, roots, connect)
+    given = {role: settings.addresses(role) for role in names}
+    made = {role: Endpoint(names[role], roots, connect) for role, roots in given.items() if roots}
     if len(made) == 2 and settings.small_key == settings.large_key and made["small"].roots == made["large"].roots:
         made["large"] = made["small"]
     return made

@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack, nullcontext
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from app.errors import NoModel, StaysHere
@@ -34,7 +34,7 @@ AVAILABLE_SECONDS = 1.0
 """How long a server may take to tell what it has before that counts as no."""
 
 
-class Foundry:
+class Foundry(AbstractAsyncContextManager["Foundry"]):
     """Finds the model server for this process and makes models ready; use it from one event loop only.
 
     `pair` are the models that answer: the configured ones until a server is found. Only a server of the dialect
@@ -225,9 +225,6 @@ class Foundry:
         await asyncio.to_thread(selection.save_choice, self.settings, pair)
         elsewhere: dict[str, Any] = {role: getattr(self.settings, role) for role in self.endpoints}
         self.pair, self._replaced = replace(pair, **elsewhere), lambda: None
-
-    async def __aenter__(self) -> Self:
-        return self
 
     async def __aexit__(self, *error: object) -> None:
         await self.close()

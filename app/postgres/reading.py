@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import psycopg
 
-from app.documents.passages import Passage, Place
+from app.documents.passages import Passage
 from app.errors import IndexAway
 from app.postgres.connection import Connection
 from app.retrieval.index import Index, Match, best
 from app.retrieval.scoring import Array, QueryTerm, Ranked, Scorer
 from app.retrieval.segment import Builder, DocumentSegment, Entry, Postings
-from app.retrieval.store import NOTHING, Snapshot, load, read_snapshot
+from app.retrieval.store import NOTHING, Snapshot, cut, load, read_snapshot
 
 if TYPE_CHECKING:
     from app.retrieval.segment import Arrays
@@ -98,9 +98,7 @@ class Reader:
     def passage(self, entry: Entry, number: int) -> Passage:
         """Return a passage of a document by its number there."""
         text, places = self._document(entry.id)
-        start, stop, name = places[number]
-        place = Place(*json.loads(name))
-        return Passage(entry.file, start, stop, text[start:stop], place, entry.title, entry.language)
+        return cut(entry, text, *places[number])
 
     def _parse(self, document: int) -> tuple[str, list[Any]]:
         ((text, places),) = self.rows(_TEXTS, [(document,)])

@@ -7,8 +7,8 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
-from importlib import resources
 from itertools import islice, pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
@@ -18,10 +18,13 @@ from app.postgres.connection import READ_SECONDS, WRITE_SECONDS, Connection, Ser
 from app.postgres.reading import AT_ONCE, Reader, RemotePostings, read, spelled
 from app.retrieval.segment import BREAK, Entry, Postings
 from app.retrieval.store import INDEX_VERSION, NOTHING, Snapshot, load
-from app.retrieval.writer import Writer
+from app.retrieval.writer import TABLES, Writer
 
 if TYPE_CHECKING:
     from app.retrieval.segment import Arrays
+
+SCHEMA = Path(__file__).with_name("schema.sql")
+"""Makes what PostgreSQL has beside the tables of every index."""
 
 LISTS = ("passages", "kinds", "tokens", "begins")
 """The arrays of a segment that are kept in pieces."""
@@ -171,8 +174,9 @@ class PostgresStore:
         if self._anew:
             db.execute(f"drop schema if exists {schema} cascade")
         if db.execute("select to_regnamespace(?)", (schema,)).fetchone() == (None,):
-            tables = resources.files("app.postgres").joinpath("schema.sql").read_text(encoding="utf-8")
-            db.execute(f"create schema {schema}; {tables}", None)
+            tables = TABLES.read_text(encoding="utf-8").replace("without rowid", "")
+            db.execute(f"create schema {schema}; create domain {schema}.blob as bytea; {tables}")
+            db.execute(SCHEMA.read_text(encoding="utf-8"))
             if db.execute("select 1 from pg_extension where extname = 'pg_textsearch'").fetchone():
                 db.execute(_BM25)
         db.commit()

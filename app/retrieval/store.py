@@ -226,9 +226,7 @@ class Reader:
     def passage(self, entry: Entry, number: int) -> Passage:
         """Return a passage of a document by its number there."""
         with self._lock, self._checked():
-            start, stop, place = self.db.execute(_PASSAGE, (entry.id, number)).fetchone()
-            text = self.text(entry)[start:stop]
-            return Passage(entry.file, start, stop, text, Place(*json.loads(place)), entry.title, entry.language)
+            return cut(entry, self.text(entry), *self.db.execute(_PASSAGE, (entry.id, number)).fetchone())
 
     def renew(self) -> None:
         """Read from the end of the log, so that what is before can be overwritten; the content must be the same."""
@@ -236,6 +234,11 @@ class Reader:
             self.db.execute("rollback")
             self.db.execute("begin")
             self.db.execute("select mark from state").fetchone()
+
+
+def cut(entry: Entry, text: str, start: int, stop: int, place: str) -> Passage:
+    """Return a passage of a document, of which the place is written as JSON."""
+    return Passage(entry.file, start, stop, text[start:stop], Place(*json.loads(place)), entry.title, entry.language)
 
 
 Load = Callable[[Any, int], tuple[Postings, Sequence[Entry]]]

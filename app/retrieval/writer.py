@@ -26,24 +26,8 @@ FEW = 8
 PASSAGES = 1 << 17
 """Passages after which a segment is closed; bounds the memory of a build at about half a gigabyte."""
 
-_SCHEMA = """
-create table documents(id integer primary key, segment integer, file text, title text, language text, pages integer,
-    passages integer, size integer, modified_ns integer, digest text, silent text, private integer, gone integer);
-create unique index current_documents on documents(file) where not gone;
-create index documents_by_segment on documents(segment, gone, passages);
-create table texts(document integer primary key, text text);
-create table passages(document integer, number integer, start integer, stop integer, place text,
-    primary key(document, number)) without rowid;
-create trigger erase after update of gone on documents begin
-    delete from texts where document = new.id;
-    delete from passages where document = new.id;
-end;
-create table arrays(segment integer, name text, type text, checksum integer, data blob, primary key(segment, name));
-create table problems(file text primary key, reason text, size integer, modified_ns integer, passing integer,
-    limits text);
-create table state(mark text, changed real);
-insert into state values('', 0);
-"""
+TABLES = Path(__file__).with_name("tables.sql")
+"""Makes the tables of an index."""
 
 _DOCUMENT = """insert into documents(segment, file, title, language, pages, passages, size, modified_ns, digest, silent,
     private, gone) values(?, ?, cast(? as text), ?, ?, ?, ?, ?, ?, ?, ?, false) returning id"""
@@ -135,7 +119,10 @@ class Writer:
     def remove(self, file: str) -> None:
         """Take out what there is of a file; its postings stay until the segment is made anew."""
         self._db.execute("delete from problems where file = ?", (file,))
-        self._db.execute("update documents set gone = true where file = ? and not gone", (file,))
+        gone = "update documents set gone = true where file = ? and not gone returning id"
+        for number in self._db.execute(gone, (file,)).fetchall():
+            self._db.execute("delete from texts where document = ?", number)
+            self._db.execute("delete from passages where document = ?", number)
 
     def commit(self, known: Snapshot) -> Snapshot:
         """Put the changes so far in force, if there are any, and return the snapshot that has them."""
@@ -227,7 +214,8 @@ def _made(path: Path) -> sqlite3.Connection:
         db.execute("pragma page_size = 16384")  # half as long to read arrays from as with 4096
         db.execute("pragma auto_vacuum = incremental")
         db.execute("pragma journal_mode = wal")
-        db.executescript(f"begin; {_SCHEMA} pragma user_version = {INDEX_VERSION}; commit;")
+        tables = TABLES.read_text(encoding="utf-8")
+        db.executescript(f"begin; {tables} pragma user_version = {INDEX_VERSION}; commit;")
     db.isolation_level = "IMMEDIATE"
     return db
 
