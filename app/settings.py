@@ -101,7 +101,7 @@ class Settings(BaseSettings):
         "code=large, summary=small, translation=small, general=auto",
         "Who answers which kind on the route `task`; only `auto` escalates. A kind left out keeps its default.",
     )
-    cloud_seconds: float = _field(6.0, "The longest wait for the first token on the route `cloud-first`.", gt=0)
+    cloud_seconds: float = _field(6.0, "The longest wait from request to first token on the route `cloud-first`.", gt=0)
     threshold: float | None = _field(
         None,
         "The soft score from which a draft is escalated; `escalator eval threshold` finds it. If unset, the dial says "

@@ -51,7 +51,8 @@ class Generator:
         """Run an attempt from `AttemptStarted` to `AttemptEnded`; a failed one has its error and the text so far.
 
         It fails if a rule keeps the prompt here, on this machine, and the model is on another one.
-        One whose model has not begun after `patience` seconds, loading and waiting included, fails.
+        With a `patience` it fails, too, if its model is not ready after so many seconds, or has not begun so long after
+        it was asked; in line it waits as long as the settings allow for a first token.
         """
         prompt = replace(prompt, ask_confidence=self._settings.ask_confidence and role == "small")
         alias, other = self._foundry.pair.of(role)
@@ -60,18 +61,19 @@ class Generator:
         stream = _Stream(started, emit, prompt, watch, kept_here)
         stream.show_begun()
         failure: ModelError | None = None
+        allowed, asked = patience, False
         try:
             async with asyncio.timeout(patience) as stream.limit:
                 how: dict[str, Any] = {"instead_of": other, "role": role, "kept_here": kept_here}
                 model = await self._foundry.ready(alias, stream.progress, **how)
+                allowed = stream.allow(patience and self._settings.first_token_seconds)
                 async with self._foundry.slot(model, stream.progress):
+                    allowed, asked = stream.allow(patience), True
                     await self._ask_fitting(stream, model, prompt)
         except TimeoutError:
-            stream.left = True
+            stream.left = asked
             place = {"model": alias, "host": started.host}
-            failure = AnswerFailed(
-                "{model} at {host} did not begin within {number} s.", number=f"{patience:g}", **place
-            )
+            failure = AnswerFailed("{model} at {host} did not begin within {number} s.", number=f"{allowed:g}", **place)
         except ModelError as error:
             failure = error
         if stream.left:  # a server reports its counts last, so they are missing
@@ -217,6 +219,12 @@ class _Stream:
         """Note which server is asked, and what one on another machine is sent."""
         self._host = model.service.host
         self._sent += leaving(messages, model)
+
+    def allow(self, seconds: float | None) -> float | None:
+        """Let so many seconds pass from now on until the model must have begun, and return them."""
+        if self.limit is not None and seconds is not None:
+            self.limit.reschedule(asyncio.get_running_loop().time() + seconds)
+        return seconds
 
     def sending(self, prompt: Prompt, prompt_ms: float) -> None:
         """Note that the request goes out now."""

@@ -15,6 +15,7 @@ from app.answering.pipeline import Assistant
 from app.answering.routes import Task, task_of
 from app.answering.turn import Answer, Turn
 from app.answering.usage import sent
+from app.models.queue import ModelQueue
 from app.retrieval.search import Exchange
 from app.translation import choose
 from tests.answering.test_pipeline import FERRY, asked, events_of
@@ -289,6 +290,34 @@ async def test_where_it_does_not_begin_in_time_the_small_model_answers_here(corp
     assert answer.notices == (
         f"gpt-oss-20b at {cloud.url[7:]} did not begin within 1.5 s, so phi-4-mini answered here.",
     )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("in_line", "models", "notices"),
+    [
+        (60, [LARGE], ()),
+        (1, [SMALL, LARGE], ("gpt-oss-20b at {host} did not begin within 1 s, so phi-4-mini answered here.",)),
+    ],
+)
+async def test_the_wait_in_line_has_a_limit_of_its_own_and_counts_for_no_late_beginning(
+    corpus: Path, in_line: float, models: list[str], notices: tuple[str, ...]
+) -> None:
+    async with Elsewhere(LARGE, says=SAID[LARGE]) as cloud:
+        given = {"large_endpoint": cloud.url, "cloud_seconds": 2, "first_token_seconds": in_line}
+        async with chatting(corpus, route="cloud-first", **given) as assistant:
+            queue = assistant.models.queues.setdefault(f"large {LARGE}", ModelQueue(1))
+            async with queue.hold("another question"):
+                asking = asyncio.create_task(asked(assistant, "When does the ferry leave?"))
+                while not (queue.outlook() or asking.done()):  # noqa: ASYNC110 - it tells nobody
+                    await asyncio.sleep(0.01)
+                await asyncio.wait([asking], timeout=2.2)
+            answer = await asking
+
+    assert (models_of(answer), len(cloud.completions)) == (models, answer.author == LARGE)
+    assert answer.notices == tuple(it.format(host=cloud.url[7:]) for it in notices)
+    assert sent([answer])[0] == len(cloud.completions)
+    assert all(it.metrics.prompt_tokens is None for it in answer.attempts if it.failure)
 
 
 @pytest.mark.parametrize("failure", [reply(500, {"error": {"message": "broken"}}), says("")])
