@@ -192,9 +192,9 @@ def _markdown(document: Document) -> str:
         if entry.given:
             parts.append(f"{_('The model was given:')} {plain(' · '.join(entry.given))}")
         parts.append("\n".join(f"- {plain(remark)}" for remark in (*entry.remarks, *entry.figures)))
-        parts += [
-            f"[^{it.number}]: {' '.join([plain(it.place), *map(_quoted, it.quotes)])}" for it in entry.sources.values()
-        ]
+        for it in entry.sources.values():
+            quotes = (f"“{plain(quote)}”" for quote in it.quotes)
+            parts.append(f"[^{it.number}]: {' '.join([plain(it.place), *quotes])}")
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
@@ -203,10 +203,6 @@ def _asked(question: str) -> str:
     if len(lines) == 1 and len(question) <= SHORT_QUESTION:
         return f"## {lines[0]}"
     return f"## {plain(_('Question'))}\n\n> " + "\\\n> ".join(lines) if lines else ""
-
-
-def _quoted(quote: str) -> str:
-    return f"“{plain(quote)}”"
 
 
 def _referring(text: str, entry: Entry) -> str:

@@ -241,11 +241,15 @@ class History:
         """Open the database; it is made, checked and brought to the present version as needed."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
-        with _closed_on_error(_connect(self.path)) as connection:
+        connection = _connect(self.path)
+        try:
             connection.execute("pragma journal_mode = wal")
             if (found := connection.execute("pragma quick_check(1)").fetchone()[0]) != "ok":
                 raise sqlite3.DatabaseError(found)
             return _upgraded(connection)
+        except BaseException:
+            connection.close()  # Windows renames no open file
+            raise
 
     def _clean(self, *commands: str) -> None:
         """Leave nothing deleted in the log of changes; another process may make this wait for another time."""
@@ -294,15 +298,6 @@ def _upgraded(connection: sqlite3.Connection) -> sqlite3.Connection:
             connection.execute(statement)
         connection.execute(f"pragma user_version = {len(_CHANGES)}")
     return connection
-
-
-@contextmanager
-def _closed_on_error(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    try:
-        yield connection
-    except BaseException:
-        connection.close()  # Windows renames no open file
-        raise
 
 
 def _kept(row: tuple[Any, ...]) -> Kept:

@@ -175,17 +175,15 @@ class Comparison:
         for at, (number, question, who) in enumerate(tasks):
             if failed.get(who.id, 0) >= FAILURES or any(self._models[name].error for name in who.models):
                 continue
-            self._step(self._label(who, question, number), at, len(tasks), self._left(tasks[at:]))
+            of = f"question {question.id}, " if len(self.plan.questions) > 1 else ""
+            what = f"{shown(who)}: {of}round {number} of {self.plan.rounds}"
+            self._step(what, at, len(tasks), self._left(tasks[at:]))
             clock = Stopwatch()
             answer = await self._ask(assistant, question, who, number)
             self._took.setdefault(who.id, []).append(clock.ms / 1000)
             self._answers[answer.key] = answer
             failed[who.id] = failed.get(who.id, 0) + 1 if answer.error else 0
             await self._keep("answer", answer)
-
-    def _label(self, who: Contender, question: Question, number: int) -> str:
-        of = f"question {question.id}, " if len(self.plan.questions) > 1 else ""
-        return f"{shown(who)}: {of}round {number} of {self.plan.rounds}"
 
     def _left(self, tasks: Sequence[tuple[int, Question, Contender]]) -> float | None:
         """Estimate the seconds that the tasks take, by the answers of each contender so far."""

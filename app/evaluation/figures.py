@@ -227,24 +227,20 @@ def _differences(
     hybrids = [("small", "auto"), ("large", "auto"), ("random", "auto"), ("auto", "oracle"), ("large", "refine")]
     hybrids += [("local-first", "cloud-first"), ("local-first", "task")]
     for one, other in (*pairs, *((a, b) for a, b in hybrids if a in found and b in found)):
-        keys = [key for key in outcomes[one] if key in outcomes[other]]
-        paired = partial(_paired, outcomes[one], outcomes[other], keys)
-        yield from filter(None, [difference("total_ms", one, other, paired("total_ms"))])
-        if (one, other) in pairs:
-            stages = [{(it.question, it.round): it for it in answers[name] if it.attempts} for name in (one, other)]
-            for name in ("first_token_ms", "tokens_per_s"):
-                values = [{key: by_stage(it, alone=True)[name] for key, it in own.items()} for own in stages]
-                both = [key for key in values[0] if key in values[1]]
-                groups = by_question((key[0], _change(values[0][key], values[1][key])) for key in both)
-                yield from filter(None, [difference(name, one, other, groups)])
-        for name, groups in (("cost", paired("cost")), ("score", averaged(paired("score")))):
-            yield from filter(None, [difference(name, one, other, groups, mean=True)])
+        alone = ("first_token_ms", "tokens_per_s") if (one, other) in pairs else ()
+        for name in ("total_ms", *alone, "cost", "score"):
+            before, after = (_by_key(name, answers.get(it, ()), outcomes[it]) for it in (one, other))
+            groups = by_question((key[0], _change(before[key], after[key])) for key in before if key in after)
+            groups = averaged(groups) if name == "score" else groups
+            if (it := difference(name, one, other, groups, mean=name in ("cost", "score"))) is not None:
+                yield it
 
 
-def _paired(
-    one: Mapping[Key, Outcome], other: Mapping[Key, Outcome], keys: Sequence[Key], name: str
-) -> Sequence[Sequence[float]]:
-    return by_question((key[0], _change(getattr(one[key], name), getattr(other[key], name))) for key in keys)
+def _by_key(name: str, answers: Sequence[MeasuredAnswer], outcomes: Mapping[Key, Outcome]) -> dict[Key, float | None]:
+    """Return a figure of each answer of a contender, or of what is expected of it."""
+    if name in Outcome._fields:
+        return {key: getattr(outcome, name) for key, outcome in outcomes.items()}
+    return {(it.question, it.round): by_stage(it, alone=True)[name] for it in answers if it.attempts}
 
 
 def _change(one: float | None, other: float | None) -> float | None:
@@ -267,7 +263,7 @@ def oracle(
     The earlier of two equal gains is taken. Only answers that both models gave count.
     """
     keys = [key for key in small if key in large]
-    best = set(sorted(keys, key=lambda key: -_gain(small[key], large[key]))[:escalations])
+    best = set(sorted(keys, key=lambda key: -(_change(small[key].score, large[key].score) or 0.0))[:escalations])
     return {key: _escalated(small[key], large[key], float(key in best)) for key in keys}, _share(escalations, keys)
 
 
@@ -282,10 +278,6 @@ def at_random(
 
 def _share(escalations: int, keys: list[Key]) -> float | None:
     return min(1.0, escalations / len(keys)) if keys else None
-
-
-def _gain(draft: Outcome, other: Outcome) -> float:
-    return 0.0 if draft.score is None or other.score is None else other.score - draft.score
 
 
 def _escalated(draft: Outcome, other: Outcome, chance: float) -> Outcome:

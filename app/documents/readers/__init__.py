@@ -76,7 +76,19 @@ OLD = {".doc": ".docx", ".dot": ".docx", ".ppt": ".pptx", ".pps": ".pptx", ".xls
 def read(path: Path, max_bytes: int) -> Contents:
     """Read a file; raises UnreadableFile, caused by an OSError where another try may succeed."""
     check(path)
-    return parse(path.suffix.lower(), _bytes(path, max_bytes))
+    try:
+        size = path.stat().st_size
+        data = path.read_bytes() if size <= max_bytes else b""
+    except PermissionError as error:
+        raise UnreadableFile(
+            "it cannot be opened; close it in other programs, or allow this program to read it"
+        ) from error
+    except OSError as error:
+        raise UnreadableFile(
+            "it cannot be read ({error}); try again", error=error.strerror or type(error).__name__
+        ) from error
+    check(path, size if size > max_bytes else len(data), max_bytes)
+    return parse(path.suffix.lower(), data)
 
 
 def check(path: Path, size: int = 1, max_bytes: int = sys.maxsize) -> None:
@@ -116,22 +128,6 @@ def trusted(path: Path) -> bool:
     """Whether reading a file cannot harm the process; a file of an unknown format is not even opened."""
     format_ = SUFFIXES.get(path.suffix.lower())
     return format_ is None or format_.trusted
-
-
-def _bytes(path: Path, max_bytes: int) -> bytes:
-    try:
-        size = path.stat().st_size
-        data = path.read_bytes() if size <= max_bytes else b""
-    except PermissionError as error:
-        raise UnreadableFile(
-            "it cannot be opened; close it in other programs, or allow this program to read it"
-        ) from error
-    except OSError as error:
-        raise UnreadableFile(
-            "it cannot be read ({error}); try again", error=error.strerror or type(error).__name__
-        ) from error
-    check(path, size if size > max_bytes else len(data), max_bytes)
-    return data
 
 
 def read_file(file: str, path: Path, max_bytes: int) -> Outcome:
