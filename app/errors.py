@@ -25,8 +25,7 @@ EscalatorError
 
 from pathlib import Path
 
-from app.humanize import gigabytes
-from app.translation import _
+from app.translation import _, gigabytes
 
 
 class EscalatorError(Exception):

@@ -6,9 +6,9 @@ from statistics import fmean
 
 from app.evaluation.datasets import Collection, Query
 from app.evaluation.retrieval_eval import ask
-from app.humanize import count
 from app.retrieval.index import Index
 from app.retrieval.packing import is_answerable
+from app.translation import count
 
 SIZES = (1, 2, 5, 20, 240)
 """Passages of the corpora that should refuse none of their own questions."""

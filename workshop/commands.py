@@ -12,10 +12,10 @@ from typer import Argument, Option
 from app.cli.setup_commands import download
 from app.cli.terminal import Verbose, tell
 from app.errors import InputError
-from app.humanize import size
 from app.kit.use import platform_name, python_version
 from app.models.presets import PRESETS
 from app.settings import load
+from app.translation import size
 from workshop import wheels
 
 Several = str | None

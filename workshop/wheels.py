@@ -14,9 +14,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from app.humanize import size
 from app.kit.bundle import KitError, copy
 from app.settings import ROOT
+from app.translation import size
 
 PYTHONS = ("3.11", "3.12", "3.13")
 PLATFORMS = {

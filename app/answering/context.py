@@ -27,7 +27,6 @@ from app.documents.folder import Folder
 from app.documents.language import name, shown_name
 from app.documents.privacy import ANY, kept_here
 from app.errors import CorpusError, IndexAway, ModelError
-from app.humanize import listed, quoted
 from app.models import chat
 from app.models.foundry import Foundry
 from app.models.server_lookup import ServerLookup
@@ -39,7 +38,7 @@ from app.retrieval.packing import MAX_HITS, is_answerable, pack_context
 from app.retrieval.search import SearchResult, search
 from app.retrieval.store import NOTHING, Snapshot
 from app.settings import Settings
-from app.translation import _, again
+from app.translation import _, again, listed, quoted
 
 THREADS = 16
 """Questions that can wait for documents at once; further ones queue."""

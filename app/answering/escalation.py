@@ -19,11 +19,10 @@ from app.answering.turn import Code, Decision
 from app.answering.verification import CheckedAnswer, CheckedSentence, check, other_language
 from app.documents.language import shown_name
 from app.documents.passages import sentences
-from app.humanize import listed, percent, quoted
 from app.retrieval.analysis import normalize, query_words
 from app.retrieval.packing import Evidence
 from app.retrieval.sentence_ranking import comparable, rank_sentences
-from app.translation import _, figure, plural
+from app.translation import _, figure, listed, percent, plural, quoted
 
 THRESHOLD = 0.5
 """The soft score from which a draft counts as unsupported, unless a corpus has its own threshold."""

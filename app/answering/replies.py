@@ -11,11 +11,10 @@ from app.answering.events import Retrieved
 from app.answering.router import REPLIED, Route
 from app.answering.sanitizer import label
 from app.documents.language import shown_name
-from app.humanize import count, quoted
 from app.models.catalogue import ModelPair
 from app.retrieval.inventory import File, Inventory, notes, summary
 from app.retrieval.packing import Evidence
-from app.translation import _, figure, mark, plural
+from app.translation import _, count, figure, mark, plural, quoted
 
 NAMED = 20
 """Maximum number of files named of one kind."""

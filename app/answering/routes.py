@@ -12,9 +12,8 @@ from itertools import product
 from app.answering.lexicon import phrases
 from app.answering.router import LONGEST, Kind, consists, intent, names_language, pattern, spelt
 from app.answering.turn import Turn
-from app.humanize import quoted
 from app.settings import Answerer, TaskKind
-from app.translation import _, mark
+from app.translation import _, mark, quoted
 
 FENCE = re.compile(r"```|~~~|^(?: {4}|\t)\S.*[;{}():=]$", re.MULTILINE)
 """A block of code in a message."""

@@ -37,11 +37,11 @@ from app.cli.terminal import (
 )  # fmt: skip
 from app.errors import InputError
 from app.export import from_items
-from app.humanize import count, size
 from app.postgres.shared import corpus_of
 from app.retrieval.corpus import Reading
 from app.retrieval.search import plain
 from app.settings import ROOT, load
+from app.translation import count, size
 
 if TYPE_CHECKING:
     from app.answering.pipeline import Assistant

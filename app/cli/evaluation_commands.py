@@ -12,8 +12,8 @@ import typer
 
 from app.cli.terminal import Json, Verbose, add_clone_command, clone_module, show, tell, watch
 from app.errors import InputError
-from app.humanize import count
 from app.settings import Settings, load
+from app.translation import count
 
 if TYPE_CHECKING:
     from app.answering.turn import Mode

@@ -23,7 +23,6 @@ from typer import Argument, Option
 
 from app.cli.terminal import Json, Verbose, add_clone_command, clone_module, show, tell
 from app.errors import InputError, ModelError, NoModel
-from app.humanize import gigabytes, size
 from app.kit.bundle import Damaged, Kit, Traffic, addresses, application, check_room, copy, is_whole, patiently
 from app.kit.use import main as use_kit
 from app.models import catalogue, presets
@@ -34,6 +33,7 @@ from app.models.downloads import Downloader
 from app.models.foundry import Foundry
 from app.models.memory import inspect_machine
 from app.settings import Settings, load
+from app.translation import gigabytes, size
 
 models = typer.Typer(help="List the models that fit this machine, and download them.", invoke_without_command=True)
 

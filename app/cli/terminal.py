@@ -18,10 +18,10 @@ from typer.core import TyperGroup
 from app.answering.turn import Answer, Attempt, Metrics
 from app.answering.usage import Prices, blend
 from app.errors import EscalatorError, InputError, SettingsError
-from app.humanize import time_left
 from app.retrieval.search import Hit, SearchResult
 from app.retrieval.store import Snapshot
 from app.settings import ROOT, Settings, origin
+from app.translation import time_left
 
 log = logging.getLogger(__name__)
 

@@ -20,7 +20,6 @@ from pydantic import SecretStr
 from app.errors import CorpusError, IndexAway, ModelError
 from app.files import load_json
 from app.history import History
-from app.humanize import ago, count, gigabytes
 from app.models import discovery, presets
 from app.models.catalogue import CATALOGUE, ModelInfo, load_catalogue
 from app.models.chat import warm_up
@@ -31,6 +30,7 @@ from app.postgres.shared import corpus_of
 from app.retrieval.inventory import Inventory, notes, summary
 from app.room import folders
 from app.settings import Settings, is_loopback, origin
+from app.translation import ago, count, gigabytes
 
 MARKS = {True: "ok  ", False: "FAIL", None: "    "}
 

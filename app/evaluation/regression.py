@@ -22,8 +22,8 @@ from app.documents.language import detect
 from app.evaluation.datasets import Question, Row, folded
 from app.evaluation.recording import asked, is_abstention, measured, score
 from app.evaluation.results import MeasuredAnswer
-from app.humanize import count, quoted
 from app.retrieval.analysis import query_words
+from app.translation import count, quoted
 
 Status = Literal["passed", "failed", "error", "skipped"]
 

@@ -12,8 +12,7 @@ from app.evaluation.datasets import Question
 from app.evaluation.figures import by_stage
 from app.evaluation.report_page import Asked, Cell, Page, Reply, Section
 from app.evaluation.results import STAGES, ComparisonResult, Contender, Figure, MeasuredAnswer
-from app.humanize import count, listed, percent, size
-from app.translation import _, figure, mark
+from app.translation import _, count, figure, listed, mark, percent, size
 
 DASH = "–"
 

@@ -23,10 +23,9 @@ from app.errors import InputError, ModelError
 from app.evaluation.datasets import are_texts, parse_object, read_text
 from app.evaluation.report_page import Cell, Section, table
 from app.evaluation.results import ComparisonResult, MeasuredAnswer
-from app.humanize import count, listed
 from app.models import chat
 from app.models.foundry import Foundry
-from app.translation import _, figure, mark
+from app.translation import _, count, figure, listed, mark
 
 CRITERIA = {
     "coherence": "1: no sense, goes in circles or breaks off. 3: can be understood, with jumps or repetitions. "

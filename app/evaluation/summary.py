@@ -16,7 +16,7 @@ from app.evaluation.figures import LEAST, SINGLE, difference
 from app.evaluation.report import NAMES, SAMPLE, label, written
 from app.evaluation.report_page import table
 from app.evaluation.results import ComparisonResult, Contender, Difference, Figure, MeasuredAnswer, MeasuredModel
-from app.humanize import count
+from app.translation import count
 
 TIMES = ("load_ms", "first_token_ms", "total_ms", "tokens_per_s", "completion_tokens")
 

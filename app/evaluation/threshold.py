@@ -14,8 +14,8 @@ from app.documents.language import detect
 from app.documents.passages import Place
 from app.errors import InputError
 from app.evaluation.datasets import Row
-from app.humanize import count
 from app.retrieval.packing import Evidence
+from app.translation import count
 
 LEAST = 20
 """Judged drafts below which no bound is worth its name: with 20 of which none is bad, up to 11 % may be (90 %)."""

@@ -21,7 +21,7 @@ from urllib.request import OpenerDirector, ProxyHandler, Request, build_opener
 
 from app import files
 from app.errors import EscalatorError
-from app.humanize import size as in_words
+from app.translation import size as in_words
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette

@@ -21,13 +21,12 @@ from typing import Any
 
 from app import processes
 from app.errors import CatalogueBlocked, DamagedModel, DiskFull, DownloadFailed, UnknownModel
-from app.humanize import gigabytes, time_left
 from app.models.catalogue import ModelInfo, load_catalogue, match
 from app.models.memory import disk_free_mb
 from app.models.presets import DISK_RESERVE_MB, variants
 from app.models.supervisor import SDK_VARIABLES, last_line
 from app.settings import Settings
-from app.translation import _, figure, mark
+from app.translation import _, figure, gigabytes, mark, time_left
 
 log = logging.getLogger(__name__)
 

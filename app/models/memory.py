@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.errors import NoModel
-from app.humanize import gigabytes
 from app.models.catalogue import match
 from app.models.server import Server
-from app.translation import _
+from app.translation import _, gigabytes
 
 OVERHEAD = 1.15
 """Memory that a model takes, over its size on disk: models of 0.4 and 2 GB took 1.05 times their size, and the cache of

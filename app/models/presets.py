@@ -8,10 +8,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from app.humanize import gigabytes
 from app.models.catalogue import ModelInfo, ModelPair
 from app.models.memory import OVERHEAD, Machine, MemoryFit
-from app.translation import _, figure, mark
+from app.translation import _, figure, gigabytes, mark
 
 Fits = Literal["together", "in turns", "after closing programs", "no"]
 

@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from time import monotonic
 
-from app.humanize import time_left
 from app.models.server import Notify, ignore
 from app.people import person, request
-from app.translation import _, figure
+from app.translation import _, figure, time_left
 
 UPDATE_SECONDS = 1.0
 """Between two looks at how long one still has to wait."""

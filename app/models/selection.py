@@ -12,13 +12,12 @@ from functools import partial
 
 from app.errors import NoModel
 from app.files import load_json, save_state
-from app.humanize import gigabytes
 from app.models.catalogue import ModelInfo, ModelPair, downloaded, match
 from app.models.memory import DISK_MB_PER_SECOND, Machine, MemoryFit, inspect_machine
 from app.models.presets import SYSTEM_MB, alternative, cpu_size_mb, without_loaded
 from app.models.server import Model, Notify, Reply, Server, Unreachable, guess_id
 from app.settings import Settings, origin
-from app.translation import _
+from app.translation import _, gigabytes
 
 CHOICE = "pair.json"
 """The file of the state folder that keeps what a person chose."""

@@ -23,11 +23,10 @@ from pathlib import Path
 from app.documents.document import Document, Outcome, Problem
 from app.documents.folder import Difference, Folder
 from app.errors import CorpusError, DamagedIndex
-from app.humanize import time_left
 from app.retrieval.search import Exchange, SearchResult, search
 from app.retrieval.store import NOTHING, Snapshot
 from app.retrieval.writer import IndexStore, LocalIndex, Writer
-from app.translation import figure, plural
+from app.translation import figure, plural, time_left
 
 logger = logging.getLogger(__name__)
 

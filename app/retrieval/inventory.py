@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Literal
 
 from app.documents.language import shown_name
-from app.humanize import ago, count
 from app.retrieval.segment import Entry
 from app.retrieval.store import Snapshot
-from app.translation import _, again, figure, mark, plural
+from app.translation import _, again, ago, count, figure, mark, plural
 
 State = Literal["searchable", "outdated", "not read"]
 

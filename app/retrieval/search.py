@@ -8,9 +8,8 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from app.documents.passages import Passage
-from app.humanize import listed, percent, quoted
 from app.retrieval.analysis import BREAKS, QueryWord, foreign_language, names_subject, stems, tokens
-from app.translation import _, mark, plural
+from app.translation import _, listed, mark, percent, plural, quoted
 
 if TYPE_CHECKING:
     from app.retrieval.index import Index, Match

@@ -16,9 +16,8 @@ from app.answering.routes import NAMES
 from app.answering.scope import folders
 from app.answering.turn import Mode, Turn
 from app.files import load_json, save_state
-from app.humanize import count
 from app.settings import Dial, RouteName, Settings
-from app.translation import _, mark
+from app.translation import _, count, mark
 
 PATIENCE_SECONDS = 1.0
 """For the folders to be known; where documents are read for the first time, they are offered after an answer."""

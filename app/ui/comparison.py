@@ -17,8 +17,7 @@ from app.evaluation.recording import machine, measured
 from app.evaluation.report import page
 from app.evaluation.results import ComparisonResult, Contender, MeasuredAnswer, MeasuredModel
 from app.export import Document
-from app.humanize import count
-from app.translation import _
+from app.translation import _, count
 from app.ui import usage_table
 from app.ui.messages import Throttle, component
 

@@ -18,11 +18,10 @@ from app.documents.language import shown_name
 from app.documents.readers.text import CODE_SUFFIXES
 from app.errors import CorpusError, UnreadableFile
 from app.files import launch
-from app.humanize import size
 from app.people import organiser, sits_here
 from app.retrieval.corpus import Reading
 from app.retrieval.inventory import STATES, File, Inventory, extent, notes, summary
-from app.translation import _, figure, mark, plural
+from app.translation import _, figure, mark, plural, size
 from app.ui import source_viewer
 
 NAME = mark("Documents")

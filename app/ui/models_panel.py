@@ -3,12 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from app.humanize import count, gigabytes
 from app.models.catalogue import ModelInfo, ModelPair
 from app.models.manager import ModelManager
 from app.models.presets import Preset, first_steps, in_words, presets_for, recommended
 from app.people import organiser
-from app.translation import _, mark
+from app.translation import _, count, gigabytes, mark
 
 NAME = mark("Models")
 """The name of the component and of the message that public/escalator.js sends when its button is pressed."""

@@ -19,11 +19,10 @@ from app.answering.turn import Answer
 from app.documents.language import shown_name
 from app.documents.passages import Passage
 from app.errors import CorpusError
-from app.humanize import count
 from app.retrieval.packing import Evidence
 from app.retrieval.search import Hit, SearchResult
 from app.retrieval.store import Snapshot
-from app.translation import _, again, figure, plural
+from app.translation import _, again, count, figure, plural
 from app.ui import messages, source_viewer
 from app.ui.screen import Screen
 from app.ui.source_viewer import Originals
