@@ -1,4 +1,4 @@
-"""Search an index for a question and the conversation before it."""
+"""Search an index for a question and the conversation before it, and explain each hit by the words of the question."""
 
 import time
 from collections import Counter, defaultdict

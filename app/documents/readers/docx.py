@@ -201,7 +201,7 @@ _OUTLINE = re.compile(r"\\(outlinelevel|s)(\d+) ?")
 _PRIVATE = re.compile("[\ue000-\ue012]")
 _BULLET = re.compile(r"^[\uf000-\uf0ff•·◦▪]\s*")
 _TABLE = re.compile(r"\\(?:nest)?(cell|row|intbl)(?![a-z]) ?")
-_TABLE_PRIVATE = {"cell": _CELL, "row": _ROW + r"\par ", "intbl": r"\intbl " + _WITHIN}
+_TABLE_MARKS = {"cell": _CELL, "row": _ROW + r"\par ", "intbl": r"\intbl " + _WITHIN}
 _DELETED = re.compile(r"\\deleted(?![0-9a-z])")
 _ASIDE = re.compile(r"\{(?:\\\*)?\\(?:footnote|shptxt)(?![a-z])")
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
@@ -218,7 +218,7 @@ def read_rtf(data: bytes) -> list[Page]:
         data = data[: match.start()] + data[match.end() + int(match[1]) :]
     source = _HIGH.sub(lambda byte: b"\\'%02x" % ord(byte[0]), _PICTURE.sub(b"", data)).decode("ascii")
     source = _mark_headings(_move_asides(source))
-    source = _DELETED.sub(r"\\*", _TABLE.sub(lambda mark: _TABLE_PRIVATE[mark[1]], source))
+    source = _DELETED.sub(r"\\*", _TABLE.sub(lambda mark: _TABLE_MARKS[mark[1]], source))
     source = source.replace(r"{\field{", r"{\field {")  # in striprtf's search for links, quadratic time otherwise
     text = rtf_to_text(source, errors="replace").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return paged(_blocks(text))
