@@ -11,8 +11,8 @@ import re
 import threading
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from functools import cached_property, lru_cache, partial
+from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,7 +24,7 @@ from app.postgres.connection import Connection
 from app.retrieval.index import Index, Match, best
 from app.retrieval.scoring import Array, QueryTerm, Ranked, Scorer
 from app.retrieval.segment import Builder, DocumentSegment, Entry, Postings
-from app.retrieval.store import NOTHING, Snapshot, cut, load, read_snapshot
+from app.retrieval.store import NOTHING, Snapshot, cut, read_snapshot
 
 if TYPE_CHECKING:
     from app.retrieval.segment import Arrays
@@ -99,6 +99,10 @@ class Reader:
         """Return a passage of a document by its number there."""
         text, places = self._document(entry.id)
         return cut(entry, text, *places[number])
+
+    def postings(self, segment: int, arrays: "Arrays") -> Postings:
+        """Make the postings of a segment, whose lists and tokens are fetched when they are needed."""
+        return RemotePostings(arrays, segment, self)
 
     def _parse(self, document: int) -> tuple[str, list[Any]]:
         ((text, places),) = self.rows(_TEXTS, [(document,)])
@@ -210,38 +214,24 @@ class PostgresIndex(Index):
         return Scorer(Postings(builder.arrays()), self._mean_length), places
 
 
-@dataclass(frozen=True, eq=False)
-class PostgresSnapshot(Snapshot):
-    """A corpus in PostgreSQL at one time; `living` is the number of its documents, and `extension` whether it ranks."""
-
-    source: Reader | None = None
-    living: int = 0
-    extension: bool = False
-
-    @cached_property
-    def index(self) -> Index:
-        assert self.source is not None
-        whole = sum(len(segment.entries) for segment in self.segments if segment.key) == self.living
-        segments = [(segment, segment.alive) for segment in self.segments]
-        return PostgresIndex(segments, self.source, self.extension and whole)  # of a folder all that match are ranked
-
-
 def read(db: Connection, reader: Reader, known: Snapshot, limits: str) -> Snapshot:
     """Return the snapshot in force, the known one if nothing has changed; raises errors of psycopg."""
-
-    def loaded(_: Connection, key: int) -> tuple[Postings, Sequence[Entry]]:
-        return load(db, key, partial(RemotePostings, segment=key, reader=reader))
-
     try:
         with db.transaction():
-            found = read_snapshot(db, known, limits, reader.text, reader.passage, loaded)
+            found = read_snapshot(db, known, limits, reader, reader.postings)
             if found is known:
                 return known
             extension = db.execute("select to_regclass('tokens_bm25')").fetchone() != (None,)
     except psycopg.errors.UndefinedTable:
         return NOTHING
     living = len(found.documents)
-    return PostgresSnapshot(found.segments, found.problems, found.mark, found.changed, None, reader, living, extension)
+
+    def ranked(snapshot: Snapshot) -> Index:
+        whole = sum(len(segment.entries) for segment in snapshot.segments if segment.key) == living
+        segments = [(segment, segment.alive) for segment in snapshot.segments]
+        return PostgresIndex(segments, reader, extension and whole)  # of a folder all that match are ranked
+
+    return replace(found, ranked=ranked)
 
 
 def spelled(term: str) -> str:

@@ -15,7 +15,7 @@ import psycopg
 
 from app.errors import IndexAway
 from app.postgres.connection import READ_SECONDS, WRITE_SECONDS, Connection, Server
-from app.postgres.reading import AT_ONCE, Reader, RemotePostings, read, spelled
+from app.postgres.reading import AT_ONCE, Reader, read, spelled
 from app.retrieval.segment import BREAK, Entry, Postings
 from app.retrieval.store import INDEX_VERSION, NOTHING, Snapshot, load
 from app.retrieval.writer import TABLES, Writer
@@ -65,7 +65,7 @@ class PostgresWriter(Writer):
 
     def load(self, segment: int) -> tuple[Postings, Sequence[Entry]]:
         reader = Reader(lambda *query: self._db.execute(*query).fetchall())  # which sees what is not yet in force
-        return load(self._db, segment, partial(RemotePostings, segment=segment, reader=reader))
+        return load(self._db, segment, reader.postings)
 
     def _insert(self, query: str, rows: Iterator[tuple[Any, ...]]) -> None:
         """Insert rows, many at a time."""

@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from app.documents.document import NEVER, Document, Problem, Signature
 from app.documents.passages import Passage, Place
@@ -25,7 +25,7 @@ from app.retrieval.segment import DocumentSegment, Entry, Postings
 
 if TYPE_CHECKING:
     from app.retrieval.index import Index
-    from app.retrieval.segment import Array
+    from app.retrieval.segment import Arrays
 
 INDEX_VERSION = 9
 """The version of the tables and of what a term is; an index of another version is made anew.
@@ -62,6 +62,8 @@ class Snapshot:
     mark: str = ""
     changed: float = 0.0
     reader: "Reader | None" = None
+    ranked: "Callable[[Snapshot], Index] | None" = None
+    """What makes the index, if another process than this one keeps postings."""
     _derived: dict[tuple[Document | str, ...], "Snapshot"] = field(default_factory=dict, init=False)
 
     @cached_property
@@ -73,6 +75,8 @@ class Snapshot:
     @cached_property
     def index(self) -> "Index":
         """The passages, searchable."""
+        if self.ranked is not None:
+            return self.ranked(self)
         from app.retrieval.index import Index  # which imports numpy
 
         return Index([(segment, segment.alive) for segment in self.segments])
@@ -204,7 +208,7 @@ class Store:
                 if version:
                     raise ValueError("another version")
                 return NOTHING  # another process is about to make it
-            found = read_snapshot(db, known, self.limits, reader.text, reader.passage)
+            found = read_snapshot(db, known, self.limits, reader)
             return found if found is known else replace(found, reader=reader)
 
 
@@ -241,13 +245,23 @@ def cut(entry: Entry, text: str, start: int, stop: int, place: str) -> Passage:
     return Passage(entry.file, start, stop, text[start:stop], Place(*json.loads(place)), entry.title, entry.language)
 
 
-Load = Callable[[Any, int], tuple[Postings, Sequence[Entry]]]
-"""Loads what never changes of a segment."""
+Make = Callable[[int, "Arrays"], Postings]
+"""Makes the postings of a segment, by its key and its arrays."""
 
 
-def load(
-    db: Any, segment: int, make: Callable[[Mapping[str, "Array"]], Postings] = Postings
-) -> tuple[Postings, Sequence[Entry]]:
+class Texts(Protocol):
+    """Fetches what is too much to be kept of each document."""
+
+    def text(self, entry: Entry) -> str: ...
+    def passage(self, entry: Entry, number: int) -> Passage: ...
+
+
+def flat(_segment: int, arrays: "Arrays") -> Postings:
+    """Make postings that are all in memory."""
+    return Postings(arrays)
+
+
+def load(db: Any, segment: int, make: Make = flat) -> tuple[Postings, Sequence[Entry]]:
     """Load what never changes of a segment; raises errors of the database and `ODD` ones if it is damaged."""
     import numpy as np
 
@@ -256,7 +270,7 @@ def load(
         if zlib.crc32(data) != checksum:
             raise ValueError(f"{name} is damaged")
         arrays[name] = np.frombuffer(data, kind)
-    postings = make(arrays)
+    postings = make(segment, arrays)
     entries = []
     for *columns, silent, private in db.execute(_DOCUMENTS, (segment,)):
         entries.append(Entry(*(*columns, tuple(json.loads(silent)), bool(private))))
@@ -265,22 +279,15 @@ def load(
     return postings, entries
 
 
-def read_snapshot(
-    db: Any,
-    known: Snapshot,
-    limits: str,
-    text: Callable[[Entry], str],
-    passage: Callable[[Entry, int], Passage],
-    load: Load = load,
-) -> Snapshot:
-    """Return the snapshot in force, the known one if nothing has changed, with functions that fetch its texts."""
+def read_snapshot(db: Any, known: Snapshot, limits: str, reader: Texts, make: Make = flat) -> Snapshot:
+    """Return the snapshot in force, the known one if nothing has changed; the reader fetches its texts."""
     mark, changed = db.execute("select mark, changed from state").fetchone()
     if mark == known.mark:
         return known
     loaded = {segment.key: (segment.postings, segment.indexed) for segment in known.segments}
     gone = frozenset(number for (number,) in db.execute("select id from documents where gone"))
     segments = tuple(
-        DocumentSegment(key, *(loaded.get(key) or load(db, key)), text, passage, gone)
+        DocumentSegment(key, *(loaded.get(key) or load(db, key, make)), reader.text, reader.passage, gone)
         for (key,) in db.execute(_SEGMENTS).fetchall()
     )
     problems = {}
