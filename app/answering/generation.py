@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
-from operator import sub
 from statistics import median
 from typing import Any
 
@@ -194,6 +193,8 @@ class _Stream:
     _stopped: Decision | None = None
     _reasoning = ""
     _metrics = Metrics()
+    _first = 1
+    """The events of the first piece."""
 
     def __init__(self, started: AttemptStarted, emit: Emitter, prompt: Prompt, watch: Watch, kept_here: str) -> None:
         self.role, self.progress = started.role, partial(emit.progress, attempt=started.id)
@@ -205,6 +206,7 @@ class _Stream:
         self._safe_reasoning = SafeMarkdown(self._known)
         self._begun = self._clock = Stopwatch()
         self._times: list[float] = []  # of the pieces of any kind, reasoning included
+        self._gaps: list[float] = []  # between the events that they came in
 
     def _begin_text(self, prompt: Prompt) -> None:
         self.text = self.written = ""
@@ -230,7 +232,7 @@ class _Stream:
         """Note that the request goes out now."""
         self._begin_text(prompt)
         self._metrics = Metrics(prompt_ms=prompt_ms, sent_ms=self._begun.ms)
-        self._clock, self._times = Stopwatch(), []
+        self._clock, self._times, self._gaps = Stopwatch(), [], []
 
     def take(self, piece: chat.Delta | chat.End) -> bool:
         """Pass a piece of the stream on; returns whether to end the attempt here."""
@@ -245,6 +247,10 @@ class _Stream:
             self._emit(Retracted(self._started.id))
             self.show_begun()
         now = self._clock.ms
+        if self._times:
+            self._gaps += [(now - self._times[-1]) / piece.events] * piece.events
+        else:
+            self._first = piece.events
         self._times.append(now)
         if piece.reasoning:
             self._reasoning += piece.text
@@ -277,10 +283,10 @@ class _Stream:
         self.text = joined(self._prompt.begun, self.text)
         now, times, tokens = self._metrics, self._times, (end.prompt_tokens, end.completion_tokens)
         began_ms = self._clock.at(end.first_at) if end.first_at else times[0] if times else None
-        gap_ms = median(map(sub, times[1:], times)) if times[1:] else None
+        gap_ms = median(self._gaps) if self._gaps else None
         stages = now.prompt_ms, now.sent_ms, now.first_token_ms if self._reasoning else began_ms, gap_ms, total_ms
         # What ends an answer takes a step too, and is not counted as a token.
-        metrics = Metrics(None, *stages, *tokens, speed(tokens[1], began_ms, times[-1]) if times else None)
+        metrics = Metrics(None, *stages, *tokens, speed(tokens[1], began_ms, times[-1], self._first) if times else None)
         it, level, sure = self._started, self._filter.confidence, certainty(self.text, end.logprobs)
         written = it.id, it.role, it.model, self._host, self.text, finish, metrics
         passages = len(self._prompt.evidence)

@@ -1,6 +1,7 @@
 """The entry point of every user interface: the assistant, and the modes in which models answer its turns."""
 
 import asyncio
+import gc
 import importlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing, suppress
@@ -25,6 +26,11 @@ from app.models.manager import ModelManager
 from app.models.tokens import TokenCounter
 from app.settings import RouteName, Settings
 from app.translation import _, mark
+
+
+COLLECTING = 20_000, 20, 20
+"""When a chat collects garbage, which holds up every answer: more rarely than Python would, and never in what was
+loaded before the first question."""
 
 
 class Assistant:
@@ -115,6 +121,9 @@ class Assistant:
         decide("", None, "warm", "stop")
         intent("warm")
         importlib.import_module("openai")  # last, because quotes do without
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*COLLECTING)
 
 
 Shared = Callable[[], Awaitable[Assistant]]

@@ -79,11 +79,11 @@ class Stopwatch:
         return (moment - self._start) * 1000
 
 
-def speed(tokens: int | None, first_ms: float | None, last_ms: float) -> float | None:
-    """Return the tokens per second of writing: tokens after the first one, by the time from the first to the last."""
-    if tokens is None or first_ms is None or tokens < 2 or last_ms <= first_ms:
+def speed(tokens: int | None, first_ms: float | None, last_ms: float, first: int = 1) -> float | None:
+    """Return the tokens per second of writing: those after the `first` ones, by the time from these to the last."""
+    if tokens is None or first_ms is None or tokens <= first or last_ms <= first_ms:
         return None
-    return (tokens - 1) * 1000 / (last_ms - first_ms)
+    return (tokens - first) * 1000 / (last_ms - first_ms)
 
 
 class Sent(NamedTuple):

@@ -1,13 +1,15 @@
 """One streamed completion: messages in, pieces of text out, every failure an error of our tree with a remedy."""
 
 import asyncio
+import json
 import re
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, NamedTuple
+from itertools import chain
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from app.errors import AnswerFailed, ContextOverflow, ModelGone, NoModel, ServerBusy, ServerError, StaysHere
 from app.models import error_mapping
@@ -15,6 +17,9 @@ from app.models.foundry import Foundry
 from app.models.reasoning import Delta, ReasoningFilter, Retraction
 from app.models.server import Model, Notify, ignore
 from app.settings import is_loopback
+
+if TYPE_CHECKING:
+    import openai
 
 __all__ = ["Delta", "End", "Retraction", "answer", "complete", "reply", "warm_up"]
 
@@ -24,6 +29,12 @@ REFUSES_EXTRAS = re.compile(
 )
 USAGE_SECONDS = 2.0
 LONGEST_PAUSE = 60.0
+
+PAUSE_SECONDS, LONGEST_READING_PAUSE = 0.002, 0.25
+"""Between two looks for new events of an answer, for each answer that is being written, and at most.
+
+What has come meanwhile is handled together: of a hundred answers, token by token, a process would do nothing else.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,12 +175,12 @@ async def complete(
     sieve = ReasoningFilter()
     first_by = asyncio.get_running_loop().time() + settings.first_token_seconds
     longest: float | None = None  # seconds of silence that are allowed after the first event
-    stream = None
+    stream: openai.AsyncStream[object] | None = None
+    batches: AsyncGenerator[list[_Event], None] | None = None
     sending(model)
     given = {"model": model.id, "messages": messages}
     limit = {"max_tokens": max_tokens}
     streamed = {"stream": True, "stream_options": {"include_usage": True}}
-    # As JSON: the objects that `client.chat.completions` makes of events cost half of the time of a stream.
     how: Any = {"cast_to": object, "stream": True, "stream_cls": openai.AsyncStream[object]}
     request = partial(client.post, "/chat/completions", **how)
     extras: dict[str, Any] = {"temperature": temperature} | ({"seed": seed} if seed is not None else {})
@@ -177,6 +188,7 @@ async def complete(
     if model.service.root not in foundry.without_logprobs:
         extras["logprobs"] = True
     logprobs: list[tuple[str, float]] = []
+    foundry.streams += 1
     try:
         async with asyncio.timeout_at(first_by):
             while stream is None:
@@ -189,31 +201,37 @@ async def complete(
                     if not (extras and REFUSES_EXTRAS.search(str(error))):
                         raise
                     extras.popitem()
+        batches = _batches(stream)
         while True:
             async with asyncio.timeout_at(first_by) if longest is None else asyncio.timeout(longest):
-                chunk = await anext(stream, None)
-            if chunk is None:
+                batch = await anext(batches, None)
+            if batch is None:
                 break
             began = True
-            content, thought, end = _parts(chunk)
-            usage = chunk.get("usage") or usage
-            logprobs += _logprobs(chunk)
+            content, thought = ("".join(each) for each in zip(*(it.texts for it in batch), strict=True))
+            finish = next((it.finish for it in reversed(batch) if it.finish), finish)
+            usage = next((it.usage for it in reversed(batch) if it.usage), usage)
+            logprobs += chain.from_iterable(it.logprobs for it in batch)
             first_at = first_at or (time.perf_counter() if content or thought else 0.0)
-            for delta in sieve.feed(content, thought):
+            deltas = [*sieve.feed(content, thought)]
+            for delta in deltas:
                 longest = settings.stall_seconds
-                yield delta
-            finish = end or finish
+                yield delta._replace(events=max(1, sum(any(it.texts) for it in batch) // len(deltas)))
             if finish is not None:  # only the count of tokens may follow
                 longest = min(USAGE_SECONDS, settings.stall_seconds)
+            elif foundry.streams > 1:
+                await asyncio.sleep(min(PAUSE_SECONDS * foundry.streams, LONGEST_READING_PAUSE))
     except (openai.OpenAIError, httpx2.HTTPError, ValueError, TimeoutError) as error:
         if finish is None:
             raise error_mapping.mapped(error, model, longest, settings) from error
     finally:
+        foundry.streams -= 1
         if stream is not None:
             await stream.close()
+        if batches is not None:
             with suppress(Exception):  # its generators end here, not where Python collects them, outside of the loop
                 async with asyncio.timeout(USAGE_SECONDS):
-                    while await anext(stream, None) is not None:
+                    while await anext(batches, None) is not None:
                         pass
     for delta in sieve.finish(cut=finish == "length"):
         yield delta
@@ -246,23 +264,57 @@ async def warm_up(
     return WarmUp(model, loaded - started, clock() - loaded)
 
 
-def _parts(chunk: Any) -> tuple[str, str, str | None]:
-    """Return content, reasoning and finish reason of an event; raises ValueError, as the client checks no shapes."""
+class _Event(NamedTuple):
+    """One event of a stream: texts of the answer and of the reasoning before it, and what is known at its end."""
+
+    texts: tuple[str, str] = "", ""
+    finish: str | None = None
+    usage: Any = None
+    logprobs: Sequence[tuple[str, float]] = ()
+
+
+async def _batches(stream: "openai.AsyncStream[object]") -> AsyncGenerator[list[_Event], None]:
+    """Yield the events of a stream, together what has come together; raises ValueError and openai.APIError.
+
+    Iterating over the stream itself takes several times as long: it reads, checks and converts event by event.
+    """
+    rest = b""
+    async for read in stream.response.aiter_bytes():
+        *blocks, rest = (rest + read).replace(b"\r\n", b"\n").split(b"\n\n")
+        batch: list[_Event] = []
+        try:
+            for block in blocks:
+                data = b"\n".join(line[5:].strip() for line in block.split(b"\n") if line.startswith(b"data:"))
+                if data not in (b"", b"[DONE]"):
+                    batch.append(_event(json.loads(data), stream))
+        finally:  # also of those before one that is broken
+            if batch:
+                yield batch
+
+
+def _event(data: Any, stream: "openai.AsyncStream[object]") -> _Event:
+    """Read an event; raises openai.APIError if it says what failed, and ValueError if its shape is unknown."""
+    import openai
+
     try:
-        if not chunk.get("choices"):
-            return "", "", None
-        choice = chunk["choices"][0]
+        if failure := data.get("error"):
+            said = failure.get("message") if isinstance(failure, dict) else failure
+            raise openai.APIError(str(said), stream.response.request, body=failure)
+        if not data.get("choices"):
+            return _Event(usage=data.get("usage"))
+        choice = data["choices"][0]
         delta = choice.get("delta") or {}
         # Foundry Local and llama.cpp call it reasoning_content, Ollama reasoning; the protocol has no name for it.
         thought = delta.get("reasoning_content") or delta.get("reasoning")
-        return str(delta.get("content") or ""), str(thought or ""), choice.get("finish_reason")
+        texts = str(delta.get("content") or ""), str(thought or "")
+        return _Event(texts, choice.get("finish_reason"), data.get("usage"), _logprobs(choice))
     except (AttributeError, KeyError, TypeError) as error:
         raise ValueError("an event of an unknown shape") from error
 
 
-def _logprobs(chunk: Any) -> list[tuple[str, float]]:
+def _logprobs(choice: Any) -> list[tuple[str, float]]:
     """Return the tokens of an event with the logarithms of their probabilities; empty if they have another shape."""
     with suppress(IndexError, KeyError, TypeError, ValueError):
-        entries = chunk["choices"][0]["logprobs"]["content"]
+        entries = choice["logprobs"]["content"]
         return [(str(entry["token"]), value) for entry in entries if (value := float(entry["logprob"])) <= 0]
     return []

@@ -62,6 +62,8 @@ class Foundry(AbstractAsyncContextManager["Foundry"]):
         self._message = ""
         self.queues = defaultdict[str, ModelQueue](partial(ModelQueue, settings.parallel))
         """Who waits for a model, by its id; at the endpoint of a role the name of the role comes first."""
+        self.streams = 0
+        """How many answers are being written."""
         self._loading = defaultdict[str, asyncio.Lock](asyncio.Lock)
 
     @property

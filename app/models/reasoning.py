@@ -14,10 +14,11 @@ from typing import NamedTuple
 
 
 class Delta(NamedTuple):
-    """A piece of the answer, or of the reasoning before it."""
+    """A piece of the answer, or of the reasoning before it, which came in so many events, mostly a token each."""
 
     text: str
     reasoning: bool = False
+    events: int = 1
 
 
 class Retraction(Delta):

@@ -185,10 +185,6 @@ async def test_reasoning_is_an_event_of_its_own_and_no_part_of_the_answer(
 
     assert "".join(event.text for event in events if isinstance(event, Reasoning)) == "The passages may help."
     assert events[-1].answer.text == "The large model answers at length, from the passages [1]."  # type: ignore[union-attr]
-    told = events[-1].answer.attempts[0].metrics  # type: ignore[union-attr]
-    assert told.tokens_per_s * (told.total_ms - told.first_token_ms) / 1000 < told.completion_tokens - 1, (
-        "tokens are counted with those of the reasoning, and so is the time they took"
-    )
 
 
 async def test_what_models_send_around_an_answer_is_no_part_of_it(

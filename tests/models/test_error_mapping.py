@@ -143,7 +143,7 @@ async def test_a_slow_answer_is_an_answer(runtime: str) -> None:
 @pytest.mark.parametrize("done", [True, False])
 async def test_a_stream_without_a_finish_reason_is_a_failure_after_its_pieces(done: bool) -> None:
     got, failure = await outcome(events(chunk("The"), chunk(" ferry"), done=done))
-    assert got == [Delta("The"), Delta(" ferry")]
+    assert "".join(event.text for event in got if isinstance(event, Delta)) == "The ferry"
     assert "without a finish reason" in str(failure)
 
 

@@ -21,11 +21,11 @@ def split(content: str, *, cuts: list[int] | None = None, cut: bool = False, rea
     for start, end in itertools.pairwise(edges):
         pieces += sieve.feed(content[start:end])
     pieces += sieve.finish(cut=cut)
-    assert all(text for text, _ in pieces)
+    assert all(text for text, *_ in pieces)
     if any(isinstance(piece, Retraction) for piece in pieces):
         at = max(at for at, piece in enumerate(pieces) if isinstance(piece, Retraction))
         pieces = [piece for number, piece in enumerate(pieces) if number >= at or piece.reasoning]
-    return tuple("".join(text for text, thought in pieces if thought is kind) for kind in (False, True))  # type: ignore[return-value]
+    return tuple("".join(text for text, thought, _ in pieces if thought is kind) for kind in (False, True))  # type: ignore[return-value]
 
 
 @pytest.mark.parametrize(
@@ -149,28 +149,28 @@ def test_a_text_behind_separate_reasoning_may_begin_like_the_left_over_word() ->
 
 def test_ordinary_text_is_given_out_piece_by_piece() -> None:
     sieve = ReasoningFilter()
-    assert list(sieve.feed("The")) == [("The", False)]
-    assert list(sieve.feed(" analysis < 3")) == [(" analysis < 3", False)]
+    assert list(sieve.feed("The")) == [Delta("The", reasoning=False)]
+    assert list(sieve.feed(" analysis < 3")) == [Delta(" analysis < 3", reasoning=False)]
 
 
 def test_reasoning_is_shown_while_it_goes_on() -> None:
     sieve = ReasoningFilter()
-    assert list(sieve.feed("analysisThe user")) == [("The user", True)]
-    assert list(sieve.feed(" asks. assist")) == [(" asks. ", True)]
-    assert list(sieve.feed("antfinalYes")) == [("Yes", False)]
+    assert list(sieve.feed("analysisThe user")) == [Delta("The user", reasoning=True)]
+    assert list(sieve.feed(" asks. assist")) == [Delta(" asks. ", reasoning=True)]
+    assert list(sieve.feed("antfinalYes")) == [Delta("Yes", reasoning=False)]
 
 
 def test_blanks_without_end_are_given_out_so_that_whoever_watches_can_stop_them() -> None:
     sieve = ReasoningFilter()
     assert list(sieve.feed("\n" * 20)) == []
-    assert list(sieve.feed("\n" * 200)) == [("\n" * 220, False)]
+    assert list(sieve.feed("\n" * 200)) == [Delta("\n" * 220, reasoning=False)]
 
 
 def test_reasoning_that_nothing_opened_is_taken_back() -> None:
     sieve = ReasoningFilter()
-    assert list(sieve.feed("Hm, a ferry.</th")) == [("Hm, a ferry.", False)]
+    assert list(sieve.feed("Hm, a ferry.</th")) == [Delta("Hm, a ferry.", reasoning=False)]
     pieces = list(sieve.feed("ink>\nAt 9:30."))
-    assert pieces == [("Hm, a ferry.", True), ("At 9:30.", False)]
+    assert pieces == [Delta("Hm, a ferry.", reasoning=True), Delta("At 9:30.", reasoning=False)]
     assert isinstance(pieces[0], Retraction)
 
 

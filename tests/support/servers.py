@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import socket
 import struct
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
@@ -13,6 +14,9 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 EVENTS = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
+
+EVENT_SECONDS = 0.001
+"""Between two events of a stream."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +129,16 @@ class Canned(Server):
     async def respond(self, asked: Asked, writer: asyncio.StreamWriter) -> None:
         answer = self.answers.get(asked.path, reply(404, "No mapping for HTTP-method"))
         given = answer(asked) if callable(answer) else answer
-        writer.write(given if isinstance(given, bytes) else await given)
+        await written(given if isinstance(given, bytes) else await given, writer)
+
+
+async def written(answer: bytes, writer: asyncio.StreamWriter) -> None:
+    """Write an answer, a stream event by event: what comes together is read together."""
+    head, *rest = re.split(rb"(?<=\n\n)", answer) if answer.startswith(EVENTS) else [answer]
+    writer.write(head)
+    for event in rest:
+        await asyncio.sleep(EVENT_SECONDS)
+        writer.write(event)
 
 
 class Silent(Server):
