@@ -129,7 +129,7 @@ def _entry(question: str, row: Mapping[str, Any], attached: Sequence[Mapping[str
     places = {
         int(found[1]): each["props"]
         for each in attached
-        if (found := re.match(r"\[(\d+)\] ", each["name"])) and "lines" in (each["props"] or ())
+        if (found := re.match(r"\[(\d+)\] ", each["name"])) and "quotes" in (each["props"] or ())
     }
     marks = [
         int(found["number"])
@@ -139,7 +139,7 @@ def _entry(question: str, row: Mapping[str, Any], attached: Sequence[Mapping[str
     ]
     cited = [number for number in dict.fromkeys(marks) if number in places]
     sources = {
-        number: Source(before + at, places[number]["caption"], tuple(_quotes(places[number]["lines"])))
+        number: Source(before + at, places[number]["caption"], tuple(places[number]["quotes"]))
         for at, number in enumerate(cited, 1)
     }
     given = () if cited else tuple(dict.fromkeys(place["caption"] for place in places.values()))
@@ -164,22 +164,6 @@ def _remarks(record: Mapping[str, Any]) -> Iterator[str]:
 def _preferred(record: Mapping[str, Any]) -> Iterator[str]:
     if (preferred := record.get("preferred")) is not None:
         yield _("Preferred: {model}", model=preferred) if preferred else _("Neither answer was preferred.")
-
-
-def _quotes(lines: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """Yield the spans that are marked in the lines of a source, where 1 is cited, and 2 is where a span begins."""
-    spans: list[str] = []
-    goes_on = False
-    for line in lines:
-        for text, cited in line["parts"]:
-            if cited == 2 or (cited and not goes_on):
-                spans.append("")
-            if cited:
-                spans[-1] += text
-            goes_on = bool(cited)
-        if goes_on:
-            spans[-1] += " "
-    yield from filter(None, (" ".join(span.split()) for span in spans))
 
 
 def _markdown(document: Document) -> str:

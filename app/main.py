@@ -128,10 +128,10 @@ async def save(action: cl.Action) -> dict[str, str] | None:
     return await Conversation.current().export(action.payload)
 
 
-@cl.action_callback(source_viewer.DRAW)
-async def draw_page(action: cl.Action) -> dict[str, Any]:
-    """Draw the page that the viewer of a source asks for."""
-    return await source_viewer.draw(str(action.payload.get("page")))
+@cl.action_callback(source_viewer.SHOW)
+async def show_source(action: cl.Action) -> dict[str, Any]:
+    """Return what the viewer of a source shows."""
+    return await source_viewer.show(str(action.payload.get("page")))
 
 
 @cl.action_callback(sources.HITS)

@@ -30,13 +30,13 @@ def question(text: str) -> dict[str, Any]:
     return row(f"question: {text}", "user_message", text)
 
 
-def source(of: str, number: int, place: str, *lines: list[tuple[str, int]]) -> dict[str, Any]:
-    props = {"caption": place, "lines": [{"number": None, "parts": parts} for parts in lines]}
+def source(of: str, number: int, place: str, *quotes: str) -> dict[str, Any]:
+    props = {"caption": place, "quotes": [*quotes]}
     return {"forId": of, "name": f"[{number}] {place}", "props": props}
 
 
-FERRY = source("1", 1, "ferry_times.md, The ferry", [("Intro. ", 0), ("The ferry leaves at 9:30.", 2), (" More.", 0)])
-LIGHTS = source("1", 2, "lights.pdf, page 3", [("The northern lantern", 2)], [("burns red.", 1), ("It is old.", 2)])
+FERRY = source("1", 1, "ferry_times.md, The ferry", "The ferry leaves at 9:30.")
+LIGHTS = source("1", 2, "lights.pdf, page 3", "The northern lantern burns red.", "It is old.")
 LARGE = {
     "role": "large", "model": "gpt-oss-20b", "escalated": True, "why": "The question asks for an explanation.",
     "figures": ["phi-4-mini · 12 tokens/s", "gpt-oss-20b · 3 tokens/s"],
@@ -78,8 +78,8 @@ ELEMENTS = [
     {**FERRY, "name": "[1]"},
     LIGHTS,
     {"forId": "3", "name": "Compare", "props": {"answers": COLUMNS}},
-    source("3", 1, "tide.md, The tide", [("The moon pulls the water.", 2)]),
-    source("4", 1, "museum.txt, line 1", [("The museum shows the journal.", 2)]),
+    source("3", 1, "tide.md, The tide", "The moon pulls the water."),
+    source("4", 1, "museum.txt, line 1", "The museum shows the journal."),
 ]
 
 
@@ -156,7 +156,7 @@ def test_any_text_that_is_no_markdown_stands_in_the_markdown_as_it_is(text: str)
 @given(TEXTS | MARKUP)
 def test_any_question_place_and_quote_stand_in_the_page_as_they_are_and_do_nothing(text: str) -> None:
     rows = [question(text), row("1", "assistant_message", "It is so [1].", role="small", model=text)]
-    page = gather("Title", rows, [source("1", 1, text, [(text, 2)])]).write("html", figures=True)
+    page = gather("Title", rows, [source("1", 1, text, text)]).write("html", figures=True)
 
     reader = Reader(page.partition("<main>")[2])
     assert reader.tags <= {"h1", "h2", "p", "article", "section", "sup", "a", "ol", "li", "cite", "q"}
@@ -168,7 +168,7 @@ def test_any_question_place_and_quote_stand_in_the_page_as_they_are_and_do_nothi
 @given(TEXTS | MARKUP)
 def test_whatever_a_model_writes_the_page_has_no_script_picture_or_address_that_runs(text: str) -> None:
     rows = [question("Why?"), row("1", "assistant_message", text, role="small", model="phi-4-mini")]
-    document = gather("Title", rows, [source("1", 1, "a.md", [("Quoted.", 2)])])
+    document = gather("Title", rows, [source("1", 1, "a.md", "Quoted.")])
 
     reader = Reader(document.write("html", figures=False))
 

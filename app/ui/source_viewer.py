@@ -1,14 +1,14 @@
 """What the viewer of a source shows: the text around what is cited, and for a PDF the page as a picture.
 
-The text is taken when the answer is given, so that a later change of the file moves no mark; the page is drawn when it
-is looked at.
+The text is taken when the answer is given, so that a later change of the file moves no mark; how it is shown, and the
+picture of a page, is made when somebody opens it.
 """
 
 import asyncio
 import base64
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -28,8 +28,8 @@ from app.translation import _, mark
 from app.ui import rich_text
 from app.ui.screen import Screen
 
-DRAW = "picture"
-"""The action by which the viewer asks for the picture of a page."""
+SHOW = "show-source"
+"""The action by which the viewer asks for what it shows."""
 
 AROUND = 1500
 """Characters that are shown before and after what is cited, extended to whole lines."""
@@ -49,6 +49,7 @@ _GONE = mark("The file has been moved or deleted. Below is the text as it was re
 _UNDRAWN = mark("The page cannot be drawn: the file may be damaged, or the page too large. Below is the text.")
 _SCAN = mark("This page has no text to mark; the cited words were recognized in its picture.")
 _UNMARKED = mark("The cited words were not found on the page.")
+_UNKNOWN = mark("The page cannot be shown. Ask again to see it.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,14 @@ class Excerpt:
         line = None if self.line is None else self.line + self.text.count("\n", 0, start)
         return Excerpt(self.text[start:end], tuple((at - start, to - start) for at, to in self.spans), line)
 
+    def quotes(self) -> list[str]:
+        """Return the texts of the spans, each on one line."""
+        return [" ".join(self.text[start:end].split()) for start, end in self.spans]
+
+    def shown(self, suffix: str, heads: frozenset[str]) -> dict[str, Any]:
+        """Return what the viewer shows: lines, and blocks for reading if a file of this kind has more than lines."""
+        return {"lines": [*self.lines()], "blocks": self.blocks(suffix, heads)}
+
     def lines(self) -> Iterator[dict[str, Any]]:
         """Yield each line with its number, in parts: 0 is not cited, 1 is, 2 is and begins a span."""
         at = 0
@@ -104,33 +113,43 @@ class Excerpt:
 
 
 @dataclass(frozen=True, slots=True)
-class CitedPage:
-    """A page of a PDF as it was read; `signature` is that of the file then. Conversations keep its record."""
+class CitedPlace:
+    """A place in a document as it was read; of a PDF it is the page with this number, of other files the page is None.
+
+    `signature` is that of the file then, `head` the heading under which the place is, if it has one.
+    """
 
     path: Path
     signature: Signature
-    number: int
+    page: int | None
+    head: str
     excerpt: Excerpt
 
     @classmethod
-    def of(cls, record: dict[str, Any]) -> "CitedPage":
-        """Make a page from its record."""
+    def of(cls, record: dict[str, Any]) -> "CitedPlace":
+        """Make a place from the record that its conversation keeps."""
         spans = tuple((start, end) for start, end in record["spans"])
-        excerpt = Excerpt(record["text"], spans, None)
+        excerpt = Excerpt(record["text"], spans, record["line"])
         size, modified_ns = record["signature"]
-        return cls(Path(record["path"]), (size, modified_ns), record["number"], excerpt)
+        return cls(Path(record["path"]), (size, modified_ns), record["page"], record["head"], excerpt)
 
     def record(self, key: str) -> dict[str, Any]:
-        """Return what the page is made from, under a key that only the conversation knows."""
-        cited = {"text": self.excerpt.text, "spans": self.excerpt.spans}
-        return {"id": key, "path": str(self.path), "signature": self.signature, "number": self.number, **cited}
+        """Return what the place is made from, under a key that only the conversation knows."""
+        file = {"path": str(self.path), "signature": self.signature, "page": self.page, "head": self.head}
+        return {"id": key, **file, **asdict(self.excerpt)}
 
-    def draw(self) -> dict[str, Any]:
-        """Draw the page as a picture with boxes in percent, or return a note that says why it cannot be; blocks."""
+    def shown(self) -> dict[str, Any]:
+        """Return what the viewer shows, with the picture of a page; blocks."""
+        cropped = self.excerpt.cropped() if self.excerpt.spans else self.excerpt
+        text = cropped.shown(self.path.suffix.lower(), frozenset([self.head] if self.head else ()))
+        return text if self.page is None else {**text, **self.draw(self.page)}
+
+    def draw(self, page: int) -> dict[str, Any]:
+        """Draw a page as a picture with boxes in percent, or return a note that says why it cannot be; blocks."""
         try:
             if signature(self.path) != self.signature:
                 return {"note": _(_OUTDATED)}
-            look = page_image.draw(self.path, self.number, self.excerpt.text, self.excerpt.spans)
+            look = page_image.draw(self.path, page, self.excerpt.text, self.excerpt.spans)
         except OSError:
             return {"note": _(_GONE)}
         except UnreadableFile:
@@ -163,16 +182,13 @@ def excerpt(item: Evidence, citations: Sequence[Citation], text: str, path: Path
     return Excerpt(text.replace(SEPARATOR, "\n"), tuple((at - start, to - start) for at, to in spans), line)
 
 
-async def props(item: Evidence, citations: Sequence[Citation], snapshot: Snapshot, path: Path) -> dict[str, Any]:
-    """Return what the viewer shows at once, and the key of a PDF's page, which the conversation then keeps."""
-    cited, shown = await asyncio.to_thread(_cut, item, citations, snapshot, path)
-    key = None
-    if item.place.kind == "page" and path.suffix.lower() == ".pdf":
-        key, entry = str(uuid4()), snapshot.documents.get(item.file)
-        known = (entry.size, entry.modified_ns) if entry is not None else NEVER
-        page = CitedPage(path, known, item.place.number, cited)
-        Screen.of(context.session.thread_id).take("page", page.record(key))
-    return {"caption": f"{item.file}, {item.place.shown}", "page": key, **shown}
+def cited(item: Evidence, citations: Sequence[Citation], snapshot: Snapshot, path: Path) -> CitedPlace:
+    """Return the place of some evidence with what is cited there; blocks."""
+    found, entry = excerpt(item, citations, snapshot.text(item.file), path), snapshot.documents.get(item.file)
+    known = (entry.size, entry.modified_ns) if entry is not None else NEVER
+    page = item.place.number if item.place.kind == "page" and path.suffix.lower() == ".pdf" else None
+    head = item.place.label if item.place.kind == "heading" else ""
+    return CitedPlace(path, known, page, head, found if page is not None else found.cropped())
 
 
 async def whole(file: str, snapshot: Snapshot, path: Path) -> dict[str, Any]:
@@ -181,34 +197,31 @@ async def whole(file: str, snapshot: Snapshot, path: Path) -> dict[str, Any]:
     page = None
     if suffix == ".pdf":
         text, page = text.partition(SEPARATOR)[0], str(uuid4())
-        shown = CitedPage(path, (entry.size, entry.modified_ns), 1, Excerpt(text, (), None))
-        Screen.of(context.session.thread_id).pages[page] = shown.record(page)  # not for the history
+        place = CitedPlace(path, (entry.size, entry.modified_ns), 1, "", Excerpt(text, (), None))
+        Screen.of(context.session.thread_id).pages[page] = place.record(page)  # not for the history
     beginning = Excerpt(text[:WHOLE].replace(SEPARATOR, "\n"), (), 1 if readers.trusted(path) else None)
     passages = await asyncio.to_thread(snapshot.passages, file)
     heads = frozenset(passage.place.label for passage in passages if passage.place.kind == "heading")
-    blocks = await asyncio.to_thread(beginning.blocks, suffix, heads)
+    shown = await asyncio.to_thread(beginning.shown, suffix, heads)
     more = _("Only the beginning of this document is shown here.") if len(text) > WHOLE else ""
-    return {"caption": file, "page": page, "lines": [*beginning.lines()], "blocks": blocks, "more": more}
+    return {"caption": file, "page": page, "drawn": page is not None, "more": more, **shown}
 
 
-def _cut(
-    item: Evidence, citations: Sequence[Citation], snapshot: Snapshot, path: Path
-) -> tuple[Excerpt, dict[str, Any]]:
-    """Return what is cited with the text around it, and what of it is shown at once: lines, and blocks for reading."""
-    cited = excerpt(item, citations, snapshot.text(item.file), path)
-    cropped, heads = cited.cropped(), frozenset([item.place.label] if item.place.kind == "heading" else ())
-    return cited, {"lines": [*cropped.lines()], "blocks": cropped.blocks(path.suffix.lower(), heads)}
-
-
-async def draw(key: str) -> dict[str, Any]:
-    """Draw the page with this key, and add the address of its file."""
+async def show(key: str) -> dict[str, Any]:
+    """Return what the viewer shows of the place with this key, for a page of a PDF with the address of its file."""
     if (record := Screen.of(context.session.thread_id).pages.get(key)) is None:
-        return {"note": _(_GONE)}
-    page = CitedPage.of(record)
-    shown = await asyncio.to_thread(page.draw)
+        return {"note": _(_UNKNOWN)}
+    place = CitedPlace.of(record)
+    shown = await asyncio.to_thread(place.shown)
     if "picture" in shown:  # Chainlit serves the files that are listed here to this session alone, in place
-        size = page.signature[0]
-        file: FileDict = {"id": key, "path": page.path, "name": page.path.name, "size": size, "type": "application/pdf"}
+        size = place.signature[0]
+        file: FileDict = {
+            "id": key,
+            "path": place.path,
+            "name": place.path.name,
+            "size": size,
+            "type": "application/pdf",
+        }
         context.session.files[key] = file
-        shown["link"] = f"/project/file/{key}?session_id={context.session.id}#page={page.number}"
+        shown["link"] = f"/project/file/{key}?session_id={context.session.id}#page={place.page}"
     return shown

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import zip_longest
-from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import chainlit as cl
 from chainlit.element import Element
@@ -21,11 +21,10 @@ from app.documents.passages import Passage
 from app.errors import CorpusError
 from app.retrieval.packing import Evidence
 from app.retrieval.search import Hit, SearchResult
-from app.retrieval.store import Snapshot
 from app.translation import _, again, count, figure, plural
 from app.ui import messages, source_viewer
 from app.ui.screen import Screen
-from app.ui.source_viewer import Originals
+from app.ui.source_viewer import CitedPlace, Originals
 
 log = logging.getLogger(__name__)
 
@@ -78,17 +77,26 @@ def _places(sources: Sequence[Evidence]) -> Sequence[Evidence]:
 async def send(listed: Sequence[Evidence], message: cl.Message, answer: Answer, originals: Originals) -> list[Element]:
     """Attach sources to a message, which then open where their names or numbers are clicked; returns the elements."""
     sent: list[Element] = []
+    screen = Screen.of(message.thread_id)
     with _tolerated():
-        if not any(each["name"] == OPENER for each in Screen.of(message.thread_id).elements.values()):
+        if not any(each["name"] == OPENER for each in screen.elements.values()):
             sent.append(messages.component(OPENER, {}))
             await sent[0].send(for_id=message.id)
-        snapshot = await asyncio.to_thread(originals.snapshot, answer.turn)
-        for item in listed:
+        for item, place in await asyncio.to_thread(_places_of, listed, answer, originals):
             with _tolerated():
-                for element in await elements(item, answer, snapshot, originals.path(item.file)):
+                for element in _elements(item, place, answer, screen):
                     sent.append(element)
                     await element.send(for_id=message.id)  # one by one: sent together they arrive in any order
     return sent
+
+
+def _places_of(listed: Sequence[Evidence], answer: Answer, originals: Originals) -> list[tuple[Evidence, CitedPlace]]:
+    """Return where the sources are, with what is cited there, but for those that cannot be shown; blocks."""
+    snapshot, places = originals.snapshot(answer.turn), []
+    for item in listed:
+        with _tolerated():
+            places.append((item, source_viewer.cited(item, answer.citations, snapshot, originals.path(item.file))))
+    return places
 
 
 @contextmanager
@@ -100,16 +108,22 @@ def _tolerated() -> Iterator[None]:
         log.exception("a source cannot be shown")
 
 
-async def elements(item: Evidence, answer: Answer, snapshot: Snapshot, path: Path) -> list[Element]:
-    """Make the elements that open a source: one by its name, one by its number; `path` is its file."""
+def _elements(item: Evidence, place: CitedPlace, answer: Answer, screen: Screen) -> list[Element]:
+    """Make the elements that open a source: one by its name, one by its number."""
     hit = next((hit for hit in answer.found.hits if _overlap(hit.passage, item)), None)
-    props = await source_viewer.props(item, answer.citations, snapshot, path)
-    props["why"] = _short(str(hit.explanation), 300) if hit is not None else ""
+    why, key = _short(str(hit.explanation), 300) if hit is not None else "", str(uuid4())
+    screen.take("page", place.record(key))
+    props = {**_opening(item, place, key, why), "quotes": place.excerpt.quotes()}
     names, mark = [name(item)], f"[{item.number}]"
     texts = [*_CODE.findall(answer.rendered), *(citation.sentence for citation in answer.citations)]
     if not any(mark in text for text in texts):
         names.append(mark)
     return [messages.component(each, props, "page") for each in names]
+
+
+def _opening(item: Evidence, place: CitedPlace, key: str, why: str) -> dict[str, Any]:
+    """Return what the viewer is given of a place that the conversation keeps under a key."""
+    return {"caption": f"{item.file}, {item.place.shown}", "page": key, "drawn": place.page is not None, "why": why}
 
 
 def found(retrieved: Retrieved) -> str:
@@ -235,9 +249,11 @@ async def opened(step_id: str, row: int, retriever: Retriever) -> dict[str, Any]
         return {}
     passage, why = hits[row].passage, _short(str(hits[row].explanation), 300)
     stretch = (passage.file, passage.title, passage.place, passage.start, passage.end, passage.text, passage.language)
-    snapshot = (await asyncio.to_thread(retriever.health)).snapshot
-    shown = await source_viewer.props(Evidence(0, *stretch), (), snapshot, retriever.folder.path / passage.file)
-    return {**shown, "why": why}
+    snapshot, item = (await asyncio.to_thread(retriever.health)).snapshot, Evidence(0, *stretch)
+    place = await asyncio.to_thread(source_viewer.cited, item, (), snapshot, retriever.folder.path / passage.file)
+    pages, key = Screen.of(cl.context.session.thread_id).pages, str(uuid4())
+    pages[key] = place.record(key)  # not for the history, in which there is nothing of the table either
+    return _opening(item, place, key, why)
 
 
 def _overlap(passage: Passage, item: Evidence) -> bool:

@@ -1,7 +1,8 @@
 // A document at the place that is cited, or from its beginning. Props: caption, why, more (of what is not shown), page = the
-// key of a page to draw, lines = [{ number, parts = [[text, cited]] }], where cited is 0, 1 or, where a span begins, 2, and
-// blocks = the lines for reading (app/ui/rich_text.py), if there is more to them. Opened from the list of documents: file = its
-// name, own = whether it can be opened in its own program.
+// key by which to ask for the place, drawn = whether it is a picture. What is shown comes with the props, or is asked for: lines = [{ number, parts = [[text,
+// cited]] }], where cited is 0, 1 or, where a span begins, 2; blocks = the lines for reading (app/ui/rich_text.py), if there is
+// more to them; of a page of a PDF picture, boxes and link. Opened from the list of documents: file = its name, own = whether it
+// can be opened in its own program.
 import { sideViewState } from '@chainlit/react-client';
 import { useEffect, useRef, useState } from 'react';
 import { useSetRecoilState } from 'recoil';
@@ -114,7 +115,7 @@ export default function Place() {
   const close = useSetRecoilState(sideViewState);
   const [sheet, setSheet] = useState(null);
   const [large, setLarge] = useState(window.innerWidth < 768);
-  const [raw, setRaw] = useState(!props.blocks);
+  const [asText, setAsText] = useState(false);
   const [said, setSaid] = useState('');
 
   useEffect(() => {
@@ -127,7 +128,7 @@ export default function Place() {
 
   useEffect(() => {
     if (!props.page) return;
-    callAction({ name: 'picture', payload: { page: props.page } })
+    callAction({ name: 'show-source', payload: { page: props.page } })
       .then((found) => setSheet(found.response))
       .catch(() => setSheet({ note: say('The page cannot be shown. Ask again to see it.') }));
   }, []);
@@ -135,7 +136,7 @@ export default function Place() {
   const shown = () => here.current?.querySelector('.cited, mark')?.scrollIntoView({ block: 'center', inline: 'center' });
   useEffect(() => {
     if (!props.page || sheet) requestAnimationFrame(shown);
-  }, [sheet, large, raw]);
+  }, [sheet, large, asText]);
 
   const launch = async () => {
     const { response } = await callAction({ name: 'corpus', payload: { do: 'launch', file: props.file } });
@@ -143,6 +144,8 @@ export default function Place() {
   };
 
   const link = sheet?.link && apiClient.buildEndpoint(sheet.link);
+  const { lines = [], blocks } = props.lines ? props : (sheet ?? {});
+  const raw = asText || !blocks;
   return (
     <section ref={here} tabIndex={-1} aria-label={props.caption} className="place" style={{ outline: 'none' }}>
       {props.file && (
@@ -154,7 +157,7 @@ export default function Place() {
           <span role="status">{said}</span>
         </p>
       )}
-      {props.page && !sheet && <p role="status" className="text-sm text-muted-foreground">{say('The page is being drawn …')}</p>}
+      {props.drawn && !sheet && <p role="status" className="text-sm text-muted-foreground">{say('The page is being drawn …')}</p>}
       {sheet?.note && <p role="status" className="text-sm" style={{ marginBottom: '0.5rem' }}>{sheet.note}</p>}
       {sheet?.picture && (
         <>
@@ -170,12 +173,12 @@ export default function Place() {
         </>
       )}
       {raw
-        ? <Lines lines={props.lines} code={Boolean(props.blocks) || props.lines.some((line) => line.number !== null)} />
-        : <div className="text-sm" style={{ lineHeight: 1.6 }}>{props.blocks.map((block, index) => <Block key={index} block={block} />)}</div>}
+        ? <Lines lines={lines} code={Boolean(blocks) || lines.some((line) => line.number !== null)} />
+        : <div className="text-sm" style={{ lineHeight: 1.6 }}>{blocks.map((block, index) => <Block key={index} block={block} />)}</div>}
       {props.more && <p className="text-sm text-muted-foreground" style={{ marginTop: '1rem' }}>{props.more}</p>}
-      {props.blocks && !props.page && (
+      {blocks && !sheet?.picture && (
         <p className="text-sm" style={LINKS}>
-          <button className={LINK} aria-pressed={raw} onClick={() => setRaw(!raw)}>{say('Show as text')}</button>
+          <button className={LINK} aria-pressed={asText} onClick={() => setAsText(!asText)}>{say('Show as text')}</button>
         </p>
       )}
       {props.why && (

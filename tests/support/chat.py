@@ -315,7 +315,7 @@ class Chat:
 
     async def page(self, source: dict[str, Any]) -> dict[str, Any]:
         """What the viewer gets when it asks for the picture of a source's page."""
-        page: dict[str, Any] = await self.call({"name": "picture", "payload": {"page": source["props"]["page"]}})
+        page: dict[str, Any] = await self.call({"name": "show-source", "payload": {"page": source["props"]["page"]}})
         return page
 
     async def documents(self, wanted: str = "") -> dict[str, Any]:
@@ -373,7 +373,7 @@ class Chat:
 
     def sources(self, row: Row) -> list[dict[str, Any]]:
         """What the viewer can show of a message's sources, in the order in which they came."""
-        named = (each for each in self.elements if each["forId"] == row["id"] and "lines" in (each["props"] or ()))
+        named = (each for each in self.elements if each["forId"] == row["id"] and "quotes" in (each["props"] or ()))
         return [each for each in named if not each["name"].endswith("]")]  # each is there under its number too
 
     async def _take(self, name: str, data: Any = None) -> None:

@@ -191,7 +191,11 @@ async def test_a_turn_is_one_line_and_a_streamed_answer_with_its_author_and_its_
     assert not answer["streaming"]
     [source] = chat.sources(answer)
     assert (source["name"], source["display"]) == ("[1] ferry.md, The ferry", "page")
-    assert marked(source) == ["The ferry leaves at 9:30 from the old harbour."]
+    assert (
+        marked(await chat.page(source))
+        == source["props"]["quotes"]
+        == ["The ferry leaves at 9:30 from the old harbour."]
+    )
     assert "ferry" in source["props"]["why"]
     labels = [action["label"] for action in chat.actions.values()]
     assert labels == ["Answer again", "Ask the large model", "Compare both", "Times and tokens", "Export"]
@@ -281,8 +285,8 @@ async def test_a_source_in_a_pdf_opens_at_its_page(house: House, chat: Chat) -> 
     [source] = chat.sources(answer)
     assert source["name"] == "[1] lights.pdf, page 2"
     assert source["props"]["caption"] == "lights.pdf, page 2"
-    assert marked(source) == ["The northern lantern burns red."]
     page = await chat.page(source)
+    assert marked(page) == ["The northern lantern burns red."]
     assert page["picture"].startswith("data:image/png;base64,")
     assert len(page["boxes"]) == 1
     link, _, fragment = page["link"].partition("#")
@@ -298,9 +302,9 @@ async def test_a_page_is_shown_to_the_conversation_alone_whose_answer_rests_on_i
     assert list(await chat.page({"props": {"page": "../lights.pdf"}})) == ["note"]
 
 
-def marked(source: dict[str, Any]) -> list[str]:
-    """What is marked in the lines of a source."""
-    return [text for line in source["props"]["lines"] for text, cited in line["parts"] if cited]
+def marked(page: dict[str, Any]) -> list[str]:
+    """What is marked in the lines that the viewer shows."""
+    return [text for line in page["lines"] for text, cited in line["parts"] if cited]
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,8 @@ async def test_a_question_is_answered_from_the_file_that_came_with_it(without_mo
         assert answer["output"].startswith("> Ada bakes the bread at dawn. [1]")
         [source] = chat.sources(answer)
         assert source["name"] == "[1] bread.txt (dropped), line 1"
-        assert BREAD.decode().strip() in "".join(text for line in source["props"]["lines"] for text, _ in line["parts"])
+        lines = (await chat.page(source))["lines"]
+        assert BREAD.decode().strip() in "".join(text for line in lines for text, _ in line["parts"])
         read, line, search = steps(chat)
         assert read == "Read bread.txt: 1 passage"
         assert line == "1 passage → quotes"

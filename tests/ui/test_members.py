@@ -233,7 +233,7 @@ async def test_nobody_gets_anything_of_anybody_else_by_its_id(served: Served) ->
             ("DELETE", "/project/element", {"sessionId": hers.session, "element": {**element, "type": "custom"}}),
             ("POST", f"/project/file?session_id={hers.session}", None),
         ]
-        for name in ("export-file", "picture", "hits", "corpus", "keep-file", "again"):
+        for name in ("export-file", "show-source", "hits", "corpus", "keep-file", "again"):
             payload = {"form": "md", "message": row["id"], "figures": False, "page": "x", "step": "x", "row": 0}
             action = {"name": name, "payload": payload, "label": "", "id": "x"}
             attempts.append(("POST", "/project/action", {"sessionId": hers.session, "action": action}))

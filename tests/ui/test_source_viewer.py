@@ -1,5 +1,6 @@
 """What the viewer of a source shows: the text around what is cited, and whether a page can be drawn."""
 
+import json
 import os
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from app.documents.document import signature
 from app.documents.passages import Place, PlaceKind
 from app.retrieval.packing import Evidence
 from app.ui import source_viewer
-from app.ui.source_viewer import AROUND, CitedPage, Excerpt, excerpt
+from app.ui.source_viewer import AROUND, CitedPlace, Excerpt, excerpt
 from tests.ui.test_chat import pdf
 
 PAGES = "# Boats\n\nThe Seagull sails.\n\f# Berths\n\nThe ferry has berth B12. It is full.\nNobody waits.\n\f# Fees\n"
@@ -103,14 +104,14 @@ def test_lines_hold_the_text_and_mark_the_spans(text: str, data: st.DataObject) 
 
 
 @pytest.fixture
-def plan(tmp_path: Path) -> CitedPage:
+def plan(tmp_path: Path) -> CitedPlace:
     path = tmp_path / "plan.pdf"
     pdf(path, "The harbour.", "The drawbridge opens at seven.")
-    return CitedPage(path, signature(path), 2, Excerpt("The drawbridge opens at seven.", ((0, 14),), None))
+    return CitedPlace(path, signature(path), 2, "", Excerpt("The drawbridge opens at seven.", ((0, 14),), None))
 
 
-def test_a_page_is_a_picture_with_boxes_in_percent(plan: CitedPage) -> None:
-    shown = plan.draw()
+def test_a_page_is_a_picture_with_boxes_in_percent(plan: CitedPlace) -> None:
+    shown = plan.draw(2)
 
     assert shown["picture"].startswith("data:image/png;base64,iVBOR")
     [[left, top, right, bottom]] = shown["boxes"]
@@ -119,31 +120,31 @@ def test_a_page_is_a_picture_with_boxes_in_percent(plan: CitedPage) -> None:
     assert shown["note"] == ""
 
 
-def test_a_file_that_has_changed_or_gone_is_not_drawn(plan: CitedPage) -> None:
+def test_a_file_that_has_changed_or_gone_is_not_drawn(plan: CitedPlace) -> None:
     os.utime(plan.path, ns=(1, 1))
-    assert plan.draw() == {
+    assert plan.draw(2) == {
         "note": "The file has changed since it was read. Below is the text as it was; ask again for the new one."
     }
 
     plan.path.unlink()
-    assert plan.draw() == {"note": "The file has been moved or deleted. Below is the text as it was read."}
+    assert plan.draw(2) == {"note": "The file has been moved or deleted. Below is the text as it was read."}
 
 
 @pytest.mark.slow
-def test_why_nothing_is_marked_is_said(plan: CitedPage, tmp_path: Path) -> None:
-    other = CitedPage(plan.path, plan.signature, 1, Excerpt("Quite other words", ((0, 17),), None)).draw()
+def test_why_nothing_is_marked_is_said(plan: CitedPlace, tmp_path: Path) -> None:
+    other = CitedPlace(plan.path, plan.signature, 1, "", Excerpt("Quite other words", ((0, 17),), None)).draw(1)
     assert (other["boxes"], other["note"]) == ([], "The cited words were not found on the page.")
 
     picture = tmp_path / "picture.pdf"
     canvas = Canvas(str(picture))
     canvas.rect(50, 50, 100, 100)
     canvas.save()
-    scan = CitedPage(picture, signature(picture), 1, Excerpt("Recognized", ((0, 10),), None)).draw()
+    scan = CitedPlace(picture, signature(picture), 1, "", Excerpt("Recognized", ((0, 10),), None)).draw(1)
     assert scan["picture"]
     assert scan["note"].startswith("This page has no text to mark")
 
     picture.write_bytes(b"%PDF-1.7")
-    broken = CitedPage(picture, signature(picture), 1, Excerpt("Recognized", ((0, 10),), None)).draw()
+    broken = CitedPlace(picture, signature(picture), 1, "", Excerpt("Recognized", ((0, 10),), None)).draw(1)
     assert broken == {
         "note": "The page cannot be drawn: the file may be damaged, or the page too large. Below is the text."
     }
@@ -152,4 +153,21 @@ def test_why_nothing_is_marked_is_said(plan: CitedPage, tmp_path: Path) -> None:
 def test_the_name_of_the_action_is_the_viewers() -> None:
     viewer = Path(source_viewer.__file__).parents[2] / "public/elements/Place.jsx"
 
-    assert f"name: '{source_viewer.DRAW}'" in viewer.read_text(encoding="utf-8")
+    assert f"name: '{source_viewer.SHOW}'" in viewer.read_text(encoding="utf-8")
+
+
+def test_a_quote_is_the_text_of_a_span_on_one_line() -> None:
+    text = "The northern\n lantern burns red. It is old."
+
+    assert Excerpt(text, ((0, 32), (33, len(text))), None).quotes() == ["The northern lantern burns red.", "It is old."]
+
+
+def test_a_place_that_its_conversation_kept_is_shown_as_it_was_read(tmp_path: Path) -> None:
+    found = excerpt(evidence(), [citation("It is full.")], PAGES, Path("boats.md"))
+    place = CitedPlace(tmp_path / "boats.md", (1, 1), None, "Berths", found)
+
+    again = CitedPlace.of(json.loads(json.dumps(place.record("key"))))
+
+    assert again == place
+    assert again.shown() == found.shown(".md", frozenset(["Berths"]))
+    assert again.shown()["blocks"]

@@ -9,12 +9,13 @@ import chainlit as cl
 import pytest
 
 from app.answering.turn import Answer
+from app.documents.document import NEVER
 from app.documents.passages import Place
 from app.errors import IndexAway
 from app.retrieval.packing import Evidence
 from app.retrieval.store import NOTHING
 from app.ui import source_viewer, sources
-from app.ui.source_viewer import Originals
+from app.ui.source_viewer import CitedPlace, Excerpt, Originals
 from tests.support.chat import App, Chat
 
 
@@ -47,10 +48,10 @@ async def test_a_source_that_cannot_be_shown_never_costs_the_answer(
 ) -> None:
     shown: list[str] = []
 
-    async def props(item: Evidence, *_: object) -> dict[str, Any]:
+    def cited(item: Evidence, *_: object) -> CitedPlace:
         if failing == "a source" and item.number == 1:
             raise FileNotFoundError(item.file)
-        return {}
+        return CitedPlace(Path(item.file), NEVER, None, "", Excerpt(item.text, (), None))
 
     async def send(self: cl.CustomElement, for_id: str) -> None:
         if failing == "its way to the page" and self.name.startswith("[1]"):
@@ -62,7 +63,7 @@ async def test_a_source_that_cannot_be_shown_never_costs_the_answer(
             raise OSError("the index is gone")
         return NOTHING
 
-    monkeypatch.setattr(source_viewer, "props", props)
+    monkeypatch.setattr(source_viewer, "cited", cited)
     monkeypatch.setattr(cl.CustomElement, "send", send)
     monkeypatch.setattr(sources.messages, "component", component())
     given = answer(evidence(1), evidence(2, page=5))
@@ -93,7 +94,7 @@ async def test_a_row_of_the_table_of_hits_opens_its_passage(without_models: App)
 
         assert "| Source | Passage | Score | Matching words |" in search["output"]
         assert opened["caption"].startswith("ferry.md, ")
-        assert "ferry leaves" in str(opened["blocks"])
+        assert "ferry leaves" in str((await chat.page({"props": opened}))["blocks"])
         for row in (-1, 99):
             assert not await chat.call({"name": "hits", "payload": {"step": search["id"], "row": row}})
 
