@@ -146,12 +146,24 @@ class Index:
         """Return the passages of matches."""
         return [self._segments[match.segment][0].passage(match.passage) for match in matches]
 
-    def parts(self, match: Match, terms: Sequence[QueryTerm]) -> tuple[dict[str, float], float, set[str]]:
-        """Return what each term adds to the score of a match, the share of other passages in it, and its terms."""
-        scorer, at = self._scorer(match)
-        parts = {term.text: scorer.score(term, at) for term in terms}
-        own = sum(parts.values()) + float(proximity(scorer, terms, np.array([at]))[0])
-        return parts, max(0.0, 1 - own / match.score), set(scorer.postings.of_passages([at])[0])
+    def parts(
+        self, matches: Sequence[Match], terms: Sequence[QueryTerm]
+    ) -> list[tuple[dict[str, float], float, set[str]]]:
+        """Return what each term adds to the score of each match, the share of other passages in it, and its terms."""
+        scorers = defaultdict[Scorer, list[tuple[int, int]]](list)
+        for number, match in enumerate(matches):
+            scorer, at = self._scorer(match)
+            scorers[scorer].append((number, at))
+        parts: dict[int, tuple[dict[str, float], float, set[str]]] = {}
+        for scorer, places in scorers.items():
+            passages = np.array([at for _, at in places])
+            added = [scorer.score(term, passages).tolist() for term in terms]
+            near, held = proximity(scorer, terms, passages).tolist(), scorer.postings.of_passages(passages.tolist())
+            for row, (number, _) in enumerate(places):
+                own = {term.text: each[row] for term, each in zip(terms, added, strict=True)}
+                share = 1 - (sum(own.values()) + near[row]) / matches[number].score
+                parts[number] = own, max(0.0, share), set(held[row])
+        return [parts[number] for number in range(len(matches))]
 
     def plain_top_k(self, words: Sequence[QueryWord], k: int) -> list[Match]:
         """Return the `k` best passages by the class that extends rank_bm25's alone; the first call is slow."""

@@ -98,14 +98,16 @@ class Scorer:
         more = np.concatenate([weight * each.more for weight, each in weighted])
         return top_sums(self.postings, self._table, numbers, weights, (passages, more), self._alive, k)
 
-    def score(self, term: QueryTerm, passage: int) -> float:
-        """Return what a term adds to the score of a passage."""
+    def score(self, term: QueryTerm, passages: Array) -> Array:
+        """Return what a term adds to the scores of some passages."""
         matches = self.matches(term.variants)
-        added = matches.more[matches.passages == passage].sum()
-        for number in matches.exact.tolist():
-            passages, kinds = self.postings.of(number)
-            added += self._table[kinds[passages == passage]].sum()
-        return float(term.weight * added)
+        added = np.zeros(len(passages))
+        exact = [(listed, self._table[kinds]) for listed, kinds in map(self.postings.of, matches.exact.tolist())]
+        for listed, values in [(matches.passages, matches.more), *exact]:
+            if len(listed):
+                at = np.minimum(np.searchsorted(listed, passages), len(listed) - 1)
+                added += values[at] * (listed[at] == passages)
+        return term.weight * added
 
     def _matches(self, variants: Variants) -> Matches:
         postings = self.postings

@@ -4,7 +4,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from app.documents.passages import Passage
@@ -169,7 +169,7 @@ def search(
     known = {word.surface.casefold() for word in own if index.knows(word)}
     result = SearchResult(
         query=question,
-        hits=_hits(index, matches, partial(_explain, index, words, terms)),
+        hits=_hits(index, matches, words, terms),
         unknown_words=_surfaces(word for word in index.words(question) if not index.knows(word)),
         earlier_words=_surfaces(word for word in earlier if word.surface.casefold() not in known),
         took_ms=1000 * (time.perf_counter() - started),
@@ -190,7 +190,7 @@ def plain(index: "Index", question: str, k: int = 10) -> SearchResult:
     matches = index.plain_top_k(words, k)
     return SearchResult(
         query=question,
-        hits=_hits(index, matches, partial(_explain, index, words, index.terms((), exact=words))),
+        hits=_hits(index, matches, words, index.terms((), exact=words)),
         unknown_words=_surfaces(word for word in words if not index.knows(word)),
         earlier_words=(),
         took_ms=1000 * (time.perf_counter() - started),
@@ -198,10 +198,14 @@ def plain(index: "Index", question: str, k: int = 10) -> SearchResult:
     )
 
 
-def _hits(index: "Index", matches: Sequence["Match"], explain: Callable[["Match"], Explanation]) -> tuple[Hit, ...]:
+def _hits(
+    index: "Index", matches: Sequence["Match"], words: Sequence[QueryWord], terms: Sequence["QueryTerm"]
+) -> tuple[Hit, ...]:
+    passages = index.passages(matches)
+    explain = cache(partial(_explain, index, words, terms, matches, passages))  # of all hits at once, when one is asked
     return tuple(
-        Hit(rank, round(match.score, 4), passage, partial(explain, match))
-        for rank, (match, passage) in enumerate(zip(matches, index.passages(matches), strict=True), 1)
+        Hit(rank, round(match.score, 4), passage, lambda at=rank - 1: explain()[at])  # type: ignore[misc]
+        for rank, (match, passage) in enumerate(zip(matches, passages, strict=True), 1)
     )
 
 
@@ -262,17 +266,25 @@ def _surfaces(words: Iterable[QueryWord]) -> tuple[str, ...]:
     return tuple({word.surface.casefold(): word.surface for word in words}.values())
 
 
-def _explain(index: "Index", words: Sequence[QueryWord], terms: Sequence["QueryTerm"], match: "Match") -> Explanation:
-    """Explain a match by the words of the question, which the terms belong to."""
-    (passage,), (parts, context, held) = index.passages([match]), index.parts(match, terms)
-    shares = _word_shares(words, parts)
-    variants = {term.text: [text for text, _ in term.variants if text in held] for term in terms}
-    alike = {}
-    for word in words:
-        matching = [text for term in word.terms if term not in held for text in variants.get(term, ())]
-        if word.surface in shares and matching:
-            alike[word.surface] = _similar_words(passage, matching)
-    return Explanation(shares, alike, round(context, 3))
+def _explain(
+    index: "Index",
+    words: Sequence[QueryWord],
+    terms: Sequence["QueryTerm"],
+    matches: Sequence["Match"],
+    passages: Sequence[Passage],
+) -> list[Explanation]:
+    """Explain matches by the words of the question, which the terms belong to."""
+    explained: list[Explanation] = []
+    for passage, (parts, context, held) in zip(passages, index.parts(matches, terms), strict=True):
+        shares = _word_shares(words, parts)
+        variants = {term.text: [text for text, _ in term.variants if text in held] for term in terms}
+        alike: dict[str, tuple[str, ...]] = {}
+        for word in words:
+            matching = [text for term in word.terms if term not in held for text in variants.get(term, ())]
+            if word.surface in shares and matching:
+                alike[word.surface] = _similar_words(passage, matching)
+        explained.append(Explanation(shares, alike, round(context, 3)))
+    return explained
 
 
 def _rounded(shares: Sequence[float], whole: int) -> list[int]:

@@ -185,7 +185,7 @@ def test_variants_are_added_up_before_they_are_weighed(
         frequencies = [sum(counts[word] * share for word, share in each.items()) for each in variants]
         added = [saturation(tf, int(postings.lengths[number]), 4.0) for tf in frequencies]
         parts = [term.weight * each for term, each in zip(query, added, strict=True)]
-        assert [scorer.score(term, number) for term in query] == pytest.approx(parts, abs=1e-9)
+        assert [scorer.score(term, np.array([number]))[0] for term in query] == pytest.approx(parts, abs=1e-9)
         if any(parts) and number not in deleted:
             expected[number] = sum(parts)
     assert dict(zip(passages.tolist(), scores.tolist(), strict=True)) == pytest.approx(expected, abs=1e-9)
