@@ -27,7 +27,7 @@ from app.models.tokens import TokenCounter
 from app.settings import RouteName, Settings
 from app.translation import _, mark
 
-COLLECTING = 20_000, 20, 20
+COLLECTING = 5_000, 10, 100
 """When a chat collects garbage, which holds up every answer: more rarely than Python would, and never in what was
 loaded before the first question."""
 

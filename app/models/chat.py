@@ -9,7 +9,7 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from app.errors import AnswerFailed, ContextOverflow, ModelGone, NoModel, ServerBusy, ServerError, StaysHere
 from app.models import error_mapping
@@ -279,17 +279,18 @@ async def _batches(stream: "openai.AsyncStream[object]") -> AsyncGenerator[list[
     Iterating over the stream itself takes several times as long: it reads, checks and converts event by event.
     """
     rest = b""
-    async for read in stream.response.aiter_bytes():
-        *blocks, rest = (rest + read).replace(b"\r\n", b"\n").split(b"\n\n")
-        batch: list[_Event] = []
-        try:
-            for block in blocks:
-                data = b"\n".join(line[5:].strip() for line in block.split(b"\n") if line.startswith(b"data:"))
-                if data not in (b"", b"[DONE]"):
-                    batch.append(_event(json.loads(data), stream))
-        finally:  # also of those before one that is broken
-            if batch:
-                yield batch
+    async with aclosing(stream.response.aiter_bytes()) as reads:
+        async for read in reads:
+            *blocks, rest = (rest + read).replace(b"\r\n", b"\n").split(b"\n\n")
+            batch: list[_Event] = []
+            try:
+                for block in blocks:
+                    data = b"\n".join(line[5:].strip() for line in block.split(b"\n") if line.startswith(b"data:"))
+                    if data not in (b"", b"[DONE]"):
+                        batch.append(_event(json.loads(data), stream))
+            finally:  # also of those before one that is broken
+                if batch:
+                    yield batch
 
 
 def _event(data: Any, stream: "openai.AsyncStream[object]") -> _Event:
