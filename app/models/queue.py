@@ -122,6 +122,7 @@ class ModelQueue:
             self._round, self._next_round[place.person] = number, number + 1
             place.since = monotonic()
             place.admitted.set()
+            self._seen = self._seen[0], {}  # the others have moved up
         if not self.holding:
             self._next_round.clear()
 

@@ -167,6 +167,7 @@ def test_an_answer_and_its_conversation_are_saved_as_files_that_load_nothing(
         answer(page, words(SHORT["large"]))
         ask(page, KEPT["question"])
         answer(page, KEPT["small"])
+        expect(page.get_by_role("button", name="Export")).to_have_count(2)
         page.get_by_role("button", name="Export").last.click()
         fits(page, "export")
         with page.expect_download() as saving:
