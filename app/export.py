@@ -129,7 +129,7 @@ def _entry(question: str, row: Mapping[str, Any], attached: Sequence[Mapping[str
     places = {
         int(found[1]): each["props"]
         for each in attached
-        if (found := re.match(r"\[(\d+)\] ", each["name"])) and "quotes" in (each["props"] or ())
+        if (found := re.match(r"\[(\d+)\] ", each["name"])) and "caption" in (each["props"] or ())
     }
     marks = [
         int(found["number"])
@@ -139,7 +139,7 @@ def _entry(question: str, row: Mapping[str, Any], attached: Sequence[Mapping[str
     ]
     cited = [number for number in dict.fromkeys(marks) if number in places]
     sources = {
-        number: Source(before + at, places[number]["caption"], tuple(places[number]["quotes"]))
+        number: Source(before + at, places[number]["caption"], tuple(places[number].get("quotes", ())))
         for at, number in enumerate(cited, 1)
     }
     given = () if cited else tuple(dict.fromkeys(place["caption"] for place in places.values()))

@@ -3,9 +3,8 @@
 import logging
 import re
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -83,7 +82,7 @@ class Server:
     def __init__(self, address: str, schema: str, *, writes: bool = False):
         """Take several addresses as the hosts of one, which has the user and the database of the first."""
         self.schema = schema
-        self._idle = deque[Connection](maxlen=KEPT)
+        self._idle: list[Connection] = []
         self._failed: tuple[float, str] = (0.0, "")
         try:
             every = [conninfo_to_dict(each) for each in _SPLIT.split(address)]
@@ -108,7 +107,7 @@ class Server:
             except psycopg.OperationalError:
                 if time.monotonic() - begun >= AT_ONCE:  # it is slow, and not what broke while nobody used it
                     raise
-                self._idle.clear()
+                self.close()
             return self._done(work)
 
     def connect(self, *, changes: bool = False) -> Connection:
@@ -119,6 +118,12 @@ class Server:
         connection.autocommit, connection.isolation_level = not changes, psycopg.IsolationLevel.REPEATABLE_READ
         return connection
 
+    def close(self) -> None:
+        """Close the connections that nobody uses."""
+        with suppress(IndexError):  # another thread may take one meanwhile
+            while True:
+                self._idle.pop().close()
+
     @contextmanager
     def checked(self) -> Iterator[None]:
         """Raise IndexAway for errors of psycopg, and after one for a while at once."""
@@ -128,7 +133,7 @@ class Server:
         try:
             yield
         except psycopg.Error as error:
-            self._idle.clear()
+            self.close()
             why = str(error).strip().partition("\n")[0] or type(error).__name__
             if password := str(self._parameters.get("password") or ""):
                 why = why.replace(password, "…").replace(quote(password, safe=""), "…")
@@ -146,7 +151,10 @@ class Server:
         except BaseException:
             connection.close()
             raise
-        self._idle.append(connection)
+        if len(self._idle) < KEPT:
+            self._idle.append(connection)
+        else:
+            connection.close()
         return result
 
 

@@ -127,11 +127,12 @@ class CitedPlace:
 
     @classmethod
     def of(cls, record: dict[str, Any]) -> "CitedPlace":
-        """Make a place from the record that its conversation keeps."""
+        """Make a place from the record that its conversation keeps; earlier versions kept pages of PDFs alone."""
         spans = tuple((start, end) for start, end in record["spans"])
-        excerpt = Excerpt(record["text"], spans, record["line"])
+        excerpt = Excerpt(record["text"], spans, record.get("line"))
         size, modified_ns = record["signature"]
-        return cls(Path(record["path"]), (size, modified_ns), record["page"], record["head"], excerpt)
+        page = record["page"] if "page" in record else record["number"]
+        return cls(Path(record["path"]), (size, modified_ns), page, record.get("head", ""), excerpt)
 
     def record(self, key: str) -> dict[str, Any]:
         """Return what the place is made from, under a key that only the conversation knows."""

@@ -171,3 +171,11 @@ def test_a_place_that_its_conversation_kept_is_shown_as_it_was_read(tmp_path: Pa
     assert again == place
     assert again.shown() == found.shown(".md", frozenset(["Berths"]))
     assert again.shown()["blocks"]
+
+
+def test_a_page_that_an_earlier_version_kept_is_drawn(plan: CitedPlace) -> None:
+    kept = {"id": "key", "path": str(plan.path), "signature": plan.signature, "number": 2}
+
+    shown = CitedPlace.of({**kept, "text": plan.excerpt.text, "spans": [[0, 14]]}).shown()
+
+    assert shown["picture"].startswith("data:image/png;base64,iVBOR")
