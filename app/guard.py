@@ -18,7 +18,7 @@ from starlette.websockets import WebSocketClose
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from app.errors import EscalatorError, InputError, ServerBusy
-from app.people import begin_request, request
+from app.room import begin_request, request
 from app.settings import LOOPBACK
 
 Body = TypeVar("Body", bound=BaseModel)

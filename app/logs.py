@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from logging.handlers import QueueHandler, QueueListener
 from typing import Any
 
-from app.people import person, request
+from app.room import person, request
 from app.settings import load
 
 MOST_LINES = 10_000

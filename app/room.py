@@ -1,4 +1,4 @@
-"""A room: several people share the chat of one server, each under a name that only their own browser can use again."""
+"""Who asks, also in a room: several people at one server, each under a name that only their own browser has."""
 
 import hashlib
 import hmac
@@ -6,6 +6,7 @@ import secrets
 import time
 import unicodedata
 from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from socket import AF_INET
@@ -17,6 +18,15 @@ from starlette.exceptions import HTTPException
 
 from app.files import load_json, write_json
 from app.settings import LOOPBACK
+
+person: ContextVar[str] = ContextVar("person", default="")
+"""Whose event is being handled, also in the tasks that it begins; "" is the one person at this machine."""
+
+organiser: ContextVar[bool] = ContextVar("organiser", default=True)
+"""Whether that person may change what all share: the documents and the models."""
+
+request: ContextVar[str] = ContextVar("request", default="")
+"""The id of what is being handled, such as a question: errors that people see have it, and the log."""
 
 CODE = "abcdefghjkmnpqrstuvwxyz23456789", 8
 """Characters of codes, none of which is mistaken for another one on a wall, and how many a code has: with the limit of
@@ -40,6 +50,17 @@ class Member:
     proof: str
     organiser: bool = False
     secret: str = ""
+
+
+def begin_request() -> str:
+    """Give what is being handled an id, and return it."""
+    request.set(name := secrets.token_hex(3))
+    return name
+
+
+def sits_here() -> bool:
+    """Whether the event is of the person at this machine, for whom programs of it may be started."""
+    return not person.get() and organiser.get()
 
 
 class Room:
@@ -69,7 +90,7 @@ class Room:
 
     def admit(self, name: str, code: str, cookies: Mapping[str, str], address: str) -> Member:
         """Let somebody in who has the code and a name of their own; raises HTTPException."""
-        organiser = self._check(code, address)
+        organises = self._check(code, address)
         name = " ".join(name.split())
         if not (name and name.isprintable() and len(name) <= MAX_NAME):
             raise HTTPException(400)
@@ -78,14 +99,14 @@ class Room:
             if _key(name) == _key(HERE) or (kept and kept["proof"] != _hash(cookies.get(cookie(name), ""))):
                 raise HTTPException(409)
             if kept:
-                return Member(kept["name"], kept["proof"], organiser)
+                return Member(kept["name"], kept["proof"], organises)
             if len([*self._people.iterdir()]) > MAX_PEOPLE:
                 raise HTTPException(503)
             secret = secrets.token_urlsafe(32)  # never one that the browser brings: another one could have put it there
             path.parent.mkdir(mode=0o700, exist_ok=True)
             write_json(path, {"name": name, "proof": _hash(secret)}, private=True)
         self._known[name] = _hash(secret)
-        return Member(name, _hash(secret), organiser, secret)
+        return Member(name, _hash(secret), organises, secret)
 
     def remembers(self, name: str, proof: str) -> bool:
         """Whether a name is known to be the one of whoever logged in with it; asks no disk."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from app import logs
-from app.people import person, request
+from app.room import person, request
 from tests.support.waiting import until
 
 

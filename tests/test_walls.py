@@ -19,7 +19,7 @@ from app.settings import ROOT
 
 MODULES = sorted((ROOT / "app").rglob("*.py"))
 FACES = {"main", "ui", "cli", "web", "gateway", "mcp", "evaluation", "kit", "doctor"}
-COMMON = {"settings", "errors", "export", "guard", "files", "history", "logs", "people", "processes"}
+COMMON = {"settings", "errors", "export", "guard", "files", "history", "logs", "processes"}
 COMMON |= {"room", "translation"}
 """Modules below all rooms."""
 

@@ -12,7 +12,7 @@ from app.answering.events import AttemptStarted, Event, Failed, Finished
 from app.answering.run import Run
 from app.answering.turn import Answer, Attempt
 from app.errors import TooManyTurns
-from app.people import begin_request, person, request
+from app.room import begin_request, person, request
 
 log = logging.getLogger(__name__)
 

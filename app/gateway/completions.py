@@ -17,7 +17,7 @@ from app.answering.turn import Turn
 from app.errors import EscalatorError, ServerBusy
 from app.gateway.openai_format import CompletionRequest, Json, completion, encoded
 from app.guard import Refusal, is_here, json_body, refused
-from app.people import begin_request, person
+from app.room import begin_request, person
 from app.settings import Settings
 
 log = logging.getLogger(__name__)

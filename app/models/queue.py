@@ -10,7 +10,7 @@ from statistics import fmean
 from time import monotonic
 
 from app.models.server import Notify, ignore
-from app.people import person, request
+from app.room import person, request
 from app.translation import _, figure, time_left
 
 UPDATE_SECONDS = 1.0

@@ -7,7 +7,7 @@ import chainlit as cl
 
 from app.answering.turn import Answer, Mode
 from app.history import remembered
-from app.people import organiser
+from app.room import organiser
 from app.translation import _, mark
 from app.ui import usage_table
 

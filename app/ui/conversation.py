@@ -19,8 +19,7 @@ from app.answering.turn import Turn, mode
 from app.errors import EscalatorError
 from app.export import gather
 from app.history import History
-from app.people import begin_request, person
-from app.room import HERE
+from app.room import HERE, begin_request, person
 from app.settings import load
 from app.translation import _, again
 from app.ui import buttons, slash_commands, start_page

@@ -18,9 +18,9 @@ from app.documents.language import shown_name
 from app.documents.readers.text import CODE_SUFFIXES
 from app.errors import CorpusError, UnreadableFile
 from app.files import launch
-from app.people import organiser, sits_here
 from app.retrieval.corpus import Reading
 from app.retrieval.inventory import STATES, File, Inventory, extent, notes, summary
+from app.room import organiser, sits_here
 from app.translation import _, figure, mark, plural, size
 from app.ui import source_viewer
 

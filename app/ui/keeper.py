@@ -23,8 +23,7 @@ from chainlit.user import PersistedUser
 
 from app.errors import InputError
 from app.history import PREFERENCE, History, Kept, remembered, titled
-from app.people import person
-from app.room import HERE, Room, folder_of
+from app.room import HERE, Room, folder_of, person
 from app.settings import Settings, load
 from app.ui.members import log_in
 from app.ui.screen import Emitter, Screen

@@ -11,8 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.guard import is_here, refuse
 from app.history import History
-from app.people import organiser, person
-from app.room import Member, Room, cookie, folder_of
+from app.room import Member, Room, cookie, folder_of, organiser, person
 from app.settings import Settings
 from app.translation import _
 

@@ -6,7 +6,7 @@ from typing import Any
 from app.models.catalogue import ModelInfo, ModelPair
 from app.models.manager import ModelManager
 from app.models.presets import Preset, first_steps, in_words, presets_for, recommended
-from app.people import organiser
+from app.room import organiser
 from app.translation import _, count, gigabytes, mark
 
 NAME = mark("Models")

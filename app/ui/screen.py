@@ -16,7 +16,7 @@ from chainlit.session import WebsocketSession, ws_sessions_id
 from chainlit.types import FileDict, MessagePayload, ThreadDict
 
 from app.history import Item, Kind, remembered
-from app.people import person
+from app.room import person
 from app.translation import _, choose
 from app.ui.server_guard import name_of
 

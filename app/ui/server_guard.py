@@ -29,8 +29,7 @@ from uvicorn.server import HANDLED_SIGNALS, Server
 from app import logs
 from app.errors import SettingsError
 from app.guard import MOST_BYTES, Bodies, Guard, Proxies
-from app.people import organiser, person, sits_here
-from app.room import HERE, Room
+from app.room import HERE, Room, organiser, person, sits_here
 from app.settings import LOOPBACK, Settings
 from app.settings import load as load_settings
 from app.translation import VARYING, _, choose, load, preferred, script_of_page, supported

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.models.queue import ModelQueue
-from app.people import person
+from app.room import person
 
 
 class Room:

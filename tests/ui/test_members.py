@@ -30,8 +30,7 @@ from yarl import URL
 from app.cli.serving_commands import _tell_link
 from app.guard import Bodies
 from app.history import History
-from app.people import person
-from app.room import folder_of
+from app.room import folder_of, person
 from app.settings import ROOT, Settings
 from app.ui import members
 from app.ui.choices import Choices

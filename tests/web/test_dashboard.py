@@ -16,7 +16,7 @@ from app.answering.journal import LATEST, Series
 from app.answering.turn import Turn
 from app.errors import TooManyTurns
 from app.logs import JsonFormatter
-from app.people import person, request
+from app.room import person, request
 from app.web.dashboard import as_text
 from tests.support.gateway import GOOD, ORIGIN, QUESTION, Client
 
