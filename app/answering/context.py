@@ -28,8 +28,8 @@ from app.documents.language import name, shown_name
 from app.documents.privacy import ANY, kept_here
 from app.errors import CorpusError, IndexAway, ModelError
 from app.models import chat
+from app.models.discovery import ServerLookup
 from app.models.foundry import Foundry
-from app.models.server_lookup import ServerLookup
 from app.models.tokens import TokenCounter
 from app.postgres.shared import corpus_of
 from app.retrieval.corpus import Reading, Watcher

@@ -13,7 +13,7 @@ from app.answering.events import Emitter, Escalated, Previewed, Retrieved, Token
 from app.answering.router import Route
 from app.answering.sanitizer import addresses, label, safe
 from app.documents.passages import SEPARATOR, Passage, Span
-from app.models.server_lookup import ServerLookup
+from app.models.discovery import ServerLookup
 from app.retrieval.packing import CountTokens, Evidence, TextOf
 from app.retrieval.sentence_ranking import (
     PASSED,

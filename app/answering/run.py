@@ -20,8 +20,8 @@ from app.answering.turn import NUMBERS, Answer, Attempt, Citation, Decision, Met
 from app.answering.verification import CheckedAnswer, check
 from app.errors import EscalatorError, ModelError, NoModel, StaysHere
 from app.models.catalogue import ModelPair
+from app.models.discovery import ServerLookup
 from app.models.foundry import Foundry
-from app.models.server_lookup import ServerLookup
 from app.translation import _, mark
 
 BEST = mark("From your documents:")

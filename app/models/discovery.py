@@ -1,6 +1,6 @@
-"""Finds a model server: the configured one, a running Foundry Local service, else the embedded runtime.
+"""Finds model servers: those of a role's endpoint, a running Foundry Local service, else the embedded runtime.
 
-Also asks Foundry Local's command line where its service runs.
+Also asks Foundry Local's command line where its service runs, and has a turn wait for a server that is being found.
 """
 
 import asyncio
@@ -8,21 +8,39 @@ import json
 import logging
 import shutil
 import subprocess
+import sys
 import tempfile
-from collections.abc import Callable
-from contextlib import suppress
-from typing import Any
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, Protocol
 
 from app.errors import NoModel
 from app.files import load_json, save_state
 from app.models import supervisor
 from app.models.catalogue import can_embed, is_installed
-from app.models.server import Connect, NotAModelServer, Server, Unreachable, identify
+from app.models.server import Connect, NotAModelServer, Notify, Server, Service, Source, Unreachable, identify
 from app.settings import Settings, is_loopback, origin, root_of
+from app.translation import _, mark
 
 log = logging.getLogger(__name__)
 
 COMMAND_SECONDS = 5.0
+
+PAUSE_SECONDS = 15.0
+"""After a failure, in which an address is asked only if no other one answers: a server restarts in less."""
+
+PROGRESS_SECONDS = 0.5
+"""Interval between two looks at what a look-up is doing."""
+
+SLOW_SECONDS = 8.0
+STARTING = mark("Starting Foundry Local")
+SLOW = mark(
+    "Foundry Local is slow to start. An antivirus program may be checking its new files, which happens once: wait, or "
+    "exclude {folder} from its checks"
+)
+"""What is being waited for, in the first SLOW_SECONDS and after them."""
 
 
 async def find_server(settings: Settings, connect: Connect, on_start: Callable[[], None]) -> Server:
@@ -39,7 +57,7 @@ async def find_server(settings: Settings, connect: Connect, on_start: Callable[[
 
 
 async def _endpoint(url: str, connect: Connect) -> Server:
-    setting, _ = await asyncio.to_thread(origin, "endpoint")
+    setting, __ = await asyncio.to_thread(origin, "endpoint")
     root = root_of(url)
     try:
         return await identify(connect(root, "endpoint"), "endpoint")
@@ -137,3 +155,122 @@ def command_output(*command: str, seconds: float | None = None) -> str | None:
         output.seek(0)
         return output.read(100_000).decode("utf-8", errors="replace")
     return None
+
+
+class Endpoint:
+    """The servers at the addresses that a setting names; each is looked at before its first use, and after a failure.
+
+    An address of this machine is `here`; of the others, nothing private may be asked.
+    """
+
+    def __init__(self, setting: Source, roots: Sequence[str], connect: Connect) -> None:
+        self.setting, self.roots, self._connect = setting, roots, connect
+        self.here = [root for root in roots if is_loopback(root)]
+        self._servers: dict[str, Server] = {}
+        self._failed: dict[str, float] = {}
+        self._running: Counter[str] = Counter()
+
+    @property
+    def service(self) -> Service:
+        """The address that is asked next, as far as is known."""
+        return Service(self._order(self.roots)[0], self.setting)
+
+    async def server(self, *, private: bool = False) -> Server:
+        """Return the least loaded server that answers, for what is `private` one of this machine; raises NoModel."""
+        problems: dict[str, str] = {}
+        while left := self._order(it for it in (self.here if private else self.roots) if it not in problems):
+            if (root := left[0]) in self._servers:
+                return self._servers[root]
+            try:
+                self._servers[root] = await identify(self._connect(root, self.setting), self.setting)
+            except (Unreachable, NotAModelServer) as error:
+                self.fail(root)
+                why = _("nothing answers") if isinstance(error, Unreachable) else str(error)
+                problems[root] = f"{Service(root, self.setting).host}: {why}"
+        raise NoModel(
+            "There is no model server where {setting} says ({problems}). Start one there, or correct {setting}.",
+            setting=self.setting,
+            problems="; ".join(problems.values()),
+        )
+
+    def fail(self, root: str, *, private: bool = False) -> bool:
+        """Ask the other addresses first for a while, and look at each of them again before it is used.
+
+        Returns whether there is one that has not failed.
+        """
+        self._failed[root] = time.monotonic()
+        self._servers.clear()
+        return not all(map(self._paused, self.here if private else self.roots))
+
+    @contextmanager
+    def running(self, root: str) -> Iterator[None]:
+        """Count a request, by which the least loaded address is known."""
+        self._running[root] += 1
+        try:
+            yield
+        finally:
+            self._running[root] -= 1
+
+    def _order(self, roots: Iterable[str]) -> list[str]:
+        return sorted(roots, key=lambda root: (self._paused(root), self._running[root]))
+
+    def _paused(self, root: str) -> bool:
+        return time.monotonic() - self._failed.get(root, float("-inf")) < PAUSE_SECONDS
+
+
+def endpoints(settings: Settings, connect: Connect) -> dict[str, Endpoint]:
+    """Return the endpoints of the roles that have one; roles with equal ones share it."""
+    names: dict[str, Source] = {"small": "SLM_ENDPOINT", "large": "LLM_ENDPOINT"}
+    given = {role: settings.addresses(role) for role in names}
+    made = {role: Endpoint(names[role], roots, connect) for role, roots in given.items() if roots}
+    if len(made) == 2 and settings.small_key == settings.large_key and made["small"].roots == made["large"].roots:
+        made["large"] = made["small"]
+    return made
+
+
+class Finder(Protocol):
+    """Finds the server of this process, as Foundry does; `starting_since` says when a runtime began to be started."""
+
+    endpoints: dict[str, Endpoint]
+    starting_since: float | None
+
+    async def find(self) -> Service: ...
+
+
+class ServerLookup:
+    """A look-up of the model server, begun with this object and awaited when a model is needed.
+
+    `patience` is the wait in seconds, None for the whole look-up; a runtime that is being started is always waited for.
+    """
+
+    def __init__(self, foundry: Finder, patience: float | None) -> None:
+        self._foundry, self._patience = foundry, patience
+        self._task = asyncio.ensure_future(foundry.find())
+        self._task.add_done_callback(lambda done: done.cancelled() or done.exception())  # `wait` raises it
+
+    @property
+    def uncertain(self) -> bool:
+        """Whether it is still open if any server will answer."""
+        return not (self._task.done() or self._starting)
+
+    async def wait(self, notify: Notify) -> None:
+        """Wait for the server, a moment only if a role has another one; raises NoModel."""
+        message, timeout = "", self._patience or PROGRESS_SECONDS
+        while not (await asyncio.wait([self._task], timeout=timeout))[0]:
+            now = self._starting or message
+            if not now and self._patience is not None:
+                if self._foundry.endpoints:
+                    return
+                raise NoModel("Escalator is still looking for Foundry Local. Ask again in a moment.")
+            now, timeout = now or _("Looking for Foundry Local"), PROGRESS_SECONDS
+            if now != message:
+                notify(message := now)
+        self._task.result()
+
+    @property
+    def _starting(self) -> str:
+        """A sentence about a runtime with models that is being started, which a turn waits for; else empty."""
+        if self._foundry.starting_since is None:
+            return ""
+        soon = time.monotonic() - self._foundry.starting_since < SLOW_SECONDS
+        return _(STARTING) if soon else _(SLOW, folder=sys.prefix)

@@ -14,8 +14,7 @@ from urllib.parse import urlsplit
 from app.errors import NoModel, StaysHere
 from app.models import memory, selection
 from app.models.catalogue import ModelInfo, ModelPair
-from app.models.discovery import find_server
-from app.models.endpoints import endpoints
+from app.models.discovery import endpoints, find_server
 from app.models.queue import ModelQueue
 from app.models.server import Clients, Model, Notify, Server, Service, Unreachable, ignore
 from app.settings import Settings, is_loopback, root_of

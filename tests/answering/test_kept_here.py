@@ -19,7 +19,7 @@ from app.settings import ROOT
 from app.ui.buttons import SENT, choose
 from app.ui.turn_view import _record
 from app.ui.turns import grounds, measured, recalled
-from tests.models.test_endpoints import Elsewhere, Here
+from tests.models.test_discovery import Elsewhere, Here
 from tests.support.runtime import settings_for
 from tests.support.servers import chunk, events
 

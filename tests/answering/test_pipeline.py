@@ -35,7 +35,7 @@ from app.answering.events import (
 from app.answering.pipeline import Assistant
 from app.answering.run import BEST
 from app.answering.turn import Answer, Turn
-from app.models import server_lookup
+from app.models import discovery
 from app.retrieval.search import Exchange
 from app.retrieval.store import Snapshot
 from app.settings import ROOT
@@ -696,13 +696,13 @@ async def test_a_start_that_takes_long_is_explained_and_the_answer_comes_neverth
         encoding="utf-8",
     )
     monkeypatch.setenv("PYTHONPATH", str(checked.parent))
-    monkeypatch.setattr(server_lookup, "SLOW_SECONDS", 600.0)
+    monkeypatch.setattr(discovery, "SLOW_SECONDS", 600.0)
 
-    slow = server_lookup.SLOW.format(folder=Path(sys.prefix))
+    slow = discovery.SLOW.format(folder=Path(sys.prefix))
 
     def listen(events: list[Event]) -> None:
-        if server_lookup.STARTING in progress(events):
-            monkeypatch.setattr(server_lookup, "SLOW_SECONDS", 0.0)
+        if discovery.STARTING in progress(events):
+            monkeypatch.setattr(discovery, "SLOW_SECONDS", 0.0)
         if slow in progress(events) and previews(events):
             go_on.touch()
 
@@ -710,7 +710,7 @@ async def test_a_start_that_takes_long_is_explained_and_the_answer_comes_neverth
     events = await events_of(assistant, Turn("When does the ferry leave?"), listen)
     await assistant.close()
 
-    assert [text for text in progress(events) if "start" in text.lower()] == [server_lookup.STARTING, slow]
+    assert [text for text in progress(events) if "start" in text.lower()] == [discovery.STARTING, slow]
     assert "antivirus" in slow
     assert sys.prefix in slow
     assert previews(events) == ["The ferry leaves at 9:30 from the old harbour."]

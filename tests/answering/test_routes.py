@@ -19,7 +19,7 @@ from app.models.queue import ModelQueue
 from app.retrieval.search import Exchange
 from app.translation import choose
 from tests.answering.test_pipeline import FERRY, asked, events_of
-from tests.models.test_endpoints import Elsewhere
+from tests.models.test_discovery import Elsewhere
 from tests.models.test_foundry import models_list
 from tests.support.runtime import settings_for
 from tests.support.servers import EVENTS, Asked, Canned, chunk, events, reply

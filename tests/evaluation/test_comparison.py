@@ -24,7 +24,7 @@ from app.evaluation.summary import document
 from app.models.server import ignore
 from app.retrieval.corpus import corpus_id
 from app.settings import Settings
-from tests.models.test_endpoints import Elsewhere, Here
+from tests.models.test_discovery import Elsewhere, Here
 from tests.support.runtime import SMALL, held, settings_for
 from tests.support.scripted import Script
 from tests.support.servers import Asked, Fault, FaultProxy, chunk, events

@@ -22,7 +22,7 @@ from app.evaluation.summary import document
 from app.settings import Settings
 from app.ui.comparison import report
 from app.ui.turn_view import _record
-from tests.models.test_endpoints import Elsewhere, Here
+from tests.models.test_discovery import Elsewhere, Here
 from tests.support.runtime import settings_for
 from tests.support.servers import Asked, reply
 
