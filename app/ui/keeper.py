@@ -25,9 +25,8 @@ from app.errors import InputError
 from app.history import PREFERENCE, History, Kept, remembered, titled
 from app.room import HERE, Room, folder_of, person
 from app.settings import Settings, load
-from app.ui.members import log_in
 from app.ui.screen import Emitter, Screen
-from app.ui.server_guard import is_local
+from app.ui.server_guard import is_local, log_in
 
 log = logging.getLogger(__name__)
 

@@ -1,6 +1,7 @@
 """What Chainlit's server lacks: the guard, who asks, our texts, no foreign links, a check of port and settings.
 
-Chainlit has no setting for any of this, so it is added to its server from outside; knows nothing of chats.
+Who asks is known by Chainlit's cookie; in a room `Members` lets nobody else pass. Chainlit has no setting for any of
+this, so it is added to its server from outside; knows nothing of chats.
 """
 
 import asyncio
@@ -14,26 +15,37 @@ import sys
 import tempfile
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from contextvars import ContextVar
 from functools import partial
 from pathlib import Path
 from socket import AF_INET, AF_INET6
 from types import FrameType
 from typing import Any
+from weakref import WeakKeyDictionary
 
+import chainlit.config
+from chainlit import server
+from chainlit.auth import create_jwt, get_token_from_cookies
+from chainlit.auth.jwt import decode_jwt
+from chainlit.config import ChainlitConfig, UISettings, config
+from chainlit.session import BaseSession, WebsocketSession
+from chainlit.user import User
+from jwt import InvalidTokenError
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.server import HANDLED_SIGNALS, Server
 
 from app import logs
 from app.errors import SettingsError
-from app.guard import MOST_BYTES, Bodies, Guard, Proxies
-from app.room import HERE, Room, organiser, person, sits_here
+from app.guard import MOST_BYTES, Bodies, Guard, Proxies, is_here, refuse
+from app.history import History
+from app.room import HERE, Member, Room, cookie, folder_of, organiser, person, sits_here
 from app.settings import LOOPBACK, Settings
 from app.settings import load as load_settings
 from app.translation import VARYING, _, choose, load, preferred, script_of_page, supported
-from app.ui.members import Members, check_upload
 
 FOREIGN_LINK = re.compile(r"<(?:link|meta)\s[^>]*https?://[^>]*>")
 """A tag in Chainlit's page that loads from another host: a font, a style sheet, a preview picture."""
@@ -46,6 +58,21 @@ ENDING_SECONDS = 5
 
 SWITCH_SECONDS = 0.001
 """A thread that computes gives way to the event loop after so long; after 0.005 by default."""
+
+OPEN = ("", "assets", "auth", "avatars", "element", "favicon", "health", "login", "logo", "logout", "public", "thread")
+"""The first parts of paths that are answered without a login: the page, which then asks for one, and its files."""
+
+OPEN_PATHS = (TEXTS, "/project/translations")
+"""Further ones, with the words of the page."""
+
+MAX_FILES, MAX_SHARE = 100, 10
+"""What one person may have in conversations: so many files, and so many times the size of the largest allowed one."""
+
+_login: ContextVar[tuple[HTTPConnection, list[bytes]]] = ContextVar("login")
+"""The request that is being handled, and the cookies that its answer brings."""
+
+_sent: WeakKeyDictionary[Any, list[int]] = WeakKeyDictionary()
+"""The sizes of the files that came in each session, as long as Chainlit has the session and its files."""
 
 SESSION = re.compile(r"[0-9a-f-]{36}")
 """The ids that a page gives its session."""
@@ -82,10 +109,76 @@ class Page:
         await (script or self._app)(scope, receive, send)
 
 
+class Members:
+    """ASGI middleware that lets nobody but logged-in people and this machine pass, and tells whose request it is."""
+
+    def __init__(self, app: ASGIApp, room: Room, *, has_key: bool) -> None:
+        self._app, self._room, self._has_key = app, room, has_key
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        request, cookies = HTTPConnection(scope), list[bytes]()
+        here, member = is_here(scope), await self._member(request)
+        person.set("" if here or member is None else member.name)
+        organiser.set(here or (member is not None and member.organiser))
+        scope["organiser"] = organiser.get()
+        _login.set((request, cookies))
+
+        async def with_cookies(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                secure = b"; Secure" if scope["scheme"] == "https" else b""
+                given = [*message["headers"], *((b"set-cookie", each) for each in cookies)]
+                message["headers"] = [(name, it + secure if name == b"set-cookie" else it) for name, it in given]
+            await send(message)
+
+        if here or member or self._is_open(scope):
+            await self._app(scope, receive, with_cookies)
+        else:
+            await refuse(scope, receive, send, 401, "{}")  # Chainlit's page reads JSON
+
+    async def _member(self, request: HTTPConnection) -> Member | None:
+        """Return who has logged in; None for nobody, and for whoever had a name before it was given away again."""
+        try:
+            user = decode_jwt(get_token_from_cookies(request.cookies) or "")
+        except InvalidTokenError:
+            return None
+        name, proof = user.identifier, str(user.metadata.get("proof", ""))
+        known = self._room.remembers(name, proof) or await asyncio.to_thread(self._room.knows, name, proof)
+        return Member(name, proof, user.metadata.get("organiser") is True) if known else None
+
+    def _is_open(self, scope: Scope) -> bool:
+        path: str = scope["path"]
+        with_key = self._has_key and path.startswith(("/v1/", "/metrics"))  # which the gateway checks
+        page = path in OPEN_PATHS or (path.lstrip("/").split("/")[0] in OPEN and path != "/auth/jwt")
+        return scope["type"] == "http" and (with_key or page)
+
+
+async def log_in(room: Room, name: str, code: str) -> Any:
+    """Let somebody in, for Chainlit, which gives the browser a cookie; raises HTTPException."""
+    request, cookies = _login.get()
+    address = request.client.host if request.client else ""
+    member = await asyncio.to_thread(room.admit, name, code, request.cookies, address)
+    if member.secret:
+        kept = f"{cookie(member.name)}={member.secret}; Path=/; Max-Age=31536000; HttpOnly; SameSite=strict"
+        cookies.append(kept.encode())
+    return User(member.name, metadata={"proof": member.proof, "organiser": member.organiser})
+
+
+async def check_upload(session: Any, size: int, settings: Settings) -> None:
+    """Note a file that comes into a session; raises HTTPException if its person has too much."""
+    name = person.get()
+    kept = await asyncio.to_thread(History(folder_of(settings.state_dir, name)).files)
+    now = [each for other, sizes in _sent.items() if other.user.identifier == name for each in sizes]
+    sizes = [*kept, *now, size]
+    if len(sizes) > MAX_FILES or sum(sizes) > MAX_SHARE * settings.max_file_mb * 1_000_000:
+        raise HTTPException(413, _("you have dropped as much as one person may: delete a conversation with files"))
+    _sent.setdefault(session, []).append(size)
+
+
 def is_local() -> bool:
     """Whether only this machine can open the page."""
-    from chainlit.config import config
-
     return config.run.host in LOOPBACK
 
 
@@ -96,9 +189,6 @@ def name_of(user: Any) -> str:
 
 def _token() -> str:
     """Return the proof that a request comes from the one user; "" if Chainlit knows no users."""
-    from chainlit.auth import create_jwt
-    from chainlit.user import User
-
     return create_jwt(User(identifier=HERE)) if "CHAINLIT_AUTH_SECRET" in os.environ else ""
 
 
@@ -107,11 +197,6 @@ def install(faces: Callable[[ASGIApp], ASGIApp]) -> None:
 
     `faces` gets the chat as an application and returns one that also answers what is not the chat's.
     """
-    import chainlit.config
-    import chainlit.server as server
-    from chainlit.config import ChainlitConfig, UISettings, config
-    from chainlit.session import BaseSession, WebsocketSession
-
     if getattr(server, "escalator_guard", False):  # `chainlit run -w` runs main.py again
         return
     sys.setswitchinterval(SWITCH_SECONDS)
@@ -184,15 +269,15 @@ def begin(at_end: Callable[[], Coroutine[Any, Any, None]]) -> None:
     gc.freeze()  # what is loaded now stays: so what conversations leave behind is collected sooner, and in less time
     loop = asyncio.get_running_loop()
 
-    def handled(server: Server, number: int, frame: FrameType | None) -> None:
+    def handled(running: Server, number: int, frame: FrameType | None) -> None:
         asyncio.run_coroutine_threadsafe(at_end(), loop)
-        server.handle_exit(number, frame)
+        running.handle_exit(number, frame)
 
     for number in HANDLED_SIGNALS:
-        server = getattr(signal.getsignal(number), "__self__", None)
-        if isinstance(server, Server):
-            server.config.timeout_graceful_shutdown = ENDING_SECONDS
-            signal.signal(number, partial(handled, server))
+        running = getattr(signal.getsignal(number), "__self__", None)
+        if isinstance(running, Server):
+            running.config.timeout_graceful_shutdown = ENDING_SECONDS
+            signal.signal(number, partial(handled, running))
 
 
 def _readme(root: str, tag: str) -> str:

@@ -32,7 +32,7 @@ from app.guard import Bodies
 from app.history import History
 from app.room import folder_of, person
 from app.settings import ROOT, Settings
-from app.ui import members
+from app.ui import server_guard
 from app.ui.choices import Choices
 from tests.support.chat import Chat, environment, free_port
 from tests.support.corpora import FERRY
@@ -379,14 +379,14 @@ async def test_a_person_drops_so_many_files_and_so_many_bytes_and_no_more(tmp_pa
         __hash__ = object.__hash__
 
     first, second = (Session(user=SimpleNamespace(identifier="Anna")) for _ in range(2))
-    for number in range(members.MAX_FILES):
-        await members.check_upload((first, second)[number % 2], 1, settings)
+    for number in range(server_guard.MAX_FILES):
+        await server_guard.check_upload((first, second)[number % 2], 1, settings)
     with pytest.raises(HTTPException, match="413"):
-        await members.check_upload(first, 1, settings)
+        await server_guard.check_upload(first, 1, settings)
     del first, second  # the tabs are closed, and Chainlit deletes their files
     last = Session(user=SimpleNamespace(identifier="Anna"))
-    await members.check_upload(last, members.MAX_SHARE * 1_000_000, settings)
+    await server_guard.check_upload(last, server_guard.MAX_SHARE * 1_000_000, settings)
     with pytest.raises(HTTPException, match="413"):
-        await members.check_upload(last, 1, settings)
+        await server_guard.check_upload(last, 1, settings)
     person.set("Ben")
-    await members.check_upload(Session(user=SimpleNamespace(identifier="Ben")), 1, settings)
+    await server_guard.check_upload(Session(user=SimpleNamespace(identifier="Ben")), 1, settings)
