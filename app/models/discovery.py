@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from app.errors import NoModel
 from app.files import load_json, save_state
-from app.models import supervisor
+from app.models import runtime
 from app.models.catalogue import can_embed, is_installed
 from app.models.server import Connect, NotAModelServer, Notify, Server, Service, Source, Unreachable, identify
 from app.settings import Settings, is_loopback, origin, root_of
@@ -116,7 +116,7 @@ async def _embedded(settings: Settings, connect: Connect, on_start: Callable[[],
             "There is no model on this machine: choose a pair under Models, or run `escalator models get tiny`."
         )
     on_start()
-    lease = await supervisor.acquire(cache, settings.state_dir)
+    lease = await asyncio.to_thread(runtime.acquire, cache, settings.state_dir)
     return Server(connect(lease.url, "embedded"), "foundry", "embedded", lease)
 
 

@@ -24,7 +24,7 @@ from app.errors import CatalogueBlocked, DamagedModel, DiskFull, DownloadFailed,
 from app.models.catalogue import ModelInfo, load_catalogue, match
 from app.models.memory import disk_free_mb
 from app.models.presets import DISK_RESERVE_MB, variants
-from app.models.supervisor import SDK_VARIABLES, last_line
+from app.models.runtime import SDK_VARIABLES, last_line
 from app.settings import Settings
 from app.translation import _, figure, gigabytes, mark, time_left
 

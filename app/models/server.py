@@ -6,7 +6,6 @@ by itself, such as Ollama, llama.cpp or an older Foundry Local.
 
 import asyncio
 import json
-import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from pydantic import SecretStr
 
 from app.errors import ModelError
 from app.models.catalogue import ModelInfo, load_catalogue
+from app.models.runtime import Lease
 from app.settings import Settings, is_loopback
 from app.translation import mark
 
@@ -188,33 +188,6 @@ class Model:
 
     def __str__(self) -> str:
         return f"{self.alias} at {self.service.host}"
-
-
-class Lease:
-    """A hold on the embedded runtime: an open connection, which the system closes even if this process is killed."""
-
-    def __init__(self, connection: socket.socket, url: str, pid: int):
-        self._connection = connection
-        self.url = url
-        self.pid = pid
-        connection.setblocking(False)
-
-    @property
-    def alive(self) -> bool:
-        """Whether the runtime still runs; looks at the connection and sends nothing."""
-        try:
-            return bool(self._connection.recv(1, socket.MSG_PEEK))
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
-
-    def close(self) -> None:
-        """Release the runtime, which ends within a second if this was the last lease."""
-        self._connection.close()
-
-    def __del__(self) -> None:  # where whoever asked for it was cancelled meanwhile
-        self.close()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from app.models.supervisor import RuntimeFiles
+from app.models.runtime import RuntimeFiles
 from app.settings import ROOT
 from tests.support import watch
 from tests.support.runtime import SMALL, held, opened, settings_for, state_of

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import app.settings
-from app.models import supervisor
+from app.models import runtime
 from app.models.foundry import Foundry
 from app.settings import Settings
 from tests.support.scripted import Script
@@ -50,9 +50,9 @@ def settings_for(cache: Path | None = None, corpus: Path | None = None, **over: 
 
 
 @contextmanager
-def held(cache: Path) -> Iterator[supervisor.Lease]:
+def held(cache: Path) -> Iterator[runtime.Lease]:
     """A lease on the runtime of a cache; the runtime has ended when this is left, if nobody else holds one."""
-    lease = supervisor.acquire_blocking(cache, state_of(cache))
+    lease = runtime.acquire(cache, state_of(cache))
     try:
         yield lease
     finally:

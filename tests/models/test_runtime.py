@@ -17,16 +17,16 @@ import pytest
 
 from app.errors import NoModel
 from app.files import load_json, save_state
-from app.models import supervisor
-from app.models.supervisor import Lease, RuntimeFiles, acquire_blocking, join
+from app.models import runtime
+from app.models.runtime import Lease, RuntimeFiles, acquire, join
 from app.settings import ROOT
 from tests.support.runtime import SMALL, running, state_of
 from tests.support.servers import reset_on_close
 from tests.support.waiting import until
 
 HOLD = (
-    "import sys; from pathlib import Path; from app.models.supervisor import acquire_blocking\n"
-    "lease = acquire_blocking(Path(sys.argv[1]), Path(sys.argv[2])); print(lease.pid, flush=True); sys.stdin.read()"
+    "import sys; from pathlib import Path; from app.models.runtime import acquire\n"
+    "lease = acquire(Path(sys.argv[1]), Path(sys.argv[2])); print(lease.pid, flush=True); sys.stdin.read()"
 )
 
 
@@ -46,7 +46,7 @@ def take(cache: Path) -> Iterator[Callable[[], Lease]]:
     leases: list[Lease] = []
 
     def take() -> Lease:
-        leases.append(acquire_blocking(cache, state_of(cache)))
+        leases.append(acquire(cache, state_of(cache)))
         return leases[-1]
 
     yield take
@@ -212,7 +212,7 @@ def test_a_runtime_that_ends_at_its_start_is_reported_with_its_last_line(
     )
     monkeypatch.setenv("PYTHONPATH", str(broken))
     with pytest.raises(NoModel) as caught:
-        acquire_blocking(cache, state_of(cache))
+        acquire(cache, state_of(cache))
     assert "libonnxruntime: wrong ELF class" in str(caught.value)
     assert str(files.log) in str(caught.value)
     assert files.log.is_file()
@@ -222,7 +222,7 @@ def test_a_runtime_that_ends_at_its_start_is_reported_with_its_last_line(
 def test_a_state_folder_that_cannot_be_made_is_named(cache: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way", encoding="utf-8")
     with pytest.raises(NoModel, match="ESCALATOR_STATE_DIR"):
-        acquire_blocking(cache, tmp_path / "file")
+        acquire(cache, tmp_path / "file")
 
 
 @pytest.mark.slow
@@ -237,15 +237,15 @@ def test_a_runtime_that_hangs_at_its_start_is_ended(
         encoding="utf-8",
     )
     monkeypatch.setenv("PYTHONPATH", str(slow.parent))
-    monkeypatch.setattr(supervisor, "START_SECONDS", 1.0)
+    monkeypatch.setattr(runtime, "START_SECONDS", 1.0)
     begun = time.monotonic()
     with pytest.raises(NoModel, match="did not start within 1 seconds"):
-        acquire_blocking(cache, state_of(cache))
+        acquire(cache, state_of(cache))
     assert time.monotonic() - begun < 5
     assert until(lambda: not running(int(note.read_text(encoding="utf-8"))), 2)
 
 
 def test_the_last_line_is_the_last_that_is_not_empty() -> None:
     log = "Traceback\n  line\nOSError: kaputt \xff.\n\n \n".encode("latin-1")
-    assert supervisor.last_line(log) == "OSError: kaputt \ufffd."
-    assert supervisor.last_line(b" \n") == ""
+    assert runtime.last_line(log) == "OSError: kaputt \ufffd."
+    assert runtime.last_line(b" \n") == ""
