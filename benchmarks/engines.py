@@ -21,8 +21,8 @@ from app.retrieval import scoring
 from app.retrieval.analysis import QueryWord, terms
 from app.retrieval.index import Index
 from app.retrieval.segment import Builder, Postings, Segment
-from app.retrieval.store import NOTHING
-from app.retrieval.writer import LocalIndex
+from app.retrieval.snapshot import NOTHING
+from app.retrieval.store import LocalIndex
 
 TOP = 10
 

@@ -16,8 +16,8 @@ from app.evaluation.datasets import Collection
 from app.postgres.writing import PostgresStore
 from app.retrieval.index import Index
 from app.retrieval.search import SearchResult, search
-from app.retrieval.store import INDEX_VERSION, NOTHING, Snapshot
-from app.retrieval.writer import IndexStore, LocalIndex
+from app.retrieval.snapshot import NOTHING, Snapshot
+from app.retrieval.store import INDEX_VERSION, IndexStore, LocalIndex
 from app.settings import load
 from benchmarks import generated
 from benchmarks.engines import documents

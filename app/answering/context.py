@@ -33,10 +33,9 @@ from app.models.foundry import Foundry
 from app.models.tokens import TokenCounter
 from app.postgres.shared import corpus_of
 from app.retrieval.corpus import Reading, Watcher
-from app.retrieval.inventory import Inventory
 from app.retrieval.packing import MAX_HITS, is_answerable, pack_context
 from app.retrieval.search import SearchResult, search
-from app.retrieval.store import NOTHING, Snapshot
+from app.retrieval.snapshot import NOTHING, Snapshot
 from app.settings import Settings
 from app.translation import _, again, listed, quoted
 
@@ -119,9 +118,9 @@ class Retriever:
         """How far reading is, None if nothing is being read."""
         return self._corpus.reading if self._watcher else None
 
-    def health(self) -> Inventory:
-        """Return the inventory of the corpus as of the last look."""
-        return Inventory(self._corpus.latest())
+    def latest(self) -> Snapshot:
+        """Return the corpus as of the last look."""
+        return self._corpus.latest()
 
     def read(self, files: Sequence[tuple[str, Path]]) -> list[Document | Problem]:
         """Read files from outside the corpus, each under the name given with it."""

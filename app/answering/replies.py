@@ -12,8 +12,8 @@ from app.answering.router import REPLIED, Route
 from app.answering.sanitizer import label
 from app.documents.language import shown_name
 from app.models.catalogue import ModelPair
-from app.retrieval.inventory import File, Inventory, notes, summary
 from app.retrieval.packing import Evidence
+from app.retrieval.snapshot import File, Snapshot, notes, summary
 from app.translation import _, count, figure, mark, plural, quoted
 
 NAMED = 20
@@ -31,7 +31,7 @@ T = TypeVar("T")
 def reply(route: Route, retriever: Retriever, pair: ModelPair) -> str | None:
     """Return the reply to a message that needs neither a search nor a model, None for others; blocks."""
     if route.kind == "overview":
-        return overview(retriever.health(), retriever.folder.path, route.turn.scope or ())
+        return overview(retriever.latest(), retriever.folder.path, route.turn.scope or ())
     if route.kind not in REPLIED:
         return None
     texts, documents = _texts(route.language), len(retriever.available(route.turn).documents)
@@ -63,18 +63,18 @@ def limited(documents: int, scope: Sequence[str]) -> str:
     )
 
 
-def overview(health: Inventory, corpus: Path, scope: tuple[str, ...] = ()) -> str:
+def overview(snapshot: Snapshot, corpus: Path, scope: tuple[str, ...] = ()) -> str:
     """Describe the contents of the corpus, or of a part of it, as Markdown."""
-    health = Inventory(health.snapshot.within(scope))
-    searchable = [file for file in health.files if file.entry is not None]
+    snapshot = snapshot.within(scope)
+    searchable = [file for file in snapshot.files if file.entry is not None]
     place = ", ".join(map(label, scope)) or corpus
-    parts = [f"{place}: {', '.join(summary(health))}."]
+    parts = [f"{place}: {', '.join(summary(snapshot))}."]
     folders = Counter(file.name.partition("/")[0] if "/" in file.name else _("no folder") for file in searchable)
     if len(searchable) > NAMED and len(folders) > 1:
         most = ", ".join(f"{folder} {figure(number)}" for folder, number in folders.most_common(NAMED))
         parts.append(_("By folder: {folders}.", folders=f"{most}, …" if len(folders) > NAMED else most))
     parts.append(_listed(searchable, _titled))
-    if remarks := [f"{file}: {'; '.join(texts)}" for file, texts in notes(health).items()]:
+    if remarks := [f"{file}: {'; '.join(texts)}" for file, texts in notes(snapshot).items()]:
         parts.append(f"{_('Notes:')}\n\n{_listed(remarks, label)}")
     return "\n\n".join(parts)
 

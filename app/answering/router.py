@@ -22,7 +22,7 @@ from app.answering.turn import Turn
 from app.documents.readers import SUFFIXES
 from app.retrieval.analysis import query_words
 from app.retrieval.segment import Entry
-from app.retrieval.store import Snapshot
+from app.retrieval.snapshot import Snapshot
 from app.translation import chosen
 
 Kind = Literal["greets", "thanks", "leaves", "agrees", "app", "overview", "early", "instructs", "recaps", "summary"]

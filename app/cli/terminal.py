@@ -19,7 +19,7 @@ from app.answering.turn import Answer, Attempt, Metrics
 from app.answering.usage import Prices, blend
 from app.errors import EscalatorError, InputError, SettingsError
 from app.retrieval.search import Hit, SearchResult
-from app.retrieval.store import Snapshot
+from app.retrieval.snapshot import Snapshot
 from app.settings import ROOT, Settings, origin
 from app.translation import time_left
 

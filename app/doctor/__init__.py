@@ -27,7 +27,7 @@ from app.models.downloads import Downloader
 from app.models.foundry import Foundry
 from app.models.memory import Machine, MemoryFit, inspect_machine
 from app.postgres.shared import corpus_of
-from app.retrieval.inventory import Inventory, notes, summary
+from app.retrieval.snapshot import notes, summary
 from app.room import folders
 from app.settings import Settings, is_loopback, origin
 from app.translation import ago, count, gigabytes
@@ -140,7 +140,7 @@ def _port() -> Check:
 def _corpus(settings: Settings, named: bool) -> Iterator[Check]:
     try:
         corpus = corpus_of(settings)
-        inventory = Inventory(corpus.refresh())
+        snapshot = corpus.refresh()
         where = corpus.described()
     except IndexAway as error:
         yield Check("index", False, "in PostgreSQL", str(error))
@@ -150,15 +150,15 @@ def _corpus(settings: Settings, named: bool) -> Iterator[Check]:
         return
     remedy = str(corpus.notice or "")
     yield Check("index", not remedy, where, remedy)
-    summed_up = f"{settings.corpus}: {'; '.join(summary(inventory))}"
+    summed_up = f"{settings.corpus}: {'; '.join(summary(snapshot))}"
     remedy = "Put Markdown, text, PDF or Office files into this folder."
-    yield Check("corpus", bool(inventory.snapshot.documents), summed_up, remedy)
+    yield Check("corpus", bool(snapshot.documents), summed_up, remedy)
     if not named:
-        wrong = Counter((file.state, file.reason) for file in inventory.files if file.reason)
+        wrong = Counter((file.state, file.reason) for file in snapshot.files if file.reason)
         yield from (Check(count(number, "file"), False, state, why) for (state, why), number in wrong.items())
         return
-    remarks = notes(inventory)
-    for file in inventory.files:
+    remarks = notes(snapshot)
+    for file in snapshot.files:
         if file.reason:
             yield Check(file.name, False, file.state, file.reason)
         yield from (Check(file.name, None, note) for note in remarks.get(file.name, ()) if note != file.reason)

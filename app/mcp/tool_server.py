@@ -28,9 +28,8 @@ from app.documents.document import ROOT, reference, resolve
 from app.documents.passages import Passage
 from app.errors import EscalatorError, InputError
 from app.retrieval.corpus import Reading
-from app.retrieval.inventory import Inventory, notes
 from app.retrieval.packing import Evidence
-from app.retrieval.store import Snapshot
+from app.retrieval.snapshot import Snapshot, notes
 from app.translation import again
 
 LONGEST_TEXT = 40_000
@@ -104,14 +103,14 @@ class Tools:
 
     async def corpus(self, offset: float = 0, most: int = LISTED) -> Record:
         """List the documents."""
-        inventory = Inventory(await self._retriever.wait(self._retriever.public, self._tell))
-        known, said = [*inventory.snapshot.documents.values()], notes(inventory)
+        snapshot = await self._retriever.wait(self._retriever.public, self._tell)
+        known, said = [*snapshot.documents.values()], notes(snapshot)
         listed = [
             _named(it.file, it.title)
             | {"language": it.language, "pages": it.pages, "passages": it.passages, "notes": said.get(it.file, [])}
             for it in known[int(offset) :][:most]
         ]
-        unread = [{"file": it.name, "reason": again(it.reason)} for it in inventory.files if it.entry is None]
+        unread = [{"file": it.name, "reason": again(it.reason)} for it in snapshot.files if it.entry is None]
         totals = {"total": len(known), "unread_total": len(unread), "reading": str(self._retriever.reading or "")}
         return {"documents": listed, "unread": unread[:most]} | totals
 

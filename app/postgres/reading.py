@@ -24,7 +24,7 @@ from app.postgres.connection import Connection
 from app.retrieval.index import Index, Match, best
 from app.retrieval.scoring import Array, QueryTerm, Ranked, Scorer
 from app.retrieval.segment import Builder, DocumentSegment, Entry, Postings
-from app.retrieval.store import NOTHING, Snapshot, cut, read_snapshot
+from app.retrieval.snapshot import NOTHING, Snapshot, cut, read_snapshot
 
 if TYPE_CHECKING:
     from app.retrieval.segment import Arrays

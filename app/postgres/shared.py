@@ -9,8 +9,8 @@ from app.documents.folder import Difference, Folder
 from app.errors import CorpusError, IndexAway
 from app.retrieval.corpus import Corpus, Progress, corpus_id
 from app.retrieval.search import Exchange, SearchResult
-from app.retrieval.store import Snapshot
-from app.retrieval.writer import IndexStore
+from app.retrieval.snapshot import Snapshot
+from app.retrieval.store import IndexStore
 from app.settings import Settings
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from app.errors import IndexAway
 from app.postgres.connection import READ_SECONDS, WRITE_SECONDS, Connection, Server
 from app.postgres.reading import AT_ONCE, Reader, read, spelled
 from app.retrieval.segment import BREAK, Entry, Postings
-from app.retrieval.store import INDEX_VERSION, NOTHING, Snapshot, load
-from app.retrieval.writer import TABLES, Writer
+from app.retrieval.snapshot import NOTHING, Snapshot, load
+from app.retrieval.store import INDEX_VERSION, TABLES, Writer
 
 if TYPE_CHECKING:
     from app.retrieval.segment import Arrays

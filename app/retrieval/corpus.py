@@ -24,8 +24,8 @@ from app.documents.document import Document, Outcome, Problem
 from app.documents.folder import Difference, Folder
 from app.errors import CorpusError, DamagedIndex
 from app.retrieval.search import Exchange, SearchResult, search
-from app.retrieval.store import NOTHING, Snapshot
-from app.retrieval.writer import IndexStore, LocalIndex, Writer
+from app.retrieval.snapshot import NOTHING, Snapshot
+from app.retrieval.store import IndexStore, LocalIndex, Writer
 from app.translation import figure, plural, time_left
 
 logger = logging.getLogger(__name__)

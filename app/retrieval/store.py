@@ -1,30 +1,33 @@
-"""The index of a corpus on the disk: an SQLite database of documents, passages, postings and unreadable files.
+"""The index of a corpus on the disk, an SQLite database, and how an index is changed, wherever it is kept.
 
-A change is one transaction. A snapshot keeps a read transaction open, so that it goes on seeing the index as it was,
-whatever is written later; readers never wait. One process at a time writes, which a file lock decides. Databases are
-numbered, and the last one counts: a damaged one is superseded, since Windows removes no file that somebody has open.
+A change is one transaction. A snapshot keeps a read transaction open, so that it goes on seeing the index as it was;
+readers never wait. One process at a time writes, which a file lock decides. Databases are numbered, and the last one
+counts: a damaged one is superseded, since Windows removes no file that somebody has open.
 """
 
 import json
+import secrets
 import sqlite3
 import threading
+import time
 import weakref
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache, partial
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from dataclasses import astuple, replace
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from app.documents.document import NEVER, Document, Problem, Signature
-from app.documents.passages import Passage, Place
-from app.documents.privacy import ANY, private_rule
+from filelock import FileLock, Timeout
+
+from app.documents.document import Document, Problem
+from app.documents.passages import Passage
 from app.errors import DamagedIndex
-from app.retrieval.segment import DocumentSegment, Entry, Postings
+from app.retrieval.segment import Builder, Entry, Postings, add, arrays
+from app.retrieval.snapshot import NOTHING, Snapshot, cut, load, read_snapshot
 
 if TYPE_CHECKING:
-    from app.retrieval.index import Index
     from app.retrieval.segment import Arrays
 
 INDEX_VERSION = 9
@@ -36,124 +39,48 @@ To be raised also when more formats can be read, since an index lists the files 
 _CACHED = 16
 """Texts of documents that a snapshot keeps decoded."""
 
-_DERIVED = 8
-"""Snapshots with further documents, or of some folders, that a snapshot keeps."""
-
-_SEGMENTS = "select segment from documents group by segment order by min(id)"
-_ARRAYS = "select name, type, checksum, data from arrays where segment = ?"
-_DOCUMENTS = """select id, file, title, language, pages, passages, size, modified_ns, digest, silent, private
-    from documents where segment = ? order by id"""
 _PASSAGE = "select start, stop, place from passages where document = ? and number = ?"
-_PROBLEMS = "select file, reason, size, modified_ns, passing, limits from problems order by file"
 
-ODD = KeyError, TypeError, ValueError
-"""Errors where something is missing from the database, or of another kind than it should be."""
+ODD = sqlite3.Error, KeyError, TypeError, ValueError
+"""Errors of SQLite, and where something is missing from the database, or of another kind than it should be."""
+
+FEW = 8
+"""Segments up to which nothing is merged; a change merges only from twice as many on."""
+
+PASSAGES = 1 << 17
+"""Passages after which a segment is closed; bounds the memory of a build at about half a gigabyte."""
+
+TABLES = Path(__file__).with_name("tables.sql")
+"""Makes the tables of an index."""
+
+_DOCUMENT = """insert into documents(segment, file, title, language, pages, passages, size, modified_ns, digest, silent,
+    private, gone) values(?, ?, cast(? as text), ?, ?, ?, ?, ?, ?, ?, ?, false) returning id"""
+_SIZES = """select segment, sum(case when gone then 0 else passages end), avg(case when gone then 0.0 else 1.0 end)
+    from documents group by segment order by min(id)"""
 
 
-@dataclass(frozen=True, eq=False)
-class Snapshot:
-    """The corpus at one time: its segments, the files that could not be read, and when it changed last (Unix time).
+class IndexStore(Protocol):
+    """What a corpus needs of its index, wherever that is kept: on this disk, or in PostgreSQL.
 
-    Snapshots of one index have the same `mark` if nothing was changed between them.
+    `current` returns the snapshot in force, which is the known one if nothing has changed. `writing` gives the right to
+    change the index to one process at a time; None if another one has it for longer than some seconds. `forget` has the
+    next change begin anew, and `tidy` removes what nothing uses any more.
     """
 
-    segments: tuple[DocumentSegment, ...] = ()
-    problems: Mapping[str, Problem] = field(default_factory=dict)
-    mark: str = ""
-    changed: float = 0.0
-    reader: "Reader | None" = None
-    ranked: "Callable[[Snapshot], Index] | None" = None
-    """What makes the index, if another process than this one keeps postings."""
-    _derived: dict[tuple[Document | str, ...], "Snapshot"] = field(default_factory=dict, init=False)
-
-    @cached_property
-    def documents(self) -> Mapping[str, Entry]:
-        """Every document by its file, in the order of the names."""
-        living = (entry for segment in self.segments for entry in segment.entries.values())
-        return {entry.file: entry for entry in sorted(living, key=lambda entry: entry.file)}
-
-    @cached_property
-    def index(self) -> "Index":
-        """The passages, searchable."""
-        if self.ranked is not None:
-            return self.ranked(self)
-        from app.retrieval.index import Index  # which imports numpy
-
-        return Index([(segment, segment.alive) for segment in self.segments])
-
-    def plus(self, documents: tuple[Document, ...]) -> "Snapshot":
-        """Return the snapshot with further documents, which are kept in memory alone."""
-        added = partial(DocumentSegment.in_memory, documents)
-        return self._derive(documents, lambda: replace(self, segments=(*self.segments, added())))
-
-    def within(self, scope: tuple[str, ...]) -> "Snapshot":
-        """Return what is in some folders, named with a slash at the end, or is one of some files; all if none is named.
-
-        Its index ranks as if there were nothing else: a word that is frequent elsewhere can be rare in a folder, and no
-        word of other folders is taken for known or suggested.
-        """
-
-        def inside(file: str) -> bool:
-            return any(file == each or (each.endswith("/") and file.startswith(each)) for each in scope)
-
-        return self._derive(scope, lambda: self._limited(inside))
-
-    def public(self, patterns: str) -> "Snapshot":
-        """Return what no rule makes private, of which the patterns of the settings are one."""
-
-        def inside(file: str) -> bool:
-            return not private_rule(file, file in self.documents and self.documents[file].private, patterns)
-
-        return self._derive((ANY, patterns), lambda: self._limited(inside))
-
-    def _limited(self, inside: Callable[[str], bool]) -> "Snapshot":
-        segments = (segment.within(inside) for segment in self.segments)
-        problems = {file: problem for file, problem in self.problems.items() if inside(file)}
-        return replace(self, segments=tuple(each for each in segments if each.entries), problems=problems)
-
-    def _derive(self, key: tuple[Document | str, ...], make: Callable[[], "Snapshot"]) -> "Snapshot":
-        if key and key not in self._derived:
-            if len(self._derived) >= _DERIVED:
-                self._derived.clear()
-            self._derived[key] = make()
-        return self._derived[key] if key else self
-
-    def text(self, file: str) -> str:
-        """Return the text of a document as it was read, empty if there is none of that name."""
-        for segment in self.segments:
-            if entry := segment.entries.get(file):
-                return segment.text(entry)
-        return ""
-
-    def around(self, file: str, start: int, end: int, most: int) -> Passage:
-        """Return up to `most` characters of a document, with a stretch in their middle, at the place where that is."""
-        text, passages = self.text(file), self.passages(file)
-        first = max(0, min(start, len(text)) - max(0, most - (end - start)) // 2)
-        last = min(len(text), first + most)
-        at = next((it for it in passages if it.end > start), passages[-1])
-        return replace(at, start=first, end=last, text=text[first:last])
-
-    def passages(self, file: str) -> list[Passage]:
-        """Return the passages of a document in their order, none if there is none of that name."""
-        for segment in self.segments:
-            if entry := segment.entries.get(file):
-                return [segment.passage_of(entry, number) for number in range(entry.passages)]
-        return []
+    def current(self, known: Snapshot = NOTHING) -> Snapshot: ...
+    def writing(self, seconds: float = -1) -> AbstractContextManager["Writer | None"]: ...
+    def forget(self) -> None: ...
+    def tidy(self) -> None: ...
 
 
-NOTHING = Snapshot()
-"""The snapshot of a corpus without documents."""
-
-
-class Store:
-    """Opens the index in a folder; the methods may block, and raise OSError and DamagedIndex.
+class LocalIndex:
+    """The index in a folder of this machine; the methods may block, and raise OSError and DamagedIndex.
 
     `limits` says under which limits files are read: those left out under other ones count as never tried.
     """
 
     def __init__(self, folder: Path, limits: str = ""):
-        self.folder = folder
-        self.limits = limits
+        self.folder, self.limits = folder, limits
         self._first = 1
         """The number of the first database that is not known to be damaged."""
 
@@ -164,11 +91,39 @@ class Store:
 
     def current(self, known: Snapshot = NOTHING) -> Snapshot:
         """Return the snapshot in force: the known one if nothing has changed, NOTHING if there is no index."""
-        return self._load(path, known) if (path := self.path).exists() else NOTHING
+        if not (path := self.path).exists():
+            return NOTHING
+        checked = partial(self.checked, path, ODD)
+        with checked():
+            reader = Reader(connect(path), checked)
+            reader.db.execute("begin")
+            (version,) = reader.db.execute("pragma user_version").fetchone()
+            if not version:  # another process is about to make it
+                return NOTHING
+            if version != INDEX_VERSION:
+                raise ValueError("another version")
+            found = read_snapshot(reader.db, known, self.limits, reader)
+            return found if found is known else replace(found, renew=reader.renew)
 
-    def supersede(self, path: Path) -> None:
-        """Begin anew: the next change goes into a new database instead of this one."""
-        self._first = max(self._first, int(path.stem) + 1)
+    @contextmanager
+    def writing(self, seconds: float = -1) -> Iterator["LocalWriter | None"]:
+        """Wait at most so long for the right to change the index; None if another process keeps it.
+
+        What has not been committed at the end is dropped.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            acquired = FileLock(self.folder / "write.lock").acquire(timeout=seconds)
+        except Timeout:
+            yield None
+            return
+        path = self.path
+        with acquired, self.checked(path), closing(_made(path)) as db:
+            yield LocalWriter(self, path, db)
+
+    def forget(self) -> None:
+        """Begin anew with the next change."""
+        self._supersede(self.path)
 
     def tidy(self) -> None:
         """Remove superseded databases."""
@@ -182,34 +137,23 @@ class Store:
         return [int(path.stem) for path in self.folder.glob("*.db") if path.stem.isdecimal()]
 
     @contextmanager
-    def checked(self, path: Path, *kinds: type[Exception]) -> Iterator[None]:
+    def checked(self, path: Path, caught: tuple[type[Exception], ...] = (sqlite3.Error,)) -> Iterator[None]:
         """Raise OSError for what the system refuses.
 
-        For other errors of SQLite, and of these kinds, supersede the database and raise DamagedIndex.
+        For what else is caught, supersede the database and raise DamagedIndex.
         """
-        caught: tuple[type[Exception], ...] = (sqlite3.Error, *kinds)
         try:
             yield
         except caught as error:
             code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF  # without the details
             if isinstance(error, sqlite3.OperationalError) and code != sqlite3.SQLITE_ERROR:  # which is a missing table
                 raise OSError(str(error)) from error
-            self.supersede(path)
+            self._supersede(path)
             raise DamagedIndex(path) from error
 
-    def _load(self, path: Path, known: Snapshot) -> Snapshot:
-        checked = partial(self.checked, path, *ODD)
-        with checked():
-            reader = Reader(connect(path), checked)
-            db = reader.db
-            db.execute("begin")
-            (version,) = db.execute("pragma user_version").fetchone()
-            if version != INDEX_VERSION:
-                if version:
-                    raise ValueError("another version")
-                return NOTHING  # another process is about to make it
-            found = read_snapshot(db, known, self.limits, reader)
-            return found if found is known else replace(found, reader=reader)
+    def _supersede(self, path: Path) -> None:
+        """Have the next change go into a new database instead of this one."""
+        self._first = max(self._first, int(path.stem) + 1)
 
 
 class Reader:
@@ -240,65 +184,166 @@ class Reader:
             self.db.execute("select mark from state").fetchone()
 
 
-def cut(entry: Entry, text: str, start: int, stop: int, place: str) -> Passage:
-    """Return a passage of a document, of which the place is written as JSON."""
-    return Passage(entry.file, start, stop, text[start:stop], Place(*json.loads(place)), entry.title, entry.language)
-
-
-Make = Callable[[int, "Arrays"], Postings]
-"""Makes the postings of a segment, by its key and its arrays."""
-
-
-class Texts(Protocol):
-    """Fetches what is too much to be kept of each document."""
-
-    def text(self, entry: Entry) -> str: ...
-    def passage(self, entry: Entry, number: int) -> Passage: ...
-
-
-def flat(_segment: int, arrays: "Arrays") -> Postings:
-    """Make postings that are all in memory."""
-    return Postings(arrays)
-
-
-def load(db: Any, segment: int, make: Make = flat) -> tuple[Postings, Sequence[Entry]]:
-    """Load what never changes of a segment; raises errors of the database and `ODD` ones if it is damaged."""
-    import numpy as np
-
-    arrays = {}
-    for name, kind, checksum, data in db.execute(_ARRAYS, (segment,)):
-        if zlib.crc32(data) != checksum:
-            raise ValueError(f"{name} is damaged")
-        arrays[name] = np.frombuffer(data, kind)
-    postings = make(segment, arrays)
-    entries = []
-    for *columns, silent, private in db.execute(_DOCUMENTS, (segment,)):
-        entries.append(Entry(*(*columns, tuple(json.loads(silent)), bool(private))))
-    if sum(entry.passages for entry in entries) != len(postings.lengths):
-        raise ValueError("documents are missing")
-    return postings, entries
-
-
-def read_snapshot(db: Any, known: Snapshot, limits: str, reader: Texts, make: Make = flat) -> Snapshot:
-    """Return the snapshot in force, the known one if nothing has changed; the reader fetches its texts."""
-    mark, changed = db.execute("select mark, changed from state").fetchone()
-    if mark == known.mark:
-        return known
-    loaded = {segment.key: (segment.postings, segment.indexed) for segment in known.segments}
-    gone = frozenset(number for (number,) in db.execute("select id from documents where gone"))
-    segments = tuple(
-        DocumentSegment(key, *(loaded.get(key) or load(db, key, make)), reader.text, reader.passage, gone)
-        for (key,) in db.execute(_SEGMENTS).fetchall()
-    )
-    problems = {}
-    for file, reason, size, modified_ns, passing, under in db.execute(_PROBLEMS):
-        tried: Signature = (size, modified_ns) if under == limits else NEVER
-        problems[file] = Problem(file, reason, *tried, bool(passing))
-    return Snapshot(segments, problems, mark, changed)
-
-
 def connect(path: Path) -> sqlite3.Connection:
     """Open a database, an empty one if there is none; any thread may use it, one at a time."""
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     db.text_factory = partial(str, encoding="utf-8", errors="surrogatepass")  # documents may hold half a surrogate pair
     return db
+
+
+class Writer:
+    """Changes the index of a store in transactions, by what SQLite and PostgreSQL both understand.
+
+    There is one at a time. If a method raises an error, the index is as it was after the last commit.
+    """
+
+    erase: Sequence[str] = ("delete from arrays where segment = ?",)
+    """What deletes all that is kept of a segment but its documents."""
+
+    def __init__(self, db: Any, limits: str, current: Callable[[Snapshot], Snapshot]):
+        self._db, self._limits, self._current = db, limits, current
+        self._builder, self._segment = Builder(), secrets.randbits(62)
+
+    def put(self, result: Document | Problem) -> None:
+        """Put in what was read, which replaces what the index has of the file.
+
+        A file that could not be read for a temporary reason keeps what was read of it before, beside its problem.
+        """
+        if isinstance(result, Problem):
+            if result.temporary:
+                self._db.execute("delete from problems where file = ?", (result.file,))
+            else:
+                self.remove(result.file)
+            insert = "insert into problems values(?, cast(? as text), ?, ?, ?, ?)"
+            signature = result.size, result.modified_ns
+            problem = result.file, self.storable(result.reason), *signature, result.temporary, self._limits
+            self._db.execute(insert, problem)
+            return
+        self.remove(result.file)
+        entry = Entry.of(0, result)
+        counts = entry.pages, entry.passages, entry.size, entry.modified_ns, entry.digest, json.dumps(entry.silent)
+        values = self._segment, entry.file, self.storable(entry.title), entry.language, *counts, entry.private
+        ((document,),) = self._db.execute(_DOCUMENT, values).fetchall()
+        self._db.execute("insert into texts values(?, cast(? as text))", (document, self.storable(result.text)))
+        places = (json.dumps(astuple(passage.place)) for passage in result.passages)
+        rows = [(document, at, it.start, it.end, next(places)) for at, it in enumerate(result.passages)]
+        self._db.executemany("insert into passages values(?, ?, ?, ?, ?)", rows)
+        if len(add(self._builder, result.passages)) >= PASSAGES:
+            self._write_segment()
+
+    def remove(self, file: str) -> None:
+        """Take out what there is of a file; its postings stay until the segment is made anew."""
+        self._db.execute("delete from problems where file = ?", (file,))
+        gone = "update documents set gone = true where file = ? and not gone returning id"
+        for number in self._db.execute(gone, (file,)).fetchall():
+            self._db.execute("delete from texts where document = ?", number)
+            self._db.execute("delete from passages where document = ?", number)
+
+    def commit(self, known: Snapshot) -> Snapshot:
+        """Put the changes so far in force, if there are any, and return the snapshot that has them."""
+        self._write_segment()
+        if self._db.in_transaction:
+            self._compact(2 * FEW)
+            self._db.execute("update state set mark = ?, changed = ?", (secrets.token_hex(8), time.time()))
+            self._db.commit()
+        return self._current(known)
+
+    def settle(self, known: Snapshot) -> Snapshot:
+        """Merge segments if there are too many."""
+        self._compact(FEW)
+        self._db.commit()
+        return self._current(known)
+
+    def storable(self, text: str) -> str | bytes:
+        """Return what is stored of a text."""
+        return text.encode("utf-8", "surrogatepass")
+
+    def keep(self, segment: int, arrays: "Arrays") -> None:
+        """Store what never changes of a segment."""
+        for name, array in arrays.items():
+            data = array.tobytes()
+            row = segment, name, array.dtype.str, zlib.crc32(data), data
+            self._db.execute("insert into arrays values(?, ?, ?, ?, ?)", row)
+
+    def load(self, segment: int) -> tuple[Postings, Sequence[Entry]]:
+        """Load what never changes of a segment."""
+        return load(self._db, segment)
+
+    def _write_segment(self) -> None:
+        """Write the postings of the documents that have been put into the segment, if there are any; begin another."""
+        if self._db.execute("select 1 from documents where segment = ?", (self._segment,)).fetchone():
+            self.keep(self._segment, arrays(self._builder))
+        self._builder, self._segment = Builder(), secrets.randbits(62)
+
+    def _compact(self, most: int) -> None:
+        """Make segments anew of which more than half is gone, and merge some if there are more than `most`."""
+        import numpy as np
+
+        while segments := mergeable(self._db.execute(_SIZES).fetchall(), most):
+            for key in segments:
+                postings, entries = self.load(key)
+                living = "select id from documents where segment = ? and not gone"
+                ids = {number for (number,) in self._db.execute(living, (key,))}
+                keep = np.repeat([entry.id in ids for entry in entries], [entry.passages for entry in entries])
+                self._builder.add_tokens(postings.terms, postings.tokens_of(np.flatnonzero(keep).tolist()))
+                for query in self.erase:
+                    self._db.execute(query, (key,))
+                self._db.execute("delete from documents where segment = ? and gone", (key,))
+                self._db.execute("update documents set segment = ? where segment = ?", (self._segment, key))
+            self._write_segment()
+            self._db.execute("update state set mark = ?", (secrets.token_hex(8),))
+
+
+class LocalWriter(Writer):
+    """Changes the index in a folder; the methods raise OSError and DamagedIndex."""
+
+    def __init__(self, store: LocalIndex, path: Path, db: sqlite3.Connection):
+        super().__init__(db, store.limits, store.current)
+        self._checked = partial(store.checked, path, ODD)
+
+    def settle(self, known: Snapshot) -> Snapshot:
+        """Merge segments if there are too many, give free space back to the system, and shorten the log."""
+        snapshot = super().settle(known)
+        self._db.execute("pragma incremental_vacuum").fetchall()
+        if snapshot.renew is not None:
+            snapshot.renew()  # else the log is copied only as far as it reads
+            self._db.execute("pragma wal_checkpoint(passive)").fetchall()
+            snapshot.renew()  # and now the log is not read any more, so that the next change can overwrite it
+        return snapshot
+
+    def load(self, segment: int) -> tuple[Postings, Sequence[Entry]]:
+        with self._checked():
+            return super().load(segment)
+
+
+def _made(path: Path) -> sqlite3.Connection:
+    """Open a database to write to, and make it if need be."""
+    db = connect(path)
+    db.execute("pragma synchronous = normal")  # a power cut may cost the last change, which the files still hold
+    db.execute("pragma secure_delete = on")
+    if not db.execute("pragma user_version").fetchone()[0]:
+        db.execute("pragma page_size = 16384")  # half as long to read arrays from as with 4096
+        db.execute("pragma auto_vacuum = incremental")
+        db.execute("pragma journal_mode = wal")
+        tables = TABLES.read_text(encoding="utf-8")
+        db.executescript(f"begin; {tables} pragma user_version = {INDEX_VERSION}; commit;")
+    db.isolation_level = "IMMEDIATE"
+    return db
+
+
+def mergeable(sizes: Sequence[tuple[int, float, float]], most: int) -> list[int]:
+    """Choose segments to make anew as one, by their passages and the part of their documents that remain.
+
+    This is one of which more than half is gone. If there are more than `most`, so many of the last become one that each
+    of the others is twice what follows it: every document is then copied once for each doubling of the corpus, and
+    there are more than `most` only after more doublings than that, or in a corpus of many times PASSAGES.
+    """
+    for segment, _, remaining in sizes:
+        if remaining < 0.5:
+            return [segment]
+    if len(sizes) > most:
+        for first, (_, passages, _) in enumerate(sizes[:-1]):
+            rest = sum(passages for _, passages, _ in sizes[first + 1 :])
+            if passages < 2 * rest and passages + rest <= PASSAGES:
+                return [segment for segment, *_ in sizes[first:]]
+    return []

@@ -19,7 +19,7 @@ from app.documents.readers.text import CODE_SUFFIXES
 from app.errors import CorpusError, UnreadableFile
 from app.files import launch
 from app.retrieval.corpus import Reading
-from app.retrieval.inventory import STATES, File, Inventory, extent, notes, summary
+from app.retrieval.snapshot import File, Snapshot, extent, notes, summary
 from app.room import organiser, sits_here
 from app.translation import _, figure, mark, plural, size
 from app.ui import source_viewer
@@ -128,12 +128,12 @@ def contents(retriever: Retriever, typed: str, *, look: bool = False) -> dict[st
         if look or not folder.path.is_dir():
             retriever.refresh()  # raises CorpusError with what is wrong
         panel["reading"] = progress(retriever.reading)
-        health = retriever.health()
-        new = _unread(retriever, health) if panel["reading"] else frozenset()
+        snapshot = retriever.latest()
+        new = _unread(retriever, snapshot) if panel["reading"] else frozenset()
     except CorpusError as error:
         return panel | {"reading": None, "error": str(error), "facts": [], "files": []}
-    remarks, words = notes(health), typed.casefold().split()
-    files = sorted(health.files, key=lambda file: (file.state == "searchable", file.name not in remarks))
+    remarks, words = notes(snapshot), typed.casefold().split()
+    files = sorted(snapshot.files, key=lambda file: (file.state == "searchable", file.name not in remarks))
     files = [File(name, None, "") for name in sorted(new - {file.name for file in files})] + files
     about = {file.name: _("reading…") if file.name in new else facts(file) for file in files}
     if words:
@@ -147,27 +147,27 @@ def contents(retriever: Retriever, typed: str, *, look: bool = False) -> dict[st
     elif not files:
         panel["more"] = _("No file matches.") if words else _("Put files into this folder.")
     rows = [{"name": it.name, "facts": about[it.name], "notes": remarks.get(it.name, [])} for it in files[:MAX_FILES]]
-    return panel | {"facts": summary(health), "files": rows}
+    return panel | {"facts": summary(snapshot), "files": rows}
 
 
 def facts(file: File) -> str:
     """Describe a file in one line: its state, and its extent, language and size."""
     if (entry := file.entry) is None:
-        return _(STATES[file.state])
+        return _(file.state)
     what = extent(file.name, entry.pages, entry.passages)
-    return " · ".join((_(STATES[file.state]), what, shown_name(entry.language), size(entry.size)))
+    return " · ".join((_(file.state), what, shown_name(entry.language), size(entry.size)))
 
 
-def _unread(retriever: Retriever, health: Inventory) -> frozenset[str]:
+def _unread(retriever: Retriever, snapshot: Snapshot) -> frozenset[str]:
     """Return the names of the files that are new or changed."""
-    known: dict[str, Known] = {**health.snapshot.documents, **health.snapshot.problems}
+    known: dict[str, Known] = {**snapshot.documents, **snapshot.problems}
     return frozenset(file for file, entry in retriever.folder.compare(known).changed if isinstance(entry, Path))
 
 
 async def _opened(retriever: Retriever, file: str) -> dict[str, Any]:
     """Return what the viewer shows of a document; a file that it cannot show is opened in its own program."""
     path = await asyncio.to_thread(retriever.folder.find, file)
-    snapshot = (await asyncio.to_thread(retriever.health)).snapshot
+    snapshot = await asyncio.to_thread(retriever.latest)
     if file not in {**snapshot.documents, **snapshot.problems}:  # it is new
         snapshot = await asyncio.to_thread(retriever.refresh)
     if file in snapshot.documents:

@@ -23,7 +23,7 @@ from app.documents.document import NEVER, Signature, signature
 from app.documents.passages import SEPARATOR, Span
 from app.errors import UnreadableFile
 from app.retrieval.packing import Evidence
-from app.retrieval.store import Snapshot
+from app.retrieval.snapshot import Snapshot
 from app.translation import _, mark
 from app.ui import rich_text
 from app.ui.screen import Screen

@@ -249,7 +249,7 @@ async def opened(step_id: str, row: int, retriever: Retriever) -> dict[str, Any]
         return {}
     passage, why = hits[row].passage, _short(str(hits[row].explanation), 300)
     stretch = (passage.file, passage.title, passage.place, passage.start, passage.end, passage.text, passage.language)
-    snapshot, item = (await asyncio.to_thread(retriever.health)).snapshot, Evidence(0, *stretch)
+    snapshot, item = await asyncio.to_thread(retriever.latest), Evidence(0, *stretch)
     place = await asyncio.to_thread(source_viewer.cited, item, (), snapshot, retriever.folder.path / passage.file)
     pages, key = Screen.of(cl.context.session.thread_id).pages, str(uuid4())
     pages[key] = place.record(key)  # not for the history, in which there is nothing of the table either

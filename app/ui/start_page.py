@@ -11,7 +11,7 @@ from app.answering.context import Retriever
 from app.answering.pipeline import Assistant
 from app.errors import CorpusError
 from app.retrieval.corpus import Reading
-from app.retrieval.store import NOTHING, Snapshot
+from app.retrieval.snapshot import NOTHING, Snapshot
 from app.translation import _
 from app.ui import models_panel
 from app.ui.corpus_panel import contents, progress
@@ -63,7 +63,7 @@ async def report(assistant: Assistant) -> None:
 
 def _latest(retriever: Retriever) -> Snapshot:
     try:
-        return retriever.health().snapshot
+        return retriever.latest()
     except CorpusError:  # which the lines say
         return NOTHING
 

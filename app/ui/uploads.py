@@ -18,7 +18,7 @@ from app.answering.sanitizer import label
 from app.documents.document import Document, Problem
 from app.documents.folder import safe
 from app.errors import CorpusError
-from app.retrieval.inventory import extent, silence
+from app.retrieval.snapshot import extent, silence
 from app.room import organiser
 from app.translation import _, again, mark, plural
 from app.ui import corpus_panel

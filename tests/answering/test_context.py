@@ -84,7 +84,7 @@ def test_what_is_dropped_stays_out_of_other_conversations_and_of_the_index(
     found(retriever, Turn("notice period", dropped=(dropped,)))
     assert found(retriever, Turn("What is the notice period?")) == ["handbook.md"]
     again = Retriever(settings, TokenCounter(settings.state_dir), live=False)
-    assert [file.name for file in again.health().files] == ["handbook.md"]
+    assert [file.name for file in again.latest().files] == ["handbook.md"]
 
 
 def test_a_dropped_file_is_searched_although_the_corpus_is_empty(

@@ -12,7 +12,7 @@ from app.documents.folder import Folder
 from app.errors import InputError
 from app.retrieval.corpus import Corpus
 from app.retrieval.search import Exchange
-from app.retrieval.store import Snapshot
+from app.retrieval.snapshot import Snapshot
 from tests.answering.test_pipeline import events_of
 from tests.answering.test_run import answer
 from tests.support.runtime import settings_for

@@ -37,7 +37,7 @@ from app.answering.run import BEST
 from app.answering.turn import Answer, Turn
 from app.models import discovery
 from app.retrieval.search import Exchange
-from app.retrieval.store import Snapshot
+from app.retrieval.snapshot import Snapshot
 from app.settings import ROOT
 from tests.support import scripted
 from tests.support.corpora import prose

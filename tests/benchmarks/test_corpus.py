@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from app.cli.commands import cli
 from app.errors import EscalatorError
 from app.retrieval.search import SearchResult, search
-from app.retrieval.store import NOTHING
+from app.retrieval.snapshot import NOTHING
 from benchmarks import corpus as benchmark
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.retrieval.store import Snapshot
+from app.retrieval.snapshot import Snapshot
 from benchmarks.privacy import bench_privacy
 
 

@@ -17,7 +17,7 @@ from app.errors import CorpusError, InputError
 from app.mcp.tool_server import CONTRACT, LISTED, LONGEST_TEXT, Tools
 from app.retrieval.corpus import Corpus, Reading
 from app.retrieval.packing import MAX_HITS
-from app.retrieval.store import Snapshot
+from app.retrieval.snapshot import Snapshot
 from tests.support.corpora import prose
 from tests.support.runtime import settings_for
 

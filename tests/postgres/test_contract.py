@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from app.documents.document import Document, Problem
-from app.retrieval import writer
+from app.retrieval import store
 from app.retrieval.packing import is_answerable
 from app.retrieval.search import Exchange, search
-from app.retrieval.store import NOTHING, Snapshot
-from app.retrieval.writer import IndexStore, LocalIndex
+from app.retrieval.snapshot import NOTHING, Snapshot
+from app.retrieval.store import IndexStore, LocalIndex
 from tests.support.corpora import change, document, texts
 from tests.support.postgres import Postgres
 
@@ -126,8 +126,8 @@ def test_after_many_changes_both_find_and_explain_the_same(
     from app.retrieval import scoring
 
     monkeypatch.setattr(scoring, "compiled", lambda _: None)  # it adds up in another order
-    monkeypatch.setattr(writer, "FEW", 2)
-    monkeypatch.setattr(writer, "PASSAGES", 150)
+    monkeypatch.setattr(store, "FEW", 2)
+    monkeypatch.setattr(store, "PASSAGES", 150)
     chance, both = random.Random(0), (LocalIndex(tmp_path / "index", "limits"), on_postgres(server)())
     numbers: list[int] = []
     for turn in range(4):

@@ -22,7 +22,7 @@ from app.errors import CorpusError, IndexAway, SettingsError
 from app.models.tokens import TokenCounter
 from app.postgres.shared import SharedCorpus, corpus_of
 from app.retrieval.corpus import Corpus, Watcher
-from app.retrieval.store import Snapshot
+from app.retrieval.snapshot import Snapshot
 from app.settings import load
 from tests.support.corpora import FERRY
 from tests.support.postgres import Postgres

@@ -26,12 +26,11 @@ from app.documents import readers
 from app.documents.document import Document, Limits
 from app.documents.folder import Folder
 from app.errors import CorpusError
-from app.retrieval import corpus, writer
+from app.retrieval import corpus, store
 from app.retrieval.corpus import Corpus
-from app.retrieval.inventory import Inventory
 from app.retrieval.search import search
-from app.retrieval.store import Snapshot
-from app.retrieval.writer import LocalIndex
+from app.retrieval.snapshot import Snapshot
+from app.retrieval.store import LocalIndex
 from app.settings import ROOT
 from tests.support import bad_readers
 from tests.support.corpora import document
@@ -320,20 +319,20 @@ def test_a_new_document_is_written_into_a_segment_of_its_own(home: Home) -> None
 @pytest.mark.slow
 def test_segments_stay_few_and_a_document_is_copied_a_few_times(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     copied: Counter[str] = Counter()
-    real = writer.Builder.add_tokens
+    real = store.Builder.add_tokens
 
-    def add_tokens(self: writer.Builder, terms: list[str], passages: Any) -> None:
+    def add_tokens(self: store.Builder, terms: list[str], passages: Any) -> None:
         copied.update(term for term in terms if term.isdecimal())  # the name of a file
         real(self, terms, passages)
 
-    monkeypatch.setattr(writer.Builder, "add_tokens", add_tokens)
+    monkeypatch.setattr(store.Builder, "add_tokens", add_tokens)
     retriever = home.retriever()
     for number in range(64):
         home.put(f"{number}.md", "The library")
         retriever.refresh()
         if number % 5:  # a change that nobody settles after is no harm
             retriever.settle()
-        assert len(retriever.latest().segments) <= writer.FEW + 1
+        assert len(retriever.latest().segments) <= store.FEW + 1
     assert len(copied) > 50
     assert max(copied.values()) <= 2 + 6  # log2(64)
     assert len(files(retriever, "library")) == 50
@@ -616,21 +615,21 @@ def test_a_folder_that_never_pauses_is_put_in_force_in_parts_each_twice_as_long(
     results: list[Document | None] = [document(f"{number:02}", ["aa"]) for number in range(60)]
     results[10:10] = [None, None]
     clock, ready = [0], list[int]()
-    commit = writer.Writer.commit
+    commit = store.Writer.commit
 
     def read(*_: object) -> Iterator[Document | None]:
         for result in results:
             clock[0] += 1
             yield result
 
-    def counted(self: writer.Writer, known: Snapshot) -> Snapshot:
+    def counted(self: store.Writer, known: Snapshot) -> Snapshot:
         ready.append(len((snapshot := commit(self, known)).documents))
         return snapshot
 
     monkeypatch.setattr(corpus, "time", SimpleNamespace(monotonic=lambda: clock[0]))
     monkeypatch.setattr(corpus, "SHOWN_SECONDS", 4)
     monkeypatch.setattr(Folder, "read", read)
-    monkeypatch.setattr(writer.Writer, "commit", counted)
+    monkeypatch.setattr(store.Writer, "commit", counted)
     home.put("a.md", "The library")
     assert list(home.retriever().refresh().documents) == [f"{number:02}" for number in range(60)]
     assert ready == [5, 5 + 7, 5 + 7 + 17, 60]  # the pauses are in the second part
@@ -663,7 +662,7 @@ def test_a_file_held_by_another_program_keeps_its_old_text_and_is_named_until_it
             assert files(each, "castle") == []
             problem = each.latest().problems["a.md"]
             assert (problem.temporary, "close it in other programs" in problem.reason) == (True, True)
-            (file,) = Inventory(each.latest()).files
+            (file,) = each.latest().files
             assert (file.name, file.state, file.reason) == ("a.md", "outdated", problem.reason)
         assert retriever.refresh() is retriever.refresh()
     assert files(retriever, "castle") == ["a.md"]
@@ -817,14 +816,14 @@ def test_an_index_that_is_deleted_while_it_is_used_is_made_anew(home: Home) -> N
 
 def fill(patch: pytest.MonkeyPatch) -> None:
     """As on a disk without space."""
-    connect = writer.connect
+    connect = store.connect
 
     def connected(path: Path) -> sqlite3.Connection:
         db = connect(path)
         db.execute("pragma max_page_count = 1")
         return db
 
-    patch.setattr(writer, "connect", connected)
+    patch.setattr(store, "connect", connected)
 
 
 def refused(*_: object, **__: object) -> None:
@@ -878,7 +877,7 @@ def test_a_state_folder_that_cannot_be_made_is_done_without(
 def test_an_index_that_may_only_be_read_is_read(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     home.put("a.md", "The library")
     home.retriever().refresh()
-    monkeypatch.setattr(writer.FileLock, "acquire", refused)
+    monkeypatch.setattr(store.FileLock, "acquire", refused)
     assert files(home.retriever(), "library") == ["a.md"]
 
 

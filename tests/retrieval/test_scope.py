@@ -8,7 +8,7 @@ import pytest
 from app.documents.folder import Folder
 from app.retrieval.corpus import Corpus
 from app.retrieval.search import SearchResult, search
-from app.retrieval.store import Snapshot
+from app.retrieval.snapshot import Snapshot
 
 WORDS = (
     "leave holiday salary contract notice period canteen budget invoice travel expense laptop meeting overtime "

@@ -16,8 +16,8 @@ from app.retrieval.index import Index, Match
 from app.retrieval.scoring import QueryTerm, Scorer, largest
 from app.retrieval.search import search
 from app.retrieval.segment import Builder, Postings, above
-from app.retrieval.store import NOTHING
-from app.retrieval.writer import LocalIndex
+from app.retrieval.snapshot import NOTHING
+from app.retrieval.store import LocalIndex
 from tests.support.corpora import document, passage
 
 WORD = st.sampled_from("aa bb cc dd ee ff gg hh".split())

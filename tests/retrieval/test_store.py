@@ -11,9 +11,9 @@ import pytest
 
 from app.documents.document import Problem
 from app.documents.passages import Place
-from app.retrieval import writer
-from app.retrieval.store import NOTHING, Snapshot
-from app.retrieval.writer import LocalIndex
+from app.retrieval import store
+from app.retrieval.snapshot import NOTHING, Snapshot
+from app.retrieval.store import LocalIndex
 from tests.support.corpora import change, document, passage, texts
 
 
@@ -105,7 +105,7 @@ def test_what_was_refused_under_other_limits_counts_as_never_tried(kept: LocalIn
 
 def test_tidying_keeps_what_is_in_force_and_waits_for_no_writer(kept: LocalIndex) -> None:
     change(kept, document("a", ["aa"]))
-    kept.supersede(kept.path)
+    kept.forget()
     change(kept, document("a", ["bb"]))
     (kept.folder / "1.db-wal").touch()
     with kept.writing():
@@ -131,7 +131,7 @@ def test_the_log_of_changes_does_not_grow_for_ever(kept: LocalIndex) -> None:
 
 
 def test_a_large_build_is_parted_into_segments(kept: LocalIndex, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer, "PASSAGES", 20)
+    monkeypatch.setattr(store, "PASSAGES", 20)
     documents = [document(f"{number:02}", ["aa bb cc dd"] * 5) for number in range(40)]
     snapshot = change(kept, *documents)
     assert all(segment.size <= 20 for segment in snapshot.segments)
@@ -145,8 +145,8 @@ def test_a_large_build_is_parted_into_segments(kept: LocalIndex, monkeypatch: py
 def test_after_many_changes_there_are_the_documents_there_should_be(
     kept: LocalIndex, monkeypatch: pytest.MonkeyPatch, most: int, seed: int, few: int
 ) -> None:
-    monkeypatch.setattr(writer, "PASSAGES", most)
-    monkeypatch.setattr(writer, "FEW", few)
+    monkeypatch.setattr(store, "PASSAGES", most)
+    monkeypatch.setattr(store, "FEW", few)
     chance = random.Random(seed)
     expected: dict[str, str] = {}
     for _ in range(60):
@@ -158,7 +158,7 @@ def test_after_many_changes_there_are_the_documents_there_should_be(
         expected |= {each.file: each.text for each in documents}
         assert texts(snapshot) == dict(sorted(expected.items()))
         doublings = math.log2(len(snapshot.index) or 1)
-        assert len(snapshot.segments) <= max(2 * writer.FEW, doublings) or most == 30
+        assert len(snapshot.segments) <= max(2 * store.FEW, doublings) or most == 30
         if chance.random() < 0.5:
             continue
         with kept.writing() as changing:
@@ -167,7 +167,7 @@ def test_after_many_changes_there_are_the_documents_there_should_be(
         assert texts(snapshot) == texts(LocalIndex(kept.folder).current()) == dict(sorted(expected.items()))
         assert sum(len(segment.entries) for segment in snapshot.segments) == len(expected)
         assert sum(len(segment.indexed) for segment in snapshot.segments) <= 2 * len(expected) + 1 or most == 30
-        assert len(snapshot.segments) <= max(writer.FEW, doublings) or most == 30
+        assert len(snapshot.segments) <= max(store.FEW, doublings) or most == 30
         count = "select (select count(*) from texts), (select count(distinct document) from passages)"
         assert rows(kept, count) == [(len(expected), len(expected))]
         segments = "select distinct segment from arrays order by 1"

@@ -15,9 +15,9 @@ import watchfiles
 from app.documents import readers
 from app.documents.folder import Folder
 from app.errors import CorpusError
-from app.retrieval import corpus, writer
+from app.retrieval import corpus, store
 from app.retrieval.corpus import Corpus, Reading, Watcher
-from app.retrieval.store import Snapshot
+from app.retrieval.snapshot import Snapshot
 from tests.support import bad_readers
 from tests.support.waiting import until
 
@@ -295,11 +295,11 @@ def test_many_parts_of_an_index_become_few_when_nobody_waits_and_a_question_mean
 ) -> None:
     monkeypatch.setattr(corpus, "SETTLE_SECONDS", 0.3)
     watching, retriever = home.sync()
-    for number in range(writer.FEW + 2):
+    for number in range(store.FEW + 2):
         home.put(f"{number}.md", f"The ferry {number}")
         assert f"{number}.md" in watching.current().documents
     assert until(lambda: len(retriever.latest().segments) == 1, 10)
-    assert len(watching.current().documents) == writer.FEW + 2
+    assert len(watching.current().documents) == store.FEW + 2
 
 
 def test_each_asker_is_told_that_the_folder_is_missing_and_answered_when_it_is_there(home: Home) -> None:

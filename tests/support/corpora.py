@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 from app.documents.document import Document, Problem
 from app.documents.passages import Passage, Place
-from app.retrieval.store import NOTHING, Snapshot
-from app.retrieval.writer import IndexStore
+from app.retrieval.snapshot import NOTHING, Snapshot
+from app.retrieval.store import IndexStore
 
 LINE = Place("line", "line 1", 1)
 

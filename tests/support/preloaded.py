@@ -18,7 +18,7 @@ OF_ANSWERING = """
 anyio._backends._asyncio app.answering.pipeline app.answering.suggestions app.export app.history app.models.manager
 httpcore2 openai openai.resources.chat.completions
 """
-OF_RETRIEVAL = "Stemmer app.retrieval.inventory app.retrieval.packing app.retrieval.search numpy.ma rank_bm25"
+OF_RETRIEVAL = "Stemmer app.retrieval.snapshot app.retrieval.packing app.retrieval.search numpy.ma rank_bm25"
 
 for name in (OF_CHAINLIT + OF_ANSWERING + OF_RETRIEVAL).split():
     importlib.import_module(name)

@@ -13,7 +13,7 @@ from app.documents.document import NEVER
 from app.documents.passages import Place
 from app.errors import IndexAway
 from app.retrieval.packing import Evidence
-from app.retrieval.store import NOTHING
+from app.retrieval.snapshot import NOTHING
 from app.ui import source_viewer, sources
 from app.ui.source_viewer import CitedPlace, Excerpt, Originals
 from tests.support.chat import App, Chat

@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 
 from app.documents.folder import Folder
 from app.retrieval.corpus import Corpus
-from app.retrieval.inventory import Inventory, extent, notes, silence
+from app.retrieval.snapshot import extent, notes, silence
 
 
 def test_of_many_files_of_one_text_a_few_are_named(tmp_path: Path) -> None:
     for number in range(6):
         (tmp_path / f"{number}.txt").write_text("The ferry leaves at noon.", encoding="utf-8")
 
-    said = notes(Inventory(Corpus(Folder(tmp_path, 1_000_000)).refresh()))
+    said = notes(Corpus(Folder(tmp_path, 1_000_000)).refresh())
 
     assert said["0.txt"] == ["the same text as 1.txt, 2.txt, 3.txt and 2 more"]
     assert said["5.txt"] == ["the same text as 0.txt, 1.txt, 2.txt and 2 more"]
