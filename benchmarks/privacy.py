@@ -21,7 +21,7 @@ from app.answering.pipeline import Assistant
 from app.answering.turn import PLAIN, VARIED, Answer, Mode, Turn
 from app.documents.document import Document
 from app.errors import EscalatorError
-from app.gateway.openai_format import CompletionRequest
+from app.gateway.completions import CompletionRequest
 from app.mcp.tool_server import Tools
 from app.retrieval.search import Exchange
 from app.settings import Settings, is_loopback, load

@@ -13,7 +13,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.routing import BaseRoute, Route
+from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -23,7 +23,7 @@ from app.errors import EscalatorError
 from app.gateway import completions
 from app.guard import Bodies, Guard, KeyCheck, ThisMachine, refused
 from app.settings import LOOPBACK, Settings, load
-from app.web import browser, dashboard
+from app.web import pages
 
 PREFIXES = ("v1", "mcp", "browser", "organiser", "metrics")
 """The first parts of paths that the application answers; all others are the chat's."""
@@ -47,11 +47,7 @@ Opened = Callable[[], AbstractAsyncContextManager[object]]
 def application(settings: Settings, assistant: Shared, *opened: Opened) -> Starlette:
     """Make the application."""
     open_meanwhile = [*opened]
-    routes: list[BaseRoute] = [
-        *completions.routes(settings, assistant),
-        *browser.routes(settings, assistant),
-        *dashboard.routes(settings, assistant),
-    ]
+    routes = [*completions.routes(settings, assistant), *pages.routes(settings, assistant)]
     if settings.mcp:
         from app.mcp.tool_server import http_sessions  # whose import takes half a second
 

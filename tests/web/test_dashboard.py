@@ -17,7 +17,7 @@ from app.answering.turn import Turn
 from app.errors import TooManyTurns
 from app.logs import JsonFormatter
 from app.room import person, request
-from app.web.dashboard import as_text
+from app.web.pages import as_text
 from tests.support.gateway import GOOD, ORIGIN, QUESTION, Client
 
 Opens = Callable[..., AbstractAsyncContextManager[Client]]
