@@ -97,20 +97,29 @@ class History:
 
     def write(self, conversation: str, items: Sequence[Item], choices: dict[str, Any]) -> None:
         """Store new and changed items; raises sqlite3.IntegrityError if the conversation has been deleted."""
-        gone = [(conversation, item.id) for item in items if item.data is None]
-        rows = [
-            (conversation, it.id, it.kind, it.position, json.dumps(it.data, ensure_ascii=False), it.said.casefold())
-            for it in items
-            if it.data is not None
-        ]
+        if self.write_all([(conversation, items, choices)]):
+            raise sqlite3.IntegrityError(f"the conversation {conversation} has been deleted")
+
+    def write_all(self, changes: Sequence[tuple[str, Sequence[Item], dict[str, Any]]]) -> list[str]:
+        """Store what has changed in conversations, each as for `write`; returns those that have been deleted."""
+        deleted = []
         with self._database() as database:
-            database.executemany("delete from items where conversation = ? and id = ?", gone)
-            database.executemany("insert or replace into items values (?, ?, ?, ?, ?, ?)", rows)
-            sql = "update conversations set changed = ?, choices = ? where id = ?"
-            database.execute(sql, (time.time(), json.dumps(choices), conversation))
-        for item in items:
-            if item.kind == "file" and item.data is not None and self._keeps:
-                _copy(Path(item.data["path"]), self._place(conversation, item))
+            for conversation, items, choices in changes:
+                gone = [(conversation, item.id) for item in items if item.data is None]
+                database.executemany("delete from items where conversation = ? and id = ?", gone)
+                try:
+                    database.executemany(
+                        "insert or replace into items values (?, ?, ?, ?, ?, ?)", _rows(conversation, items)
+                    )
+                except sqlite3.IntegrityError:
+                    deleted.append(conversation)
+                sql = "update conversations set changed = ?, choices = ? where id = ?"
+                database.execute(sql, (time.time(), json.dumps(choices), conversation))
+        for conversation, items, _choices in changes:
+            for item in items if conversation not in deleted and self._keeps else ():
+                if item.kind == "file" and item.data is not None:
+                    _copy(Path(item.data["path"]), self._place(conversation, item))
+        return deleted
 
     def find(self, conversation: str) -> Kept | None:
         """Look up a conversation."""
@@ -256,6 +265,13 @@ class History:
         with suppress(sqlite3.OperationalError), self._database() as database:
             for command in (*commands, "pragma wal_checkpoint(truncate)"):
                 database.execute(command)
+
+
+def _rows(conversation: str, items: Sequence[Item]) -> Iterator[tuple[Any, ...]]:
+    for it in items:
+        if it.data is not None:
+            text = json.dumps(it.data, ensure_ascii=False)
+            yield conversation, it.id, it.kind, it.position, text, it.said.casefold()
 
 
 def _copy(source: Path, copy: Path) -> None:

@@ -230,7 +230,8 @@ class _Stream:
 
     def sending(self, prompt: Prompt, prompt_ms: float) -> None:
         """Note that the request goes out now."""
-        self._begin_text(prompt)
+        if self.written or prompt is not self._prompt:
+            self._begin_text(prompt)
         self._metrics = Metrics(prompt_ms=prompt_ms, sent_ms=self._begun.ms)
         self._clock, self._times, self._gaps = Stopwatch(), [], []
 

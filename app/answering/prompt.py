@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, TypedDict
 
 from app.answering.lexicon import bare
@@ -98,7 +99,7 @@ class Message(TypedDict):
     content: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Prompt:
     """What a model is asked.
 
@@ -148,7 +149,7 @@ class Prompt:
         unaided = CONVERSATION if self.about == "conversation" else UNAIDED
         return (RULES if self.evidence else unaided) + (ASK_CONFIDENCE if self.ask_confidence else "")
 
-    @property
+    @cached_property
     def fence(self) -> str:
         """The token that no document contains."""
         return fence_token(self.question, *(item.text for item in self.evidence))

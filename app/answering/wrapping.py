@@ -120,11 +120,8 @@ class EchoFilter(_Filter):
         self._numbers = {str(item.number) for item in prompt.evidence}
         self._question, self._any_question = _plain(prompt.question.rstrip(" .?!")), LABEL in prompt.stop
         names = "passages|draft" if prompt.draft else "passages"
-        theirs = re.search(rf"<\s*/?\s*(?:{names})", given)
-        inner = rf"\s{prompt.fence}" if theirs else r"(?:\s[^<>\n]{0,40})?"
-        self._tag = re.compile(rf"\\?</?(?:{names}){inner}>")
-        self._token = re.compile(rf"(?<!passages )(?<!draft ){prompt.fence}")
-        self._token_begun = re.compile("|".join(prompt.fence[:end] + r"\Z" for end in range(len(prompt.fence), 0, -1)))
+        self._fence, self._tags = prompt.fence, re.compile(rf"\\?</?(?:{names})(\s[^<>\n]{{0,40}})?>")
+        self._theirs = bool(re.search(rf"<\s*/?\s*(?:{names})", given))
         self._fresh = True
         """Whether what is held begins a line."""
         self._begun = False
@@ -134,9 +131,12 @@ class EchoFilter(_Filter):
         prompt."""
 
     def _passed(self, *, ended: bool) -> str:
-        text = self._token.sub("", self._held)
-        begun = None if ended else self._token_begun.search(text)
-        self._held, rest = (text[: begun.start()], begun.group()) if begun else (text, "")
+        text = self._held
+        if self._fence in text:
+            text = re.sub(rf"(?<!passages )(?<!draft ){self._fence}", "", text)
+        ends = range(len(self._fence), 0, -1)
+        begun = 0 if ended else next((end for end in ends if text.endswith(self._fence[:end])), 0)
+        self._held, rest = text[: len(text) - begun], text[len(text) - begun :]
         shown = self._without_echoes(ended=ended)
         self._held += rest
         return shown
@@ -151,7 +151,7 @@ class EchoFilter(_Filter):
                     break  # it may go on otherwise
                 self._leave_out(after)
                 continue
-            tag = self._tag.search(line if newline or not ended else f"{line}>")  # the end may have been cut off
+            tag = self._tag(line if newline or not ended else f"{line}>")  # the end may have been cut off
             held = "" if whole else _TAG_BEGUN.findall(line)[0]
             passed = line[: tag.start()] if tag else line.removesuffix(held)
             self._begun = self._begun or bool(passed.strip())
@@ -166,6 +166,11 @@ class EchoFilter(_Filter):
             if not (tag or newline):
                 break
         return shown
+
+    def _tag(self, line: str) -> re.Match[str] | None:
+        """Find a tag of the fence; with its token, where the documents or the question have such tags themselves."""
+        tags = (tag for tag in self._tags.finditer(line) if not self._theirs or (tag[1] and tag[1][1:] == self._fence))
+        return next(tags, None)
 
     def _leave_out(self, after: str) -> None:
         """Leave out an echo: behind the beginning of an answer with all that follows it."""

@@ -275,8 +275,15 @@ def _explain(
 ) -> list[Explanation]:
     """Explain matches by the words of the question, which the terms belong to."""
     explained: list[Explanation] = []
+    names, weights = dict[str, str](), Counter[str]()
+    for word in words:
+        names.setdefault(word.surface.casefold(), word.surface)
+        weights.update(dict.fromkeys(word.terms, word.weight))
+    shared = [
+        (names[word.surface.casefold()], [(term, word.weight / weights[term]) for term in word.terms]) for word in words
+    ]
     for passage, (parts, context, held) in zip(passages, index.parts(matches, terms), strict=True):
-        shares = _word_shares(words, parts)
+        shares = _word_shares(shared, parts)
         variants = {term.text: [text for text, _ in term.variants if text in held] for term in terms}
         alike: dict[str, tuple[str, ...]] = {}
         for word in words:
@@ -300,19 +307,14 @@ def _rounded(shares: Sequence[float], whole: int) -> list[int]:
     return found
 
 
-def _word_shares(words: Sequence[QueryWord], parts: Mapping[str, float]) -> dict[str, float]:
+def _word_shares(words: Sequence[tuple[str, list[tuple[str, float]]]], parts: Mapping[str, float]) -> dict[str, float]:
     """Return the share of each word in a score, in thousandths that add up to 1, the largest first.
 
-    `parts` maps terms to what they add to the score.
+    `words` have the terms of each word and its share of them, `parts` what each term adds to the score.
     """
-    weights = Counter[str]()
-    for word in words:
-        weights.update(dict.fromkeys(word.terms, word.weight))
-    names: dict[str, str] = {}
     by_word = defaultdict[str, float](float)
-    for word in words:
-        name = names.setdefault(word.surface.casefold(), word.surface)
-        by_word[name] += sum(parts.get(term, 0.0) * word.weight / weights[term] for term in word.terms)
+    for name, terms in words:
+        by_word[name] += sum(parts.get(term, 0.0) * share for term, share in terms)
     total = sum(by_word.values())
     exact = {name: part / total for name, part in sorted(by_word.items(), key=lambda item: -item[1]) if part > 0}
     return {name: share / 1000 for name, share in zip(exact, _rounded([*exact.values()], 1000), strict=True)}

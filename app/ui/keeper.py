@@ -6,6 +6,7 @@ import os
 import secrets
 import sqlite3
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -22,7 +23,7 @@ from chainlit.types import Feedback, PageInfo, PaginatedResponse, Pagination, Th
 from chainlit.user import PersistedUser
 
 from app.errors import InputError
-from app.history import PREFERENCE, History, Kept, remembered, titled
+from app.history import PREFERENCE, History, Item, Kept, remembered, titled
 from app.room import HERE, Room, folder_of, person
 from app.settings import Settings, load
 from app.ui.screen import Emitter, Screen
@@ -30,7 +31,12 @@ from app.ui.server_guard import is_local, log_in
 
 log = logging.getLogger(__name__)
 
+GATHER_SECONDS = 0.2
+"""From a change that is to be stored to the transaction, which has those of all conversations until then."""
+
 T = TypeVar("T")
+Change = tuple[Screen, list[Item], dict[str, Any]]
+"""What has changed on a screen, and its choices."""
 
 
 class Keeper(BaseDataLayer):
@@ -41,6 +47,7 @@ class Keeper(BaseDataLayer):
         self.keeps = settings.history  # anything at all
         self._history = cache(lambda name: History(folder_of(settings.state_dir, name)))
         self._thread = ThreadPoolExecutor(1, "history")
+        self._changed: list[Change] = []
         Screen.stores[:] = [self.store]
 
     @classmethod
@@ -55,7 +62,8 @@ class Keeper(BaseDataLayer):
         return folder_of(self.settings.state_dir, person.get())
 
     async def run(self, work: Callable[..., T], *values: Any) -> T:
-        """Have the history do something, after all that was submitted before; raises sqlite3.Error."""
+        """Have the history do something, after all that was to be stored before; raises sqlite3.Error."""
+        self._write()
         history = self._history(person.get())
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, history, *values)
 
@@ -67,20 +75,20 @@ class Keeper(BaseDataLayer):
         return True
 
     def store(self, screen: Screen) -> None:
-        """Write what has changed on a screen, without waiting for it."""
-        if not (screen.kept and screen.begun):
-            return
-        items, choices, history = screen.changes(), screen.choices, self._history(screen.person)
+        """Write what has changed on a screen, without waiting for it: soon, with what changes on others."""
+        if screen.kept and screen.begun:
+            if not self._changed:
+                asyncio.get_running_loop().call_later(GATHER_SECONDS, self._write)
+            self._changed.append((screen, screen.changes(), screen.choices))
 
-        def write() -> None:
-            try:
-                history.write(screen.id, items, choices)
-            except sqlite3.IntegrityError:  # deleted elsewhere
-                screen.kept = False
-            except sqlite3.Error as error:
-                log.warning("a conversation could not be kept: %s", error)
-
-        self._thread.submit(write)
+    def _write(self) -> None:
+        """Have the thread write what has changed, in one transaction for each person."""
+        changed, self._changed = self._changed, []
+        by_person = defaultdict[str, list[Change]](list)
+        for change in changed:
+            by_person[change[0].person].append(change)
+        for name, changes in by_person.items():
+            self._thread.submit(_write_all, self._history(name), changes)
 
     async def notice(self) -> str:
         """Return what is wrong with the history, once."""
@@ -189,6 +197,16 @@ class Keeper(BaseDataLayer):
 
     create_step = update_step = delete_step = create_element = delete_element = _ignore
     create_user = build_debug_url = get_favorite_steps = _ignore
+
+
+def _write_all(history: History, changes: list[Change]) -> None:
+    try:
+        deleted = history.write_all([(screen.id, items, choices) for screen, items, choices in changes])
+    except sqlite3.Error as error:
+        log.warning("%d conversations could not be kept: %s", len(changes), error)
+        return
+    for screen, *_rest in changes:
+        screen.kept = screen.kept and screen.id not in deleted
 
 
 async def _list_anew(screen: Screen, title: str) -> None:
