@@ -22,10 +22,9 @@ from app.answering.router import Route
 from app.answering.row_counts import with_row_count
 from app.answering.scope import scoped
 from app.answering.turn import Sent, Stopwatch, Turn
-from app.documents.document import Document, Problem
+from app.documents.document import ANY, Document, Problem, kept_here
 from app.documents.folder import Folder
 from app.documents.language import name, shown_name
-from app.documents.privacy import ANY, kept_here
 from app.errors import CorpusError, IndexAway, ModelError
 from app.models import chat
 from app.models.discovery import ServerLookup

@@ -9,9 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, cast, get_args
 
-from app.documents.document import Document
+from app.documents.document import RULE, Document
 from app.documents.passages import Place
-from app.documents.privacy import RULE
 from app.errors import InputError, ModelError
 from app.retrieval.packing import Evidence
 from app.retrieval.search import Exchange, SearchResult

@@ -252,7 +252,7 @@ def rubric(
 async def _judged(settings: Settings, asked: "Sequence[Sample]", rated: "dict[str, Values]") -> tuple[str, ...]:
     from app.answering.pipeline import Assistant
     from app.answering.turn import Turn
-    from app.documents.privacy import ANY
+    from app.documents.document import ANY
     from app.evaluation import rubric
 
     assistant = Assistant(settings, patience=None)

@@ -26,7 +26,7 @@ from app.answering.run import BEST
 from app.answering.sanitizer import label, safe
 from app.answering.scope import LONGEST_REFERENCE, about_text
 from app.answering.turn import Answer, Sampling, Turn
-from app.documents.privacy import ANY
+from app.documents.document import ANY
 from app.errors import EscalatorError, ServerBusy
 from app.guard import Refusal, is_here, json_body, refused
 from app.retrieval.packing import Evidence

@@ -54,7 +54,7 @@ MAX_NAMED = 3
 
 
 class Exchange(NamedTuple):
-    """An earlier question of the conversation and its answer; `grounds` are those of `app/documents/privacy.py`."""
+    """An earlier question of the conversation and its answer; `grounds` are those of `app/documents/document.py`."""
 
     question: str
     answer: str

@@ -28,9 +28,8 @@ from itertools import count
 from posixpath import splitext
 from typing import TYPE_CHECKING, Any
 
-from app.documents.document import Document
+from app.documents.document import Document, declared_private
 from app.documents.passages import Passage
-from app.documents.privacy import declared_private
 from app.retrieval.analysis import BREAKS, stemmer, tokens
 from app.retrieval.expansion import gram_index, parts
 

@@ -15,10 +15,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from app.documents.document import NEVER, Document, Problem, Signature
+from app.documents.document import ANY, NEVER, Document, Problem, Signature, private_rule
 from app.documents.language import shown_name
 from app.documents.passages import Passage, Place
-from app.documents.privacy import ANY, private_rule
 from app.retrieval.segment import DocumentSegment, Entry, Postings
 from app.translation import _, again, ago, count, figure, mark, plural
 
