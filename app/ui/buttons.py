@@ -9,7 +9,7 @@ from app.answering.turn import Answer, Mode
 from app.history import remembered
 from app.room import organiser
 from app.translation import _, mark
-from app.ui import usage_table
+from app.ui import cascade
 
 KEEP, ASK, COMPARE, UNAIDED, MODELS, FIGURES = "keep", "ask", "compare", "unaided", "choose", "figures"
 CONTINUE, AGAIN, FOLLOW = "continue", "again", "follow"
@@ -48,7 +48,7 @@ def badge(answer: Answer) -> str:
     """Say who wrote an answer, as a badge in Markdown."""
     if answer.attempt is None:
         return ""
-    model, role = usage_table.placed(answer.attempt), answer.attempt.role
+    model, role = cascade.placed(answer.attempt), answer.attempt.role
     if role == "extractive":
         return _("`quotes · no model`")
     return _("`{model} · small model`", model=model) if role == "small" else _("`{model} · large model`", model=model)

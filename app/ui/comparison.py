@@ -18,7 +18,7 @@ from app.evaluation.report import page
 from app.evaluation.results import ComparisonResult, Contender, MeasuredAnswer, MeasuredModel
 from app.export import Document
 from app.translation import _, count
-from app.ui import usage_table
+from app.ui import cascade
 from app.ui.messages import Throttle, component
 
 PUSH_SECONDS = 0.15
@@ -88,7 +88,7 @@ class Comparison:
     def end(self, attempt: Attempt, *, usage: bool) -> None:
         """End an attempt's column, with its times and tokens if `usage` is set."""
         self._ended[attempt.id] = attempt
-        self._columns[attempt.id]["foot"] = " · ".join(usage_table.figures(attempt)) if usage else ""
+        self._columns[attempt.id]["foot"] = " · ".join(cascade.figures(attempt)) if usage else ""
         self.note(attempt.id, _("failed") if attempt.failure else count(attempt.passages, "passage"))
 
     def replace(self, attempt: int, text: str) -> None:

@@ -16,7 +16,7 @@ from app.answering.suggestions import follow_ups
 from app.answering.turn import Answer, Attempt, Citation, Metrics, Turn
 from app.settings import Settings
 from app.translation import _
-from app.ui import buttons, sources, usage_table
+from app.ui import buttons, cascade, sources
 from app.ui.cascade import Cascade
 from app.ui.comparison import EVEN, Comparison
 from app.ui.messages import Stream, escape
@@ -316,9 +316,7 @@ def _record(answer: Answer, preferred: str | None) -> dict[str, Any]:
         "whole": attempt is not None and attempt.finish != "error",
         "models": [each.model for each in asked],
         "preferred": preferred,
-        "figures": [
-            usage_table.summary(each, usage=True) for each in asked if each.failure or usage_table.figures(each)
-        ],
+        "figures": [cascade.summary(each, usage=True) for each in asked if each.failure or cascade.figures(each)],
         "attempts": [{"role": each.role, "model": each.model, "metrics": _known(each.metrics)} for each in asked],
         "metrics": _known(answer.metrics),
         "evidence": [f"{item.file}#{item.start}-{item.end}" for item in answer.evidence],

@@ -29,7 +29,7 @@ from app.answering.turn import (
 from app.answering.usage import Prices
 from app.history import remembered
 from app.retrieval.search import Exchange
-from app.ui import buttons, messages, models_panel, slash_commands, usage_table
+from app.ui import buttons, cascade, messages, models_panel, slash_commands
 from app.ui.choices import Choices, Scopes
 from app.ui.comparison import report, tally
 from app.ui.keeper import Keeper
@@ -164,12 +164,10 @@ class Turns:
         elif button.name == buttons.SENT:
             record, view = remembered(self._screen.rows.get(message, {})), self._view(message)
             told = view.answer.sent if view and view.answer else ()  # also where there is no answer to remember
-            await usage_table.open_sent(record.get("sent", told))
+            await cascade.open_sent(record.get("sent", told))
         elif (record := remembered(self._screen.rows.get(message, {}))).get("attempts"):
             answers = [measured(each) for each in self._screen.said() if each.get("attempts")]
-            await usage_table.open_panel(
-                answers, measured(record), Prices.parse(assistant.settings.prices), self._tally
-            )
+            await cascade.open_panel(answers, measured(record), Prices.parse(assistant.settings.prices), self._tally)
 
     async def report(self, assistant: Assistant, message: str) -> dict[str, str] | None:
         """Return the report of a comparison, and a name for its file; None if its answers are not in memory."""

@@ -10,7 +10,7 @@ from app.answering.turn import Answer, Attempt, Decision, Metrics, Sent, Turn
 from app.answering.usage import Prices
 from app.errors import NoModel
 from app.retrieval.search import SearchResult
-from app.ui import usage_table
+from app.ui import cascade
 from app.ui.turn_view import _record
 from app.ui.turns import measured
 
@@ -34,8 +34,8 @@ PRICES = Prices.parse("2025-08-05 0.075/0.30 0.10/0.50")
 
 
 def shown(*answers: Answer) -> str:
-    text = usage_table.format_figures(answers, answers[-1], PRICES, "Preferred in this conversation: phi-4-mini (1)")
-    return text.replace(usage_table.BLANK, " ")
+    text = cascade.format_figures(answers, answers[-1], PRICES, "Preferred in this conversation: phi-4-mini (1)")
+    return text.replace(cascade.BLANK, " ")
 
 
 def test_the_sums_of_the_conversation_come_before_the_details_of_the_latest_answer() -> None:
@@ -54,10 +54,10 @@ def test_the_sums_of_the_conversation_come_before_the_details_of_the_latest_answ
 
 
 def test_numbers_and_their_units_stay_on_one_line() -> None:
-    text = usage_table.format_figures([ANSWER], ANSWER, PRICES, "")
+    text = cascade.format_figures([ANSWER], ANSWER, PRICES, "")
 
-    assert f"| As answered | 22{usage_table.BLANK}s |" in text
-    assert f"charged under{usage_table.BLANK}$0.01 for" in text
+    assert f"| As answered | 22{cascade.BLANK}s |" in text
+    assert f"charged under{cascade.BLANK}$0.01 for" in text
 
 
 def test_what_no_model_was_asked_has_no_row_of_a_model() -> None:
@@ -126,4 +126,4 @@ def test_a_conversation_that_is_opened_again_counts_routes_and_what_left() -> No
     ],
 )
 def test_an_attempt_is_summed_up_in_a_line(attempt: Attempt, said: str) -> None:
-    assert usage_table.summary(attempt, usage=True).replace(usage_table.BLANK, " ") == said
+    assert cascade.summary(attempt, usage=True).replace(cascade.BLANK, " ") == said
