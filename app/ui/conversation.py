@@ -22,9 +22,9 @@ from app.history import History
 from app.room import HERE, begin_request, person
 from app.settings import load
 from app.translation import _, again
-from app.ui import buttons, slash_commands, start_page
-from app.ui.choices import Choices, widgets
+from app.ui import buttons, composer, start_page
 from app.ui.comparison import REPORT, settle
+from app.ui.composer import Choices, widgets
 from app.ui.keeper import Keeper
 from app.ui.messages import escape
 from app.ui.screen import Screen
@@ -91,7 +91,7 @@ class Conversation:
         """Open the conversation in a tab: offer modes and settings, report what an empty chat shows, and reading."""
         async with self._opening:
             await self._recall()
-        await cl.context.emitter.set_commands(slash_commands.offered())
+        await cl.context.emitter.set_commands(composer.commands())
         try:
             assistant = await asyncio.to_thread(shared_assistant)
             self._in_background(start_page.report(assistant))

@@ -29,9 +29,9 @@ from app.answering.turn import (
 from app.answering.usage import Prices
 from app.history import remembered
 from app.retrieval.search import Exchange
-from app.ui import buttons, cascade, messages, models_panel, slash_commands
-from app.ui.choices import Choices, Scopes
+from app.ui import buttons, cascade, composer, messages, models_panel
 from app.ui.comparison import report, tally
+from app.ui.composer import Choices, Scopes
 from app.ui.keeper import Keeper
 from app.ui.screen import Screen
 from app.ui.source_viewer import Originals
@@ -67,7 +67,7 @@ class Turns:
 
         `begun` is the record of an answer from the history that is to be continued.
         """
-        command, words = slash_commands.parse(message)
+        command, words = composer.parse(message)
         turn = replace(how, question=words, history=self._history(), dial=choices.dial, scope=self.scopes.of(message))
         originals = Originals(assistant.retriever.snapshot, partial(self._uploads.path, assistant.settings.corpus))
         view = TurnView(turn, choices.applied(assistant.settings), originals, self._told, anew=anew)
@@ -78,9 +78,9 @@ class Turns:
         if not asked:
             return
         turn = view.turn = replace(turn, brought=tuple(brought), dropped=self._uploads.documents)
-        if command not in (None, slash_commands.COMPARE):
+        if command not in (None, composer.COMPARE):
             last = next((it.answer for it in reversed(self._views) if it.answer and it.answer.attempt), None)
-            await slash_commands.reply(command, turn, assistant.retriever, originals, self._screen.said(), last)
+            await composer.reply(command, turn, assistant.retriever, originals, self._screen.said(), last)
             return
         await self._retire()
         self._screen.choices = {"mode": choices.mode, "dial": choices.dial}

@@ -33,7 +33,7 @@ from app.history import History
 from app.room import folder_of, person
 from app.settings import ROOT, Settings
 from app.ui import server_guard
-from app.ui.choices import Choices
+from app.ui.composer import Choices
 from tests.support.chat import Chat, environment, free_port
 from tests.support.corpora import FERRY
 

@@ -3,7 +3,7 @@
 from typing import get_args
 
 from app.settings import RouteName
-from app.ui.choices import modes
+from app.ui.composer import modes
 from tests.support.chat import App, Chat
 
 
