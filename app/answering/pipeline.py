@@ -21,8 +21,8 @@ from app.answering.run import Answering, Parts, Run, no_answer
 from app.answering.turn import NUMBERS, Answer, Attempt, Decision, Mode, Role, Turn
 from app.answering.wrapping import whole_sentences
 from app.errors import EscalatorError, ModelError, NoModel, StaysHere
+from app.models.downloads import ModelManager
 from app.models.foundry import Foundry
-from app.models.manager import ModelManager
 from app.models.tokens import TokenCounter
 from app.settings import RouteName, Settings
 from app.translation import _, mark

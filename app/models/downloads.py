@@ -1,4 +1,4 @@
-"""Downloads of models: updates of the public catalogue, and a model's download with its progress and its failures.
+"""Downloads of models: what is still to come for all conversations, a model's download, its progress and its failures.
 
 `download_worker` does the work in a process of its own and reports five times a second; this module starts and ends it.
 """
@@ -12,23 +12,29 @@ import shutil
 import tempfile
 import time
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Coroutine, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from app import processes
-from app.errors import CatalogueBlocked, DamagedModel, DiskFull, DownloadFailed, UnknownModel
-from app.models.catalogue import ModelInfo, load_catalogue, match
-from app.models.memory import disk_free_mb
+from app.errors import CatalogueBlocked, DamagedModel, DiskFull, DownloadFailed, ModelError, UnknownModel
+from app.files import load_json, save_state
+from app.models import selection
+from app.models.catalogue import ModelInfo, ModelPair, downloaded, load_catalogue, match
+from app.models.chat import warm_up
+from app.models.foundry import Foundry
+from app.models.memory import Machine, disk_free_mb, inspect_machine
 from app.models.presets import DISK_RESERVE_MB, variants
 from app.models.runtime import SDK_VARIABLES, last_line
 from app.settings import Settings
 from app.translation import _, figure, gigabytes, mark, time_left
 
 log = logging.getLogger(__name__)
+
+PLAN = "download.json"
+"""The file of the state folder with the pairs that are still to be downloaded, in their order."""
 
 SPEED_SAMPLES = 25  # five a second
 CATALOGUE_SECONDS = 45.0
@@ -82,9 +88,12 @@ class Downloader:
                     if "failed" in report:
                         raise CatalogueBlocked(_reason(report["failed"]))
         except TimeoutError:
-            raise CatalogueBlocked(
-                _("it has not answered for {seconds} seconds", seconds=f"{CATALOGUE_SECONDS:.0f}")
-            ) from None
+            seconds = f"{CATALOGUE_SECONDS:.0f}"
+            raise CatalogueBlocked(_("it has not answered for {seconds} seconds", seconds=seconds)) from None
+        return await self.saved()
+
+    async def saved(self) -> dict[str, ModelInfo]:
+        """Return the models of the saved catalogue by id."""
         return await asyncio.to_thread(load_catalogue, self._cache)
 
     async def download(self, name: str) -> AsyncGenerator[DownloadProgress, None]:
@@ -123,14 +132,13 @@ class Downloader:
         yield meter.at(total, report)
 
     async def _identify(self, name: str) -> tuple[str, ModelInfo]:
-        models = await asyncio.to_thread(load_catalogue, self._cache)
+        models = await self.saved()
         if match(name, models, models) is None:
             models = await self.update_catalogue()
         if model_id := next((model_id for model_id, _ in variants(models, name)), match(name, models, models)):
             return model_id, models[model_id]
-        names = {*models, *(info.alias for info in models.values())}
-        similar = difflib.get_close_matches(name, names, cutoff=0.5)
-        if similar:
+        names = sorted({*models, *(info.alias for info in models.values())})
+        if similar := difflib.get_close_matches(name, names, cutoff=0.5):
             raise UnknownModel(
                 "The catalogue has no model {model} for this machine. Did you mean: {names}?",
                 model=name,
@@ -139,7 +147,7 @@ class Downloader:
         raise UnknownModel(
             "The catalogue has no model {model} for this machine. It lists {names}.",
             model=name,
-            names=", ".join(sorted(names)[:20]),
+            names=", ".join(names[:20]),
         )
 
     def _reserve(self, name: str, model_id: str, total: float) -> Path:
@@ -170,8 +178,8 @@ class Downloader:
         report: dict[str, Any] = {}
         # A file of its own: the SDK writes its log in pieces, between which a report would be torn apart.
         with tempfile.TemporaryFile() as log:
-            start = partial(processes.start, *arguments, environment=environment, stderr=log)
-            starting = asyncio.create_task(asyncio.to_thread(start))
+            start = asyncio.to_thread(processes.start, *arguments, environment=environment, stderr=log)
+            starting = asyncio.create_task(start)
             try:
                 process = await asyncio.shield(starting)
                 assert process.stdout is not None
@@ -184,9 +192,8 @@ class Downloader:
             if not report.keys() & {"done", "damaged", "failed"} and not report.get("updated"):
                 empty, ended = _("it lists no model for this machine"), _("it ended without a reason")
                 log.seek(0)
-                yield {
-                    "failed": last_line(await asyncio.to_thread(log.read)) or (empty if "updated" in report else ended)
-                }
+                reason = last_line(await asyncio.to_thread(log.read))
+                yield {"failed": reason or (empty if "updated" in report else ended)}
 
 
 class _Meter:
@@ -197,17 +204,15 @@ class _Meter:
         self._samples: deque[tuple[float, float]] = deque(maxlen=SPEED_SAMPLES)
         self._last: tuple[float, dict[str, Any]] = 0.0, {}
         self._changed = time.monotonic()
-
-    @property
-    def still(self) -> float:
+        self.still = 0.0
         """Seconds since anything has changed."""
-        return time.monotonic() - self._changed
 
     def at(self, done: float, report: dict[str, Any]) -> DownloadProgress:
         """Add a sample of the megabytes that have arrived, and return the progress."""
         now, done = time.monotonic(), max(done, self._last[0])
         if self._last != (done, report):
             self._last, self._changed = (done, report), now
+        self.still = now - self._changed
         self._samples.append((now, done))
         since, first = self._samples[0]
         speed = (done - first) / (now - since) if now - since >= 2 else None
@@ -239,3 +244,107 @@ def _reason(message: str) -> str:
 def _brief(message: str) -> str:
     """Return the end of an SDK message, without the names of its functions."""
     return re.sub(r"^.*\) (?=\S)", "", message)[-300:].strip(" .\n")
+
+
+class ModelManager:
+    """Downloads pairs of models, one pair at a time, while questions go on being answered by `foundry`.
+
+    `progress` is that of the model being downloaded, `error` a sentence about how the last download failed. `plan` are
+    the pairs that are still to come; it stays when a download fails or the program ends, and goes when it is cancelled.
+    """
+
+    def __init__(self, foundry: Foundry):
+        self.foundry = foundry
+        self.progress: DownloadProgress | None = None
+        self.error = ""
+        self._downloader = Downloader(foundry.settings)
+        self._file = foundry.settings.state_dir / PLAN
+        self._plan: list[ModelPair] | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether a download or an update of the catalogue is running."""
+        return self._task is not None and not self._task.done()
+
+    async def inventory(self) -> tuple[Machine, Mapping[str, ModelInfo]]:
+        """Return the machine as it is now, and what is known of models by id; asks no server."""
+        cache = self.foundry.settings.model_cache
+        return await asyncio.to_thread(lambda: (inspect_machine(cache), load_catalogue(cache)))
+
+    def update_catalogue(self) -> None:
+        """Start to ask the public catalogue, unless something is running."""
+        self._start(self._downloader.update_catalogue())
+
+    def download(self, *pairs: ModelPair) -> None:
+        """Start to download what pairs lack, in turn; until a pair is whole, what has come of the first may answer."""
+        self._start(self._download(list(pairs)))
+
+    async def plan(self) -> list[ModelPair]:
+        """Return the pairs that are still to be downloaded."""
+        if self._plan is None:
+            kept = await asyncio.to_thread(load_json, self._file) or {}
+            self._plan = [ModelPair(str(it[0]), str(it[1])) for it in kept.get("pairs", ())]
+        return self._plan
+
+    async def cancel(self) -> None:
+        """Cancel what is running, and what is still to come; what has arrived is kept."""
+        await self.close()
+        await self._keep_plan([])
+
+    async def close(self) -> None:
+        """End what is running, which the plan still has."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    def _start(self, work: Coroutine[Any, Any, Any]) -> None:
+        if self.busy:
+            work.close()
+        else:
+            self.error = ""
+            self._task = asyncio.create_task(self._run(work))
+
+    async def _run(self, work: Coroutine[Any, Any, Any]) -> None:
+        try:
+            await work
+        except ModelError as error:
+            self.error = str(error)
+        except OSError as error:
+            log.exception("a download failed")
+            self.error = _(
+                "The download failed ({reason}). Check the disk and try again: what has arrived is kept.", reason=error
+            )
+        finally:
+            self.progress = None
+
+    async def _keep_plan(self, pairs: list[ModelPair]) -> None:
+        self._plan = pairs
+        await asyncio.to_thread(save_state, self._file, {"pairs": [it.both for it in pairs]})
+
+    async def _download(self, pairs: list[ModelPair]) -> None:
+        while pairs:
+            await self._keep_plan(pairs)
+            pair, here = pairs[0], await self._downloader.saved()
+            complete = not self.foundry.pair.alone and all(downloaded(name, here) for name in self.foundry.pair.both)
+            if not complete:  # else the pair in use answers until the new one is here
+                await asyncio.to_thread(selection.save_choice, self.foundry.settings, pair)
+            for name in [name for name in dict.fromkeys(pair.both) if not downloaded(name, here)]:
+                async with aclosing(self._downloader.download(name)) as reports:
+                    async for self.progress in reports:
+                        pass
+                self.progress = None
+                here = await self._downloader.saved()
+                if not complete or all(downloaded(each, here) for each in pair.both):
+                    await self.foundry.refresh()
+                    await self._warm_up()
+            await self.foundry.use(pair)
+            await self._warm_up()
+            pairs = pairs[1:]
+        await self._keep_plan([])
+
+    async def _warm_up(self) -> None:
+        """Load the model that answers first, so that no question waits for it."""
+        with suppress(ModelError):  # reported with the first question
+            await self.foundry.find()
+            await warm_up(self.foundry, *self.foundry.pair.of("small"))

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.models.catalogue import ModelInfo, ModelPair
-from app.models.manager import ModelManager
+from app.models.downloads import ModelManager
 from app.models.presets import Preset, first_steps, in_words, presets_for, recommended
 from app.room import organiser
 from app.translation import _, count, gigabytes, mark

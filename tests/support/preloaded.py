@@ -15,7 +15,7 @@ nest_asyncio pydantic.v1 socketio syncer uvicorn uvicorn.lifespan.on uvicorn.pro
 uvicorn.protocols.websockets.auto webbrowser wsproto
 """
 OF_ANSWERING = """
-anyio._backends._asyncio app.answering.pipeline app.answering.suggestions app.export app.history app.models.manager
+anyio._backends._asyncio app.answering.pipeline app.answering.suggestions app.export app.history app.models.downloads
 httpcore2 openai openai.resources.chat.completions
 """
 OF_RETRIEVAL = "Stemmer app.retrieval.snapshot app.retrieval.packing app.retrieval.search numpy.ma rank_bm25"
