@@ -47,7 +47,7 @@ def search(question: str, *, corpus: str | Path | None = None, k: int = 10) -> "
     Raises InputError, SettingsError, CorpusError.
     """
     from app.answering.turn import Turn
-    from app.postgres.shared import corpus_of
+    from app.postgres import corpus_of
     from app.settings import load
 
     Turn(question).check()

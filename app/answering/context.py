@@ -30,7 +30,7 @@ from app.models import chat
 from app.models.discovery import ServerLookup
 from app.models.foundry import Foundry
 from app.models.tokens import TokenCounter
-from app.postgres.shared import corpus_of
+from app.postgres import corpus_of
 from app.retrieval.corpus import Reading, Watcher
 from app.retrieval.packing import MAX_HITS, is_answerable, pack_context
 from app.retrieval.search import SearchResult, search

@@ -37,7 +37,7 @@ from app.cli.terminal import (
 )  # fmt: skip
 from app.errors import InputError
 from app.export import from_items
-from app.postgres.shared import corpus_of
+from app.postgres import corpus_of
 from app.retrieval.corpus import Reading
 from app.retrieval.search import plain
 from app.settings import ROOT, load

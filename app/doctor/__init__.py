@@ -26,7 +26,7 @@ from app.models.chat import warm_up
 from app.models.downloads import Downloader
 from app.models.foundry import Foundry
 from app.models.memory import Machine, MemoryFit, inspect_machine
-from app.postgres.shared import corpus_of
+from app.postgres import corpus_of
 from app.retrieval.snapshot import notes, summary
 from app.room import folders
 from app.settings import Settings, is_loopback, origin

@@ -4,7 +4,7 @@ import logging
 import re
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -40,6 +40,7 @@ _REPLICA = {"target_session_attrs": "prefer-standby", "load_balance_hosts": "ran
 """Which one of several servers is asked, to change something or to read."""
 
 _SPLIT = re.compile(r",(?=postgres(?:ql)?://)")
+_HOSTS = re.compile(r"(?<=://)(?:[^/?]*@)?([^/?]*)")
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +70,7 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
         return super().wait(gen, interval, timeout or self.seconds)
 
     def __del__(self, *_: Any) -> None:
-        """Close it: a connection ends with the corpus that it belongs to, which nobody closes."""
+        """Close it: a connection ends when nobody keeps it any more."""
         self.close()
 
 
@@ -84,18 +85,17 @@ class Server:
         self.schema = schema
         self._idle: list[Connection] = []
         self._failed: tuple[float, str] = (0.0, "")
+        first, *others = _SPLIT.split(address)
+        hosts = [host for each in others for host in _HOSTS.findall(each)]
         try:
-            every = [conninfo_to_dict(each) for each in _SPLIT.split(address)]
+            given = conninfo_to_dict(_HOSTS.sub(lambda found: ",".join([found[0], *hosts]), first))
         except psycopg.Error:  # whose text may quote a part of the address
             raise _away("?", "it is not an address such as postgresql://user:password@host:5432/database") from None
-        hosts = ",".join(str(each.get("host") or "") for each in every).split(",")
-        ports = ",".join(str(each.get("port") or "," * str(each.get("host")).count(",")) for each in every).split(",")
-        given: dict[str, Any] = {"host": ",".join(hosts), "port": ",".join(ports)}
-        if len(hosts) > 1:
-            given |= _PRIMARY if writes else _REPLICA
-        self._parameters = {**every[0], **_LIMITS, **given}
-        named = (f"{host or 'localhost'}:{port or 5432}" for host, port in zip(hosts, ports, strict=False))
-        self.name = f"{', '.join(named)}/{every[0].get('dbname', '')}"
+        self._parameters = given | _LIMITS
+        if "," in str(given.get("host")):
+            self._parameters |= _PRIMARY if writes else _REPLICA
+        named = ", ".join([*_HOSTS.findall(first), *hosts]) or given.get("host", "localhost")
+        self.name = f"{named}/{given.get('dbname', '')}"
         """The servers and the database, without user and password."""
 
     def read(self, work: Callable[[Connection], T]) -> T:
@@ -107,7 +107,7 @@ class Server:
             except psycopg.OperationalError:
                 if time.monotonic() - begun >= AT_ONCE:  # it is slow, and not what broke while nobody used it
                     raise
-                self.close()
+                self._idle.clear()
             return self._done(work)
 
     def connect(self, *, changes: bool = False) -> Connection:
@@ -118,12 +118,6 @@ class Server:
         connection.autocommit, connection.isolation_level = not changes, psycopg.IsolationLevel.REPEATABLE_READ
         return connection
 
-    def close(self) -> None:
-        """Close the connections that nobody uses."""
-        with suppress(IndexError):  # another thread may take one meanwhile
-            while True:
-                self._idle.pop().close()
-
     @contextmanager
     def checked(self) -> Iterator[None]:
         """Raise IndexAway for errors of psycopg, and after one for a while at once."""
@@ -133,7 +127,7 @@ class Server:
         try:
             yield
         except psycopg.Error as error:
-            self.close()
+            self._idle.clear()
             why = str(error).strip().partition("\n")[0] or type(error).__name__
             if password := str(self._parameters.get("password") or ""):
                 why = why.replace(password, "…").replace(quote(password, safe=""), "…")
@@ -153,8 +147,6 @@ class Server:
             raise
         if len(self._idle) < KEPT:
             self._idle.append(connection)
-        else:
-            connection.close()
         return result
 
 

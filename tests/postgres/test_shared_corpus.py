@@ -20,7 +20,7 @@ from app.cli.commands import cli
 from app.documents.folder import Folder
 from app.errors import CorpusError, IndexAway, SettingsError
 from app.models.tokens import TokenCounter
-from app.postgres.shared import SharedCorpus, corpus_of
+from app.postgres import SharedCorpus, corpus_of
 from app.retrieval.corpus import Corpus, Watcher
 from app.retrieval.snapshot import Snapshot
 from app.settings import load
