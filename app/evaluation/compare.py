@@ -18,7 +18,7 @@ from app.evaluation.figures import SINGLE, with_figures
 from app.evaluation.plan import Done, Plan, RunFile, default_prices
 from app.evaluation.recording import Energy, asked, machine, measured, server_memory
 from app.evaluation.results import ComparisonResult, Contender, MeasuredAnswer, MeasuredModel
-from app.evaluation.summary import document, shown
+from app.evaluation.summary import shown
 from app.models import chat
 from app.models.catalogue import ModelPair
 from app.models.server import Notify
@@ -34,20 +34,6 @@ WARM_UP = "Hello"
 
 Step = Callable[[str, int, int, float | None], None]
 """Is told what is asked next, how many answers are done, of how many, and the seconds that are left, if known."""
-
-
-async def compare(
-    settings: Settings, prompt: str, rounds: int, tell: Callable[[str], None], *, passages: bool = False
-) -> dict[str, Any]:
-    """Ask both models of the settings the same prompt; return what `escalator compare --json` prints.
-
-    There is a row for each under "models", with the medians of the rounds, or the error of one that did not answer.
-    With `passages` the prompt is a question about the corpus. Raises EscalatorError when nothing could be asked.
-    """
-    plan = Plan((Question("1", prompt),), rounds, retrieval=(passages,))
-    comparison = Comparison(settings, plan, tell, lambda what, *_: tell(what))
-    await comparison.measure()
-    return document(comparison.result())
 
 
 class Comparison:
@@ -95,7 +81,12 @@ class Comparison:
             if True in self.plan.retrieval:
                 await assistant.retriever.run(assistant.retriever.refresh)  # reading files is no part of an answer
                 if not self.plan.question_set:
-                    await self._check_passages(assistant)
+                    asked = self.plan.questions[0].text
+                    find = partial(assistant.retriever.retrieve, Turn(asked))
+                    if not (await assistant.retriever.run(find)).evidence:
+                        raise InputError(
+                            f"The documents have no passage for “{asked}”. Ask without --corpus, or something else."
+                        )
             await asyncio.to_thread(decide, "", None, WARM_UP, "stop")  # its imports are no part of an answer
             service = await assistant.models.find()  # starting the runtime is not part of a model's load time
             names = self.plan.models or tuple(dict.fromkeys(assistant.models.pair.both))
@@ -112,14 +103,6 @@ class Comparison:
             await self._ask_all(assistant)
             memory = await asyncio.to_thread(server_memory, service.root)
             self._peak_mb = memory and memory.peak_mb
-
-    async def _check_passages(self, assistant: Assistant) -> None:
-        question = self.plan.questions[0].text
-        found = await assistant.retriever.run(partial(assistant.retriever.retrieve, Turn(question)))
-        if not found.evidence:
-            raise InputError(
-                f"The documents have no passage for “{question}”. Ask without --corpus, or something else."
-            )
 
     async def _load(self, assistant: Assistant, name: str) -> MeasuredModel:
         """Load a model and have it write one token, which prepares what later answers use."""

@@ -95,7 +95,12 @@ def read_rows(file: Path, valid: Callable[[Row], bool], problem: str) -> Iterato
 
 def write_rows(file: Path, rows: Iterable[Row]) -> None:
     """Write rows as JSON lines; raises InputError."""
-    write_text(file, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    write_text(file, "".join(map(as_line, rows)))
+
+
+def as_line(row: Mapping[str, Any]) -> str:
+    """Return a row as a line of JSON."""
+    return json.dumps(row, ensure_ascii=False) + "\n"
 
 
 def write_text(file: Path, text: str) -> None:
@@ -192,7 +197,8 @@ def _passages(file: Path, language: str | None) -> dict[str, Passage]:
     passages = {}
     for number, (row, code) in enumerate(zip(rows, languages, strict=True)):
         place, text = Place("line", row["id"], 1), row["text"]
-        passages[row["id"]] = Passage(_wordless(number), 0, len(text), text, place, row.get("title") or "", code)
+        path = "/".join("abcdefghij"[int(digit)] for digit in str(number))  # no word, which would be in the index
+        passages[row["id"]] = Passage(path, 0, len(text), text, place, row.get("title") or "", code)
     return passages
 
 
@@ -201,11 +207,6 @@ def _documents(passages: Mapping[str, Passage]) -> tuple[int, ...]:
     files = ((name, name.rpartition("#")[0], passage.title) for name, passage in passages.items())
     keys = (("file", file) if file else ("title", title) if title else ("id", name) for name, file, title in files)
     return tuple(number for number, (_, group) in enumerate(groupby(keys), 1) for _ in group)
-
-
-def _wordless(number: int) -> str:
-    """Return a path for a number; its single letters are no words, so that it adds none to the index."""
-    return "/".join("abcdefghij"[int(digit)] for digit in str(number))
 
 
 def _languages(texts: Sequence[str]) -> list[str]:

@@ -114,10 +114,10 @@ def with_figures(
     if all(outcomes.get(name) for name in ("small", "large", "auto")):
         auto = replace(found["auto"], answers=0, figures={}, quality={}, error="")
         escalations = sum(it.escalated for it in good["auto"])
-        for kind, choose in (("oracle", oracle), ("random", at_random)):
-            outcomes[kind], share = choose(outcomes["small"], outcomes["large"], escalations)
+        for kind in ("oracle", "random"):
+            outcomes[kind], share = hybrid(outcomes["small"], outcomes["large"], escalations, best=kind == "oracle")
             quality = _present({"score": mean_of(averaged(_values(outcomes[kind], "score")))})
-            own = replace(auto, id=kind, kind=kind, answers=len(outcomes[kind]), escalated=share, quality=quality)  # type: ignore[arg-type]
+            own = replace(auto, id=kind, kind=kind, answers=len(outcomes[kind]), escalated=share, quality=quality)
             found[kind] = replace(own, means=_means(outcomes[kind]))
     return tuple(found.values()), tuple(_differences(found, good, outcomes))
 
@@ -255,38 +255,23 @@ def outcome_of(answer: MeasuredAnswer) -> Outcome:
     return Outcome(answer.total_ms, read, written, answer.cost, answer.score)
 
 
-def oracle(
-    small: Mapping[Key, Outcome], large: Mapping[Key, Outcome], escalations: int
+def hybrid(
+    small: Mapping[Key, Outcome], large: Mapping[Key, Outcome], escalations: int, *, best: bool
 ) -> tuple[dict[Key, Outcome], float | None]:
-    """Escalate so many of the drafts, those whose score gains most, and return all outcomes and the share.
+    """Escalate so many of the drafts, and return all outcomes and the share.
 
-    The earlier of two equal gains is taken. Only answers that both models gave count.
+    The `best` are those whose score gains most, the earlier of two equal ones; else drafts are drawn by lot, and the
+    outcomes are what is expected of each. Only answers that both models gave count.
     """
     keys = [key for key in small if key in large]
-    best = set(sorted(keys, key=lambda key: -(_change(small[key].score, large[key].score) or 0.0))[:escalations])
-    return {key: _escalated(small[key], large[key], float(key in best)) for key in keys}, _share(escalations, keys)
-
-
-def at_random(
-    small: Mapping[Key, Outcome], large: Mapping[Key, Outcome], escalations: int
-) -> tuple[dict[Key, Outcome], float | None]:
-    """Escalate so many of the drafts, drawn by lot: return what is expected of each, and the share."""
-    keys = [key for key in small if key in large]
-    share = _share(escalations, keys)
-    return {key: _escalated(small[key], large[key], share or 0.0) for key in keys}, share
-
-
-def _share(escalations: int, keys: list[Key]) -> float | None:
-    return min(1.0, escalations / len(keys)) if keys else None
+    share = min(1.0, escalations / len(keys)) if keys else None
+    first = sorted(keys, key=lambda key: -(_change(small[key].score, large[key].score) or 0.0))[:escalations]
+    chances = dict.fromkeys(first, 1.0) if best else dict.fromkeys(keys, share or 0.0)
+    return {key: _escalated(small[key], large[key], chances.get(key, 0.0)) for key in keys}, share
 
 
 def _escalated(draft: Outcome, other: Outcome, chance: float) -> Outcome:
     """Return what is expected of an answer that is escalated with this probability."""
-    ms, read, written, cost = (_sum(a, b, chance) for a, b in zip(draft[:-1], other[:-1], strict=True))
-    known = draft.score is not None and other.score is not None
-    score = (1 - chance) * (draft.score or 0) + chance * (other.score or 0) if known else None
-    return Outcome(ms, read, written, cost, score)
-
-
-def _sum(draft: float | None, other: float | None, chance: float) -> float | None:
-    return None if draft is None or other is None else draft + chance * other
+    kept = (1.0, 1.0, 1.0, 1.0, 1 - chance)  # of the draft: it was written, paid and waited for in any case
+    values = zip(kept, draft, other, strict=True)
+    return Outcome(*(None if None in (a, b) else share * (a or 0) + chance * (b or 0) for share, a, b in values))

@@ -10,7 +10,7 @@ from typing import Any
 from app.answering.turn import Mode
 from app.answering.usage import Price, Prices
 from app.errors import InputError
-from app.evaluation.datasets import SAMPLE, Question, parse_object, read_questions, sample_documents
+from app.evaluation.datasets import SAMPLE, Question, as_line, parse_object, read_questions, sample_documents
 from app.evaluation.results import VERSION, Contender, ContenderKind, MeasuredAnswer, MeasuredModel, from_json
 from app.settings import RouteName, Settings, load
 
@@ -140,11 +140,11 @@ class RunFile:
 
     def __init__(self, path: Path, *rows: Mapping[str, Any]) -> None:
         self.path = path
-        self._waiting = [_line(row) for row in rows]
+        self._waiting = [*map(as_line, rows)]
 
     def append(self, kind: str, record: Any) -> None:
         """Add a record, "model" or "answer"; raises OSError, after which the file ends with a whole row."""
-        self._waiting.append(_line({kind: asdict(record)}))
+        self._waiting.append(as_line({kind: asdict(record)}))
         self.flush()
 
     def flush(self) -> None:
@@ -216,7 +216,3 @@ def begun(settings: Settings, plan: Plan, path: Path | None) -> RunFile | None:
     except OSError as error:
         raise InputError(f"{path} could not be written: {error}. Give another file.") from error
     return file
-
-
-def _line(row: Mapping[str, Any]) -> str:
-    return json.dumps(row, ensure_ascii=False) + "\n"

@@ -4,9 +4,9 @@ What is expected comes from a set of questions with facts, and from the thumbs t
 """
 
 import asyncio
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from statistics import fmean
 from textwrap import shorten
@@ -21,7 +21,7 @@ from app.answering.verification import ALL_NOUNS
 from app.documents.language import detect
 from app.evaluation.datasets import Question, Row, folded
 from app.evaluation.recording import asked, is_abstention, measured, score
-from app.evaluation.results import MeasuredAnswer
+from app.evaluation.results import MeasuredAnswer, MeasuredAttempt
 from app.retrieval.analysis import query_words
 from app.translation import count, quoted
 
@@ -45,6 +45,8 @@ LOW = ("wrong_kept", "right_escalated", "repeated")
 
 QUOTED = 60
 """Characters of a question in the table."""
+
+_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,14 +161,10 @@ async def ask_all(
 ) -> None:
     """Ask every question as the chat does, each in a conversation of its own, and judge the answers."""
     for it in watch(expected):
-        keep(await _ask(assistant, it, mode))
-
-
-async def _ask(assistant: Assistant, expectation: Expectation, mode: Mode) -> Outcome:
-    question = expectation.question
-    answer, declined, failure = await asked(assistant, Turn(question.text, mode=mode, scope=expectation.scope))
-    record = partial(measured, answer, question, {}, declined=declined, failure=failure, streamed=False)
-    return await asyncio.to_thread(lambda: judged(expectation, record()))
+        answer, declined, failure = await asked(assistant, Turn(it.question.text, mode=mode, scope=it.scope))
+        how: dict[str, Any] = {"declined": declined, "failure": failure, "streamed": False}
+        record = await asyncio.to_thread(measured, answer, it.question, {}, **how)
+        keep(await asyncio.to_thread(judged, it, record))
 
 
 def judged(expectation: Expectation, answer: MeasuredAnswer) -> Outcome:
@@ -188,11 +186,14 @@ def judged(expectation: Expectation, answer: MeasuredAnswer) -> Outcome:
     return Outcome(expectation, answer, tuple(problems), status, _right_draft(expectation, answer), repeated)
 
 
+def _draft(answer: MeasuredAnswer) -> MeasuredAttempt | None:
+    return next((it for it in answer.attempts if it.role == "small" and it.finish != "error"), None)
+
+
 def _right_draft(expectation: Expectation, answer: MeasuredAnswer) -> bool | None:
-    draft = next((it.text for it in answer.attempts if it.role == "small" and it.finish != "error"), "")
-    if not draft.strip():
+    if (draft := _draft(answer)) is None or not draft.text.strip():
         return None
-    value = score(expectation.question, draft, abstained=is_abstention(draft))
+    value = score(expectation.question, draft.text, abstained=is_abstention(draft.text))
     return None if value is None else value == 1
 
 
@@ -298,17 +299,13 @@ def junit(result: Mapping[str, Any]) -> str:
 
 def _xml(text: str) -> str:
     """Replace the characters that XML cannot hold."""
-    allowed = (
-        each in "\t\n\r" or "\x20" <= each < "\ud800" or "\ue000" <= each < "\ufffe" or each > "\uffff" for each in text
-    )
-    return "".join(each if good else "�" for each, good in zip(text, allowed, strict=True))
+    return _NO_XML.sub("�", text)
 
 
 def judged_drafts(outcomes: Iterable[Outcome], name: str) -> Iterator[Row]:
     """Yield the small model's drafts as judged answers, for `eval threshold`, where it is known what is right."""
     for it in outcomes:
-        draft = next((each for each in it.answer.attempts if each.role == "small" and each.finish != "error"), None)
-        if draft is not None and it.right_draft is not None:
+        if (draft := _draft(it.answer)) is not None and it.right_draft is not None:
             question = it.expectation.question
             row: Row = {"id": question.id, "qid": question.id, "set": name, "question": question.text}
             row |= {"context": [item.text for item in it.answer.evidence], "answer": draft.text}

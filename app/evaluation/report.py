@@ -1,7 +1,6 @@
 """The report of a comparison: what its figures are called, which chart shows them, and what each contender answered."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import PurePath
 from statistics import fmean
@@ -227,15 +226,13 @@ def _stages(result: ComparisonResult) -> Iterator[Section]:
 
 def _mean_parts(answers: Sequence[MeasuredAnswer]) -> list[float]:
     """Return the means of PARTS and of the rest over some answers, in milliseconds."""
-    parts = [_parts(answer) for answer in answers if answer.total_ms is not None]
-    return [fmean(values) for values in zip(*parts, strict=True)] if parts else [0.0] * (len(PARTS) + 1)
-
-
-def _parts(answer: MeasuredAnswer) -> list[float]:
-    """Split the time of an answer into its stages and what is between them; attempts add up."""
-    found = by_stage(answer, alone=False)
-    known = [found[name] or 0.0 for name in PARTS]
-    return [*known, max(0.0, (answer.total_ms or 0.0) - sum(known))]
+    rows = []
+    for answer in answers:
+        if answer.total_ms is not None:
+            found = by_stage(answer, alone=False)
+            known = [found[name] or 0.0 for name in PARTS]
+            rows.append([*known, max(0.0, answer.total_ms - sum(known))])
+    return [fmean(values) for values in zip(*rows, strict=True)] if rows else [0.0] * (len(PARTS) + 1)
 
 
 def _speeds(result: ComparisonResult) -> Iterator[Section]:
@@ -296,8 +293,11 @@ def _asked(result: ComparisonResult, question: Question, said: Mapping[tuple[str
     for contender in result.contenders:
         answers = [it for it in result.answers if (it.question, it.contender) == (question.id, contender.id)]
         if answers:
-            reply = _reply(contender, answers)
-            replies.append(replace(reply, remarks=[*reply.remarks, *said.get((question.text, reply.text), ())]))
+            whole = [it for it in answers if not it.error]  # the first is shown; other rounds count for the verdict
+            scores = [it.score for it in whole if it.score is not None]
+            text = whole[0].text if whole else answers[0].error
+            remarks = [*_remarks(whole), *said.get((question.text, text), ())]
+            replies.append(Reply(label(contender), fmean(scores) if scores else None, text, remarks))
     return Asked(question.text, _expected(question), replies)
 
 
@@ -305,14 +305,6 @@ def _expected(question: Question) -> str:
     if question.facts:
         return _("A right answer states: {facts}", facts="; ".join(" / ".join(fact) for fact in question.facts))
     return _("The documents do not answer this; a right answer says so.") if question.answerable is False else ""
-
-
-def _reply(contender: Contender, answers: Sequence[MeasuredAnswer]) -> Reply:
-    """Show the first whole answer of a contender; other rounds count for the verdict."""
-    whole = [answer for answer in answers if not answer.error]
-    scores = [answer.score for answer in whole if answer.score is not None]
-    shown = next(iter(whole), answers[0])
-    return Reply(label(contender), fmean(scores) if scores else None, shown.error or shown.text, [*_remarks(whole)])
 
 
 def _remarks(answers: Sequence[MeasuredAnswer]) -> Iterator[str]:

@@ -74,7 +74,9 @@ def lines(result: ComparisonResult) -> Iterator[str | Table]:
 
 
 def _cells(who: Contender, result: ComparisonResult) -> list[str]:
-    total = _with_interval(who.figures["total_ms"]) if "total_ms" in who.figures else _mean(who.means.get("total_ms"))
+    total = _with_interval(who.figures.get("total_ms"))
+    if "total_ms" not in who.figures and "total_ms" in who.means:
+        total = f"mean {who.means['total_ms'].value:,.0f}"
     return [
         shown(who),
         str(who.answers),
@@ -93,10 +95,6 @@ def _with_interval(figure: Figure | None, digits: int = 0) -> str:
         return "-"
     value = f"{figure.value:,.{digits}f}"
     return value if figure.low is None else f"{value} ({figure.low:,.{digits}f}–{figure.high:,.{digits}f})"
-
-
-def _mean(figure: Figure | None) -> str:
-    return "-" if figure is None else f"mean {figure.value:,.0f}"
 
 
 def _difference(it: Difference, names: Mapping[str, str]) -> str:
@@ -234,13 +232,10 @@ def _by_question(result: ComparisonResult, contender: str, name: str) -> dict[st
 
 
 def _value(answer: MeasuredAnswer, name: str) -> float | None:
-    match name:
-        case "score":
-            return answer.score
-        case "total_ms":
-            return answer.total_ms
-        case "cost":
-            return None if answer.cost is None else answer.cost * SAMPLE
+    if name == "cost":
+        return None if answer.cost is None else answer.cost * SAMPLE
+    if name in ("score", "total_ms"):
+        return answer.score if name == "score" else answer.total_ms
     values = [getattr(each, name) for each in answer.attempts if not each.estimated]
     known = [value for value in values if value is not None]
     return fmean(known) if known else None

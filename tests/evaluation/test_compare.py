@@ -5,17 +5,29 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from app.evaluation.compare import compare
+from app.evaluation.compare import Comparison
+from app.evaluation.datasets import Question
+from app.evaluation.plan import Plan
+from app.evaluation.summary import document
 from app.models.server import ignore
+from app.settings import Settings
 from tests.support.runtime import LARGE, SMALL, settings_for
 from tests.support.scripted import Script
 from tests.support.servers import Fault, FaultProxy
 from tests.support.terminal import escalator
 
 THOUGHTS = "The hours of the ferry are wanted."
+
+
+async def compare(settings: Settings, prompt: str, rounds: int, tell: Callable[[str], None]) -> dict[str, Any]:
+    """Ask both models of the settings the same prompt; return what `escalator compare --json` prints."""
+    comparison = Comparison(settings, Plan((Question("1", prompt),), rounds), tell, lambda what, *_: tell(what))
+    await comparison.measure()
+    return document(comparison.result())
 
 
 @pytest.mark.slow

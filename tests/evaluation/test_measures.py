@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from app.evaluation.figures import Outcome, at_random, by_question, difference, mean_of, median_of, oracle, with_figures
+from app.evaluation.figures import Outcome, by_question, difference, hybrid, mean_of, median_of, with_figures
 from app.evaluation.results import Contender, Figure, MeasuredAnswer, MeasuredAttempt, MeasuredModel
 
 
@@ -79,7 +79,7 @@ LARGE = {
 
 
 def test_the_oracle_escalates_the_drafts_that_gain_most_at_the_same_rate() -> None:
-    outcomes, share = oracle(SMALL, LARGE, 2)  # b gains 1, c gains 0.5
+    outcomes, share = hybrid(SMALL, LARGE, 2, best=True)  # b gains 1, c gains 0.5
 
     assert share == 0.5
     assert outcomes["b", 1] == Outcome(12_000, 410, 60, 0.012, 1.0)
@@ -89,7 +89,7 @@ def test_the_oracle_escalates_the_drafts_that_gain_most_at_the_same_rate() -> No
 
 
 def test_a_draw_by_lot_is_computed_as_what_is_expected_of_it() -> None:
-    outcomes, share = at_random(SMALL, LARGE, 1)
+    outcomes, share = hybrid(SMALL, LARGE, 1, best=False)
 
     assert share == 0.25
     assert outcomes["a", 1] == Outcome(3500, 127.5, 20, 0.0035, 0.75)

@@ -12,7 +12,6 @@ import pytest
 from app.evaluation.datasets import Question
 from app.evaluation.regression import (
     Expectation,
-    Outcome,
     figures,
     from_thumbs,
     judged,
@@ -269,19 +268,20 @@ def test_without_a_model_every_question_is_an_error(tmp_path: Path, corpus: Path
 def test_what_was_asked_before_an_interruption_is_reported(
     tmp_path: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    outcomes = iter([judged(Expectation(FERRY), said(RIGHT))])
+    answers = iter([(None, False, "")])
 
-    async def ask(*_: Any) -> Outcome:
-        if (outcome := next(outcomes, None)) is None:
+    async def ask(*_: Any) -> tuple[None, bool, str]:
+        if (answer := next(answers, None)) is None:
             raise KeyboardInterrupt
-        return outcome
+        return answer
 
-    monkeypatch.setattr("app.evaluation.regression._ask", ask)
+    monkeypatch.setattr("app.evaluation.regression.asked", ask)
+    monkeypatch.setattr("app.evaluation.regression.measured", lambda *_, **__: said(RIGHT))
     questions = tmp_path / "questions.jsonl"
     questions.write_text('{"question": "When?", "facts": ["9:30"]}\n{"question": "Who?"}\n', encoding="utf-8")
 
     result = escalator("eval", "answers", "--questions", questions, "--corpus", corpus)
 
     assert result.exit_code == 1
-    assert "passed   When does the ferry leave?" in result.stdout
+    assert "passed   When?" in result.stdout
     assert "Interrupted: 1 question not asked." in result.stdout
