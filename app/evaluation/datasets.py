@@ -95,12 +95,7 @@ def read_rows(file: Path, valid: Callable[[Row], bool], problem: str) -> Iterato
 
 def write_rows(file: Path, rows: Iterable[Row]) -> None:
     """Write rows as JSON lines; raises InputError."""
-    write_text(file, "".join(map(as_line, rows)))
-
-
-def as_line(row: Mapping[str, Any]) -> str:
-    """Return a row as a line of JSON."""
-    return json.dumps(row, ensure_ascii=False) + "\n"
+    write_text(file, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
 def write_text(file: Path, text: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from app.answering.turn import Mode
 from app.answering.usage import Price, Prices
 from app.errors import InputError
-from app.evaluation.datasets import SAMPLE, Question, as_line, parse_object, read_questions, sample_documents
+from app.evaluation.datasets import SAMPLE, Question, parse_object, read_questions, sample_documents
 from app.evaluation.results import VERSION, Contender, ContenderKind, MeasuredAnswer, MeasuredModel, from_json
 from app.settings import RouteName, Settings, load
 
@@ -140,11 +140,11 @@ class RunFile:
 
     def __init__(self, path: Path, *rows: Mapping[str, Any]) -> None:
         self.path = path
-        self._waiting = [*map(as_line, rows)]
+        self._waiting: list[Mapping[str, Any]] = [*rows]
 
     def append(self, kind: str, record: Any) -> None:
         """Add a record, "model" or "answer"; raises OSError, after which the file ends with a whole row."""
-        self._waiting.append(as_line({kind: asdict(record)}))
+        self._waiting.append({kind: asdict(record)})
         self.flush()
 
     def flush(self) -> None:
@@ -153,7 +153,8 @@ class RunFile:
         with self.path.open("ab") as file:
             whole = file.tell()
             try:
-                file.write("".join(self._waiting).encode())
+                rows = (json.dumps(row, ensure_ascii=False) + "\n" for row in self._waiting)
+                file.write("".join(rows).encode())
                 file.flush()
             except OSError:
                 file.truncate(whole)
