@@ -37,18 +37,18 @@ class Monitor:
     def forget(self) -> None:
         """Begin anew."""
         self._late = deque[float](maxlen=LATEST)
-        self._longest: dict[str, dict[str, Any]] = {}
+        self._longest: dict[str, Any] = {"ms": 0.0, "what": "", "where": ""}
 
     def install(self) -> None:
-        """Measure each call of a loop from now on, by the clock and by the processor time of its thread."""
-        run, wall, processor = asyncio.Handle._run, time.perf_counter, time.thread_time
+        """Measure each call of a loop from now on, by the clock alone: measuring must cost next to nothing."""
+        run, wall = asyncio.Handle._run, time.perf_counter
 
         def measured(handle: asyncio.Handle) -> None:
-            self._began, used = began, _ = wall(), processor()
+            self._began = began = wall()
             run(handle)
             self._began, took = 0.0, wall() - began
             if took > TICK:
-                self._note(handle, 1_000 * took, 1_000 * (processor() - used))
+                self._note(handle, 1_000 * took)
 
         asyncio.Handle._run = measured  # type: ignore[method-assign,assignment]
         threading.Thread(target=self._look, args=(threading.get_ident(),), daemon=True).start()
@@ -76,13 +76,12 @@ class Monitor:
                 frames = traceback.extract_stack(sys._current_frames()[thread])[-FRAMES:]
                 self._seen = " > ".join(f"{Path(each.filename).name}:{each.lineno} {each.name}" for each in frames)
 
-    def _note(self, handle: asyncio.Handle, took: float, used: float) -> None:
+    def _note(self, handle: asyncio.Handle, took: float) -> None:
         callback: Any = handle._callback  # type: ignore[attr-defined]
         task = getattr(callback, "__self__", None)
         what = repr(task.get_coro() if isinstance(task, asyncio.Task) else callback)[:120]
-        for kind, value in (("wall", took), ("processor", used)):
-            if value > self._longest.get(kind, {"ms": 0.0})["ms"]:
-                self._longest[kind] = {"ms": round(value, 1), "what": what, "where": self._seen}
+        if took > self._longest["ms"]:
+            self._longest = {"ms": round(took, 1), "what": what, "where": self._seen}
 
     def _figures(self) -> dict[str, Any]:
         late = quantiles(self._late, n=100) if len(self._late) > 1 else [0.0] * 99

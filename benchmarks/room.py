@@ -246,11 +246,10 @@ def lines(result: dict[str, Any]) -> Iterator[str]:
             f"{row['chat']:9} {row['users']:4} people: {row['turns_per_s']:6} turns/s, first token p50 "
             f"{row['first_ms']['p50']} p95 {row['first_ms']['p95']} ms, {row['cpu_ms_per_turn']} ms of processor a turn"
         )
-        longest = row["loop"].get("longest", {}).get("wall", {"ms": 0, "what": ""})
         yield (
             f"          errors {row['errors']}, mixed {row['mixed']}, out of order {row['disordered']}; memory "
             f"{row['memory_mb']['begin']} to {row['memory_mb']['most']} MB, {row['memory_mb']['mb_per_minute']} MB a "
-            f"minute; longest call of the loop {longest['ms']} ms"
+            f"minute; longest call of the loop {row['loop'].get('longest', {}).get('ms')} ms"
         )
     for users, ratio in result.get("ratio", {}).items():
         yield f"{users} people: {ratio} turns for one of the bare chat"
