@@ -1,6 +1,5 @@
 """Escalator in the browser: `chainlit run app/main.py`. These handlers only pass events on to app/ui."""
 
-import asyncio
 import sys
 from functools import partial
 from pathlib import Path
@@ -27,10 +26,10 @@ from app.ui import (  # noqa: E402
     start_page,
     uploads,
 )
-from app.ui.conversation import Conversation, shared_assistant  # noqa: E402
+from app.ui.conversation import Conversation, loaded_assistant, shared_assistant  # noqa: E402
 from app.web.application import Gateway  # noqa: E402
 
-server_guard.install(partial(Gateway, assistant=partial(asyncio.to_thread, shared_assistant)))
+server_guard.install(partial(Gateway, assistant=loaded_assistant))
 keeper.install()
 
 
@@ -38,7 +37,7 @@ keeper.install()
 async def start() -> None:
     """Look for a model and read the corpus before the first question."""
     server_guard.begin(Conversation.end_all)
-    (await asyncio.to_thread(shared_assistant)).warm()
+    (await loaded_assistant()).warm()
 
 
 @cl.on_app_shutdown
@@ -52,7 +51,7 @@ async def stop() -> None:
 @cl.set_starters
 async def set_starters(user: object, language: str | None) -> list[cl.Starter]:
     """Offer questions to the documents."""
-    retriever = (await asyncio.to_thread(shared_assistant)).retriever
+    retriever = (await loaded_assistant()).retriever
     return await retriever.run(partial(start_page.starters, retriever))
 
 
@@ -104,13 +103,13 @@ async def open_panel(message: object) -> None:
 @cl.action_callback(corpus_panel.PRESS)
 async def press_in_documents(action: cl.Action) -> dict[str, Any]:
     """Do what was pressed in the panel *Documents*, and return what it shows."""
-    return await corpus_panel.press((await asyncio.to_thread(shared_assistant)).retriever, action.payload)
+    return await corpus_panel.press((await loaded_assistant()).retriever, action.payload)
 
 
 @cl.action_callback(models_panel.PRESS)
 async def press_in_models(action: cl.Action) -> dict[str, Any]:
     """Do what a button of the panel *Models* says, and return what the panel shows."""
-    return await models_panel.press((await asyncio.to_thread(shared_assistant)).manager, action.payload)
+    return await models_panel.press((await loaded_assistant()).manager, action.payload)
 
 
 async def press(action: cl.Action) -> None:
@@ -137,7 +136,7 @@ async def show_source(action: cl.Action) -> dict[str, Any]:
 @cl.action_callback(sources.HITS)
 async def press_in_hits(action: cl.Action) -> Any:
     """Open a row in the table of hits, or compare it with plain BM25."""
-    return await sources.press((await asyncio.to_thread(shared_assistant)).retriever, action.payload)
+    return await sources.press((await loaded_assistant()).retriever, action.payload)
 
 
 @cl.on_chat_end

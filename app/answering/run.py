@@ -197,7 +197,7 @@ class Run:
 
     async def _without_circles(self, draft: Attempt, repeated: Decision) -> tuple[Attempt, Decision]:
         """Return the beginning of a draft, if it answers and has no other fault, with the decision to keep it."""
-        begun = await asyncio.to_thread(leading_answer, self.turn.question, await self._check(draft))
+        begun = await asyncio.to_thread(lambda: leading_answer(self.turn.question, self._checked(draft)))
         ended = replace(draft, text=begun, finish="stopped", stopped=None, echoed=False)
         decision = await self._decide(ended) if begun else repeated
         if not decision.by_score or decision.code not in (None, "unsupported"):  # the score of few words says little
@@ -206,7 +206,7 @@ class Run:
         return ended, replace(decision, code=None, why=_("The draft answers before it repeats itself."))
 
     async def _decide(self, draft: Attempt) -> Decision:
-        return await asyncio.to_thread(self.parts.policy.judge, self.turn, await self._check(draft), draft)
+        return await asyncio.to_thread(lambda: self.parts.policy.judge(self.turn, self._checked(draft), draft))
 
     async def can_escalate(self) -> bool:
         """Whether a rejected draft is certain to reach the large model, so that it may be stopped early."""
@@ -251,17 +251,17 @@ class Run:
     async def _cite(self, kept: Attempt) -> None:
         self.rendered = kept.text
         if kept.role != "extractive":
-            self.rendered, self.citations = await asyncio.to_thread(marked_safely, await self._check(kept))
+            self.rendered, self.citations = await asyncio.to_thread(lambda: marked_safely(self._checked(kept)))
             if self.context.evidence and kept.role == "small" and self.decision is not None and self.decision.rejects:
                 text, places = await self._quotes(1)
                 self.rendered, self.citations = f"{self.rendered}\n\n{_(BEST)}\n\n{text}", self.citations + places
         self.emit(Cited(self.rendered, self.citations))
 
-    async def _check(self, attempt: Attempt) -> CheckedAnswer:
-        """Verify an attempt against the evidence, once for its judgement and its marks."""
+    def _checked(self, attempt: Attempt) -> CheckedAnswer:
+        """Verify an attempt against the evidence, once for its judgement and its marks; takes too long for a loop."""
         evidence, known = self.context.evidence, self.checked
         if known is None or known.text != attempt.text or known.evidence is not evidence:
-            known = self.checked = await asyncio.to_thread(check, attempt.text, evidence, self.turn.question)
+            known = self.checked = check(attempt.text, evidence, self.turn.question)
         return known
 
     def _result(self) -> Answer:

@@ -45,6 +45,11 @@ def shared_assistant() -> Assistant:
     return Assistant(load())
 
 
+async def loaded_assistant() -> Assistant:
+    """Return the shared assistant; the first call makes it, in a thread; raises SettingsError."""
+    return shared_assistant() if shared_assistant.cache_info().currsize else await asyncio.to_thread(shared_assistant)
+
+
 class Conversation:
     """What the tabs of a conversation share; one turn runs at a time, which any of them can stop."""
 
@@ -93,7 +98,7 @@ class Conversation:
             await self._recall()
         await cl.context.emitter.set_commands(composer.commands())
         try:
-            assistant = await asyncio.to_thread(shared_assistant)
+            assistant = await loaded_assistant()
             self._in_background(start_page.report(assistant))
             history = Keeper.current() is not None
             await widgets(self.choices, assistant.settings, history=history).send()
@@ -115,7 +120,7 @@ class Conversation:
             await self._renew(message.id)
             if self.screen.kept and not self.screen.begun and (keeper := Keeper.current()):
                 await keeper.begin(self.screen, message.content)
-            assistant = await asyncio.to_thread(shared_assistant)
+            assistant = await loaded_assistant()
             chosen = (message.modes or {}).get("mode")
             how = Turn("", mode=mode(chosen))
             if chosen not in (None, self.choices.mode):
@@ -170,7 +175,7 @@ class Conversation:
         async with nullcontext() if looks else self._busy(), _errors_in_chat():
             if not (looks and self.screen.busy) and await self._renew():
                 return
-            assistant = await asyncio.to_thread(shared_assistant)
+            assistant = await loaded_assistant()
             if looks:
                 await self._turns.look(assistant, button)
             else:
@@ -187,7 +192,7 @@ class Conversation:
             if row is not None and row["type"] == "user_message" and text.strip():
                 if keeper:
                     await keeper.retitle(self.screen, row, text)
-                assistant = await asyncio.to_thread(shared_assistant)
+                assistant = await loaded_assistant()
                 await self._turns.ask_again(assistant, {**row, "output": text}, self.choices, self.choices.mode)
 
     async def _follow(self, question: str) -> None:
