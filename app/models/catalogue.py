@@ -34,11 +34,6 @@ def is_installed() -> bool:
     return importlib.util.find_spec("foundry_local_sdk") is not None
 
 
-def can_embed(cache: Path) -> bool:
-    """Return whether the runtime's package is installed and the folder has a list of its models."""
-    return (cache / CATALOGUE).is_file() and is_installed()
-
-
 def load_catalogue(cache: Path) -> dict[str, ModelInfo]:
     """Load every model of the folder's catalogue, by id; empty if there is no readable catalogue."""
     folders = model_folders(cache)

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from app.errors import NoModel
 from app.files import load_json, save_state
 from app.models import runtime
-from app.models.catalogue import can_embed, is_installed
+from app.models.catalogue import CATALOGUE, is_installed
 from app.models.server import Connect, NotAModelServer, Notify, Server, Service, Source, Unreachable, identify
 from app.settings import Settings, is_loopback, origin, root_of
 from app.translation import _, mark
@@ -49,33 +49,12 @@ async def find_server(settings: Settings, connect: Connect, on_start: Callable[[
     `connect` opens the connection to an address; `on_start` is called when the embedded runtime is about to be started.
     """
     if settings.endpoint is not None:
-        server = await _endpoint(settings.endpoint, connect)
+        name, __ = await asyncio.to_thread(origin, "endpoint")
+        server = await Endpoint("endpoint", [root_of(settings.endpoint)], connect, name).server()
     else:
         server = await _service(settings, connect) or await _embedded(settings, connect, on_start)
     log.info("models come from %s (%s)", server.service.host, server.source)
     return server
-
-
-async def _endpoint(url: str, connect: Connect) -> Server:
-    setting, __ = await asyncio.to_thread(origin, "endpoint")
-    root = root_of(url)
-    try:
-        return await identify(connect(root, "endpoint"), "endpoint")
-    except Unreachable:
-        raise NoModel(
-            "Nothing answers at {address} ({setting}). Start the model server there, or unset {setting} to use Foundry "
-            "Local on this machine.",
-            address=root,
-            setting=setting,
-        ) from None
-    except NotAModelServer as reason:
-        raise NoModel(
-            "The server at {address} ({setting}) cannot be used: {reason}. Correct {setting}, or unset it to use "
-            "Foundry Local on this machine.",
-            address=root,
-            setting=setting,
-            reason=reason,
-        ) from None
 
 
 async def _service(settings: Settings, connect: Connect) -> Server | None:
@@ -111,7 +90,7 @@ async def _embedded(settings: Settings, connect: Connect, on_start: Callable[[],
             "There is no model on this machine: foundry-local-sdk is not installed. Install it, or set "
             "FOUNDRY_LOCAL_ENDPOINT to a running model server."
         )
-    if not await asyncio.to_thread(can_embed, cache):
+    if not await asyncio.to_thread((cache / CATALOGUE).is_file):
         raise NoModel(
             "There is no model on this machine: choose a pair under Models, or run `escalator models get tiny`."
         )
@@ -163,8 +142,9 @@ class Endpoint:
     An address of this machine is `here`; of the others, nothing private may be asked.
     """
 
-    def __init__(self, setting: Source, roots: Sequence[str], connect: Connect) -> None:
-        self.setting, self.roots, self._connect = setting, roots, connect
+    def __init__(self, setting: Source, roots: Sequence[str], connect: Connect, name: str = "") -> None:
+        """Take the `name` of the setting, if it has others."""
+        self.setting, self.roots, self._connect, self._name = setting, roots, connect, name or setting
         self.here = [root for root in roots if is_loopback(root)]
         self._servers: dict[str, Server] = {}
         self._failed: dict[str, float] = {}
@@ -188,8 +168,9 @@ class Endpoint:
                 why = _("nothing answers") if isinstance(error, Unreachable) else str(error)
                 problems[root] = f"{Service(root, self.setting).host}: {why}"
         raise NoModel(
-            "There is no model server where {setting} says ({problems}). Start one there, or correct {setting}.",
-            setting=self.setting,
+            "There is no model server where {setting} says ({problems}). Start one there, or correct or unset "
+            "{setting}.",
+            setting=self._name,
             problems="; ".join(problems.values()),
         )
 

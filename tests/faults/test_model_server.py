@@ -61,7 +61,7 @@ class Row:
         return SECONDS if self.fault.delay or self.fault.how in ("stall", "drip") else PATIENCE
 
 
-NOBODY, LOST, REFUSED = "Nothing answers at", "was lost while it loaded", "could not be loaded"
+NOBODY, LOST, REFUSED = "nothing answers", "was lost while it loaded", "could not be loaded"
 NO_SERVER, WHICH = "is not a model server", "does not tell which"
 
 FAULTS = {

@@ -263,7 +263,7 @@ async def test_if_none_answers_the_setting_and_every_reason_are_named(unused_por
                 await ask(foundry)
     assert str(caught.value) == (
         f"There is no model server where LLM_ENDPOINT says ({server.url[7:]}: it wants a key; set LLM_API_KEY; "
-        f"127.0.0.1:{unused_port}: nothing answers). Start one there, or correct LLM_ENDPOINT."
+        f"127.0.0.1:{unused_port}: nothing answers). Start one there, or correct or unset LLM_ENDPOINT."
     )
 
 

@@ -54,7 +54,7 @@ async def test_a_configured_endpoint_is_used_and_nothing_else(
     async with opened(settings_for(models)) as foundry:
         with pytest.raises(NoModel) as caught:
             await foundry.find()
-    sentence = f"Nothing answers at http://127.0.0.1:{unused_port} (FOUNDRY_LOCAL_ENDPOINT)."
+    sentence = f"There is no model server where FOUNDRY_LOCAL_ENDPOINT says (127.0.0.1:{unused_port}: nothing answers)."
     assert str(caught.value).startswith(sentence)
 
 
@@ -70,7 +70,7 @@ async def test_the_setting_that_the_endpoint_came_from_is_named(
 async def test_a_silent_endpoint_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.models.server.PROBE_SECONDS", 0.2)
     async with Silent() as server, opened(settings_for(endpoint=server.url)) as foundry:
-        with pytest.raises(NoModel, match="Nothing answers at"):
+        with pytest.raises(NoModel, match="nothing answers"):
             await foundry.find()
 
 

@@ -594,7 +594,7 @@ async def test_a_button_pressed_while_the_server_is_gone_leaves_the_answer_and_a
 
     shown = chat.rows[answer["id"]]
     assert shown["output"].startswith("The ferry leaves at 9:30 [1].")
-    assert "**Note:** Nothing answers at" in shown["output"]
+    assert "**Note:** There is no model server where FOUNDRY_LOCAL_ENDPOINT says (" in shown["output"]
     assert not [row for row in chat.answers if "went wrong" in row["output"]]
 
 
@@ -877,7 +877,8 @@ async def test_an_endpoint_where_nothing_answers_is_named_beside_the_quotes(
 
             quote, note, _ = answer["output"].split("\n\n")
             assert quote.startswith("> The ferry leaves")
-            assert f"Nothing answers at {url} (FOUNDRY_LOCAL_ENDPOINT). Start the model server there" in note
+            said = f"There is no model server where FOUNDRY_LOCAL_ENDPOINT says ({url[7:]}: nothing answers). Start one"
+            assert said in note
 
 
 @pytest.mark.slow
