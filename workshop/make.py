@@ -16,7 +16,7 @@ from typing import Any
 
 from app.errors import DownloadFailed
 from app.files import is_portable, load_json, sha256, write_json
-from app.kit.bundle import FORMAT, VOCABULARY, KitError, check_room, copy
+from app.kit import FORMAT, VOCABULARY, KitError, check_room, copy
 from app.models.catalogue import CATALOGUE, downloaded, load_catalogue, model_folders
 from app.models.selection import configured_pair
 from app.models.tokens import fetch_vocabulary

@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from app.kit.bundle import KitError, copy
+from app.kit import KitError, copy
 from app.settings import ROOT
 from app.translation import size
 

@@ -23,7 +23,7 @@ from typer import Argument, Option
 
 from app.cli.terminal import Json, Verbose, add_clone_command, clone_module, show, tell
 from app.errors import InputError, ModelError, NoModel
-from app.kit.bundle import Damaged, Kit, Traffic, addresses, application, check_room, copy, is_whole, patiently
+from app.kit import Damaged, Kit, Traffic, addresses, application, check_room, copy, is_whole, patiently
 from app.kit.use import main as use_kit
 from app.models import catalogue, presets
 from app.models.browser_models import PACKAGES, Package, browser_models, public, runtime

@@ -19,7 +19,7 @@ from typing import Any
 
 from app.errors import EscalatorError
 from app.files import load_json, long, sha256, write_json
-from app.kit.bundle import ANTIVIRUS, HELD_SECONDS, VOCABULARY, Kit, KitError, check_room, patiently, say
+from app.kit import ANTIVIRUS, HELD_SECONDS, VOCABULARY, Kit, KitError, check_room, patiently, say
 from app.translation import size as in_words
 
 WINDOWS = os.name == "nt"

@@ -15,9 +15,9 @@ import pytest
 import uvicorn
 from typer.testing import CliRunner
 
+from app import kit as bundle
 from app.cli.commands import cli
-from app.kit import bundle, use
-from app.kit.bundle import Kit
+from app.kit import Kit, use
 from app.models.catalogue import load_catalogue
 from tests.support.runtime import SMALL
 

@@ -13,8 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from app.kit import use
-from app.kit.bundle import Kit, KitError
+from app.kit import Kit, KitError, use
 from app.kit.use import platform_name, python_version
 from app.models.catalogue import load_catalogue, model_folders
 from app.settings import ROOT, load
@@ -48,7 +47,7 @@ def test_what_runs_before_anything_is_installed_needs_the_standard_library_alone
             ours = {name for name in names if name.startswith("app.")}
             assert {name.split(".")[0] for name in set(names) - ours} <= sys.stdlib_module_names
             left += ours - seen
-    assert {"app.files", "app.kit.bundle"} <= seen
+    assert {"app.files", "app.kit"} <= seen
 
 
 def test_a_python_that_is_too_old_gets_a_sentence() -> None:

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from app.cli.commands import cli
 from app.errors import DownloadFailed
-from app.kit.bundle import KitError
+from app.kit import KitError
 from app.models.catalogue import load_catalogue
 from app.settings import ROOT
 from tests.support import scripted

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from app import files
-from app.kit import bundle
-from app.kit.bundle import Damaged, KitError, check_room, copy
+from app import kit as bundle
+from app.kit import Damaged, KitError, check_room, copy
 from tests.test_files import Held
 
 DATA = bytes(range(256)) * 20_000
