@@ -23,7 +23,6 @@ from app.ui import (  # noqa: E402
     server_guard,
     source_viewer,
     sources,
-    start_page,
     uploads,
 )
 from app.ui.conversation import Conversation, loaded_assistant, shared_assistant  # noqa: E402
@@ -52,7 +51,7 @@ async def stop() -> None:
 async def set_starters(user: object, language: str | None) -> list[cl.Starter]:
     """Offer questions to the documents."""
     retriever = (await loaded_assistant()).retriever
-    return await retriever.run(partial(start_page.starters, retriever))
+    return await retriever.run(partial(corpus_panel.starters, retriever))
 
 
 @cl.on_chat_start

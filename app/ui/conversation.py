@@ -22,7 +22,7 @@ from app.history import History
 from app.room import HERE, begin_request, person
 from app.settings import load
 from app.translation import _, again
-from app.ui import buttons, composer, start_page
+from app.ui import buttons, composer, corpus_panel
 from app.ui.comparison import REPORT, settle
 from app.ui.composer import Choices, widgets
 from app.ui.keeper import Keeper
@@ -99,7 +99,7 @@ class Conversation:
         await cl.context.emitter.set_commands(composer.commands())
         try:
             assistant = await loaded_assistant()
-            self._in_background(start_page.report(assistant))
+            self._in_background(corpus_panel.report(assistant))
             history = Keeper.current() is not None
             await widgets(self.choices, assistant.settings, history=history).send()
             await self._turns.scopes.offer(assistant.retriever, self.choices.mode, assistant.settings.route)

@@ -11,7 +11,7 @@ from app.answering.events import Finished
 from app.answering.pipeline import Assistant
 from app.answering.turn import Answer, Turn
 from app.retrieval.sentence_ranking import table_head
-from app.ui import start_page
+from app.ui import corpus_panel
 from tests.support.runtime import settings_for
 
 ROOT = Path(__file__).parents[2]
@@ -272,7 +272,7 @@ FACTS = ["fixed port 5273", "k1 * (1 - b + b *", "needs about 12 GB of memory", 
 
 
 async def test_the_sample_questions_are_answered_by_their_documented_facts(tmp_path: Path) -> None:
-    samples = json.loads(Path(start_page.__file__).with_name("starters.json").read_text(encoding="utf-8"))
+    samples = json.loads(Path(corpus_panel.__file__).with_name("starters.json").read_text(encoding="utf-8"))
 
     for sample, fact in zip(samples, FACTS, strict=True):
         answer = await answered(ROOT / "corpus", tmp_path / "none", sample["question"])
