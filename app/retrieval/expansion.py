@@ -44,7 +44,7 @@ Of the words of XQuAD that the sample documents lack, 8 % are taken for others w
 MAX_WORD = 30
 """Letters of a word above which nobody typed it."""
 
-CACHED = 10_000
+CACHED = 1_000
 """Terms whose look-up is cached, because they come again in the next question."""
 
 Variants = tuple[tuple[str, float], ...]
