@@ -275,7 +275,6 @@ def _is_link(entry: "os.DirEntry[str]") -> bool:
 
 def _target(path: str) -> str | None:
     """Resolve a link; None if it leads nowhere."""
-    try:
+    with suppress(OSError):
         return os.path.realpath(path, strict=True)
-    except OSError:
-        return None
+    return None

@@ -187,8 +187,9 @@ class Pool:
                 tasks.put(None)
             for thread in threads:
                 thread.join()
-            if stop.is_set():
-                self._end_idle()
+            with self._lock:
+                while stop.is_set() and self._idle:
+                    self._idle.pop().end()
 
     def _work(self, tasks: Tasks, results: Results, stop: threading.Event) -> None:
         """Have batches read; runs in a thread."""
@@ -236,11 +237,6 @@ class Pool:
                     return reader
                 reader.end()
         return Reader(*self._arguments)
-
-    def _end_idle(self) -> None:
-        with self._lock:
-            while self._idle:
-                self._idle.pop().end()
 
 
 @cache

@@ -15,6 +15,7 @@ import struct
 import sys
 import threading
 import time
+from dataclasses import astuple
 from pathlib import Path
 from queue import SimpleQueue
 from typing import IO, Annotated, Any, BinaryIO
@@ -64,9 +65,7 @@ def send(stream: IO[bytes], outcome: Outcome) -> None:
     elif outcome is not None:
         text = outcome.text
         # Start and end of a passage imply its text.
-        rows = [
-            (p.start, p.end, p.place.kind, p.place.label, p.place.number, p.place.heading) for p in outcome.passages
-        ]
+        rows = [(passage.start, passage.end, *astuple(passage.place)) for passage in outcome.passages]
         size, time = outcome.size, outcome.modified_ns
         head = [outcome.title, outcome.language, outcome.pages, size, time, rows, outcome.silent]
     first, second = json.dumps(head, separators=(",", ":")).encode(), text.encode()

@@ -38,11 +38,6 @@ def read(data: bytes) -> list[Page]:
     message = message_from_bytes(data)
     if not any(message.get(name) for name in _SHOWN[:2] + _SHOWN[-1:]):
         raise UnreadableFile("it is no e-mail although its name says so; save it again")
-    return pages(message)
-
-
-def pages(message: Message) -> list[Page]:
-    """Return one page, with a message that is parsed already."""
     return [_page(message, 1)]
 
 
@@ -159,7 +154,7 @@ def read_outlook(data: bytes) -> list[Page]:
     if not data.startswith(b"\xd0\xcf\x11\xe0"):
         raise UnreadableFile("it is no mail of Outlook although its name ends in .msg; save it as .eml")
     with OleFileIO(BytesIO(data)) as file:
-        return pages(message_of({tuple(path): file.openstream(path).read() for path in file.listdir()}))
+        return [_page(message_of({tuple(path): file.openstream(path).read() for path in file.listdir()}), 1)]
 
 
 Streams = dict[tuple[str, ...], bytes]
@@ -303,13 +298,8 @@ def _unescaped(value: str) -> str:
 
 
 _READERS = {
-    ".csv": read_csv,
-    ".tsv": read_csv,
-    ".html": html.read,
-    ".htm": html.read,
-    ".ics": read_calendar,
-    "text/csv": read_csv,
-    "text/html": html.read,
-    "text/calendar": read_calendar,
+    **dict.fromkeys((".csv", ".tsv", "text/csv"), read_csv),
+    **dict.fromkeys((".html", ".htm", "text/html"), html.read),
+    **dict.fromkeys((".ics", "text/calendar"), read_calendar),
 }
 """How texts are read, by the ending of the name or by the type; others are shown as they are."""

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from itertools import pairwise
 
@@ -148,10 +148,8 @@ def _read_marked(pattern: re.Pattern[str], data: bytes) -> list[Page]:
     return pages
 
 
-Reader = Callable[[bytes], list[Page]]
-
-read_adoc: Reader = partial(_read_marked, _ADOC)
-read_org: Reader = partial(_read_marked, _ORG)
+read_adoc = partial(_read_marked, _ADOC)
+read_org = partial(_read_marked, _ORG)
 
 
 _OUTPUT_LINES = 20

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import replace
-from functools import cached_property
+from functools import cache
 from io import BytesIO
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -171,9 +171,8 @@ def _title(reader: "PdfReader") -> str:
 
 def _labels(reader: "PdfReader", none: list[str]) -> list[str]:
     """Return the printed label of each page, such as "iv" or "A-1", empty if it cannot be shown."""
-    labels = (
-        [" ".join(clean(label).split()) for label in reader.page_labels] if "/PageLabels" in reader.root_object else []
-    )
+    stated = reader.page_labels if "/PageLabels" in reader.root_object else ()
+    labels = [" ".join(clean(label).split()) for label in stated]
     shown = [label if len(label) <= _MAX_LABEL and not _MOJIBAKE.search(label) else "" for label in labels]
     return shown if len(shown) == len(none) else none
 
@@ -207,7 +206,7 @@ def _texts(data: bytes) -> Iterator[_Text]:
     from pypdfium2 import PdfDocument, PdfiumError
 
     logging.getLogger("pypdfium2").setLevel(logging.CRITICAL)  # it warns of XFA, beside which there is a plain form
-    tesseract, dropped = ocr.Tesseract(), _Dropped(data)
+    tesseract, reader = ocr.Tesseract(), cache(lambda: _reader(_Deadline(data, DESCRIBE_SECONDS)))
     with PdfDocument(data) as document:
         with suppress(PdfiumError):
             document.init_forms()
@@ -215,7 +214,8 @@ def _texts(data: bytes) -> Iterator[_Text]:
             with closing(document[number]) as page:
                 text, nonsense = _layer(document, number, page)
                 if len(text) < _FEW and _glyphs(page) > _DROPPED * len(text):
-                    text = dropped.text(number) or text
+                    with suppress(Exception):  # damaged files raise anything
+                        text = clean(reader().pages[number].extract_text()) or text
                 unread = nonsense or _pictured(page, text)
                 if unread and tesseract.ready:
                     with suppress(PdfiumError, ocr.Failed):
@@ -270,23 +270,6 @@ def _glyphs(page: "PdfPage") -> int:
     from pypdfium2.raw import FPDF_PAGEOBJ_TEXT
 
     return sum(1 for _ in page.get_objects([FPDF_PAGEOBJ_TEXT], max_depth=1))
-
-
-class _Dropped:
-    """The texts of pages by pypdf, as far as there is time: it is opened when the first one is asked for."""
-
-    def __init__(self, data: bytes):
-        self._data = data
-
-    @cached_property
-    def _opened(self) -> "PdfReader":
-        return _reader(_Deadline(self._data, DESCRIBE_SECONDS))
-
-    def text(self, number: int) -> str:
-        """Return the text of a page, or nothing."""
-        with suppress(Exception):  # damaged files raise anything
-            return clean(self._opened.pages[number].extract_text())
-        return ""
 
 
 def _pictured(page: "PdfPage", text: str) -> bool:

@@ -6,7 +6,7 @@ Automatic numbers, such as "3.2" or "(b)", are as Word and LibreOffice show them
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import chain
 from string import ascii_lowercase
 from typing import NamedTuple
@@ -193,8 +193,8 @@ class Numbering:
     def __init__(self, parts: Package, main: str, styles: Mapping[str, Element]):
         self._styles = styles
         self._source = parts, main
-        self._lists: dict[str, _List | None] = {}
-        self._places: dict[str, tuple[str, str]] = {}
+        self._list = cache(self._defined)
+        self._of_style = cache(self._place_of_style)
         self._counts: dict[str, Counts] = {}
         self._begun: set[tuple[str, int]] = set()
 
@@ -219,10 +219,7 @@ class Numbering:
         identity, level = value(paragraph, "pPr/numPr/numId"), value(paragraph, "pPr/numPr/ilvl")
         if identity:
             return identity, level
-        style = value(paragraph, "pPr/pStyle")
-        if style not in self._places:
-            self._places[style] = self._place_of_style(style)
-        identity, of_style = self._places[style]
+        identity, of_style = self._of_style(value(paragraph, "pPr/pStyle"))
         return identity, level or of_style
 
     def _place_of_style(self, identity: str) -> tuple[str, str]:
@@ -236,15 +233,11 @@ class Numbering:
             level = level or own
         return "", ""
 
-    def _list(self, identity: str) -> _List | None:
-        if identity not in self._lists:
-            number = self._stored[0].get(identity)
-            self._lists[identity] = None if number is None else self._defined(number)
-        return self._lists[identity]
-
-    def _defined(self, number: Element) -> _List:
+    def _defined(self, identity: str) -> _List | None:
         """Return a list with what it overrides of its definition, which may be that of a style."""
         numbers, definitions = self._stored
+        if (number := numbers.get(identity)) is None:
+            return None
         identity = value(number, "abstractNumId")
         style = self._styles.get(value(definitions.get(identity, _NOTHING), "numStyleLink"), _NOTHING)
         if (linked := numbers.get(value(style, "pPr/numPr/numId"))) is not None:

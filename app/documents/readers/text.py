@@ -78,7 +78,8 @@ def read_code(data: bytes) -> list[Page]:
     """
     (page,) = read(data)
     lines = page.text.split("\n")
-    starts = (number for number in range(1, len(lines)) if not lines[number - 1].strip() and _outermost(lines[number]))
+    outermost = [bool(line[:1].strip()) and not line.startswith(_CLOSING) for line in lines]
+    starts = (number for number in range(1, len(lines)) if outermost[number] and not lines[number - 1].strip())
     return grouped(lines, starts)
 
 
@@ -97,10 +98,6 @@ def grouped(lines: list[str], starts: Iterable[int]) -> list[Page]:
     ]
 
 
-def _outermost(line: str) -> bool:
-    return bool(line) and not line[0].isspace() and not line.startswith(_CLOSING)
-
-
 def clean(text: str) -> str:
     """Normalise line ends to `\\n`, page breaks included, and remove what no file can contain."""
     if text.isprintable():
@@ -112,7 +109,6 @@ def clean(text: str) -> str:
 def decode(data: bytes) -> str:
     """Decode bytes in an encoding that is marked, UTF-8 or guessed; raises NotText."""
     marked = next((encoding for encoding, bom in _BOMS.items() if data.startswith(bom)), "")
-    text = None
     try:
         text = _wide(data) if not marked and b"\0" in data else data.decode(marked or "utf-8")
     except UnicodeDecodeError:
