@@ -82,14 +82,14 @@ def retry(action: Callable[[], T], patience: float = PATIENCE, notice: Callable[
             time.sleep(min(0.1, patience / 10))
 
 
-def write_json(path: Path, value: Any, *, private: bool = False, patience: float = PATIENCE) -> None:
-    """Replace a JSON file in one step, so that no reader sees half of it; a private one is readable by its owner alone.
+def write_json(path: Path, value: Any, *, shared: bool = False, patience: float = PATIENCE) -> None:
+    """Replace a JSON file in one step, so that no reader sees half of it; only its owner can read one not `shared`.
 
     The folder is created. Raises OSError, and then leaves no draft behind.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if private else 0o644)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644 if shared else 0o600)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             json.dump(value, file, ensure_ascii=False, indent=1)
@@ -106,11 +106,6 @@ def load_json(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, RecursionError):
         return None
     return data if isinstance(data, dict) else None
-
-
-def save_state(path: Path, data: dict[str, Any]) -> None:
-    """Replace a file of the state folder, readable by its owner alone; raises OSError."""
-    write_json(path, data, private=True)
 
 
 def remove_json(path: Path, data: dict[str, Any]) -> None:

@@ -70,16 +70,18 @@ class Guard:
     that has a content policy of its own keeps it.
     """
 
-    def __init__(self, app: ASGIApp, hosts: Callable[[], Collection[str]]) -> None:
-        """Take what returns the names; where it returns none, they are not known."""
-        self._app = app
-        self._hosts = hosts
+    def __init__(self, app: ASGIApp, hosts: Callable[[], Collection[str]], *, only_here: bool = False) -> None:
+        """Take what returns the names, none where they are not known; with `only_here` other machines are refused."""
+        self._app, self._hosts, self._only_here = app, hosts, only_here
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
+        if self._only_here and not is_here(scope):
+            await refuse(scope, receive, send, 403, "Only programs on the machine of this server are answered here.\n")
+            return
         host, hosts = headers.get("host", ""), self._hosts()
         known = _name(host) in hosts if hosts else _HOST.fullmatch(host)
         if not known or headers.get("origin") not in (None, f"http://{host}", f"https://{host}"):
@@ -166,17 +168,6 @@ async def refuse(scope: Scope, receive: Receive, send: Send, status: int, text: 
     """Answer a request with a status, or close what is to be a websocket."""
     app = WebSocketClose() if scope["type"] == "websocket" else PlainTextResponse(text, status)
     await app(scope, receive, send)
-
-
-class ThisMachine:
-    """ASGI middleware that refuses requests from other machines, wherever the server listens."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        text = "Only programs on the machine of this server are answered here.\n"
-        await (self._app if is_here(scope) else PlainTextResponse(text, status_code=403))(scope, receive, send)
 
 
 def _needs_key(scope: Scope) -> bool:

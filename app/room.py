@@ -85,7 +85,7 @@ class Room:
         path = self._people / "signing.json"
         with FileLock(self._people / "lock"):
             if not (kept := load_json(path)):
-                write_json(path, kept := {"key": secrets.token_hex(32)}, private=True)
+                write_json(path, kept := {"key": secrets.token_hex(32)})
         return str(kept["key"])
 
     def admit(self, name: str, code: str, cookies: Mapping[str, str], address: str) -> Member:
@@ -104,7 +104,7 @@ class Room:
                 raise HTTPException(503)
             secret = secrets.token_urlsafe(32)  # never one that the browser brings: another one could have put it there
             path.parent.mkdir(mode=0o700, exist_ok=True)
-            write_json(path, {"name": name, "proof": _hash(secret)}, private=True)
+            write_json(path, {"name": name, "proof": _hash(secret)})
         self._known[name] = _hash(secret)
         return Member(name, _hash(secret), organises, secret)
 

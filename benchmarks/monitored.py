@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import quantiles
 from typing import Any
 
-from app.files import load_json, save_state
+from app.files import load_json, write_json
 
 TICK, LONG = 0.02, 0.04
 """Seconds between two looks at how late a timer is, and of a call that is looked into."""
@@ -64,7 +64,7 @@ class Monitor:
                 written = due
                 if (load_json(self._file) or {}).get("forget"):
                     self.forget()
-                save_state(self._file, self._figures())
+                write_json(self._file, self._figures())
 
     def _look(self, thread: int) -> None:
         """Note where the loop is, once for each call that takes long."""

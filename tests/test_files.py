@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from app import files
-from app.files import extended, is_portable, is_reserved, retry, sha256, write_json
+from app.files import extended, is_portable, is_reserved, load_json, remove_json, retry, sha256, write_json
 
 
 class Held(PermissionError):
@@ -109,13 +109,16 @@ def test_json_replaces_the_whole_file_and_leaves_no_draft(tmp_path: Path) -> Non
 
     assert json.loads(path.read_text(encoding="utf-8")) == [1, "blåbær"]
     assert list(path.parent.iterdir()) == [path]
+    write_json(path, {"name": "blåbær"})
+    assert load_json(path) == {"name": "blåbær"}
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no such mode")
-def test_only_private_json_is_hidden_from_others(tmp_path: Path) -> None:
-    for private in (True, False):
-        write_json(tmp_path / "x.json", {}, private=private)
-        assert bool((tmp_path / "x.json").stat().st_mode & stat.S_IRGRP) is not private
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such mode; the user's folder keeps others out")
+def test_json_that_is_not_shared_is_hidden_from_others(tmp_path: Path) -> None:
+    for shared in (True, False):
+        write_json(tmp_path / "x.json", {}, shared=shared)
+        assert bool((tmp_path / "x.json").stat().st_mode & stat.S_IRGRP) is shared
+    assert stat.S_IMODE((tmp_path / "x.json").stat().st_mode) == 0o600
 
 
 def test_json_that_cannot_be_written_leaves_the_old_file_and_no_draft(tmp_path: Path) -> None:
@@ -140,6 +143,36 @@ def test_json_waits_for_a_reader_that_holds_the_old_file(tmp_path: Path, monkeyp
     monkeypatch.setattr(Path, "replace", replace)
     files.write_json(tmp_path / "x.json", {"a": 1})
     assert json.loads((tmp_path / "x.json").read_text(encoding="utf-8")) == {"a": 1}
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff\xfe", b"null"])
+def test_a_damaged_file_reads_as_none(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "state.json").write_bytes(content)
+    assert load_json(tmp_path / "state.json") is None
+
+
+@pytest.mark.slow
+def test_a_file_that_stays_in_use_is_an_error_and_leaves_no_draft(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def replace(self: Path, target: Path) -> Path:
+        raise Held(13, "in use")
+
+    monkeypatch.setattr(Path, "replace", replace)
+    monkeypatch.setattr(files, "PATIENCE", 0)
+    with pytest.raises(PermissionError):
+        write_json(tmp_path / "state.json", {"a": 1})
+    assert not list(tmp_path.glob("state.json*"))
+
+
+def test_only_a_file_that_still_holds_the_object_is_removed(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    write_json(path, {"pid": 2})
+    remove_json(path, {"pid": 1})
+    assert path.exists()
+    remove_json(path, {"pid": 2})
+    assert not path.exists()
+    remove_json(path, {"pid": 2})
 
 
 def test_a_checksum_is_that_of_the_whole_file(tmp_path: Path) -> None:

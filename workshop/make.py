@@ -113,7 +113,7 @@ def _begin(folder: Path) -> dict[str, Any]:
     if folder.exists() and any(folder.iterdir()) and "format" not in before:
         raise KitError(f"The folder {folder} holds something that is no kit. Name a new or an empty one.")
     files: dict[str, Any] = before.get("files", {})
-    write_json(note, {"format": FORMAT, "unfinished": True, "files": files})
+    write_json(note, {"format": FORMAT, "unfinished": True, "files": files}, shared=True)
     return files
 
 
@@ -135,7 +135,7 @@ def _finish(folder: Path, kit: dict[str, Any], before: dict[str, Any]) -> dict[s
         kit["files"][name] = _sum(path)
     for name in filter(is_portable, before.keys() - kit["files"].keys()):
         (folder / name).unlink(missing_ok=True)
-    write_json(folder / "kit.json", kit)
+    write_json(folder / "kit.json", kit, shared=True)
     return kit
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from app.answering.escalation import THRESHOLD, decide
 from app.answering.turn import Attempt, Decision, Turn
 from app.answering.verification import CheckedAnswer
-from app.files import load_json, save_state
+from app.files import load_json, write_json
 from app.retrieval.corpus import corpus_id
 from app.settings import Dial, Settings
 from app.translation import _, figure
@@ -118,7 +118,7 @@ class Policy:
             scores.pop(_key(question), None)
             scores[_key(question)] = decision.score
             try:
-                save_state(self._path, {"scores": dict([*scores.items()][-MAX_SCORES - 1 :])})
+                write_json(self._path, {"scores": dict([*scores.items()][-MAX_SCORES - 1 :])})
             except OSError as error:
                 log.warning("scores of the corpus cannot be stored: %s", error)
 

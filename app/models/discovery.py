@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
 from app.errors import NoModel
-from app.files import load_json, save_state
+from app.files import load_json, write_json
 from app.models import runtime
 from app.models.catalogue import CATALOGUE, is_installed
 from app.models.server import Connect, NotAModelServer, Notify, Server, Service, Source, Unreachable, identify
@@ -69,7 +69,7 @@ async def _service(settings: Settings, connect: Connect) -> Server | None:
     root = await asyncio.to_thread(service_address, program)
     if server := await _verified(root, connect):
         with suppress(OSError):  # the command line can be asked again
-            await asyncio.to_thread(save_state, file, {"root": root})
+            await asyncio.to_thread(write_json, file, {"root": root})
     return server
 
 

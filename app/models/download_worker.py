@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.errors import DownloadFailed
-from app.files import load_json, save_state
+from app.files import load_json, write_json
 from app.models import catalogue, memory, tokens
 from app.models.runtime import open_sdk
 
@@ -60,14 +60,14 @@ def update_catalogue(manager: "FoundryLocalManager", cache: Path) -> bool:
     saved = cache / catalogue.CATALOGUE
     before = load_json(saved) or {"models": []}
     if saved.exists():
-        save_state(saved, before | {"savedAtUnix": 0})
+        write_json(saved, before | {"savedAtUnix": 0})
     manager.catalog.list_models()
     after = load_json(saved)
     if not after or not after.get("savedAtUnix"):
         return False
     missing = set(catalogue.model_folders(cache)) - {entry["id"] for entry in after["models"]}
     if lost := [entry for entry in before["models"] if entry["id"] in missing]:
-        save_state(saved, after | {"models": after["models"] + lost})
+        write_json(saved, after | {"models": after["models"] + lost})
     return True
 
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from app import processes
 from app.errors import CatalogueBlocked, DamagedModel, DiskFull, DownloadFailed, ModelError, UnknownModel
-from app.files import load_json, save_state
+from app.files import load_json, write_json
 from app.models import selection
 from app.models.catalogue import ModelInfo, ModelPair, downloaded, load_catalogue, match
 from app.models.chat import warm_up
@@ -320,7 +320,7 @@ class ModelManager:
 
     async def _keep_plan(self, pairs: list[ModelPair]) -> None:
         self._plan = pairs
-        await asyncio.to_thread(save_state, self._file, {"pairs": [it.both for it in pairs]})
+        await asyncio.to_thread(write_json, self._file, {"pairs": [it.both for it in pairs]})
 
     async def _download(self, pairs: list[ModelPair]) -> None:
         while pairs:

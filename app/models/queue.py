@@ -54,11 +54,6 @@ class ModelQueue:
         self._seconds = deque[float](maxlen=RECENT)
         self._seen: tuple[float, Mapping[Place, tuple[int, float | None]]] = (0.0, {})
 
-    @property
-    def full(self) -> bool:
-        """Whether the next one would have to wait."""
-        return bool(self._waiting) or self._free < 1
-
     @asynccontextmanager
     async def hold(self, model: str, notify: Notify = ignore, *, alone: bool = False) -> AsyncIterator[None]:
         """Hold the model for an answer, or `alone` so that it writes none; whoever waits is notified of their place."""

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from app import processes
 from app.errors import NoModel
-from app.files import load_json, remove_json, save_state
+from app.files import load_json, remove_json, write_json
 from app.models.catalogue import model_folders
 
 if TYPE_CHECKING:
@@ -234,7 +234,7 @@ async def run(cache: Path, state_file: Path) -> NoReturn:
     url = (manager.urls or [""])[0].rstrip("/")
     secret = {"token": leases.token, "answer": leases.answer}
     content = {**secret, "models": models, "pid": os.getpid(), "port": port, "url": url}
-    await asyncio.to_thread(save_state, state_file, content)
+    await asyncio.to_thread(write_json, state_file, content)
     await leases.ended()
     # From here to the end of the process nothing is awaited, so no lease is granted that would not be kept.
     remove_json(state_file, content)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 
 from app.errors import NoModel
-from app.files import load_json, save_state
+from app.files import load_json, write_json
 from app.models.catalogue import ModelInfo, ModelPair, downloaded, match
 from app.models.memory import DISK_MB_PER_SECOND, Machine, MemoryFit, inspect_machine
 from app.models.presets import SYSTEM_MB, alternative, cpu_size_mb, without_loaded
@@ -41,7 +41,7 @@ def configured_pair(settings: Settings) -> ModelPair:
 
 def save_choice(settings: Settings, pair: ModelPair) -> None:
     """Remember the pair that a person chose. Blocks."""
-    save_state(settings.state_dir / CHOICE, {"small": pair.small, "large": pair.large})
+    write_json(settings.state_dir / CHOICE, {"small": pair.small, "large": pair.large})
 
 
 async def pair_for(server: Server, settings: Settings) -> tuple[ModelPair, Callable[[], str | None]]:
@@ -140,10 +140,9 @@ async def resolve(server: Server, name: str, notify: Notify) -> Model:
     if model_id := match(name, before, models):
         return Model(name, model_id, server.service)
     here = downloaded(name, models)
-    size = models[here].size_mb if here else None
-    seconds = round((size or 0) / DISK_MB_PER_SECOND)
-    if seconds:
-        size_and_time = {"size": gigabytes(size or 0), "seconds": seconds}
+    size = (models[here].size_mb if here else None) or 0
+    if seconds := round(size / DISK_MB_PER_SECOND):
+        size_and_time = {"size": gigabytes(size), "seconds": seconds}
         notify(_("Loading {model} into memory ({size}, about {seconds} s)", model=name, **size_and_time))
     else:
         notify(_("Loading {model} into memory", model=name))

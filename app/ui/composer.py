@@ -21,7 +21,7 @@ from app.answering.routes import NAMES
 from app.answering.sanitizer import label, safe
 from app.answering.scope import folders
 from app.answering.turn import Answer, Metrics, Mode, Turn
-from app.files import load_json, save_state
+from app.files import load_json, write_json
 from app.settings import Dial, RouteName, Settings
 from app.translation import _, again, count, figure, mark
 from app.ui import buttons, messages, sources
@@ -93,7 +93,7 @@ class Choices:
     def save(self, folder: Path) -> None:
         """Keep what was chosen for conversations that are begun later."""
         with suppress(OSError):
-            save_state(folder / _FILE, asdict(self))
+            write_json(folder / _FILE, asdict(self))
 
 
 def modes(chosen: Mode, route: RouteName) -> cl.Mode:

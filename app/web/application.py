@@ -21,7 +21,7 @@ from app import logs
 from app.answering.pipeline import Assistant, Shared
 from app.errors import EscalatorError
 from app.gateway import completions
-from app.guard import Bodies, Guard, KeyCheck, ThisMachine, refused
+from app.guard import Bodies, Guard, KeyCheck, refused
 from app.settings import LOOPBACK, Settings, load
 from app.web import pages
 
@@ -53,7 +53,7 @@ def application(settings: Settings, assistant: Shared, *opened: Opened) -> Starl
 
         sessions = http_sessions(assistant)
         routes.append(
-            Route("/mcp", ThisMachine(Guard(sessions.asgi_app, lambda: LOOPBACK)), methods=["POST", "DELETE"])
+            Route("/mcp", Guard(sessions.asgi_app, lambda: LOOPBACK, only_here=True), methods=["POST", "DELETE"])
         )
         open_meanwhile.append(sessions.run)
 

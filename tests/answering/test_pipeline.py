@@ -359,7 +359,7 @@ async def test_leaving_an_answer_ends_the_models_work_at_once(model_cache: Calla
     model = await assistant.models.ready("phi-4-mini")
 
     async with asyncio.timeout(0.5):
-        while assistant.models.queues[model.id].full:  # noqa: ASYNC110 - the model tells nobody when it has ended
+        while assistant.models.queues[model.id].holding:  # noqa: ASYNC110 - the model tells nobody when it has ended
             await asyncio.sleep(0.01)
     await assistant.close()
 

@@ -188,7 +188,7 @@ async def test_an_answer_that_is_being_written_ends_before_its_model_is_unloaded
     model = await small(foundry)
     writing = asyncio.create_task(said(foundry, model, "Go on.", "gpt-oss-20b"))
     await asyncio.sleep(0)  # it has its slot
-    assert foundry.queues[model.id].full
+    assert foundry.queues[model.id].holding
     await large(foundry, told.append)
     assert writing.done()
     assert await writing == SMALL.say

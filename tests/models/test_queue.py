@@ -96,8 +96,8 @@ async def test_a_question_that_is_cancelled_leaves_the_queue_at_once() -> None:
     await asyncio.sleep(0)
     assert room.begun == ["anna 0", "cleo 0"]
     await room.leave("cleo 0")
-    assert not room.queue.full
     assert not room.queue.holding
+    assert not room.queue.outlook()
 
 
 async def test_a_question_that_is_cancelled_in_the_moment_of_its_admission_passes_it_on() -> None:
@@ -199,7 +199,8 @@ def test_whatever_people_do_all_are_answered_in_rotation_and_never_too_many_at_a
         assert {*begun} | left == {*room.tasks}
         assert all(task.done() for task in room.tasks.values())
         assert room.most <= capacity
-        assert not room.queue.full
+        assert not room.queue.holding
+        assert not room.queue.outlook()
         for name, since in waited.items():
             if name in begun:
                 between = Counter(it[0] for it in begun[since : begun.index(name)] if it[0] != name[0])

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from app.errors import NoModel
-from app.files import load_json, save_state
+from app.files import load_json, write_json
 from app.models import runtime
 from app.models.runtime import Lease, RuntimeFiles, acquire, join
 from app.settings import ROOT
@@ -165,7 +165,7 @@ def test_a_client_that_breaks_off_does_no_harm(take: Callable[[], Lease], files:
 def test_a_state_file_that_leads_nowhere_is_replaced(
     left: dict[str, object], take: Callable[[], Lease], files: RuntimeFiles
 ) -> None:
-    save_state(files.state, left)
+    write_json(files.state, left)
     assert take().alive
 
 
@@ -173,7 +173,7 @@ def test_whoever_took_over_the_port_of_a_dead_runtime_is_not_trusted(files: Runt
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         left = {"pid": os.getpid(), "port": port, "token": "t", "answer": "secret", "url": "http://127.0.0.1:1"}
-        save_state(files.state, left)
+        write_json(files.state, left)
 
         def answer() -> None:
             connection, _ = other.accept()
@@ -190,7 +190,7 @@ def test_whoever_took_over_the_port_of_a_dead_runtime_is_not_trusted(files: Runt
 @pytest.mark.slow
 def test_an_ending_runtime_leaves_its_successors_state_file(take: Callable[[], Lease], files: RuntimeFiles) -> None:
     first = take()
-    save_state(files.state, {"pid": 1})
+    write_json(files.state, {"pid": 1})
     first.close()
     assert until(lambda: not running(first.pid), 1)
     assert load_json(files.state) == {"pid": 1}
