@@ -22,7 +22,8 @@ _END = rf"[{BREAKS}](?:(?<=[\n。！？])|(?=[\"'”’»)\]]*\s))"
 _BREAK = re.compile(_END)
 _ASCII_WORD = re.compile(rf"\w{{2,}}|\d|{_END}")
 _LETTERED_WORD = re.compile(rf"[\w{MARKS}]{{2,}}|\d|{_END}")
-_DOTTED_I = "i\u0307"
+_DOT = "\u0307"
+_DOTTED_I = f"i{_DOT}"
 """A Turkish İ in lower case."""
 
 
@@ -47,7 +48,8 @@ def word_spans(text: str) -> Iterator[tuple[int, int]]:
     for run in _RUN.finditer(text):
         parts = (run,) if run.group().isascii() else _WORD.finditer(text, *run.span())
         for start, end in (part.span() for part in parts):
-            if end - start > 1 or text[start].isdigit() or UNSPACED.match(text, start):
+            letters = end - start - (text[start + 1 : end] == _DOT)
+            if letters > 1 or text[start].isdigit() or UNSPACED.match(text, start):
                 yield start, end
 
 

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.documents.language import SNOWBALL
@@ -25,6 +25,7 @@ def test_words_are_ordered_stretches_of_the_text(text: str) -> None:
 
 
 @given(st.text(max_size=100), st.sampled_from([*SNOWBALL, "ja", "xx"]))
+@example("I\u0307", "tr")  # one letter, in two characters
 def test_a_question_of_the_documents_own_words_finds_its_terms(text: str, language: str) -> None:
     assert {term for word in query_words(text, [language]) for term in word.terms} <= set(terms(text, language))
 
