@@ -57,20 +57,16 @@ class Comparison:
             given |= {"small": plan.models[0], "large": plan.models[-1]}
         self.settings = settings.model_copy(update=given)
         self._began = done.began if done else datetime.now(UTC).isoformat(timespec="seconds")
-        self._known = {model.name: model for model in (done.models if done else ())}
         self._answers = {answer.key: answer for answer in (done.answers if done else ())}
-        self._models: dict[str, MeasuredModel] = {}
-        self._contenders: list[Contender] = []
-        self._prices = plan.prices
+        self._models = {model.name: model for model in (done.models if done else ())}
+        self._contenders = plan.contenders(plan.models) if self._models else []  # what there is counts before more
+        self._prices = plan.prices or (default_prices(settings.prices, plan.models) if self._models else None)
         self._energy: Energy | None = None
         self._peak_mb: float | None = None
         self._together = True
         self._last = ""
         self._took: dict[str, list[float]] = {}
         self._unsaved = ""
-        if self._known:  # what there is counts before more is asked
-            self._models, self._contenders = dict(self._known), plan.contenders(plan.models)
-            self._prices = plan.prices or default_prices(settings.prices, plan.models)
 
     async def measure(self) -> None:
         """Load the models and ask; raises EscalatorError if nothing can be asked."""
@@ -81,11 +77,11 @@ class Comparison:
             if True in self.plan.retrieval:
                 await assistant.retriever.run(assistant.retriever.refresh)  # reading files is no part of an answer
                 if not self.plan.question_set:
-                    asked = self.plan.questions[0].text
-                    find = partial(assistant.retriever.retrieve, Turn(asked))
+                    text = self.plan.questions[0].text
+                    find = partial(assistant.retriever.retrieve, Turn(text))
                     if not (await assistant.retriever.run(find)).evidence:
                         raise InputError(
-                            f"The documents have no passage for “{asked}”. Ask without --corpus, or something else."
+                            f"The documents have no passage for “{text}”. Ask without --corpus, or something else."
                         )
             await asyncio.to_thread(decide, "", None, WARM_UP, "stop")  # its imports are no part of an answer
             service = await assistant.models.find()  # starting the runtime is not part of a model's load time
@@ -128,7 +124,7 @@ class Comparison:
         cold = model.load_seconds is not None
         grown = after.now_mb - before.now_mb if cold and before and after else None
         prompt_price, price = (self._prices.models.get(name) if self._prices else None) or (None, None)
-        known = self._known.get(name)
+        known = self._models.get(name)  # by an earlier run
         if known is not None and known.cold and not cold:
             return known
         times = round(load_ms, 1), round(warm_up_ms, 1)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from math import log, log1p
 from typing import Any
 
@@ -116,13 +117,8 @@ def calibrate(drafts: Sequence[Judged], share: float, max_bad: float | None, con
         raise InputError(f"There are {count(len(drafts), 'judged answer')} of drafts with a score. {remedy}")
     points = curve(drafts, confidence)
     allowed = [point for point in points if point.share <= share] or points[-1:]
-    chosen: Point | None = allowed[0]
-    if max_bad is not None:
-        chosen = None
-        for point in allowed:
-            if point.bound > max_bad:
-                break
-            chosen = point
+    held = list(takewhile(lambda point: max_bad is None or point.bound <= max_bad, allowed))
+    chosen = next(iter(held if max_bad is None else held[::-1]), None)
     return {
         "drafts": len(drafts),
         "bad": sum(draft.bad for draft in drafts),

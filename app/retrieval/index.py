@@ -118,7 +118,10 @@ class Index:
         """
         terms: dict[str, QueryTerm] = {}
         expanded = min(len(own) + len(earlier), MAX_EXPANDED)
-        guess = self._may_guess(own[:MAX_EXPANDED])
+        first = own[:MAX_EXPANDED]
+        # Unknown words are guessed at if one word is known, or at least half of them can be guessed: many a question
+        # about another topic has a word that resembles one of the corpus.
+        guess = any(map(self.knows, first)) or 2 * sum(self._guess(word)[0] > 0 for word in first) >= len(first)
         positions = [*range(len(own)), *[NO_POSITION] * (len(earlier) + len(exact)), *[FUNCTION] * len(function)]
         for at, word in enumerate([*own, *earlier, *exact, *function]):
             forms = [(form, *self._known(form, at < expanded, word.also)) for form in word.terms]
@@ -280,13 +283,6 @@ class Index:
             return 0.0, ()
         similar = _as_variants(self._similar(term) if expand else ())
         return self.rarity(holding), _joined(((term, 1.0), *similar), also)
-
-    def _may_guess(self, words: Sequence[QueryWord]) -> bool:
-        """Return whether to guess at unknown words: if one word is known, or at least half of them can be guessed.
-
-        Many a question about another topic has a word that resembles one of the corpus.
-        """
-        return any(map(self.knows, words)) or 2 * sum(self._guess(word)[0] > 0 for word in words) >= len(words)
 
     def _guess_variants(self, word: QueryWord) -> tuple[float, Variants]:
         """Return rarity and variants of a word that occurs nowhere: words one error away or else very similar terms."""

@@ -111,13 +111,9 @@ def _kind(shape: Element) -> str:
 
 
 def _lines(shape: Element) -> list[str]:
-    body = shape.find("txBody")
-    return [] if body is None else [text for line in body.findall("p") if (text := _text(line))]
-
-
-def _text(paragraph: Element) -> str:
-    texts = {"br": "\n"}
-    return clean("".join([texts.get(part.tag) or part.findtext("t") or "" for part in paragraph])).strip()
+    lines = shape.iterfind("txBody/p")
+    texts = ("".join("\n" if part.tag == "br" else part.findtext("t", "") for part in line) for line in lines)
+    return list(filter(None, (clean(text).strip() for text in texts)))
 
 
 def _rows(table: Element) -> Iterator[Row]:
