@@ -21,8 +21,8 @@ from app.answering.pipeline import Assistant
 from app.answering.turn import PLAIN, VARIED, Answer, Mode, Turn
 from app.documents.document import Document
 from app.errors import EscalatorError
-from app.gateway.completions import CompletionRequest
-from app.mcp.tool_server import Tools
+from app.gateway import CompletionRequest
+from app.mcp import Tools
 from app.retrieval.search import Exchange
 from app.settings import Settings, is_loopback, load
 from app.ui.turn_view import _record

@@ -14,7 +14,7 @@ from app.answering import events
 from app.answering.pipeline import Assistant
 from app.answering.turn import Turn
 from app.cli import commands
-from app.mcp.tool_server import Tools
+from app.mcp import Tools
 from app.ui import conversation
 from tests.support.corpora import FERRY
 from tests.support.gateway import QUESTION, Models, opened

@@ -151,7 +151,7 @@ def mcp(corpus: Corpus = None, verbose: Verbose = False) -> None:
 
 async def _serve_stdio(settings: Settings, source: BinaryIO, sink: BinaryIO) -> None:
     from app.answering.pipeline import Assistant
-    from app.mcp.tool_server import serve_stdio
+    from app.mcp import serve_stdio
 
     async def begin() -> Assistant:
         assistant = await asyncio.to_thread(Assistant, settings)

@@ -17,10 +17,9 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from app import logs
+from app import gateway, logs
 from app.answering.pipeline import Assistant, Shared
 from app.errors import EscalatorError
-from app.gateway import completions
 from app.guard import Bodies, Guard, KeyCheck, refused
 from app.settings import LOOPBACK, Settings, load
 from app.web import pages
@@ -47,9 +46,9 @@ Opened = Callable[[], AbstractAsyncContextManager[object]]
 def application(settings: Settings, assistant: Shared, *opened: Opened) -> Starlette:
     """Make the application."""
     open_meanwhile = [*opened]
-    routes = [*completions.routes(settings, assistant), *pages.routes(settings, assistant)]
+    routes = [*gateway.routes(settings, assistant), *pages.routes(settings, assistant)]
     if settings.mcp:
-        from app.mcp.tool_server import http_sessions  # whose import takes half a second
+        from app.mcp import http_sessions  # whose import takes half a second
 
         sessions = http_sessions(assistant)
         routes.append(

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
+from app import gateway as completions
 from app import guard
 from app.answering.turn import Turn
-from app.gateway import completions
-from app.gateway.completions import CompletionRequest, Message, conversation, without_additions
+from app.gateway import CompletionRequest, Message, conversation, without_additions
 from app.retrieval.search import Exchange
 from tests.support.gateway import GOOD, ORIGIN, QUESTION, Client, spoken, text_of
 from tests.support.servers import Asked, chunk, events, reply

@@ -23,12 +23,12 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.memory import create_connected_server_and_client_session
 from pydantic import AnyUrl
 
+from app import mcp as tool_server
 from app import processes
 from app.answering.events import AttemptStarted, Event
 from app.answering.pipeline import Assistant
 from app.answering.turn import Turn
 from app.cli import serving_commands
-from app.mcp import tool_server
 from app.settings import ROOT
 from app.web.application import application
 from tests.support.chat import running
@@ -41,7 +41,7 @@ PRINTING = """\
 import os, sys, threading, time
 
 def work():
-    while "app.mcp.tool_server" not in sys.modules:
+    while "app.mcp" not in sys.modules:
         time.sleep(0.01)
     while True:
         print("a library prints", flush=True)

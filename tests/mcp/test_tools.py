@@ -14,7 +14,7 @@ from app.answering import context
 from app.answering.pipeline import Assistant
 from app.answering.turn import Mode
 from app.errors import CorpusError, InputError
-from app.mcp.tool_server import CONTRACT, LISTED, LONGEST_TEXT, Tools
+from app.mcp import CONTRACT, LISTED, LONGEST_TEXT, Tools
 from app.retrieval.corpus import Corpus, Reading
 from app.retrieval.packing import MAX_HITS
 from app.retrieval.snapshot import Snapshot
