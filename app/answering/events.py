@@ -12,7 +12,7 @@ may come anywhere before `Finished`, which always comes last.
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from app.answering.turn import Answer, Attempt, Citation, Decision, Role, Sent, Turn
@@ -83,12 +83,16 @@ class Abstained(Event):
 
 @dataclass(frozen=True, slots=True)
 class AttemptStarted(Event):
-    """A model is asked, or sentences are quoted where there is no model (role "extractive")."""
+    """A model is asked, or sentences are quoted where there is no model (role "extractive").
+
+    `sent` is what goes to other machines; it is noted when it goes, also for an attempt that is stopped.
+    """
 
     id: int
     role: Role
     model: str
     host: str
+    sent: list[Sent] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

@@ -200,7 +200,7 @@ class _Stream:
         self.role, self.progress = started.role, partial(emit.progress, attempt=started.id)
         self._started, self._emit, self._watch = started, emit, watch
         self.kept_here, self._host = kept_here, started.host
-        self._sent: list[Sent] = []
+        self._sent = started.sent
         self._known = addresses(item.text for item in prompt.evidence)
         self._begin_text(prompt)
         self._safe_reasoning = SafeMarkdown(self._known)

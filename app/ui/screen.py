@@ -5,7 +5,7 @@ of the conversation and into its `Screen`, which a tab gets whole when it opens 
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from itertools import count, takewhile
 from typing import Any, ClassVar, cast
 from weakref import WeakValueDictionary
@@ -103,6 +103,7 @@ class Screen:
             case "page" | "file":  # of a document, which the viewer may ask for by its id
                 self._change(event, data)
             case "remove_element":
+                self._forget("page", _page_of(self.elements.get(data["id"], {})))
                 self._forget("element", data["id"])
             case "action":
                 self.actions[data["id"]] = data
@@ -128,17 +129,19 @@ class Screen:
     async def _remove(self, gone: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
         elements = [each for each in self.elements.values() if each["forId"] in gone]
         actions = [each for each in self.actions.values() if each["forId"] in gone]
-        shown = [("new_message", self.rows[each]) for each in gone]
+        shown = [("page", self.pages[key]) for each in elements if (key := _page_of(each)) in self.pages]
+        shown += [("new_message", self.rows[each]) for each in gone]
         shown += [("element", each) for each in elements] + [("action", each) for each in actions]
         removed = [("remove_action", each) for each in actions] + [("remove_element", each) for each in elements]
         await self.apply([*removed, *(("delete_message", self.rows[each]) for each in gone)])
         return shown
 
     async def apply(self, happened: Iterable[tuple[str, dict[str, Any]]]) -> None:
-        """Note events, and send them to all tabs."""
+        """Note events, and send them to all tabs; a page is asked for."""
         for event, data in happened:
             self.take(event, data)
-            await self.emit(event, data)
+            if event != "page":
+                await self.emit(event, data)
 
     def question_of(self, answer: str) -> dict[str, Any] | None:
         """Return the row of the question that stands last above a row."""
@@ -214,6 +217,11 @@ class Screen:
         self._changed[name] = kind
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(KEEP_SECONDS, self.flush)
+
+
+def _page_of(element: Mapping[str, Any]) -> str:
+    """Return the key of the page that a source opens; "" if an element is no source."""
+    return (element.get("props") or {}).get("page") or ""
 
 
 async def send(tab: WebsocketSession, event: str, data: Any) -> None:

@@ -13,7 +13,7 @@ from app.answering import events
 from app.answering.citations import choose
 from app.answering.sanitizer import label
 from app.answering.suggestions import follow_ups
-from app.answering.turn import Answer, Attempt, Citation, Metrics, Turn
+from app.answering.turn import Answer, Attempt, Citation, Metrics, Sent, Turn
 from app.settings import Settings
 from app.translation import _
 from app.ui import buttons, cascade, sources
@@ -44,6 +44,7 @@ class TurnView:
         """The notices of the conversation, each with the id of the message that was the first to have it."""
         self._line = Cascade(anew=anew)
         self._stream = Stream()
+        self._stopped: tuple[Sent, ...] = ()
         self._asked: dict[int, events.AttemptStarted] = {}
         self._ended: dict[int, Attempt] = {}
         self._context: events.Retrieved | None = None
@@ -61,6 +62,11 @@ class TurnView:
     def id(self) -> str:
         """The id of the message."""
         return self._stream.message.id
+
+    @property
+    def sent(self) -> tuple[Sent, ...]:
+        """What other machines were sent, also where there is no answer."""
+        return self._stopped if self.answer is None else self.answer.sent
 
     async def show(self, event: events.Event) -> None:
         """Show one event."""
@@ -125,11 +131,14 @@ class TurnView:
         if self._comparison is not None:
             await self._comparison.close()
         part = self._part()
+        stopped = [it for each in self._asked.values() if each.id not in self._ended for it in each.sent]
+        self._asked.clear()
         if self.answer is not None and (part is None or not self._continuing):
             await self._end_comparison()
-            await self._finish(self.answer)
+            await self._finish(replace(self.answer, words_sent=(*self.answer.words_sent, *stopped)))
         elif part is not None:
-            self.answer = part  # a follow-up question may be about what there is
+            # A follow-up question may be about what there is.
+            self.answer = part = replace(part, words_sent=(*part.words_sent, *stopped))
             names = buttons.choose(part, comparing=False, usage=False)
             self._stream.message.metadata = {"answer": {**_record(part, None), "broken": buttons.CONTINUE in names}}
             await self._stream.message.update()
@@ -137,7 +146,8 @@ class TurnView:
         else:
             if self._comparison is None:
                 await self._stream.begin("Escalator", self._preview or _("Stopped before the answer began."))
-            await self._offer([buttons.AGAIN])
+            self._stopped = (*(self._context.sent if self._context is not None else ()), *stopped)
+            await self._offer([buttons.AGAIN, *([buttons.SENT] if self._stopped else [])])
 
     async def keep_draft(self) -> None:
         """Make the draft the answer again."""

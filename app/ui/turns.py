@@ -163,7 +163,7 @@ class Turns:
             await messages.open_panel(buttons.EXPORT_PANEL, {"message": message})
         elif button.name == buttons.SENT:
             record, view = remembered(self._screen.rows.get(message, {})), self._view(message)
-            told = view.answer.sent if view and view.answer else ()  # also where there is no answer to remember
+            told = view.sent if view else ()  # also where there is no answer to remember
             await cascade.open_sent(record.get("sent", told))
         elif (record := remembered(self._screen.rows.get(message, {}))).get("attempts"):
             answers = [measured(each) for each in self._screen.said() if each.get("attempts")]

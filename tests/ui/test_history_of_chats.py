@@ -502,3 +502,31 @@ async def test_conversations_that_were_left_take_no_memory(without_models: App) 
     await asyncio.sleep(2)
 
     assert process.memory_info().rss - before < 10_000_000
+
+
+async def test_the_pages_of_an_answer_that_was_replaced_are_not_kept_and_come_back_with_it(
+    house: House, chat: Chat
+) -> None:
+    def pages() -> set[str]:
+        items = History(house.app.state).items(str(chat.conversation))
+        return {item.id for item in items if item.kind == "page"}
+
+    async def until_kept(wanted: set[str]) -> None:
+        async with asyncio.timeout(10):
+            while await asyncio.to_thread(pages) != wanted:  # noqa: ASYNC110 - nothing in another process sets an event here
+                await asyncio.sleep(0.05)
+
+    answer = await chat.ask("Which lantern burns red?", "small")
+    before = {each["props"]["page"] for each in chat.sources(answer)}
+    await until_kept(before)
+
+    await chat.press(button(chat, "Ask the large model"))
+
+    after = {each["props"]["page"] for each in chat.sources(answer)} - before
+    await until_kept(after)
+    assert after
+    house.models.fault = test_chat.Fault(status=500, times=9)
+    await chat.press(button(chat, "Answer again"))
+    house.models.fault = None
+    await until_kept(after)
+    assert "picture" in await chat.page(chat.sources(answer)[-1])

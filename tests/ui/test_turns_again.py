@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from tests.models.test_discovery import Elsewhere
 from tests.support.chat import Chat, Row, running
+from tests.support.servers import Asked
 from tests.ui import test_chat
 from tests.ui.test_chat import LONG, SMALL, House, button, line, names, soon
 from tests.ui.test_history_of_chats import answered, said, shape, started
@@ -330,3 +332,29 @@ async def test_a_slash_that_is_no_command_is_part_of_a_question(house: House, ch
     answer: Any = await chat.ask("/ferry when does it leave?", "small")
 
     assert answer["name"] == "phi-4-mini"
+
+
+async def test_what_was_sent_can_be_looked_at_also_if_its_answer_was_stopped_before_it_began(
+    tmp_path: Path, corpus: Path
+) -> None:
+    async def never(_: Asked) -> bytes:
+        await asyncio.Event().wait()
+        return b""
+
+    async with Elsewhere("big") as far:
+        far.answers["/v1/chat/completions"] = never
+        with running(tmp_path, corpus, LLM_ALIAS="big", LLM_ENDPOINT=far.url) as app:
+            async with Chat(app.url) as chat:
+                await chat.until_read(1)
+                await chat.send("When does the ferry leave?", "large")
+                await soon(lambda: bool(far.completions), 20)
+                await chat.stop()
+                await chat.until(lambda: "What was sent" in labels(chat))
+
+                await chat.call(button(chat, "What was sent"))
+
+                await chat.until(lambda: chat.elements and chat.elements[-1]["name"] == "What was sent")
+                file = chat.elements[-1]["chainlitKey"]
+                shown = (await chat.content(f"/project/file/{file}?session_id={chat.session}")).decode()
+    assert shown.startswith("**big on 127")
+    assert far.completions[0].data["messages"][-1]["content"] in shown
