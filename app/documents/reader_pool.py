@@ -87,7 +87,10 @@ class Reader:
         except reader_process.Oversize:
             raise Broken(TOO_LONG.format(size=f"{self._max_text / 1_000_000:.0f}")) from None
         except (EOFError, ValueError):
-            raise Broken(self._fault or self._exit_reason()) from None
+            self.kill()
+            large = TOO_LARGE.format(size=self._limits.megabytes)
+            died = large if self._process.wait() == OUT_OF_MEMORY else DIED
+            raise Broken(self._fault or died) from None
         finally:
             self._deadline = time.monotonic() + IDLE_SECONDS
             self._idle = True
@@ -122,11 +125,6 @@ class Reader:
         self.kill()
         with suppress(OSError), self._process:  # requests that were not sent are lost
             pass
-
-    def _exit_reason(self) -> str:
-        self.kill()
-        out_of_memory = self._process.wait() == OUT_OF_MEMORY
-        return TOO_LARGE.format(size=self._limits.megabytes) if out_of_memory else DIED
 
 
 def environment(limits: Limits) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -113,10 +112,7 @@ class Comparison:
             request = [{"role": "user", "content": WARM_UP}]
             clock = Stopwatch()
             how: dict[str, Any] = {"max_tokens": 1, "seed": SEEDED.seed, "instead_of": other}
-            pieces = chat.answer(foundry, model, request, kept_here="", **how)
-            async with aclosing(pieces) as stream:
-                async for _ in stream:
-                    pass
+            await chat.reply(foundry, model, request, kept_here="", **how)
             warm_up_ms = clock.ms
             after = await asyncio.to_thread(server_memory, root)
         except ModelError as error:

@@ -58,10 +58,10 @@ def shown(contender: Contender) -> str:
 
 def lines(result: ComparisonResult) -> Iterator[str | Table]:
     """Format the result for a person: a table, what is more than noise, and for one prompt the texts."""
+    rows = [_row(model, result) for model in result.models]
     if result.question_set or len(result.contenders) > len(result.models):
         yield table(HEADS, (_cells(it, result) for it in result.contenders))
     else:
-        rows = document(result)["models"]
         cells = (["-" if row.get(key) is None else f"{row[key]:,}" for key in TIMES] for row in rows)
         heads = ("", "load ms", "first token ms", "total ms", "tokens/s", "tokens")
         yield table(heads, ([row["model"], *own] for row, own in zip(rows, cells, strict=True)))
@@ -69,8 +69,9 @@ def lines(result: ComparisonResult) -> Iterator[str | Table]:
     beyond = [_difference(it, names) for it in result.differences if it.beyond_noise]
     if beyond:
         yield from ("", "More than noise (95 %):", *beyond)
-    if not result.question_set:
-        yield from _texts(result)
+    for row in rows if not result.question_set else ():
+        cut = " (cut off at its longest length)" if row.get("finish") == "length" else ""
+        yield f"\n{row['model']}{cut}:\n{row.get('error') or row.get('text', '').strip()}"
 
 
 def _cells(who: Contender, result: ComparisonResult) -> list[str]:
@@ -102,12 +103,6 @@ def _difference(it: Difference, names: Mapping[str, str]) -> str:
     low, high = (f"{value or 0.0:+,.{digits}f}" for value in (it.difference.low, it.difference.high))
     how = f"{it.difference.value:+,.{digits}f} {WORDS[it.name]} ({low} to {high})"
     return f"  {names[it.other]} against {names[it.one]}: {how}"
-
-
-def _texts(result: ComparisonResult) -> Iterator[str]:
-    for row in document(result)["models"]:
-        cut = " (cut off at its longest length)" if row.get("finish") == "length" else ""
-        yield f"\n{row['model']}{cut}:\n{row.get('error') or row.get('text', '').strip()}"
 
 
 RAGAS = "ragas"

@@ -134,9 +134,7 @@ def describe(data: bytes, pages: list[Page]) -> Contents:
             headings = _headings(reader, len(pages))
     described = []
     for page, label, heading in zip(pages, labels, headings, strict=True):
-        place = replace(
-            page.place, label=PAGE_LABEL.format(number=label) if label else page.place.label, heading=heading
-        )
+        place = replace(page.place, label=PAGE_LABEL.format(number=label or page.place.number), heading=heading)
         described.append(replace(page, place=place))
     return Contents(described, title)
 
