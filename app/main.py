@@ -9,24 +9,14 @@ ROOT = str(Path(__file__).resolve().parents[1])
 if ROOT not in sys.path:  # appended, because Chainlit removes the first entry after this import
     sys.path.append(ROOT)
 
-import chainlit as cl  # noqa: E402
-from chainlit.context import init_ws_context  # noqa: E402
-from chainlit.server import sio  # noqa: E402
-from chainlit.session import WebsocketSession  # noqa: E402
+import chainlit as cl
+from chainlit.context import init_ws_context
+from chainlit.server import sio
+from chainlit.session import WebsocketSession
 
-from app.ui import (  # noqa: E402
-    buttons,
-    corpus_panel,
-    keeper,
-    messages,
-    models_panel,
-    server_guard,
-    source_viewer,
-    sources,
-    uploads,
-)
-from app.ui.conversation import Conversation, loaded_assistant, shared_assistant  # noqa: E402
-from app.web.application import Gateway  # noqa: E402
+from app.ui import buttons, corpus_panel, keeper, messages, models_panel, server_guard, source_viewer, sources, uploads
+from app.ui.conversation import Conversation, loaded_assistant, shared_assistant
+from app.web.application import Gateway
 
 server_guard.install(partial(Gateway, assistant=loaded_assistant))
 keeper.install()

@@ -25,6 +25,7 @@ from app.cli.serving_commands import mcp, serve
 from app.cli.setup_commands import browser, kit, models
 from app.cli.terminal import (
     Commands,
+    Corpus,
     Json,
     Verbose,
     add_clone_command,
@@ -61,8 +62,6 @@ cli.add_typer(browser, name="browser")
 cli.command()(mcp)
 cli.command()(serve)
 
-CorpusFolder = Annotated[Path | None, typer.Option("--corpus", help="The folder of documents (default: CORPUS_DIR).")]
-
 
 def _show_version(wanted: bool) -> None:
     if wanted:
@@ -81,7 +80,7 @@ def options(
 
 @cli.command()
 def chat(
-    corpus: CorpusFolder = None,
+    corpus: Corpus = None,
     port: Annotated[int, typer.Option("--port", help="The port of the page.")] = 8000,
     headless: Annotated[bool, typer.Option("--headless", help="Open no browser.")] = False,
 ) -> None:
@@ -105,7 +104,7 @@ def main() -> None:
 @cli.command()
 def ask(
     question: Annotated[list[str], typer.Argument(help="The question.")],
-    corpus: CorpusFolder = None,
+    corpus: Corpus = None,
     mode: Annotated[str, typer.Option("--mode", help=f"One of {', '.join(get_args(Mode))}.")] = "auto",
     within: Annotated[
         list[str] | None, typer.Option("--in", help="A folder or file to search alone; may be repeated.")
@@ -131,7 +130,7 @@ def ask(
 def search(
     query: Annotated[list[str], typer.Argument(help="The words to look for.")],
     k: Annotated[int, typer.Option("-k", min=1, help="How many passages.")] = 10,
-    corpus: CorpusFolder = None,
+    corpus: Corpus = None,
     only_bm25: Annotated[bool, typer.Option("--plain", help="Rank by BM25 alone, with the rank-bm25 package.")] = False,
     as_json: Json = False,
     verbose: Verbose = False,
@@ -161,7 +160,7 @@ def search(
 
 @cli.command()
 def index(
-    corpus: CorpusFolder = None,
+    corpus: Corpus = None,
     rebuild: Annotated[bool, typer.Option("--rebuild", help="Delete the index, and read every file again.")] = False,
     as_json: Json = False,
     verbose: Verbose = False,
@@ -187,7 +186,7 @@ def index(
 
 @cli.command()
 def doctor(
-    corpus: CorpusFolder = None,
+    corpus: Corpus = None,
     as_json: Json = False,
     online: Annotated[bool, typer.Option("--online", help="Also ask the public catalogue of models.")] = False,
     to_report: Annotated[bool, typer.Option("--report", help="Print Markdown without names, to send on.")] = False,

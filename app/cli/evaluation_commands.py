@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.cli.terminal import Json, Verbose, add_clone_command, clone_module, show, tell, watch
+from app.cli.terminal import Corpus, Json, Verbose, add_clone_command, clone_module, show, tell, watch
 from app.errors import InputError
 from app.settings import Settings, load
 from app.translation import count
@@ -71,7 +71,7 @@ def feedback(as_json: Json = False, verbose: Verbose = False) -> None:
 @evaluate.command()
 def answers(
     questions: Annotated[str | None, typer.Option(help="A file of questions with facts, or sample.")] = None,
-    corpus: Annotated[Path | None, typer.Option(help="The folder of documents (default: CORPUS_DIR).")] = None,
+    corpus: Corpus = None,
     mode: Annotated[str, typer.Option(help="Who answers: auto, small, large, refine.")] = "auto",
     thumbs: Annotated[bool, typer.Option(help="Ask again what was given a thumb in the chat.")] = True,
     junit: Annotated[Path | None, typer.Option(help="Write a JUnit report to this file.")] = None,
@@ -255,9 +255,6 @@ async def _judged(settings: Settings, asked: "Sequence[Sample]", rated: "dict[st
     from app.documents.document import ANY
     from app.evaluation import rubric
 
-    assistant = Assistant(settings, patience=None)
-    try:
+    async with Assistant(settings, patience=None) as assistant:
         rule = await assistant.retriever.run(lambda: assistant.retriever.rule(Turn(""), (ANY,)))
         return await rubric.judge(assistant.models, settings.judge, rule, asked, rated, tell, watch)
-    finally:
-        await assistant.close()

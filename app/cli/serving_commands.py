@@ -17,7 +17,7 @@ from typing import Annotated, BinaryIO
 import typer
 
 from app import processes
-from app.cli.terminal import Verbose, tell
+from app.cli.terminal import Corpus, Verbose, tell
 from app.errors import InputError
 from app.room import Room, own_addresses
 from app.settings import LOOPBACK, ROOT, Settings, load
@@ -28,7 +28,6 @@ EVERYWHERE = "0.0.0.0"  # noqa: S104
 ROOM_CONNECTIONS = 900
 """Each tab has up to seven, and a process may have 1,024 files open."""
 
-Corpus = Annotated[Path | None, typer.Option("--corpus", help="The folder of documents (default: CORPUS_DIR).")]
 File = Annotated[Path | None, typer.Option(help="With --lan: a file in PEM format.")]
 
 

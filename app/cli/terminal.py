@@ -31,6 +31,7 @@ WIDEST = 10_000
 GAP = 2
 """Columns between those of a table."""
 
+Corpus = Annotated[Path | None, typer.Option("--corpus", help="The folder of documents (default: CORPUS_DIR).")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 

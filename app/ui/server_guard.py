@@ -200,7 +200,11 @@ def install(faces: Callable[[ASGIApp], ASGIApp]) -> None:
     if getattr(server, "escalator_guard", False):  # `chainlit run -w` runs main.py again
         return
     sys.setswitchinterval(SWITCH_SECONDS)
-    room, settings = Room.current, _settings()
+    room = Room.current
+    try:
+        settings = load_settings()
+    except SettingsError as error:  # a sentence, which Python prints
+        raise SystemExit(str(error)) from None
     if config.run.module_name and room is None:
         _check_port(config.run.host, config.run.port)
     get_html_template: Callable[[str], str] = server.get_html_template
@@ -284,14 +288,6 @@ def _readme(root: str, tag: str) -> str:
     """Return the page behind *Readme* in the language of ours that a browser asks for."""
     translated = Path(root, f"chainlit_{supported(tag)}.md")
     return (translated if translated.is_file() else Path(root, "chainlit.md")).read_text(encoding="utf-8")
-
-
-def _settings() -> Settings:
-    """Return the settings; exit with a sentence, which Python prints, if one is wrong."""
-    try:
-        return load_settings()
-    except SettingsError as error:
-        raise SystemExit(str(error)) from None
 
 
 def _check_port(host: str, port: int) -> None:

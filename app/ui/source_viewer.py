@@ -89,7 +89,10 @@ class Excerpt:
 
     def shown(self, suffix: str, heads: frozenset[str]) -> dict[str, Any]:
         """Return what the viewer shows: lines, and blocks for reading if a file of this kind has more than lines."""
-        return {"lines": [*self.lines()], "blocks": self.blocks(suffix, heads)}
+        inline, format_, blocks = suffix in _MARKDOWN, readers.SUFFIXES.get(suffix), None
+        if inline or (format_ is not None and not format_.trusted and suffix not in _LINES):
+            blocks = rich_text.blocks(self.text, self.spans, inline=inline, heads=heads)
+        return {"lines": [*self.lines()], "blocks": blocks}
 
     def lines(self) -> Iterator[dict[str, Any]]:
         """Yield each line with its number, in parts: 0 is not cited, 1 is, 2 is and begins a span."""
@@ -100,13 +103,6 @@ class Excerpt:
             parts = [[self.text[first:last], self._cited(first)] for first, last in pairwise(cuts)]
             yield {"number": None if self.line is None else self.line + index, "parts": parts}
             at = end + 1
-
-    def blocks(self, suffix: str, heads: frozenset[str]) -> list[dict[str, Any]] | None:
-        """Return the text for reading, if a file of this kind has more than lines."""
-        format_ = readers.SUFFIXES.get(suffix)
-        if suffix not in _MARKDOWN and (format_ is None or format_.trusted or suffix in _LINES):
-            return None
-        return rich_text.blocks(self.text, self.spans, inline=suffix in _MARKDOWN, heads=heads)
 
     def _cited(self, at: int) -> int:
         return max((1 + (start == at) for start, end in self.spans if start <= at < end), default=0)

@@ -166,22 +166,20 @@ async def end_search(step: cl.Step, retrieved: Retrieved) -> None:
 
 
 async def press(retriever: Retriever, pressed: dict[str, Any]) -> Any:
-    """Do what was pressed in the table of a search step, for which there is nothing left after a restart."""
-    step = str(pressed.get("step"))
+    """Do what was pressed in the table of a search step, for which there is nothing left after a restart.
+
+    Returns what the viewer shows of the passage in a row, or whether the ranks by plain BM25 are shown now.
+    """
+    if (search := cl.user_session.get(f"search {pressed.get('step')}")) is None:
+        return {} if "row" in pressed else False
+    step, retrieved = search
     if "row" in pressed:
         try:
-            return await opened(step, int(pressed["row"]), retriever)
+            return await _opened(retrieved, int(pressed["row"]), retriever)
         except CorpusError as error:
             await cl.ErrorMessage(content=messages.escape(error)).send()
             return None
-    return await show_plain_ranks(step, shown=bool(pressed.get("shown")))
-
-
-async def show_plain_ranks(step_id: str, *, shown: bool) -> bool:
-    """Add the ranks by plain BM25 to a search step's table, or remove them; returns whether they are shown."""
-    if (search := cl.user_session.get(f"search {step_id}")) is None:
-        return False
-    step, retrieved = search
+    shown = bool(pressed.get("shown"))
     step.output = await asyncio.to_thread(table, retrieved, plain=shown)
     await step.update()
     return shown
@@ -240,11 +238,9 @@ def _shown(retrieved: Retrieved, plain_ranks: Sequence[int | None] = ()) -> Iter
             yield hit, plain_rank, numbers
 
 
-async def opened(step_id: str, row: int, retriever: Retriever) -> dict[str, Any]:
+async def _opened(retrieved: Retrieved, row: int, retriever: Retriever) -> dict[str, Any]:
     """Return what the viewer shows of the passage in a row of a search step's table."""
-    if (search := cl.user_session.get(f"search {step_id}")) is None:
-        return {}
-    hits = [hit for hit, *_others in _shown(search[1])]
+    hits = [hit for hit, *_others in _shown(retrieved)]
     if not 0 <= row < len(hits):
         return {}
     passage, why = hits[row].passage, _short(str(hits[row].explanation), 300)

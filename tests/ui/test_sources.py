@@ -109,7 +109,8 @@ async def test_a_row_whose_document_is_out_of_reach_opens_nothing_and_says_why(m
         async def send(self) -> None:
             said.append(self.content)
 
-    monkeypatch.setattr(sources, "opened", opened)
+    monkeypatch.setattr(cl, "user_session", {"search x": (None, None)})
+    monkeypatch.setattr(sources, "_opened", opened)
     monkeypatch.setattr(cl, "ErrorMessage", Message)
 
     assert await sources.press(cast("Any", None), {"step": "x", "row": 0}) is None
