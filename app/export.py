@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from app.errors import InputError
 from app.files import FORBIDDEN, is_reserved
 from app.history import Item, remembered, titled
-from app.translation import _, chosen
+from app.translation import _, chosen, mark
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
@@ -27,6 +27,12 @@ MAX_NAME = 60
 
 SHORT_QUESTION = 120
 """Characters of a question that is a heading as a whole."""
+
+_AUTHORS = {
+    "extractive": mark("Quotes from the documents, written by no model."),
+    "small": mark("Answered by {model}, the small model."),
+    "large": mark("Answered by {model}, the large model."),
+}
 
 _TEMPLATE = Path(__file__).with_name("export.html")
 _ODD = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -132,10 +138,7 @@ def _entry(question: str, row: Mapping[str, Any], attached: Sequence[Mapping[str
         if (found := re.match(r"\[(\d+)\] ", each["name"])) and "caption" in (each["props"] or ())
     }
     marks = [
-        int(found["number"])
-        for part in (text, *dict(columns).values())
-        for found in _MARK.finditer(part)
-        if found["number"]
+        int(number) for part in (text, *dict(columns).values()) for _ticks, number in _MARK.findall(part) if number
     ]
     cited = [number for number in dict.fromkeys(marks) if number in places]
     sources = {
@@ -148,13 +151,8 @@ def _entry(question: str, row: Mapping[str, Any], attached: Sequence[Mapping[str
 
 
 def _remarks(record: Mapping[str, Any]) -> Iterator[str]:
-    model = record.get("model")
-    if record.get("role") == "extractive":
-        yield _("Quotes from the documents, written by no model.")
-    elif record.get("role") == "small":
-        yield _("Answered by {model}, the small model.", model=model)
-    elif record.get("role") == "large":
-        yield _("Answered by {model}, the large model.", model=model)
+    if (role := record.get("role")) in _AUTHORS:
+        yield _(_AUTHORS[role], model=record.get("model"))
     if not record.get("whole", True):
         yield _("The answer was not finished.")
     if record.get("escalated"):

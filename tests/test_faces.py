@@ -1,6 +1,7 @@
 """Chat, command line, gateway and MCP are four views of one turn: behind all of them are the same events."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,7 @@ async def in_the_chat(assistant: Tapped, monkeypatch: pytest.MonkeyPatch) -> Non
     async def emit(*_: Any) -> None:
         pass
 
-    monkeypatch.setattr(conversation, "shared_assistant", lambda: assistant)
+    monkeypatch.setattr(conversation, "shared_assistant", cache(lambda: assistant))
     session = WebsocketSession("tab", "socket", emit, emit, {}, "webapp")
     token = context_var.set(init_ws_context(session))
     try:

@@ -3,7 +3,6 @@
 Asks no server.
 """
 
-import importlib.util
 import json
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -27,11 +26,6 @@ class ModelInfo:
     here: bool = False
     device: str = "CPU"
     licence: str = ""
-
-
-def is_installed() -> bool:
-    """Return whether the runtime's package is installed."""
-    return importlib.util.find_spec("foundry_local_sdk") is not None
 
 
 def load_catalogue(cache: Path) -> dict[str, ModelInfo]:

@@ -4,6 +4,7 @@ Also asks Foundry Local's command line where its service runs, and has a turn wa
 """
 
 import asyncio
+import importlib.util
 import json
 import logging
 import shutil
@@ -19,7 +20,7 @@ from typing import Any, Protocol
 from app.errors import NoModel
 from app.files import load_json, write_json
 from app.models import runtime
-from app.models.catalogue import CATALOGUE, is_installed
+from app.models.catalogue import CATALOGUE
 from app.models.server import Connect, NotAModelServer, Notify, Server, Service, Source, Unreachable, identify
 from app.settings import Settings, is_loopback, origin, root_of
 from app.translation import _, mark
@@ -85,7 +86,7 @@ async def _verified(root: object, connect: Connect) -> Server | None:
 
 async def _embedded(settings: Settings, connect: Connect, on_start: Callable[[], None]) -> Server:
     cache = settings.model_cache
-    if not is_installed():
+    if importlib.util.find_spec("foundry_local_sdk") is None:
         raise NoModel(
             "There is no model on this machine: foundry-local-sdk is not installed. Install it, or set "
             "FOUNDRY_LOCAL_ENDPOINT to a running model server."

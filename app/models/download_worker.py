@@ -11,7 +11,6 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -111,10 +110,8 @@ def main(report: Report, cache: Path, state_dir: Path, model_id: str = "") -> No
     if not model_id:
         report["updated"] = updated
         return
-    variants: Iterable[IModel] = (variant for model in manager.catalog.list_models() for variant in model.variants)
-    model = next((variant for variant in variants if variant.id == model_id), None)
     try:
-        if model is None:
+        if (model := manager.catalog.get_model_variant(model_id)) is None:
             raise LookupError("the catalogue does not name it any more")
         download(model, end, report)
         if "done" in report:
