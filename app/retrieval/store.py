@@ -225,8 +225,8 @@ class Writer:
         values = self._segment, entry.file, self.storable(entry.title), entry.language, *counts, entry.private
         ((document,),) = self._db.execute(_DOCUMENT, values).fetchall()
         self._db.execute("insert into texts values(?, cast(? as text))", (document, self.storable(result.text)))
-        places = (json.dumps(astuple(passage.place)) for passage in result.passages)
-        rows = [(document, at, it.start, it.end, next(places)) for at, it in enumerate(result.passages)]
+        passages = enumerate(result.passages)
+        rows = [(document, at, it.start, it.end, json.dumps(astuple(it.place))) for at, it in passages]
         self._db.executemany("insert into passages values(?, ?, ?, ?, ?)", rows)
         if len(add(self._builder, result.passages)) >= PASSAGES:
             self._write_segment()
