@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from app import compare
 from app.errors import EscalatorError
-from app.evaluation.compare import compare
-from app.settings import load
+from app.evaluation.summary import document
 
 PROMPT = "Name three things that a laptop needs to run a language model."
 WIDTH = 36
@@ -36,7 +36,7 @@ def chart(rows: list[dict[str, Any]]) -> Table:
 
 prompt = " ".join(sys.argv[1:]) or PROMPT
 try:
-    result = asyncio.run(compare(load(), prompt, 3, print))  # three rounds, the medians of them
+    result = document(asyncio.run(compare(prompt, rounds=3)))  # three rounds, the medians of them
 except EscalatorError as error:
     sys.exit(str(error))
 for row in result["models"]:

@@ -4,9 +4,9 @@ import asyncio
 import sys
 from typing import Any
 
+from app import compare
 from app.errors import EscalatorError
-from app.evaluation.compare import compare
-from app.settings import load
+from app.evaluation.summary import document
 
 PROMPT = "Name three things that a laptop needs to run a language model."
 
@@ -19,7 +19,7 @@ def show(rows: list[dict[str, Any]]) -> None:
 
 prompt = " ".join(sys.argv[1:]) or PROMPT
 try:
-    result = asyncio.run(compare(load(), prompt, 3, print))  # three rounds, the medians of them
+    result = document(asyncio.run(compare(prompt, rounds=3)))  # three rounds, the medians of them
 except EscalatorError as error:
     sys.exit(str(error))
 for row in result["models"]:
