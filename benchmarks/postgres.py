@@ -34,6 +34,7 @@ def bench_postgres(passages: int, questions: int, collection: Collection | None,
     server      what it is, how it ranks, and the megabytes of its tables
     index_s     seconds to put all passages in, for each; open_s: until another process can search
     agreement   share of the local index's ten best places that have the same passage there; asked: the questions
+    overlap     share of the local index's ten best passages that are among the ten best there, in any order
     ms          p50 and p95 of a question, for each; again: of the same questions once more
     found_ms    from the commit of a changed document until another process finds it
     """
@@ -80,6 +81,7 @@ def lines(result: dict[str, Any]) -> Iterator[str]:
     """Format the figures for a person."""
     yield f"{result['server']}; {result['passages']} passages"
     yield "equal places {agreement:.2%} of {places} in {asked} questions, equal firsts {first:.2%}".format_map(result)
+    yield "overlap of the ten best {overlap:.2%}".format_map(result)
     for name in ("local", "postgres"):
         once, again = result["ms"][name], result["again"][name]
         figures = f"p50 {once['p50']} ms, p95 {once['p95']} ms, again {again['p50']} and {again['p95']} ms"
@@ -111,13 +113,15 @@ def _ask(index: Index, questions: Sequence[str]) -> tuple[list[SearchResult], di
 
 
 def _agreement(ours: Sequence[SearchResult], theirs: Sequence[SearchResult]) -> dict[str, Any]:
-    equal = places = first = 0
+    equal = places = first = common = 0
     for one, two in zip(ours, theirs, strict=True):
         here, there = ([(hit.passage.file, hit.passage.start) for hit in result.hits] for result in (one, two))
         places += max(len(here), len(there))
         equal += sum(left == right for left, right in zip(here, there, strict=False))
+        common += len({*here} & {*there})
         first += here[:1] == there[:1]
-    return {"asked": len(ours), "places": places, "agreement": equal / max(1, places), "first": first / len(ours)}
+    shares = {"agreement": equal / max(1, places), "overlap": common / max(1, places), "first": first / len(ours)}
+    return {"asked": len(ours), "places": places, **shares}
 
 
 def _found(shared: PostgresStore, other: PostgresStore) -> float:

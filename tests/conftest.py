@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # what needs the models' room imports it when a test asks for
 PREFIXES = ("FOUNDRY_", "ESCALATOR_", "OPENAI_", "SLM_", "LLM_", "RETRY_", "COMPARE_", "BENCH_", "CHAINLIT_")
 NAMES = ("CORPUS_DIR", "SHOW_USAGE", "BASE_URL", "MODEL", "API_KEY", "TIKTOKEN_CACHE_DIR", "DATA_GYM_CACHE_DIR")
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
-KEPT = ("ESCALATOR_REQUIRE_BROWSER", "ESCALATOR_REAL_MODEL", "ESCALATOR_BROWSER_FILES")
+KEPT = ("ESCALATOR_REQUIRE_BROWSER", "ESCALATOR_REAL_MODEL", "ESCALATOR_BROWSER_FILES", "ESCALATOR_POSTGRES_BIN")
 
 # Whether a change may land must not hang on a draw: the same examples each time. Many new ones are tried with
 # `pytest --hypothesis-profile=search`. No deadline, as the first call of a loop compiles it.

