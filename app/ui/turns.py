@@ -73,7 +73,7 @@ class Turns:
         view = TurnView(turn, choices.applied(assistant.settings), originals, self._told, anew=anew)
         async with view.ending():
             brought = await self._uploads.read(message.id, files, assistant.retriever)
-            asked = bool(command or words.strip()) or not self._uploads.came_with(message.id)
+            asked = bool(command or words.strip()) or not self._uploads.of(message.id)
             await self._uploads.offer(brought, asked=asked)
         if not asked:
             return

@@ -56,7 +56,7 @@ class Uploads:
         Returns the documents that the message has brought.
         """
         await self.recall(retriever)
-        unread = [each for each in self._of(message) if not each["document"]]
+        unread = [each for each in self.of(message) if not each["document"]]
         for record in [await asyncio.to_thread(self._copy, file, message) for file in files]:
             self._screen.take("file", record)  # before there is a row to stop: a file is read when asked again
             unread.append(record)
@@ -82,11 +82,7 @@ class Uploads:
                 size = extent(name, result.pages, len(result.passages))
                 size += f", {silence(result.silent)}" if result.silent else ""
                 await end_step(row, _("Read {file}: {size}", file=name, size=size))
-        return [self._documents[it["document"]] for it in self._of(message) if it["document"] in self._documents]
-
-    def came_with(self, message: str) -> bool:
-        """Whether files came with a message."""
-        return bool(self._of(message))
+        return [self._documents[it["document"]] for it in self.of(message) if it["document"] in self._documents]
 
     async def recall(self, retriever: Retriever) -> None:
         """Read the files again that the conversation had before the app was started."""
@@ -147,7 +143,7 @@ class Uploads:
             )
         await cl.Message(said, author="Escalator").send()
 
-    def _of(self, message: str) -> list[dict[str, Any]]:
+    def of(self, message: str) -> list[dict[str, Any]]:
         """Return the records of the files that came with a message."""
         return [each for each in self._screen.dropped.values() if each.get("message") == message]
 
