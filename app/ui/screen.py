@@ -210,7 +210,7 @@ class Screen:
         self._later(kind, data["id"])
 
     def _forget(self, kind: Kind, name: str) -> None:
-        if self._shelf(kind).pop(name, None) is not None:
+        if self._shelf(kind).pop(name, None) is not None and name in self._positions:  # else it was never to be kept
             self._later(kind, name)
 
     def _later(self, kind: Kind, name: str) -> None:

@@ -33,3 +33,14 @@ async def test_the_mode_of_a_conversation_comes_back_also_while_its_screen_is_st
 
     assert again.screen is screen
     assert again.choices.mode == "small"
+
+
+async def test_a_document_that_was_opened_from_the_list_is_no_change_for_the_history_when_a_screen_is_cleared() -> None:
+    screen = Screen.of("another thread")
+    screen.pages["opened"] = {"id": "opened"}
+    screen.take("page", {"id": "cited"})
+
+    await screen.clear("")
+
+    assert not screen.pages
+    assert [(item.id, item.data) for item in screen.changes()] == [("cited", None)]
