@@ -11,7 +11,7 @@ may come anywhere before `Finished`, which always comes last.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -186,6 +186,10 @@ class Emitter:
             listener(event)
         self._deliver(event)
 
+    def end(self) -> None:
+        """Forget the listeners: they refer to what emits, and would keep all of a turn until garbage is collected."""
+        self._listeners.clear()
+
     def progress(self, text: str, attempt: int | None = None) -> None:
         """Emit a sentence about the current wait."""
         self(Progress(text, attempt))
@@ -197,7 +201,8 @@ async def stream(work: Callable[[Emitter], Awaitable[None]]) -> AsyncGenerator[E
     Closing the generator cancels the work and waits for its end, which also closes an upstream stream.
     """
     events: asyncio.Queue[Event | None] = asyncio.Queue()
-    task = asyncio.ensure_future(work(Emitter(events.put_nowait)))
+    emit = Emitter(events.put_nowait)
+    task = asyncio.ensure_future(work(emit))
     task.add_done_callback(lambda _: events.put_nowait(None))
     try:
         while (event := await events.get()) is not None:
@@ -206,3 +211,31 @@ async def stream(work: Callable[[Emitter], Awaitable[None]]) -> AsyncGenerator[E
     finally:
         task.cancel()
         await asyncio.wait([task])
+        emit.end()
+
+
+class Delay:
+    """Work that begins after some seconds, unless it is cancelled before; then it is cancelled in the middle.
+
+    Until it begins it is no task: one that is cancelled keeps all that it would have used until garbage is collected.
+    """
+
+    def __init__(self, seconds: float, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._timer: asyncio.TimerHandle | None = asyncio.get_running_loop().call_later(seconds, self._begin, work)
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether the work is done, or was cancelled."""
+        return self._timer is None and (self._task is None or self._task.done())
+
+    def cancel(self) -> None:
+        """Do not begin, or stop."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._task is not None:
+            self._task.cancel()
+
+    def _begin(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._timer, self._task = None, asyncio.create_task(work())

@@ -9,7 +9,7 @@ from itertools import groupby, pairwise
 from math import isclose
 from textwrap import indent
 
-from app.answering.events import Emitter, Escalated, Previewed, Retrieved, Token
+from app.answering.events import Delay, Emitter, Escalated, Previewed, Retrieved, Token
 from app.answering.router import Route
 from app.answering.sanitizer import addresses, label, safe
 from app.documents.passages import SEPARATOR, Passage, Span
@@ -151,27 +151,26 @@ async def preview(
     """
 
     async def show() -> None:
-        if not retrieved.evidence or route.reworks or route.turn.earlier is not None:  # an answer is on the screen
-            return
-        await asyncio.sleep(PREVIEW_SECONDS)
         while lookup.uncertain:  # noqa: ASYNC110 - the start of a runtime notifies nobody
             await asyncio.sleep(PREVIEW_SECONDS / 4)
         for quote in (await asyncio.to_thread(extract, route, retrieved, text_of, 1))[:1]:
             emit(Previewed(quote, as_markdown([quote], numbered=False)))
 
-    task = asyncio.create_task(show())
+    if not retrieved.evidence or route.reworks or route.turn.earlier is not None:  # an answer is on the screen
+        yield
+        return
+    shown = [Delay(PREVIEW_SECONDS, show)]
 
     def again(_: Escalated) -> None:
-        nonlocal task
-        task.cancel()
-        task = asyncio.create_task(show())
+        shown.pop().cancel()
+        shown.append(Delay(PREVIEW_SECONDS, show))
 
-    emit.on(Token, lambda _: task.cancel())
+    emit.on(Token, lambda _: shown[0].cancel())
     emit.on(Escalated, again)
     try:
         yield
     finally:
-        task.cancel()
+        shown[0].cancel()
 
 
 def outlines(

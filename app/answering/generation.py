@@ -11,7 +11,7 @@ from functools import partial
 from statistics import median
 from typing import Any
 
-from app.answering.events import AttemptEnded, AttemptStarted, Emitter, Reasoning, Retracted, Token
+from app.answering.events import AttemptEnded, AttemptStarted, Delay, Emitter, Reasoning, Retracted, Token
 from app.answering.features import certainty, without_loop
 from app.answering.prompt import Message, Prompt
 from app.answering.sanitizer import SafeMarkdown, addresses, safe
@@ -134,7 +134,7 @@ class Generator:
             instead_of=other,
             sending=partial(stream.ask, sent),
         )
-        reading = asyncio.create_task(self._explain_wait(stream, model, prompt))
+        reading = Delay(READING_SECONDS, partial(self._explain_wait, stream, model, prompt))
         try:
             async with aclosing(pieces):
                 async for piece in pieces:
@@ -146,7 +146,6 @@ class Generator:
             reading.cancel()
 
     async def _explain_wait(self, stream: "_Stream", model: Model, prompt: Prompt) -> None:
-        await asyncio.sleep(READING_SECONDS)
         tokens = await asyncio.to_thread(self._size, prompt)
         values = {"model": model.alias, "number": figure(tokens)}
         if model.id in self._answered:

@@ -202,7 +202,7 @@ class _Packer:
     """A greedy choice among sentences, those with the most chance to hold the answer per byte first."""
 
     def __init__(self, sentences: Sequence[_Sentence], budget: int, count: CountTokens, text_of: TextOf):
-        self._sentences, self._budget, self._text_of = sentences, budget, text_of
+        self._sentences, self._budget, self._count, self._text_of = sentences, budget, count, text_of
         self._continues = [False, *(self._touch(one, two) for one, two in pairwise(sentences)), False]
         starts = [at for at in range(len(sentences) + 1) if not self._continues[at]]
         self._first = [
@@ -211,10 +211,10 @@ class _Packer:
             for first in dependencies([sentence.text for sentence in sentences[start:end]])
         ]
         self._words = [frozenset(comparable(sentence.text).split()) for sentence in sentences]
-        self._size = cache(lambda stretch: count(self.text(*stretch)))
 
     def choose(self) -> list[tuple[int, int]]:
         """Return the first and the last sentence of each chosen stretch."""
+        size = cache(lambda stretch: self._count(self.text(*stretch)))
         chosen: set[int] = set()
         misses = 0
         for at in sorted(filter(self._eligible, range(len(self._sentences))), key=self._gain, reverse=True):
@@ -222,7 +222,7 @@ class _Packer:
                 continue
             more = self._fill_gaps(chosen.union(range(self._first[at], at + 1 + self._needs_next(at, chosen))))
             stretches = self._stretches(more)
-            if len(stretches) <= MAX_EVIDENCE and sum(map(self._size, stretches)) <= self._budget:
+            if len(stretches) <= MAX_EVIDENCE and sum(map(size, stretches)) <= self._budget:
                 chosen, misses = more, 0
             elif (misses := misses + 1) == MAX_MISSES:
                 break

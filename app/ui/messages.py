@@ -1,7 +1,6 @@
 """What the chat builds on Chainlit's messages: safe texts, rows of progress, panels, and messages that grow."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -9,6 +8,7 @@ import chainlit as cl
 from chainlit.element import Element, ElementDisplay
 from chainlit.session import BaseSession
 
+from app.answering.events import Delay
 from app.answering.sanitizer import addresses, safe
 from app.settings import is_loopback
 from app.translation import _
@@ -84,25 +84,21 @@ class Throttle:
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._task: asyncio.Task[None] | None = None
+        self._planned: Delay | None = None
 
-    def request(self, push: Callable[[], Awaitable[None]]) -> None:
+    def request(self, push: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run the function after the interval, unless that is already planned."""
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._later(push))
+        if self._planned is None or self._planned.over:
+            self._planned = Delay(self._seconds, push)
 
     def cancel(self) -> None:
         """Drop a planned run."""
-        if self._task is not None:
-            self._task.cancel()
+        if self._planned is not None:
+            self._planned.cancel()
 
     async def flush(self, push: Callable[[], Awaitable[None]]) -> None:
         """Run the function now, in place of a planned run."""
         self.cancel()
-        await push()
-
-    async def _later(self, push: Callable[[], Awaitable[None]]) -> None:
-        await asyncio.sleep(self._seconds)
         await push()
 
 
