@@ -12,6 +12,7 @@ from weakref import WeakValueDictionary
 
 import chainlit as cl
 from chainlit.emitter import ChainlitEmitter
+from chainlit.server import sio
 from chainlit.session import WebsocketSession, ws_sessions_id
 from chainlit.types import FileDict, MessagePayload, ThreadDict
 
@@ -225,9 +226,13 @@ def _page_of(element: Mapping[str, Any]) -> str:
 
 
 async def send(tab: WebsocketSession, event: str, data: Any) -> None:
-    """Send an event to one tab; nothing happens if it is gone."""
-    sent: Any = tab.emit(event, data)
-    await sent
+    """Send an event to one tab; nothing happens if it is gone.
+
+    `emit` of Socket.IO starts a task for the recipient and waits for its end. Each token of each answer comes here, so
+    with a hundred people that is a twentieth of all work.
+    """
+    if (socket := sio.manager.eio_sid_from_sid(tab.socket_id, "/")) is not None:
+        await sio._send_packet(socket, sio.packet_class(namespace="/", data=[event, data]))
 
 
 class Emitter(ChainlitEmitter):
