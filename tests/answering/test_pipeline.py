@@ -1,6 +1,7 @@
 """A turn on the real runtime: its events in their grammar, and the right answer standing at the end."""
 
 import asyncio
+import gc
 import json
 import re
 import sys
@@ -116,6 +117,29 @@ async def test_a_good_draft_is_the_answer_with_its_source(models: Path, runtime:
     assert FERRY[citation.start : citation.end] == "The ferry leaves at 9:30 from the old harbour."
     assert answer.metrics.first_token_ms is not None
     assert answer.metrics.completion_tokens is not None
+
+
+@pytest.mark.slow
+async def test_a_turn_leaves_nothing_that_only_the_garbage_collector_finds(
+    models: Path, runtime: str, corpus: Path
+) -> None:
+    assistant = Assistant(settings_for(models, corpus))
+    await asked(assistant, "When does the ferry leave?")
+    gc.collect()
+    gc.disable()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        await asked(assistant, "Explain in detail how the ferry is run, when it leaves and where.")
+        await asyncio.sleep(0.1)
+        gc.collect()
+        left = {f"{type(each).__module__}.{type(each).__name__}" for each in gc.garbage}
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
+    await assistant.close()
+
+    assert sorted(name for name in left if name.startswith("app.")) == []
 
 
 @pytest.mark.slow
