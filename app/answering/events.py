@@ -231,11 +231,10 @@ class Delay:
 
     def cancel(self) -> None:
         """Do not begin, or stop."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if self._task is not None:
-            self._task.cancel()
+        timer, self._timer = self._timer, None
+        for planned in (timer, self._task):
+            if planned is not None:
+                planned.cancel()
 
     def _begin(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         self._timer, self._task = None, asyncio.create_task(work())

@@ -117,21 +117,19 @@ class Generator:
 
     async def _ask(self, stream: "_Stream", model: Model, prompt: Prompt) -> None:
         clock = Stopwatch()
-        sent, stop = prompt.messages(), prompt.stop
+        sent = prompt.messages()
         stream.sending(prompt, clock.ms)
-        _, other = self._foundry.pair.of(stream.role)
-        most = self._max_tokens(stream.role, model, prompt)
         pieces = chat.answer(
             self._foundry,
             model,
             sent,
             kept_here=stream.kept_here,
-            max_tokens=most,
-            stop=stop,
+            max_tokens=self._max_tokens(stream.role, model, prompt),
+            stop=prompt.stop,
             temperature=prompt.sampling.temperature,
             seed=prompt.sampling.seed,
             notify=stream.progress,
-            instead_of=other,
+            instead_of=self._foundry.pair.of(stream.role)[1],
             sending=partial(stream.ask, sent),
         )
         reading = Delay(READING_SECONDS, partial(self._explain_wait, stream, model, prompt))

@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from math import ceil
 from typing import Any
 
-from app.answering.events import AttemptStarted, Event, Failed, Finished
 from app.answering.run import Run
-from app.answering.turn import Answer, Attempt
+from app.answering.turn import Attempt
 from app.errors import TooManyTurns
 from app.room import begin_request, person, request
 
@@ -42,26 +41,13 @@ class Series:
 
 @dataclass(eq=False)
 class Entry:
-    """A turn: who asks, the model that was asked last, and what came of it."""
+    """A turn: who asks, and what came of it."""
 
     run: Run
     known: tuple[Attempt, ...]
     """The attempts of the answer that a button refers to."""
     person: str = field(default_factory=person.get)
     request: str = field(default_factory=lambda: request.get() or begin_request())
-    model: str = ""
-    errors: list[str] = field(default_factory=list)
-    answer: Answer | None = None
-
-    def hear(self, event: Event) -> None:
-        """Note what an event says."""
-        match event:
-            case AttemptStarted(model=model):
-                self.model = model
-            case Failed(error):
-                self.errors.append(type(error).__name__)
-            case Finished(answer):
-                self.answer = answer
 
     @property
     def attempts(self) -> list[Attempt]:
@@ -72,9 +58,10 @@ class Entry:
     @property
     def outcome(self) -> str:
         """What came of it: one of the OUTCOMES."""
-        if self.answer is not None and self.answer.attempt is not None:
-            return "quoted" if self.answer.author is None else "escalated" if self.answer.escalated else "answered"
-        return "failed" if self.errors else "stopped" if self.answer is None else "abstained"
+        answer = self.run.result
+        if answer is not None and answer.attempt is not None:
+            return "quoted" if answer.author is None else "escalated" if answer.escalated else "answered"
+        return "failed" if self.run.errors else "stopped" if answer is None else "abstained"
 
     @property
     def line(self) -> dict[str, Any]:
@@ -87,7 +74,7 @@ class Entry:
             "kind": (route and route.kind) or "question",
             "outcome": self.outcome,
             "decision": decision.code if decision is not None else None,
-            "errors": self.errors,
+            "errors": run.errors,
             "models": [each.model for each in made],
             "hosts": [each.host for each in made],
             "waited_ms": [round(each.sent_ms or 0) for each in measured],
@@ -111,13 +98,11 @@ class Journal:
     def noting(self, run: Run) -> Iterator[None]:
         """Note a turn while it runs, and what came of it at its end, in a line of the log too."""
         entry = Entry(run, tuple(run.attempts.values()))
-        for kind in (AttemptStarted, Failed, Finished):
-            run.emit.on(kind, entry.hear)
         self.running.append(entry)
         try:
             yield
         except Exception as error:
-            entry.errors.append(type(error).__name__)
+            run.errors.append(type(error).__name__)
             raise
         finally:
             self.running.remove(entry)
@@ -135,11 +120,14 @@ class Journal:
 
     def _note_end(self, entry: Entry) -> None:
         self.outcomes[entry.outcome] += 1
-        self.errors.update({*entry.errors, *(type(each.failure).__name__ for each in entry.attempts if each.failure)})
+        self.errors.update(
+            {*entry.run.errors, *(type(each.failure).__name__ for each in entry.attempts if each.failure)}
+        )
         for attempt in entry.attempts:
             if (first_ms := attempt.metrics.first_token_ms) is not None:
                 self.first_token_s[attempt.model].add(first_ms / 1000)
             if (speed := attempt.metrics.tokens_per_s) is not None:
                 self.tokens_per_s[attempt.model].add(speed)
-        shown = " ".join(f"{name}={value}" for name, value in entry.line.items() if value)
-        log.info("turn %s %s", entry.request, shown, extra={"fields": entry.line})
+        fields = entry.line
+        shown = " ".join(f"{name}={value}" for name, value in fields.items() if value)
+        log.info("turn %s %s", entry.request, shown, extra={"fields": fields})

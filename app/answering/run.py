@@ -64,6 +64,12 @@ class Run:
     rendered: str = ""
     citations: tuple[Citation, ...] = ()
     notices: list[str] = field(default_factory=list)
+    model: str = ""
+    """The model that was asked last."""
+    errors: list[str] = field(default_factory=list)
+    """The kinds of what went wrong."""
+    result: Answer | None = None
+    """The answer, at the end."""
 
     def __post_init__(self) -> None:
         self.context, earlier = unsearched(self.turn), self.turn.earlier
@@ -79,10 +85,12 @@ class Run:
             await self._answer()
         except EscalatorError as error:
             self.notices.append(str(error))
+            self.errors.append(type(error).__name__)
             self.emit(Failed(error, self.kept.id if self.kept else None))
         if self.kept is not None:
             await self._cite(self.kept)
-        self.emit(Finished(self._result()))
+        self.result = self._result()
+        self.emit(Finished(self.result))
 
     async def _answer(self) -> None:
         self.parts.admit()
@@ -171,6 +179,7 @@ class Run:
         With `stop_early` it is also stopped if it declines, except without passages: then a refusal is kept.
         """
         evidence, prompt = self.context.evidence, prompt or self.prompt()
+        self.model = self.pair.of(role)[0]
 
         def watch(text: str, reasoning: bool) -> Decision | None:
             return early_reason(text, refusals=stop_early and bool(evidence) and not reasoning)

@@ -178,9 +178,9 @@ async def complete(
     stream: openai.AsyncStream[object] | None = None
     batches: AsyncGenerator[list[_Event], None] | None = None
     sending(model)
-    given = {"model": model.id, "messages": messages}
-    limit = {"max_tokens": max_tokens}
     streamed = {"stream": True, "stream_options": {"include_usage": True}}
+    given = {"model": model.id, "messages": messages, **streamed}
+    limit = {"max_tokens": max_tokens}
     how: Any = {"cast_to": object, "stream": True, "stream_cls": openai.AsyncStream[object]}
     request = partial(client.post, "/chat/completions", **how)
     extras: dict[str, Any] = {"temperature": temperature} | ({"seed": seed} if seed is not None else {})
@@ -193,7 +193,7 @@ async def complete(
         async with asyncio.timeout_at(first_by):
             while stream is None:
                 try:
-                    stream = await request(body=given | streamed | limit | extras)
+                    stream = await request(body=given | limit | extras)
                 except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
                     if "max_tokens" in limit and "max_completion_tokens" in str(error):  # OpenAI's newer models
                         limit = {"max_completion_tokens": max_tokens}

@@ -141,7 +141,7 @@ def figures(assistant: Assistant) -> dict[str, Any]:
             "request": entry.request,
             "person": entry.person,
             "mode": entry.run.turn.mode,
-            "model": entry.model,
+            "model": entry.run.model,
             "seconds": entry.run.clock.ms / 1000,
             "line": seen.get(entry.request),
         }
