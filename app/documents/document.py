@@ -130,6 +130,14 @@ _FRONT = re.compile(r"\A\s*(-{3}|\+{3})[ \t]*$(.*?)(?:^(?:\1|\.\.\.)[ \t]*$|\Z)"
 _DECLARED = re.compile(r"^[\"']?private[\"']?\s*[:=]\s*[\"']?(?:true|yes|on|1)\b", re.IGNORECASE | re.MULTILINE)
 
 
+_DROPPED = re.compile(r" \(dropped(?: \d+)?\)\Z")
+
+
+def dropped(name: str, number: int = 1) -> str:
+    """Name the document of a file that was dropped into a conversation; `number` tells those of one name apart."""
+    return f"{name} (dropped{f' {number}' if number > 1 else ''})"
+
+
 class Declared(Protocol):
     """What is known of a document."""
 
@@ -145,7 +153,7 @@ def declared_private(text: str) -> bool:
 
 def private_rule(file: str, declared: bool, patterns: str) -> str | None:
     """Return a sentence about the rule that makes a document private, None if none does."""
-    path = PurePosixPath(_plain(file))
+    path = PurePosixPath(_plain(_DROPPED.sub("", file)))
     if FOLDER in path.parts[:-1]:
         return _("{file} is in the folder {folder}.", file=file, folder=FOLDER)
     if declared:

@@ -15,7 +15,7 @@ from chainlit.element import Element
 
 from app.answering.context import Retriever
 from app.answering.sanitizer import label
-from app.documents.document import Document, Problem
+from app.documents.document import Document, Problem, dropped
 from app.documents.folder import safe
 from app.errors import CorpusError
 from app.retrieval.snapshot import extent, silence
@@ -149,7 +149,7 @@ class Uploads:
 
     def _free(self, name: str, taken: Container[str]) -> str:
         """Return a name for the document of a file, which nothing else has."""
-        names = (f"{name} (dropped{f' {number}' if number > 1 else ''})" for number in count(1))
+        names = (dropped(name, number) for number in count(1))
         return next(file for file in names if file not in self._files and file not in taken)
 
     @cached_property

@@ -79,6 +79,8 @@ def test_other_names_are_not(file: str) -> None:
         ("hr\\plan.md", "hr/plan.md"),
         ("Löhne*", "Lo\u0308hne 2026.md"),
         ("*", "a.md"),
+        ("*.xlsx", "Budget.xlsx (dropped)"),
+        ("salaries.csv", "Salaries.csv (dropped 2)"),
     ],
 )
 def test_patterns_match_a_path_a_name_or_a_folder_whatever_the_case(patterns: str, file: str) -> None:
@@ -86,7 +88,8 @@ def test_patterns_match_a_path_a_name_or_a_folder_whatever_the_case(patterns: st
 
 
 @pytest.mark.parametrize(
-    ("patterns", "file"), [("hr/*", "three/hr.md"), ("*.xls", "a.xlsx"), (" , ", "a.md"), ("hr", "hr.md")]
+    ("patterns", "file"),
+    [("hr/*", "three/hr.md"), ("*.xls", "a.xlsx"), (" , ", "a.md"), ("hr", "hr.md"), ("*.xls", "a.xls (lost)")],
 )
 def test_patterns_match_nothing_else(patterns: str, file: str) -> None:
     assert private_rule(file, False, patterns) is None

@@ -101,7 +101,7 @@ async def test_a_server_that_has_gone_is_reported(runtime: str) -> None:
         with pytest.raises(ServerError, match="refused or lost"):
             async for _ in complete(foundry, model, QUESTION, kept_here="", max_tokens=9):
                 pass
-        with pytest.raises(NoModel, match="Nothing answers"):
+        with pytest.raises(NoModel, match="nothing answers"):
             async for _ in answer(foundry, model, QUESTION, kept_here="", max_tokens=9):
                 pass
 

@@ -48,7 +48,7 @@ def test_attached_mails_and_texts_are_read_in_place() -> None:
         ("__substg1.0_37010102",): b"Name;Fee\nAnna;4\n",
     }
     whole |= within("__attach_version1.0_#00000001", table)
-    (page,) = mail.pages(mail.message_of(whole))
+    page = mail._page(mail.message_of(whole), 1)
     assert page.text == (
         "Subject: Fwd\nFrom: Kari\n\nSee below.\n\nSubject: Delay\nFrom: Kari\n\nOnly on 22 July.\n\n"
         "| Name | Fee |\n| Anna | 4 |\n\nAttachments: Delay, Gebühren.csv"
