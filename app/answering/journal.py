@@ -128,6 +128,7 @@ class Journal:
                 self.first_token_s[attempt.model].add(first_ms / 1000)
             if (speed := attempt.metrics.tokens_per_s) is not None:
                 self.tokens_per_s[attempt.model].add(speed)
-        fields = entry.line
-        shown = " ".join(f"{name}={value}" for name, value in fields.items() if value)
-        log.info("turn %s %s", entry.request, shown, extra={"fields": fields})
+        if log.isEnabledFor(logging.INFO):
+            fields = entry.line
+            shown = " ".join(f"{name}={value}" for name, value in fields.items() if value)
+            log.info("turn %s %s", entry.request, shown, extra={"fields": fields})

@@ -163,6 +163,8 @@ class Foundry(AbstractAsyncContextManager["Foundry"]):
                 server = await endpoint.server() if endpoint else self._current
                 if server is None or not server.alive:
                     return False
+                if (server.client.root, alias) in self._models:  # no request to it has failed since it was loaded
+                    return True
                 fit = await memory.check_fit(server, alias, None if endpoint else instead_of)
                 return not (fit and fit.too_big) and await selection.is_available(server, alias)
         except (Unreachable, NoModel, TimeoutError):
