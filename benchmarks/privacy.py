@@ -11,7 +11,6 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -19,7 +18,7 @@ from typing import Any
 from app.answering.events import Finished
 from app.answering.pipeline import Assistant
 from app.answering.turn import PLAIN, VARIED, Answer, Mode, Turn
-from app.documents.document import Document
+from app.documents.document import Document, dropped
 from app.errors import EscalatorError
 from app.gateway import CompletionRequest
 from app.mcp import Tools
@@ -40,7 +39,7 @@ SUBJECTS = (
 ).split()
 FACTS = ("opening hours", "annual budget", "head count", "rent", "insurance", "repair plan", "supplier", "inspection")
 
-PATTERN = "hr/*"
+PATTERNS = "hr/*, payroll.md"
 
 PLACES: dict[str, tuple[str, str]] = {
     "folder": ("Private/{name}.md", ""),
@@ -197,13 +196,16 @@ class Driver:
             await self._answer(replace(turn, earlier=known, continues=True))
 
     async def do_drop(self) -> None:
-        """Drop a file that says that it is private, or a public one, and ask about it."""
+        """Drop a file that says that it is private, or whose name does, or a public one, and ask about it."""
         private, subject = self._chance.random() < 0.6, self._chance.choice(SUBJECTS)
-        name, word = f"dropped {len(self._talk.dropped)}.md", self._corpus.new_word("can" if private else "pub")
+        by_name = private and self._chance.random() < 0.5
+        name = dropped("payroll.md" if by_name else "notes.md", 1 + len(self._talk.dropped))
+        word = self._corpus.new_word("can" if private else "pub")
+        top = "---\nprivate: true\n---\n" if private and not by_name else ""
         with TemporaryDirectory() as folder:
             aside = Corpus(Path(folder), self._chance)
-            aside.write(name, subject, word, private=private, top="---\nprivate: true\n---\n" if private else "")
-            read = await asyncio.to_thread(self._assistant.retriever.read, [(name, Path(folder) / name)])
+            aside.write("file.md", subject, word, private=private, top=top)
+            read = await asyncio.to_thread(self._assistant.retriever.read, [(name, Path(folder) / "file.md")])
         documents = tuple(it for it in read if isinstance(it, Document))
         self._corpus.canaries |= {f"{name} {word}": word for _ in documents if private}
         self._talk.dropped += documents
@@ -368,7 +370,7 @@ async def _session(home: Path, folder: Path, chance: random.Random) -> AsyncIter
             ]
         )
         route = chance.choice(["local-first", "local-first", "cloud-first", "task"])
-        given = {"small": "little", "large": "big", "retry_backoff": 0.001, "private": PATTERN, "route": route}
+        given = {"small": "little", "large": "big", "retry_backoff": 0.001, "private": PATTERNS, "route": route}
         yield load(corpus=folder, state_dir=home / "state", **(given | ends)), far, near
 
 
@@ -384,7 +386,7 @@ async def _with_defaults(home: Path, corpus: Corpus, chance: random.Random, turn
     sys.addaudithook(watch)  # for good: nothing takes it away
     assistant = Assistant(load(corpus=corpus.folder, state_dir=home / "other"), patience=None, learn=False)
     try:
-        by_default = {file: word for file, word in corpus.canaries.items() if not fnmatchcase(file, PATTERN)}
+        by_default = {file: word for file, word in corpus.canaries.items() if not file.startswith(("hr/", "payroll"))}
         driver = Driver(assistant, replace(corpus, canaries=by_default), Conversation(), chance)
         for _ in range(turns):
             await driver.step()
