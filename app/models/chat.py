@@ -30,7 +30,7 @@ REFUSES_EXTRAS = re.compile(
 USAGE_SECONDS = 2.0
 LONGEST_PAUSE = 60.0
 
-PAUSE_SECONDS, LONGEST_READING_PAUSE = 0.003, 0.4
+PAUSE_SECONDS, LONGEST_READING_PAUSE = 0.0025, 0.3
 """Between two looks for new events of an answer, for each answer that is being written, and at most.
 
 What has come meanwhile is handled together: of a hundred answers, token by token, a process would do nothing else.

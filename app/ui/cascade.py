@@ -112,7 +112,8 @@ class Cascade:
             await end_step(self._rows[attempt.id], summary(attempt, usage=usage))
         if (outcome := _outcome(attempt)) not in self._parts:
             self._parts.append(outcome)
-        await self._rename(self._parts)
+        if self._open:  # else the line goes on at once, or ends
+            await self._rename(self._parts)
 
     async def escalate(self, draft: int, text: str, code: str, why: str) -> None:
         """Add why a draft was set aside."""

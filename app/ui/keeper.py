@@ -11,6 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import cache, partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -239,6 +240,8 @@ def install() -> None:
     if (room := Room.current) or is_local():
         settings = load()
         cl.data_layer(lambda: Keeper(settings))
+        for name in ("step", "message", "element"):  # they would begin a task for each change, which does nothing
+            vars(import_module(f"chainlit.{name}"))["get_data_layer"] = lambda: None
         if upload := config.features.spontaneous_file_upload:
             upload.max_size_mb = settings.max_file_mb
         config.ui.default_sidebar_state = config.ui.default_sidebar_state if settings.history else "hidden"

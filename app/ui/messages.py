@@ -128,14 +128,18 @@ class Stream:
             self.message.content = ""
             await self._push()
 
-    async def offer(self, actions: Sequence[cl.Action]) -> None:
-        """Show buttons below the message, in place of others; those that it has already stay."""
+    async def offer(self, actions: Sequence[cl.Action]) -> bool:
+        """Show buttons below the message, in place of others; those that it has already stay.
+
+        Returns whether there are new ones: with them the message was sent again, as it is now.
+        """
         for action in self.message.actions:
             if action not in actions:
                 await action.remove()
         self.message.actions = list(actions)
-        if any(action.forId is None for action in actions):
+        if changed := any(action.forId is None for action in actions):
             await self.message.update()
+        return changed
 
     async def clear(self) -> None:
         """Take back what was shown."""

@@ -282,14 +282,14 @@ class TurnView:
         for element in self._attached:  # the numbers of passages may be others now
             await element.remove()
         self._attached = await sources.send(listed, message, answer, self._originals)
-        await message.update()
-        await self._offer(names, questions)
+        if not await self._offer(names, questions):
+            await message.update()
 
-    async def _offer(self, names: Sequence[str], questions: Sequence[str] = ()) -> None:
-        """Show buttons below the message, and with the last answer questions to go on with."""
+    async def _offer(self, names: Sequence[str], questions: Sequence[str] = ()) -> bool:
+        """Show buttons below the message, and with the last answer questions to go on with, as `Stream.offer` does."""
         names = [name for name in names if self.last or name not in buttons.LAST]
         asking = [buttons.follow(question) for question in questions if self.last]
-        await self._stream.offer([*(buttons.make(name, self.id) for name in names), *asking])
+        return await self._stream.offer([*(buttons.make(name, self.id) for name in names), *asking])
 
     def _part(self) -> Answer | None:
         """Return what was written of an answer that was stopped, as an answer; None if that is nothing."""

@@ -192,6 +192,7 @@ async def test_a_stopped_answer_is_written_on_as_one_message_with_its_sources(ho
     await chat.until_written(LONG, 150)
     await chat.stop()
     await chat.until(lambda: labels(chat) == ["Continue", "Answer again", "Ask the large model", "Compare both"])
+    await chat.until_rest()
     slow.pace = 0
     part = chat.answers[0]["output"]
 
@@ -228,6 +229,7 @@ async def test_what_was_stopped_before_it_began_can_be_asked_again(house: House,
     await chat.until(lambda: "gpt-oss-20b is asked" in " ".join(names(chat.steps)))
     await chat.stop()
     await chat.until(lambda: "Answer again" in labels(chat))
+    await chat.until_rest()
 
     await chat.press(button(chat, "Answer again"))
 
