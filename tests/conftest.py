@@ -46,7 +46,7 @@ def _clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
 
 
 @pytest.fixture(autouse=True)
-def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _own_folder(_nothing_blocks: BlockBuster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A working folder without a `.env`, and a state folder that no other test uses."""
     here = tmp_path / "here"
     here.mkdir()
@@ -55,7 +55,7 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
+def _loopback_only(_nothing_blocks: BlockBuster, monkeypatch: pytest.MonkeyPatch) -> None:
     """A test that reaches for another machine fails, whoever swallows the error."""
 
     def guarded(real: Callable[..., Any]) -> Callable[..., Any]:
@@ -85,7 +85,11 @@ def _check(host: Any) -> None:
 
 @pytest.fixture(autouse=True)
 def _nothing_blocks() -> Iterator[BlockBuster]:
-    """A call of `app` that blocks the event loop is an error; settings are read before there is one."""
+    """A call of `app` that blocks the event loop is an error; settings are read before there is one.
+
+    It is set up before anything is patched: where a test patches `os.stat`, say, what is put back must not be the
+    guard, which would stay on in the tests that follow.
+    """
     with blockbuster_ctx("app", excluded_modules=["app.settings"]) as guard:
         yield guard
 
