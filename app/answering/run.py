@@ -291,7 +291,7 @@ class Run:
             notices=tuple(self.notices),
             metrics=replace(metrics, retrieve_ms=searched_ms, prompt_ms=packed_ms, total_ms=self.clock.ms),
             rule=self.kept_here,
-            words_sent=(earlier.words_sent if earlier is not None else ()) + context.sent,
+            sent_besides=(earlier.sent_besides if earlier is not None else ()) + context.sent,
         )
 
 

@@ -277,13 +277,13 @@ class Answer:
     metrics: Metrics
     rule: str = ""
     """What kept it on this machine; empty if nothing did."""
-    words_sent: tuple[Sent, ...] = ()
-    """What went to other machines so that they write search words."""
+    sent_besides: tuple[Sent, ...] = ()
+    """What went to other machines besides its attempts: for search words, and for attempts that were stopped."""
 
     @property
     def sent(self) -> tuple[Sent, ...]:
         """What went to other machines."""
-        return (*self.words_sent, *(it for attempt in self.attempts for it in attempt.sent))
+        return (*self.sent_besides, *(it for attempt in self.attempts for it in attempt.sent))
 
     @property
     def grounds(self) -> tuple[str, ...]:

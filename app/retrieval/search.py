@@ -8,7 +8,7 @@ from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from app.documents.passages import Passage
-from app.retrieval.analysis import BREAKS, QueryWord, foreign_language, names_subject, stems, tokens
+from app.retrieval.analysis import BREAKS, QueryWord, foreign_language, names_subject, normalize, stems, tokens
 from app.translation import _, listed, mark, percent, plural, quoted
 
 if TYPE_CHECKING:
@@ -288,8 +288,10 @@ def _explain(
         alike: dict[str, tuple[str, ...]] = {}
         for word in words:
             matching = [text for term in word.terms if term not in held for text in variants.get(term, ())]
-            if word.surface in shares and matching:
-                alike[word.surface] = _similar_words(passage, matching)
+            own = normalize(word.surface)  # which a passage in another language may have under another stem
+            similar = tuple(other for other in _similar_words(passage, matching) if other != own) if matching else ()
+            if word.surface in shares and similar:
+                alike[word.surface] = similar
         explained.append(Explanation(shares, alike, round(context, 3)))
     return explained
 

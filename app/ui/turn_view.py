@@ -135,10 +135,10 @@ class TurnView:
         self._asked.clear()
         if self.answer is not None and (part is None or not self._continuing):
             await self._end_comparison()
-            await self._finish(replace(self.answer, words_sent=(*self.answer.words_sent, *stopped)))
+            await self._finish(replace(self.answer, sent_besides=(*self.answer.sent_besides, *stopped)))
         elif part is not None:
             # A follow-up question may be about what there is.
-            self.answer = part = replace(part, words_sent=(*part.words_sent, *stopped))
+            self.answer = part = replace(part, sent_besides=(*part.sent_besides, *stopped))
             names = buttons.choose(part, comparing=False, usage=False)
             self._stream.message.metadata = {"answer": {**_record(part, None), "broken": buttons.CONTINUE in names}}
             await self._stream.message.update()

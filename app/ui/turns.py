@@ -215,7 +215,7 @@ def measured(record: Mapping[str, Any]) -> Answer:
     shown = next((each for each in attempts if each.role == record["role"]), None)
     decision, metrics = Decision(record["decision"], ""), Metrics(**record["metrics"])
     return Answer(
-        turn, unsearched(turn).found, (), attempts, shown, decision, "", "", (), (), metrics, words_sent=tuple(sent)
+        turn, unsearched(turn).found, (), attempts, shown, decision, "", "", (), (), metrics, sent_besides=tuple(sent)
     )
 
 

@@ -120,14 +120,21 @@ def _finds(shared: Corpus, word: str) -> bool:
         return False
 
 
-def test_the_local_index_takes_over_until_the_server_is_back(
-    server: Postgres, folder: Path, tmp_path: Path, stopped: Callable[[], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What is new meanwhile is found."""
+@pytest.fixture
+def retriever(server: Postgres, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Retriever]:
+    """A retriever of the folder in PostgreSQL, with an index on this machine beside it."""
     monkeypatch.setenv("ESCALATOR_INDEX", server.address)
     settings = load(corpus=folder, state_dir=tmp_path / "state")
     Corpus(Folder.of(settings), settings.state_dir).refresh()
     retriever = Retriever(settings, TokenCounter(tmp_path), live=False)
+    yield retriever
+    retriever.close()
+
+
+def test_the_local_index_takes_over_until_the_server_is_back(
+    server: Postgres, folder: Path, retriever: Retriever, stopped: Callable[[], None]
+) -> None:
+    """What is new meanwhile is found."""
     before = retriever.retrieve(Turn("When does the ferry leave?"))
     assert (len(before.evidence), retriever.notice) == (1, "")
 
@@ -139,17 +146,11 @@ def test_the_local_index_takes_over_until_the_server_is_back(
 
     server.start()
     assert until(lambda: bool(retriever.retrieve(Turn("crane")).evidence) and not retriever.notice, 3.0)
-    retriever.close()
 
 
 def test_a_server_that_stops_in_the_middle_of_a_question_costs_no_answer(
-    server: Postgres, folder: Path, tmp_path: Path, stopped: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+    retriever: Retriever, stopped: Callable[[], None]
 ) -> None:
-    monkeypatch.setenv("ESCALATOR_INDEX", server.address)
-    settings = load(corpus=folder, state_dir=tmp_path / "state")
-    Corpus(Folder.of(settings), settings.state_dir).refresh()
-    retriever = Retriever(settings, TokenCounter(tmp_path), live=False)
-
     def ask() -> int:
         index = retriever.refresh().index
         stopped()
@@ -157,7 +158,6 @@ def test_a_server_that_stops_in_the_middle_of_a_question_costs_no_answer(
 
     assert asyncio.run(retriever.run(ask)) == 1
     assert retriever.notice
-    retriever.close()
 
 
 def test_a_question_whose_index_is_replaced_meanwhile_is_asked_again(

@@ -384,6 +384,16 @@ def test_the_parts_of_an_explanation_add_up_to_a_hundred(weights: list[int], con
     assert ("the rest of the document" in shown) == (context >= 0.01) or 0 < context < 0.02
 
 
+def test_a_word_never_stands_in_for_itself(make: Make) -> None:
+    english = {f"e{number}": f"The keepers of lighthouse {number} keep the log of the ships." for number in range(4)}
+    danish = "Fyrpasserens titel er keeper, og han har passet fyret i Skagen siden 1904 sammen med sin bror."
+    found = make(**english, d=danish).search("Who is the keeper of Skagen?")
+
+    [hit] = [hit for hit in found.hits if hit.passage.file.startswith("d")]
+    assert "keeper" in hit.explanation.terms
+    assert "keeper" not in hit.explanation.alike.get("keeper", ())
+
+
 def test_plain_hits_are_explained_by_the_words_alone() -> None:
     hit = plain(FERRIES, "ferry in the harbour").hits[0]
     assert set(hit.explanation.terms) == {"ferry", "harbour"}
