@@ -238,16 +238,16 @@ def consists(kinds: tuple[str, ...], code: str, text: str, around: tuple[str, ..
         text = pattern(code, "docs").sub("docs", text)
     elif "instructs" in kinds:
         text = pattern(code, "tongue").sub("tongue", text)
-    # Two expressions: one of both would try all ways to divide the message where a word is of either kind.
-    phrase, filler = pattern(code, *kinds), pattern(code, *around)
-    words = text.split()
-    reached = {0: False}  # number of words accounted for → whether a phrase of the kind is among them
-    for start in range(len(words)):
-        for end in range(start + 1, len(words) + 1) if start in reached else ():
-            unit = " ".join(words[start:end])
-            if (asks := bool(phrase.fullmatch(unit))) or filler.fullmatch(unit):
-                reached[end] = reached.get(end, False) or reached[start] or asks
-    return reached.get(len(words), False)
+    # Piece by piece: one expression for all would try all ways to divide the message.
+    phrase, either = pattern(code, *kinds), pattern(code, *kinds, *around)
+    ends = [*(at for at, letter in enumerate(text) if letter == " "), len(text)]
+    reached = {-1: False}  # where a piece ends → whether a phrase of the kind is before it
+    for start in (-1, *ends):
+        for end in ends if start in reached else ():
+            if end > start and either.fullmatch(text, start + 1, end):
+                asks = reached[start] or bool(phrase.fullmatch(text, start + 1, end))
+                reached[end] = reached.get(end, False) or asks
+    return reached.get(len(text), False)
 
 
 def _summary_names(text: str, spellings: set[str], code: str) -> list[str]:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, TypeVar, cast
 
 import chainlit as cl
@@ -237,6 +238,9 @@ def install() -> None:
     Raises SettingsError, which Chainlit reports when it reads a changed file again.
     """
     chainlit.emitter.ChainlitEmitter = Emitter  # type: ignore[misc]
+    cl.Action.to_dict = lambda self, **_: dict(vars(self))  # type: ignore[method-assign]  # Chainlit's takes long
+    for module in ("step", "message"):  # each of which would have all answers wait for a millisecond
+        vars(import_module(f"chainlit.{module}"))["time"] = SimpleNamespace(sleep=lambda seconds: None)
     if (room := Room.current) or is_local():
         settings = load()
         cl.data_layer(lambda: Keeper(settings))

@@ -17,6 +17,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from contextvars import ContextVar
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from socket import AF_INET, AF_INET6
 from types import FrameType
@@ -200,6 +201,9 @@ def install(faces: Callable[[ASGIApp], ASGIApp]) -> None:
     if getattr(server, "escalator_guard", False):  # `chainlit run -w` runs main.py again
         return
     sys.setswitchinterval(SWITCH_SECONDS)
+    # For event loops within event loops, which are not used here, Chainlit has all tasks and futures run in Python.
+    for module, name in ((asyncio, "Task"), (asyncio.tasks, "Task"), (asyncio, "Future"), (asyncio.futures, "Future")):
+        vars(module)[name] = vars(import_module("_asyncio"))[name]
     room = Room.current
     try:
         settings = load_settings()

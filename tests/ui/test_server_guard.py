@@ -5,6 +5,7 @@ import json
 import re
 import socket
 import subprocess
+import sys
 import urllib.request
 from collections.abc import Collection
 from html.parser import HTMLParser
@@ -268,3 +269,40 @@ async def test_where_others_can_reach_the_chat_nothing_is_kept(tmp_path: Path, c
             async with http.get(f"{app.url}/project/thread/{chat.conversation}") as answer:
                 assert answer.status == 400
     assert not [*app.state.glob("history*")]
+
+
+STARTED = """
+import asyncio, sys, time
+import _asyncio
+import chainlit as cl
+import chainlit.cli
+from chainlit.context import init_http_context
+sys.path.insert(0, {root!r})
+before = cl.Action.to_dict
+import app.main
+
+async def main():
+    print(isinstance(asyncio.current_task(), _asyncio.Task), isinstance(asyncio.Future(), _asyncio.Future))
+
+    init_http_context()
+    time.sleep = lambda seconds: print("sleeps")
+    cl.Step(name="a row"), cl.Message("a message")
+
+asyncio.run(main())
+button = cl.Action(name="ask", payload={{"message": "1"}}, label="Ask", icon="cpu", forId="2")
+print(before(button) == button.to_dict())
+"""
+
+
+@pytest.mark.slow
+def test_chainlit_holds_up_no_answer(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", STARTED.format(root=str(ROOT))],
+        cwd=ROOT,
+        env=environment(tmp_path, tmp_path) | {"CHAINLIT_HOST": "127.0.0.1"},
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert done.stdout.decode().split() == ["True", "True", "True"], done.stderr.decode()
