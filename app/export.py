@@ -1,15 +1,14 @@
 """A conversation, or one of its answers, as a document for others: Markdown, or one HTML page that loads nothing.
 
 It is made of what the history keeps: the rows and elements of the screen. Their texts come from documents and models:
-those of answers are Markdown that app/answering/sanitizer.py has made safe, all others are escaped here.
+those of answers are Markdown that app/answering/sanitizer.py has made safe, all others are escaped.
 """
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from html import escape
+from functools import cache
 from pathlib import Path
-from string import Template
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from app.errors import InputError
@@ -18,6 +17,7 @@ from app.history import Item, remembered, titled
 from app.translation import _, chosen, mark
 
 if TYPE_CHECKING:
+    from jinja2 import Environment
     from markdown_it import MarkdownIt
 
 Form = Literal["md", "html"]
@@ -34,7 +34,6 @@ _AUTHORS = {
     "large": mark("Answered by {model}, the large model."),
 }
 
-_TEMPLATE = Path(__file__).with_name("export.html")
 _ODD = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """Control characters, those that change the direction of text, and halves of characters, which no file can hold."""
 
@@ -215,32 +214,33 @@ def plain(text: str) -> str:
 
 
 def _html(document: Document) -> str:
-    values = {"language": chosen(), "title": shown(document.title), "date": shown(document.date)}
-    body = "\n".join(map(_article, document.entries))
-    return Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(values, body=body)
+    given = _("The model was given:")
+    return filled("export.html", document=document, language=chosen(), given=given, rendered=_rendered)
 
 
-def _article(entry: Entry) -> str:
-    columns = [f"<section><h3>{shown(model)}</h3>{_rendered(text, entry)}</section>" for model, text in entry.columns]
-    parts = [
-        f"<h2>{shown(entry.question.strip())}</h2>" if entry.question.strip() else "",
-        f"<section>{_rendered(entry.text, entry)}</section>",
-        f'<div class="compared">{"".join(columns)}</div>' if columns else "",
-        f"<p>{shown(_('The model was given:'))} {shown(' · '.join(entry.given))}</p>" if entry.given else "",
-        *(f'<p class="remark">{shown(remark)}</p>' for remark in (*entry.remarks, *entry.figures)),
-        f"<ol>{''.join(map(_footnote, entry.sources.values()))}</ol>" if entry.sources else "",
-    ]
-    return f"<article>{''.join(parts)}</article>"
+def filled(template: str, **values: object) -> str:
+    """Fill a template of a page, a file in `app/`; what is filled in is shown as it is, unless it is marked as safe."""
+    return _templates().get_template(template).render(values)
 
 
-def _footnote(source: Source) -> str:
-    quotes = "".join(f" <q>{shown(quote)}</q>" for quote in source.quotes)
-    return f'<li id="source-{source.number}" value="{source.number}"><cite>{shown(source.place)}</cite>{quotes}</li>'
+@cache
+def _templates() -> "Environment":
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+    def whole(value: Any) -> Any:
+        return _ODD.sub("\ufffd", value) if type(value) is str else value  # no subclass, such as Markup
 
-def shown(text: str) -> str:
-    """Return a text as HTML that shows it as it is."""
-    return escape(_ODD.sub("\ufffd", text))
+    made = Environment(
+        autoescape=True,
+        finalize=whole,
+        keep_trailing_newline=True,
+        loader=FileSystemLoader(Path(__file__).parent),
+        lstrip_blocks=True,
+        trim_blocks=True,
+        undefined=StrictUndefined,
+    )
+    made.filters["percent"] = "{:.2f}%".format
+    return made
 
 
 def _rendered(text: str, entry: Entry) -> str:

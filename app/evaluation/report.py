@@ -167,13 +167,13 @@ def _worth(result: ComparisonResult) -> Iterator[Section]:
         if against in it.means and "score" in it.quality
     ]
     title = _("Time and price") if against == "cost" else _("Time of an answer")
-    about, chart = [_("Means per answer.")], ""
+    about, chart = [_("Means per answer.")], None
     if points:
         title = _("Quality and price") if against == "cost" else _("Quality and time")
         about.append(_("Higher and further left is better."))
         words = "; ".join(f"{it.name}: {percent(it.up[1])}, {written(against, it.across[1])}" for it in points)
         scales = partial(written, against), percent
-        chart = report_page.plane(title, words, points, (_(WORTH[against]), _(WORTH["score"])), scales)
+        chart = report_page.Plane(title, words, points, (_(WORTH[against]), _(WORTH["score"])), scales)
     if any(it.kind == "oracle" for it in result.contenders):
         about += [
             _("Oracle and Random give the large model as many questions as Auto: those that gain most by it, and any."),
@@ -195,7 +195,7 @@ def _section(
     columns: Mapping[str, str],
     given: Callable[[Contender], Mapping[str, Figure]],
     contenders: Sequence[Contender],
-    chart: str = "",
+    chart: report_page.Chart | None = None,
     key: Sequence[str] = (),
     *,
     models: bool = False,
@@ -220,7 +220,7 @@ def _stages(result: ComparisonResult) -> Iterator[Section]:
     bars = [(label(it), _mean_parts(result.of(it.id))) for it in result.contenders if "total_ms" in it.figures]
     words = "; ".join(f"{name}: {duration(sum(parts))}" for name, parts in bars)
     about = _("The bars are means, which add up; the table has medians. Loading a model is not included.")
-    chart, key = report_page.stacked(title, words, bars, duration), [*(_(TIMES[name]) for name in PARTS), _("Other")]
+    chart, key = report_page.Bars(title, words, bars, duration), [*(_(TIMES[name]) for name in PARTS), _("Other")]
     yield from _section(title, about, TIMES, lambda it: it.figures, result.contenders, chart, key)
 
 
@@ -242,7 +242,7 @@ def _speeds(result: ComparisonResult) -> Iterator[Section]:
     ]
     words = "; ".join(f"{name}: {write(middle)} ({write(low)}–{write(high)})" for name, (low, middle, high) in speeds)
     about = _("Medians. The speed is that of writing: after the first token, without the time to read the prompt.")
-    chart = report_page.intervals(title, words, speeds, write) if speeds else ""
+    chart = report_page.Intervals(title, words, speeds, write) if speeds else None
     yield from _section(title, about, COUNTS, lambda it: it.figures, result.contenders, chart)
 
 

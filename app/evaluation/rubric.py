@@ -13,7 +13,6 @@ from itertools import combinations, groupby
 from pathlib import Path
 from random import Random
 from statistics import fmean
-from string import Template
 from typing import Any
 
 from rich.table import Table
@@ -23,6 +22,7 @@ from app.errors import InputError, ModelError
 from app.evaluation.datasets import are_texts, parse_object, read_text
 from app.evaluation.report_page import Cell, Section, table
 from app.evaluation.results import ComparisonResult, MeasuredAnswer
+from app.export import filled
 from app.models import chat
 from app.models.foundry import Foundry
 from app.translation import _, count, figure, listed, mark
@@ -47,7 +47,6 @@ Rate three criteria by whole numbers from 1 to 5:
 {criteria}
 Reply with one JSON object and nothing else: {{"coherence": 1, "factuality": 1, "brevity": 1}}, with your numbers."""
 
-_PAGE = Path(__file__).with_name("rating.html")
 _FENCED = re.compile(r"\s*```(?:json)?\s*\n(.*)\n\s*```\s*", re.DOTALL)
 
 Values = Mapping[str, int]
@@ -230,7 +229,7 @@ def rating_page(title: str, asked: Iterable[Sample]) -> str:
         for it in shuffled
     ]
     data = json.dumps({"title": title, "criteria": CRITERIA, "samples": rows}).replace("<", "\\u003c")
-    return Template(_PAGE.read_text(encoding="utf-8")).substitute(data=data)
+    return filled("evaluation/rating.html", data=data)
 
 
 def weighted_kappa(one: Sequence[int], other: Sequence[int]) -> float | None:

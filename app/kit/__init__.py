@@ -5,7 +5,6 @@
 
 import errno
 import hashlib
-import html
 import http.client
 import json
 import shutil
@@ -14,7 +13,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
-from string import Template
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 from urllib.parse import quote
 from urllib.request import OpenerDirector, ProxyHandler, Request, build_opener
@@ -242,12 +240,13 @@ def application(folder: Path) -> tuple["Starlette", str]:
     from starlette.responses import FileResponse, HTMLResponse, Response
     from starlette.routing import Route
 
+    from app.export import filled
+
     kit = Kit(str(folder))
-    page = Template((Path(__file__).parent / "page.html").read_text(encoding="utf-8"))
 
     def index(request: Asked) -> Response:
-        host = html.escape(request.headers.get("host", ""), quote=True)
-        return HTMLResponse(page.substitute(code=CODE.format(host=host), host=host, sum=kit.digest))
+        host = request.headers.get("host", "")
+        return HTMLResponse(filled("kit/page.html", code=CODE.format(host=host), host=host, sum=kit.digest))
 
     def file(request: Asked) -> Response:
         name = request.path_params["path"]

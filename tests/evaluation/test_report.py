@@ -172,7 +172,7 @@ def test_the_bars_are_the_times_of_the_stages_and_add_up_to_the_whole() -> None:
 
 
 def test_an_interval_is_drawn_from_end_to_end_on_the_scale_of_its_axis() -> None:
-    svg = Reader(report_page.intervals("Speed", "", [("a", (40, 50, 62.5)), ("b", (80, 80, 80))], str))
+    svg = Reader(report_page.Intervals("Speed", "", [("a", (40, 50, 62.5)), ("b", (80, 80, 80))], str).svg())
 
     assert numbers(svg.all("circle", "median"), "cx") == [62.5, 100]
     whole = svg.all("line", "interval")[0]
@@ -303,7 +303,7 @@ def test_an_axis_has_few_round_ticks_that_reach_the_highest_value(highest: float
 @pytest.mark.parametrize("up", [0.0, 0.5, 1.0])
 def test_names_of_points_that_lie_together_overlap_neither_each_other_nor_the_axis(up: float) -> None:
     same = [report_page.Point(str(n), (1, 1, 1), (up, up, up), "alone") for n in range(6)]
-    names = Reader(report_page.plane("", "", same, ("x", "y"), (str, str))).all("text", "name")
+    names = Reader(report_page.Plane("", "", same, ("x", "y"), (str, str)).svg()).all("text", "name")
     heights = sorted(numbers(names, "y"))
 
     assert all(after - before >= report_page.APART for before, after in pairwise(heights))

@@ -1,5 +1,6 @@
 """A kit on the room's network: its files, from any byte on, and nothing else."""
 
+import html
 import re
 import subprocess
 import sys
@@ -89,7 +90,7 @@ def test_models_come_over_the_network_and_each_machine_is_counted(kit: Path, unu
 
 @pytest.mark.slow
 def test_the_line_of_the_page_runs_where_nothing_but_python_is(address: str, tmp_path: Path) -> None:
-    page = get(address)[1].decode()
+    page = html.unescape(get(address)[1].decode())
     code = re.findall(r'python3 -c "(.*)" http', page)[0]
     assert re.search(r"<code>[0-9a-f]{64}</code>", page)
 
