@@ -18,6 +18,7 @@ from app.translation import _, chosen, mark
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from jinja2.nodes import EvalContext
     from markdown_it import MarkdownIt
 
 Form = Literal["md", "html"]
@@ -34,8 +35,8 @@ _AUTHORS = {
     "large": mark("Answered by {model}, the large model."),
 }
 
-_ODD = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-"""Control characters, those that change the direction of text, and halves of characters, which no file can hold."""
+_ODD = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+"""Control characters, those that change the direction of text, and those that no file, or no XML, can hold."""
 
 _SPECIAL = re.compile(r"[\\`*_\[\]<>&~|$#]|^[+=:-]|^\d{1,9}[.)](?=\s|\Z)")
 """What Markdown would read as more than a character."""
@@ -87,7 +88,9 @@ class Document:
             names = ", ".join(get_args(Form))
             raise InputError("The format is {name}; it must be one of {names}.", name=repr(form), names=names)
         entries = self.entries if figures else tuple(replace(entry, figures=()) for entry in self.entries)
-        return (_markdown if form == "md" else _html)(replace(self, entries=entries))
+        ways = {"asked": _asked, "referring": _referring, "rendered": _rendered}
+        shown, given = replace(self, entries=entries), _("The model was given:")
+        return filled(f"export.{form}", document=shown, language=chosen(), given=given, **ways)
 
     def name(self, form: str) -> str:
         """Return a name for its file, which every system allows."""
@@ -163,22 +166,6 @@ def _preferred(record: Mapping[str, Any]) -> Iterator[str]:
         yield _("Preferred: {model}", model=preferred) if preferred else _("Neither answer was preferred.")
 
 
-def _markdown(document: Document) -> str:
-    parts = [f"# {plain(document.title)}", plain(document.date)]
-    for entry in document.entries:
-        parts.append(_asked(entry.question))
-        parts.append(_referring(entry.text, entry))
-        for model, text in entry.columns:
-            parts += [f"### {plain(model)}", _referring(text, entry)]
-        if entry.given:
-            parts.append(f"{_('The model was given:')} {plain(' · '.join(entry.given))}")
-        parts.append("\n".join(f"- {plain(remark)}" for remark in (*entry.remarks, *entry.figures)))
-        for it in entry.sources.values():
-            quotes = (f"“{plain(quote)}”" for quote in it.quotes)
-            parts.append(f"[^{it.number}]: {' '.join([plain(it.place), *quotes])}")
-    return "\n\n".join(filter(None, parts)) + "\n"
-
-
 def _asked(question: str) -> str:
     lines = [plain(line) for line in question.strip().splitlines()]
     if len(lines) == 1 and len(question) <= SHORT_QUESTION:
@@ -213,25 +200,23 @@ def plain(text: str) -> str:
     return _SPECIAL.sub(lambda found: found[0][:-1] + "\\" + found[0][-1], flat)
 
 
-def _html(document: Document) -> str:
-    given = _("The model was given:")
-    return filled("export.html", document=document, language=chosen(), given=given, rendered=_rendered)
-
-
 def filled(template: str, **values: object) -> str:
-    """Fill a template of a page, a file in `app/`; what is filled in is shown as it is, unless it is marked as safe."""
+    """Fill a template, a file of HTML, XML or Markdown in `app/`; texts are shown as they are unless marked as safe."""
     return _templates().get_template(template).render(values)
 
 
 @cache
 def _templates() -> "Environment":
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_eval_context, select_autoescape
 
-    def whole(value: Any) -> Any:
-        return _ODD.sub("\ufffd", value) if type(value) is str else value  # no subclass, such as Markup
+    @pass_eval_context
+    def whole(context: "EvalContext", value: Any) -> Any:
+        if type(value) is not str:  # but a number, or of the class of texts that are marked as safe
+            return value
+        return _ODD.sub("\ufffd", value.replace("\f", "\n")) if context.autoescape else plain(value)
 
     made = Environment(
-        autoescape=True,
+        autoescape=select_autoescape(("html", "xml")),
         finalize=whole,
         keep_trailing_newline=True,
         loader=FileSystemLoader(Path(__file__).parent),

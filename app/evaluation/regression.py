@@ -4,14 +4,12 @@ What is expected comes from a set of questions with facts, and from the thumbs t
 """
 
 import asyncio
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from textwrap import shorten
 from typing import Any, Literal
-from xml.etree import ElementTree
 
 from app.answering.alignment import names, numbers, words
 from app.answering.lexicon import bare
@@ -22,6 +20,7 @@ from app.documents.language import detect
 from app.evaluation.datasets import Question, Row, folded
 from app.evaluation.recording import asked, is_abstention, measured, score
 from app.evaluation.results import MeasuredAnswer, MeasuredAttempt
+from app.export import filled
 from app.retrieval.analysis import query_words
 from app.translation import count, quoted
 
@@ -45,8 +44,6 @@ LOW = ("wrong_kept", "right_escalated", "repeated")
 
 QUOTED = 60
 """Characters of a question in the table."""
-
-_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,34 +269,8 @@ def lines(result: Mapping[str, Any]) -> Iterator[str]:
 
 def junit(result: Mapping[str, Any]) -> str:
     """Write the cases as JUnit XML, one for each question and each limit."""
-    suite = ElementTree.Element("testsuite", name="escalator eval answers")
-    for case in result["cases"]:
-        seconds = (case["total_ms"] or 0) / 1000
-        name = _xml(f"{case['id']}: {' '.join(case['question'].split())}")
-        element = ElementTree.SubElement(suite, "testcase", classname=case["source"], name=name, time=f"{seconds:.3f}")
-        message = _xml(" ".join(case["problems"]))
-        if case["status"] == "skipped":
-            ElementTree.SubElement(element, "skipped", message="Nothing is known about the right answer.")
-        elif case["status"] != "passed":
-            kind = "error" if case["status"] == "error" else "failure"
-            ElementTree.SubElement(element, kind, message=message).text = _xml(case["text"])
-        if case["text"]:
-            ElementTree.SubElement(element, "system-out").text = _xml(f"{case['model']}:\n{case['text']}")
-    for limit in result["limits"]:
-        it = Limit(limit["figure"], limit["limit"], limit["value"])
-        element = ElementTree.SubElement(suite, "testcase", classname="limits", name=FIGURES[it.figure], time="0")
-        if not it.kept:
-            ElementTree.SubElement(element, "failure", message=str(it))
-    for kind, name in (("tests", "testcase"), ("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
-        suite.set(kind, str(sum(1 for _ in suite.iter(name))))
-    suite.set("time", f"{sum((case['total_ms'] or 0) / 1000 for case in result['cases']):.3f}")
-    ElementTree.indent(suite)
-    return f'<?xml version="1.0" encoding="utf-8"?>\n{ElementTree.tostring(suite, encoding="unicode")}\n'
-
-
-def _xml(text: str) -> str:
-    """Replace the characters that XML cannot hold."""
-    return _NO_XML.sub("�", text)
+    limits = [Limit(it["figure"], it["limit"], it["value"]) for it in result["limits"]]
+    return filled("evaluation/junit.xml", cases=result["cases"], limits=limits, names=FIGURES)
 
 
 def judged_drafts(outcomes: Iterable[Outcome], name: str) -> Iterator[Row]:

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from app.errors import InputError
-from app.export import filled, plain
+from app.export import filled
 from app.translation import _, chosen
 
 PLOT, LEFT, RIGHT = 300, 13.0, 97.0
@@ -179,31 +179,18 @@ class Page:
 
     def markdown(self) -> str:
         """Write the page as Markdown, without charts."""
-        parts = [f"# {plain(self.title)}", plain(self.date), _listed(self.facts)]
-        if self.changes:
-            parts += [f"## {_('What has changed')}", _listed(self.changes)]
-        for section in self.sections:
-            rows = ([plain(f"{it.value} ({it.below})" if it.below else it.value) for it in row] for row in section.rows)
-            heads = [[*map(plain, section.heads)], ["---", *["---:"] * (len(section.heads) - 1)]]
-            lines = (f"| {' | '.join(row)} |" for row in (*heads, *rows))
-            parts += [f"## {plain(section.title)}", plain(section.about), "\n".join(lines)]
-        if self.questions:
-            parts.append(f"## {_('Questions and answers')}")
-        for asked in self.questions:
-            parts += [f"### {plain(asked.question)}", plain(asked.expected)]
-            for reply in asked.replies:
-                remarks = plain(" · ".join(reply.remarks))
-                quoted = "\\\n  > ".join(plain(line) for line in reply.text.strip().splitlines() if line.strip())
-                parts.append(f"- {reply.verdict[0]} **{plain(reply.name)}** {remarks}\n\n  > {quoted or '–'}")
-        return "\n\n".join(filter(None, parts)) + "\n"
+        return self._filled("report.md")
 
     _repr_markdown_ = markdown
     """By which a notebook shows it."""
 
     def html(self) -> str:
         """Write the page as HTML."""
-        words = {"changed": _("What has changed"), "asked": _("Questions and answers")}
-        return filled("evaluation/report.html", page=self, language=chosen(), **words)
+        return self._filled("report.html")
+
+    def _filled(self, template: str) -> str:
+        words = {"changed": _("What has changed"), "answers": _("Questions and answers")}
+        return filled(f"evaluation/{template}", page=self, language=chosen(), **words)
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> Table:
@@ -225,10 +212,6 @@ def form_of(file: Path) -> Callable[[Page], str]:
     if (form := forms.get(file.suffix.lower())) is None:
         raise InputError(f"The report is {file.name!r}; its name must end with .html or .md.")
     return form
-
-
-def _listed(lines: Sequence[str]) -> str:
-    return "\n".join(f"- {plain(line)}" for line in lines)
 
 
 def ticks(highest: float) -> list[float]:
