@@ -37,9 +37,9 @@ Answerer = Literal["small", "large", "auto"]
 """Who answers questions of a kind: a model, or the small one first."""
 
 
-def _field(default: Any, meaning: str, *names: str, **limits: Any) -> Any:
-    """Describe a setting; without `names` it is named ESCALATOR_ and the field's name."""
-    return Field(default, description=meaning, validation_alias=AliasChoices(*names) if names else None, **limits)
+def _field(default: Any, *names: str, **limits: Any) -> Any:
+    """Describe a setting, whose docstring says what it means; without `names` it is ESCALATOR_ and the field's name."""
+    return Field(default, validation_alias=AliasChoices(*names) if names else None, **limits)
 
 
 class Settings(BaseSettings):
@@ -52,126 +52,117 @@ class Settings(BaseSettings):
         env_ignore_empty=True,
         extra="ignore",
         frozen=True,
+        use_attribute_docstrings=True,
         validate_default=True,
     )
 
-    endpoint: str | None = _field(
-        None,
-        "Address of a model server, with or without `/v1`. If unset, Foundry Local is found or started.",
-        "FOUNDRY_LOCAL_ENDPOINT",
-        "BASE_URL",
-    )
-    small: str = _field(
-        "phi-4-mini", "Alias or id of the small model.", "SLM_ALIAS", "FOUNDRY_LOCAL_ALIAS", "MODEL", min_length=1
-    )
-    large: str = _field("gpt-oss-20b", "Alias or id of the large model.", "LLM_ALIAS", min_length=1)
-    api_key: SecretStr = _field(SecretStr(""), "Key for the model server; Foundry Local needs none.", "API_KEY")
-    small_endpoint: str = _field("", "Where the small model is: one address or several, with commas.", "SLM_ENDPOINT")
-    small_key: SecretStr = _field(SecretStr(""), "Key for `SLM_ENDPOINT`.", "SLM_API_KEY")
-    large_endpoint: str = _field("", "Where the large model is: one address or several, with commas.", "LLM_ENDPOINT")
-    large_key: SecretStr = _field(SecretStr(""), "Key for `LLM_ENDPOINT`.", "LLM_API_KEY")
-    corpus: Path = _field(Path("corpus"), "The folder of documents.", "CORPUS_DIR")
-    index: SecretStr | None = _field(
-        None,
-        "Where the index is kept: `postgresql://user:password@host:5432/database`, several with commas "
-        "([docs/postgresql.md](postgresql.md)). If unset, in the state folder.",
-    )
-    private: str = _field(
-        "", "Documents that no model on another machine may be sent, as in folders named `private`: `hr/*, *.xlsx`."
-    )
-    show_usage: bool = _field(True, "Show tokens and times with every answer.", "SHOW_USAGE")
-    retries: int = _field(
-        1, "Retries when the server is busy or out of reach, before the first token.", "RETRY_ON_FAIL", ge=0, le=5
-    )
-    retry_backoff: float = _field(
-        1.0, "Seconds before the first retry, doubled for each further one.", "RETRY_BACKOFF", ge=0, le=60
-    )
-    short_chars: int = _field(
-        150,
-        "Answers with fewer characters are too short for a list, an explanation or a how-to; 0 switches this off.",
-        ge=0,
-        le=100_000,
-    )
-    escalate: Dial = _field("when needed", "How readily the large model is asked: the dial.")
-    route: RouteName = _field(
-        "local-first",
-        "Whom *Auto* asks first: the small model; the large one at `LLM_ENDPOINT`; or by `ESCALATOR_TASKS`.",
-    )
+    endpoint: str | None = _field(None, "FOUNDRY_LOCAL_ENDPOINT", "BASE_URL")
+    """Address of a model server, with or without `/v1`. If unset, Foundry Local is found or started."""
+    small: str = _field("phi-4-mini", "SLM_ALIAS", "FOUNDRY_LOCAL_ALIAS", "MODEL", min_length=1)
+    """Alias or id of the small model."""
+    large: str = _field("gpt-oss-20b", "LLM_ALIAS", min_length=1)
+    """Alias or id of the large model."""
+    api_key: SecretStr = _field(SecretStr(""), "API_KEY")
+    """Key for the model server; Foundry Local needs none."""
+    small_endpoint: str = _field("", "SLM_ENDPOINT")
+    """Where the small model is: one address or several, with commas."""
+    small_key: SecretStr = _field(SecretStr(""), "SLM_API_KEY")
+    """Key for `SLM_ENDPOINT`."""
+    large_endpoint: str = _field("", "LLM_ENDPOINT")
+    """Where the large model is: one address or several, with commas."""
+    large_key: SecretStr = _field(SecretStr(""), "LLM_API_KEY")
+    """Key for `LLM_ENDPOINT`."""
+    corpus: Path = _field(Path("corpus"), "CORPUS_DIR")
+    """The folder of documents."""
+    index: SecretStr | None = None
+    """Where the index is kept: `postgresql://user:password@host:5432/database`, several with commas
+    ([docs/postgresql.md](postgresql.md)). If unset, in the state folder."""
+    private: str = ""
+    """Documents that no model on another machine may be sent, as in folders named `private`: `hr/*, *.xlsx`."""
+    show_usage: bool = _field(True, "SHOW_USAGE")
+    """Show tokens and times with every answer."""
+    retries: int = _field(1, "RETRY_ON_FAIL", ge=0, le=5)
+    """Retries when the server is busy or out of reach, before the first token."""
+    retry_backoff: float = _field(1.0, "RETRY_BACKOFF", ge=0, le=60)
+    """Seconds before the first retry, doubled for each further one."""
+    short_chars: int = _field(150, ge=0, le=100_000)
+    """Answers with fewer characters are too short for a list, an explanation or a how-to; 0 switches this off."""
+    escalate: Dial = "when needed"
+    """How readily the large model is asked: the dial."""
+    route: RouteName = "local-first"
+    """Whom *Auto* asks first: the small model; the large one at `LLM_ENDPOINT`; or by `ESCALATOR_TASKS`."""
     tasks: Annotated[Mapping[TaskKind, Answerer], NoDecode] = _field(
-        "code=large, summary=small, translation=small, general=auto",
-        "Who answers which kind on the route `task`; only `auto` escalates. A kind left out keeps its default.",
+        "code=large, summary=small, translation=small, general=auto"
     )
-    cloud_seconds: float = _field(6.0, "The longest wait from request to first token on the route `cloud-first`.", gt=0)
-    threshold: float | None = _field(
-        None,
-        "The soft score from which a draft is escalated; `escalator eval threshold` finds it. If unset, the dial says "
-        "how many drafts are.",
-        ge=0,
-        le=1,
-    )
-    prices: str = _field(
-        "2025-08-05 0.075/0.30 0.10/0.50",
-        "Hypothetical cloud prices: date, then US dollars per million tokens of prompt/answer for the small and the "
-        "large model. Enter what you would pay.",
-        pattern=r"^\d{4}-\d\d-\d\d( \d+(\.\d+)?/\d+(\.\d+)?){2}$",
-    )
-    ask_confidence: bool = _field(
-        False, "Ask the small model to end with `CONFIDENCE: low` or `high`; only `low` counts."
-    )
-    evidence_tokens: int = _field(600, "Tokens of evidence in a prompt.", ge=64, le=100_000)
-    max_tokens: int = _field(640, "The longest answer of the small model, in tokens.", ge=16)
-    large_max_tokens: int = _field(2048, "The longest answer of the large model, its reasoning included.", ge=16)
-    first_token_seconds: float = _field(300.0, "The longest wait for the first token.", gt=0)
-    stall_seconds: float = _field(60.0, "The longest silence within an answer.", gt=0)
-    parallel: int = _field(1, "Answers that one model writes at a time; others wait.", ge=1, le=1024)
-    per_person: int = _field(3, "Questions of one person of a room at a time, waiting ones too; 0: no limit.", ge=0)
-    metrics: bool = _field(False, "Offer figures for Prometheus at `/metrics`.")
-    log: Literal["text", "json"] = _field(
-        "text", "The form of the log, with a line for each question without its text."
-    )
-    max_file_mb: int = _field(40, "Larger files are not read, but reported.", ge=1)
-    read_seconds: int = _field(30, "Files that take longer to read are skipped and reported.", ge=1, le=86_400)
-    read_mb: int = _field(
-        1000, "Files that need more memory to read, in megabytes, are skipped and reported.", ge=200, le=1_000_000
-    )
-    allow_remote: bool = _field(
-        False, "Allow `BASE_URL` to name another machine, which then receives questions and passages."
-    )
-    mcp: bool = _field(False, "Answer clients of the Model Context Protocol at `/mcp` of the chat and of `serve`.")
-    gateway_key: SecretStr = _field(
-        SecretStr(""), "The key that other programs must send to `/v1` and `/mcp`; none if empty."
-    )
-    password: SecretStr = _field(SecretStr(""), "The password of `escalator serve --lan`, instead of a code.")
-    proxy: str = _field("", "Addresses or networks of trusted proxies before `escalator serve --lan`, with commas.")
-    bare_models: bool = _field(
-        False, "Offer the two models to other programs also without the documents, under their own names."
-    )
-    state_dir: Path = _field(
-        Path(platformdirs.user_state_dir("escalator", appauthor=False)), "Folder for state and caches."
-    )
-    history: bool = _field(True, "Keep conversations, in the state folder; `off` keeps nothing.")
-    model_cache: Path = _field(None, "Folder of downloaded models. If unset, `~/.foundry/cache/models` if it exists.")
+    """Who answers which kind on the route `task`; only `auto` escalates. A kind left out keeps its default."""
+    cloud_seconds: float = _field(6.0, gt=0)
+    """The longest wait from request to first token on the route `cloud-first`."""
+    threshold: float | None = _field(None, ge=0, le=1)
+    """The soft score from which a draft is escalated; `escalator eval threshold` finds it. If unset, the dial says
+    how many drafts are."""
+    prices: str = _field("2025-08-05 0.075/0.30 0.10/0.50", pattern=r"^\d{4}-\d\d-\d\d( \d+(\.\d+)?/\d+(\.\d+)?){2}$")
+    """Hypothetical cloud prices: date, then US dollars per million tokens of prompt/answer for the small and the
+    large model. Enter what you would pay."""
+    ask_confidence: bool = False
+    """Ask the small model to end with `CONFIDENCE: low` or `high`; only `low` counts."""
+    evidence_tokens: int = _field(600, ge=64, le=100_000)
+    """Tokens of evidence in a prompt."""
+    max_tokens: int = _field(640, ge=16)
+    """The longest answer of the small model, in tokens."""
+    large_max_tokens: int = _field(2048, ge=16)
+    """The longest answer of the large model, its reasoning included."""
+    first_token_seconds: float = _field(300.0, gt=0)
+    """The longest wait for the first token."""
+    stall_seconds: float = _field(60.0, gt=0)
+    """The longest silence within an answer."""
+    parallel: int = _field(1, ge=1, le=1024)
+    """Answers that one model writes at a time; others wait."""
+    per_person: int = _field(3, ge=0)
+    """Questions of one person of a room at a time, waiting ones too; 0: no limit."""
+    metrics: bool = False
+    """Offer figures for Prometheus at `/metrics`."""
+    log: Literal["text", "json"] = "text"
+    """The form of the log, with a line for each question without its text."""
+    max_file_mb: int = _field(40, ge=1)
+    """Larger files are not read, but reported."""
+    read_seconds: int = _field(30, ge=1, le=86_400)
+    """Files that take longer to read are skipped and reported."""
+    read_mb: int = _field(1000, ge=200, le=1_000_000)
+    """Files that need more memory to read, in megabytes, are skipped and reported."""
+    allow_remote: bool = False
+    """Allow `BASE_URL` to name another machine, which then receives questions and passages."""
+    mcp: bool = False
+    """Answer clients of the Model Context Protocol at `/mcp` of the chat and of `serve`."""
+    gateway_key: SecretStr = SecretStr("")
+    """The key that other programs must send to `/v1` and `/mcp`; none if empty."""
+    password: SecretStr = SecretStr("")
+    """The password of `escalator serve --lan`, instead of a code."""
+    proxy: str = ""
+    """Addresses or networks of trusted proxies before `escalator serve --lan`, with commas."""
+    bare_models: bool = False
+    """Offer the two models to other programs also without the documents, under their own names."""
+    state_dir: Path = Path(platformdirs.user_state_dir("escalator", appauthor=False))
+    """Folder for state and caches."""
+    history: bool = True
+    """Keep conversations, in the state folder; `off` keeps nothing."""
+    model_cache: Path = _field(None)
+    """Folder of downloaded models. If unset, `~/.foundry/cache/models` if it exists."""
 
-    compare_prompt: str = _field(
-        "List 5 benefits of local AI inference.", "Prompt of `escalator compare` if none is given.", "COMPARE_PROMPT"
-    )
-    compare_retries: int = _field(
-        2, "Retries of a failed request of `escalator compare`.", "COMPARE_RETRIES", ge=0, le=5
-    )
-    judge: str = _field("", "The model that rates answers for `escalator eval rubric`; none if empty.")
-    bench_models: str = _field(
-        "",
-        "Models for `escalator compare` (else the small and the large one) and `escalator bench chat` (else the small "
-        "one), separated by commas, the smallest first.",
-        "BENCH_MODELS",
-    )
-    bench_rounds: int = _field(
-        20, "Rounds of `escalator bench chat`; if set, of `escalator compare` (else 1).", "BENCH_ROUNDS", ge=1, le=1000
-    )
-    bench_prompt: str = _field("What is BM25?", "The question of `escalator bench chat`.", "BENCH_PROMPT")
-    bench_stream: bool = _field(
-        True, "Whether `escalator compare` and `escalator bench chat` report the first token.", "BENCH_STREAM"
-    )
+    compare_prompt: str = _field("List 5 benefits of local AI inference.", "COMPARE_PROMPT")
+    """Prompt of `escalator compare` if none is given."""
+    compare_retries: int = _field(2, "COMPARE_RETRIES", ge=0, le=5)
+    """Retries of a failed request of `escalator compare`."""
+    judge: str = ""
+    """The model that rates answers for `escalator eval rubric`; none if empty."""
+    bench_models: str = _field("", "BENCH_MODELS")
+    """Models for `escalator compare` (else the small and the large one) and `escalator bench chat` (else the small
+    one), separated by commas, the smallest first."""
+    bench_rounds: int = _field(20, "BENCH_ROUNDS", ge=1, le=1000)
+    """Rounds of `escalator bench chat`; if set, of `escalator compare` (else 1)."""
+    bench_prompt: str = _field("What is BM25?", "BENCH_PROMPT")
+    """The question of `escalator bench chat`."""
+    bench_stream: bool = _field(True, "BENCH_STREAM")
+    """Whether `escalator compare` and `escalator bench chat` report the first token."""
 
     @field_validator("tasks", mode="before")
     @classmethod

@@ -13,7 +13,9 @@ def table() -> str:
     for name, field in Settings.model_fields.items():
         main, *fallbacks = names_of(name)
         also = f" Also read: {', '.join(f'`{other}`' for other in fallbacks)}." if fallbacks else ""
-        rows.append(f"| `{main}` | {_default(name, field.default)} | {field.description}{also} |")
+        rows.append(
+            f"| `{main}` | {_default(name, field.default)} | {' '.join(str(field.description).split())}{also} |"
+        )
     return "\n".join(rows)
 
 
