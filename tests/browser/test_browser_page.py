@@ -85,7 +85,9 @@ def ask(page: Page, question: str = KEPT["question"], *targets: str) -> Locator:
     """Ask, and return where the answer of this browser will be."""
     page.locator("#question").fill(question)
     for box in page.locator("[name=target]").all():
-        box.set_checked(box.get_attribute("value") in (targets or ("browser",)), force=True)
+        if wanted := box.get_attribute("value") in (targets or ("browser",)):
+            expect(box).to_be_enabled()  # once the models are listed
+        box.set_checked(wanted, force=True)
     page.get_by_role("button", name="Ask").click()
     return page.get_by_role("article").last
 

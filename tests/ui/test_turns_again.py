@@ -191,7 +191,8 @@ async def test_a_stopped_answer_is_written_on_as_one_message_with_its_sources(ho
     await chat.send("What does the journal say?", "small")
     await chat.until_written(LONG, 150)
     await chat.stop()
-    await chat.until(lambda: labels(chat) == ["Continue", "Answer again", "Ask the large model", "Compare both"])
+    await chat.until(lambda: "Export" in labels(chat))
+    assert labels(chat) == ["Continue", "Answer again", "Ask the large model", "Compare both", "Export"]
     await chat.until_rest()
     slow.pace = 0
     part = chat.answers[0]["output"]
