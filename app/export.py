@@ -211,7 +211,7 @@ def _templates() -> "Environment":
 
     @pass_eval_context
     def whole(context: "EvalContext", value: Any) -> Any:
-        if type(value) is not str:  # but a number, or of the class of texts that are marked as safe
+        if not isinstance(value, str) or hasattr(value, "__html__"):  # by which texts are marked as safe
             return value
         return _ODD.sub("\ufffd", value.replace("\f", "\n")) if context.autoescape else plain(value)
 

@@ -240,7 +240,9 @@ def install() -> None:
     chainlit.emitter.ChainlitEmitter = Emitter  # type: ignore[misc]
     cl.Action.to_dict = lambda self, **_: dict(vars(self))  # type: ignore[method-assign]  # Chainlit's takes long
     for module in ("step", "message"):  # each of which would have all answers wait for a millisecond
-        vars(import_module(f"chainlit.{module}"))["time"] = SimpleNamespace(sleep=lambda seconds: None)
+        vars(import_module(f"chainlit.{module}"))["time"] = SimpleNamespace(
+            **{**vars(time), "sleep": lambda seconds: None}
+        )
     if (room := Room.current) or is_local():
         settings = load()
         cl.data_layer(lambda: Keeper(settings))

@@ -179,6 +179,15 @@ def test_an_interval_is_drawn_from_end_to_end_on_the_scale_of_its_axis() -> None
     assert (whole["x1"], whole["x2"]) == ("50.00%", "78.12%")
 
 
+def test_a_chart_of_nothing_is_empty() -> None:
+    for chart in (
+        report_page.Bars("Time", "", [], str),
+        report_page.Intervals("Speed", "", [], str),
+        report_page.Plane("Quality", "", [], ("x", "y"), (str, str)),
+    ):
+        assert not Reader(chart.svg()).all("text", "name")
+
+
 def test_quality_is_drawn_against_the_price_with_every_way_to_answer() -> None:
     read = Reader(page(RUN).html())
     drawn = [(kind, shape) for kind in ("alone", "hybrid", "bound") for shape in read.all("svg", kind)]
