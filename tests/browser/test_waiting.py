@@ -26,7 +26,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     corpus = shutil.copytree(ROOT / "corpus", folder / "corpus")
     with (
         held(models(folder / "models")) as lease,
-        served(FaultProxy(lease.url, Fault(delay=5))) as slow,
+        served(FaultProxy(lease.url, Fault(delay=8))) as slow,
         running(folder, corpus, FOUNDRY_LOCAL_ENDPOINT=slow.url) as running_app,
     ):
         yield running_app
