@@ -201,9 +201,8 @@ def install(faces: Callable[[ASGIApp], ASGIApp]) -> None:
     if getattr(server, "escalator_guard", False):  # `chainlit run -w` runs main.py again
         return
     sys.setswitchinterval(SWITCH_SECONDS)
-    # For event loops within event loops, which are not used here, Chainlit has all tasks and futures run in Python.
-    for module, name in ((asyncio, "Task"), (asyncio.tasks, "Task"), (asyncio, "Future"), (asyncio.futures, "Future")):
-        vars(module)[name] = vars(import_module("_asyncio"))[name]
+    if hasattr(asyncio, "_nest_patched"):
+        _restore_asyncio()
     room = Room.current
     try:
         settings = load_settings()
@@ -269,6 +268,19 @@ def install(faces: Callable[[ASGIApp], ASGIApp]) -> None:
         server.app.add_middleware(Proxies, trusted_hosts=room.proxies)
     for chatty in ("httpx", "httpx2", "mcp", "watchfiles"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+def _restore_asyncio() -> None:
+    """Undo what Chainlit's command line does for event loops within event loops (nest_asyncio); none is used here.
+
+    All tasks and futures would run in Python, and a cancelled timer would keep all that it refers to until it is due:
+    minutes of conversations.
+    """
+    for module, name in ((asyncio, "Task"), (asyncio.tasks, "Task"), (asyncio, "Future"), (asyncio.futures, "Future")):
+        vars(module)[name] = vars(import_module("_asyncio"))[name]
+    kind = type(asyncio.get_event_loop())
+    if "_run_once" in vars(kind):  # in place of that of its base class
+        del kind._run_once  # type: ignore[attr-defined]
 
 
 def begin(at_end: Callable[[], Coroutine[Any, Any, None]]) -> None:
