@@ -231,7 +231,7 @@ def _thread(kept: Kept) -> ThreadDict:
 
 
 def install() -> None:
-    """Have Chainlit use the emitter of this module, and on loopback or in a room the history.
+    """Have Chainlit use the emitter of this module, hold up nothing, and on loopback or in a room use the history.
 
     On loopback the one user is whoever passes the guard, by a secret that ends with the process.
 
