@@ -27,9 +27,14 @@ from app.models.tokens import TokenCounter
 from app.settings import RouteName, Settings
 from app.translation import _, mark
 
-COLLECTING = 5_000, 10, 100
-"""When a chat collects garbage, which holds up every answer: more rarely than Python would, and never in what was
-loaded before the first question."""
+YOUNG = 5_000, 10, 1_000_000
+"""When Python looks for garbage among what is new: more rarely than by default, and never among all there is, since
+that holds up every answer."""
+
+COLLECT_SECONDS = 60.0
+MANY = 100_000
+"""Seconds between two searches for garbage among all objects, and as many as are searched while a turn is answered:
+about 75 ms. What was loaded before the first question is never searched."""
 
 
 class Assistant:
@@ -98,8 +103,8 @@ class Assistant:
         return None if needless else runs[0].prompt(), event.answer
 
     def warm(self) -> None:
-        """Look for a model server, read the corpus and import what is heavy, all in the background."""
-        work = self.models.find(), self.retriever.run(self._warm)
+        """Look for a model server, read the corpus, import what is heavy, and free memory, all in the background."""
+        work = self.models.find(), self.retriever.run(self._warm), self._collect()
         self._warming = asyncio.gather(*work, return_exceptions=True)
 
     async def __aenter__(self) -> Self:
@@ -110,6 +115,8 @@ class Assistant:
 
     async def close(self) -> None:
         """Give the model server back and end all threads."""
+        if self._warming is not None:
+            self._warming.cancel()
         await asyncio.to_thread(self.retriever.close)
         await self.manager.close()
         await self.models.close()
@@ -122,7 +129,14 @@ class Assistant:
         importlib.import_module("openai")  # last, because quotes do without
         gc.collect()
         gc.freeze()
-        gc.set_threshold(*COLLECTING)
+        gc.set_threshold(*YOUNG)
+
+    async def _collect(self) -> None:
+        """Free what refers to itself, above all connections that are over."""
+        while True:
+            await asyncio.sleep(COLLECT_SECONDS)
+            if not self._running or len(gc.get_objects(generation=2)) < MANY:
+                gc.collect()
 
 
 Shared = Callable[[], Awaitable[Assistant]]

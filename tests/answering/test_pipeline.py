@@ -7,6 +7,7 @@ import re
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from app.answering import pipeline
 from app.answering.context import Retriever
 from app.answering.events import (
     Abstained,
@@ -117,6 +119,32 @@ async def test_a_good_draft_is_the_answer_with_its_source(models: Path, runtime:
     assert FERRY[citation.start : citation.end] == "The ferry leaves at 9:30 from the old harbour."
     assert answer.metrics.first_token_ms is not None
     assert answer.metrics.completion_tokens is not None
+
+
+@pytest.mark.parametrize(("busy", "many", "found"), [(False, 0, True), (True, 10**9, True), (True, 0, False)])
+async def test_garbage_is_looked_for_unless_that_would_hold_up_an_answer_for_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, busy: bool, many: int, found: bool
+) -> None:
+    class Connection:
+        def __init__(self) -> None:
+            self.handler = lambda: self
+
+    assistant = Assistant(settings_for(tmp_path, tmp_path))
+    monkeypatch.setattr(pipeline, "COLLECT_SECONDS", 0.01)
+    monkeypatch.setattr(pipeline, "MANY", many)
+    turn = asyncio.create_task(asyncio.sleep(60))
+    assistant._running = {turn} if busy else set()
+    gc.disable()
+    try:
+        over = weakref.ref(Connection())
+        collecting = asyncio.create_task(assistant._collect())
+        await asyncio.sleep(0.2)
+        assert (over() is None) is found
+    finally:
+        gc.enable()
+        turn.cancel()
+        collecting.cancel()
+        await assistant.close()
 
 
 @pytest.mark.slow
