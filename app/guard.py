@@ -89,6 +89,9 @@ class Guard:
             await refuse(scope, receive, send, 403, text)
             return
 
+        async def received() -> Message:
+            return await receive()
+
         async def with_policy(message: Message) -> None:
             if message["type"] == "http.response.start":
                 out = MutableHeaders(scope=message)
@@ -97,7 +100,15 @@ class Guard:
                 out["x-content-type-options"] = "nosniff"
             await send(message)
 
-        await self._app(scope, receive, with_policy)
+        try:
+            await self._app(scope, received, with_policy)
+        finally:  # Engine.IO leaves a class for each request, which refers to it, and so to the whole connection
+            receive = _gone
+
+
+async def _gone() -> Message:
+    """Say that a connection is over."""
+    return {"type": "http.disconnect"}
 
 
 def _name(host: str) -> str:

@@ -1,8 +1,11 @@
 """Who asks, and from where."""
 
+import weakref
+from typing import Any
+
 import pytest
 
-from app.guard import is_here, organises
+from app.guard import Guard, is_here, organises
 
 
 @pytest.mark.parametrize(
@@ -30,3 +33,27 @@ def test_only_a_program_on_this_machine_is_here_and_organises(
     scope = {"type": "http", "client": client, "headers": headers}
 
     assert is_here(scope) == organises(scope) == here
+
+
+async def test_a_connection_that_is_over_is_not_kept_by_what_still_refers_to_its_request() -> None:
+    class Connection:
+        async def receive(self) -> dict[str, Any]:
+            return {"type": "websocket.connect"}
+
+        async def send(self, message: Any) -> None:
+            """Take a message."""
+
+    left = []
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        assert (await receive())["type"] == "websocket.connect"
+        left.append(receive)
+
+    connection = Connection()
+    over = weakref.ref(connection)
+    scope = {"type": "websocket", "headers": [(b"host", b"localhost")]}
+    await Guard(application, lambda: ())(scope, connection.receive, connection.send)  # type: ignore[arg-type]
+    del connection
+
+    assert over() is None
+    assert (await left[0]())["type"] == "http.disconnect"

@@ -165,6 +165,7 @@ class Conversation:
     def disconnect(self) -> None:
         """Cancel the turn of tabs that are gone, unless one comes back in time; at once if a new chat was begun."""
         if isinstance(session := cl.context.session, WebsocketSession):
+            session.current_task = None  # each refers to the other, so that both, and the connection, would be kept
             self._in_background(self._cancel_if_gone(session))
 
     async def _press(self, button: cl.Action) -> None:

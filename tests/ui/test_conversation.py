@@ -1,10 +1,13 @@
 """A conversation as one object: what it remembers."""
 
+import asyncio
 import gc
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from chainlit.context import init_ws_context
+from chainlit.session import WebsocketSession
 
 from app.settings import load
 from app.ui.conversation import Conversation
@@ -44,3 +47,22 @@ async def test_a_document_that_was_opened_from_the_list_is_no_change_for_the_his
 
     assert not screen.pages
     assert [(item.id, item.data) for item in screen.changes()] == [("cited", None)]
+
+
+async def test_a_tab_that_is_gone_does_not_keep_the_task_of_its_last_event_which_would_keep_the_tab(
+    keeper: Keeper,
+) -> None:
+    async def emit(*_: object) -> None:
+        """Send nothing."""
+
+    session = WebsocketSession("a tab", "a socket", emit, emit, {}, "webapp")
+    init_ws_context(session)
+    session.current_task = asyncio.current_task()
+    conversation = Conversation("a thread")
+
+    conversation.disconnect()
+
+    assert session.current_task is None
+    await session.delete()
+    for task in conversation._tasks:
+        task.cancel()
