@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 import tempfile
+from asyncio import selector_events
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from contextvars import ContextVar
@@ -56,6 +57,10 @@ TEXTS = "/texts.js"
 
 ENDING_SECONDS = 5
 """For requests that are still open when the server is ended."""
+
+RECEIVED = 16 * 1024
+"""Bytes that are read at once. Python makes a buffer of that size and cuts it to what came; by default it has 256 KB,
+and as long as a message is kept, most of that lies idle between it and the next."""
 
 SWITCH_SECONDS = 0.001
 """A thread that computes gives way to the event loop after so long; after 0.005 by default."""
@@ -201,6 +206,7 @@ def install(faces: Callable[[ASGIApp], ASGIApp]) -> None:
     if getattr(server, "escalator_guard", False):  # `chainlit run -w` runs main.py again
         return
     sys.setswitchinterval(SWITCH_SECONDS)
+    selector_events._SelectorTransport.max_size = RECEIVED  # type: ignore[attr-defined]
     if hasattr(asyncio, "_nest_patched"):
         _restore_asyncio()
     room = Room.current
@@ -286,7 +292,7 @@ def _restore_asyncio() -> None:
 def begin(at_end: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Start the log, and do some work as soon as the server is told to end, which first waits for all answers."""
     logs.start()
-    gc.freeze()  # what is loaded now stays: so what conversations leave behind is collected sooner, and in less time
+    gc.freeze()  # what is loaded now stays, and need not be searched for garbage
     loop = asyncio.get_running_loop()
 
     def handled(running: Server, number: int, frame: FrameType | None) -> None:

@@ -272,7 +272,7 @@ async def test_where_others_can_reach_the_chat_nothing_is_kept(tmp_path: Path, c
 
 
 STARTED = """
-import asyncio, sys, time
+import asyncio, socket, sys, time
 import _asyncio
 import chainlit as cl
 import chainlit.cli
@@ -288,6 +288,14 @@ async def main():
         loop.call_later(60, print).cancel()
     await asyncio.sleep(0.01)
     print(len(loop._scheduled) < 150)  # cancelled timers are forgotten, with what they refer to
+
+    received, (here, there) = [], socket.socketpair()
+    taker = type("Taker", (asyncio.Protocol,), {{"data_received": lambda self, data: received.append(len(data))}})
+    await loop.create_connection(taker, sock=here)
+    there.sendall(bytes(60_000))
+    while sum(received) < 60_000:
+        await asyncio.sleep(0.01)
+    print(max(received) < 60_000)  # what is read at once is small, and so is the buffer for it
 
     init_http_context()
     time.sleep = lambda seconds: print("sleeps")
@@ -310,4 +318,4 @@ def test_chainlit_holds_up_no_answer_and_keeps_nothing_that_is_over(tmp_path: Pa
         timeout=60,
     )
 
-    assert done.stdout.decode().split() == ["True"] * 4, done.stderr.decode()
+    assert done.stdout.decode().split() == ["True"] * 5, done.stderr.decode()
