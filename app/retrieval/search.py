@@ -4,7 +4,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, cached_property, partial
+from functools import partial
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from app.documents.passages import Passage
@@ -86,19 +86,19 @@ class Explanation:
         return ", ".join(f"{name} {percent(share / 100)}" for name, share in zip(shares, whole, strict=True) if share)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Hit:
-    """A retrieved passage; the explanation of its score is computed when it is asked for."""
+    """A retrieved passage; `explain` returns the explanation of a rank, which is computed when it is asked for."""
 
     rank: int
     score: float
     passage: Passage
-    explain: Callable[[], Explanation] = field(repr=False, compare=False)
+    explain: Callable[[int], Explanation] = field(repr=False, compare=False)
 
-    @cached_property
+    @property
     def explanation(self) -> Explanation:
         """What accounts for the score."""
-        return self.explain()
+        return self.explain(self.rank)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +176,7 @@ def search(
         weights={form: term.weight * share for term in reversed(terms) if term.finds for form, share in term.variants},
         foreign=foreign_language(question, index.languages),
         translation=translation,
-        plain_ranks=partial(_plain_ranks, index, question, matches),
+        plain_ranks=partial(_plain_ranks, index, question, [match[1:] for match in matches]),
     )
     for hit in result.hits if index.elsewhere else ():
         _ = hit.explanation  # it is asked for where nothing may wait
@@ -202,17 +202,33 @@ def _hits(
     index: "Index", matches: Sequence["Match"], words: Sequence[QueryWord], terms: Sequence["QueryTerm"]
 ) -> tuple[Hit, ...]:
     passages = index.passages(matches)
-    explain = cache(partial(_explain, index, words, terms, matches, passages))  # of all hits at once, when one is asked
+    explain = _Explanations(partial(_explain, index, words, terms, matches, passages))
     return tuple(
-        Hit(rank, round(match.score, 4), passage, lambda at=rank - 1: explain()[at])  # type: ignore[misc]
+        Hit(rank, round(match.score, 4), passage, explain)
         for rank, (match, passage) in enumerate(zip(matches, passages, strict=True), 1)
     )
 
 
-def _plain_ranks(index: "Index", question: str, matches: Sequence["Match"]) -> tuple[int | None, ...]:
+class _Explanations:
+    """Explains all hits of a search at once, when one is asked for, and then forgets the words and terms of the query.
+
+    A conversation keeps its hits for as long as it is open, and most of their memory would be these.
+    """
+
+    def __init__(self, explain: Callable[[], list[Explanation]]) -> None:
+        self._explain: Callable[[], list[Explanation]] | None = explain
+        self._made: list[Explanation] = []
+
+    def __call__(self, rank: int) -> Explanation:
+        if (explain := self._explain) is not None:  # threads that meet here compute it twice
+            self._made, self._explain = explain(), None
+        return self._made[rank - 1]
+
+
+def _plain_ranks(index: "Index", question: str, passages: Sequence[tuple[int, int]]) -> tuple[int | None, ...]:
     ranking = index.plain_top_k(index.words(question), len(index))
     ranks = {match[1:]: rank for rank, match in enumerate(ranking, 1)}
-    return tuple(ranks.get(match[1:]) for match in matches)
+    return tuple(map(ranks.get, passages))
 
 
 def _from_history(

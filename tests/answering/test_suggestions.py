@@ -21,7 +21,7 @@ def answer(question: str, *passages: Passage, earlier: str = "", scores: tuple[f
     """An answer that rests on the first of the passages that were found."""
     values = scores or (1.0,) * len(passages)
     hits = tuple(
-        Hit(rank, score, each, lambda: Explanation({}, {}, 0.0))
+        Hit(rank, score, each, lambda rank: Explanation({}, {}, 0.0))
         for rank, (each, score) in enumerate(zip(passages, values, strict=True), 1)
     )
     first = passages[0]

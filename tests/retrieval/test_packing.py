@@ -34,7 +34,8 @@ def count(text: str) -> int:
 def retrieved(*passages: Passage, scores: Sequence[float] = (), query: str = "words") -> SearchResult:
     given_scores = scores or [9.0] * len(passages)
     hits = tuple(
-        Hit(i + 1, given_scores[i], passage, lambda: Explanation({}, {}, 0.0)) for i, passage in enumerate(passages)
+        Hit(i + 1, given_scores[i], passage, lambda rank: Explanation({}, {}, 0.0))
+        for i, passage in enumerate(passages)
     )
     return SearchResult(query, hits, (), (), 0.0, {"word": 1.0})
 

@@ -1,5 +1,6 @@
 """Searching: what is found, what is said not to be found, and what a conversation adds."""
 
+import gc
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,7 @@ from app.retrieval.bm25 import K1, B, idf
 from app.retrieval.corpus import Corpus
 from app.retrieval.index import Index
 from app.retrieval.packing import answerability, is_answerable
+from app.retrieval.scoring import QueryTerm
 from app.retrieval.search import Explanation, plain, search
 from app.retrieval.segment import above
 
@@ -344,6 +346,18 @@ def test_the_plain_ranking_lacks_proximity_and_similar_words() -> None:
     assert ours.plain_ranks() == (2, 1)
     assert search(index, "harbourmaster").hits
     assert plain(index, "harbourmaster").hits == ()
+
+
+def test_hits_forget_the_terms_of_the_query_once_they_are_explained() -> None:
+    def terms() -> list[QueryTerm]:
+        return [each for each in gc.get_objects() if type(each) is QueryTerm]
+
+    before = len(terms())
+    result = search(FERRIES, "ferry and harbour")
+    assert len(terms()) > before
+    shown = [hit.explanation for hit in result.hits]
+    assert len(terms()) == before
+    assert [hit.explanation for hit in result.hits] == shown
 
 
 def test_plain_ranks_are_those_of_the_plain_ranking() -> None:
