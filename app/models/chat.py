@@ -201,6 +201,7 @@ async def complete(
                     if not (extras and REFUSES_EXTRAS.search(str(error))):
                         raise
                     extras.popitem()
+        vars(stream).pop("_iterator", None)  # it is not used, and with it the stream would refer to itself
         batches = _batches(stream)
         while True:
             async with asyncio.timeout_at(first_by) if longest is None else asyncio.timeout(longest):

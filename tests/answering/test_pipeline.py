@@ -159,6 +159,7 @@ async def test_a_turn_leaves_nothing_that_only_the_garbage_collector_finds(
     try:
         await asked(assistant, "Explain in detail how the ferry is run, when it leaves and where.")
         await asyncio.sleep(0.1)
+        streams = [each for each in gc.get_objects() if type(each).__name__ == "AsyncStream"]
         gc.collect()
         left = {f"{type(each).__module__}.{type(each).__name__}" for each in gc.garbage}
     finally:
@@ -168,6 +169,7 @@ async def test_a_turn_leaves_nothing_that_only_the_garbage_collector_finds(
     await assistant.close()
 
     assert sorted(name for name in left if name.startswith("app.")) == []
+    assert streams == []
 
 
 @pytest.mark.slow
