@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import combinations
-from typing import Literal, NamedTuple
+from statistics import fmean
+from typing import NamedTuple
 
 from app.evaluation.results import Contender, Difference, Figure, MeasuredAnswer, MeasuredModel
 
@@ -22,19 +23,9 @@ Groups = Sequence[Sequence[float]]
 """Values by question: those of one question resemble each other."""
 
 
-def median_of(groups: Groups) -> Figure | None:
-    """Compute the median of all values, with its interval; None if there is no value."""
-    return _figure(groups, "median")
-
-
-def mean_of(groups: Groups) -> Figure | None:
-    """Compute the mean of all values, with its interval; None if there is no value."""
-    return _figure(groups, "mean")
-
-
 def averaged(groups: Groups) -> Groups:
     """Replace the values of each question by their mean: rounds of one question give no new evidence of quality."""
-    return [[sum(group) / len(group)] for group in groups if group]
+    return [[fmean(group)] for group in groups if group]
 
 
 def difference(name: str, one: str, other: str, groups: Groups, *, mean: bool = False) -> Difference | None:
@@ -42,22 +33,25 @@ def difference(name: str, one: str, other: str, groups: Groups, *, mean: bool = 
 
     The interval of a difference must not contain 0, and there must be LEAST pairs, for it to be beyond noise.
     """
-    found = _figure(groups, "mean" if mean else "median")
+    found = figure_of(groups, mean=mean)
     if found is None:
         return None
     low, high = found.low or 0.0, found.high or 0.0
     return Difference(name, one, other, found, found.n >= LEAST and (low > 0 or high < 0))
 
 
-def _figure(groups: Groups, statistic: Literal["median", "mean"]) -> Figure | None:
-    """Resample questions, and the values of each drawn question, as often as there are of either."""
+def figure_of(groups: Groups, *, mean: bool = False) -> Figure | None:
+    """Compute the median or the mean of all values, with its interval; None if there is no value.
+
+    For the interval, questions are resampled, and the values of each drawn question, as often as there are of either.
+    """
     import numpy as np
 
     groups = [group for group in groups if group]
     if not groups:
         return None
     sizes = np.array([len(group) for group in groups])
-    compute: Callable[..., object] = partial(np.nanmedian if statistic == "median" else np.nanmean, axis=-1)
+    compute: Callable[..., object] = partial(np.nanmean if mean else np.nanmedian, axis=-1)
     values = np.full((len(groups), sizes.max()), np.nan)
     for row, group in zip(values, groups, strict=True):
         row[: len(group)] = group
@@ -116,7 +110,7 @@ def with_figures(
         escalations = sum(it.escalated for it in good["auto"])
         for kind in ("oracle", "random"):
             outcomes[kind], share = hybrid(outcomes["small"], outcomes["large"], escalations, best=kind == "oracle")
-            quality = _present({"score": mean_of(averaged(_values(outcomes[kind], "score")))})
+            quality = _present({"score": figure_of(averaged(_values(outcomes[kind], "score")), mean=True)})
             own = replace(auto, id=kind, kind=kind, answers=len(outcomes[kind]), escalated=share, quality=quality)
             found[kind] = replace(own, means=_means(outcomes[kind]))
     return tuple(found.values()), tuple(_differences(found, good, outcomes))
@@ -131,7 +125,7 @@ def _with_figures(
     alone = contender.kind in SINGLE
     asked = [(answer.question, by_stage(answer, alone=alone)) for answer in answers if answer.attempts]
     names = dict.fromkeys(name for _, stages in asked for name in stages)
-    figures = {name: median_of(by_question((question, it[name]) for question, it in asked)) for name in names}
+    figures = {name: figure_of(by_question((question, it[name]) for question, it in asked)) for name in names}
     if alone and (loading := load.get(contender.models[0])) is not None:
         figures = {"load_ms": Figure(loading, None, None, 1), **figures}
     return replace(
@@ -147,21 +141,16 @@ def _with_figures(
 def by_stage(answer: MeasuredAnswer, *, alone: bool) -> dict[str, float | None]:
     """Add up the stages over the attempts, so that retrieving, preparing, waiting, reading and writing follow."""
     attempts = answer.attempts
-
-    def total(value: Callable[..., float | None], start: float = 0.0) -> float | None:
-        values = [value(attempt) for attempt in attempts]
-        return None if None in values else start + sum(filter(None, values))
-
     counted = not any(attempt.estimated for attempt in attempts)
     stages = {
         "retrieve_ms": answer.retrieve_ms,
-        "prompt_ms": total(lambda it: it.prompt_ms, answer.prompt_ms or 0.0),
-        "sent_ms": total(lambda it: _minus(it.sent_ms, it.prompt_ms)),
-        "first_token_ms": total(lambda it: it.first_token_ms),
-        "writing_ms": total(lambda it: _minus(it.total_ms, it.first_token_ms)),
+        "prompt_ms": _total((it.prompt_ms for it in attempts), answer.prompt_ms or 0.0),
+        "sent_ms": _total(_minus(it.sent_ms, it.prompt_ms) for it in attempts),
+        "first_token_ms": _total(it.first_token_ms for it in attempts),
+        "writing_ms": _total(_minus(it.total_ms, it.first_token_ms) for it in attempts),
         "total_ms": answer.total_ms,
-        "prompt_tokens": total(lambda it: it.prompt_tokens) if counted else None,
-        "completion_tokens": total(lambda it: it.completion_tokens) if counted else None,
+        "prompt_tokens": _total(it.prompt_tokens for it in attempts) if counted else None,
+        "completion_tokens": _total(it.completion_tokens for it in attempts) if counted else None,
         "energy_j": answer.energy_j,
     }
     if not alone:
@@ -170,12 +159,19 @@ def by_stage(answer: MeasuredAnswer, *, alone: bool) -> dict[str, float | None]:
     return stages | {"gap_ms": attempts[0].gap_ms, "tokens_per_s": speed}
 
 
+def _total(values: Iterable[float | None], start: float = 0.0) -> float | None:
+    """Add up the values of attempts; None if one of them lacks it."""
+    known = [*values]
+    return None if None in known else start + sum(filter(None, known))
+
+
 def _minus(value: float | None, part: float | None) -> float | None:
     return None if value is None or part is None else max(0.0, value - part)
 
 
 def _means(outcomes: Mapping[Key, Outcome]) -> dict[str, Figure]:
-    return _present({name: mean_of(_values(outcomes, name)) for name in Outcome._fields if name != "score"})
+    names = [name for name in Outcome._fields if name != "score"]
+    return _present({name: figure_of(_values(outcomes, name), mean=True) for name in names})
 
 
 def _sent(answers: Sequence[MeasuredAnswer]) -> dict[str, Figure]:
@@ -185,7 +181,7 @@ def _sent(answers: Sequence[MeasuredAnswer]) -> dict[str, Figure]:
         return {}
     shares = by_question((question, float(bool(tokens))) for question, tokens in away)
     read = by_question((question, float(sum(tokens))) for question, tokens in away)
-    return _present({"sent": mean_of(shares), "sent_tokens": mean_of(read)})
+    return _present({"sent": figure_of(shares, mean=True), "sent_tokens": figure_of(read, mean=True)})
 
 
 def _values(outcomes: Mapping[Key, Outcome], name: str) -> Sequence[Sequence[float]]:
@@ -199,17 +195,11 @@ def _quality(answers: Sequence[MeasuredAnswer]) -> dict[str, Figure]:
         "score": ((it.question, it.score) for it in answers),
         "right": ((it.question, None if it.score is None else float(it.score == 1)) for it in answers),
         "facts": ((it.question, len(it.facts_found) / it.facts_expected) for it in answers if it.facts_expected),
-        "citations": ((it.question, cited_share(it)) for it in answers),
+        "citations": ((it.question, fmean(each.supported for each in it.citations)) for it in answers if it.citations),
         "abstained": ((it.question, float(it.abstained)) for it in unanswerable),
         "wrongly_abstained": ((it.question, float(it.abstained)) for it in answers if it.facts_expected),
     }
-    return _present({name: mean_of(averaged(by_question(pairs))) for name, pairs in shares.items()})
-
-
-def cited_share(answer: MeasuredAnswer) -> float | None:
-    """Return the share of an answer's sentences that a passage supports; None if there are none."""
-    held = [citation.supported for citation in answer.citations]
-    return sum(held) / len(held) if held else None
+    return _present({name: figure_of(averaged(by_question(pairs)), mean=True) for name, pairs in shares.items()})
 
 
 def _present(figures: Mapping[str, Figure | None]) -> dict[str, Figure]:
@@ -229,14 +219,14 @@ def _differences(
     for one, other in (*pairs, *((a, b) for a, b in hybrids if a in found and b in found)):
         alone = ("first_token_ms", "tokens_per_s") if (one, other) in pairs else ()
         for name in ("total_ms", *alone, "cost", "score"):
-            before, after = (_by_key(name, answers.get(it, ()), outcomes[it]) for it in (one, other))
+            before, after = (by_key(name, answers.get(it, ()), outcomes[it]) for it in (one, other))
             groups = by_question((key[0], _change(before[key], after[key])) for key in before if key in after)
             groups = averaged(groups) if name == "score" else groups
             if (it := difference(name, one, other, groups, mean=name in ("cost", "score"))) is not None:
                 yield it
 
 
-def _by_key(name: str, answers: Sequence[MeasuredAnswer], outcomes: Mapping[Key, Outcome]) -> dict[Key, float | None]:
+def by_key(name: str, answers: Sequence[MeasuredAnswer], outcomes: Mapping[Key, Outcome]) -> dict[Key, float | None]:
     """Return a figure of each answer of a contender, or of what is expected of it."""
     if name in Outcome._fields:
         return {key: getattr(outcome, name) for key, outcome in outcomes.items()}
@@ -249,9 +239,8 @@ def _change(one: float | None, other: float | None) -> float | None:
 
 def outcome_of(answer: MeasuredAnswer) -> Outcome:
     """Add up what the attempts of an answer took."""
-    prompt = [attempt.prompt_tokens for attempt in answer.attempts]
-    completion = [attempt.completion_tokens for attempt in answer.attempts]
-    read, written = (None if None in each else float(sum(filter(None, each))) for each in (prompt, completion))
+    read = _total(it.prompt_tokens for it in answer.attempts)
+    written = _total(it.completion_tokens for it in answer.attempts)
     return Outcome(answer.total_ms, read, written, answer.cost, answer.score)
 
 

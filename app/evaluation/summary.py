@@ -12,10 +12,10 @@ from typing import Any
 from rich.table import Table
 
 from app.errors import InputError
-from app.evaluation.figures import LEAST, SINGLE, difference
-from app.evaluation.report import NAMES, SAMPLE, label, written
+from app.evaluation.figures import LEAST, SINGLE, by_key, difference, outcome_of
+from app.evaluation.report import NAMES, label, written
 from app.evaluation.report_page import table
-from app.evaluation.results import ComparisonResult, Contender, Difference, Figure, MeasuredAnswer, MeasuredModel
+from app.evaluation.results import ComparisonResult, Contender, Difference, Figure, MeasuredModel
 from app.translation import count
 
 TIMES = ("load_ms", "first_token_ms", "total_ms", "tokens_per_s", "completion_tokens")
@@ -108,9 +108,6 @@ def _difference(it: Difference, names: Mapping[str, str]) -> str:
 RAGAS = "ragas"
 """What `--export` calls the form of that package; a contender may stand behind it, as in ragas:large."""
 
-DECLINES = "The documents do not say."
-"""The reference where the documents do not hold the answer."""
-
 
 def contender_named(wanted: str) -> str:
     """Return the contender that is named in "ragas:CONTENDER", "" if none is; raises InputError for another form."""
@@ -144,7 +141,8 @@ def export(result: ComparisonResult, name: str = "") -> str:
 def _rows(result: ComparisonResult, contender: str) -> Iterator[dict[str, Any]]:
     """Yield a row for the first answer to each question.
 
-    The reference is made of the expected facts, and absent where nothing is known about the right answer.
+    The reference is made of the expected facts, or declines, and is absent where nothing is known about the right
+    answer.
     """
     questions = {question.id: question for question in result.questions}
     for answer in result.of(contender):
@@ -152,13 +150,10 @@ def _rows(result: ComparisonResult, contender: str) -> Iterator[dict[str, Any]]:
         if question is None:
             continue
         facts = "; ".join(spellings[0] for spellings in question.facts)
-        reference = DECLINES if question.answerable is False else facts
+        reference = "The documents do not say." if question.answerable is False else facts
         row: dict[str, Any] = {"user_input": question.text, "response": answer.text}
         row |= {"retrieved_contexts": [item.text for item in answer.evidence]} if answer.retrieval else {}
         yield row | ({"reference": reference} if reference else {})
-
-
-COMPARED = ("score", "total_ms", "cost", "first_token_ms", "tokens_per_s")
 
 
 def changes(before: ComparisonResult, after: ComparisonResult) -> tuple[str, ...]:
@@ -192,7 +187,7 @@ def _conditions(before: ComparisonResult, after: ComparisonResult) -> Iterator[s
 
 def _changed(before: ComparisonResult, after: ComparisonResult, old: Contender, new: Contender) -> Iterator[str]:
     """Yield the figures of a contender that differ beyond noise."""
-    for name in COMPARED:
+    for name in ("score", "total_ms", "cost", "first_token_ms", "tokens_per_s"):
         one, other = _figure(old, name), _figure(new, name)
         if one is not None and other is not None and _differ(before, after, new.id, name, one, other):
             yield f"{label(new)}: {NAMES[name]} {written(name, other.value)}, before {written(name, one.value)}"
@@ -219,18 +214,10 @@ def _differ(
 def _by_question(result: ComparisonResult, contender: str, name: str) -> dict[str, float]:
     """Return the mean of a figure for each question, by its text."""
     texts = {it.id: it.text for it in result.questions}
+    answers = result.of(contender)
+    outcomes = {(it.question, it.round): outcome_of(it) for it in answers}
     values: dict[str, list[float]] = {}
-    for answer in result.of(contender):
-        if (value := _value(answer, name)) is not None:
-            values.setdefault(texts[answer.question], []).append(value)
+    for (question, _), value in by_key(name, answers, outcomes).items():
+        if value is not None:
+            values.setdefault(texts[question], []).append(value)
     return {question: fmean(given) for question, given in values.items()}
-
-
-def _value(answer: MeasuredAnswer, name: str) -> float | None:
-    if name == "cost":
-        return None if answer.cost is None else answer.cost * SAMPLE
-    if name in ("score", "total_ms"):
-        return answer.score if name == "score" else answer.total_ms
-    values = [getattr(each, name) for each in answer.attempts if not each.estimated]
-    known = [value for value in values if value is not None]
-    return fmean(known) if known else None

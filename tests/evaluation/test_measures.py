@@ -4,29 +4,29 @@ from collections.abc import Iterable
 
 import pytest
 
-from app.evaluation.figures import Outcome, by_question, difference, hybrid, mean_of, median_of, with_figures
+from app.evaluation.figures import Outcome, by_question, difference, figure_of, hybrid, with_figures
 from app.evaluation.results import Contender, Figure, MeasuredAnswer, MeasuredAttempt, MeasuredModel
 
 
 def test_a_median_comes_with_the_interval_of_resampled_medians() -> None:
-    figure = median_of([[10.0, 11.0, 12.0, 13.0, 14.0, 15.0, 16.0]])
+    figure = figure_of([[10.0, 11.0, 12.0, 13.0, 14.0, 15.0, 16.0]])
 
     assert figure is not None
     assert (figure.value, figure.n) == (13.0, 7)
     assert figure.low is not None
     assert figure.high is not None
     assert 10 <= figure.low < 13 < figure.high <= 16
-    assert median_of([[10.0, 11.0, 12.0, 13.0, 14.0, 15.0, 16.0]]) == figure
+    assert figure_of([[10.0, 11.0, 12.0, 13.0, 14.0, 15.0, 16.0]]) == figure
 
 
 def test_one_value_has_no_interval_and_none_has_no_figure() -> None:
-    assert median_of([[3.0]]) == Figure(3.0, None, None, 1)
-    assert mean_of([[], []]) is None
+    assert figure_of([[3.0]]) == Figure(3.0, None, None, 1)
+    assert figure_of([[], []], mean=True) is None
 
 
 def test_questions_that_differ_make_an_interval_wider_than_rounds_of_one_question_do() -> None:
-    apart = mean_of([[1.0, 1.0, 1.0], [2.0, 2.0, 2.0], [9.0, 9.0, 9.0]])
-    mixed = mean_of([[1.0, 2.0, 9.0, 1.0, 2.0, 9.0, 1.0, 2.0, 9.0]])
+    apart = figure_of([[1.0, 1.0, 1.0], [2.0, 2.0, 2.0], [9.0, 9.0, 9.0]], mean=True)
+    mixed = figure_of([[1.0, 2.0, 9.0, 1.0, 2.0, 9.0, 1.0, 2.0, 9.0]], mean=True)
 
     assert apart is not None
     assert mixed is not None
@@ -38,7 +38,7 @@ def test_questions_that_differ_make_an_interval_wider_than_rounds_of_one_questio
 
 def test_a_model_that_slows_down_half_way_has_a_wide_interval_and_loses_to_nobody() -> None:
     slowed, steady = [100.0, 104.0, 98.0, 300.0, 310.0, 305.0], [200.0, 202.0, 199.0, 201.0, 200.0, 198.0]
-    figure = median_of([slowed])
+    figure = figure_of([slowed])
     differs = difference("total_ms", "slowed", "steady", [[b - a for a, b in zip(slowed, steady, strict=True)]])
 
     assert figure is not None
