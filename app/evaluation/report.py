@@ -85,9 +85,8 @@ def page(result: ComparisonResult, changes: Sequence[str] = (), raters: Sequence
     began = result.began[:16].replace("T", " ")
     rated = rubric.samples(result) if raters else ()
     ratings = rubric.sections(rated, raters, {it.id: label(it) for it in result.contenders})
-    times = [*_stages(result), *_speeds(result), *_models(result)]
-    sections = [*_worth(result), *ratings, *times, *_differences(result)]
-    said = {(it.question, it.text): rubric.said(it, raters) for it in rated}
+    sections = [*_worth(result), *ratings, *_stages(result), *_speeds(result), *_models(result), *_differences(result)]
+    said = {(it.question.text, it.text): rubric.said(it, raters) for it in rated}
     questions = [_asked(result, question, said) for question in result.questions]
     return Page(title, began, [*_facts(result)], changes, sections, questions)
 

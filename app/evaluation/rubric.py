@@ -4,7 +4,6 @@ Raters see an answer without its author. Two raters who rate the same answers ha
 """
 
 import hashlib
-import json
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -19,7 +18,7 @@ from rich.table import Table
 
 from app.answering.prompt import Message, defused, fence_token, quoted
 from app.errors import InputError, ModelError
-from app.evaluation.datasets import are_texts, parse_object, read_text
+from app.evaluation.datasets import Question, are_texts, parse_object, read_text
 from app.evaluation.report_page import Cell, Section, table
 from app.evaluation.results import ComparisonResult, MeasuredAnswer
 from app.export import filled
@@ -61,9 +60,7 @@ class Sample:
     """
 
     id: str
-    question: str
-    facts: tuple[str, ...]
-    answerable: bool | None
+    question: Question
     passages: tuple[str, ...]
     text: str
     contenders: tuple[str, ...]
@@ -111,9 +108,7 @@ def samples(result: ComparisonResult) -> tuple[Sample, ...]:
         found.append(
             Sample(
                 hashlib.blake2s(f"{question.text}\0{text}".encode("utf-8", "replace"), digest_size=6).hexdigest(),
-                question.text,
-                tuple(spellings[0] for spellings in question.facts),
-                question.answerable,
+                question,
                 tuple(item.text for item in own) or passages.get(name, ()),
                 text,
                 tuple(dict.fromkeys(answer.contender for answer in answers)),
@@ -131,14 +126,14 @@ def _models(answer: MeasuredAnswer) -> set[str]:
 
 def messages(sample: Sample) -> list[Message]:
     """Write the messages to a judge; texts of documents and models cannot pass for the prompt."""
-    fence = fence_token(sample.question, sample.text, *sample.passages)
+    question, fence = sample.question, fence_token(sample.question.text, sample.text, *sample.passages)
     known = "\n\n".join(f"[{number}] {quoted(text)}" for number, text in enumerate(sample.passages, 1))
     parts = [f"<passages {fence}>\n{known}\n</passages {fence}>"] if known else []
-    parts.append(f"<question {fence}>\n{defused(sample.question)}\n</question {fence}>")
-    if sample.answerable is False:
+    parts.append(f"<question {fence}>\n{defused(question.text)}\n</question {fence}>")
+    if question.answerable is False:
         parts.append("The documents do not hold the answer: a right answer says so.")
-    elif sample.facts:
-        parts.append(f"A right answer states: {'; '.join(map(defused, sample.facts))}.")
+    elif question.facts:
+        parts.append(f"A right answer states: {'; '.join(defused(spellings[0]) for spellings in question.facts)}.")
     parts.append(f"<answer {fence}>\n{quoted(sample.text)}\n</answer {fence}>")
     criteria = "\n".join(f"- {name}. {meaning}" for name, meaning in CRITERIA.items())
     system = RULES.format(criteria=criteria)
@@ -224,12 +219,11 @@ def rating_page(title: str, asked: Iterable[Sample]) -> str:
     """Write the page on which a person rates answers: each without its author, in shuffled order."""
     shuffled = Random(0).sample(own := list(asked), len(own))  # noqa: S311  # no secret
     rows = [
-        {"id": it.id, "question": it.question, "text": it.text, "passages": it.passages, "facts": it.facts}
-        | {"unanswerable": it.answerable is False}
+        {"id": it.id, "question": it.question.text, "text": it.text, "passages": it.passages}
+        | {"facts": [spellings[0] for spellings in it.question.facts], "unanswerable": it.question.answerable is False}
         for it in shuffled
     ]
-    data = json.dumps({"title": title, "criteria": CRITERIA, "samples": rows}).replace("<", "\\u003c")
-    return filled("evaluation/rating.html", data=data)
+    return filled("evaluation/rating.html", data={"title": title, "criteria": [*CRITERIA.items()], "samples": rows})
 
 
 def weighted_kappa(one: Sequence[int], other: Sequence[int]) -> float | None:
@@ -242,17 +236,15 @@ def weighted_kappa(one: Sequence[int], other: Sequence[int]) -> float | None:
     return 1 - fmean((a - b) ** 2 for a, b in zip(one, other, strict=True)) / by_chance if by_chance else None
 
 
-def agreements(raters: Sequence[Ratings]) -> list[Agreement]:
-    """Compare every two raters, criterion by criterion, over the answers that both rated."""
-    found = []
+def agreements(raters: Sequence[Ratings]) -> Iterator[Agreement]:
+    """Yield how far every two raters agree, criterion by criterion, over the answers that both rated."""
     for one, other in combinations(raters, 2):
         both = [name for name in one.values if name in other.values]
         for criterion in CRITERIA:
             pairs = [[rater.values[name][criterion] for name in both] for rater in (one, other)]
             kappa = weighted_kappa(*pairs)
             rounded = None if kappa is None else round(kappa, 4)
-            found.append(Agreement((one.rater, other.rater), criterion, rounded, len(both)))
-    return found
+            yield Agreement((one.rater, other.rater), criterion, rounded, len(both))
 
 
 def summary(asked: Sequence[Sample], raters: Sequence[Ratings]) -> dict[str, Any]:
@@ -269,7 +261,7 @@ def summary(asked: Sequence[Sample], raters: Sequence[Ratings]) -> dict[str, Any
     return {
         "samples": len(asked),
         "means": rows,
-        "agreements": agreements(raters),
+        "agreements": [*agreements(raters)],
         "remarks": [remark for rater in raters for remark in rater.remarks],
     }
 

@@ -172,7 +172,7 @@ def test_means_are_by_contender_and_rater_and_agreement_has_its_number_of_answer
     first = next(row for row in result["means"] if row["rater"] == "Cy")
     assert (first["n"], first["brevity"]) == (1, 3)
     assert result["agreements"][0] == Agreement(("Ann", "Bo"), "coherence", round(1 - 3 / 29, 4), 3)
-    assert agreements([ratings("Ann", 3), ratings("Cy", 3)])[0].kappa is None
+    assert next(agreements([ratings("Ann", 3), ratings("Cy", 3)])).kappa is None
     with pytest.raises(InputError, match="Two ratings are by 'Ann'"):
         summary(samples(RUN), [ratings("Ann", 1), ratings("Ann", 2)])
 
