@@ -36,7 +36,8 @@ _Places = Mapping[str, frozenset[int]]
 
 def mistyped(collection: Collection, seed: int) -> Collection:
     """Put a typing error into every question of a collection that has a long word."""
-    queries = (replace(query, text=typo(query.text, collection.languages, seed)) for query in collection.queries)
+    languages = list(dict.fromkeys(passage.language for passage in collection.passages))
+    queries = (replace(query, text=typo(query.text, languages, seed)) for query in collection.queries)
     return replace(collection, queries=tuple(queries))
 
 

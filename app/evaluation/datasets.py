@@ -56,11 +56,6 @@ class Collection:
     judgements: Mapping[str, Mapping[str, float]]
     remarks: tuple[str, ...] = ()
 
-    @property
-    def languages(self) -> list[str]:
-        """The languages of the passages."""
-        return list(dict.fromkeys(passage.language for passage in self.passages))
-
 
 def read_text(file: Path) -> str:
     """Read a text file, unzipped if its name ends in .gz; raises InputError."""
