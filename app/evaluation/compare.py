@@ -58,7 +58,7 @@ class Comparison:
         self._began = done.began if done else datetime.now(UTC).isoformat(timespec="seconds")
         self._answers = {answer.key: answer for answer in (done.answers if done else ())}
         self._models = {model.name: model for model in (done.models if done else ())}
-        self._contenders = plan.contenders(plan.models) if self._models else []  # what there is counts before more
+        self._contenders = [*plan.contenders(plan.models)] if self._models else []  # what there is counts before more
         self._prices = plan.prices or (default_prices(settings.prices, plan.models) if self._models else None)
         self._energy: Energy | None = None
         self._peak_mb: float | None = None
@@ -88,7 +88,7 @@ class Comparison:
             self._prices = self.plan.prices or default_prices(self.settings.prices, names)
             if self.plan.prices:
                 self.plan.prices.check(names)
-            self._contenders = self.plan.contenders(names)
+            self._contenders = [*self.plan.contenders(names)]
             for name in names:
                 self._models[name] = await self._load(assistant, name)
                 await self._keep("model", self._models[name])

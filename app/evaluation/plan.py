@@ -1,7 +1,7 @@
 """What a comparison asks of whom, the prices of tokens, and the file with which an interrupted comparison goes on."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -66,18 +66,16 @@ class Plan:
     corpus: str = ""
     prices: PriceTable | None = None
 
-    def contenders(self, names: Sequence[str]) -> list[Contender]:
-        """List who takes turns, in this order, if these are the models; "-bare" are those without passages of two."""
+    def contenders(self, names: Sequence[str]) -> Iterator[Contender]:
+        """Yield who takes turns, in this order, if these are the models; "-bare" are those without passages of two."""
         between: list[ContenderKind] = ["model"] * (len(names) - 2)
         kinds: list[ContenderKind] = ["small", *between, "large"][: len(names)]
-        found = []
         for retrieval in self.retrieval:
             bare = "" if retrieval or len(self.retrieval) == 1 else "-bare"
             for kind, name in zip(kinds, names, strict=True):
-                found.append(Contender((name if kind == "model" else kind) + bare, kind, (name,), retrieval, 0))
+                yield Contender((name if kind == "model" else kind) + bare, kind, (name,), retrieval, 0)
         for mode in self.modes if len(names) > 1 else ():
-            found.append(Contender(mode, mode, (names[0], names[-1]), True in self.retrieval, 0))  # type: ignore[arg-type]
-        return found
+            yield Contender(mode, mode, (names[0], names[-1]), True in self.retrieval, 0)  # type: ignore[arg-type]
 
 
 def planned(
@@ -118,8 +116,6 @@ def planned(
 
 FOLDER = "comparisons"
 """The folder of the state folder in which runs are kept."""
-
-ANOTHER = "{file} holds no comparison that could go on. Give a file that escalator compare wrote."
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +174,7 @@ def read_run(path: Path) -> Done:
         raise InputError(f"{path} could not be read: {error}. Give a file that --run named. {or_else}.") from error
     head, *rows = [parse_object(line) or {} for line in text.split("\n") if line.strip()] or [{}]
     if "plan" not in head:
-        raise InputError(ANOTHER.format(file=path))
+        raise InputError(f"{path} holds no comparison that could go on. Give a file that escalator compare wrote.")
     from_json(dict, head)  # refuses a later version
     models = {row["model"].get("name"): row["model"] for row in rows if "model" in row}
     answers = [from_json(MeasuredAnswer, row["answer"]) for row in rows if "answer" in row]

@@ -204,13 +204,11 @@ def _shared(liked: str, text: str) -> float:
 def figures(outcomes: Sequence[Outcome], mode: Mode) -> dict[str, float | None]:
     """Compute the shares of FIGURES, None where there is nothing to count; those of drafts where the mode escalates."""
     good = [it for it in outcomes if it.status != "error"]
-    facts = [len(it.answer.facts_found) / it.answer.facts_expected for it in good if it.answer.facts_expected]
-    lacking = [it.answer.abstained for it in good if it.expectation.question.answerable is False]
     drafts = [(it.right_draft, it.answer.decision is not None) for it in good if it.right_draft is not None]
     shares: dict[str, Sequence[float]] = {
-        "facts": facts,
+        "facts": [len(it.answer.facts_found) / it.answer.facts_expected for it in good if it.answer.facts_expected],
         "right": [it.status == "passed" for it in good if it.status != "skipped"],
-        "abstained": lacking,
+        "abstained": [it.answer.abstained for it in good if it.expectation.question.answerable is False],
         "citations": [each.supported for it in good for each in it.answer.citations],
         "wrong_kept": [not escalated for right, escalated in drafts if not right and mode in ("auto", "refine")],
         "right_escalated": [escalated for right, escalated in drafts if right and mode in ("auto", "refine")],

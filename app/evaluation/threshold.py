@@ -27,8 +27,6 @@ USUAL = 50
 MOST_POINTS = 100
 """Thresholds of a curve at most."""
 
-SETTING = "ESCALATOR_THRESHOLD"
-
 
 @dataclass(frozen=True, slots=True)
 class Judged:
@@ -115,7 +113,7 @@ def calibrate(drafts: Sequence[Judged], share: float, max_bad: float | None, con
     if len(drafts) < LEAST:
         remedy = f"Judge at least {LEAST}, better {USUAL}: with thumbs in the chat, or in a file."
         raise InputError(f"There are {count(len(drafts), 'judged answer')} of drafts with a score. {remedy}")
-    points = curve(drafts, confidence)
+    points = [*curve(drafts, confidence)]
     allowed = [point for point in points if point.share <= share] or points[-1:]
     held = list(takewhile(lambda point: max_bad is None or point.bound <= max_bad, allowed))
     chosen = next(iter(held if max_bad is None else held[::-1]), None)
@@ -128,24 +126,22 @@ def calibrate(drafts: Sequence[Judged], share: float, max_bad: float | None, con
         "confidence": confidence,
         "chosen": chosen,
         "first": allowed[0],
-        "setting": f"{SETTING}={chosen.threshold}" if chosen is not None else None,
+        "setting": f"ESCALATOR_THRESHOLD={chosen.threshold}" if chosen is not None else None,
         "curve": points,
     }
 
 
-def curve(drafts: Sequence[Judged], confidence: float) -> list[Point]:
-    """Compute a point for each threshold that makes a difference, from the lowest to the highest."""
+def curve(drafts: Sequence[Judged], confidence: float) -> Iterator[Point]:
+    """Yield a point for each threshold that makes a difference, from the lowest to the highest."""
     soft = sorted({draft.score for draft in drafts if not draft.hard})
     soft = soft[:: -(-len(soft) // MOST_POINTS) or 1]
-    points = []
     for below, above in zip([None, *soft], [*soft, None], strict=True):
         accepted = [draft for draft in drafts if not draft.hard and below is not None and draft.score <= below]
         bad = sum(draft.bad for draft in accepted)
         large = 1 - len(accepted) / len(drafts)
         threshold = _between(0.0 if below is None else below, LIMIT + 0.1 if above is None else above)
         bound = upper_bound(bad, len(accepted), confidence)
-        points.append(Point(threshold, round(large, 4), len(accepted), bad, round(bound, 4)))
-    return points
+        yield Point(threshold, round(large, 4), len(accepted), bad, round(bound, 4))
 
 
 def upper_bound(bad: int, total: int, confidence: float) -> float:

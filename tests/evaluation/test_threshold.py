@@ -44,7 +44,7 @@ def test_at_the_bound_so_few_bad_ones_are_as_improbable_as_the_confidence_says()
 
 
 def test_a_curve_says_how_many_calls_of_the_large_model_each_threshold_costs_and_what_it_accepts() -> None:
-    points = curve(TWENTY, 0.9)
+    points = [*curve(TWENTY, 0.9)]
 
     assert [point.share for point in points] == pytest.approx([1 - n / 20 for n in range(20)])
     assert [point.bad for point in points] == [0] * 19 + [1]
