@@ -9,7 +9,7 @@ from itertools import chain
 from xml.etree.ElementTree import Element
 
 from app.documents.passages import Page
-from app.documents.readers.ooxml import Package, chart, diagram, embed, inherited, value
+from app.documents.readers.ooxml import Package, chart, diagram, embed, inherited, nested, value
 from app.documents.readers.sections import Block, Numbering, item, margin, numbers_page, paged
 from app.documents.readers.tables import Row, repeated
 from app.documents.readers.text import clean
@@ -115,10 +115,10 @@ class _Document:
 
     def _rows(self, table: Element) -> Iterator[Row]:
         above: dict[int, str] = {}
-        rows = [row for row in _controlled(table, "tr") if row.find("trPr/del") is None]
+        rows = [row for row in nested(table, "tr", _CONTROLS) if row.find("trPr/del") is None]
         for number, row in enumerate(rows, 1):
             cells, column = {}, 1
-            for cell in _controlled(row, "tc"):
+            for cell in nested(row, "tc", _CONTROLS):
                 merged = cell.find("tcPr/vMerge")
                 goes_on = merged is not None and merged.get("val") != "restart"
                 cells[column] = repeated(above.get(column, "")) if goes_on else self._flat(cell)
@@ -132,15 +132,6 @@ class _Document:
             block.text if isinstance(block, Block) else " ".join(text for _, cells in block for text in cells.values())
             for block in self.blocks(cell)
         )
-
-
-def _controlled(parent: Element, tag: str) -> Iterator[Element]:
-    """Yield the rows of a table, or the cells of a row, in order, with those in content controls."""
-    for child in parent:
-        if child.tag == tag:
-            yield child
-        elif child.tag in _CONTROLS:
-            yield from _controlled(child, tag)
 
 
 def _text(parent: Element, asides: list[Element]) -> str:

@@ -2,7 +2,7 @@
 
 import posixpath
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from datetime import date, timedelta
 from functools import lru_cache
 from io import BytesIO
@@ -88,6 +88,15 @@ def value(parent: Element, path: str) -> str:
     """Return the value of a setting, or nothing."""
     setting = parent.find(path)
     return "" if setting is None else setting.get("val", "")
+
+
+def nested(parent: Element, tag: str, around: Container[str]) -> Iterator[Element]:
+    """Yield the elements of a name in order, such as rows, with those in elements `around` them, such as groups."""
+    for child in parent:
+        if child.tag == tag:
+            yield child
+        elif child.tag in around:
+            yield from nested(child, tag, around)
 
 
 def shown(number: float, code: str) -> str:

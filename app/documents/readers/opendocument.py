@@ -7,7 +7,7 @@ from xml.etree.ElementTree import Element
 
 from app.documents.passages import Page
 from app.documents.readers import pptx, xlsx
-from app.documents.readers.ooxml import PROTECTED, Package
+from app.documents.readers.ooxml import PROTECTED, Package, nested
 from app.documents.readers.sections import Block, Counts, Level, comment, counted, item, margin, numbers_page, paged
 from app.documents.readers.tables import Cells, Row, repeated
 from app.documents.readers.text import clean
@@ -198,7 +198,7 @@ def _rows(table: Element) -> Iterator[Row]:
     """Yield the rows; a text stored once for several cells, or merged over several rows, is repeated in each."""
     number, left = 1, _MAX_COPIES
     merged: dict[int, tuple[int, str]] = {}  # the last row and the text, by column
-    for row in _stored(table):
+    for row in nested(table, "table-row", _ROWS):
         cells: Cells = {}
         column = 1
         for cell in row:
@@ -219,14 +219,6 @@ def _rows(table: Element) -> Iterator[Row]:
             yield copy, cells
             cells = {column: repeated(text) for column, text in cells.items()}
         number += times
-
-
-def _stored(parent: Element) -> Iterator[Element]:
-    for child in parent:
-        if child.tag == "table-row":
-            yield child
-        elif child.tag in _ROWS:
-            yield from _stored(child)
 
 
 def _slide(slide: Element) -> pptx.Slide:
