@@ -265,29 +265,27 @@ Cue = tuple[str, list[str]]
 
 def read_subtitles(data: bytes) -> list[Page]:
     """Return the text without numbers, positions and notes; a page ends at the end of a sentence if it can."""
-    pages: list[Page] = []
-    start, lines, words = "", list[str](), 0
+    parts: list[Cue] = []
+    lines, words = list[str](), 0
     for time, shown in _cues(clean(decode(data))):
         full = words >= AIM_WORDS and _SENTENCE_END.search(lines[-1])
-        if lines and (full or words + measure(" ".join(shown)) > MAX_WORDS):
-            pages.append(Page("\n".join(lines), Place("heading", start, len(pages) + 1)))
+        if not parts or full or words + measure(" ".join(shown)) > MAX_WORDS:
             lines, words = [], 0
-        start = start if lines else time
+            parts.append((time, lines))
         new = [line for line in shown if line not in lines[-2:]]  # automatic subtitles show each line twice
         lines += new
         words += measure(" ".join(new))
-    if lines:
-        pages.append(Page("\n".join(lines), Place("heading", start, len(pages) + 1)))
-    if not pages:
+    if not parts:
         raise UnreadableFile("it holds no subtitles; save it again as SubRip (.srt) or WebVTT (.vtt)")
-    return pages
+    return [Page("\n".join(lines), Place("heading", start, n)) for n, (start, lines) in enumerate(parts, 1)]
 
 
 def _cues(text: str) -> Iterator[Cue]:
-    """Yield the cues; whatever is outside of them (numbers, notes, styles) is below an empty line, or a number."""
+    """Yield the cues with text; all outside of them (numbers, notes, styles) is below an empty line, or a number."""
     _, *parts = _TIME.split(text)
     for time, below in zip(*[iter(parts)] * 2, strict=True):
         body, *after = _EMPTY_LINE.split(below, maxsplit=1)
         body = body if after else _NEXT_NUMBER.sub("", body)
         lines = (unescape(_TAG.sub("", _SPEAKER.sub(r"\1: ", line))).split() for line in body.split("\n"))
-        yield time, [" ".join(words) for words in lines if words]
+        if shown := [" ".join(words) for words in lines if words]:
+            yield time, shown
