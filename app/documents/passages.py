@@ -68,13 +68,10 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """The pages of a file, over which it can be iterated, and its title, empty if the file has none."""
+    """The pages of a file, and its title, empty if the file has none."""
 
     pages: list[Page]
     title: str
-
-    def __iter__(self) -> Iterator[Page]:
-        return iter(self.pages)
 
 
 @dataclass(frozen=True, slots=True)

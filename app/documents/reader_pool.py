@@ -87,7 +87,7 @@ class Reader:
         except reader_process.Oversize:
             raise Broken(TOO_LONG.format(size=f"{self._max_text / 1_000_000:.0f}")) from None
         except (EOFError, ValueError):
-            self.kill()
+            processes.kill(self._process)
             large = TOO_LARGE.format(size=self._limits.megabytes)
             died = large if self._process.wait() == OUT_OF_MEMORY else DIED
             raise Broken(self._fault or died) from None
@@ -114,15 +114,11 @@ class Reader:
             elif self._stop.is_set():
                 self._fault = mark("reading it was stopped")
         if self._fault:
-            self.kill()
-
-    def kill(self) -> None:
-        """Kill the process and its children; any thread may."""
-        processes.kill(self._process)
+            processes.kill(self._process)
 
     def end(self) -> None:
         """Kill the process and close its pipes; only the thread that asks it may, or any while it is idle."""
-        self.kill()
+        processes.kill(self._process)
         with suppress(OSError), self._process:  # requests that were not sent are lost
             pass
 

@@ -96,15 +96,12 @@ class _Boxes:
         self._get, self._index = FPDFText_GetLooseCharBox, FPDFText_GetCharIndexFromTextIndex
         self._equal = len(text) == shown.count_chars()
 
-    def of(self, index: int) -> Box:
-        """Return the box of a character."""
+    def at(self, offset: int) -> Box:
+        """Return the box of the character at an offset in the text."""
+        index = offset if self._equal else self._index(self._page, offset)
         self._get(self._page, index, self._pointer)
         box = self._box.left, self._box.bottom, self._box.right, self._box.top
         return upright(box, self._quarters) if self._quarters else box
-
-    def at(self, offset: int) -> Box:
-        """Return the box of the character at an offset in the text."""
-        return self.of(offset if self._equal else self._index(self._page, offset))
 
     def gaps(self, line: str, offset: int, *, tight: bool = False) -> list[tuple[float, float]]:
         """Return the edges of the wide gaps of a line at an offset; `tight` ones may be without a space."""
