@@ -205,8 +205,6 @@ class Kit:
             say(f"  {in_words(self._done)} of {in_words(self.total)}")
 
 
-TELL_SECONDS = 5.0
-
 CODE = (
     "import runpy,urllib.request as u;open('use.pyz','wb').write(u.build_opener(u.ProxyHandler({{}}))"
     ".open('http://{host}/use.pyz').read());runpy.run_path('use.pyz',run_name='__main__')"
@@ -214,7 +212,7 @@ CODE = (
 
 
 class Traffic:
-    """Counts the bytes that each machine has received, and reports them from time to time."""
+    """Counts the bytes that each machine has received, and reports them every five seconds."""
 
     def __init__(self, app: "ASGIApp", tell: Callable[[str], Any]):
         self._app, self._tell = app, tell
@@ -225,7 +223,7 @@ class Traffic:
         async def counted(message: "Message") -> None:
             await send(message)
             self.bytes[(scope.get("client") or ["?"])[0]] += len(message.get("body", b""))
-            if time.monotonic() - self._told > TELL_SECONDS:
+            if time.monotonic() - self._told > 5:
                 self._told = time.monotonic()
                 self._tell(", ".join(f"{host}: {in_words(got)}" for host, got in self.bytes.items()))
 
