@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from app.evaluation.datasets import Question
-from app.evaluation.results import ComparisonResult, Contender, Figure, MeasuredAnswer
+from app.evaluation.results import ComparisonResult, Contender, Figure, MeasuredAnswer, MeasuredAttempt
 from app.evaluation.summary import changes
 
 NOTHING = "There is no difference beyond noise."
@@ -104,3 +104,18 @@ def test_runs_of_different_contenders_have_nothing_to_compare() -> None:
     assert changes(run(FAIR, TIMES), replace(run(FAIR, TIMES), contenders=(small,))) == (
         "The runs have no model and no mode in common.",
     )
+
+
+def test_where_both_models_write_the_wait_for_the_first_token_of_either_counts() -> None:
+    alone, both = (with_first_tokens(run(FAIR, TIMES), waits) for waits in ([300.0], [300.0, 300.0]))
+
+    assert changes(alone, alone) == (NOTHING,)
+    assert changes(alone, both)[0] == "Auto: First token 0.60 s, before 0.30 s"
+
+
+def with_first_tokens(result: ComparisonResult, waits: list[float]) -> ComparisonResult:
+    """The run with an attempt for each of these times in every answer, and their sum as a figure."""
+    attempts = tuple(MeasuredAttempt("small", "a", "stop", "", first_token_ms=ms) for ms in waits)
+    answers = tuple(replace(answer, attempts=attempts) for answer in result.answers)
+    made = replace(result.contenders[0], figures={"first_token_ms": mean([sum(waits)] * len(answers))})
+    return replace(result, answers=answers, contenders=(made,))
