@@ -230,25 +230,20 @@ def _templates() -> "Environment":
 
 def _rendered(text: str, entry: Entry) -> str:
     """Render an answer as HTML, with links to its sources in place of marks."""
-    from markdown_it.token import Token
+    from markdown_it.common.utils import escapeHtml
+
+    def link(found: re.Match[str]) -> str:
+        source = entry.sources.get(int(found[1]))
+        return f'<sup><a href="#source-{source.number}">[{source.number}]</a></sup>' if source else found[0]
 
     parser = _parser()
+    parser.add_render_rule(
+        "text", lambda _, tokens, at, *__: re.sub(r"\[(\d+)\]", link, escapeHtml(tokens[at].content))
+    )
     tokens = parser.parse(_ODD.sub("\ufffd", text))
     for token in tokens:
         if token.type in ("heading_open", "heading_close"):  # below the question, which is a second heading
             token.tag = f"h{min(6, int(token.tag[1]) + 2)}"
-        children: list[Token] = []
-        for child in token.children or ():
-            pieces = re.split(r"\[(\d+)\]", child.content) if child.type == "text" else []
-            for at, piece in enumerate(pieces):
-                source = entry.sources.get(int(piece)) if at % 2 else None
-                link = f'<sup><a href="#source-{source.number}">[{source.number}]</a></sup>' if source else ""
-                shown = f"[{piece}]" if at % 2 else piece
-                children.append(
-                    Token("html_inline", "", 0, content=link) if link else Token("text", "", 0, content=shown)
-                )
-            children += [] if pieces else [child]
-        token.children = children if token.children is not None else None
     return str(parser.renderer.render(tokens, parser.options, {}))
 
 
