@@ -95,13 +95,8 @@ class History:
         with self._database() as database:
             database.execute(sql, (*values, short))
 
-    def write(self, conversation: str, items: Sequence[Item], choices: dict[str, Any]) -> None:
-        """Store new and changed items; raises sqlite3.IntegrityError if the conversation has been deleted."""
-        if self.write_all([(conversation, items, choices)]):
-            raise sqlite3.IntegrityError(f"the conversation {conversation} has been deleted")
-
-    def write_all(self, changes: Sequence[tuple[str, Sequence[Item], dict[str, Any]]]) -> list[str]:
-        """Store what has changed in conversations, each as for `write`; returns those that have been deleted."""
+    def write(self, changes: Sequence[tuple[str, Sequence[Item], dict[str, Any]]]) -> list[str]:
+        """Store new and changed items, and the choices, of conversations; returns those that have been deleted."""
         deleted = []
         with self._database() as database:
             for conversation, items, choices in changes:

@@ -24,8 +24,8 @@ def held(folder: Path) -> bytes:
 def test_what_was_kept_is_found_by_the_next_process(tmp_path: Path) -> None:
     first = History(tmp_path)
     first.title("a", "When does\n the ferry leave?")
-    first.write("a", [row("2", 2, "At 9:30."), row("1", 1, "When?")], {"mode": "small"})
-    first.write("a", [row("2", 2, "At 9:45."), Item("1", "row", 1, None)], {"mode": "large"})
+    first.write([("a", [row("2", 2, "At 9:30."), row("1", 1, "When?")], {"mode": "small"})])
+    first.write([("a", [row("2", 2, "At 9:45."), Item("1", "row", 1, None)], {"mode": "large"})])
     first.close()
 
     second = History(tmp_path)
@@ -42,7 +42,7 @@ def test_two_processes_write_at_a_time(tmp_path: Path) -> None:
     for number in range(50):
         for history, name in zip(histories, "ab", strict=True):
             history.title(name, name)
-            history.write(name, [row(str(number), number)], {})
+            history.write([(name, [row(str(number), number)], {})])
 
     assert [len(histories[0].items(name)) for name in "ab"] == [50, 50]
 
@@ -51,7 +51,7 @@ def test_the_list_has_the_latest_first_page_by_page_and_can_be_searched(tmp_path
     history = History(tmp_path)
     for name in "abc":
         history.title(name, f"Question {name}")
-    history.write("a", [row("1", 1, "Die FÄHRE geht um halb zehn.")], {})
+    history.write([("a", [row("1", 1, "Die FÄHRE geht um halb zehn.")], {})])
 
     assert [kept.id for kept in history.latest()] == ["a", "c", "b"]
     assert [kept.id for kept in history.latest(most=2)] == ["a", "c"]
@@ -65,15 +65,14 @@ def test_what_was_deleted_is_in_no_file_any_more(tmp_path: Path) -> None:
     history = History(tmp_path)
     for name in "abc":
         history.title(name, f"Question {name}")
-        history.write(name, [row("1", 1, f"secret {name}")], {})
+        history.write([(name, [row("1", 1, f"secret {name}")], {})])
     history.note({"id": "1", "value": 1})
 
     history.delete("a")
 
     assert b"secret a" not in held(tmp_path)
     assert b"secret b" in held(tmp_path)
-    with pytest.raises(sqlite3.IntegrityError):
-        history.write("a", [row("2", 2)], {})
+    assert history.write([("a", [row("2", 2)], {})]) == ["a"]
     assert history.wipe() == 2
     assert b"secret" not in held(tmp_path)
     assert not history.thumbs.exists()
@@ -102,7 +101,7 @@ def test_a_database_of_an_older_version_is_brought_to_the_present_one_with_all_i
     history = History(tmp_path)
 
     assert [(kept.title, kept.changed, kept.choices) for kept in history.latest("old words")] == [("Old", 5, {})]
-    history.write("a", [row("2", 2)], {"mode": "small"})
+    history.write([("a", [row("2", 2)], {"mode": "small"})])
     assert len(history.items("a")) == 2
     assert history.notice == ""
 
@@ -111,7 +110,7 @@ def test_a_database_of_an_older_version_is_brought_to_the_present_one_with_all_i
 def test_a_damaged_database_is_set_aside_with_a_notice(tmp_path: Path, damage: str) -> None:
     history = History(tmp_path)
     history.title("a", "A")
-    history.write("a", [row(str(number), number, "words " * 200) for number in range(50)], {})
+    history.write([("a", [row(str(number), number, "words " * 200) for number in range(50)], {})])
     history.close()
     path = tmp_path / FILE
     whole = path.read_bytes()
@@ -170,9 +169,9 @@ def file(folder: Path, name: str = "plan.txt", text: str = "The plan.") -> Item:
 def test_a_dropped_file_is_copied_for_its_owner_alone_and_found_by_the_next_process(tmp_path: Path) -> None:
     dropped, history = file(tmp_path), History(tmp_path / "state")
     history.title("../../a", "A")
-    history.write("../../a", [dropped], {})
+    history.write([("../../a", [dropped], {})])
     Path((dropped.data or {})["path"]).unlink()  # it ends with its tab
-    history.write("../../a", [dropped], {})
+    history.write([("../../a", [dropped], {})])
 
     [found] = History(tmp_path / "state").items("../../a")
 
@@ -188,12 +187,11 @@ def test_files_go_with_their_conversation_and_with_all(tmp_path: Path) -> None:
     history = History(tmp_path / "state")
     for name in "ab":
         history.title(name, name)
-        history.write(name, [file(tmp_path, f"{name}.txt")], {})
+        history.write([(name, [file(tmp_path, f"{name}.txt")], {})])
 
     history.delete("a")
     assert len(history.files()) == 1
-    with pytest.raises(sqlite3.IntegrityError):
-        history.write("a", [file(tmp_path, "a.txt")], {})
+    assert history.write([("a", [file(tmp_path, "a.txt")], {})]) == ["a"]
     assert len(history.files()) == 1
     history.wipe()
     assert not history.dropped.exists()
@@ -202,6 +200,6 @@ def test_files_go_with_their_conversation_and_with_all(tmp_path: Path) -> None:
 def test_a_file_that_is_gone_is_no_item(tmp_path: Path) -> None:
     history = History(tmp_path / "state")
     history.title("a", "A")
-    history.write("a", [Item("file-x", "file", 1, {"path": str(tmp_path / "gone.txt"), "name": "gone.txt"})], {})
+    history.write([("a", [Item("file-x", "file", 1, {"path": str(tmp_path / "gone.txt"), "name": "gone.txt"})], {})])
 
     assert history.items("a") == []

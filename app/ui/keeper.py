@@ -203,7 +203,7 @@ class Keeper(BaseDataLayer):
 
 def _write_all(history: History, changes: list[Change]) -> None:
     try:
-        deleted = history.write_all([(screen.id, items, choices) for screen, items, choices in changes])
+        deleted = history.write([(screen.id, items, choices) for screen, items, choices in changes])
     except sqlite3.Error as error:
         log.warning("%d conversations could not be kept: %s", len(changes), error)
         return

@@ -466,7 +466,7 @@ def test_conversations_are_counted_and_wiped_with_the_thumbs(tmp_path: Path, mon
     monkeypatch.setenv("ESCALATOR_STATE_DIR", str(tmp_path))
     history = History(tmp_path)  # as of a chat that runs
     history.title("a", "When does the ferry leave?")
-    history.write("a", [Item("1", "row", 1, {"output": "At 9:30."})], {})
+    history.write([("a", [Item("1", "row", 1, {"output": "At 9:30."})], {})])
     history.note({"id": "1", "value": 1, "comment": None})
 
     shown = escalator("history")
@@ -488,7 +488,7 @@ def test_conversations_of_everyone_in_a_room_are_wiped_and_counted(
         History(folder).title("a", "When does the ferry leave?")
         History(folder).note({"id": "1", "value": 1, "comment": "At 9:30."})
     dropped.write_text("At 9:30.", encoding="utf-8")
-    History(folders[2]).write("a", [Item("1", "file", 1, {"path": str(dropped), "name": "ferry.md"})], {})
+    History(folders[2]).write([("a", [Item("1", "file", 1, {"path": str(dropped), "name": "ferry.md"})], {})])
     dropped.unlink()
 
     shown = escalator("history")
@@ -508,7 +508,7 @@ def test_a_conversation_that_is_not_there_or_in_no_known_format_is_not_exported(
     history.title("a", "When does the ferry leave?")
     rows = {"1": ("user_message", "When does the ferry leave?"), "2": ("assistant_message", "At 9:30.")}
     data = [{"id": name, "type": kind, "output": text} for name, (kind, text) in rows.items()]
-    history.write("a", [Item(each["id"], "row", at, each) for at, each in enumerate(data)], {})
+    history.write([("a", [Item(each["id"], "row", at, each) for at, each in enumerate(data)], {})])
 
     missing, odd = escalator("history", "--export", "b"), escalator("history", "--export", "a", "--format", "pdf")
 

@@ -44,7 +44,7 @@ def test_what_is_said_to_remove_everything_removes_everything(tmp_path: Path, mo
     assert SECRET in escalator("ask", "When does the keeper wind the clockwork?", "--corpus", corpus).stdout
     history = History(state)
     history.title("a", "When?")
-    history.write("a", [Item("1", "row", 1, {"output": SECRET})], {})
+    history.write([("a", [Item("1", "row", 1, {"output": SECRET})], {})])
     answer = next(answer for wish, answer in wishes().items() if "remove everything" in wish)
     assert "`escalator history --wipe`" in answer
     assert "`escalator doctor` shows as *state*" in answer
