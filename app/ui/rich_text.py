@@ -5,7 +5,7 @@ address of a link or a picture gets into the page.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import accumulate, groupby, pairwise
 from typing import Any
 
@@ -14,6 +14,7 @@ from app.documents.passages import Span
 HIDDEN, BOLD, ITALIC, CODE, STRUCK, BREAK = (1 << bit for bit in range(6))
 """What a character is, as bits; `BREAK` is the end of a line that stays one."""
 
+_LINE = re.compile(r"^.*$", re.MULTILINE)
 _FENCE = re.compile(r"\s{0,3}(`{3,}|~{3,})")
 _HEADING = re.compile(r" {0,3}(#{1,6})(?:[ \t]+|$)")
 _CLOSING = re.compile(r"(?<![ \t])[ \t]++(?:#++[ \t]*+)?$")
@@ -77,7 +78,7 @@ class _Text:
     def blocks(self) -> list[dict[str, Any]]:
         """Divide the text."""
         found: list[tuple[str, int, list[Span]]] = []  # a kind, a level, and lines; those of a table are rows
-        fence, open_, lines = "", False, [*self._lines()]
+        fence, open_, lines = "", False, [line.span() for line in _LINE.finditer(self._text)]
         if self._inline and (settings := self._front_matter(lines)):
             found, lines = [("code", 0, lines[1 : settings - 1])], lines[settings:]
         for start, end in lines:
@@ -132,12 +133,6 @@ class _Text:
         texts = [self._text[start:end].rstrip() for start, end in lines[:_MAX_SETTINGS]]
         return 1 + texts.index("---", 1) if texts[0] == "---" and "---" in texts[1:] else 0
 
-    def _lines(self) -> Iterator[Span]:
-        at = 0
-        for line in self._text.split("\n"):
-            yield at, at + len(line)
-            at += len(line) + 1
-
     def _block(self, kind: str, level: int, lines: list[Span]) -> dict[str, Any]:
         if kind == "table":
             rows = [line for line in lines if not _DELIMITER.match(self._text[slice(*line)])]
@@ -184,25 +179,19 @@ class _Text:
     def _style(self, start: int, end: int) -> None:
         """Note the styles of a stretch, and hide their marks."""
         for found in _INLINE.finditer(self._text, start, end):
+            look, width = _STYLES.get(str(found.lastgroup), (0, 0))
+            within = found.start() + width, found.end() - width
             if found["escape"]:
-                self._hide(found.start(), found.start() + 1)
+                within = found.start() + 1, found.end()
             elif found["ticks"]:
-                self._hide(found.start(), found.start("code"))
-                self._hide(found.end("code"), found.end())
-                self._add(CODE, *found.span("code"))
+                look, within = CODE, found.span("code")
             elif found["link"]:
-                self._hide(found.start(), found.start("label"))
-                self._hide(found.end("label"), found.end())
-                self._style(*found.span("label"))
-            elif found.lastgroup is not None:
-                style, width = _STYLES[found.lastgroup]
-                self._hide(found.start(), found.start() + width)
-                self._hide(found.end() - width, found.end())
-                self._add(style, found.start() + width, found.end() - width)
-                self._style(found.start() + width, found.end() - width)
-
-    def _hide(self, start: int, end: int) -> None:
-        self._add(HIDDEN, start, end)
+                within = found.span("label")
+            self._add(HIDDEN, found.start(), within[0])
+            self._add(HIDDEN, within[1], found.end())
+            self._add(look, *within)
+            if look != CODE:
+                self._style(*within)
 
     def _add(self, look: int, start: int, end: int) -> None:
         for at in range(start, end):
