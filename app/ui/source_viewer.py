@@ -43,6 +43,7 @@ _LINES = (".json", ".geojson", ".yaml", ".yml", ".jsonl", ".ndjson", ".srt", ".v
 """Files that have nothing but lines, beside those that are read as plain text."""
 
 _FENCE = re.compile(r"^ {0,3}```", re.MULTILINE)
+_LINE = re.compile(r"^.*$", re.MULTILINE)
 
 _OUTDATED = mark("The file has changed since it was read. Below is the text as it was; ask again for the new one.")
 _GONE = mark("The file has been moved or deleted. Below is the text as it was read.")
@@ -96,13 +97,11 @@ class Excerpt:
 
     def lines(self) -> Iterator[dict[str, Any]]:
         """Yield each line with its number, in parts: 0 is not cited, 1 is, 2 is and begins a span."""
-        at = 0
-        for index, line in enumerate(self.text.removesuffix("\n").split("\n")):
-            end = at + len(line)
+        for index, line in enumerate(_LINE.finditer(self.text.removesuffix("\n"))):
+            at, end = line.span()
             cuts = sorted({at, end, *(cut for span in self.spans for cut in span if at < cut < end)})
             parts = [[self.text[first:last], self._cited(first)] for first, last in pairwise(cuts)]
             yield {"number": None if self.line is None else self.line + index, "parts": parts}
-            at = end + 1
 
     def _cited(self, at: int) -> int:
         return max((1 + (start == at) for start, end in self.spans if start <= at < end), default=0)
@@ -211,14 +210,7 @@ async def show(key: str) -> dict[str, Any]:
     place = CitedPlace.of(record)
     shown = await asyncio.to_thread(place.shown)
     if "picture" in shown:  # Chainlit serves the files that are listed here to this session alone, in place
-        size = place.signature[0]
-        file: FileDict = {
-            "id": key,
-            "path": place.path,
-            "name": place.path.name,
-            "size": size,
-            "type": "application/pdf",
-        }
-        context.session.files[key] = file
+        path, size = place.path, place.signature[0]
+        context.session.files[key] = FileDict(id=key, path=path, name=path.name, size=size, type="application/pdf")
         shown["link"] = f"/project/file/{key}?session_id={context.session.id}#page={place.page}"
     return shown
