@@ -81,9 +81,9 @@ class Choices:
         """Return these choices with others, as far as there are such."""
         return replace(self, **{name: chosen[name] for name in _ALLOWED if chosen.get(name) in _ALLOWED[name]})
 
-    def applied(self, settings: Settings) -> Settings:
-        """Return the settings of an answer, with what was chosen."""
-        return settings if self.figures is None else settings.model_copy(update={"show_usage": self.figures})
+    def usage(self, settings: Settings) -> bool:
+        """Whether answers have their times and tokens."""
+        return settings.show_usage if self.figures is None else self.figures
 
     @classmethod
     def load(cls, folder: Path) -> "Choices":
@@ -162,7 +162,6 @@ def folder_choice(counts: Mapping[str, int], chosen: tuple[str, ...]) -> list[cl
 def widgets(choices: Choices, settings: Settings, *, history: bool) -> cl.ChatSettings:
     """Return the settings behind the gear, as they are chosen."""
     dial = choices.dial or settings.escalate
-    figures = settings.show_usage if choices.figures is None else choices.figures
     inputs: list[InputWidget] = [
         Select(
             id="dial",
@@ -170,7 +169,7 @@ def widgets(choices: Choices, settings: Settings, *, history: bool) -> cl.ChatSe
             items={_(value): value for value in _DIALS},
             initial_value=dial,
         ),
-        Switch(id="figures", label=_("Show times and tokens"), initial=figures),
+        Switch(id="figures", label=_("Show times and tokens"), initial=choices.usage(settings)),
     ]
     if history and settings.history:
         about = _("Off: this conversation is deleted from the history, and none is kept until this is on again.")

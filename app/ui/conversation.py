@@ -232,8 +232,7 @@ class Conversation:
         self.choices = self.choices.updated(self.screen.choices)  # of a screen that outlived its conversation, too
         if loaded:
             settle(self.screen.elements.values())
-            usage = self.choices.applied(keeper.settings).show_usage
-            for button in buttons.kept(self.screen.rows.values(), usage=usage):
+            for button in buttons.kept(self.screen.rows.values(), usage=self.choices.usage(keeper.settings)):
                 self.screen.take("action", button)
         self.screen.kept = keeper.keeps and self.choices.keep
         if notice := await keeper.notice():

@@ -5,7 +5,7 @@ of the conversation and into its `Screen`, which a tab gets whole when it opens 
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import count, takewhile
 from typing import Any, ClassVar, cast
 from weakref import WeakValueDictionary
@@ -245,10 +245,17 @@ class Emitter(ChainlitEmitter):
         choose(session.language)  # each event of a tab makes an emitter, in the task that handles it
         person.set(name_of(session.user))
 
-    @property
-    def emit(self) -> Callable[[str, Any], Coroutine[Any, Any, None]]:
-        """The function that sends an event."""
-        return self._deliver
+    async def emit(self, event: str, data: Any) -> None:
+        """Send an event."""
+        screen = Screen.of(self.session.thread_id)
+        if event == "element" and data["type"] == "image" and data["mime"] not in PICTURES:
+            data = {**data, "type": "file"}
+        if event == "resume_thread":
+            await screen.show(data, self.session)
+        elif screen.take(event, data):
+            await screen.emit(event, data)
+        else:
+            await send(self.session, event, data)
 
     async def process_message(self, payload: MessagePayload) -> cl.Message:
         """Take a question, which the other tabs have not seen."""
@@ -267,14 +274,3 @@ class Emitter(ChainlitEmitter):
             await self.send_window_message({"about": "conversation", "id": self.session.thread_id})
         else:
             self.session.has_first_interaction = False
-
-    async def _deliver(self, event: str, data: Any) -> None:
-        screen = Screen.of(self.session.thread_id)
-        if event == "element" and data["type"] == "image" and data["mime"] not in PICTURES:
-            data = {**data, "type": "file"}
-        if event == "resume_thread":
-            await screen.show(data, self.session)
-        elif screen.take(event, data):
-            await screen.emit(event, data)
-        else:
-            await send(self.session, event, data)

@@ -14,7 +14,6 @@ from app.answering.citations import choose
 from app.answering.sanitizer import label
 from app.answering.suggestions import follow_ups
 from app.answering.turn import Answer, Attempt, Citation, Metrics, Sent, Turn
-from app.settings import Settings
 from app.translation import _
 from app.ui import buttons, cascade, sources
 from app.ui.cascade import Cascade
@@ -30,15 +29,13 @@ class TurnView:
     its sources and buttons; in a comparison it shows both answers.
     """
 
-    def __init__(
-        self, turn: Turn, settings: Settings, originals: Originals, told: dict[str, str], *, anew: bool
-    ) -> None:
+    def __init__(self, turn: Turn, originals: Originals, told: dict[str, str], *, usage: bool, anew: bool) -> None:
         self.turn = turn
         self.answer: Answer | None = None
         """What the message shows; also a part of an answer that was stopped."""
         self.last = True
         """Whether no question has followed."""
-        self._settings = settings
+        self._usage = usage
         self._originals = originals
         self._told = told
         """The notices of the conversation, each with the id of the message that was the first to have it."""
@@ -227,9 +224,9 @@ class TurnView:
         self._ended[attempt.id] = attempt
         if self._writing == attempt.id:
             await self._stream.close()
-        await self._line.answer(attempt, usage=self._settings.show_usage)
+        await self._line.answer(attempt, usage=self._usage)
         if self._comparison is not None and attempt.id in self._comparison:
-            self._comparison.end(attempt, usage=self._settings.show_usage)
+            self._comparison.end(attempt, usage=self._usage)
 
     async def _finish(self, answer: Answer) -> None:
         await self._line.end()
@@ -276,7 +273,7 @@ class TurnView:
         message.content = f"{shown}\n\n{last}"
         questions = await asyncio.to_thread(follow_ups, answer)
         comparing = self._comparison is not None
-        names = buttons.choose(answer, comparing=comparing, usage=self._settings.show_usage)
+        names = buttons.choose(answer, comparing=comparing, usage=self._usage)
         record = {**_record(answer, self._preferred), "shown": len(shown), "next": questions}
         message.metadata = {"answer": {**record, "broken": buttons.CONTINUE in names}}
         for element in self._attached:  # the numbers of passages may be others now

@@ -70,7 +70,7 @@ class Turns:
         command, words = composer.parse(message)
         turn = replace(how, question=words, history=self._history(), dial=choices.dial, scope=self.scopes.of(message))
         originals = Originals(assistant.retriever.snapshot, partial(self._uploads.path, assistant.settings.corpus))
-        view = TurnView(turn, choices.applied(assistant.settings), originals, self._told, anew=anew)
+        view = TurnView(turn, originals, self._told, usage=choices.usage(assistant.settings), anew=anew)
         async with view.ending():
             brought = await self._uploads.read(message.id, files, assistant.retriever)
             asked = bool(command or words.strip()) or not self._uploads.of(message.id)
@@ -205,18 +205,15 @@ def measured(record: Mapping[str, Any]) -> Answer:
     route = record.get("route", "local-first" if record["mode"] == "auto" else None)
     turn = Turn(record["question"], mode=mode(record["mode"]), route=route)
     sent = [Sent(model, host, ()) for model, host, __ in record.get("sent", ())]
-    attempts = tuple(
-        replace(
-            Attempt(NUMBERS[it["role"]], it["role"], it["model"], "", "", "", Metrics(**it["metrics"])),
-            sent=tuple(each for each in sent if each.model == it["model"]),
-        )
-        for it in record["attempts"]
-    )
+    attempts = []
+    for it in record["attempts"]:
+        own = tuple(each for each in sent if each.model == it["model"])
+        numbers = Metrics(**it["metrics"])
+        attempts.append(Attempt(NUMBERS[it["role"]], it["role"], it["model"], "", "", "", numbers, sent=own))
     shown = next((each for each in attempts if each.role == record["role"]), None)
     decision, metrics = Decision(record["decision"], ""), Metrics(**record["metrics"])
-    return Answer(
-        turn, unsearched(turn).found, (), attempts, shown, decision, "", "", (), (), metrics, sent_besides=tuple(sent)
-    )
+    found = unsearched(turn).found
+    return Answer(turn, found, (), tuple(attempts), shown, decision, "", "", (), (), metrics, sent_besides=tuple(sent))
 
 
 def grounds(record: Mapping[str, Any]) -> tuple[str, ...]:
