@@ -89,14 +89,18 @@ class TurnView:
                 await cl.send_window_message(announcement)
             case events.AttemptStarted():
                 await self._begin_attempt(event)
-            case events.Progress(text, number):
-                await self._show_progress(text, number)
+            case events.Progress(text, int(number)) if self._comparison is not None:
+                self._comparison.note(number, text)
+            case events.Progress(text):
+                await self._line.wait(text)
             case events.Reasoning(number, text):
                 await self._line.reason(number, text)
             case events.Token(number, text):
                 await self._show_token(number, text)
-            case events.Retracted(number):
-                await self._take_back(number)
+            case events.Retracted(number) if self._comparison is not None and number in self._comparison:
+                self._comparison.replace(number, "")
+            case events.Retracted(number) if self._writing == number:
+                await self._stream.clear()
             case events.AttemptEnded(attempt):
                 await self._end_attempt(attempt)
             case events.Escalated(source, _, code, why):
@@ -198,12 +202,6 @@ class TurnView:
             await self._comparison.remove()
             self._comparison = None
 
-    async def _show_progress(self, text: str, number: int | None) -> None:
-        if number is not None and self._comparison is not None:
-            self._comparison.note(number, text)
-        else:
-            await self._line.wait(text)
-
     async def _show_token(self, number: int, text: str) -> None:
         if self._comparison is not None and number in self._comparison:
             self._comparison.feed(number, text)
@@ -213,12 +211,6 @@ class TurnView:
             await self._stream.begin(self._asked[number].model)
             await self._line.wait(_("{model} is writing", model=self._asked[number].model))
         await self._stream.feed(text)
-
-    async def _take_back(self, number: int) -> None:
-        if self._comparison is not None and number in self._comparison:
-            self._comparison.replace(number, "")
-        elif self._writing == number:
-            await self._stream.clear()
 
     async def _end_attempt(self, attempt: Attempt) -> None:
         self._ended[attempt.id] = attempt
