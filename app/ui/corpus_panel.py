@@ -5,6 +5,7 @@ import json
 import mimetypes
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -65,10 +66,8 @@ async def press(retriever: Retriever, pressed: dict[str, Any]) -> dict[str, Any]
                 return {"lines": told(pressed["added"], pressed["known"], pressed["skipped"])}
             case "remove":
                 return {"said": await asyncio.to_thread(_remove, folder, file)}
-            case "launch":
+            case "launch" | "show":
                 return await asyncio.to_thread(_launch, folder, file)
-            case "show":
-                return await asyncio.to_thread(_launch, folder)
     except CorpusError as error:
         return {"said": str(error), "failed": True}
     return await asyncio.to_thread(
@@ -219,20 +218,17 @@ def _remove(folder: Folder, file: str) -> str:
     return _("{file} is in the bin of this machine. Restore it there to have it back.", file=file)
 
 
-def _launch(folder: Folder, file: str = "") -> dict[str, Any]:
-    """Open a file, or the folder, in the system's program, or say where it is."""
+def _launch(folder: Folder, file: str) -> dict[str, Any]:
+    """Open a file, or the folder if there is none, in the system's program, or say where it is."""
     if not sits_here():
         raise CorpusError("Programs are started only for whoever sits at the machine of this page.")
     path = folder.find(file) if file else folder.path
     if file and not _is_harmless(path):
         said = _("{file} cannot be shown here, and it could be a program: open it yourself.", file=path.name)
         return {"said": said, "copy": str(path)}
-    try:
-        started = launch(path)
-    except OSError:  # no program is known for files of this kind
-        started = False
-    if started:
-        return {"said": ""}
+    with suppress(OSError):  # no program is known for files of this kind
+        if launch(path):
+            return {"said": ""}
     return {"said": _("No program could be started for this. It is here: {path}", path=path), "copy": str(path)}
 
 
