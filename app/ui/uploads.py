@@ -17,7 +17,6 @@ from app.answering.context import Retriever
 from app.answering.sanitizer import label
 from app.documents.document import Document, Problem, dropped
 from app.documents.folder import safe
-from app.errors import CorpusError
 from app.retrieval.snapshot import extent, silence
 from app.room import organiser
 from app.translation import _, again, mark, plural
@@ -56,10 +55,9 @@ class Uploads:
         Returns the documents that the message has brought.
         """
         await self.recall(retriever)
-        unread = [each for each in self.of(message) if not each["document"]]
         for record in [await asyncio.to_thread(self._copy, file, message) for file in files]:
             self._screen.take("file", record)  # before there is a row to stop: a file is read when asked again
-            unread.append(record)
+        unread = [each for each in self.of(message) if not each["document"]]
         rows = [await begin_step(_("Reading {file}", file=each["name"]), "file-text") for each in unread]
         try:
             wanted: dict[str, dict[str, Any]] = {}
@@ -122,14 +120,11 @@ class Uploads:
         """Copy the button's file into the corpus, where questions find it from then on; raises CorpusError."""
         file = button.payload["file"]
         await asyncio.to_thread(corpus_panel.check, retriever.folder)
-        if (document := self._documents.pop(file, None)) is None:
+        if file not in self._documents:
             return
         name, path = self._files[file]
-        try:
-            kept = await asyncio.to_thread(retriever.folder.keep, path, name)
-        except CorpusError:
-            self._documents[file] = document
-            raise
+        kept = await asyncio.to_thread(retriever.folder.keep, path, name)
+        del self._documents[file]
         for record in [each for each in self._screen.dropped.values() if each["document"] == file]:
             self._screen.take("file", {**record, "document": "", "message": ""})
         await button.remove()
