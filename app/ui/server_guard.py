@@ -87,13 +87,12 @@ SESSION = re.compile(r"[0-9a-f-]{36}")
 class Page:
     """ASGI middleware that adds to Chainlit's server what our page needs.
 
-    Each request of the person at this machine gets the `token` of the one user, if there is one: nobody has to log in
+    Each request of the person at this machine gets a token of the one user, if there is one: nobody has to log in
     there, and the browser has no secret. It is handled in the language of the browser, whose texts are a script.
     """
 
-    def __init__(self, app: ASGIApp, token: Callable[[], str] = str) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._token = token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -101,7 +100,8 @@ class Page:
             return
         if not (is_local() or Room.current):
             organiser.set(False)
-        if sits_here() and (token := self._token()):
+        if sits_here() and "CHAINLIT_AUTH_SECRET" in os.environ:  # else Chainlit knows no users
+            token = create_jwt(User(identifier=HERE))
             others = [(name, value) for name, value in scope["headers"] if name != b"cookie"]
             scope = {**scope, "headers": [*others, (b"cookie", f"access_token={token}".encode())]}
         if scope["path"].startswith("/public/elements/["):
@@ -193,11 +193,6 @@ def name_of(user: Any) -> str:
     return user.identifier if user is not None and user.identifier != HERE else ""
 
 
-def _token() -> str:
-    """Return the proof that a request comes from the one user; "" if Chainlit knows no users."""
-    return create_jwt(User(identifier=HERE)) if "CHAINLIT_AUTH_SECRET" in os.environ else ""
-
-
 def install(faces: Callable[[ASGIApp], ASGIApp]) -> None:
     """Put guard and other faces before Chainlit's server and remove foreign links from its page; once per process.
 
@@ -263,7 +258,7 @@ def install(faces: Callable[[ASGIApp], ASGIApp]) -> None:
     UISettings.model_dump = settings_of_page  # type: ignore[method-assign, assignment]
     # Chainlit would give its own words in 23 languages, and a line in the terminal per page in all others.
     ChainlitConfig.load_translation = lambda self, language: words(self, supported(language))  # type: ignore[method-assign]
-    server.app.add_middleware(Page, token=_token)
+    server.app.add_middleware(Page)
     server.app.add_middleware(faces)  # before Chainlit's compression, rules about origins, and page for any path
     if room is None:
         server.app.add_middleware(Guard, hosts=lambda: LOOPBACK if is_local() else ())
