@@ -64,10 +64,9 @@ def limit_memory(megabytes: int) -> None:
     except ImportError:  # Windows
         return
     limit = psutil.Process().memory_info().vms + megabytes * 1_000_000
-    with suppress(ValueError, OSError):  # where the system does not know this limit
-        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    with suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold the text of a document
+    for what, most in (resource.RLIMIT_AS, limit), (resource.RLIMIT_CORE, 0):  # a core dump would hold a document
+        with suppress(ValueError, OSError):  # where the system does not know this limit
+            resource.setrlimit(what, (most, most))
 
 
 def memory(process: Process) -> int:
