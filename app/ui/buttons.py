@@ -5,7 +5,7 @@ from typing import Any
 
 import chainlit as cl
 
-from app.answering.turn import Answer, Mode
+from app.answering.turn import Answer, Attempt, Mode
 from app.history import remembered
 from app.room import organiser
 from app.translation import _, mark
@@ -44,24 +44,20 @@ MODE_OF: dict[str, Mode] = {ASK: "large", COMPARE: "compare"}
 """The mode in which a button has a question answered again."""
 
 
-def badge(answer: Answer) -> str:
+def badge(attempt: Attempt) -> str:
     """Say who wrote an answer, as a badge in Markdown."""
-    if answer.attempt is None:
-        return ""
-    model, role = cascade.placed(answer.attempt), answer.attempt.role
+    model, role = cascade.placed(attempt), attempt.role
     if role == "extractive":
         return _("`quotes · no model`")
     return _("`{model} · small model`", model=model) if role == "small" else _("`{model} · large model`", model=model)
 
 
-def choose(answer: Answer, *, comparing: bool, usage: bool) -> list[str]:
-    """Choose the buttons that make sense below an answer; `usage` offers the times and tokens of models.
+def choose(answer: Answer, chosen: Attempt, *, comparing: bool, usage: bool) -> list[str]:
+    """Choose the buttons that make sense below a chosen attempt; `usage` offers the times and tokens of models.
 
     In a comparison the columns have buttons of their own.
     """
-    chosen, sent = answer.attempt, [SENT] if answer.sent else []
-    if chosen is None:
-        return []
+    sent = [SENT] if answer.sent else []
     if chosen.role == "extractive":
         return [AGAIN, *([MODELS] if organiser.get() else []), *sent, EXPORT]
     first = [CONTINUE, AGAIN] if chosen.finish in ("length", "error") and not comparing else [AGAIN]

@@ -140,7 +140,7 @@ class TurnView:
         elif part is not None:
             # A follow-up question may be about what there is.
             self.answer = part = replace(part, sent_besides=(*part.sent_besides, *stopped))
-            names = buttons.choose(part, comparing=False, usage=False)
+            names = buttons.choose(part, part.attempts[-1], comparing=False, usage=False)
             self._stream.message.metadata = {"answer": {**_record(part, None), "broken": buttons.CONTINUE in names}}
             await self._stream.message.update()
             await self._offer(names)
@@ -162,7 +162,7 @@ class TurnView:
         await self._end_comparison()
         self.answer = replace(kept, notices=(f"{_('You kept the small answer.')} {reason}".rstrip(),))
         self._preferred = draft.model
-        await self._write(self.answer)
+        await self._write(self.answer, draft)
 
     async def prefer(self, number: int) -> None:
         """Make one of the two compared answers the one that the conversation goes on with; 0 sees no difference."""
@@ -225,11 +225,11 @@ class TurnView:
         if self.answer is not None and answer.attempt is None:
             answer = self.answer  # a button brought nothing, and the answer from before stays
         self.answer = answer
-        if answer.attempt is None:
+        if (attempt := answer.attempt) is None:
             return
         if self._comparison is not None:
             answer = await self._show_both(self._comparison, answer)
-        await self._write(answer)
+        await self._write(answer, attempt)
 
     async def _show_both(self, comparison: Comparison, answer: Answer) -> Answer:
         """Show both answers with their marks put right; returns an answer with the texts and citations of both."""
@@ -250,14 +250,13 @@ class TurnView:
             return notice
         return f"{notice.partition(': ')[0]}."
 
-    async def _write(self, answer: Answer) -> None:
+    async def _write(self, answer: Answer, attempt: Attempt) -> None:
         """Put the answer into its message, with its notices, who wrote it, its sources and its buttons."""
         message = self._stream.message
         if self._comparison is not None:
             message.author, text, badge = "Escalator", self._comparison.heading, ""
         else:
-            message.author = answer.attempt.model if answer.attempt is not None else "Escalator"
-            text, badge = answer.rendered, buttons.badge(answer)
+            message.author, text, badge = attempt.model, answer.rendered, buttons.badge(attempt)
         notices = [_("**Note:** {notice}", notice=escape(self._brief(notice))) for notice in answer.notices]
         listed = sources.listed(answer)
         last = f"{badge} {sources.line(listed, answer)}".strip()
@@ -265,7 +264,7 @@ class TurnView:
         message.content = f"{shown}\n\n{last}"
         questions = await asyncio.to_thread(follow_ups, answer)
         comparing = self._comparison is not None
-        names = buttons.choose(answer, comparing=comparing, usage=self._usage)
+        names = buttons.choose(answer, attempt, comparing=comparing, usage=self._usage)
         record = {**_record(answer, self._preferred), "shown": len(shown), "next": questions}
         message.metadata = {"answer": {**record, "broken": buttons.CONTINUE in names}}
         for element in self._attached:  # the numbers of passages may be others now
