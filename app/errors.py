@@ -155,16 +155,7 @@ class TooManyTurns(ServerBusy):
 class ContextOverflow(AnswerFailed):
     """Prompt and answer do not fit the model's context; sizes in tokens, None where the server did not say."""
 
-    def __init__(
-        self,
-        text: str,
-        *,
-        prompt: int | None = None,
-        output: int | None = None,
-        limit: int | None = None,
-        **values: object,
-    ):
+    def __init__(self, text: str, *, prompt: int | None = None, limit: int | None = None, **values: object):
         super().__init__(text, **values)
         self.prompt = prompt
-        self.output = output
         self.limit = limit

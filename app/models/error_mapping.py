@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _OVERFLOW = re.compile(
     r"context_length_exceeded|exceed_context_size|maximum context length|exceeds? (the )?(available )?context", re.I
 )
-_PARTS = re.compile(r"(?<!\d)(\d++) (?:input|in the messages|in your prompt)[^\d]{1,9}(\d+)")
+_PARTS = re.compile(r"(?<!\d)(\d++) (?:input|in the messages|in your prompt)[^\d]{1,9}\d")
 _LIMIT = re.compile(r"(?:context length (?:of|is)|context window of|context size \(|n_ctx\D{1,4}) ?(\d+)", re.I)
 
 _SECONDS = re.compile(r"\d+(\.\d+)?")
@@ -88,7 +88,6 @@ def _overflow(message: str, model: Model) -> ContextOverflow:
         model=model,
         message=message,
         prompt=int(parts[1]) if parts else None,
-        output=int(parts[2]) if parts else None,
         limit=int(limit[1]) if limit else None,
     )
 

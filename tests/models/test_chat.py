@@ -136,7 +136,7 @@ async def test_a_prompt_that_is_too_long_is_reported_with_the_servers_numbers(mo
             await said(foundry, model, "?" * 300, max_tokens=50)
         assert caught.value.prompt
         assert caught.value.prompt > 300
-        assert (caught.value.output, caught.value.limit) == (50, 256)
+        assert caught.value.limit == 256
         assert (await said(foundry, model, "?" * 100, max_tokens=50))[0] == "Yes."
 
 
