@@ -80,20 +80,16 @@ class Comparison:
         self._columns[attempt]["text"] += text
         self._throttle.request(self._push)
 
-    def note(self, attempt: int, note: str) -> None:
-        """Show a note above an attempt's text."""
-        self._columns[attempt]["note"] = note
+    def show(self, attempt: int, **changed: str) -> None:
+        """Show another text of an attempt, another note above it, or another line below it."""
+        self._columns[attempt] |= changed
         self._throttle.request(self._push)
 
     def end(self, attempt: Attempt, *, usage: bool) -> None:
         """End an attempt's column, with its times and tokens if `usage` is set."""
         self._ended[attempt.id] = attempt
-        self._columns[attempt.id]["foot"] = " · ".join(cascade.figures(attempt)) if usage else ""
-        self.note(attempt.id, _("failed") if attempt.failure else count(attempt.passages, "passage"))
-
-    def replace(self, attempt: int, text: str) -> None:
-        """Replace an attempt's text."""
-        self._columns[attempt]["text"] = text
+        note = _("failed") if attempt.failure else count(attempt.passages, "passage")
+        self.show(attempt.id, note=note, foot=" · ".join(cascade.figures(attempt)) if usage else "")
 
     async def close(self) -> None:
         """Push everything that came; attempts that have not ended are marked as stopped."""

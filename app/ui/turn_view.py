@@ -90,7 +90,7 @@ class TurnView:
             case events.AttemptStarted():
                 await self._begin_attempt(event)
             case events.Progress(text, int(number)) if self._comparison is not None:
-                self._comparison.note(number, text)
+                self._comparison.show(number, note=text)
             case events.Progress(text):
                 await self._line.wait(text)
             case events.Reasoning(number, text):
@@ -98,7 +98,7 @@ class TurnView:
             case events.Token(number, text):
                 await self._show_token(number, text)
             case events.Retracted(number) if self._comparison is not None and number in self._comparison:
-                self._comparison.replace(number, "")
+                self._comparison.show(number, text="")
             case events.Retracted(number) if self._writing == number:
                 await self._stream.clear()
             case events.AttemptEnded(attempt):
@@ -238,7 +238,7 @@ class TurnView:
         for attempt in answer.attempts:
             if attempt.id in comparison:
                 cited = await asyncio.to_thread(choose, answer, attempt)
-                comparison.replace(attempt.id, cited.rendered)
+                comparison.show(attempt.id, text=cited.rendered)
                 citations += cited.citations
                 texts.append(cited.rendered)
         await comparison.close()
