@@ -197,12 +197,7 @@ def parse(message: cl.Message) -> tuple[str | None, str]:
 
 
 async def reply(
-    command: str,
-    asked: Turn,
-    retriever: Retriever,
-    originals: Originals,
-    said: Sequence[Mapping[str, Any]],
-    last: Answer | None,
+    command: str, asked: Turn, originals: Originals, said: Sequence[Mapping[str, Any]], last: Answer | None
 ) -> None:
     """Answer a command from the documents, the last answer, and the records of all answers of the conversation."""
     if command == EXPORT:
@@ -211,7 +206,7 @@ async def reply(
     message, shown = cl.Message("", author="Escalator"), last
     if command == SEARCH and asked.question:
         alone = replace(asked, history=())
-        retrieved = await retriever.run(partial(retriever.look_up, alone))
+        retrieved = await originals.retriever.run(partial(originals.retriever.look_up, alone))
         asked = replace(alone, scope=retrieved.scope)
         shown = Answer(asked, retrieved.found, retrieved.evidence, (), None, None, "", "", (), (), Metrics())
         table = await asyncio.to_thread(sources.table, retrieved, prompted=False)

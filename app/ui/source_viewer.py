@@ -17,7 +17,8 @@ from uuid import uuid4
 from chainlit.context import context
 from chainlit.types import FileDict
 
-from app.answering.turn import Citation, Turn
+from app.answering.context import Retriever
+from app.answering.turn import Citation
 from app.documents import page_image, readers
 from app.documents.document import NEVER, Signature, signature
 from app.documents.passages import SEPARATOR, Span
@@ -55,9 +56,9 @@ _UNKNOWN = mark("The page cannot be shown. Ask again to see it.")
 
 @dataclass(frozen=True, slots=True)
 class Originals:
-    """Where the documents of an answer are: the snapshot that a turn was answered from, and the path of each file."""
+    """Where the documents of an answer are: the retriever that has what a turn was answered from, each file's path."""
 
-    snapshot: Callable[[Turn], Snapshot]
+    retriever: Retriever
     path: Callable[[str], Path]
 
 

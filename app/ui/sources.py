@@ -92,7 +92,7 @@ async def send(listed: Sequence[Evidence], message: cl.Message, answer: Answer, 
 
 def _places_of(listed: Sequence[Evidence], answer: Answer, originals: Originals) -> list[tuple[Evidence, CitedPlace]]:
     """Return where the sources are, with what is cited there, but for those that cannot be shown; blocks."""
-    snapshot, places = originals.snapshot(answer.turn), []
+    snapshot, places = originals.retriever.snapshot(answer.turn), []
     for item in listed:
         with _tolerated():
             places.append((item, source_viewer.cited(item, answer.citations, snapshot, originals.path(item.file))))

@@ -69,7 +69,7 @@ class Turns:
         """
         command, words = composer.parse(message)
         turn = replace(how, question=words, history=self._history(), dial=choices.dial, scope=self.scopes.of(message))
-        originals = Originals(assistant.retriever.snapshot, partial(self._uploads.path, assistant.settings.corpus))
+        originals = Originals(assistant.retriever, partial(self._uploads.path, assistant.settings.corpus))
         view = TurnView(turn, originals, self._told, usage=choices.usage(assistant.settings), anew=anew)
         async with view.ending():
             brought = await self._uploads.read(message.id, files, assistant.retriever)
@@ -80,7 +80,7 @@ class Turns:
         turn = view.turn = replace(turn, brought=tuple(brought), dropped=self._uploads.documents)
         if command not in (None, composer.COMPARE):
             last = next((it.answer for it in reversed(self._views) if it.answer and it.answer.attempt), None)
-            await composer.reply(command, turn, assistant.retriever, originals, self._screen.said(), last)
+            await composer.reply(command, turn, originals, self._screen.said(), last)
             return
         await self._retire()
         self._screen.choices = {"mode": choices.mode, "dial": choices.dial}

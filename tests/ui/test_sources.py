@@ -8,6 +8,7 @@ from typing import Any, cast
 import chainlit as cl
 import pytest
 
+from app.answering.context import Retriever
 from app.answering.turn import Answer
 from app.documents.document import NEVER
 from app.documents.passages import Place
@@ -69,7 +70,9 @@ async def test_a_source_that_cannot_be_shown_never_costs_the_answer(
     given = answer(evidence(1), evidence(2, page=5))
 
     message = cast("cl.Message", SimpleNamespace(id="m", thread_id="t"))
-    await sources.send(given.sources, message, given, Originals(snapshot, Path))
+    await sources.send(
+        given.sources, message, given, Originals(cast("Retriever", SimpleNamespace(snapshot=snapshot)), Path)
+    )
 
     assert shown == ["Sources"] + (["[2] handbook.pdf, page 5", "[2]"] if failing != "snapshot" else [])
 
