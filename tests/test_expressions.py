@@ -16,12 +16,13 @@ import pytest
 
 from app.answering import lexicon
 from app.answering.citations import cite
-from app.answering.escalation import decide, early_reason
+from app.answering.escalation import early_reason
 from app.answering.features import breaks_off, loops, repeats, without_loop
 from app.answering.sanitizer import safe
 from app.documents.passages import Place, sentences
 from app.models.reasoning import ReasoningFilter
 from app.retrieval.packing import Evidence
+from tests.support.drafts import decide
 
 pytestmark = pytest.mark.slow
 

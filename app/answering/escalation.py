@@ -15,8 +15,8 @@ from app.answering.alignment import words
 from app.answering.features import STOP, Support, breaks_off, echoes, loops, repeats, support, weakest_part
 from app.answering.lexicon import abstains, asks_for, bare, doubt, only_abstains, own_words
 from app.answering.router import names_language
-from app.answering.turn import Code, Decision
-from app.answering.verification import CheckedAnswer, CheckedSentence, check, other_language
+from app.answering.turn import Attempt, Code, Decision
+from app.answering.verification import CheckedAnswer, CheckedSentence, other_language
 from app.documents.language import shown_name
 from app.documents.passages import sentences
 from app.retrieval.analysis import normalize, query_words
@@ -64,43 +64,33 @@ right drafts of SmolLM2-135M that went in circles are kept, and 2 of 76 wrong on
 
 
 def decide(
-    question: str,
-    evidence: Sequence[Evidence] | None,
-    draft: str,
-    finish: str,
-    *,
-    checked: CheckedAnswer | None = None,
-    certainty: float | None = None,
-    echoed: bool = False,
-    confidence: str | None = None,
-    short_chars: int = 150,
-    threshold: float = THRESHOLD,
+    question: str, draft: Attempt, checked: CheckedAnswer | None, short_chars: int = 150, threshold: float = THRESHOLD
 ) -> Decision:
-    """Decide on a draft; `finish` is the server's, `confidence` the model's own word ("low" counts, "high" does not).
+    """Decide on a draft that was checked against its evidence; None if the evidence is unknown.
 
-    Empty evidence means that nothing was found, None that the evidence is unknown. `short_chars` applies to questions
-    for a list, an explanation or a how-to, a fifth of it to those for a reason: the answer to a factoid is short.
-    `threshold` limits the soft score alone. `checked` is the draft checked against the evidence, if that has been done,
-    `certainty` the probability of the model's least certain words, if its server reports it. Behind a draft that is
-    `echoed` its model repeated the prompt.
+    Empty evidence means that nothing was found. Of the draft count its text, how it ended by the server, the model's
+    own word ("low" counts, "high" does not), the probability of its least certain words, if its server reports it, and
+    whether its model repeated the prompt behind it. `short_chars` applies to questions for a list, an explanation or a
+    how-to, a fifth of it to those for a reason: the answer to a factoid is short. `threshold` limits the soft score
+    alone.
     """
-    text = bare(draft)
+    text, evidence = bare(draft.text), checked.evidence if checked is not None else None
     if not text:
         return _hard("empty", _("The draft was empty."))
     if evidence is not None and not evidence:
-        return _without_evidence(draft)
-    if finish == "length":
+        return _without_evidence(draft.text)
+    if draft.finish == "length":
         return _hard("cut_off", _("The draft was cut off at its longest allowed length."))
     if repeats(text):
         return _hard("repeated", _("The draft repeats itself."))
-    if confidence == "low":
+    if draft.confidence == "low":
         return _hard("unsure", _("The small model called its confidence low."))
-    refuses = abstains(draft)
-    if not refuses and (phrase := doubt(draft, " ".join(item.text for item in evidence or ()))):
+    refuses = abstains(draft.text)
+    if not refuses and (phrase := doubt(draft.text, " ".join(item.text for item in evidence or ()))):
         return _hard("unsure", _("The small model wrote {words}.", words=quoted(phrase)))
-    checked = checked or check(draft, evidence or (), question)
-    measured = support(question, evidence, draft, foreign=checked.foreign)
-    score = soft_score(measured, checked, certainty)
+    checked = checked or CheckedAnswer(draft.text, ())
+    measured = support(question, evidence, draft.text, foreign=checked.foreign)
+    score = soft_score(measured, checked, draft.certainty)
     if refuses:
         reason, none = _("The draft does not answer, although passages were found."), _("The draft does not answer.")
         return Decision("abstained", reason if evidence else none, max(DOUBTFUL, score))
@@ -111,19 +101,19 @@ def decide(
             least=figure(least),
         )
         return Decision("short", why, max(THRESHOLD, score))
-    if echoed and not _answers_briefly(text):
+    if draft.echoed and not _answers_briefly(text):
         return _hard("repeated", _("The draft goes on with the words of the prompt."))
     languages = _languages(evidence)
     if echoes(question, text, languages):
         return _hard("empty", _("The draft only repeats words of the question."))
-    if breaks_off(draft):
+    if breaks_off(draft.text):
         return Decision("cut_off", _("The draft ends in the middle of a sentence."), score)
-    if differing := _changes_language(question, evidence or (), draft, languages):
+    if differing := _changes_language(question, evidence or (), draft.text, languages):
         return _hard("language", differing)
     if found := _objection(question, checked):
         return Decision("unsupported", found, score)
     if score >= threshold:
-        return Decision("unsupported", _why(measured, checked, certainty), score, by_score=True)
+        return Decision("unsupported", _why(measured, checked, draft.certainty), score, by_score=True)
     return Decision(None, _("The draft is good enough; the large model is not asked."), score, by_score=True)
 
 

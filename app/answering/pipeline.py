@@ -18,7 +18,7 @@ from app.answering.prompt import Prompt
 from app.answering.router import intent
 from app.answering.routes import task_of
 from app.answering.run import Answering, Parts, Run, no_answer
-from app.answering.turn import NUMBERS, Answer, Attempt, Decision, Mode, Role, Turn
+from app.answering.turn import NUMBERS, Answer, Attempt, Decision, Metrics, Mode, Role, Turn
 from app.answering.wrapping import whole_sentences
 from app.errors import EscalatorError, ModelError, NoModel, StaysHere
 from app.models.downloads import ModelManager
@@ -124,7 +124,7 @@ class Assistant:
     def _warm(self) -> None:
         with suppress(EscalatorError):  # reported with the first question
             self.retriever.refresh()
-        decide("", None, "warm", "stop")
+        decide("", Attempt(NUMBERS["small"], "small", "", "", "warm", "stop", Metrics()), None)
         intent("warm")
         importlib.import_module("openai")  # last, because quotes do without
         gc.collect()

@@ -65,18 +65,8 @@ class Policy:
             return with_dial(Decision("error", str(draft.failure)), dial)
         if draft.stopped is not None:
             return with_dial(draft.stopped, dial)
-        decision = decide(
-            turn.question,
-            checked.evidence,
-            draft.text,
-            draft.finish,
-            checked=checked,
-            certainty=draft.certainty,
-            echoed=draft.echoed,
-            confidence=draft.confidence,
-            short_chars=self._settings.short_chars,
-            threshold=self.threshold(turn.question, dial),
-        )
+        threshold = self.threshold(turn.question, dial)
+        decision = decide(turn.question, draft, checked, self._settings.short_chars, threshold)
         if checked.evidence and self._learns:  # a draft without is not scored by what it says
             self.remember(turn.question, decision)
         if decision.code in ("cut_off", "short") and turn.sampling.ends(draft):

@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 from app.answering.escalation import decide
 from app.answering.pipeline import Assistant
-from app.answering.turn import Mode, Sampling, Stopwatch, Turn
+from app.answering.turn import Attempt, Metrics, Mode, Sampling, Stopwatch, Turn
 from app.errors import InputError, ModelError
 from app.evaluation.datasets import Question
 from app.evaluation.figures import SINGLE, with_figures
@@ -82,7 +82,8 @@ class Comparison:
                         raise InputError(
                             f"The documents have no passage for “{text}”. Ask without --corpus, or something else."
                         )
-            await asyncio.to_thread(decide, "", None, WARM_UP, "stop")  # its imports are no part of an answer
+            draft = Attempt(1, "small", "", "", WARM_UP, "stop", Metrics())
+            await asyncio.to_thread(decide, "", draft, None)  # its imports are no part of an answer
             service = await assistant.models.find()  # starting the runtime is not part of a model's load time
             names = self.plan.models or tuple(dict.fromkeys(assistant.models.pair.both))
             self._prices = self.plan.prices or default_prices(self.settings.prices, names)

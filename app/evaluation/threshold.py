@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from app.answering.escalation import LIMIT, decide
-from app.answering.turn import Decision
+from app.answering.turn import NUMBERS, Attempt, Decision, Metrics
 from app.answering.verification import CheckedAnswer, check
 from app.documents.language import detect
 from app.documents.passages import Place
@@ -85,12 +85,13 @@ def judged_rows(rows: Sequence[Row]) -> Iterator[Judged]:
             yield Judged(decision.score, row["label"] != "good", hard)
 
 
-def decided(row: Row, *, grounded: bool, **given: Any) -> tuple[Decision, CheckedAnswer | None]:
-    """Decide on the answer of a row, without its evidence unless it is `grounded`; `given` goes to the decision."""
+def decided(row: Row, *, grounded: bool) -> tuple[Decision, CheckedAnswer | None]:
+    """Decide on the answer of a row, without its evidence unless it is `grounded`."""
     passages = evidence(row.get("context") or []) if grounded else None
     question, finish = row.get("question") or "", row.get("finish") or "stop"
     checked = check(row["answer"], passages, question) if passages is not None else None
-    return decide(question, passages, row["answer"], finish, checked=checked, **given), checked
+    draft = Attempt(NUMBERS["small"], "small", "", "", row["answer"], finish, Metrics())
+    return decide(question, draft, checked), checked
 
 
 def evidence(context: Sequence[str]) -> tuple[Evidence, ...]:

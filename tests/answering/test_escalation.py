@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from app.answering.escalation import LIMIT, THRESHOLD, decide, early_reason, leading_answer
+from app.answering import escalation
+from app.answering.escalation import LIMIT, THRESHOLD, early_reason, leading_answer
 from app.answering.lexicon import abstains, asks_for, doubt, only_abstains
 from app.answering.turn import Decision
 from app.answering.verification import CheckedAnswer, check
 from app.documents.passages import Place
 from app.retrieval.packing import Evidence
+from tests.support.drafts import decide
 
 REFUSALS: dict[str, dict[str, list[str]]] = json.loads(
     Path(__file__).with_name("refusals.json").read_text(encoding="utf-8")
@@ -571,7 +573,7 @@ def test_the_decision_is_a_pure_function() -> None:
     draft = "Penguins raise their young on windswept islands near Antarctica."
 
     assert {decide("When?", EVIDENCE, draft, "stop") for _ in range(3)} == {decide("When?", EVIDENCE, draft, "stop")}
-    assert not inspect.iscoroutinefunction(decide)
+    assert not inspect.iscoroutinefunction(escalation.decide)
 
 
 def test_a_model_that_doubts_its_own_words_raises_the_score_but_not_over_the_first_threshold() -> None:

@@ -4,12 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from app.answering.escalation import LIMIT, THRESHOLD, decide
+from app.answering.escalation import LIMIT, THRESHOLD
 from app.answering.policy import MIN_SCORES, MIN_THRESHOLD, Policy, with_dial
 from app.answering.turn import Attempt, Decision, Metrics, Turn
 from app.answering.verification import check
 from app.evaluation.threshold import evidence
 from app.settings import load
+from tests.support.drafts import decide
 
 
 @pytest.fixture
