@@ -1,7 +1,6 @@
 """From a turn to its evidence: its part of the corpus brought up to date, searched, and packed into a token budget."""
 
 import asyncio
-import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -160,25 +159,24 @@ class Retriever:
         too little of the question. Raises CorpusError if the corpus is missing or holds no readable document.
         """
         snapshot = self._of_turn(turn, self.refresh())
-        problems, reading = tuple(snapshot.problems.values()), self.reading
+        reading = self.reading
         if not snapshot.documents:
             no_document = CorpusError(
                 "The folder {folder} holds no document that can be read. Put Markdown, text, PDF or Office files into "
                 "it and ask again.",
                 folder=self._settings.corpus,
             )
-            reasons = [f"{problem.file}: {again(problem.reason)}" for problem in problems[:3]]
+            reasons = [f"{problem.file}: {again(problem.reason)}" for problem in [*snapshot.problems.values()][:3]]
             raise CorpusError(" ".join([str(no_document), *reasons]))
         with self._searching:
-            return self._searched(turn, snapshot, translation, problems, reading)
+            return self._searched(turn, snapshot, translation, reading)
 
-    def _searched(
-        self, turn: Turn, snapshot: Snapshot, translation: str, problems: tuple[Problem, ...], reading: Reading | None
-    ) -> Retrieved:
-        started = time.perf_counter()  # reading what is new is no part of the search
+    def _searched(self, turn: Turn, snapshot: Snapshot, translation: str, reading: Reading | None) -> Retrieved:
+        took_ms = 0.0  # reading what is new is no part of the search
         indexes = [NOTHING.plus(turn.brought).index] if turn.brought else []
         for index in [*indexes, snapshot.index]:
-            found = search(index, turn.question, turn.history, MAX_HITS, started, translation)
+            found = search(index, turn.question, turn.history, MAX_HITS, translation)
+            took_ms += found.took_ms
             if found.hits:
                 break
         clock = Stopwatch()
@@ -187,7 +185,8 @@ class Retriever:
         if evidence and find_phrase(turn.question, "counts"):
             evidence = with_row_count(turn.question, evidence, snapshot.passages, snapshot.text)
         _ = found.missing  # explains each hit, here and not in the event loop that shows the search
-        return Retrieved(found, evidence, problems, clock.ms, reading)
+        problems = tuple(snapshot.problems.values())
+        return Retrieved(replace(found, took_ms=took_ms), evidence, problems, clock.ms, reading)
 
     def look_up(self, turn: Turn) -> Retrieved:
         """Search for the words of a question alone, in the folders that it names; raises InputError and CorpusError."""
@@ -200,7 +199,7 @@ class Retriever:
         if not retrieved.found.hits:
             return retrieved
         snapshot, translation = self.snapshot(turn), retrieved.found.translation
-        found = search(snapshot.index, turn.question, turn.history, MAX_HITS, translation=translation)
+        found = search(snapshot.index, turn.question, turn.history, MAX_HITS, translation)
         clock = Stopwatch()
         budget = 2 * self._settings.evidence_tokens
         evidence = pack_context(found, budget, self._count, snapshot.text, retrieved.evidence)

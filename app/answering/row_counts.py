@@ -1,6 +1,6 @@
 """How many rows a table has, and how many of them match a question: passages show only a few of them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from app.answering.lexicon import find_phrase
 from app.answering.router import folded
@@ -26,7 +26,7 @@ def with_row_count(
     if phrase is None or first is None:
         return evidence
     language = first.language
-    rows = _rows(first, passages_of(first.file), text_of(first.file))
+    rows = [*_rows(first, passages_of(first.file), text_of(first.file))]
     after = question[question.lower().find(phrase.lower()) + len(phrase) :]
     counted = next((word.terms for word in query_words(after, [language]) if word.content), ())
     asked, plain = terms(question, language), f" {folded(question)} "
@@ -66,12 +66,11 @@ def _mentions(asked: Sequence[str], value: Sequence[str], column: Sequence[str])
     return any([*asked[at : at + len(each)]] == each for each in wanted for at in range(len(asked)))
 
 
-def _rows(item: Evidence, passages: Sequence[Passage], text: str) -> list[Row]:
-    """Return the rows of the table that evidence is from: those of all pages of its sheet or section."""
+def _rows(item: Evidence, passages: Sequence[Passage], text: str) -> Iterator[Row]:
+    """Yield the rows of the table that evidence is from: those of all pages of its sheet or section."""
     places = {text.count(SEPARATOR, 0, passage.start): passage.place for passage in reversed(passages)}
     own = text.count(SEPARATOR, 0, item.start)
     part = _part(places[own]) if own in places else None
-    rows: list[Row] = []
     columns: set[str] = set()
     offset = 0
     for number, page in enumerate(text.split(SEPARATOR)):
@@ -81,10 +80,9 @@ def _rows(item: Evidence, passages: Sequence[Passage], text: str) -> list[Row]:
             names = cells(text[slice(*head)]) if head else []
             columns = columns or {*names}  # of later pages, some may be left out
             if names and {*names} <= columns:
-                rows.append(dict(zip(names, cells(line), strict=False)))
+                yield dict(zip(names, cells(line), strict=False))
             offset += len(line) + 1
         offset += 0 if number == own or same else len(page) + 1
-    return rows
 
 
 def _part(place: Place) -> str:

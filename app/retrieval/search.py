@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -145,19 +145,14 @@ class SearchResult:
 
 
 def search(
-    index: "Index",
-    question: str,
-    history: Sequence[Exchange] = (),
-    k: int = 10,
-    started: float | None = None,
-    translation: str = "",
+    index: "Index", question: str, history: Sequence[Exchange] = (), k: int = 10, translation: str = ""
 ) -> SearchResult:
     """Return the `k` best passages for a question; `history` holds the exchanges before it, oldest first.
 
-    `started` is when the search began, by `time.perf_counter`. The words of a `translation` are searched as well. A
-    question of function words alone is searched by these, unless it continues the history.
+    The words of a `translation` are searched as well. A question of function words alone is searched by these, unless
+    it continues the history.
     """
-    started = time.perf_counter() if started is None else started
+    started = time.perf_counter()
     own = index.words(question, translation)
     earlier, answered = _from_history(index, question, own, history)
     function = index.words(question, content=False)
@@ -215,13 +210,13 @@ class _Explanations:
     A conversation keeps its hits for as long as it is open, and most of their memory would be these.
     """
 
-    def __init__(self, explain: Callable[[], list[Explanation]]) -> None:
-        self._explain: Callable[[], list[Explanation]] | None = explain
+    def __init__(self, explain: Callable[[], Iterable[Explanation]]) -> None:
+        self._explain: Callable[[], Iterable[Explanation]] | None = explain
         self._made: list[Explanation] = []
 
     def __call__(self, rank: int) -> Explanation:
         if (explain := self._explain) is not None:  # threads that meet here compute it twice
-            self._made, self._explain = explain(), None
+            self._made, self._explain = [*explain()], None
         return self._made[rank - 1]
 
 
@@ -288,9 +283,8 @@ def _explain(
     terms: Sequence["QueryTerm"],
     matches: Sequence["Match"],
     passages: Sequence[Passage],
-) -> list[Explanation]:
+) -> Iterator[Explanation]:
     """Explain matches by the words of the question, which the terms belong to."""
-    explained: list[Explanation] = []
     names, weights = dict[str, str](), Counter[str]()
     for word in words:
         names.setdefault(word.surface.casefold(), word.surface)
@@ -308,8 +302,7 @@ def _explain(
             similar = tuple(other for other in _similar_words(passage, matching) if other != own) if matching else ()
             if word.surface in shares and similar:
                 alike[word.surface] = similar
-        explained.append(Explanation(shares, alike, round(context, 3)))
-    return explained
+        yield Explanation(shares, alike, round(context, 3))
 
 
 def _rounded(shares: Sequence[float], whole: int) -> list[int]:

@@ -9,7 +9,7 @@ sentences. Of languages the module knows only how they ask for a number.
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 from app.documents.language import MARKS
@@ -198,16 +198,16 @@ def cells(row: str) -> list[str]:
     return [cell.strip() for cell in _CELL.split(row.strip().removeprefix("|").removesuffix("|"))]
 
 
-def kinds(text: str, spans: Sequence[Span]) -> list[Kind]:
-    """Return what each of the consecutive sentences of a text is part of."""
-    result: list[Kind] = []
+def kinds(text: str, spans: Sequence[Span]) -> Iterator[Kind]:
+    """Yield what each of the consecutive sentences of a text is part of."""
+    kind: Kind = "prose"
     fenced, last = False, 0
     for start, end in spans:
         own, gap = text[start:end], text[last:start]
-        before = result[-1] if result else "prose"
+        before = kind
         fence = own.startswith(("```", "~~~"))
         if fence or fenced:
-            kind: Kind = "code"
+            kind = "code"
         elif own.startswith("|"):
             kind = "rule" if _TABLE_RULE.match(own) else "row"
         elif is_item(own) or (before == "item" and "\n\n" not in gap):
@@ -216,8 +216,7 @@ def kinds(text: str, spans: Sequence[Span]) -> list[Kind]:
             kind = "code" if _INDENTED.search(gap) or (before == "code" and "\n\n" not in gap) else "prose"
         fenced ^= fence
         last = end
-        result.append(kind)
-    return result
+        yield kind
 
 
 def table_head(text: str, row: int) -> Span | None:
@@ -259,28 +258,24 @@ def _with_answers(texts: Sequence[str], chances: Sequence[float]) -> Iterator[fl
         passed = chance if asks(text) else passed
 
 
-def _adjacent(texts: Sequence[str]) -> list[list[int]]:
-    """Return for each sentence the indexes of those that say what it is about: both neighbours, or a row's head."""
-    result = []
+def _adjacent(texts: Sequence[str]) -> Iterator[list[int]]:
+    """Yield for each sentence the indexes of those that say what it is about: both neighbours, or a row's head."""
     head: int | None = None
     for at, text in enumerate(texts):
         if not text.startswith("|"):
             head = None
-            result.append([other for other in (at - 1, at + 1) if 0 <= other < len(texts)])
+            yield [other for other in (at - 1, at + 1) if 0 <= other < len(texts)]
         else:
             head = at if head is None or len(cells(texts[head])) < 2 else head
-            result.append([head])
-    return result
+            yield [head]
 
 
-def _passage_scores(matches: Sequence[set[str]], beside: Sequence[Sequence[int]], rarity: Runs) -> list[float]:
-    """Score the sentences of one passage, given the runs that each shares with the question."""
+def _passage_scores(matches: Sequence[set[str]], beside: Iterable[Sequence[int]], rarity: Runs) -> Iterator[float]:
+    """Yield the scores of the sentences of one passage, given the runs that each shares with the question."""
     counts = Counter(run for runs in matches for run in runs)
     local = {run: rarity[run] * (1 + LOCAL * math.log(1 + len(matches) / count)) for run, count in counts.items()}
-    scores = []
     for runs, adjacent in zip(matches, beside, strict=True):
         score = sum(local[run] for run in runs)
         for other in adjacent:
             score += ADJACENT * sum(rarity[run] for run in matches[other] - runs)
-        scores.append(score)
-    return scores
+        yield score
