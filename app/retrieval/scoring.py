@@ -96,7 +96,33 @@ class Scorer:
         weights = np.array([weight for weight, each in weighted if len(each.exact)])
         passages = np.concatenate([each.passages for _, each in weighted])
         more = np.concatenate([weight * each.more for weight, each in weighted])
-        return top_sums(self.postings, self._table, numbers, weights, (passages, more), self._alive, k)
+        return self._largest_sums(numbers, weights, (passages, more), k)
+
+    def _largest_sums(self, numbers: Array, weights: Array, more: Ranked, k: int) -> Ranked:
+        """Return at most `k` passages with the largest sums above 0, of those that are alive.
+
+        A posting of list `numbers[i]` adds `weights[i]` times the value of its kind to its passage; `more` are further
+        passages and what each adds.
+        """
+        postings, table, alive = self.postings, self._table, self._alive
+        size = len(postings.lengths)
+        if postings.flat and k <= _MOST and (loop := compiled(size)):
+            living = np.zeros(0, bool) if alive is None else alive
+            arrays = postings.passages, postings.kinds, postings.starts
+            top: Ranked = loop(*arrays, table, numbers, weights, *more, living, min(k, size), *_scratch(size))
+            return top
+        lists = [postings.of(number) for number in numbers.tolist()]
+        parts = [weight * table.take(kinds) for weight, (_, kinds) in zip(weights.tolist(), lists, strict=True)]
+        passages = np.concatenate([*(passages for passages, _ in lists), more[0]])
+        sums = np.bincount(passages, np.concatenate([*parts, more[1]]))
+        least = 0.0
+        if alive is None:  # none of the k largest sums is below the k-th largest value of one list
+            samples = [part[:_SAMPLE] for part in parts if min(len(part), _SAMPLE) >= k]
+            least = max((np.partition(sample, len(sample) - k)[len(sample) - k] for sample in samples), default=0.0)
+        else:
+            sums *= alive[: len(sums)]
+        passages = np.flatnonzero(sums >= least) if least else np.flatnonzero(sums)
+        return largest(passages, sums[passages], k)
 
     def score(self, term: QueryTerm, passages: Array) -> Array:
         """Return what a term adds to the scores of some passages."""
@@ -138,34 +164,6 @@ _SAMPLE = 2_000
 """Postings of a list that give a first guess at the largest sums."""
 
 
-def top_sums(
-    postings: Postings, table: Array, numbers: Array, weights: Array, more: Ranked, alive: Array | None, k: int
-) -> Ranked:
-    """Return at most `k` passages with the largest sums above 0.
-
-    A posting of list `numbers[i]` adds `weights[i] * table[kind]` to its passage; `more` are further passages and what
-    each adds. Passages that are not `alive` are left out.
-    """
-    size = len(postings.lengths)
-    if postings.flat and k <= _MOST and (loop := compiled(size)):
-        living = np.zeros(0, bool) if alive is None else alive
-        arrays = postings.passages, postings.kinds, postings.starts
-        top: Ranked = loop(*arrays, table, numbers, weights, *more, living, min(k, size), *_scratch(size))
-        return top
-    lists = [postings.of(number) for number in numbers.tolist()]
-    parts = [weight * table.take(kinds) for weight, (_, kinds) in zip(weights.tolist(), lists, strict=True)]
-    passages = np.concatenate([*(passages for passages, _ in lists), more[0]])
-    sums = np.bincount(passages, np.concatenate([*parts, more[1]]))
-    least = 0.0
-    if alive is None:  # none of the k largest sums is below the k-th largest value of one list
-        samples = [part[:_SAMPLE] for part in parts if min(len(part), _SAMPLE) >= k]
-        least = max((np.partition(sample, len(sample) - k)[len(sample) - k] for sample in samples), default=0.0)
-    else:
-        sums *= alive[: len(sums)]
-    passages = np.flatnonzero(sums >= least) if least else np.flatnonzero(sums)
-    return largest(passages, sums[passages], k)
-
-
 def largest(passages: Array, values: Array, k: int) -> Ranked:
     """Return the `k` passages with the largest values; the passages are given in ascending order."""
     if len(values) > 4 * k > 0:
@@ -179,7 +177,7 @@ def _loop(
     passages: Array, kinds: Array, starts: Array, table: Array, numbers: Array, weights: Array,
     more: Array, added: Array, alive: Array, k: int, sums: Array, seen: Array,
 ) -> Ranked:  # fmt: skip
-    """Do what `top_sums` does in numpy.
+    """Do what `Scorer._largest_sums` does in numpy.
 
     `sums` holds zeros, before and after; `seen` has room for every passage and one.
     """

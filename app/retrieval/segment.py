@@ -26,7 +26,7 @@ from functools import cached_property
 from hashlib import blake2b
 from itertools import count
 from posixpath import splitext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from app.documents.document import Document, declared_private
 from app.documents.passages import Passage
@@ -259,24 +259,36 @@ class Entry:
         return cls(number, *name, *counts, digest, document.silent, declared_private(document.text))
 
 
+class Texts(Protocol):
+    """Fetches what is too much to be kept of each document."""
+
+    def text(self, entry: Entry) -> str: ...
+    def passage(self, entry: Entry, number: int) -> Passage: ...
+
+
+class _InMemory:
+    """The texts of documents that are kept nowhere else; the id of an entry is the number of its document."""
+
+    def __init__(self, documents: Sequence[Document]):
+        self._documents = documents
+
+    def text(self, entry: Entry) -> str:
+        return self._documents[entry.id].text
+
+    def passage(self, entry: Entry, number: int) -> Passage:
+        return self._documents[entry.id].passages[number]
+
+
 class DocumentSegment(Segment):
     """The passages of documents as one snapshot sees them: some may have been deleted since they were indexed."""
 
-    def __init__(
-        self,
-        key: int,
-        postings: Postings,
-        indexed: Sequence[Entry],
-        text: Callable[[Entry], str],
-        passage: Callable[[Entry, int], Passage],
-        gone: Container[int] = (),
-    ):
-        """Take all documents in the order of their passages, functions that fetch texts, and ids of deleted ones."""
+    def __init__(self, key: int, postings: Postings, indexed: Sequence[Entry], texts: Texts, gone: Container[int] = ()):
+        """Take all documents in the order of their passages, what fetches their texts, and ids of deleted ones."""
         import numpy as np
 
         sizes = [entry.passages for entry in indexed]
         super().__init__(postings, np.repeat(np.arange(len(indexed)), sizes))
-        self.key, self.indexed, self.text, self.passage_of = key, indexed, text, passage
+        self.key, self.indexed, self.texts = key, indexed, texts
         self.entries = {entry.file: entry for entry in indexed if entry.id not in gone}
         """The documents that are still there, by their files."""
         self.alive: Array | None = None
@@ -287,22 +299,15 @@ class DocumentSegment(Segment):
     @classmethod
     def in_memory(cls, documents: Sequence[Document]) -> "DocumentSegment":
         """Index documents that are kept nowhere else."""
-        builder = Builder()
-        for document in documents:
-            add(builder, document.passages)
-        return cls(
-            0,
-            Postings(arrays(builder)),
-            [Entry.of(number, document) for number, document in enumerate(documents)],
-            text=lambda entry: documents[entry.id].text,
-            passage=lambda entry, number: documents[entry.id].passages[number],
-        )
+        builder = add(Builder(), [passage for document in documents for passage in document.passages])
+        entries = [Entry.of(number, document) for number, document in enumerate(documents)]
+        return cls(0, Postings(arrays(builder)), entries, _InMemory(documents))
 
     def within(self, inside: Callable[[str], bool]) -> "DocumentSegment":
         """Return the segment with no other documents than those whose files are inside."""
         kept = {entry.id for entry in self.entries.values() if inside(entry.file)}
         gone = {entry.id for entry in self.indexed} - kept
-        return DocumentSegment(self.key, self.postings, self.indexed, self.text, self.passage_of, gone)
+        return DocumentSegment(self.key, self.postings, self.indexed, self.texts, gone)
 
     @property
     def languages(self) -> Counter[str]:
@@ -314,7 +319,7 @@ class DocumentSegment(Segment):
     def passage(self, number: int) -> Passage:
         document = self.documents[number]
         first = int(self.documents.searchsorted(document))
-        return self.passage_of(self.indexed[document], number - first)
+        return self.texts.passage(self.indexed[document], number - first)
 
 
 def add(builder: Builder, passages: Sequence[Passage]) -> Builder:

@@ -13,12 +13,12 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from app.documents.document import ANY, NEVER, Document, Problem, Signature, private_rule
 from app.documents.language import shown_name
 from app.documents.passages import Passage, Place
-from app.retrieval.segment import DocumentSegment, Entry, Postings
+from app.retrieval.segment import DocumentSegment, Entry, Postings, Texts
 from app.translation import _, again, ago, count, figure, mark, plural
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ class Snapshot:
 
     def text(self, file: str) -> str:
         """Return the text of a document as it was read, empty if there is none of that name."""
-        return next((each.text(each.entries[file]) for each in self.segments if file in each.entries), "")
+        return next((each.texts.text(each.entries[file]) for each in self.segments if file in each.entries), "")
 
     def around(self, file: str, start: int, end: int, most: int) -> Passage:
         """Return up to `most` characters of a document, with a stretch in their middle, at the place where that is."""
@@ -151,7 +151,7 @@ class Snapshot:
         """Return the passages of a document in their order, none if there is none of that name."""
         for segment in self.segments:
             if entry := segment.entries.get(file):
-                return [segment.passage_of(entry, number) for number in range(entry.passages)]
+                return [segment.texts.passage(entry, number) for number in range(entry.passages)]
         return []
 
 
@@ -166,13 +166,6 @@ def cut(entry: Entry, text: str, start: int, stop: int, place: str) -> Passage:
 
 Make = Callable[[int, "Arrays"], Postings]
 """Makes the postings of a segment, by its key and its arrays."""
-
-
-class Texts(Protocol):
-    """Fetches what is too much to be kept of each document."""
-
-    def text(self, entry: Entry) -> str: ...
-    def passage(self, entry: Entry, number: int) -> Passage: ...
 
 
 def flat(_segment: int, arrays: "Arrays") -> Postings:
@@ -206,7 +199,7 @@ def read_snapshot(db: Any, known: Snapshot, limits: str, reader: Texts, make: Ma
     loaded = {segment.key: (segment.postings, segment.indexed) for segment in known.segments}
     gone = frozenset(number for (number,) in db.execute("select id from documents where gone"))
     segments = tuple(
-        DocumentSegment(key, *(loaded.get(key) or load(db, key, make)), reader.text, reader.passage, gone)
+        DocumentSegment(key, *(loaded.get(key) or load(db, key, make)), reader, gone)
         for (key,) in db.execute(_SEGMENTS).fetchall()
     )
     problems = {}
