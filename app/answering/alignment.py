@@ -71,11 +71,11 @@ class Match:
 
 
 class Words:
-    """The words, stems and numbers of a sentence of an answer."""
+    """The words, stems, names and numbers of a sentence of an answer."""
 
     def __init__(self, text: str) -> None:
         plain = self.plain = words(text)
-        self.numbers = numbers(_LETTERED.sub(" ", text))
+        self.names, self.numbers = list(names(text)), numbers(_LETTERED.sub(" ", text))
         self.stems = cache(lambda language: frozenset(stems(plain, language)))  # of the words, in a language
 
 

@@ -103,7 +103,7 @@ def decide(
         return Decision("short", why, max(THRESHOLD, score))
     if draft.echoed and not _answers_briefly(text):
         return _hard("repeated", _("The draft goes on with the words of the prompt."))
-    languages = _languages(evidence)
+    languages = [code for code, __ in Counter(item.language for item in evidence or ()).most_common()]
     if echoes(question, text, languages):
         return _hard("empty", _("The draft only repeats words of the question."))
     if breaks_off(draft.text):
@@ -210,7 +210,8 @@ def _objection(question: str, checked: CheckedAnswer) -> str | None:
             return plural(
                 "{names} is not in your documents.", "{names} are not in your documents.", len(wrong), names=names
             )
-    count, unfounded = len(checked.stating), checked.unfounded
+    count = sum(sentence.verdict.states for sentence in checked.sentences)
+    unfounded = [sentence for sentence in checked.sentences if sentence.unfounded]
     if 2 * len(unfounded) <= count:
         return None
     if count == 1:
@@ -232,11 +233,6 @@ def _changes_language(question: str, evidence: Sequence[Evidence], draft: str, l
         return None
     written, asked = shown_name(written), shown_name(asked)
     return _("The draft is in {draft}, the question in {question}.", draft=written, question=asked)
-
-
-def _languages(evidence: Sequence[Evidence] | None) -> list[str]:
-    """Return the languages of the evidence, the most frequent first."""
-    return [code for code, __ in Counter(item.language for item in evidence or ()).most_common()]
 
 
 def _hard(code: Code, why: str) -> Decision:

@@ -61,7 +61,8 @@ class Assistant:
     def answer(self, turn: Turn) -> AsyncGenerator[Event, None]:
         """Return the events of one turn, in the grammar of `events.py`; consume them under `contextlib.aclosing`."""
         routed = replace(turn, route=(turn.route or self.settings.route) if turn.mode == "auto" else None)
-        return stream(lambda emit: self._answer(Run(self._parts, routed, answering(routed), emit)))
+        mode = go_on if turn.continues else MODES[routed.route or turn.mode]
+        return stream(lambda emit: self._answer(Run(self._parts, routed, mode, emit)))
 
     async def _answer(self, run: Run) -> None:
         """Answer a turn, unless the assistant is ended before, or meanwhile, which raises EscalatorError."""
@@ -227,11 +228,6 @@ async def go_on(run: Run) -> None:
     """Let the model of the earlier answer write on where that ends, from the evidence of that answer."""
     if (begun := run.kept) is not None:
         run.keep(await run.generate(begun.role, run.prompt(begun=whole_sentences(begun.text))))
-
-
-def answering(turn: Turn) -> Answering:
-    """Return who answers a turn."""
-    return go_on if turn.continues else MODES[turn.route or turn.mode]
 
 
 MODES: Mapping[Mode | RouteName, Answering] = {

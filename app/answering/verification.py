@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from app.answering.alignment import Match, Name, Passages, Stretch, Words, names, with_prefixes, words
+from app.answering.alignment import Match, Passages, Stretch, Words, names, with_prefixes, words
 from app.answering.features import foreign
 from app.answering.lexicon import bare, declines, find_phrase, own_words, without
 from app.documents.language import detect
@@ -114,16 +114,6 @@ class CheckedAnswer:
     compared: bool = True
 
     @property
-    def stating(self) -> list[CheckedSentence]:
-        """The sentences that make a claim."""
-        return [each for each in self.sentences if each.verdict.states]
-
-    @property
-    def unfounded(self) -> list[CheckedSentence]:
-        """The sentences that state something that no passage says."""
-        return [each for each in self.sentences if each.unfounded]
-
-    @property
     def lacking(self) -> list[CheckedSentence]:
         """The sentences with a source that lacks a number or name of theirs: `verdict.missing`."""
         return [each for each in self.sentences if each.verdict.missing]
@@ -176,8 +166,8 @@ def verify(text: str, given: Collection[int], passages: Passages) -> Verdict:
     """Verify a sentence, without its marks, against the evidence; `given` are the passages that its marks name."""
     if not _content(without(text, "frame"), passages.languages):
         return Verdict()
-    sentence, sentence_names = Words(text), list(names(text))
-    unknown_names = [name for name in sentence_names if not name.occurs_in(passages.words)]
+    sentence = Words(text)
+    unknown_names = [name for name in sentence.names if not name.occurs_in(passages.words)]
     unknown_numbers = sentence.numbers.keys() - passages.numbers
     unknown_words = sum(word not in passages.words for word in sentence.plain)
     support = 2.0 ** -(len(unknown_names) + len(unknown_numbers) + WORD * unknown_words)
@@ -195,7 +185,7 @@ def verify(text: str, given: Collection[int], passages: Passages) -> Verdict:
     sources = [match for match in matches if match.stretch.item.number in given] or matches[:1]
     further = passages.further(sentence, sources[0])
     both = [*sources, *([further] if further else [])]
-    lacking = dict(_missing(sentence, sentence_names, both, passages))
+    lacking = dict(_missing(sentence, both, passages))
     if further and all(further.stretch.item is not match.stretch.item for match in sources):
         sources = both
     wrong = tuple(word for word, is_wrong in lacking.items() if is_wrong)
@@ -208,7 +198,7 @@ def verify_foreign(text: str, given: Collection[int], passages: Passages) -> Ver
     It is never reported as unsupported: its words differ in any case.
     """
     sentence = Words(text)
-    parts = [word for name in names(text) for word in name.words]
+    parts = [word for name in sentence.names for word in name.words]
 
     def shared(stretch: Stretch) -> tuple[int, bool]:
         own = {*parts, *stems(parts, stretch.item.language)}
@@ -221,9 +211,7 @@ def verify_foreign(text: str, given: Collection[int], passages: Passages) -> Ver
     return Verdict((Match(best, 0.0, 0.0, best.numbers),), True, True)
 
 
-def _missing(
-    sentence: Words, sentence_names: Sequence[Name], sources: Sequence[Match], passages: Passages
-) -> Iterator[tuple[str, bool]]:
+def _missing(sentence: Words, sources: Sequence[Match], passages: Passages) -> Iterator[tuple[str, bool]]:
     """Yield the numbers and names that the sources lack, and those in place of which a source has another.
 
     With each, whether it is wrong: a number, or a name of the second kind.
@@ -237,7 +225,7 @@ def _missing(
     source_words = [word for stretch in stretches for word in words(stretch.text)]
     known_words = with_prefixes(source_words)
     dropped_words = (Counter(source_words) - Counter(sentence.plain)).keys()
-    checked_names = [name for name in sentence_names if name.text.isupper() or _content(name.text, [language])]
+    checked_names = [name for name in sentence.names if name.text.isupper() or _content(name.text, [language])]
     longest_name = max((len(name.words) for name in checked_names), default=1)
     changed = sum(word not in known_words for word in sentence.plain)
     near_copy = changed <= max(longest_name, MAX_CHANGED * len(sentence.plain))
