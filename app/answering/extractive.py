@@ -69,11 +69,7 @@ class Quote(Evidence):
 
 
 def quotes(
-    question: str,
-    evidence: Sequence[Evidence],
-    weights: Mapping[str, float] | None = None,
-    most: int = MOST,
-    text_of: TextOf = lambda _: "",
+    question: str, evidence: Sequence[Evidence], weights: Mapping[str, float], most: int, text_of: TextOf = lambda _: ""
 ) -> tuple[Quote, ...]:
     """Return the top quotes, up to `most`; `weights` are the search's term weights.
 
@@ -83,7 +79,7 @@ def quotes(
     passages = [(item.share, item.text) for item in evidence]
     ranked = [
         candidate
-        for item, sentences in zip(evidence, rank_sentences(question, weights or {}, passages), strict=True)
+        for item, sentences in zip(evidence, rank_sentences(question, weights, passages), strict=True)
         for candidate in _Sentences(item, [each[:2] for each in sentences], text_of(item.file)).quotes(
             [chance for *_, chance in sentences]
         )
@@ -93,7 +89,7 @@ def quotes(
     for chance, quote in ranked:
         if len(top) == most:
             break
-        named = quote.head is None and any(f" {term}" in comparable(quote.text) for term in weights or ())
+        named = quote.head is None and any(f" {term}" in comparable(quote.text) for term in weights)
         if chance >= (WEAKEST if named else LEAST) * ranked[0][0] and all(
             quote.number != it.number or quote.end <= it.start or it.end <= quote.start for it in top
         ):

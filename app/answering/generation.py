@@ -179,7 +179,6 @@ def replay(attempt: Attempt, emit: Emitter) -> Attempt:
 class _Stream:
     """An answer as it comes in: filtered, measured and emitted."""
 
-    text = ""
     written = ""
     """All that the model has written as its answer, before anything is taken out."""
     end = chat.End("error", None, None)

@@ -170,9 +170,7 @@ class Prompt:
             share = max(SHORTEST, REWORKED_CHARS // (2 * max(1, len(self.history))))
             shared = [it._replace(question=it.question[:share], answer=it.answer[:share]) for it in self.history]
             return _recent(shared, REWORKED_CHARS)
-        last = (
-            len(self.history[-1].question + self.history[-1].answer) if self.about == "answer" and self.history else 0
-        )
+        last = len(self.history[-1].question + self.history[-1].answer) if self.about == "answer" else 0
         return _recent(self.history, min(REWORKED_CHARS, max(HISTORY_CHARS, last)))
 
 

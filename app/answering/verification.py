@@ -135,7 +135,7 @@ def check(answer: str, evidence: Sequence[Evidence], question: str = "") -> Chec
     ]
     if not _foreign(question, without_marks(answer), passages):
         return CheckedAnswer(answer, evidence, tuple(checked))
-    compared = [_checked_foreign(each, passages) if each.unfounded else each for each in checked]
+    compared = [replace(each, verdict=verify_foreign(each, passages)) if each.unfounded else each for each in checked]
     is_compared = compared == checked or any(each.verdict.sources for each in compared)
     return CheckedAnswer(answer, evidence, tuple(compared), True, is_compared)
 
@@ -192,18 +192,18 @@ def verify(text: str, given: Collection[int], passages: Passages) -> Verdict:
     return Verdict(tuple(sources), not lacking, True, support, tuple(lacking), wrong)
 
 
-def verify_foreign(text: str, given: Collection[int], passages: Passages) -> Verdict:
+def verify_foreign(sentence: CheckedSentence, passages: Passages) -> Verdict:
     """Verify a sentence by names and numbers only, where its language differs from the evidence's.
 
     It is never reported as unsupported: its words differ in any case.
     """
-    sentence = Words(text)
-    parts = [word for name in sentence.names for word in name.words]
+    said = Words(sentence.bare)
+    parts = [word for name in said.names for word in name.words]
 
     def shared(stretch: Stretch) -> tuple[int, bool]:
         own = {*parts, *stems(parts, stretch.item.language)}
-        count = len(own & stretch.words) + len(sentence.numbers.keys() & stretch.numbers)
-        return count, stretch.item.number in given
+        count = len(own & stretch.words) + len(said.numbers.keys() & stretch.numbers)
+        return count, stretch.item.number in sentence.given
 
     best = max(passages.stretches, key=shared, default=None)
     if best is None or shared(best)[0] < SHARED:
@@ -283,10 +283,6 @@ def _checked(answer: str, start: int, end: int, passages: Passages) -> CheckedSe
     given = tuple(n for mark in MARKS.finditer(marked) for n in marked_passages(mark) if n in passages.words_of)
     verdict = verify(bare(text), given, passages) if STATES.match(text) else Verdict()
     return CheckedSentence(start, end, text, given, verdict)
-
-
-def _checked_foreign(sentence: CheckedSentence, passages: Passages) -> CheckedSentence:
-    return replace(sentence, verdict=verify_foreign(sentence.bare, sentence.given, passages))
 
 
 def _foreign(question: str, text: str, passages: Passages) -> bool:

@@ -16,7 +16,7 @@ from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any
 
 from app.retrieval.analysis import UNSPACED, QueryWord, normalize, stems
@@ -112,7 +112,7 @@ def gram_index(terms: Sequence[str]) -> dict[str, "Array"]:
 def similar_terms(
     term: str, terms: Sequence[str], index: Mapping[str, "Array"], among: Container[str] | None = None
 ) -> Iterator[tuple[str, float]]:
-    """Yield up to MAX_SIMILAR other terms of a vocabulary with their similarity, best first.
+    """Return up to MAX_SIMILAR other terms of a vocabulary with their similarity, best first.
 
     `index` is the vocabulary's gram index; `among` are the terms that count, by default all.
     """
@@ -124,14 +124,9 @@ def similar_terms(
     others, shared = np.unique(np.concatenate([np.zeros(0, np.int32), *lists]), return_counts=True)
     similarity = shared / np.sqrt(len(own) * index["gram_sizes"][others].astype(float))
     near = np.flatnonzero(similarity >= MIN_SIMILARITY)
-    left = MAX_SIMILAR
-    for number in near[np.argsort(-similarity[near], kind="stable")].tolist():
-        other = terms[others[number]]
-        if other != term and (among is None or other in among):
-            yield other, float(similarity[number])
-            left -= 1
-        if not left:
-            return
+    near = near[np.argsort(-similarity[near], kind="stable")]
+    found = zip((terms[number] for number in others[near].tolist()), similarity[near].tolist(), strict=True)
+    return islice(((it, value) for it, value in found if it != term and (among is None or it in among)), MAX_SIMILAR)
 
 
 def alphabet(terms: Sequence[str]) -> str:

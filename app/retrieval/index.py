@@ -178,14 +178,12 @@ class Index:
     @cached_property
     def _plain(self) -> tuple[list[tuple[int, int]], BM25]:
         """The segment and number of each passage, and the ranking of the passages by their terms."""
-        places = [
-            (number, passage)
-            for number, (segment, alive) in enumerate(self._segments)
-            for passage in (range(segment.size) if alive is None else np.flatnonzero(alive).tolist())
-        ]
+        places: list[tuple[int, int]] = []
         texts: list[list[str]] = []
-        for number, (segment, _) in enumerate(self._segments):
-            texts += segment.postings.of_passages([passage for at, passage in places if at == number])
+        for number, (segment, alive) in enumerate(self._segments):
+            passages = range(segment.size) if alive is None else np.flatnonzero(alive).tolist()
+            places += [(number, passage) for passage in passages]
+            texts += segment.postings.of_passages(passages)
         return places, BM25(texts)
 
     def _ranked(self, number: int, terms: Sequence[QueryTerm], k: int, reranked: bool) -> Ranked:

@@ -1,8 +1,10 @@
 """Without a model an answer is quotes: the sentences that say most about the question, word for word."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
-from app.answering.extractive import as_markdown, quotes
+from app.answering import extractive
+from app.answering.extractive import MOST, Quote, as_markdown
 from app.documents.passages import Place
 from app.retrieval.packing import Evidence
 
@@ -15,6 +17,10 @@ TEXT = (
 def evidence(text: str, number: int = 1, offset: int = 100) -> Evidence:
     place = Place("heading", "Prices", 1)
     return Evidence(number, "prices.md", "Prices", place, offset, offset + len(text), text, "en")
+
+
+def quotes(question: str, items: Sequence[Evidence], most: int = MOST) -> tuple[Quote, ...]:
+    return extractive.quotes(question, items, {}, most)
 
 
 def test_the_sentence_with_the_questions_rare_words_is_quoted_with_its_offsets() -> None:
