@@ -66,13 +66,12 @@ right drafts of SmolLM2-135M that went in circles are kept, and 2 of 76 wrong on
 def decide(
     question: str, draft: Attempt, checked: CheckedAnswer | None, short_chars: int = 150, threshold: float = THRESHOLD
 ) -> Decision:
-    """Decide on a draft that was checked against its evidence; None if the evidence is unknown.
+    """Decide on a draft that was `checked` against its evidence; `checked` is None if the evidence is unknown.
 
-    Empty evidence means that nothing was found. Of the draft count its text, how it ended by the server, the model's
-    own word ("low" counts, "high" does not), the probability of its least certain words, if its server reports it, and
-    whether its model repeated the prompt behind it. `short_chars` applies to questions for a list, an explanation or a
-    how-to, a fifth of it to those for a reason: the answer to a factoid is short. `threshold` limits the soft score
-    alone.
+    Empty evidence means that nothing was found. Beside the text of a draft, its finish and certainty count, whether it
+    is echoed, and the model's own word for its confidence ("low" counts, "high" does not). `short_chars` applies to
+    questions for a list, an explanation or a how-to, a fifth of it to those for a reason: the answer to a factoid is
+    short. `threshold` limits the soft score alone.
     """
     text, evidence = bare(draft.text), checked.evidence if checked is not None else None
     if not text:

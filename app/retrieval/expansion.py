@@ -126,7 +126,8 @@ def similar_terms(
     near = np.flatnonzero(similarity >= MIN_SIMILARITY)
     near = near[np.argsort(-similarity[near], kind="stable")]
     found = zip((terms[number] for number in others[near].tolist()), similarity[near].tolist(), strict=True)
-    return islice(((it, value) for it, value in found if it != term and (among is None or it in among)), MAX_SIMILAR)
+    counting = ((other, value) for other, value in found if other != term and (among is None or other in among))
+    return islice(counting, MAX_SIMILAR)
 
 
 def alphabet(terms: Sequence[str]) -> str:
