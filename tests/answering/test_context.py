@@ -1,6 +1,7 @@
 """Evidence from the corpus and from what was dropped into a conversation."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,6 +10,9 @@ from app.answering.turn import Turn
 from app.documents.document import Document
 from app.errors import CorpusError
 from app.models.tokens import TokenCounter
+from app.retrieval import search
+from app.retrieval.analysis import QueryWord
+from app.retrieval.index import Index
 from app.settings import Settings, load
 
 HANDBOOK = "# Handbook\n\nThe notice period for staff is six weeks.\n\nThe canteen opens at noon.\n"
@@ -43,12 +47,20 @@ def found(retriever: Retriever, turn: Turn) -> list[str]:
 
 
 def test_hits_for_an_unknown_word_are_explained_where_they_are_searched(
-    retriever: Retriever,
+    retriever: Retriever, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    known, unknown = (retriever.retrieve(Turn(f"What is the {it} notice period?")).found for it in ("", "zeppelin"))
+    explained, explain = list[str](), search._explain
 
+    def noted(index: Index, words: list[QueryWord], *others: Any) -> Any:
+        explained.append(" ".join(word.surface for word in words))
+        return explain(index, words, *others)
+
+    monkeypatch.setattr(search, "_explain", noted)
+    known, unknown = (retriever.retrieve(Turn(f"What is the {it}notice period?")).found for it in ("", "zeppelin "))
+
+    assert known.hits
     assert unknown.unknown_words == ("zeppelin",)
-    assert [("explanation" in vars(hit)) for hit in (*known.hits, *unknown.hits)] == [False, True]
+    assert [words.split()[:3] for words in explained] == [["zeppelin", "notice", "period"]]
 
 
 def test_a_question_finds_what_was_dropped_earlier_beside_the_corpus(retriever: Retriever, dropped: Document) -> None:
