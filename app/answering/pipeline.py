@@ -33,8 +33,8 @@ that holds up every answer."""
 
 COLLECT_SECONDS = 60.0
 MANY = 100_000
-"""Seconds between two searches for garbage among all objects, and as many as are searched while a turn is answered:
-about 75 ms. What was loaded before the first question is never searched."""
+"""Seconds between two searches for garbage among all objects, and as many as are searched, which takes up to 75 ms. What
+was loaded before the first question is never searched."""
 
 
 class Assistant:
@@ -136,7 +136,7 @@ class Assistant:
         """Free what refers to itself, above all connections that are over."""
         while True:
             await asyncio.sleep(COLLECT_SECONDS)
-            if not self._running or len(gc.get_objects(generation=2)) < MANY:
+            if len(gc.get_objects(generation=2)) < MANY:
                 gc.collect()
 
 
