@@ -50,8 +50,7 @@ if TYPE_CHECKING:
 LONGEST_SENTENCE = 100
 """Characters to which a sentence of the answer is shortened below its source."""
 
-HELP = "Ask a folder of documents, on your own machine."
-cli = typer.Typer(cls=Commands, help=HELP, no_args_is_help=True, pretty_exceptions_enable=False)
+cli = typer.Typer(cls=Commands, no_args_is_help=True, pretty_exceptions_enable=False)
 
 add_clone_command(cli, "bench", "benchmarks.commands")
 cli.add_typer(evaluate, name="eval")

@@ -83,7 +83,6 @@ def compare(
     from app.evaluation.report import page
     from app.evaluation.report_page import form_of
     from app.evaluation.rubric import read_ratings, samples
-    from app.evaluation.summary import changes
 
     exported = None if export is None else summary.contender_named(export)
     form, before = report and form_of(report), against and _kept(against)
@@ -100,7 +99,7 @@ def compare(
     if done and any((*wanted, run)):
         raise InputError("--resume goes on with a run as it was begun. Leave the other options out.")
     result = _kept(saved) if saved else _asked(resume or run, done, exported, partial(planned, *wanted))
-    changed = changes(before, result) if before else ()
+    changed = summary.changes(before, result) if before else ()
     raters = [read_ratings(file, samples(result)) for file in ratings or ()]
     if exported is not None:
         typer.echo(summary.export(result, exported), nl=False)

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -25,6 +25,12 @@ for command in ("escalation", "citations", "refusals"):
     add_clone_command(evaluate, command, "benchmarks.commands")
 
 Folder = Annotated[Path, typer.Argument(help="A folder with corpus.jsonl, queries.jsonl (.gz or not), qrels.tsv.")]
+
+
+def fraction(meaning: str) -> Any:
+    """Make the option for a number from 0 to 1."""
+    return typer.Option(min=0, max=1, help=meaning)
+
 
 Share = float | None
 
@@ -76,20 +82,12 @@ def answers(
     thumbs: Annotated[bool, typer.Option(help="Ask again what was given a thumb in the chat.")] = True,
     junit: Annotated[Path | None, typer.Option(help="Write a JUnit report to this file.")] = None,
     drafts: Annotated[Path | None, typer.Option(help="Write the judged drafts to this file, for `threshold`.")] = None,
-    min_facts: Annotated[float, typer.Option(min=0, max=1, help="Least share of expected facts found.")] = 0.8,
-    min_right: Annotated[Share, typer.Option(min=0, max=1, help="Least share of answers as expected.")] = None,
-    min_abstained: Annotated[
-        Share, typer.Option(min=0, max=1, help="Least share that declines where the documents lack the answer.")
-    ] = None,
-    min_citations: Annotated[
-        Share, typer.Option(min=0, max=1, help="Least share of sentences that their source supports.")
-    ] = None,
-    max_wrong_kept: Annotated[
-        Share, typer.Option(min=0, max=1, help="Largest share of wrong drafts that are kept.")
-    ] = None,
-    max_right_escalated: Annotated[
-        Share, typer.Option(min=0, max=1, help="Largest share of right drafts that are escalated.")
-    ] = None,
+    min_facts: Annotated[float, fraction("Least share of expected facts found.")] = 0.8,
+    min_right: Annotated[Share, fraction("Least share of answers as expected.")] = None,
+    min_abstained: Annotated[Share, fraction("Least share that declines where the documents lack the answer.")] = None,
+    min_citations: Annotated[Share, fraction("Least share of sentences that their source supports.")] = None,
+    max_wrong_kept: Annotated[Share, fraction("Largest share of wrong drafts that are kept.")] = None,
+    max_right_escalated: Annotated[Share, fraction("Largest share of right drafts that are escalated.")] = None,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
@@ -177,10 +175,8 @@ def threshold(
         list[Path] | None,
         typer.Argument(help="Judged answers of the small model, as JSON lines (default: the thumbs)."),
     ] = None,
-    share: Annotated[float, typer.Option(min=0, max=1, help="The wished share of large calls.")] = 0.2,
-    max_bad: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Fewer large calls, while at most this share of the rest is bad.")
-    ] = None,
+    share: Annotated[float, fraction("The wished share of large calls.")] = 0.2,
+    max_bad: Annotated[Share, fraction("Fewer large calls, while at most this share of the rest is bad.")] = None,
     confidence: Annotated[float, typer.Option(min=0.5, max=0.999, help="How sure the bound is.")] = 0.9,
     as_json: Json = False,
     verbose: Verbose = False,

@@ -139,11 +139,6 @@ REGISTRY = "https://registry.npmjs.org/"
 browser = typer.Typer(help="Let models run in the browser, on the page /browser of the chat.", no_args_is_help=True)
 
 
-@browser.callback()
-def explain() -> None:
-    """Let models run in the browser, on the page /browser of the chat."""
-
-
 @browser.command("get")
 def get_browser(
     source: Annotated[
