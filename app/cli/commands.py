@@ -30,7 +30,6 @@ from app.cli.terminal import (
     Verbose,
     add_clone_command,
     answer_json,
-    index_json,
     print_json,
     search_json,
     show,
@@ -165,8 +164,7 @@ def index(
     verbose: Verbose = False,
 ) -> None:
     """Index new and changed documents now, so that no question waits for it."""
-    settings = load(corpus=corpus)
-    documents = corpus_of(settings)
+    documents = corpus_of(load(corpus=corpus))
     if rebuild:
         documents.forget()
     with typer.progressbar(length=1, label="Reading", file=sys.stderr, show_pos=True) as bar:
@@ -175,12 +173,15 @@ def index(
             bar.length, bar.label = reading.total, f"Reading, {reading.passages:,} passages"
             bar.update(reading.done - bar.pos)
 
-        result = index_json(documents.refresh(show_progress))
+        snapshot = documents.refresh(show_progress)
     documents.settle()
     if documents.notice:
         tell(str(documents.notice))
-    counts = f"{result['documents']} documents, {result['passages']} passages, {len(result['problems'])} problems"
-    show(result, as_json, [counts, *(f"{it['file']}: {it['reason']}" for it in result["problems"])])
+    passages = sum(document.passages for document in snapshot.documents.values())
+    problems = [{"file": problem.file, "reason": problem.reason} for problem in snapshot.problems.values()]
+    result = {"documents": len(snapshot.documents), "passages": passages, "problems": problems}
+    counts = f"{len(snapshot.documents)} documents, {passages} passages, {len(problems)} problems"
+    show(result, as_json, [counts, *(f"{it['file']}: {it['reason']}" for it in problems)])
 
 
 @cli.command()

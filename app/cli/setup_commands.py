@@ -191,23 +191,22 @@ def _opener() -> urllib.request.OpenerDirector:
 
 def _copied(package: Package, source: Path, folder: Path) -> bool:
     """Copy the unpacked files of a package out of a folder, if it has them all."""
-    found = {name: next(_named(source, name), None) for name in package.files}
-    for name, path in found.items():
-        if path is None:
+    for name, told in package.files.items():
+        if (path := _named(source, name)) is None:
             return False
-        copy(str(path), folder / name, *package.files[name])
+        copy(str(path), folder / name, *told)
     return True
 
 
 def _found(source: Path, name: str) -> Path:
     """Return a file in a folder, or below it; raises InputError."""
-    if (path := next(_named(source, name), None)) is None:
+    if (path := _named(source, name)) is None:
         raise InputError(f"There is no {name} in {source}. `npm pack` makes it, or copy public/browser/runtime.")
     return path
 
 
-def _named(source: Path, name: str) -> Iterator[Path]:
-    return iter([source] if source.name == name else [*source.rglob(name)])
+def _named(source: Path, name: str) -> Path | None:
+    return source if source.name == name else next(source.rglob(name), None)
 
 
 def _unpack(archive: Path, package: Package) -> None:

@@ -19,7 +19,6 @@ from app.answering.turn import Answer, Attempt, Metrics
 from app.answering.usage import Prices, blend
 from app.errors import EscalatorError, InputError, SettingsError
 from app.retrieval.search import Hit, SearchResult
-from app.retrieval.snapshot import Snapshot
 from app.settings import ROOT, Settings, origin
 from app.translation import time_left
 
@@ -193,9 +192,7 @@ def add_clone_command(group: typer.Typer, name: str, module: str) -> None:
             clone_module(module)
 
         group.command(name, context_settings={"ignore_unknown_options": True, "allow_extra_args": True})(explain)
-        return
-    command = getattr(clone_module(module), name)
-    if isinstance(command, typer.Typer):
+    elif isinstance(command := getattr(clone_module(module), name), typer.Typer):
         group.add_typer(command, name=name)
     else:
         group.command(name)(command)
@@ -214,15 +211,6 @@ def search_json(result: SearchResult) -> dict[str, Any]:
     words = _fields(result, "unknown_words", "taken_for", "earlier_words", "foreign", "translation")
     took = {"took_ms": round(result.took_ms, 3)}
     return _fields(result, "query", "engine") | took | words | {"hits": [_hit(hit) for hit in result.hits]}
-
-
-def index_json(snapshot: Snapshot) -> dict[str, Any]:
-    """Build what `escalator index --json` prints."""
-    return {
-        "documents": len(snapshot.documents),
-        "passages": sum(document.passages for document in snapshot.documents.values()),
-        "problems": [_fields(problem, "file", "reason") for problem in snapshot.problems.values()],
-    }
 
 
 def answer_json(result: Answer, prices: Prices) -> dict[str, Any]:
