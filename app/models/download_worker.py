@@ -90,16 +90,6 @@ def download(model: "IModel", end: threading.Event, report: Report) -> None:
     report["done"] = True
 
 
-def fetch_vocabulary(state_dir: Path, report: Report) -> None:
-    """Fetch the vocabulary for counting tokens if it is missing; a failure is only a notice."""
-    folders = tokens.vocabulary_folders(state_dir)
-    try:
-        if folders and tokens.vocabulary_path(state_dir) is None:
-            tokens.fetch_vocabulary(folders[0])
-    except DownloadFailed as error:
-        report["notice"] = str(error)
-
-
 def main(report: Report, cache: Path, state_dir: Path, model_id: str = "") -> None:
     """Update the catalogue and, if a model is named, download it, and then the vocabulary for counting tokens."""
     end = watch_stdin()
@@ -114,8 +104,11 @@ def main(report: Report, cache: Path, state_dir: Path, model_id: str = "") -> No
         if (model := manager.catalog.get_model_variant(model_id)) is None:
             raise LookupError("the catalogue does not name it any more")
         download(model, end, report)
-        if "done" in report:
-            fetch_vocabulary(state_dir, report)
+        folders = tokens.vocabulary_folders(state_dir)
+        if "done" in report and folders and tokens.vocabulary_path(state_dir) is None:
+            tokens.fetch_vocabulary(folders[0])
+    except DownloadFailed as error:  # without the vocabulary the model answers all the same
+        report["notice"] = str(error)
     except Exception as error:
         report["failed"] = str(error)
 

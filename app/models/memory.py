@@ -109,10 +109,9 @@ async def check_fit(server: Server, name: str, instead_of: str | None = None) ->
         return None
     size = max(filter(None, sizes), default=0)  # the server chooses which of several variants it loads
     free = await asyncio.to_thread(free_mb)
-    other = match(instead_of, loaded, models) if instead_of else None
-    if instead_of is None or other not in models:
-        return MemoryFit(name, size, free)
-    return MemoryFit(name, size, free, instead_of, other, models[other].size_mb or 0)
+    if instead_of and (other := match(instead_of, loaded, models)) in models:
+        return MemoryFit(name, size, free, instead_of, other, models[other].size_mb or 0)
+    return MemoryFit(name, size, free)
 
 
 async def unload(server: Server, fit: MemoryFit) -> None:

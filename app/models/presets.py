@@ -221,11 +221,10 @@ def alternative(machine: Machine, models: Mapping[str, ModelInfo], name: str) ->
     best = recommended([it for it in presets_for(machine, models) if it.now and name not in it.pair.both])
     if best is None:
         return ""
-    pair = best.pair
     return " " + _(
         "{small} and {large} fit: run `escalator models get {name}`.",
-        small=pair.small,
-        large=pair.large,
+        small=best.pair.small,
+        large=best.pair.large,
         name=best.name,
     )
 

@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -124,14 +125,12 @@ def join(files: RuntimeFiles, models: Collection[str] = ()) -> Lease | None:
         connection = socket.create_connection(("127.0.0.1", port), timeout=HANDSHAKE_SECONDS)
     except (KeyError, TypeError, ValueError, OverflowError, OSError):
         return None
-    try:
+    with suppress(OSError):
         connection.sendall(token.encode() + b"\n")
         with connection.makefile("rb") as lines:
             granted = lines.readline(len(answer) + 2) == answer.encode() + b"\n"
-    except OSError:
-        granted = False
-    if granted and known.issuperset(models):
-        return Lease(connection, url, pid)
+        if granted and known.issuperset(models):
+            return Lease(connection, url, pid)
     connection.close()
     return None
 
