@@ -7,7 +7,6 @@ import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -73,15 +72,12 @@ async def answer(
     messages: Sequence[Mapping[str, Any]],
     *,
     kept_here: str,
-    max_tokens: int,
     stop: Sequence[str] = (),
-    temperature: float = 0.0,
-    seed: int | None = None,
     notify: Notify = ignore,
     instead_of: str | None = None,
-    sending: Callable[[Model], object] = lambda model: None,
+    **how: Any,
 ) -> AsyncGenerator[Delta | End, None]:
-    """Stream one completion, and try again on a failure before the first piece.
+    """Stream one completion, asked for as by `complete`, and try again on a failure before the first piece.
 
     There are `settings.retries` further tries if the server was busy or lost, and one if it had unloaded the model,
     which is then loaded again, with `instead_of` unloaded for it if memory is short. If the role has other servers,
@@ -95,13 +91,11 @@ async def answer(
         try:
             if failures or reloads or several:
                 model = await foundry.ready(model.alias, notify, instead_of, role=model.role, kept_here=kept_here)
-            how: dict[str, Any] = {"max_tokens": max_tokens, "temperature": temperature, "seed": seed}
-            tried = complete(foundry, model, messages, kept_here=kept_here, stop=stop, sending=sending, **how)
-            with foundry.running(model):
-                async with aclosing(tried) as stream:
-                    async for event in stream:
-                        shown = True
-                        yield event
+            tried = complete(foundry, model, messages, kept_here=kept_here, stop=stop, **how)
+            async with aclosing(tried) as stream:
+                async for event in stream:
+                    shown = True
+                    yield event
             return
         except _ReasoningStopped:
             stop = ()
@@ -178,22 +172,20 @@ async def complete(
     stream: openai.AsyncStream[object] | None = None
     batches: AsyncGenerator[list[_Event], None] | None = None
     sending(model)
-    streamed = {"stream": True, "stream_options": {"include_usage": True}}
-    given = {"model": model.id, "messages": messages, **streamed}
+    given = {"model": model.id, "messages": messages, "stream": True, "stream_options": {"include_usage": True}}
     limit = {"max_tokens": max_tokens}
     how: Any = {"cast_to": object, "stream": True, "stream_cls": openai.AsyncStream[object]}
-    request = partial(client.post, "/chat/completions", **how)
     extras: dict[str, Any] = {"temperature": temperature} | ({"seed": seed} if seed is not None else {})
     extras |= {"stop": list(stop)} if stop else {}
     if model.service.root not in foundry.without_logprobs:
         extras["logprobs"] = True
     logprobs: list[tuple[str, float]] = []
-    foundry.streams += 1
+    foundry.streams[model.service.root] += 1
     try:
         async with asyncio.timeout_at(first_by):
             while stream is None:
                 try:
-                    stream = await request(body=given | limit | extras)
+                    stream = await client.post("/chat/completions", body=given | limit | extras, **how)
                 except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
                     if "max_tokens" in limit and "max_completion_tokens" in str(error):  # OpenAI's newer models
                         limit = {"max_completion_tokens": max_tokens}
@@ -220,13 +212,13 @@ async def complete(
                 yield delta._replace(events=max(1, sum(any(it.texts) for it in batch) // len(deltas)))
             if finish is not None:  # only the count of tokens may follow
                 longest = min(USAGE_SECONDS, settings.stall_seconds)
-            elif foundry.streams > 1:
-                await asyncio.sleep(min(PAUSE_SECONDS * foundry.streams, LONGEST_READING_PAUSE))
+            elif (streams := foundry.streams.total()) > 1:
+                await asyncio.sleep(min(PAUSE_SECONDS * streams, LONGEST_READING_PAUSE))
     except (openai.OpenAIError, httpx2.HTTPError, ValueError, TimeoutError) as error:
         if finish is None:
             raise error_mapping.mapped(error, model, longest, settings) from error
     finally:
-        foundry.streams -= 1
+        foundry.streams[model.service.root] -= 1
         if stream is not None:
             await stream.close()
         if batches is not None:

@@ -13,8 +13,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 from app.errors import NoModel
@@ -51,7 +51,7 @@ async def find_server(settings: Settings, connect: Connect, on_start: Callable[[
     """
     if settings.endpoint is not None:
         name, __ = await asyncio.to_thread(origin, "endpoint")
-        server = await Endpoint("endpoint", [root_of(settings.endpoint)], connect, name).server()
+        server = await Endpoint("endpoint", [root_of(settings.endpoint)], connect, Counter(), name).server()
     else:
         server = await _service(settings, connect) or await _embedded(settings, connect, on_start)
     log.info("models come from %s (%s)", server.service.host, server.source)
@@ -75,13 +75,11 @@ async def _service(settings: Settings, connect: Connect) -> Server | None:
 
 
 async def _verified(root: object, connect: Connect) -> Server | None:
-    if not isinstance(root, str) or not is_loopback(root):
-        return None
-    try:
-        server = await identify(connect(root, "service"), "service")
-    except (Unreachable, NotAModelServer):
-        return None
-    return server if server.dialect != "plain" else None
+    if isinstance(root, str) and is_loopback(root):
+        with suppress(Unreachable, NotAModelServer):
+            server = await identify(connect(root, "service"), "service")
+            return server if server.dialect != "plain" else None
+    return None
 
 
 async def _embedded(settings: Settings, connect: Connect, on_start: Callable[[], None]) -> Server:
@@ -143,13 +141,15 @@ class Endpoint:
     An address of this machine is `here`; of the others, nothing private may be asked.
     """
 
-    def __init__(self, setting: Source, roots: Sequence[str], connect: Connect, name: str = "") -> None:
-        """Take the `name` of the setting, if it has others."""
+    def __init__(
+        self, setting: Source, roots: Sequence[str], connect: Connect, running: Counter[str], name: str = ""
+    ) -> None:
+        """Take how many answers are `running` at each address, and the `name` of the setting, if it has others."""
         self.setting, self.roots, self._connect, self._name = setting, roots, connect, name or setting
         self.here = [root for root in roots if is_loopback(root)]
         self._servers: dict[str, Server] = {}
         self._failed: dict[str, float] = {}
-        self._running: Counter[str] = Counter()
+        self._running = running
 
     @property
     def service(self) -> Service:
@@ -184,15 +184,6 @@ class Endpoint:
         self._servers.clear()
         return not all(map(self._paused, self.here if private else self.roots))
 
-    @contextmanager
-    def running(self, root: str) -> Iterator[None]:
-        """Count a request, by which the least loaded address is known."""
-        self._running[root] += 1
-        try:
-            yield
-        finally:
-            self._running[root] -= 1
-
     def _order(self, roots: Iterable[str]) -> list[str]:
         return sorted(roots, key=lambda root: (self._paused(root), self._running[root]))
 
@@ -200,11 +191,11 @@ class Endpoint:
         return time.monotonic() - self._failed.get(root, float("-inf")) < PAUSE_SECONDS
 
 
-def endpoints(settings: Settings, connect: Connect) -> dict[str, Endpoint]:
-    """Return the endpoints of the roles that have one; roles with equal ones share it."""
+def endpoints(settings: Settings, connect: Connect, running: Counter[str]) -> dict[str, Endpoint]:
+    """Return the endpoints of the roles that have one, by how many answers are running; equal ones are shared."""
     names: dict[str, Source] = {"small": "SLM_ENDPOINT", "large": "LLM_ENDPOINT"}
     given = {role: settings.addresses(role) for role in names}
-    made = {role: Endpoint(names[role], roots, connect) for role, roots in given.items() if roots}
+    made = {role: Endpoint(names[role], roots, connect, running) for role, roots in given.items() if roots}
     if len(made) == 2 and settings.small_key == settings.large_key and made["small"].roots == made["large"].roots:
         made["large"] = made["small"]
     return made

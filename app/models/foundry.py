@@ -3,9 +3,9 @@
 import asyncio
 import logging
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Coroutine
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack, nullcontext
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -48,7 +48,9 @@ class Foundry(AbstractAsyncContextManager["Foundry"]):
         self.without_logprobs = set[str]()
         """The addresses of servers that do not report how probable each token was."""
         self._clients = Clients(settings)
-        self.endpoints = endpoints(settings, self._clients.connect)
+        self.streams = Counter[str]()
+        """How many answers are being written, by the address of the server: the next goes to the least loaded one."""
+        self.endpoints = endpoints(settings, self._clients.connect, self.streams)
         self._current: Server | None = None
         self.starting_since: float | None = None
         """When a runtime with models began to be started, by `time.monotonic`; None while none is."""
@@ -61,8 +63,6 @@ class Foundry(AbstractAsyncContextManager["Foundry"]):
         self._message = ""
         self.queues = defaultdict[str, ModelQueue](partial(ModelQueue, settings.parallel))
         """Who waits for a model, by its id; at the endpoint of a role the name of the role comes first."""
-        self.streams = 0
-        """How many answers are being written."""
         self._loading = defaultdict[str, asyncio.Lock](asyncio.Lock)
 
     @property
@@ -132,25 +132,22 @@ class Foundry(AbstractAsyncContextManager["Foundry"]):
         for __ in range(2 * max(1, number) + several):
             server = await self._server(role, private=private)
             root = server.client.root
-            if (root, alias) not in self._models:
-                if self._message and self._loading[root].locked():
-                    notify(self._message)
-                self._listeners.append(notify)
-                try:
-                    loaded = await asyncio.shield(self._start(self._load(server, alias, instead_of)))
-                    if not several:  # else another server may have less to do by now
-                        return replace(loaded, role=role)
-                    continue
-                except Unreachable:  # it has ended since it was found
-                    self._drop(server)
-                    continue
-                except NoModel:
-                    if role not in self.endpoints or not self.endpoints[role].fail(root, private=private):
-                        raise
-                    continue
-                finally:
-                    self._listeners.remove(notify)
-            return replace(self._models[root, alias], role=role)
+            if model := self._models.get((root, alias)):
+                return replace(model, role=role)
+            if self._message and self._loading[root].locked():
+                notify(self._message)
+            self._listeners.append(notify)
+            try:
+                model = await asyncio.shield(self._start(self._load(server, alias, instead_of)))
+                if not several:  # else another server may have less to do by now
+                    return replace(model, role=role)
+            except Unreachable:  # it has ended since it was found
+                self._drop(server)
+            except NoModel:
+                if role not in self.endpoints or not self.endpoints[role].fail(root, private=private):
+                    raise
+            finally:
+                self._listeners.remove(notify)
         raise NoModel(
             "The model server at {host} ended twice. Start it again, and look into its log.", host=server.service.host
         )
@@ -203,11 +200,6 @@ class Foundry(AbstractAsyncContextManager["Foundry"]):
     def loaded(self, alias: str) -> bool:
         """Whether the model of this alias or id is ready to answer, as far as is known."""
         return any(alias == known for __, known in self._models)
-
-    def running(self, model: Model) -> AbstractContextManager[None]:
-        """Count a request to a model as long as it runs, so that the next one goes to the least loaded server."""
-        endpoint = self.endpoints.get(model.role)
-        return endpoint.running(model.service.root) if endpoint else nullcontext()
 
     async def openai(self, service: Service) -> "openai.AsyncOpenAI":
         """Return the openai client of a service."""
@@ -274,7 +266,8 @@ class Foundry(AbstractAsyncContextManager["Foundry"]):
         root = server.client.root
         if self._current is server:
             self._current = None
-            server.release()
+            if server.lease is not None:
+                server.lease.close()
         for endpoint in self.endpoints.values():
             if endpoint.setting == server.source:
                 endpoint.fail(root)
@@ -283,7 +276,10 @@ class Foundry(AbstractAsyncContextManager["Foundry"]):
     async def _load(self, server: Server, alias: str, instead_of: str | None, waited: bool = False) -> Model:
         # One load at a time: a new id in the list of loaded models is the requested one.
         async with self._loading[server.client.root]:
-            fit = await self._fit(server, alias, instead_of)
+            fit = await memory.check_fit(server, alias, instead_of)
+            if fit and fit.too_big:
+                setting = "SLM_ALIAS" if alias == self.pair.small else "LLM_ALIAS"
+                raise await selection.too_big(server, self.settings, fit, setting)
             if waited or fit is None or not fit.swap:
                 return await self._loaded(server, alias, fit)
         async with AsyncExitStack() as slots:
@@ -294,13 +290,6 @@ class Foundry(AbstractAsyncContextManager["Foundry"]):
             except TimeoutError:
                 raise NoModel(fit.blocked(_("it has not come to the end of its answer"))) from None
             return await self._load(server, alias, instead_of, waited=True)  # the free memory may have changed
-
-    async def _fit(self, server: Server, alias: str, instead_of: str | None) -> memory.MemoryFit | None:
-        fit = await memory.check_fit(server, alias, instead_of)
-        if fit and fit.too_big:
-            setting = "SLM_ALIAS" if alias == self.pair.small else "LLM_ALIAS"
-            raise await selection.too_big(server, self.settings, fit, setting)
-        return fit
 
     async def _loaded(self, server: Server, alias: str, fit: memory.MemoryFit | None) -> Model:
         root = server.client.root

@@ -96,10 +96,9 @@ class Client:
         import httpx2
 
         headers = {"Authorization": f"Bearer {self._api_key}"}
-        timeout = httpx2.Timeout(None, connect=CONNECT_SECONDS)
         try:
             async with asyncio.timeout(seconds):  # httpx would allow as much for each piece
-                response = await http.get(self.root + path, headers=headers, timeout=timeout)
+                response = await http.get(self.root + path, headers=headers)
         except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError) as error:
             raise Unreachable(str(error) or type(error).__name__) from error
         return Reply(response.status_code, response.text.replace(self._api_key, "hidden"))
@@ -209,11 +208,6 @@ class Server:
         """False if the server has certainly ended."""
         return self.lease is None or self.lease.alive
 
-    def release(self) -> None:
-        """Close the lease, if there is one."""
-        if self.lease is not None:
-            self.lease.close()
-
     async def loaded(self) -> list[str]:
         """List the ids of the models that can answer now; all listed ones if the server loads models by itself."""
         if self.dialect == "plain":
@@ -223,8 +217,7 @@ class Server:
 
     async def listed(self) -> list[str]:
         """List the ids of `/v1/models`, which says nothing about whether they can answer; empty if that fails."""
-        reply = await self.client.get("/v1/models")
-        entries = reply.fields.get("data")
+        entries = (await self.client.get("/v1/models")).fields.get("data")
         return _strings([entry.get("id") for entry in entries if isinstance(entry, dict)] if entries else [])
 
     async def load(self, alias: str) -> Reply:
