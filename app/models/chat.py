@@ -36,6 +36,10 @@ What has come meanwhile is handled together: of a hundred answers, token by toke
 """
 
 
+Messages = Sequence[Mapping[str, Any]]
+"""What a model is sent: each message has a role and a content."""
+
+
 @dataclass(frozen=True, slots=True)
 class End:
     """The finish reason of an answer ("stop", "length", …) and its tokens, None where the server does not count.
@@ -69,7 +73,7 @@ class WarmUp(NamedTuple):
 async def answer(
     foundry: Foundry,
     model: Model,
-    messages: Sequence[Mapping[str, Any]],
+    messages: Messages,
     *,
     kept_here: str,
     stop: Sequence[str] = (),
@@ -118,14 +122,7 @@ async def answer(
         foundry.forget(model)
 
 
-async def reply(
-    foundry: Foundry,
-    model: Model,
-    messages: Sequence[Mapping[str, Any]],
-    *,
-    kept_here: str,
-    **how: Any,
-) -> str:
+async def reply(foundry: Foundry, model: Model, messages: Messages, *, kept_here: str, **how: Any) -> str:
     """Return a whole answer, asked for as by `answer`, without its reasoning; raises ModelError."""
     said = ""
     async with aclosing(answer(foundry, model, messages, kept_here=kept_here, **how)) as stream:
@@ -140,7 +137,7 @@ async def reply(
 async def complete(
     foundry: Foundry,
     model: Model,
-    messages: Sequence[Mapping[str, Any]],
+    messages: Messages,
     *,
     kept_here: str,
     max_tokens: int,

@@ -54,7 +54,7 @@ async def find_server(settings: Settings, connect: Connect, on_start: Callable[[
         server = await Endpoint("endpoint", [root_of(settings.endpoint)], connect, Counter(), name).server()
     else:
         server = await _service(settings, connect) or await _embedded(settings, connect, on_start)
-    log.info("models come from %s (%s)", server.service.host, server.source)
+    log.info("models come from %s (%s)", server.service.host, server.service.source)
     return server
 
 
@@ -77,7 +77,7 @@ async def _service(settings: Settings, connect: Connect) -> Server | None:
 async def _verified(root: object, connect: Connect) -> Server | None:
     if isinstance(root, str) and is_loopback(root):
         with suppress(Unreachable, NotAModelServer):
-            server = await identify(connect(root, "service"), "service")
+            server = await identify(connect(Service(root, "service")))
             return server if server.dialect != "plain" else None
     return None
 
@@ -95,7 +95,7 @@ async def _embedded(settings: Settings, connect: Connect, on_start: Callable[[],
         )
     on_start()
     lease = await asyncio.to_thread(runtime.acquire, cache, settings.state_dir)
-    return Server(connect(lease.url, "embedded"), "foundry", "embedded", lease)
+    return Server(connect(Service(lease.url, "embedded")), "foundry", lease)
 
 
 def service_address(program: str) -> str | None:
@@ -141,9 +141,7 @@ class Endpoint:
     An address of this machine is `here`; of the others, nothing private may be asked.
     """
 
-    def __init__(
-        self, setting: Source, roots: Sequence[str], connect: Connect, running: Counter[str], name: str = ""
-    ) -> None:
+    def __init__(self, setting: Source, roots: Sequence[str], connect: Connect, running: Counter[str], name: str = ""):
         """Take how many answers are `running` at each address, and the `name` of the setting, if it has others."""
         self.setting, self.roots, self._connect, self._name = setting, roots, connect, name or setting
         self.here = [root for root in roots if is_loopback(root)]
@@ -163,7 +161,7 @@ class Endpoint:
             if (root := left[0]) in self._servers:
                 return self._servers[root]
             try:
-                self._servers[root] = await identify(self._connect(root, self.setting), self.setting)
+                self._servers[root] = await identify(self._connect(Service(root, self.setting)))
             except (Unreachable, NotAModelServer) as error:
                 self.fail(root)
                 why = _("nothing answers") if isinstance(error, Unreachable) else str(error)

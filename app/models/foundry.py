@@ -203,7 +203,7 @@ class Foundry(AbstractAsyncContextManager["Foundry"]):
 
     async def openai(self, service: Service) -> "openai.AsyncOpenAI":
         """Return the openai client of a service."""
-        return await self._clients.connect(service.root, service.source).openai()
+        return await self._clients.connect(service).openai()
 
     async def offered(self) -> tuple[list[str], list[str], dict[str, ModelInfo]]:
         """Return the ids that the server of `find` lists, those loaded, and its models by id; raises NoModel."""
@@ -269,7 +269,7 @@ class Foundry(AbstractAsyncContextManager["Foundry"]):
             if server.lease is not None:
                 server.lease.close()
         for endpoint in self.endpoints.values():
-            if endpoint.setting == server.source:
+            if endpoint.setting == server.service.source:
                 endpoint.fail(root)
         self._models = {key: kept for key, kept in self._models.items() if key[0] != root}
 

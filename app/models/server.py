@@ -74,6 +74,24 @@ class Reply:
         return server_message(self.data, self.text)
 
 
+@dataclass(frozen=True, slots=True)
+class Service:
+    """The address of a model server, without `/v1`, and how it was found."""
+
+    root: str
+    source: Source
+
+    @property
+    def host(self) -> str:
+        """Host and port as an answer shows them, without user name and password."""
+        return urlsplit(self.root).netloc.rpartition("@")[2]
+
+    @property
+    def key(self) -> str:
+        """The setting with the key that belongs to this address."""
+        return self.source.replace("ENDPOINT", "API_KEY") if self.source.isupper() else "API_KEY"
+
+
 class Client:
     """The connections of one event loop to one model server: the openai client for answers, GET for the rest.
 
@@ -81,8 +99,8 @@ class Client:
     proxy. Redirects are not followed: they could carry a prompt to another machine.
     """
 
-    def __init__(self, root: str, api_key: SecretStr):
-        self.root, self.is_local = root, is_loopback(root)
+    def __init__(self, service: Service, api_key: SecretStr):
+        self.service, self.root, self.is_local = service, service.root, is_loopback(service.root)
         self._api_key = api_key.get_secret_value() or "none"  # the openai client wants one
         self._opening: asyncio.Future[tuple[AsyncClient, AsyncOpenAI]] | None = None
 
@@ -120,8 +138,7 @@ class Client:
         import openai
 
         timeout = httpx2.Timeout(None, connect=CONNECT_SECONDS)
-        trusted = not self.is_local
-        http = openai.DefaultAsyncHttpxClient(trust_env=trusted, follow_redirects=False, timeout=timeout)
+        http = openai.DefaultAsyncHttpxClient(trust_env=not self.is_local, follow_redirects=False, timeout=timeout)
         base = self.root + "/v1"
         return http, openai.AsyncOpenAI(base_url=base, api_key=self._api_key, http_client=http, max_retries=0)
 
@@ -135,13 +152,13 @@ class Clients:
             "SLM_ENDPOINT": settings.small_key,
             "LLM_ENDPOINT": settings.large_key,
         }
-        self._open: dict[tuple[str, Source], Client] = {}
+        self._open: dict[Service, Client] = {}
 
-    def connect(self, root: str, source: Source) -> Client:
+    def connect(self, service: Service) -> Client:
         """Return the client for an address."""
-        if (root, source) not in self._open:
-            self._open[root, source] = Client(root, self._keys.get(source, SecretStr("")))
-        return self._open[root, source]
+        if service not in self._open:
+            self._open[service] = Client(service, self._keys.get(service.source, SecretStr("")))
+        return self._open[service]
 
     async def close(self) -> None:
         """Close all connections."""
@@ -150,26 +167,8 @@ class Clients:
         self._open.clear()
 
 
-Connect = Callable[[str, Source], Client]
-"""Opens the connection to an address that was found in some way."""
-
-
-@dataclass(frozen=True, slots=True)
-class Service:
-    """The address of a model server, without `/v1`, and how it was found."""
-
-    root: str
-    source: Source
-
-    @property
-    def host(self) -> str:
-        """Host and port as an answer shows them, without user name and password."""
-        return urlsplit(self.root).netloc.rpartition("@")[2]
-
-    @property
-    def key(self) -> str:
-        """The setting with the key that belongs to this address."""
-        return self.source.replace("ENDPOINT", "API_KEY") if self.source.isupper() else "API_KEY"
+Connect = Callable[[Service], Client]
+"""Opens the connection to an address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,13 +194,12 @@ class Server:
 
     client: Client
     dialect: Dialect
-    source: Source
     lease: Lease | None = None
 
     @property
     def service(self) -> Service:
         """The server's address for other modules."""
-        return Service(self.client.root, self.source)
+        return self.client.service
 
     @property
     def alive(self) -> bool:
@@ -236,16 +234,16 @@ class Server:
         return await asyncio.to_thread(load_catalogue, Path(cache)) if isinstance(cache, str) and cache else {}
 
 
-async def identify(client: Client, source: Source) -> Server:
+async def identify(client: Client) -> Server:
     """Find out a server's dialect; raises Unreachable or NotAModelServer."""
     if isinstance((await client.get("/models/loaded", PROBE_SECONDS)).data, list):
-        return Server(client, "foundry", source)
+        return Server(client, "foundry")
     reply = await client.get("/v1/models")
     if reply.status in (401, 403):
-        raise NotAModelServer(mark("it wants a key; set {setting}"), setting=Service(client.root, source).key)
+        raise NotAModelServer(mark("it wants a key; set {setting}"), setting=client.service.key)
     # Some servers fail to list their models without a network, or are busy, and answer all the same.
     if reply.status == 429 or reply.status >= 500 or isinstance(reply.fields.get("data"), list):
-        return Server(client, "plain", source)
+        return Server(client, "plain")
     raise NotAModelServer(mark("it is not a model server: GET /v1/models returned {status}"), status=reply.status)
 
 
