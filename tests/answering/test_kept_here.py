@@ -124,7 +124,7 @@ async def test_the_request_for_search_words_is_among_what_was_sent(corpus: Path)
     assert (nothing.attempt, kept(nothing)["sent"]) == (None, [["little", far.url[7:], further]])
     assert (sent([found, nothing]), sent([measured(kept(found))])) == ((2, 0), (1, 0))
     quotes = replace(found.attempt, role="extractive")  # type: ignore[type-var]
-    assert SENT in choose(replace(found, attempt=quotes), comparing=False, usage=False)
+    assert SENT in choose(found, quotes, comparing=False, usage=False)
 
 
 async def test_the_large_model_that_is_asked_for_is_replaced_by_the_small_one(house: House) -> None:

@@ -5,9 +5,9 @@ Nothing of it reads a setting while it is imported, as Chainlit and what imports
 
 import importlib
 
-from app.answering.escalation import decide
 from app.answering.router import intent
 from app.documents.language import detect
+from tests.support.drafts import decide
 
 OF_CHAINLIT = """
 aiofiles aiohttp asyncer click cryptography.x509 dataclasses_json fastapi filetype httpx jwt lazify literalai mcp
