@@ -33,8 +33,8 @@ that holds up every answer."""
 
 COLLECT_SECONDS = 60.0
 MANY = 100_000
-"""Seconds between two searches for garbage among all objects, and as many as are searched, which takes up to 75 ms. What
-was loaded before the first question is never searched."""
+"""Seconds between two searches for garbage among all objects, and as many as are searched, which takes up to 75 ms.
+What was loaded before the first question is never searched."""
 
 
 class Assistant:
