@@ -289,9 +289,10 @@ async def test_the_panel_of_a_folder_that_is_missing_says_so(tmp_path: Path) -> 
 async def test_while_the_corpus_is_read_for_the_first_time_the_page_is_told_how_far_and_questions_are_answered(
     tmp_path: Path, corpus: Path
 ) -> None:
-    for number in range(2000):
-        words = " ".join(f"word{number * 7 + each}" for each in range(900))
-        (corpus / f"note {number}.txt").write_text(f"The harbour of note {number}. {words}.", encoding="utf-8")
+    words = [f"word{number}" for number in range(20_000)]
+    for number in range(1_500):  # far longer than a question waits, also where two processes read
+        text = f"The harbour of note {number}. {' '.join(words[number : number + 10_000])}."
+        (corpus / f"note {number}.txt").write_text(text, encoding="utf-8")
     with running(tmp_path, corpus) as app:
         async with Chat(app.url) as chat:
 
@@ -303,7 +304,7 @@ async def test_while_the_corpus_is_read_for_the_first_time_the_page_is_told_how_
                 ]
 
             await chat.until(told)
-            assert "of 2,001 new files read" in told()[0]["text"]
+            assert "of 1,501 new files read" in told()[0]["text"]
             assert 0 <= told()[0]["percent"] < 100
             assert chat.of_type("user_message", "assistant_message") == []  # these would take the starters away
             question = "What is said of the harbour?"
@@ -312,7 +313,7 @@ async def test_while_the_corpus_is_read_for_the_first_time_the_page_is_told_how_
             assert "new files read" in steps(chat)[0]
             assert "Your documents are still being read" in answer["output"]
 
-            await chat.until(lambda: told()[-1] is None, 60)
+            await chat.until(lambda: told()[-1] is None, 120)
             assert (await chat.documents())["reading"] is None
 
 
