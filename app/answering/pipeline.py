@@ -33,8 +33,8 @@ that holds up every answer."""
 
 COLLECT_SECONDS = 60.0
 MANY = 100_000
-"""Seconds between two searches for garbage among all objects, and as many as are searched, which takes up to 75 ms.
-What was loaded before the first question is never searched."""
+"""Seconds between two looks whether garbage should be searched for, and objects that are searched also while turns are
+answered: 75 ms at most. What was loaded before the first question is never searched."""
 
 
 class Assistant:
@@ -53,6 +53,7 @@ class Assistant:
         generator = Generator(self.models, counter)
         self.journal = Journal(settings.per_person)
         self._warming: asyncio.Future[Any] | None = None  # the event loop itself keeps no reference
+        self._collecting: asyncio.Task[None] | None = None
         self._running: set[asyncio.Task[Any]] | None = set()
         """The turns that are being answered; None once no more are."""
         parts = self.retriever, self.models, generator, Policy(settings, learns=learn)
@@ -105,8 +106,9 @@ class Assistant:
 
     def warm(self) -> None:
         """Look for a model server, read the corpus, import what is heavy, and free memory, all in the background."""
-        work = self.models.find(), self.retriever.run(self._warm), self._collect()
+        work = self.models.find(), self.retriever.run(self._warm)
         self._warming = asyncio.gather(*work, return_exceptions=True)
+        self._collecting = asyncio.create_task(self._collect())
 
     async def __aenter__(self) -> Self:
         return self
@@ -116,8 +118,8 @@ class Assistant:
 
     async def close(self) -> None:
         """Give the model server back and end all threads."""
-        if self._warming is not None:
-            self._warming.cancel()
+        if self._collecting is not None:
+            self._collecting.cancel()
         await asyncio.to_thread(self.retriever.close)
         await self.manager.close()
         await self.models.close()
@@ -133,10 +135,12 @@ class Assistant:
         gc.set_threshold(*YOUNG)
 
     async def _collect(self) -> None:
-        """Free what refers to itself, above all connections that are over."""
+        """Free what refers to itself, if there are few objects, or no turn was answered at the last two looks."""
+        quiet = False
         while True:
             await asyncio.sleep(COLLECT_SECONDS)
-            if len(gc.get_objects(generation=2)) < MANY:
+            was_quiet, quiet = quiet, not self._running
+            if (was_quiet and quiet) or len(gc.get_objects(generation=2)) < MANY:
                 gc.collect()
 
 

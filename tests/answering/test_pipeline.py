@@ -121,9 +121,9 @@ async def test_a_good_draft_is_the_answer_with_its_source(models: Path, runtime:
     assert answer.metrics.completion_tokens is not None
 
 
-@pytest.mark.parametrize(("many", "found"), [(10**9, True), (0, False)])
-async def test_garbage_is_looked_for_unless_that_would_hold_up_answers_for_long(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, many: int, found: bool
+@pytest.mark.parametrize(("busy", "many", "found"), [(False, 0, True), (True, 10**9, True), (True, 0, False)])
+async def test_garbage_is_looked_for_unless_that_would_hold_up_an_answer_for_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, busy: bool, many: int, found: bool
 ) -> None:
     class Connection:
         def __init__(self) -> None:
@@ -132,6 +132,8 @@ async def test_garbage_is_looked_for_unless_that_would_hold_up_answers_for_long(
     assistant = Assistant(settings_for(tmp_path, tmp_path))
     monkeypatch.setattr(pipeline, "COLLECT_SECONDS", 0.01)
     monkeypatch.setattr(pipeline, "MANY", many)
+    turn = asyncio.create_task(asyncio.sleep(60))
+    assistant._running = {turn} if busy else set()
     gc.disable()
     try:
         over = weakref.ref(Connection())
@@ -140,6 +142,7 @@ async def test_garbage_is_looked_for_unless_that_would_hold_up_answers_for_long(
         assert (over() is None) is found
     finally:
         gc.enable()
+        turn.cancel()
         collecting.cancel()
         await assistant.close()
 
